@@ -1,0 +1,56 @@
+# Each target works from nothing: it makes its own virtual environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+# Python files are live (an editable install), but for new packages; C++ is compiled when it changes.
+SOURCES := pyproject.toml CMakeLists.txt \
+	$(wildcard $(addprefix src/softmaxloss/,kernels/cpu/*.cpp kernels/cpu/*.h */__init__.py))
+
+# The builds of tests/sanitize make as many random calls.
+CALLS ?= 1000000
+
+.PHONY: run test test-slow sanitize lint format bench clean
+
+run: $(VENV)/package
+	@$(PY) examples/tour.py
+
+test: $(VENV)/package $(VENV)/test
+	$(PY) -m pytest -m "not slow"
+
+test-slow: $(VENV)/package $(VENV)/test
+	$(PY) -m pytest -m slow
+
+sanitize:
+	$(MAKE) -C tests/sanitize CALLS=$(CALLS)
+
+lint: $(VENV)/package $(VENV)/lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/clang-format --dry-run --Werror src/softmaxloss/kernels/cpu/*.cpp src/softmaxloss/kernels/cpu/*.h tests/sanitize/*.cpp
+
+format: $(VENV)/lint
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/clang-format -i src/softmaxloss/kernels/cpu/*.cpp src/softmaxloss/kernels/cpu/*.h tests/sanitize/*.cpp
+
+bench: $(VENV)/package $(VENV)/test $(VENV)/bench
+	$(PY) -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# --- the virtual environment, one stamp file per group of packages ---------------------------
+$(VENV)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "softmaxloss needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/package: $(VENV)/python $(SOURCES)
+	$(PY) -m pip install --quiet --group examples --editable .
+	@touch $@
+
+$(VENV)/test $(VENV)/lint $(VENV)/bench: $(VENV)/%: $(VENV)/python pyproject.toml
+	$(PY) -m pip install --quiet --group $*
+	@touch $@

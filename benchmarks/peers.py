@@ -1,0 +1,303 @@
+"""The peers: each loads its package and turns a case into a call that can be timed.
+
+A call returns the loss, so that the runner can check that all of them compute the same thing.
+Every peer may use the same number of threads, and works on the same logits and int64 labels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .cases import Array, Case, data
+
+Call = Callable[[], Any]
+
+
+class Peer:
+    """One column of the tables."""
+
+    title: ClassVar[str]
+    #: the kinds of call it has
+    whats: ClassVar[tuple[str, ...]] = ("gradient", "fresh", "loss")
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "bfloat16")
+    #: whether it takes part in the rows that only show how the cost grows
+    linear: ClassVar[bool] = False
+    version: str = ""
+
+    def __init__(self, threads: int) -> None:
+        """Load the package; ModuleNotFoundError where it is not installed."""
+
+    def prepare(self, case: Case, what: str) -> Call:
+        raise NotImplementedError
+
+
+class Limit(Peer):
+    """What memory allows: the logits copied (for gradients) or read once (for losses)."""
+
+    title = "limit"
+    whats = ("gradient", "fresh", "loss", "score")
+    linear = True
+    #: Below this, handing a half to another thread costs more than it saves.
+    split_from: ClassVar[int] = 1 << 20
+
+    def __init__(self, threads: int) -> None:
+        self.version = f"NumPy {np.__version__}"
+        self.threads = threads
+        self.pool = ThreadPoolExecutor(threads)
+
+    def prepare(self, case: Case, what: str) -> Call:
+        logits = data(case)[0].reshape(-1)
+        # Whole words: NumPy's loops over them are bound by memory for every dtype of logits.
+        words = logits[: logits.size // 8 * 8].view(np.uint64) if case.rows else logits
+        if what in ("loss", "score"):
+            reduce = np.bitwise_or.reduce if case.rows else np.maximum.reduce
+            return self.split(reduce, words)
+        if what == "fresh":
+            return lambda: self.split(np.copyto, np.empty_like(logits), logits)()
+        given = np.ones_like(logits)
+        return self.split(np.copyto, given, logits)
+
+    def split(self, function: Callable[..., Any], *arrays: Array) -> Call:
+        size = arrays[0].size
+        threads = self.threads if arrays[0].nbytes >= self.split_from else 1
+        edges = [size * part // threads for part in range(threads + 1)]
+        parts = [[array[start:stop] for array in arrays] for start, stop in pairwise(edges)]
+        first, rest = parts[0], parts[1:]
+        if not rest:
+            return lambda: function(*first)
+
+        def call() -> None:
+            others = [self.pool.submit(function, *part) for part in rest]
+            function(*first)
+            for other in others:
+                other.result()
+
+        return call
+
+
+class LimitOneThread(Limit):
+    """The same on one thread: on some machines one core already fills the memory bus."""
+
+    title = "limit, 1 thread"
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(1)
+
+
+class Library(Peer):
+    title = "this library"
+    whats = ("gradient", "fresh", "loss", "score")
+    linear = True
+
+    def __init__(self, threads: int) -> None:
+        import softmaxloss
+        from softmaxloss.kernels import cpu
+
+        cpu.set_num_threads(threads)
+        self.version = f"{softmaxloss.__version__} ({cpu.level()})"
+
+    def prepare(self, case: Case, what: str) -> Call:
+        from softmaxloss import cross_entropy, cross_entropy_with_grad, score
+
+        x, labels = data(case)
+        y = labels if case.rows else int(labels)
+        if what == "gradient":
+            grad = np.ones_like(x)
+            return lambda: cross_entropy_with_grad(x, y, out=grad)[0]
+        if what == "fresh":
+            return lambda: cross_entropy_with_grad(x, y)[0]
+        if what == "loss":
+            return lambda: cross_entropy(x, y)
+        return lambda: score(x, y).loss
+
+
+class Torch(Peer):
+    title = "torch"
+
+    def __init__(self, threads: int) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self.version = torch.__version__
+
+    def prepare(self, case: Case, what: str) -> Call:
+        import torch
+
+        logits, labels = data(case)
+        if case.dtype == "bfloat16":
+            x = torch.from_numpy(logits.view(np.int16)).view(torch.bfloat16)
+        else:
+            x = torch.from_numpy(logits)
+        y = torch.tensor(labels)
+        loss_of = self.function()
+        if what == "loss":
+
+            def loss() -> Any:
+                with torch.no_grad():
+                    return loss_of(x, y)
+
+            return loss
+
+        x.requires_grad_()
+
+        def gradient() -> Any:
+            loss = loss_of(x, y)
+            loss.backward()
+            x.grad = None  # or backward would add to it
+            return loss.detach()
+
+        return gradient
+
+    def function(self) -> Callable[..., Any]:
+        import torch
+
+        return torch.nn.functional.cross_entropy
+
+
+class TorchCompile(Torch):
+    title = "torch.compile"
+
+    def function(self) -> Callable[..., Any]:
+        import torch
+
+        torch._dynamo.reset()
+        return torch.compile(torch.nn.functional.cross_entropy, dynamic=False)
+
+
+class Jax(Peer):
+    title = "JAX"
+
+    def __init__(self, threads: int) -> None:
+        # JAX has no switch for the number of threads: it takes one per processor that it may use.
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        self.version = jax.__version__
+
+    def prepare(self, case: Case, what: str) -> Call:
+        import jax
+        import jax.numpy as jnp
+
+        def loss_of(x: Any, y: Any) -> Any:
+            of_label = jnp.take_along_axis(x, y[..., None], axis=-1)[..., 0]
+            return jnp.mean(jax.nn.logsumexp(x, axis=-1) - of_label)
+
+        x, y = (jax.device_put(array) for array in data(case))
+        if what == "loss":
+            loss = jax.jit(loss_of)
+            return lambda: loss(x, y).block_until_ready()
+        gradient = jax.jit(jax.value_and_grad(loss_of))
+        return lambda: jax.block_until_ready(gradient(x, y))[0]
+
+
+class TensorFlow(Peer):
+    title = "TensorFlow"
+
+    def __init__(self, threads: int) -> None:
+        os.environ.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        self.version = tf.__version__
+
+    def prepare(self, case: Case, what: str) -> Call:
+        import tensorflow as tf
+
+        def loss_of(x: Any, y: Any) -> Any:
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=x)
+            return tf.reduce_mean(losses)
+
+        def gradient_of(x: Any, y: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                loss = loss_of(x, y)
+            return loss, tape.gradient(loss, x)
+
+        x, y = (tf.constant(array) for array in data(case))
+        if what == "loss":
+            loss = tf.function(loss_of)
+            return lambda: loss(x, y).numpy()
+        gradient = tf.function(gradient_of)
+        return lambda: gradient(x, y)[0].numpy()
+
+
+class ScikitLearn(Peer):
+    """The loss inside LogisticRegression; it takes buffers for its results."""
+
+    title = "scikit-learn"
+    dtypes = ("float32", "float64")
+
+    def __init__(self, threads: int) -> None:
+        import sklearn
+
+        self.version = sklearn.__version__
+        self.threads = threads
+
+    def prepare(self, case: Case, what: str) -> Call:
+        from sklearn._loss.loss import HalfMultinomialLoss
+
+        logits, labels = data(case)
+        x = logits.reshape(-1, case.classes)
+        y = np.atleast_1d(labels).astype(x.dtype)
+        multinomial = HalfMultinomialLoss(n_classes=case.classes)
+        losses = np.empty_like(y)
+        if what == "loss":
+            return lambda: multinomial.loss(
+                y_true=y, raw_prediction=x, loss_out=losses, n_threads=self.threads
+            )
+        given = np.ones_like(x) if what == "gradient" else None
+        return lambda: multinomial.loss_gradient(
+            y_true=y,
+            raw_prediction=x,
+            loss_out=losses,
+            gradient_out=given,
+            n_threads=self.threads,
+        )[0]
+
+
+class SciPy(Peer):
+    """`scipy.special.log_softmax`, from which the true classes are picked."""
+
+    title = "SciPy"
+    whats = ("loss",)
+    dtypes = ("float32", "float64")
+
+    def __init__(self, threads: int) -> None:
+        import scipy
+
+        self.version = scipy.__version__
+
+    def prepare(self, case: Case, what: str) -> Call:
+        from scipy.special import log_softmax
+
+        logits, labels = data(case)
+        if case.rows is None:
+            label = int(labels)
+            return lambda: -log_softmax(logits)[label]
+        rows = np.arange(case.rows)
+        return lambda: -log_softmax(logits, axis=1)[rows, labels]
+
+
+#: name on the command line → peer, in the order of their turns and of the tables' columns
+PEERS: dict[str, type[Peer]] = {
+    "limit": Limit,
+    "limit1": LimitOneThread,
+    "library": Library,
+    "torch": Torch,
+    "compile": TorchCompile,
+    "jax": Jax,
+    "tensorflow": TensorFlow,
+    "sklearn": ScikitLearn,
+    "scipy": SciPy,
+}
+LIMITS = ("limit", "limit1")
+#: the peers that people train with; the fastest of them is the one to beat
+RIVALS = ("torch", "compile", "jax")

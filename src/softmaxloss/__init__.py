@@ -1,0 +1,28 @@
+"""softmaxloss: the softmax cross-entropy loss, computed exactly and fast, explained, checked.
+
+>>> import softmaxloss
+>>> softmaxloss.cross_entropy([2.0, 1.0, 0.1, -1.2], 0)
+np.float64(0.443537896...)
+"""
+
+from .errors import LabelError, OptionError
+from .explain import Explanation, explain
+from .files import FileError
+from .kernels.cpu import get_num_threads, set_num_threads
+from .loss import Scores, cross_entropy, cross_entropy_with_grad, score
+
+__all__ = [
+    "Explanation",
+    "FileError",
+    "LabelError",
+    "OptionError",
+    "Scores",
+    "cross_entropy",
+    "cross_entropy_with_grad",
+    "explain",
+    "get_num_threads",
+    "score",
+    "set_num_threads",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,8 @@
+"""`python -m softmaxloss` is the same as the command `softmaxloss`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

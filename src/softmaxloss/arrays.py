@@ -1,0 +1,49 @@
+"""Whatever people pass as an array → a NumPy array, or one clear line."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["as_array", "is_float"]
+
+Array = NDArray[Any]
+
+
+def as_array(value: ArrayLike, name: str) -> Array:
+    """`value` as a NumPy array; a TypeError or ValueError in one line where that loses meaning.
+
+    >>> as_array([1, 2], "weight")
+    array([1, 2])
+    """
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array, whose mask has no one meaning here: fill it first, with "
+            "filled(…)"
+        )
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        if "inhomogeneous shape" in str(error):
+            raise ValueError(
+                f"{name} is not one rectangular array: its rows differ in length"
+            ) from None
+        raise ValueError(f"{name} does not convert to one array: {_first_line(error)}") from None
+    except (TypeError, RuntimeError, OverflowError) as error:
+        raise TypeError(f"{name} does not convert to a NumPy array: {_first_line(error)}") from None
+
+
+@cache
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is a float that the library reads: NumPy's, and bfloat16 of ml_dtypes."""
+    numpy_own = dtype.type in (np.float16, np.float32, np.float64, np.longdouble)
+    return numpy_own or dtype.name == "bfloat16"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

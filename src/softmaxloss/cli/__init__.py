@@ -1,0 +1,117 @@
+"""The command line: `main` runs it and turns what goes wrong into one line and an exit code.
+
+Exit codes: 0 right, 1 checked and found wrong, 2 could not run, 130 interrupted, 143 terminated.
+A new command is one file beside this one and one `add_command` line below.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+
+import click
+
+from .. import __version__
+from ..explain.terminal import printable
+from . import explain, score
+from .command import ExamplesFirst
+
+__all__ = ["main"]
+
+INTERRUPTED = 128 + 2  # as shells report a process that SIGINT ended
+PIPE_CLOSED = 128 + 13  # and SIGPIPE
+TERMINATED = 128 + 15  # and SIGTERM
+
+
+class Group(ExamplesFirst, click.Group):
+    """The commands, with examples before the usage."""
+
+
+@click.group(
+    cls=Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples="""
+    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
+    softmaxloss score logits.npy labels.npy
+    """,
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def commands(ctx: click.Context) -> None:
+    """The softmax cross-entropy loss: explained for one example, computed for a file."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+commands.add_command(explain.explain)
+commands.add_command(score.score)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line on `args` (default: those of the process) and return the exit code.
+
+    SIGTERM raises SystemExit meanwhile, so that no half-written file is left.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    with _terminating():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        with commands.make_context("softmaxloss", arguments) as context:
+            commands.invoke(context)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return 0
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_unwritten()
+        return PIPE_CLOSED
+    except click.ClickException as error:
+        message = error.format_message()
+    except OSError as error:
+        _drop_unwritten()
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        message = f"{where}{error.strerror or error}"
+    except MemoryError as error:
+        message = f"not enough memory: {error}" if str(error) else "not enough memory"
+    except (ValueError, TypeError) as error:
+        message = str(error)
+    click.echo(f"softmaxloss: error: {printable(message)}", err=True)
+    return 2
+
+
+@contextlib.contextmanager
+def _terminating() -> Iterator[None]:
+    """SIGTERM as SystemExit, where nobody else handles it."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _drop_unwritten() -> None:
+    """Send what standard output cannot take to nowhere: flushing it at exit would fail again."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,90 @@
+"""What the commands share: help that begins with examples, common options, writing output."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ..explain.terminal import to_ascii
+
+__all__ = [
+    "ExamplesFirst",
+    "as_json",
+    "class_names",
+    "classes",
+    "labels_key",
+    "logits_key",
+    "one_based",
+    "terminal",
+    "write",
+]
+
+
+class ExamplesFirst(click.Command):
+    """A command whose help begins with examples to copy."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = inspect.cleandoc(examples)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write("Examples:\n")
+        for line in self.examples.splitlines():
+            formatter.write(f"  {line}\n" if line else "\n")
+        formatter.write("\n")
+        super().format_help(ctx, formatter)
+
+
+classes = click.option(
+    "--classes", metavar="A,B,C", help="Names of the classes, separated by commas."
+)
+one_based = click.option(
+    "--one-based", is_flag=True, help="Labels count the classes from 1 (default: from 0)."
+)
+logits_key = click.option(
+    "--logits-key", metavar="NAME", help="Which array or column of the logits' file."
+)
+labels_key = click.option(
+    "--labels-key", metavar="NAME", help="Which array or column of the labels' file."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+
+
+def class_names(given: str | None, from_file: Sequence[str] | None, count: int) -> list[str] | None:
+    """The names of `count` classes: those of --classes, else those that the file has, else None."""
+    if given is None:
+        return None if from_file is None else list(from_file)
+    names = [name.strip() for name in given.split(",")]
+    if len(names) != count:
+        raise click.UsageError(
+            f"the number of names in --classes is {len(names)}, that of the classes {count}"
+        )
+    return names
+
+
+def terminal() -> tuple[int, bool]:
+    """How wide standard output is, and whether it shows colours."""
+    color = (
+        sys.stdout is not None
+        and sys.stdout.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
+    return shutil.get_terminal_size(fallback=(80, 24)).columns, color
+
+
+def write(text: str) -> None:
+    """Write the text to standard output, in ASCII where its encoding has no signs for it."""
+    if sys.stdout is None:
+        raise click.ClickException("standard output is closed")
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = to_ascii(text)
+    sys.stdout.write(text)

@@ -1,0 +1,195 @@
+"""`softmaxloss score`: a file of logits against its labels."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+
+import click
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ..errors import LabelError
+from ..evaluation import Evaluation, evaluate
+from ..explain.terminal import FAINT, indent, lay_out, number, printable, shorten, table
+from ..files import open_logits, read_labels
+from ..writers import open_scores
+from . import command
+
+__all__ = ["score"]
+
+
+@click.command(
+    cls=command.ExamplesFirst,
+    short_help="Loss, accuracy and hardest examples of a file.",
+    examples="""
+    softmaxloss score logits.npy labels.npy
+    softmaxloss score logits.csv labels.csv --top 20 --classes cat,dog,bird
+    softmaxloss score run.npz run.npz --labels-key y --out scores.parquet
+    """,
+)
+@click.argument("logits", metavar="LOGITS")
+@click.argument("labels", metavar="LABELS")
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="List so many of the examples with the highest loss.",
+)
+@command.classes
+@command.one_based
+@click.option(
+    "--ignore-index", default=-100, show_default=True, help="Rows with this label do not count."
+)
+@click.option("--out", metavar="FILE", help="Write each example's scores: .csv, .npy or .parquet.")
+@command.logits_key
+@command.labels_key
+@command.as_json
+def score(
+    logits: str,
+    labels: str,
+    top: int,
+    classes: str | None,
+    one_based: bool,
+    ignore_index: int,
+    out: str | None,
+    logits_key: str | None,
+    labels_key: str | None,
+    as_json: bool,
+) -> None:
+    """Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
+
+    LOGITS is a .npy, .npz, .csv, .json, .parquet or .safetensors file with one row for each
+    example, LABELS one of these with a class number for each. Files larger than memory are read
+    piece by piece.
+    """
+    if out is not None:
+        for given in (logits, labels):
+            if os.path.exists(out) and os.path.exists(given) and os.path.samefile(out, given):
+                raise click.UsageError(f"--out {out} is a file to be read: choose another name")
+    first_class = 1 if one_based else 0
+    known = read_labels(labels, key=labels_key)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(open_logits(logits, key=logits_key))
+        names = command.class_names(classes, source.class_names, source.shape[1])
+        writer = stack.enter_context(open_scores(out, len(known))) if out is not None else None
+        try:
+            result = evaluate(
+                source,
+                known,
+                top=top,
+                ignore_index=ignore_index,
+                first_class=first_class,
+                scores=writer,
+                on_progress=stack.enter_context(_progress_bar()),
+            )
+        except LabelError as error:
+            raise click.UsageError(f"{labels}: {_as_options(str(error))}") from None
+    if as_json:
+        fields = {
+            "schema": "softmaxloss.scores",
+            "version": 1,
+            "classes": names,
+            "first_class": first_class,
+        }
+        command.write(json.dumps(fields | result.to_dict(), allow_nan=False) + "\n")
+        return
+    width, color = command.terminal()
+    report = _report(result, source.path.name, source.shape[1], names, first_class, width)
+    text = lay_out(report, color=color)
+    if result.top:
+        again = ["--file", logits, "--labels", labels, "--row", str(result.top[0].row)]
+        for option, value in [
+            ("--logits-key", logits_key),
+            ("--labels-key", labels_key),
+            ("--classes", classes),
+        ]:
+            again += [option, value] if value is not None else []
+        again += ["--one-based"] if one_based else []
+        text += f"\nWhy the first of them?\n   softmaxloss explain {printable(shlex.join(again))}\n"
+    command.write(text)
+
+
+def _report(
+    result: Evaluation,
+    file: str,
+    classes: int,
+    names: list[str] | None,
+    first_class: int,
+    width: int,
+) -> Iterator[RenderableType]:
+    """The totals and the table of the hardest examples."""
+    yield Text(
+        f"{printable(file)}: {_count(result.examples, 'example')}, {_count(classes, 'class')}"
+    )
+    yield Text()
+    totals = table("", "<", "<")
+    totals.show_header = False
+    uniform = f"(a uniform guess: ln {classes} = {number(math.log(classes))})"
+    totals.add_row("mean loss", f"{number(result.mean_loss)} nats", Text(uniform, FAINT))
+    totals.add_row("perplexity", number(result.perplexity), Text("(exp of the mean loss)", FAINT))
+    totals.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
+    if result.ignored:
+        totals.add_row("ignored", _count(result.ignored, "row"))
+    if result.invalid:
+        why = "(NaN, +inf or -inf alone: no loss, so no mean)"
+        totals.add_row("invalid", _count(result.invalid, "row"), Text(why, FAINT))
+    yield indent(totals)
+    if not result.top:
+        return
+
+    cells = max(6, (width - 60) // 2)  # of two names; the numbers take the rest
+
+    def name(label: int) -> str:
+        known = "" if names is None else f" {shorten(names[label - first_class], cells)}"
+        return f"{label}{known}"
+
+    count = len(result.top)
+    which = "example" if count == 1 else f"{count} examples"
+    yield Text(f"\nThe {which} with the highest loss", "bold")
+    hardest = table(">row", "<label", "<predicted", "loss", "label's probability", "rank")
+    for example in result.top:
+        valid = example.rank > 0
+        hardest.add_row(
+            str(example.row),
+            name(example.label),
+            name(example.predicted) if valid else "none",
+            number(example.loss),
+            number(example.probability),
+            str(example.rank) if valid else "none",
+        )
+    yield indent(hardest)
+
+
+def _count(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """What to call with (done, total) to draw a bar, on standard error if that is a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    console = Console(stderr=True)
+    with Progress(
+        BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console, transient=True
+    ) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total or None)
+
+
+def _as_options(message: str) -> str:
+    """A message of the library, with its arguments as the options of the command line."""
+    message = message.replace("first_class=1", "--one-based")
+    return re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message).replace("pass ", "add ")

@@ -1,0 +1,128 @@
+"""Laying out text for a terminal or a pipe: numbers, untrusted text, tables. Loads rich."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+__all__ = [
+    "FAINT",
+    "INDENT",
+    "indent",
+    "lay_out",
+    "number",
+    "printable",
+    "prose",
+    "shorten",
+    "table",
+    "table_width",
+    "to_ascii",
+]
+
+INDENT = 3
+PROSE_WIDTH = 79
+LEAST_WIDTH = 40  # of prose: no number is longer, so that none is broken
+UNLIMITED = 10_000
+FAINT = "dim"
+
+
+def lay_out(parts: Iterable[RenderableType], *, color: bool, width: int = PROSE_WIDTH) -> str:
+    """The parts one below the other, as text that ends in a newline; plain without `color`.
+
+    Prose is broken to fit the width. Nothing is cut to it: half a number is a wrong number.
+    """
+    prose_width = max(LEAST_WIDTH, width)
+    console = Console(
+        file=io.StringIO(),
+        width=UNLIMITED,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        markup=False,  # a class may be called [red]
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+    )
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part, width=prose_width if isinstance(part, Constrain) else None)
+    return "".join(line.rstrip() + "\n" for line in capture.get().split("\n")[:-1])
+
+
+def number(x: float, decimals: int = 4) -> str:
+    """A number for reading: some decimals where they suffice, else the exponent form.
+
+    >>> number(0.1), number(-1.234e-7), number(3e12), number(-0.0), number(float("inf"))
+    ('0.1000', '-1.23e-07', '3e+12', '0.0000', 'inf')
+    """
+    if x == 0:
+        return f"{0:.{decimals}f}"
+    if abs(x) < 1e-3:
+        return f"{x:.{decimals - 2}e}"
+    return f"{x:.{decimals}f}" if abs(x) < 1e9 else f"{x:.{decimals + 6}g}"
+
+
+def printable(text: str) -> str:
+    r"""The text on one line and harmless to a terminal: what does not print is escaped.
+
+    >>> print(printable("\x1b[31mred\n"))
+    \x1b[31mred\n
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def shorten(text: str, cells: int) -> str:
+    r"""Untrusted text, printable, cut to so many cells of a terminal.
+
+    >>> print(shorten("tab\there", 6), shorten("a long name", 6))
+    tab\t… a lon…
+    """
+    shown = Text(printable(text[: cells + 1]))  # a character takes at least one cell
+    shown.truncate(cells, overflow="ellipsis")
+    return shown.plain
+
+
+def to_ascii(text: str) -> str:
+    """The text for an output that cannot show the signs of mathematics.
+
+    >>> to_ascii("∂J/∂z_2 = a_2 − 1 ↑")
+    'dJ/dz_2 = a_2 - 1 ^'
+    """
+    signs = str.maketrans("∂−·↑↓←→█▉▊▋▌▍▎▏", "d-*^v<>#####   ", "")
+    return text.translate(signs).replace("Σ", "sum").encode("ascii", "backslashreplace").decode()
+
+
+def table(*headers: str) -> Table:
+    """Columns without lines. "<" before a header aligns it left, which the first is anyhow, ">"
+    right, which the others are."""
+    result = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=FAINT)
+    for k, header in enumerate(headers):
+        left = header.startswith("<") or (k == 0 and not header.startswith(">"))
+        result.add_column(
+            Text(header.lstrip("<>")), justify="left" if left else "right", no_wrap=True
+        )
+    return result
+
+
+def table_width(part: Table) -> int:
+    """The columns of a terminal that the table takes."""
+    console = Console(width=UNLIMITED)
+    return Measurement.get(console, console.options, part).maximum
+
+
+def prose(text: Text | str, levels: int = 0) -> RenderableType:
+    """Sentences, moved to the right and broken into lines."""
+    return Constrain(indent(Text(text) if isinstance(text, str) else text, levels), PROSE_WIDTH)
+
+
+def indent(part: RenderableType, levels: int = 1) -> RenderableType:
+    """The part, moved to the right."""
+    return Padding(part, (0, 0, 0, levels * INDENT), expand=False)

@@ -1,0 +1,30 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def cross_entropy(
+    logits: NDArray[Any],
+    target: NDArray[Any],
+    weight: NDArray[Any] | None,
+    label_smoothing: float,
+    ignore_index: int,
+    factor: NDArray[Any],
+    loss: NDArray[Any],
+    grad: NDArray[Any] | None,
+    threads: int,
+) -> None: ...
+def score(
+    logits: NDArray[Any],
+    target: NDArray[Any],
+    ignore_index: int,
+    loss: NDArray[Any],
+    probability: NDArray[Any],
+    predicted: NDArray[Any],
+    rank: NDArray[Any],
+    entropy: NDArray[Any],
+    logsumexp: NDArray[Any],
+    threads: int,
+) -> None: ...
+def levels() -> list[str]: ...
+def level() -> str: ...
+def use_level(name: str) -> bool: ...

@@ -1,0 +1,198 @@
+// The Python side of the kernel: arrays in, a plain call out. The arguments come checked from
+// loss.py; what is checked here again is what would read or write out of bounds.
+#include "dispatch.h"
+#include "threads.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+
+namespace nb = nanobind;
+using namespace softmaxloss;
+using std::int64_t;
+
+namespace {
+
+using In = nb::ndarray<nb::ro, nb::device::cpu>;
+using Out = nb::ndarray<nb::device::cpu>;
+
+void require(bool holds, const char *message) {
+    if (!holds)
+        throw nb::type_error(message);
+}
+
+template <class Array> bool is(const Array &array, const nb::dlpack::dtype &type) {
+    return array.dtype() == type;
+}
+
+// bfloat16, which neither NumPy nor its buffers know, comes as its bits.
+LogitsType logits_type(const In &logits) {
+    require(logits.ndim() == 2, "logits: (rows, classes)");
+    const auto type = logits.dtype();
+    if (type == nb::dtype<float>())
+        return f32;
+    if (type == nb::dtype<double>())
+        return f64;
+    require(type.bits == 16, "logits: float32, float64, float16, or bfloat16 as uint16");
+    return type.code == uint8_t(nb::dlpack::dtype_code::Float) ? f16 : bf16;
+}
+
+nb::dlpack::dtype computed(LogitsType type) {
+    return type == f64 ? nb::dtype<double>() : nb::dtype<float>();
+}
+
+// A (rows, classes) array whose last axis is contiguous; its row stride in elements.
+template <class Array>
+int64_t row_stride(const Array &array, int64_t rows, int64_t classes, const char *name) {
+    require(array.ndim() == 2 && int64_t(array.shape(0)) == rows &&
+                int64_t(array.shape(1)) == classes &&
+                (rows == 0 || classes <= 1 || array.stride(1) == 1),
+            name);
+    return array.stride(0);
+}
+
+template <class Array>
+void *vector(const Array &array, int64_t size, const nb::dlpack::dtype &type, const char *name) {
+    require(array.ndim() == 1 && int64_t(array.shape(0)) == size &&
+                (size <= 1 || array.stride(0) == 1) && is(array, type),
+            name);
+    return const_cast<void *>(static_cast<const void *>(array.data()));
+}
+
+LabelType label_type(const In &labels) {
+    const auto type = labels.dtype();
+    const bool is_signed = type.code == uint8_t(nb::dlpack::dtype_code::Int);
+    require(is_signed || type.code == uint8_t(nb::dlpack::dtype_code::UInt), "target: integers");
+    switch (type.bits) {
+    case 8:
+        return is_signed ? LabelType::i8 : LabelType::u8;
+    case 16:
+        return is_signed ? LabelType::i16 : LabelType::u16;
+    case 32:
+        return is_signed ? LabelType::i32 : LabelType::u32;
+    default:
+        return is_signed ? LabelType::i64 : LabelType::u64;
+    }
+}
+
+// A row with more classes than this is worth sharing among threads.
+constexpr int64_t long_row = 1 << 19;
+
+// Whether the threads may share a row: where the kernel takes a row in chunks.
+bool in_chunks(const CrossEntropy &call) { return call.labels && call.label_smoothing == 0; }
+bool in_chunks(const Score &) { return true; }
+
+// Runs the call without the GIL; a Ctrl-C ends it with KeyboardInterrupt.
+template <class Call>
+void run(const Call &call, void (*level)(const Call &, int64_t, int64_t, const Team *),
+         int threads) {
+    const std::function<bool()> interrupted = [] {
+        nb::gil_scoped_acquire acquire;
+        return PyErr_CheckSignals() != 0;
+    };
+    bool done = true;
+    {
+        nb::gil_scoped_release release;
+        if (call.rows < threads && call.classes >= long_row && in_chunks(call)) {
+            SharedRow team(call.classes, threads, interrupted);
+            for (int64_t i = 0; i < call.rows && done; ++i) {
+                const DefaultFloatingPoint scope;
+                level(call, i, i + 1, &team);
+                done = !team.stopped;
+            }
+        } else {
+            done = parallel_rows(
+                call.rows, call.classes, threads,
+                [&](int64_t begin, int64_t end) { level(call, begin, end, nullptr); }, interrupted);
+        }
+    }
+    if (!done)
+        throw nb::python_error();
+}
+
+void cross_entropy(const In &logits, const In &target, const std::optional<In> &weight,
+                   double label_smoothing, int64_t ignore_index, const In &factor, const Out &loss,
+                   const std::optional<Out> &grad, int threads) {
+    CrossEntropy call{};
+    const LogitsType storage = logits_type(logits);
+    call.rows = logits.shape(0);
+    call.classes = logits.shape(1);
+    call.logits = logits.data();
+    call.logits_stride = row_stride(logits, call.rows, call.classes, "logits: contiguous rows");
+    if (target.ndim() == 2) {
+        call.double_probabilities = is(target, nb::dtype<double>());
+        require(call.double_probabilities || is(target, nb::dtype<float>()),
+                "target: probabilities in float32 or float64");
+        call.probabilities = target.data();
+        call.probabilities_stride =
+            row_stride(target, call.rows, call.classes, "target: contiguous (rows, classes)");
+    } else {
+        call.label_type = label_type(target);
+        call.labels = vector(target, call.rows, target.dtype(), "target: contiguous (rows,)");
+    }
+    if (weight)
+        call.weight = static_cast<const double *>(
+            vector(*weight, call.classes, nb::dtype<double>(), "weight: (classes,) float64"));
+    call.label_smoothing = label_smoothing;
+    call.ignore_index = ignore_index;
+    call.factor_stride = factor.ndim() == 1 && factor.shape(0) == 1 ? 0 : 1;
+    call.factor =
+        static_cast<const double *>(vector(factor, call.factor_stride ? call.rows : 1,
+                                           nb::dtype<double>(), "factor: (rows,) or (1,) float64"));
+    call.double_loss = is(loss, nb::dtype<double>());
+    call.loss = vector(loss, call.rows, call.double_loss ? nb::dtype<double>() : nb::dtype<float>(),
+                       "loss: (rows,) in float32 or float64");
+    if (grad) {
+        require(is(*grad, logits.dtype()), "grad: in the logits' dtype");
+        call.grad = grad->data();
+        call.grad_stride = row_stride(*grad, call.rows, call.classes, "grad: (rows, classes)");
+    }
+    run(call, current_level().cross_entropy[storage], threads);
+}
+
+void score(const In &logits, const In &target, int64_t ignore_index, const Out &loss,
+           const Out &probability, const Out &predicted, const Out &rank, const Out &entropy,
+           const Out &logsumexp, int threads) {
+    Score call{};
+    const LogitsType storage = logits_type(logits);
+    const auto type = computed(storage);
+    const char *outputs = "score's outputs: (rows,), int64 or in the computed dtype";
+    call.rows = logits.shape(0);
+    call.classes = logits.shape(1);
+    call.logits = logits.data();
+    call.logits_stride = row_stride(logits, call.rows, call.classes, "logits: contiguous rows");
+    call.label_type = label_type(target);
+    call.labels = vector(target, call.rows, target.dtype(), "target: contiguous (rows,)");
+    call.ignore_index = ignore_index;
+    call.loss = vector(loss, call.rows, type, outputs);
+    call.probability = vector(probability, call.rows, type, outputs);
+    call.predicted =
+        static_cast<int64_t *>(vector(predicted, call.rows, nb::dtype<int64_t>(), outputs));
+    call.rank = static_cast<int64_t *>(vector(rank, call.rows, nb::dtype<int64_t>(), outputs));
+    call.entropy = vector(entropy, call.rows, type, outputs);
+    call.logsumexp = vector(logsumexp, call.rows, type, outputs);
+    run(call, current_level().score[storage], threads);
+}
+
+} // namespace
+
+NB_MODULE(_cpu, module) {
+    module.def("cross_entropy", cross_entropy, nb::arg("logits"), nb::arg("target"),
+               nb::arg("weight").none(), nb::arg("label_smoothing"), nb::arg("ignore_index"),
+               nb::arg("factor"), nb::arg("loss"), nb::arg("grad").none(), nb::arg("threads"));
+    module.def("score", score, nb::arg("logits"), nb::arg("target"), nb::arg("ignore_index"),
+               nb::arg("loss"), nb::arg("probability"), nb::arg("predicted"), nb::arg("rank"),
+               nb::arg("entropy"), nb::arg("logsumexp"), nb::arg("threads"));
+    module.def("levels", [] {
+        std::vector<std::string> names;
+        for (const Level *level : supported_levels())
+            names.emplace_back(level->name);
+        return names;
+    });
+    module.def("level", [] { return std::string(current_level().name); });
+    module.def("use_level", use_level, nb::arg("name"));
+}

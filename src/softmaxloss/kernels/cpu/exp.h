@@ -1,0 +1,111 @@
+// exp in pieces, so that a softmax never forms x − m.
+//
+// Rounding x − m in float costs up to 64 ulp of exp(x − m). Instead each logit is reduced alone,
+//     x = n·ln 2 + r,   n an integer, |r| ≤ ln 2 / 2,   exp(x) = 2^n · (1 + g),   g = exp(r) − 1,
+// and only the integers n are subtracted, which is exact. The first step of the reduction,
+// x − n·ln2_hi by a fused multiply-add, is exact too: the difference fits the mantissa.
+//
+// Every fused operation is written as one (fma), and the compiler is told to fuse nothing else, so
+// that each instruction-set level rounds in the same places and gives the same bits.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+// What a vectorised loop calls must become part of it: a call that is left would run once per lane.
+#define INLINE __attribute__((always_inline)) inline
+#define INLINE_LAMBDA __attribute__((always_inline))
+
+namespace softmaxloss::LEVEL {
+
+// The polynomials are printed by tools/polynomials.py.
+template <class Real> struct Exp;
+
+template <> struct Exp<float> {
+    using Int = std::int32_t;
+    using UInt = std::uint32_t;
+    static constexpr int lanes = 32;          // of a sum: part of the result's definition
+    static constexpr int mantissa = 23;       // bits
+    static constexpr float round = 0x1.8p23f; // x + round has x's nearest integer in its low bits
+    static constexpr float log2e = 0x1.715476p+0f;
+    static constexpr float ln2_hi = 0x1.62e43p-1f, ln2_lo = -0x1.05c61p-29f;
+    static constexpr int degree = 4;
+    static constexpr float q[] = {0x1.fffffcp-2f, 0x1.55549p-3f, 0x1.5558fap-5f, 0x1.123b68p-7f,
+                                  0x1.6a21bcp-10f};
+    // exp(x − m) is held as 2^lift times itself, so that neither it nor a sum of it is subnormal,
+    // and counts as 0 where x < m − reach: 2^-222, far below the least float times any C, unless
+    // a factor beyond 2^factor_max magnifies it.
+    static constexpr int lift = 100;
+    static constexpr float reach = 154;
+    // The factors f of a gradient that can share one scaling with 2^n: 2^min ≤ |f| ≤ 2^max.
+    static constexpr int factor_min = -150, factor_max = 60;
+    static constexpr float far = 0x1p16f; // a larger |m| is subtracted first: exactly, see Frame
+};
+
+template <> struct Exp<double> {
+    using Int = std::int64_t;
+    using UInt = std::uint64_t;
+    static constexpr int lanes = 16;
+    static constexpr int mantissa = 52;
+    static constexpr double round = 0x1.8p52;
+    static constexpr double log2e = 0x1.71547652b82fep+0;
+    static constexpr double ln2_hi = 0x1.62e42fefa39efp-1, ln2_lo = 0x1.abc9e3b39803fp-56;
+    static constexpr int degree = 9;
+    static constexpr double q[] = {
+        0x1.000000000000ap-1,  0x1.55555555554f7p-3,  0x1.55555555506ecp-5,  0x1.1111111128361p-7,
+        0x1.6c16c184884dbp-10, 0x1.a01a012885926p-13, 0x1.a01998fe1b176p-16, 0x1.71df27bf00616p-19,
+        0x1.28ae78451a22ep-22, 0x1.ad7e3caccb739p-26};
+    static constexpr int lift = 512;
+    static constexpr double reach = 1060;
+    static constexpr int factor_min = -900, factor_max = 400;
+    static constexpr double far = 0x1p16;
+};
+
+INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+INLINE double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+
+template <class To, class From> INLINE To bits(From from) {
+    static_assert(sizeof(To) == sizeof(From));
+    To to;
+    std::memcpy(&to, &from, sizeof to);
+    return to;
+}
+
+// 2^n for n in the normal range.
+template <class Real> INLINE Real power_of_two(int n) {
+    using E = Exp<Real>;
+    constexpr int bias = sizeof(Real) == 4 ? 127 : 1023;
+    return bits<Real>(typename E::UInt(n + bias) << E::mantissa);
+}
+
+// exp(t − n·ln 2) − 1, for n the integer nearest to t/ln 2.
+template <class Real> INLINE Real expm1_of_rest(Real t, Real n) {
+    using E = Exp<Real>;
+    const Real r = fma(-n, E::ln2_lo, fma(-n, E::ln2_hi, t));
+    Real q = E::q[E::degree];
+#pragma GCC unroll 16
+    for (int i = E::degree - 1; i >= 0; --i)
+        q = fma(q, r, E::q[i]);
+    return fma(r * r, q, r);
+}
+
+// exp(t) = 2^n · (1 + g). The low bits of `rounded` hold n plus what was added to Exp::round.
+template <class Real> struct Reduced {
+    Real rounded, g;
+};
+
+template <class Real> INLINE Reduced<Real> reduce(Real t, Real round) {
+    using E = Exp<Real>;
+    const Real rounded = fma(t, E::log2e, round);
+    return {rounded, expm1_of_rest(t, rounded - round)};
+}
+
+// value · 2^n, where the low bits of `rounded` hold n and the result is a normal number.
+template <class Real> INLINE Real scale(Real value, Real rounded) {
+    using E = Exp<Real>;
+    using UInt = typename E::UInt;
+    return bits<Real>(bits<UInt>(value) + (bits<UInt>(rounded) << E::mantissa));
+}
+
+} // namespace softmaxloss::LEVEL

@@ -1,0 +1,63 @@
+// The 16-bit floats, as bits. Conversions are integer work that a loop vectorises on every level,
+// and round to nearest, ties to even, once.
+#pragma once
+#include "exp.h"
+
+namespace softmaxloss::LEVEL {
+
+struct BFloat16 { // the upper half of a float
+    std::uint16_t value;
+
+    INLINE operator float() const { return bits<float>(std::uint32_t(value) << 16); }
+
+    static INLINE BFloat16 rounded(float x) {
+        const std::uint32_t u = bits<std::uint32_t>(x);
+        const std::uint32_t to_even = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+        return {std::uint16_t(x == x ? to_even : 0x7fc0)};
+    }
+};
+
+struct Float16 { // 1 sign, 5 exponent, 10 fraction bits
+    std::uint16_t value;
+
+    INLINE operator float() const {
+        const std::uint32_t sign = std::uint32_t(value & 0x8000) << 16, rest = value & 0x7fff;
+        const float magnitude = bits<float>(rest << 13) * 0x1p112f;    // subnormals too
+        const std::uint32_t special = rest >= 0x7c00 ? 0x7f800000 : 0; // inf and NaN
+        return bits<float>(bits<std::uint32_t>(magnitude) | sign | special);
+    }
+
+    static INLINE Float16 rounded(float x) {
+        const std::uint32_t u = bits<std::uint32_t>(x), sign = (u >> 16) & 0x8000;
+        const std::uint32_t magnitude = u & 0x7fffffff;
+        const std::uint32_t normal = (magnitude - (112u << 23) + 0xfff + ((u >> 13) & 1)) >> 13;
+        // Below 2^-14 the sum with 1/2 has its last bit where float16 has it, and rounds there.
+        const std::uint32_t subnormal =
+            bits<std::uint32_t>(bits<float>(magnitude) + 0.5f) - bits<std::uint32_t>(0.5f);
+        std::uint32_t h = magnitude < 0x38800000 ? subnormal : normal;
+        h = magnitude >= 0x477ff000 ? 0x7c00 : h; // from 65520 on
+        h = magnitude > 0x7f800000 ? 0x7e00 : h;
+        return {std::uint16_t(h | sign)};
+    }
+};
+
+// What a type in memory is computed in, and the rounding back.
+template <class Storage> struct Computed {
+    using Real = Storage;
+};
+template <> struct Computed<BFloat16> {
+    using Real = float;
+};
+template <> struct Computed<Float16> {
+    using Real = float;
+};
+template <class Storage> using RealOf = typename Computed<Storage>::Real;
+
+template <class Storage> INLINE Storage rounded_to(RealOf<Storage> x) {
+    if constexpr (std::is_same_v<Storage, RealOf<Storage>>)
+        return x;
+    else
+        return Storage::rounded(x);
+}
+
+} // namespace softmaxloss::LEVEL

@@ -1,0 +1,92 @@
+#include "threads.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace softmaxloss {
+
+namespace {
+
+constexpr std::int64_t piece_cost = 1 << 16;  // elements: about 50 µs
+constexpr std::int64_t thread_cost = 1 << 17; // elements that pay for starting a thread
+constexpr std::int64_t piece_multiple = 64;   // rows: short ones are done many at a time
+constexpr auto patience = std::chrono::milliseconds(100);
+
+} // namespace
+
+bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
+                   const std::function<void(std::int64_t, std::int64_t)> &work,
+                   const std::function<bool()> &interrupted) {
+    row_cost = std::max<std::int64_t>(row_cost, 1);
+    std::int64_t piece = std::max<std::int64_t>(1, piece_cost / row_cost);
+    if (piece > piece_multiple)
+        piece -= piece % piece_multiple;
+    const std::int64_t pieces = (rows + piece - 1) / piece;
+    const std::int64_t worth = rows / std::max<std::int64_t>(1, thread_cost / row_cost);
+    const std::int64_t count = std::min<std::int64_t>({pieces, worth, threads});
+
+    std::atomic<std::int64_t> next{0};
+    std::atomic<bool> stop{false};
+    const auto take_piece = [&] {
+        const std::int64_t begin = piece * next.fetch_add(1, std::memory_order_relaxed);
+        if (begin >= rows || stop.load(std::memory_order_relaxed))
+            return false;
+        work(begin, std::min(begin + piece, rows));
+        return true;
+    };
+
+    std::vector<std::thread> others;
+    others.reserve(static_cast<std::size_t>(std::max<std::int64_t>(count - 1, 0)));
+    try {
+        for (std::int64_t i = 1; i < count; ++i)
+            others.emplace_back([&] {
+                const DefaultFloatingPoint scope;
+                while (take_piece()) {
+                }
+            });
+    } catch (const std::system_error &) {
+        // The system gives no more threads: those that there are do the work.
+    }
+    {
+        auto asked = std::chrono::steady_clock::now();
+        for (bool more = true; more;) {
+            {
+                const DefaultFloatingPoint scope;
+                more = take_piece();
+            }
+            if (const auto now = std::chrono::steady_clock::now(); now - asked > patience) {
+                asked = now;
+                if (interrupted())
+                    stop = true;
+            }
+        }
+    }
+    for (auto &thread : others)
+        thread.join();
+    return !stop;
+}
+
+SharedRow::SharedRow(std::int64_t classes, int threads, const std::function<bool()> &interrupted)
+    : memory_(std::size_t(classes / chunk_classes + 1) * scratch_size / sizeof(std::max_align_t)),
+      threads_(threads), interrupted_(interrupted) {
+    scratch = memory_.data();
+    each = [](const Team &team, std::int64_t count, void (*work)(void *, std::int64_t),
+              void *context) {
+        const auto &self = static_cast<const SharedRow &>(team);
+        const bool done = !self.stopped && parallel_rows(
+                                               count, chunk_classes, self.threads_,
+                                               [=](std::int64_t begin, std::int64_t end) {
+                                                   for (std::int64_t i = begin; i < end; ++i)
+                                                       work(context, i);
+                                               },
+                                               self.interrupted_);
+        self.stopped = !done;
+        return done;
+    };
+}
+
+} // namespace softmaxloss

@@ -1,0 +1,221 @@
+"""The true class in every form people write it → checked class indices or probabilities.
+
+Labels count from 0 unless `first_class=1` says otherwise; nothing is guessed. What each form gets
+is in docs/semantics.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arrays import as_array, is_float
+from .errors import LabelError, OptionError
+from .logits import class_axis, class_last
+from .options import Options
+
+__all__ = ["ClassIndices", "ClassProbabilities", "Target", "read_indices", "read_target"]
+
+Array = NDArray[Any]
+
+# How far from 1 the probabilities of a row may sum: what rounding them, or computing them in that
+# type, may leave, with room. It only tells rounding from several labels on one example; the
+# probabilities themselves are used as they are.
+SUM_TOLERANCE = {"bfloat16": 0.1, "float16": 0.02, "float32": 1e-4}
+SUM_TOLERANCE_OTHERS = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class ClassIndices:
+    """One class per example, counted from 0; an example with `ignore_index` does not count.
+
+    `may_ignore` is False where the range of the labels shows that every example counts.
+    """
+
+    values: Array
+    ignore_index: int
+    may_ignore: bool
+
+    def counted(self) -> Array:
+        """Which examples count: a boolean for each."""
+        return np.asarray(self.values != self.ignore_index)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassProbabilities:
+    """Probabilities per example, classes in the last axis; each row is to be divided by its divisor
+    where there are divisors."""
+
+    values: Array
+    divisors: NDArray[np.float64] | None
+
+
+Target = ClassIndices | ClassProbabilities
+
+
+def read_target(target: ArrayLike, logits_shape: tuple[int, ...], options: Options) -> Target:
+    """The checked target for logits of this shape. Raises LabelError before anything is computed.
+
+    >>> read_target([2, 0], (2, 3), Options()).values
+    array([2, 0])
+    >>> read_target([[0, 0, 1], [1, 0, 0]], (2, 3), Options()).values.shape
+    (2, 3)
+    >>> read_target([1, 3], (2, 3), Options())
+    Traceback (most recent call last):
+        ...
+    softmaxloss.errors.LabelError: the label of row 1 is 3, outside 0..2; all labels lie in 1..3: \
+if they count from one, pass first_class=1
+    """
+    axis = class_axis(len(logits_shape))
+    classes = logits_shape[axis]
+    index_shape = logits_shape[:axis] + logits_shape[axis + 1 :]
+    try:
+        y = as_array(target, "target")
+    except ValueError as error:
+        raise LabelError(str(error)) from None
+    if y.shape == index_shape:
+        return read_indices(y, classes, options)
+    if y.shape == logits_shape:
+        if options.ignore_index >= 0:
+            raise OptionError(
+                f"ignore_index={options.ignore_index} needs class indices as target; this target "
+                f"has a value for each class, shape {y.shape}"
+            )
+        return _read_probabilities(class_last(y), options)
+    hint = ""
+    if y.ndim == len(index_shape) + 1 and y.squeeze(-1 if y.shape[-1:] == (1,) else ()).shape == (
+        index_shape
+    ):
+        hint = ": remove its last axis, e.g. target[..., 0]"
+    raise LabelError(
+        f"target has shape {y.shape}; logits of shape {logits_shape} need class indices of shape "
+        f"{index_shape} or probabilities of shape {logits_shape}{hint}"
+    )
+
+
+def read_indices(y: Array, classes: int, options: Options) -> ClassIndices:
+    """Checked class indices, of the caller's integer dtype where labels count from 0.
+
+    Each must lie in 0..classes−1 (1..classes with first_class=1) or be `ignore_index`, which is
+    compared with the label as the caller wrote it.
+    """
+    ignore_index, first = int(options.ignore_index), int(options.first_class)
+    if y.size == 0:
+        return ClassIndices(np.zeros(y.shape, np.int64), -1, False)
+    if y.dtype.kind not in "iu":
+        raise LabelError(_not_integers(y, classes))
+    low, high = first, first + classes - 1
+    least, most = (y.item(), y.item()) if y.size == 1 else (int(y.min()), int(y.max()))
+    may_ignore = least <= ignore_index <= most
+    if least < low or most > high:
+        counted = y != ignore_index
+        outside = counted & ((y < low) | (y > high))
+        if outside.any():
+            raise LabelError(_outside(y, counted, outside, low, high))
+    if first == 0 and not may_ignore:
+        return ClassIndices(y, -1, False)
+    if first == 0 and -(2**63) <= ignore_index < 2**63:  # which kernels can hold
+        return ClassIndices(y, ignore_index, True)
+    zero_based = np.where(y == ignore_index, -1, y.astype(np.int64) - first)
+    return ClassIndices(np.asarray(zero_based), -1, may_ignore)
+
+
+def _not_integers(y: Array, classes: int) -> str:
+    if y.dtype.kind == "b":
+        return (
+            "target is boolean: pass class indices (target.astype(int) if False is class 0 and "
+            "True is class 1), or one row of 0/1 per example"
+        )
+    if is_float(y.dtype):
+        return (
+            f"target has the shape of class indices but dtype {y.dtype}: pass integers, e.g. "
+            "target.astype(int)"
+        )
+    if y.dtype.kind in "OUS":
+        names = [label for label in y.flat if not isinstance(label, int)]
+        if not names:
+            too_large = next((label for label in y.flat if not -(2**63) <= label < 2**64), None)
+            if too_large is None:
+                return "target has dtype object: pass integers, e.g. target.astype(int)"
+            return f"target holds {too_large}, which no integer dtype holds"
+        # Numbers among names were made text by NumPy: the first real name tells more.
+        name = next((n for n in names if not str(n).lstrip("-").isdecimal()), names[0])
+        shown = repr(str(name) if isinstance(name, str | bytes) else name)
+        return (
+            f"target holds {shown}: pass class indices 0..{classes - 1}, e.g. "
+            "classes.index(name) for class names"
+        )
+    return f"target must be integers, got dtype {y.dtype}"
+
+
+def _outside(y: Array, counted: Array, outside: Array, low: int, high: int) -> str:
+    position = np.unravel_index(int(np.argmax(outside)), y.shape)
+    label = int(y[position])
+    message = f"the label{_of_row(position)} is {label}, outside {low}..{high}"
+    used = y[counted]
+    if low == 0 and used.min() >= 1 and used.max() == high + 1:
+        return (
+            f"{message}; all labels lie in 1..{high + 1}: if they count from one, pass "
+            "first_class=1"
+        )
+    if label < 0:
+        return f"{message}; if it marks rows that do not count, pass ignore_index={label}"
+    return message
+
+
+def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
+    if q.dtype.kind not in "biuf" and not is_float(q.dtype):
+        raise LabelError(f"target probabilities must be real numbers, got dtype {q.dtype}")
+    exact = q.dtype.kind in "biu"
+    wide = q if exact or q.dtype.kind == "f" else q.astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = np.asarray(wide.sum(axis=-1, dtype=np.float64))
+        lowest = wide.min(initial=0)
+    if not (lowest >= 0 and np.isfinite(sums).all()):
+        bad = ~(np.isfinite(wide) & (wide >= 0))
+        position = np.unravel_index(int(np.argmax(bad)), q.shape)
+        raise LabelError(
+            f"the target{_of_row(position[:-1])} has {q[position]} for class {position[-1]}; "
+            "probabilities must be finite and not negative"
+        )
+    if options.multi_label == "sum":
+        return ClassProbabilities(q, None)
+    if options.multi_label == "mean":
+        bad = sums == 0
+    else:
+        tolerance = 0.0 if exact else SUM_TOLERANCE.get(q.dtype.name, SUM_TOLERANCE_OTHERS)
+        bad = np.abs(sums - 1) > tolerance
+    if bad.any():
+        position = np.unravel_index(int(np.argmax(bad)), sums.shape)
+        raise LabelError(_not_one_label(position, wide[position], float(sums[position])))
+    return ClassProbabilities(q, sums if options.multi_label == "mean" else None)
+
+
+def _not_one_label(position: tuple[Any, ...], q: Array, total: float) -> str:
+    row = _of_row(position)
+    if total == 0:
+        return (
+            f'the target{row} is all zeros: no class is true; with multi_label="sum" such a row '
+            "has loss 0"
+        )
+    if np.isin(q, (0, 1)).all():
+        labels = [str(n) for n in np.flatnonzero(q)]
+        shown = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")
+        what = f"the target{row} has {len(labels)} labels (classes {shown})"
+    else:
+        what = f"the target{row} sums to {total:.9g}, not 1"
+    return (
+        f"{what}: the softmax loss expects one true class, or probabilities that sum to 1, since "
+        'its classes exclude each other; pass multi_label="sum" or "mean" to add or average over '
+        "the labels, or use a sigmoid loss if several classes can be true at once"
+    )
+
+
+def _of_row(position: tuple[Any, ...]) -> str:
+    if not position:
+        return ""
+    indices = [str(int(i)) for i in position]
+    return f" of row {indices[0]}" if len(indices) == 1 else f" of row ({', '.join(indices)})"

@@ -1,0 +1,77 @@
+"""The goals of docs/numerics.md hold, on a sample of what benchmarks/accuracy.py measures."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from benchmarks import accuracy
+from tests import truth
+
+SAMPLE = 10
+
+
+@pytest.mark.parametrize("family", [name for name in accuracy.FAMILIES if "131072" not in name])
+@pytest.mark.parametrize("dtype", list(accuracy.GOALS))
+def test_goals(dtype: str, family: str) -> None:
+    found = accuracy.errors({"here": accuracy.ours}, family, dtype, SAMPLE)["here"]
+    assert max(found) <= accuracy.GOALS[dtype], found
+
+
+@pytest.mark.parametrize("dtype", list(accuracy.GOALS))
+def test_goals_for_a_vocabulary(dtype: str) -> None:
+    """128k classes, of which the reference computes each distinct logit once."""
+    found = accuracy.errors({"here": accuracy.ours}, "C = 131072", dtype, 1)["here"]
+    assert max(found) <= accuracy.GOALS[dtype], found
+
+
+def test_the_measure_sees_errors() -> None:
+    """The same measurement finds what NumPy loses: so it would find it here."""
+    libraries = {"NumPy": accuracy.with_numpy}
+    with np.errstate(all="ignore"):
+        sure = accuracy.errors(libraries, "sure and right: one logit 10–60 above", "float32", 3)
+        far = accuracy.errors(libraries, "offset ±1e4", "float32", 3)
+    assert sure["NumPy"].loss > 1000
+    assert sure["NumPy"].true_entry > 1000
+    assert far["NumPy"].loss > 100
+
+
+def test_units_in_the_last_place() -> None:
+    """The measure itself, on numbers that can be checked by hand."""
+    mp = truth.mp
+    one_and_half_ulp = 1 + np.float32(3 * 2.0**-24)
+    cases = [
+        (1.0, mp.mpf(1), 0),
+        (one_and_half_ulp, mp.mpf(1), 2),  # 1 + 1.5 units is rounded to 1 + 2
+        (1.0, mp.mpf(1) + mp.ldexp(3, -25), 0.75),
+        (2.0, 2 - mp.ldexp(1, -24), 0.5),  # below a power of two the unit is the smaller one
+        (0.0, mp.ldexp(1, -149), 1),
+        (0.0, mp.ldexp(1, -151), 0.25),
+        (0.0, mp.ldexp(1, -1000), 0),
+        (-1.0, mp.mpf(1), 2**24),
+        (np.inf, mp.ldexp(1, 128), 0),
+        (np.inf, mp.ldexp(1, 127), np.inf),
+        (1e38, mp.inf, np.inf),
+        (np.nan, mp.nan, 0),
+        (np.nan, mp.mpf(1), np.inf),
+        (1.0, mp.nan, np.inf),
+        (-np.inf, mp.inf, np.inf),
+        (np.inf, mp.inf, 0),
+    ]
+    for got, want, ulps in cases:
+        assert truth.ulps(np.float32(got), want, "float32") == pytest.approx(ulps, abs=1e-9)
+
+
+def test_the_docs_have_the_tables() -> None:
+    """docs/numerics.md names the goals, and its tables hold them for every family."""
+    text = accuracy.NUMERICS.read_text(encoding="utf-8")
+    section = text.split(accuracy.MARKERS[0])[1].split(accuracy.MARKERS[1])[0]
+    for dtype, goal in accuracy.GOALS.items():
+        assert f"| {dtype} | ≤ {goal:g} ulp |" in text
+        table = section.split(f"| {dtype} |")[1].split("\n\n")[0]
+        assert table.split("\n")[0].startswith(" softmaxloss |")
+        for family in accuracy.FAMILIES:
+            cells = re.search(rf"^\| {re.escape(family)} \| ([^|]*) \|", table, re.MULTILINE)
+            assert cells, family
+            assert all(float(cell) <= goal for cell in cells[1].split(" / ")), family

@@ -1,0 +1,156 @@
+"""Planted bugs: each one in a copy of the kernel's source, which the suite must then find wrong.
+
+The bugs are the ones that are easy to make and hard to see: an error of a few units in the last
+place, a class, a lane or a row's denominator taken wrongly in one loop of several.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from softmaxloss.kernels import cpu
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "softmaxloss" / "kernels" / "cpu"
+COMPILER = next(filter(None, map(shutil.which, (os.environ.get("CXX", "c++"), "g++"))), None)
+
+# What of the suite is run against each bug: the errors in ulps, and rows alone and in a batch.
+SUITE = [
+    "tests/test_accuracy.py::test_goals",
+    "tests/test_kernels.py::test_same_bits_in_any_batch",
+]
+ONLY = "test_goals or (float32 or float64) and (normal or peaked) and index"
+
+# name: (file, what is there, what is planted)
+BUGS = {
+    "8 ulp in the loss": (
+        "rows.h",
+        "{ return (m - z) + log1p(S); }",
+        "{ return ((m - z) + log1p(S)) * (1 + 0x1p-21); }",  # 4 to 8 units of a float
+    ),
+    "8 ulp in the gradient": (
+        "rows.h",
+        "return scale(hi + fma(hi, exp.g, lo), exp.rounded) * unlift;",
+        "return scale(hi + fma(hi, exp.g, lo), exp.rounded) * unlift * Real(1 + 0x1p-21);",
+    ),
+    "the last class of a row": (
+        "rows.h",
+        "for (int l = 0; l < classes - i; ++l)\n            values[l]",
+        "for (int l = 0; l < classes - i - 1; ++l)\n            values[l]",
+    ),
+    "the last class of a tile": (
+        "tile.h",
+        "for (int c = 0; c < classes; ++c) {\n        Column<Real> terms;",
+        "for (int c = 0; c < classes - 1; ++c) {\n        Column<Real> terms;",
+    ),
+    "another row's denominator": (
+        "tile.h",
+        "m[r] - shift[r], n_m[r], {p[r], p_lo[r]}, S[r],",
+        "m[r] - shift[r], n_m[r], {p[r], p_lo[r]}, S[r ^ 1],",
+    ),
+    "a lane of a row's sum": (
+        "sum.h",
+        "std::memcpy(lo, lo_, sizeof lo);",
+        "std::memcpy(lo, lo_, sizeof lo);\n        hi[lanes - 1] = 0;",
+    ),
+    "a lane of a tile's sum": (
+        "tile.h",
+        "for (int l = 0; l + half < used; ++l)",
+        "for (int l = half > 1; l + half < used; ++l)",
+    ),
+}
+
+RUN = """
+import importlib.util, sys
+name = "softmaxloss.kernels.cpu._cpu"
+spec = importlib.util.spec_from_file_location(name, sys.argv[1])
+sys.modules[name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[name])
+import pytest
+sys.exit(pytest.main(sys.argv[2:]))
+"""
+
+
+def compile_(*arguments: str | Path) -> None:
+    done = subprocess.run(
+        [str(COMPILER), "-std=c++17", "-fPIC", "-fvisibility=hidden", "-w", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def rest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of the extension but its loops, compiled once."""
+    if COMPILER is None:
+        pytest.skip("no C++ compiler")
+    nanobind = Path(pytest.importorskip("nanobind").__file__).parent
+    folder = tmp_path_factory.mktemp("rest")
+    include = [
+        f"-I{sysconfig.get_path('include')}",
+        f"-I{nanobind / 'include'}",
+        f"-I{nanobind / 'ext' / 'robin_map' / 'include'}",
+        f"-I{SOURCE}",
+    ]
+    sources = [nanobind / "src" / "nb_combined.cpp"]
+    sources += [SOURCE / f"{name}.cpp" for name in ("bind", "dispatch", "threads")]
+    with ThreadPoolExecutor() as pool:
+        list(
+            pool.map(
+                lambda file: compile_(
+                    "-O1", "-DNDEBUG", "-fno-strict-aliasing", *include,
+                    "-c", "-o", folder / f"{file.stem}.o", file,
+                ),
+                sources,
+            )
+        )  # fmt: skip
+    return folder
+
+
+def suite_with(source: Path, rest: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Compile the loops in `source` and run the suite on them."""
+    fast = ["-mavx2", "-mfma"] if "avx2" in cpu.levels() else []
+    options = ["-O1", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+    compile_(*options, *fast, "-DLEVEL=baseline", "-c", "-o", folder / "l.o", source / "level.cpp")
+    linker = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-pthread"]
+    module = folder / f"_cpu{sysconfig.get_config_var('EXT_SUFFIX')}"
+    compile_("-shared", *linker, "-o", module, folder / "l.o", *sorted(rest.glob("*.o")))
+    return subprocess.run(
+        [sys.executable, "-c", RUN, module, "-x", "-p", "no:cacheprovider", "-k", ONLY, *SUITE],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "SOFTMAXLOSS_CPU"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_source_as_it_is_passes(rest: Path, tmp_path: Path) -> None:
+    """So that what fails below fails for its bug."""
+    done = suite_with(SOURCE, rest, tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found(bug: str, rest: Path, tmp_path: Path) -> None:
+    file, before, after = BUGS[bug]
+    source = tmp_path / "source"
+    shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("*.py*", "__pycache__"))
+    text = (source / file).read_text(encoding="utf-8")
+    assert text.count(before) == 1, f"{file} has changed: plant this bug anew"
+    (source / file).write_text(text.replace(before, after), encoding="utf-8")
+    done = suite_with(source, rest, tmp_path)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert "AssertionError" in done.stdout or "assert" in done.stdout

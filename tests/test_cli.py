@@ -1,0 +1,560 @@
+"""The command line: what it prints where, its exit codes, and that no input gives a traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+import softmaxloss
+from softmaxloss.cli import explain as explain_command
+from softmaxloss.cli import main
+from softmaxloss.cli import score as score_command
+from softmaxloss.explain import explain
+
+SEED = ["explain", "2.0", "1.0", "0.1", "-1.2"]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run the command in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Logits and labels in files, in the folder where `run` runs: (logits, labels)."""
+    random = np.random.default_rng(0)
+    z = random.normal(0.0, 2.0, (200, 5))
+    y = np.where(random.random(200) < 0.8, z.argmax(1), random.integers(0, 5, 200))
+    np.save(tmp_path / "z.npy", z)
+    np.save(tmp_path / "y.npy", y)
+    np.save(tmp_path / "y1.npy", y + 1)
+    names = "cat,[red]dog[/red],<b>,\x1b[31mred,bird"
+    rows = "\n".join(",".join(map(repr, row)) for row in z.tolist())
+    (tmp_path / "z.csv").write_text(f"{names}\n{rows}\n")
+    np.savez(tmp_path / "both.npz", a=z, b=y)
+    return z, y
+
+
+def fails(result, says):
+    code, out, err = result
+    assert code == 2
+    assert out == ""
+    assert err.startswith("softmaxloss: error: ")
+    assert err.endswith("\n")
+    assert len(err.splitlines()) == 1
+    assert all(c.isprintable() for c in err[:-1])
+    assert says in err
+
+
+# --- explain -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["2.0", "1.0", "0.1", "-1.2", "--label", "2"],
+        ["--label", "2", "2.0", "1.0", "0.1", "-1.2"],
+        ["2.0", "1.0", "--label=2", "0.1", "-1.2", "--step", "0.1"],
+        ["2.0,", "1.0,", "0.1,", "-1.2", "--label", "2"],
+        ["2.0,1.0,0.1,-1.2", "--label", "2"],
+        ["[2.0,", "1.0,", "0.1,", "-1.2]", "--label", "2"],
+        ["2e0", "+1", ".1", "−1.2", "--label", "2"],
+        ["2.0", "1.0", "0.1", "-1.2", "--label", "3", "--one-based"],
+        ["2.0", "1.0", "0.1", "-1.2", "--label", "bird", "--classes", "cat, dog, bird, fish"],
+        ["2.0", "1.0", "0.1", "-1.2", "--label", "2", "--classes", "a,b,c,d"],
+        ["--label", "2", "--", "2.0", "1.0", "0.1", "-1.2"],
+    ],
+)
+def test_explain_takes_numbers_as_people_write_them(run, arguments):
+    code, out, err = (
+        run("explain", *arguments, "--json")
+        if "--" not in arguments
+        else run("explain", "--json", *arguments)
+    )
+    assert (code, err) == (0, "")
+    got, wanted = json.loads(out), explain([2.0, 1.0, 0.1, -1.2], 2).to_dict()
+    for key in ("logits", "loss", "gradient", "after"):
+        assert got[key] == wanted[key]
+
+
+@pytest.mark.parametrize(
+    ("words", "logits"),
+    [
+        (["-1e3", "-inf", "3"], [-1000.0, "-Infinity", 3.0]),
+        (["-.5", "-1.", "-Infinity"], [-0.5, -1.0, "-Infinity"]),
+        (["-nan", "nan", "inf"], ["NaN", "NaN", "Infinity"]),
+        (["-1,-2", "-3,"], [-1.0, -2.0, -3.0]),
+        (["-1e-3", "-2E+2", "1e400"], [-0.001, -200.0, "Infinity"]),
+    ],
+)
+def test_negative_numbers_need_no_quotes(run, words, logits):
+    code, out, _ = run("explain", *words, "--label", "0", "--json")
+    assert code == 0
+    assert json.loads(out, parse_constant=pytest.fail)["logits"] == logits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2.0 1.0 0.1 -1.2",
+        "2.0, 1.0,\n0.1\t−1.2\n",
+        "[2.0, 1.0, 0.1, -1.2]\n",
+        ' [2, 1.0, "0.1", -1.2]',
+        "2.0\n1.0\n0.1\n-1.2\n",
+        "2.0;1.0;0.1;-1.2",
+        "\ufeff2.0 1.0 0.1 -1.2",
+        "\ufeff[2.0, 1.0, 0.1, -1.2]",
+    ],
+)
+def test_explain_reads_standard_input(run, text):
+    code, out, _ = run("explain", "-", "--label", 2, stdin=text.encode())
+    assert code == 0
+    assert out == run(*SEED, "--label", 2)[1]
+
+
+def test_its_own_json_can_be_read_back(run):
+    _, out, _ = run("explain", "nan", "-inf", "inf", "1", "--label", 0, "--json")
+    logits = json.dumps(json.loads(out)["logits"]).encode()
+    assert run("explain", "-", "--label", 0, "--json", stdin=logits)[1] == out
+
+
+def test_explain_prints_the_text(run):
+    code, out, err = run(*SEED, "--label", 2)
+    assert (code, err) == (0, "")
+    assert out == explain([2.0, 1.0, 0.1, -1.2], 2).to_text()
+    assert "\x1b" not in out
+
+
+def test_explain_a_row_of_a_file(run, data):
+    z, y = data
+    wanted = explain(z[17], y[17]).to_text()
+    assert run("explain", "--file", "z.npy", "--row", 17, "--label", y[17]) == (0, wanted, "")
+    assert run("explain", "--file", "z.npy", "--row", 17, "--labels", "y.npy")[1] == wanted
+    keys = ["--logits-key", "a", "--labels-key", "b"]
+    both = ["--file", "both.npz", "--labels", "both.npz", "--row", 17]
+    assert run("explain", *both, *keys)[1] == wanted
+    one_based = run("explain", "--file", "z.npy", "--row", 17, "--labels", "y1.npy", "--one-based")
+    assert one_based[1] == explain(z[17], y[17] + 1, first_class=1).to_text()
+    np.save("one.npy", z[17])
+    assert run("explain", "--file", "one.npy", "--label", y[17])[1] == wanted
+
+
+def test_class_names_of_a_file_are_text(run, data):
+    code, out, _ = run("explain", "--file", "z.csv", "--row", 3, "--label", "<b>")
+    assert code == 0
+    for name in ("[red]dog[/red]", "<b>", r"\x1b[31mred"):
+        assert name in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "no logits"),
+        (["1", "2"], "which class is the true one? Add --label, a number from 0 to 1"),
+        (["1", "2", "--label"], "--label"),
+        (["1", "x", "--label", "0"], "'x' is not a number"),
+        (["2.0", "-1.0x", "--label", "0"], "'-1.0x' is not a number"),
+        (["--json", "-1.0x", "--label", "0"], "'-1.0x' is not a number"),
+        (["2,0", "1,0", "--label", "0"], "are these decimal commas? Then write 2.0"),
+        (["-1,25", "−2,0", "--label", "0"], "are these decimal commas? Then write -1.25"),
+        (["--file", "-1.npy", "--label", "0"], "softmaxloss: error: -1.npy: no such file"),
+        (["1", "\x1b[31m", "--label", "0"], r"\x1b[31m"),
+        (["1", "y" * 9999, "--label", "0"], "yyy…' is not a number"),
+        (["1", "2", "--label", "2"], "if you count from one, add --one-based"),
+        (["1", "2", "--label", "-1"], "the label -1 is no class: it must be a number from 0 to 1"),
+        (["1", "2", "--label", "-100"], "-100"),
+        (["1", "2", "--label", "0", "--one-based"], "from 1 to 2"),
+        (["1", "2", "--label", "1.0"], "'1.0' is no class"),
+        (["1", "2", "--label", "cow", "--classes", "cat,dog"], "or a class name"),
+        (["1", "2", "--label", "a", "--classes", "a,a"], "several classes"),
+        (["1", "2", "--label", "1", "--classes", "1,2"], "both the number"),
+        (["1", "2", "--label", "0", "--classes", "a"], "--classes is 1"),
+        (["1", "2", "--label", "0", "--step", "0"], "step must be a positive number"),
+        (["1", "2", "--label", "0", "--step", "-1"], "step must be a positive number"),
+        (["1", "2", "--label", "0", "--step", "nan"], "step must be a positive number"),
+        (["1", "2", "--label", "0", "--step", "big"], "'big' is not a valid float"),
+        (["1", "2", "--lable", "0"], "--label"),
+        (["1", "2", "-x", "--label", "0"], "-x"),
+        (["1", "2", "--label", "0", "--row", "1"], "--row needs a file"),
+        (["1", "2", "--labels", "y.npy"], "--labels needs a file"),
+        (["1", "2", "--label", "0", "--logits-key", "z"], "--logits-key needs a file"),
+        (["1", "-", "--label", "0"], "- reads all the logits"),
+        (["1", "--file", "z.npy", "--label", "0"], "not both"),
+        (["--file", "z.npy", "--label", "0"], "which row"),
+        (["--file", "z.csv", "--label", "0"], "which row"),
+        (["--file", "z.npy", "--row", "200", "--label", "0"], "has no row 200"),
+        (["--file", "z.npy", "--row", "-1", "--label", "0"], "--row"),
+        (["--file", "z.npy", "--row", "0"], "which class is the true one"),
+        (["--file", "z.npy", "--row", "0", "--label", "0", "--labels", "y.npy"], "not both"),
+        (["--file", "z.npy", "--row", "9", "--labels", "short.npy"], "none for row 9"),
+        (["--file", "no\x1b[31m\n.npy", "--row", "9", "--label", "0"], r"no\x1b[31m\n.npy"),
+        (["--file", ".", "--row", "9", "--label", "0"], "."),
+    ],
+)
+def test_explain_wrong_input_is_one_line(run, data, arguments, says):
+    np.save("short.npy", np.arange(3))
+    fails(run("explain", *arguments), says)
+
+
+@pytest.mark.parametrize(
+    ("stdin", "says"),
+    [
+        (b"", "no numbers on standard input"),
+        (b"[]", "no numbers on standard input"),
+        (b"1 2 three", "'three' on standard input is not a number"),
+        (b"[1, 2", "not a JSON list"),
+        (b"1 2\n\n3 4\n", "2 lines of several numbers: explain takes the logits of one example"),
+        (b"1,2\n3,4\n", "2 lines of several numbers"),
+        (b"2,0; 1,0\n", "decimal commas"),
+        (b"[[1, 2]]", "list of lists"),
+        (b"[1, true]", "true"),
+        (b"[1, null]", "null"),
+        (b'[1, "x"]', "'x' on standard input"),
+        (b'{"logits": [1]}', "not a number"),
+        (b"\xff\xfe\x00", "not a number"),
+        (b"[" * 100_000, "not a JSON list"),
+        (b"[" + b"9" * 10_000 + b"]", "the label 5"),  # the number itself is read, as inf
+    ],
+)
+def test_wrong_standard_input_is_one_line(run, stdin, says):
+    fails(run("explain", "-", "--label", 5, stdin=stdin), says)
+
+
+# --- score ---------------------------------------------------------------------------------------
+
+
+def test_score_against_scipy(run, data):
+    z, y = data
+    losses = -log_softmax(z, axis=1)[np.arange(200), y]
+    code, out, err = run("score", "z.npy", "y.npy", "--json", "--top", 7)
+    assert (code, err) == (0, "")
+    got = json.loads(out)
+    # A sum of 200 losses, each within a few ulp.
+    assert got["mean_loss"] == pytest.approx(losses.mean(), rel=1e-14)
+    assert got["perplexity"] == pytest.approx(math.exp(losses.mean()), rel=1e-14)
+    assert got["accuracy"] == (z.argmax(1) == y).mean()
+    assert [example["row"] for example in got["top"]] == np.argsort(-losses)[:7].tolist()
+    assert got["examples"] == 200
+
+    code, out, err = run("score", "z.npy", "y.npy")
+    assert (code, err) == (0, "")
+    flat = re.sub(r"[ \n]+", " ", out)
+    assert "z.npy: 200 examples, 5 classes" in flat
+    assert f"mean loss {losses.mean():.4f} nats (a uniform guess: ln 5 = 1.6094)" in flat
+    assert f"accuracy {100 * (z.argmax(1) == y).mean():.2f} %" in flat
+    assert "The 10 examples with the highest loss" in flat
+    worst = int(losses.argmax())
+    assert f"{worst} {y[worst]} {z[worst].argmax()} {losses[worst]:.4f}" in flat
+    # The command that it ends with explains that example.
+    suggested = out.splitlines()[-1].split()
+    assert suggested[:2] == ["softmaxloss", "explain"]
+    code, out, _ = run(*suggested[1:])
+    assert code == 0
+    assert out == explain(z[worst], y[worst]).to_text()
+
+
+def test_score_options(run, data):
+    z, y = data
+    plain = json.loads(run("score", "z.npy", "y.npy", "--json")[1])
+    one_based = json.loads(run("score", "z.npy", "y1.npy", "--one-based", "--json")[1])
+    assert one_based["mean_loss"] == plain["mean_loss"]
+    assert one_based["top"][0]["label"] == plain["top"][0]["label"] + 1
+    keys = ["--logits-key", "a", "--labels-key", "b", "--json"]
+    assert json.loads(run("score", "both.npz", "both.npz", *keys)[1]) == plain
+    np.save("some.npy", np.where(np.arange(200) < 50, 7, y))
+    ignoring = ["score", "z.npy", "some.npy", "--ignore-index", 7]
+    losses = -log_softmax(z, axis=1)[np.arange(200), y][50:]
+    assert json.loads(run(*ignoring, "--json")[1])["mean_loss"] == pytest.approx(
+        losses.mean(), rel=1e-14
+    )
+    assert "ignored     50 rows" in run(*ignoring)[1]
+    assert "highest loss" not in run("score", "z.npy", "y.npy", "--top", 0)[1]
+    named = run("score", "z.npy", "y1.npy", "--one-based", "--classes", "a,b,c,d,e", "--top", 1)[1]
+    label = one_based["top"][0]["label"]
+    assert f"{label} {'abcde'[label - 1]} " in named
+    assert "--classes a,b,c,d,e --one-based" in named
+
+
+def test_score_names_from_the_file_are_text(run, data):
+    code, out, _ = run("score", "z.csv", "y.npy", "--top", 100)
+    assert code == 0
+    assert "1 [red]dog[…" in out
+    assert "2 <b>" in out
+    assert r"3 \x1b[31mr…" in out
+    assert "\x1b" not in out
+
+
+def test_score_rows_without_a_loss(run, data):
+    z, y = data
+    z[3, 1], z[5] = np.nan, -np.inf
+    np.save("bad.npy", z)
+    code, out, _ = run("score", "bad.npy", "y.npy", "--top", 3)
+    assert code == 0
+    flat = re.sub(r" +", " ", out)
+    assert "mean loss nan nats" in flat
+    assert "invalid 2 rows" in flat
+    assert f"\n 3 {y[3]} none nan nan none\n 5 {y[5]} none nan" in flat
+    json.loads(run("score", "bad.npy", "y.npy", "--json")[1], parse_constant=pytest.fail)
+
+
+def test_score_writes_every_example(run, data, tmp_path):
+    z, y = data
+    before = set(os.listdir())
+    assert run("score", "z.npy", "y.npy", "--out", "scores.npy")[0] == 0
+    assert set(os.listdir()) - before == {"scores.npy"}
+    losses = -log_softmax(z, axis=1)[np.arange(200), y]
+    # scipy subtracts logsumexp from z, whose rounding is up to an ulp of |z| ~ 8.
+    np.testing.assert_allclose(np.load("scores.npy")["loss"], losses, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "LOGITS"),
+        (["z.npy"], "LABELS"),
+        (["z.npy", "y.npy", "extra"], "extra"),
+        (["none.npy", "y.npy"], "none.npy: "),
+        (["z.npy", "none.npy"], "none.npy: "),
+        (["z.npy", "y1.npy"], "if they count from one, add --one-based"),
+        (["z.npy", "y1.npy"], "error: y1.npy: "),
+        (["z.npy", "z.npy"], "z.npy"),
+        (
+            ["z.npy", "short.npy"],
+            "error: short.npy: 3 labels for 200 rows of logits in z.npy; give",
+        ),
+        (["one.csv", "one.npy"], "error: one.npy: 1 label for 2 rows of logits in one.csv; give"),
+        (["z1.npy", "y.npy"], "200 labels for 1 row of logits"),
+        (["z.csv", "short.npy"], "3 labels for 200 rows"),
+        (["z.npy", "minus.npy"], "add --ignore-index -1"),
+        (["z.npy", "y.npy", "--top", "-1"], "--top"),
+        (["z.npy", "y.npy", "--top", "x"], "--top"),
+        (["z.npy", "y.npy", "--classes", "a,b"], "--classes is 2, that of the classes 5"),
+        (["z.npy", "y.npy", "--out", "z.npy"], "z.npy is a file to be read"),
+        (["z.npy", "y.npy", "--out", "y.npy"], "y.npy is a file to be read"),
+        (["z.npy", "y.npy", "--out", "link.npy"], "link.npy is a file to be read"),
+        (["z.npy", "y.npy", "--out", "scores.txt"], "scores.txt"),
+        (["z.npy", "y.npy", "--out", "no/scores.csv"], "no/scores.csv"),
+        (["z.npy", "y.npy", "--logits-key", "z"], "z.npy"),
+        (["z.npy", "y.npy", "--tpo", "1"], "--top"),
+        (["pickled.npy", "y.npy"], "pickled.npy"),
+        (["cut.npy", "y.npy"], "cut.npy"),
+    ],
+)
+def test_score_wrong_input_is_one_line(run, data, arguments, says):
+    z, y = data
+    np.save("short.npy", y[:3])
+    np.save("one.npy", y[:1])
+    np.save("z1.npy", z[:1])
+    with open("one.csv", "w") as two:
+        two.write("1,2,3,4,5\n1,2,3,4,6\n")
+    np.save("minus.npy", np.where(np.arange(200) == 9, -1, y))
+    os.symlink("z.npy", "link.npy")
+    np.save("pickled.npy", np.array([{}]), allow_pickle=True)
+    with open("z.npy", "rb") as whole, open("cut.npy", "wb") as cut:
+        cut.write(whole.read()[:1000])
+    before = {name: os.stat(name) for name in os.listdir()}
+    fails(run("score", *arguments), says)
+    assert {name: os.stat(name) for name in os.listdir()}.keys() == before.keys()
+    assert np.array_equal(np.load("z.npy"), z)
+
+
+def test_a_failed_or_interrupted_run_leaves_no_file(run, data, monkeypatch):
+    before = set(os.listdir())
+    fails(run("score", "z.npy", "y1.npy", "--out", "scores.csv"), "outside 0..4")
+    assert set(os.listdir()) == before
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(score_command, "evaluate", interrupt)
+    assert run("score", "z.npy", "y.npy", "--out", "scores.csv")[0] == 130
+    assert set(os.listdir()) == before
+
+
+def test_a_terminated_run_leaves_no_file(run, data, monkeypatch):
+    before = set(os.listdir())
+
+    def terminate(*args, **kwargs):
+        assert any(name.endswith(".part") for name in os.listdir())
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    monkeypatch.setattr(score_command, "evaluate", terminate)
+    with pytest.raises(SystemExit) as ended:
+        run("score", "z.npy", "y.npy", "--out", "scores.csv")
+    assert ended.value.code == 143
+    assert set(os.listdir()) == before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+# --- the whole program ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["explain", "-h"], ["score", "--help"]])
+def test_help_begins_with_examples_that_parse(run, arguments):
+    code, out, err = run(*arguments)
+    assert (code, err) == (0, "")
+    assert out.startswith("Examples:\n  softmaxloss ")
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_examples_of_explain_work(run, data):
+    _, out, _ = run("explain", "--help")
+    first, second = re.findall(r"^  softmaxloss (explain [\d.].*)$", out, re.MULTILINE)
+    assert run(*first.split())[0] == 0
+    assert run(*second.split())[0] == 0
+
+
+def test_version(run):
+    assert run("--version") == (0, f"softmaxloss {softmaxloss.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["explian"], "explian"), (["--versoin"], "--version"), (["\x1b[31m"], r"\x1b[31m")],
+)
+def test_unknown_words_are_one_line(run, arguments, says):
+    fails(run(*arguments), says)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (BrokenPipeError(), 141, ""),
+        (MemoryError("Unable to allocate 7 TiB"), 2, "not enough memory: Unable to allocate 7 TiB"),
+        (OSError(28, "No space left on device", "out\x1b.csv"), 2, r"out\x1b.csv: No space left"),
+        (ValueError("two\nlines"), 2, r"two\nlines"),
+    ],
+)
+def test_what_goes_wrong_later(run, monkeypatch, error, code, says):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(explain_command, "explanation_of", fail)
+    got, out, err = run(*SEED, "--label", 2)
+    assert (got, out) == (code, "")
+    assert (says in err and len(err.splitlines()) == 1) if says else err == ""
+
+
+def command(*arguments, env=None, **kwargs):
+    inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONUNBUFFERED", "COLUMNS")}
+    return subprocess.run(
+        [sys.executable, "-m", "softmaxloss", *arguments],
+        capture_output=kwargs.pop("capture_output", True),
+        text=True,
+        timeout=60,
+        check=False,
+        env=inherited | (env or {}),
+        **kwargs,
+    )
+
+
+def test_as_a_process():
+    right = command(*SEED, "--label", "2")
+    assert (right.returncode, right.stderr) == (0, "")
+    assert right.stdout == explain([2.0, 1.0, 0.1, -1.2], 2).to_text()
+    wrong = command(*SEED)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("softmaxloss: error: ")
+    assert wrong.stderr.count("\n") == 1
+
+
+def test_closed_pipe_is_silent():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = command(
+        *SEED, "--label", "2", capture_output=False, stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = command(
+            *SEED, "--label", "2", capture_output=False, stdout=full, stderr=subprocess.PIPE
+        )
+    assert (done.returncode, done.stderr) == (2, "softmaxloss: error: No space left on device\n")
+
+
+def test_an_output_that_is_only_ascii():
+    done = command(*SEED, "--label", "2", env={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+    assert "dJ/dz_2 = a_2 - 1 = 0.0960 - 1 = -0.9040" in done.stdout
+    assert "^ up" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "colored"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+    ids=str,
+)
+def test_colours_on_a_terminal_only(setting, colored, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    ours, theirs = pty.openpty()
+    done = command(
+        *SEED,
+        "--label",
+        "2",
+        capture_output=False,
+        stdout=theirs,
+        env={"TERM": "xterm"} | setting,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert ("\x1b[" in shown) == colored
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    wanted = explain([2.0, 1.0, 0.1, -1.2], 2).to_text()
+    assert [line.rstrip() for line in plain.splitlines()] == wanted.splitlines()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_bar_on_a_terminal_only(data, tmp_path, terminal):
+    arguments = ["score", "z.npy", "y.npy"]
+    if not terminal:
+        done = command(*arguments, cwd=tmp_path)
+        assert done.stderr == ""
+        return
+    ours, theirs = pty.openpty()
+    done = command(
+        *arguments,
+        cwd=tmp_path,
+        capture_output=False,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={"TERM": "xterm"},
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "100%" in shown
+    assert "\x1b" not in done.stdout
+    assert "mean loss" in done.stdout

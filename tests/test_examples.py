@@ -1,0 +1,43 @@
+"""The examples do what they say, and the README shows what they print."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "examples"))
+
+
+def test_digits_descends_from_the_uniform_guess():
+    import digits
+
+    x, y = digits.load()
+    weights, bias, losses = digits.train(x[: digits.TRAIN], y[: digits.TRAIN], steps=100)
+    assert losses[0] == pytest.approx(math.log(10), abs=1e-15)
+    assert all(after < before for before, after in itertools.pairwise(losses))
+    unseen = x[digits.TRAIN :] @ weights + bias
+    # A hundred steps of softmax regression classify nine unseen digits of ten.
+    assert np.mean(unseen.argmax(axis=1) == y[digits.TRAIN :]) > 0.88
+
+
+def test_the_readme_shows_what_the_tour_prints(tmp_path):
+    printed = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "tour.py")],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+        cwd=tmp_path,
+    )
+    assert printed.stderr == ""
+    assert (tmp_path / "out" / "digits_logits.npy").exists()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("<!-- the output of examples/tour.py -->\n```text\n")[2]
+    assert shown.partition("\n```\n<!-- end -->")[0].strip() == printed.stdout.strip()

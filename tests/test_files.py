@@ -1,0 +1,586 @@
+"""The readers: every format gives the same numbers, in bounded memory; every bad file one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import safetensors.numpy
+
+from softmaxloss.files import FileError, open_logits, read_labels
+
+RNG = np.random.default_rng(7)
+LOGITS = RNG.normal(size=(11, 5)) * 4
+LOGITS[3, 2] = -np.inf
+LOGITS[4, 0] = np.nan
+LABELS = np.array([0, 4, 2, 1, -100, 3, 3, 0, 1, 2, 4])
+
+
+def write(path: Path, array: np.ndarray, name: str) -> Path:
+    """The array in the format of the suffix, by the library that owns the format."""
+    match path.suffix:
+        case ".npy":
+            np.save(path, array)
+        case ".npz":
+            np.savez_compressed(path, **{name: array})
+        case ".csv":
+            rows = np.atleast_2d(array.T).T.tolist()  # one label a line
+            path.write_text("".join(",".join(map(repr, row)) + "\n" for row in rows))
+        case ".json":
+            path.write_text(json.dumps(array.tolist()))
+        case ".parquet":
+            columns = np.atleast_2d(array.T)
+            pq.write_table(
+                pa.table({f"{name}{j}": c for j, c in enumerate(columns)}), path, row_group_size=4
+            )
+        case ".safetensors":
+            safetensors.numpy.save_file({name: array}, path)
+    return path
+
+
+FORMATS = ["npy", "npz", "csv", "json", "parquet", "safetensors"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("max_elements", [1, 15, 1 << 22])
+def test_every_format_gives_the_same_logits(tmp_path: Path, suffix: str, max_elements: int) -> None:
+    path = write(tmp_path / f"z.{suffix}", LOGITS, "logits")
+    with open_logits(path) as logits:
+        assert logits.shape == (None if suffix == "csv" else 11, 5)
+        for _ in range(2):  # it may be read again
+            blocks = list(logits.blocks(max_elements=max_elements))
+            assert [start for start, _ in blocks] == np.cumsum(
+                [0, *(len(b) for _, b in blocks[:-1])]
+            ).tolist()
+            assert all(b.ndim == 2 and b.size <= max(5, max_elements) for _, b in blocks)
+            np.testing.assert_array_equal(np.concatenate([b for _, b in blocks]), LOGITS)
+        done, total = logits.progress
+        assert done == total == (path.stat().st_size if suffix == "csv" else 11)
+        for i in (0, 4, 10):
+            np.testing.assert_array_equal(logits.row(i), LOGITS[i])
+        for i in (-1, 11):
+            with pytest.raises(FileError, match=f"no row {i}"):
+                logits.row(i)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_gives_the_same_labels(tmp_path: Path, suffix: str) -> None:
+    labels = read_labels(write(tmp_path / f"y.{suffix}", LABELS, "labels"))
+    assert labels.dtype.kind == "i"
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "json", "safetensors"])
+def test_one_example(tmp_path: Path, suffix: str) -> None:
+    with open_logits(write(tmp_path / f"z.{suffix}", LOGITS[0], "logits")) as logits:
+        assert logits.shape == (1, 5)
+        ((start, block),) = logits.blocks(max_elements=2)
+        assert start == 0
+        np.testing.assert_array_equal(block, LOGITS[:1])
+        np.testing.assert_array_equal(logits.row(0), LOGITS[0])
+        with pytest.raises(FileError, match="no row 1"):
+            logits.row(1)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", ">f8", "int8", "uint64"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_other_types_and_orders(
+    tmp_path: Path, suffix: str, dtype: str, order: str
+) -> None:
+    array = np.array(np.arange(35).reshape(7, 5), dtype=dtype, order=order)
+    with open_logits(write(tmp_path / f"z.{suffix}", array, "z")) as logits:
+        blocks = [b for _, b in logits.blocks(max_elements=15)]
+        assert blocks[0].dtype.name == np.dtype(dtype).name
+        np.testing.assert_array_equal(np.concatenate(blocks), array)
+        np.testing.assert_array_equal(logits.row(6), array[6])
+
+
+def test_half_floats_of_safetensors_and_parquet(tmp_path: Path) -> None:
+    array = np.arange(12).reshape(3, 4)
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        path = write(tmp_path / "z.safetensors", array.astype(dtype), "z")
+        with open_logits(path) as logits:
+            block = next(logits.blocks())[1]
+            assert block.dtype == dtype
+            np.testing.assert_array_equal(block.astype(float), array)
+    path = write(tmp_path / "z.parquet", array.astype(np.float16), "z")
+    with open_logits(path) as logits:
+        assert next(logits.blocks())[1].dtype == np.float16
+
+
+def test_bfloat16_of_safetensors_in_a_fresh_process(tmp_path: Path) -> None:
+    # Here ml_dtypes is imported already, which alone teaches NumPy the type.
+    path = write(tmp_path / "z.safetensors", np.ones((2, 3), ml_dtypes.bfloat16), "z")
+    code = (
+        "import sys; from softmaxloss.files import open_logits\n"
+        "print(open_logits(sys.argv[1]).row(1).astype('f4').tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[1.0, 1.0, 1.0]\n"
+
+
+def test_npy_is_mapped_and_never_written_to(tmp_path: Path) -> None:
+    path = write(tmp_path / "z.npy", LOGITS, "z")
+    with open_logits(path) as logits:
+        block = next(logits.blocks())[1]
+        assert not block.flags.writeable
+        assert not block.flags.owndata
+    labels = read_labels(write(tmp_path / "y.npy", LABELS, "y"))
+    assert not labels.flags.writeable
+    assert isinstance(labels.base if isinstance(labels.base, np.memmap) else labels, np.ndarray)
+
+
+def test_empty_arrays_have_no_blocks(tmp_path: Path) -> None:
+    for suffix in ("npy", "npz", "safetensors"):
+        with open_logits(write(tmp_path / f"z.{suffix}", np.ones((0, 3)), "z")) as logits:
+            assert logits.shape == (0, 3)
+            assert list(logits.blocks()) == []
+            with pytest.raises(FileError, match="no rows"):
+                logits.row(0)
+        assert read_labels(write(tmp_path / f"y.{suffix}", LABELS[:0], "y")).shape == (0,)
+
+
+def test_column_of_labels(tmp_path: Path) -> None:
+    for suffix in ("npy", "npz", "safetensors"):
+        path = write(tmp_path / f"y.{suffix}", LABELS[:, None], "y")
+        np.testing.assert_array_equal(read_labels(path), LABELS)
+
+
+def test_keys(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", logits=LOGITS, other=LOGITS + 1, labels=LABELS)
+    (tmp_path / "d.json").write_text(
+        json.dumps({"logits": [[1, 2]], "other": [[3, 4]], "labels": [1], "note": "x"})
+    )
+    safetensors.numpy.save_file(
+        {"logits": LOGITS, "other": LOGITS + 1, "labels": LABELS}, tmp_path / "d.safetensors"
+    )
+    lists = pa.table({"logits": LOGITS.tolist(), "other": (LOGITS + 1).tolist(), "labels": LABELS})
+    pq.write_table(lists, tmp_path / "d.parquet")
+    for name in ("d.npz", "d.json", "d.safetensors", "d.parquet"):
+        with open_logits(tmp_path / name) as logits:
+            default = logits.row(0)
+        with open_logits(tmp_path / name, key="other") as logits:
+            other = logits.row(0)
+        np.testing.assert_array_equal(other, [3.0, 4.0] if name == "d.json" else LOGITS[0] + 1)
+        assert not np.array_equal(default, other)
+        labels = read_labels(tmp_path / name)
+        np.testing.assert_array_equal(labels, [1] if name == "d.json" else LABELS)
+        np.testing.assert_array_equal(read_labels(tmp_path / name, key="labels"), labels)
+
+
+def test_csv_dialects(tmp_path: Path) -> None:
+    path = tmp_path / "z.csv"
+    path.write_bytes(
+        b'\xef\xbb\xbf\r\n cat ,"a, dog"\r\n\r\n1.5, -inf\r\n  NaN,"2e3"\r\n \r\n Infinity,-0'
+    )
+    with open_logits(path) as logits:
+        assert logits.class_names == ["cat", "a, dog"]
+        np.testing.assert_array_equal(
+            next(logits.blocks())[1], [[1.5, -np.inf], [np.nan, 2000], [np.inf, 0]]
+        )
+    path.write_text("name,label,weight\nx,3,0.5\ny,0,0.5\n")
+    np.testing.assert_array_equal(read_labels(path), [3, 0])
+    path.write_text("fold,class\n1,7\n2,8\n")
+    np.testing.assert_array_equal(read_labels(path, key="class"), [7, 8])
+
+
+def test_json_takes_nan_and_infinity(tmp_path: Path) -> None:
+    path = tmp_path / "z.json"
+    path.write_text("[[NaN, 1], [-Infinity, 2]]")
+    with open_logits(path) as logits:
+        np.testing.assert_array_equal(next(logits.blocks())[1], [[np.nan, 1], [-np.inf, 2]])
+
+
+def test_parquet_lists(tmp_path: Path) -> None:
+    path = tmp_path / "z.parquet"
+    for kind in (pa.list_(pa.float32()), pa.list_(pa.float32(), 5), pa.large_list(pa.float32())):
+        column = pa.array(LOGITS.astype(np.float32).tolist(), kind)
+        pq.write_table(pa.table({"id": np.arange(11), "z": column}), path, row_group_size=4)
+        with open_logits(path) as logits:
+            assert logits.shape == (11, 5)
+            assert logits.class_names is None
+            blocks = [b for _, b in logits.blocks(max_elements=10)]
+            np.testing.assert_array_equal(np.concatenate(blocks), LOGITS.astype(np.float32))
+            np.testing.assert_array_equal(logits.row(9), LOGITS[9].astype(np.float32))
+
+
+def test_parquet_class_names(tmp_path: Path) -> None:
+    path = tmp_path / "z.parquet"
+    pq.write_table(pa.table({"cat": [1.0, 2.0], "dog": pa.array([3, 4], pa.int8())}), path)
+    with open_logits(path) as logits:
+        assert logits.class_names == ["cat", "dog"]
+        np.testing.assert_array_equal(next(logits.blocks())[1], [[1, 3], [2, 4]])
+
+
+# ── bad files ──────────────────────────────────────────────────────────────────────────────────
+
+Maker = Callable[[Path], Any]
+
+
+def text(content: str | bytes) -> Maker:
+    data = content if isinstance(content, bytes) else content.encode()
+    return lambda path: path.write_bytes(data)
+
+
+def saved(array: Any) -> Maker:
+    return lambda path: write(path, np.asarray(array), "z")
+
+
+def cut(keep: int, array: np.ndarray = LOGITS) -> Maker:
+    def make(path: Path) -> None:
+        write(path, array, "z")
+        path.write_bytes(path.read_bytes()[:keep])
+
+    return make
+
+
+def npy_header(shape: str, descr: str = "'<f4'", order: str = "False") -> bytes:
+    header = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header + b"\n"
+
+
+def zipped(content: bytes, name: str = "z.npy", method: int = zipfile.ZIP_DEFLATED) -> Maker:
+    def make(path: Path) -> None:
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr(name, content)
+
+    return make
+
+
+def lying_directory(unpacked: int) -> Maker:
+    """A zip whose directory and local header claim another unpacked size than is there."""
+
+    def make(path: Path) -> None:
+        data = npy_header(f"({unpacked},)", "'|u1'")
+        data = npy_header(f"({unpacked - len(data)},)", "'|u1'") + bytes(64)
+        zipped(data)(path)
+        raw = bytearray(path.read_bytes())
+        struct.pack_into("<I", raw, 22, unpacked)
+        struct.pack_into("<I", raw, raw.index(b"PK\x01\x02") + 24, unpacked)
+        path.write_bytes(raw)
+
+    return make
+
+
+def bomb(path: Path) -> None:
+    """Over 1 GiB of zeros in about a megabyte."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        head = npy_header("(1100, 262144)").replace(b" \n", b"\n")
+        with archive.open("z.npy", "w", force_zip64=True) as file:
+            file.write(head)
+            for _ in range(1100):
+                file.write(bytes(1 << 20))
+
+
+def damaged_zip(path: Path) -> None:
+    np.savez_compressed(path, z=RNG.normal(size=(200, 5)))
+    raw = bytearray(path.read_bytes())
+    raw[2000:2100] = bytes(100)
+    path.write_bytes(raw)
+
+
+def pickled(path: Path) -> None:
+    np.save(path, np.array([[1, "x"], [None, 2]], dtype=object), allow_pickle=True)
+
+
+def table(**columns: Any) -> Maker:
+    return lambda path: pq.write_table(pa.table(columns), path)
+
+
+BAD_LOGITS: list[tuple[str, Maker, str]] = [
+    # every format
+    ("missing.npy", lambda path: None, "no such file"),
+    ("folder.npy", lambda path: path.mkdir(), "is a directory"),
+    ("pipe.csv", lambda path: os.mkfifo(path), "not a regular file"),
+    *[(f"empty.{s}", text(""), "is empty") for s in FORMATS],
+    ("z.txt", text("1,2"), "unknown suffix '.txt'; .npy, .npz"),
+    ("z", text("1,2"), "unknown suffix ''"),
+    ("new\nline.npy", lambda path: None, "no such file"),
+    # .npy
+    ("cut_header.npy", cut(50), "no valid .npy header (cut short?)"),
+    ("cut_magic.npy", cut(3), "no valid .npy header (cut short?)"),
+    ("cut_data.npy", cut(-1), "promises 11 × 5 float64 = 440 bytes, 439 follow"),
+    ("no_npy.npy", text("0.1,0.2\n"), "no valid .npy header"),
+    ("gigantic.npy", text(npy_header("(10**5, 10**15)")), "no valid .npy header"),
+    ("gigantic2.npy", text(npy_header("(100000, 1000000000000000)")), "400000000000000000000"),
+    ("gigantic3.npy", text(npy_header(f"({10**30}, 0)")), "cannot be mapped"),
+    ("long_header.npy", text(npy_header(" " * 20_000 + "(2, 2)")), "it is over 10000 bytes long"),
+    ("negative.npy", text(npy_header("(-2, -2)") + bytes(64)), "negative length"),
+    ("evil.npy", text(npy_header("__import__('os').abort()")), "no valid .npy header"),
+    ("deep.npy", text(npy_header("(" * 300 + ")" * 300)), "no valid .npy header"),
+    ("pickled.npy", pickled, "pickled Python objects, which are never loaded"),
+    ("three.npy", saved(np.ones((2, 3, 4))), "has shape (2, 3, 4); logits are (examples, classes)"),
+    ("scalar.npy", lambda path: np.save(path, 3.0), "holds a single number"),
+    ("no_classes.npy", saved(np.ones((3, 0))), "no classes"),
+    ("text.npy", saved([["a", "b"]]), "logits are floats or integers"),
+    ("bool.npy", saved([[True, False]]), "holds bool; logits are floats or integers"),
+    ("complex.npy", saved([[1j, 2]]), "holds complex128"),
+    ("fields.npy", saved(np.zeros((2, 2), [("a", "f4")])), "logits are floats or integers"),
+    ("bf16.npy", saved(np.ones((2, 2), ml_dtypes.bfloat16)), ".npy does not keep bfloat16"),
+    # .npz
+    ("no_zip.npz", text("PK, but not a zip"), "is no .npz (zip) file or is cut short"),
+    ("cut.npz", cut(150), "is no .npz (zip) file or is cut short"),
+    ("renamed.npz", text(npy_header("(1, 1)") + bytes(4)), "is no .npz"),
+    ("no_array.npz", zipped(b"hello", "readme.txt"), "holds nothing that could be the logits"),
+    ("bomb.npz", bomb, "a zip bomb?"),
+    ("longer.npz", zipped(npy_header("(9, 9)") + bytes(64)), "bytes in all, the zip directory"),
+    ("shorter.npz", zipped(npy_header("(1, 2)") + bytes(64)), "bytes in all, the zip directory"),
+    ("pickled.npz", lambda p: np.savez(p, z=np.array([None])), "pickled Python objects"),
+    ("three.npz", saved(np.ones((2, 3, 4))), "has shape (2, 3, 4)"),
+    # .csv
+    ("ragged.csv", text("1,2\n3,4\n\n5,6,7\n"), "line 4 has 3 columns, not 2"),
+    ("ragged_header.csv", text("a,b,c\n1,2\n"), "line 2 has 2 columns, not 3"),
+    ("word.csv", text("a,b\n1,2\n3,four\n"), "line 3, column 2: 'four' is not a number"),
+    ("hole.csv", text("1,2\n,4\n"), "line 2, column 1: '' is not a number"),
+    ("python.csv", text("1,2\n1_0,4\n"), "line 2, column 1: '1_0' is not a number"),
+    ("escape.csv", text("1,2\n3,\x1b[31m\n"), r"line 2, column 2: '\x1b[31m' is not a number"),
+    ("semicolon.csv", text("1,5;2\n1,5;3\n"), "separate columns by commas"),
+    ("latin.csv", text(b"1,2\n\xe9,2\n"), "line 2 is not UTF-8 text"),
+    ("utf16.csv", text("1,2\n".encode("utf-16")), "line 1 is not UTF-8 text"),
+    ("binary.csv", text(bytes(range(256))), "is not"),
+    ("blank.csv", text("\n  \n\n"), "only blank lines"),
+    ("header.csv", text("cat,dog\n"), "one line and that is not all numbers"),
+    ("pandas.csv", text(",0,1\n0,1.5,2\n1,2,3\n"), "is it a row index?"),
+    ("numbers.csv", text("0,1,2\n0.5,1,2\n"), "column numbers or an example?"),
+    ("labelled.csv", text("cat,dog,label\n1,2,0\n"), "column 'label' stands among the classes"),
+    ("quote.csv", text('1,2\n"1,2\n3,4\n'), "line 2"),
+    (
+        "typo.csv",
+        text("1.0,2.O,3\n1,2,3\n"),
+        "neither all numbers nor all names: column 2 is '2.O'",
+    ),
+    ("typo1.csv", text("1.0,2.O,3\n"), "line 1 is neither all numbers nor all names"),
+    ("numbered.csv", text("0,1,label\n1,2,0\n"), "column 'label' stands among the classes"),
+    ("semicolons.csv", text("a;b\n1;2\n"), "one column, 'a;b'; separate columns by commas"),
+    ("semicolons1.csv", text("1.0;2.0\n1;2\n"), "separate columns by commas"),
+    ("tabs.csv", text("a\tb\n1\t2\n"), r"one column, 'a\tb'; separate columns by commas"),
+    ("mac.csv", text("a,b\r1,2\r"), r"line 1 holds carriage returns (\r): end its lines with \n"),
+    ("arabic.csv", text("1,٣\n1,2\n"), "line 1, column 2: '٣' is not a number"),
+    ("arabic2.csv", text("a,b\n1,2\n1,٣\n"), "line 3, column 2: '٣' is not a number"),
+    # .json
+    ("cut.json", text("[[1, 2], [3"), "not valid JSON (cut short?)"),
+    ("deep.json", text("[" * 100_000 + "]" * 100_000), "nested too deeply"),
+    ("ragged.json", text("[[1, 2], [3]]"), "row 1 has 1 numbers, row 0 has 2"),
+    ("null.json", text("[[1, 2], [3, null]]"), "row 1, column 1 is null, not a number"),
+    ("text.json", text('[[1, "x\\ny"]]'), r"row 0, column 1 is the text 'x\ny', not a number"),
+    ("bool.json", text("[[true, 0.5]]"), "row 0, column 0 is true, not a number"),
+    ("nested.json", text("[[[1, 2]]]"), "row 0, column 0 is a list"),
+    ("mixed.json", text("[[1, 2], 3]"), "row 1 is the number 3, not a list"),
+    ("number.json", text("3"), "holds the number 3; expected a list"),
+    ("nothing.json", text("[]"), "no classes"),
+    ("long.json", text("[[1" + "0" * 400 + "]]"), "too large for float64"),
+    ("longer.json", text("[[1" + "0" * 5000 + "]]"), "not valid JSON"),
+    ("latin.json", text(b'["\xe9"]'), "not UTF-8 text"),
+    ("object.json", text('{"a": 1}'), "holds nothing that could be the logits"),
+    # .parquet
+    ("no.parquet", text("PAR1 but not so"), "is no .parquet file or is cut short"),
+    ("cut.parquet", cut(-20), "is no .parquet file or is cut short"),
+    ("words.parquet", table(a=[1.0], b=["x"]), "column 'b' is string, not float or integer"),
+    ("hole.parquet", table(a=[1.0, None], b=[1.0, 2.0]), "column 'a', row 1: the value is missing"),
+    ("ragged.parquet", table(z=[[1.0, 2.0], [3.0]]), "row 1 has 1 numbers, row 0 has 2"),
+    ("null.parquet", table(z=[[1.0, 2.0], None]), "column 'z', row 1: the value is missing"),
+    ("inner.parquet", table(z=[[1.0, 2.0], [1.0, None]]), "'z', row 1 holds a missing value"),
+    ("two.parquet", table(a=[[1.0]], b=[[1.0]]), "holds several arrays: a, b; name one by key"),
+    ("strings.parquet", table(z=[["a"]]), "holds no lists of floats or integers"),
+    ("labelled.parquet", table(a=[1.0], label=[1]), "column 'label' stands among the classes"),
+    ("no_rows.parquet", table(z=pa.array([], pa.list_(pa.float32()))), "holds no rows"),
+    # .safetensors
+    ("no.safetensors", text("hello, world"), "is no .safetensors file or is cut short"),
+    ("cut.safetensors", cut(-5), "is no .safetensors file or is cut short"),
+    ("bool.safetensors", saved([[True]]), "is BOOL; F64, F32"),
+    ("three.safetensors", saved(np.ones((2, 3, 4))), "has shape (2, 3, 4)"),
+]
+
+
+def failure(path: Path, call: Callable[[], object]) -> str:
+    """The message of the `FileError`, which is one line and begins with the file's name."""
+    with pytest.raises(FileError) as caught:
+        call()
+    message = str(caught.value)
+    assert message.isprintable()  # so it is one line, and nothing in it reaches a terminal raw
+    assert re.search(re.escape(path.name.replace("\n", "\\n")) + ": ", message)
+    assert len(message) < 1000
+    return message
+
+
+@pytest.mark.parametrize(("name", "make", "expected"), BAD_LOGITS, ids=[b[0] for b in BAD_LOGITS])
+def test_bad_logits(tmp_path: Path, name: str, make: Maker, expected: str) -> None:
+    path = tmp_path / name
+    make(path)
+
+    def read() -> None:
+        with open_logits(path) as logits:
+            for _ in logits.blocks():
+                pass
+
+    assert expected in failure(path, read)
+
+
+BAD_LABELS: list[tuple[str, Maker, str]] = [
+    ("missing.csv", lambda path: None, "no such file"),
+    ("y.txt", text("1"), "unknown suffix"),
+    ("cut.npy", cut(-1, LABELS), "is cut short"),
+    ("pickled.npy", pickled, "pickled Python objects"),
+    ("one_hot.npy", saved(np.eye(3, dtype=int)), "pass its argmax(axis=1)"),
+    ("float.npy", saved([1.0, 2.0]), "holds float64; labels are integers"),
+    ("bool.npy", saved([True, False]), "holds bool; labels are integers"),
+    ("text.npy", saved(["cat"]), "labels are integers"),
+    ("damaged.npz", damaged_zip, "has shape (200, 5)"),
+    ("names.csv", text("label\n0\ncat\n"), "line 3: 'cat' is text; labels are class numbers"),
+    ("point.csv", text("1\n3.0\n"), "line 2: label '3.0': write whole numbers without a point, 3"),
+    ("large.csv", text("1\n1e300\n"), "line 2: '1e300' is no whole number"),
+    ("half.csv", text("1\n3.5\n"), "line 2: '3.5' is no whole number"),
+    ("hole.csv", text("a,label\n1,2\n1,\n"), "line 3: '' is no whole number"),
+    ("nan.csv", text("1\nnan\n"), "line 2: 'nan' is no whole number"),
+    ("two.csv", text("1,2\n3,4\n"), "has 2 columns; labels are one column"),
+    ("names2.csv", text("a,b\n3,4\n"), "holds several arrays: a, b; name one by key"),
+    ("ragged.csv", text("1\n3,4\n"), "line 2 has 2 columns, not 1"),
+    ("huge.csv", text("1\n99999999999999999999\n"), "is no 64-bit number"),
+    ("longer.csv", text("1\n" + "9" * 5000 + "\n"), "is no 64-bit number"),
+    ("header.csv", text("label\n"), "holds no labels"),
+    ("latin.csv", text(b"1\n\xe9\n"), "line 2 is not UTF-8"),
+    ("names.json", text('[0, "cat"]'), "row 1: 'cat' is text; labels are class numbers"),
+    ("float.json", text("[0, 1.0]"), "write whole numbers without a point, 1"),
+    ("null.json", text("[0, null]"), "row 1: a label is null"),
+    ("rows.json", text("[[0]]"), "row 0: a label is a list"),
+    ("bool.json", text("[true]"), "row 0: a label is true"),
+    ("huge.json", text("[99999999999999999999]"), "no 64-bit number"),
+    ("names.parquet", table(label=["cat"]), "is string; labels are integers"),
+    ("float.parquet", table(label=[1.0]), "is double; labels are integers"),
+    ("hole.parquet", table(label=[1, None]), "row 1: the value is missing"),
+    ("one_hot.safetensors", saved(np.eye(3, dtype=int)), "pass its argmax(axis=1)"),
+]
+
+
+@pytest.mark.parametrize(("name", "make", "expected"), BAD_LABELS, ids=[b[0] for b in BAD_LABELS])
+def test_bad_labels(tmp_path: Path, name: str, make: Maker, expected: str) -> None:
+    path = tmp_path / name
+    make(path)
+    assert expected in failure(path, lambda: read_labels(path))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_unknown_key(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"z.{suffix}", LOGITS, "z")
+    message = failure(path, lambda: open_logits(path, key="no\tsuch"))
+    assert r"no\tsuch" in message
+    if suffix in ("npz", "safetensors"):
+        assert message.endswith("it has: z")
+    path = write(tmp_path / f"y.{suffix}", LABELS, "y")
+    assert r"no\tsuch" in failure(path, lambda: read_labels(path, key="no\tsuch"))
+
+
+def test_several_arrays_and_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "z.npz"
+    np.savez(path, a=LOGITS, b=LOGITS)
+    assert "several arrays: a, b; name one by key" in failure(path, lambda: open_logits(path))
+
+
+def test_damage_found_on_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "z.npz"
+    damaged_zip(path)
+    with open_logits(path) as logits:
+        assert "cannot be unpacked" in failure(path, lambda: list(logits.blocks(max_elements=50)))
+
+
+def test_no_memory_on_the_word_of_a_zip(tmp_path: Path) -> None:
+    """Directory and header agree on 1 GiB; 64 bytes are there."""
+    path = tmp_path / "z.npz"
+    lying_directory(1 << 30)(path)
+    tracemalloc.start()
+    message = failure(path, lambda: read_all(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "cut short" in message or "cannot be unpacked" in message
+    assert peak < 32 << 20
+
+
+def read_all(path: Path) -> None:
+    with open_logits(path) as logits:
+        list(logits.blocks())
+
+
+def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "z.npy", LOGITS, "z")
+    path.chmod(0)
+    if os.access(path, os.R_OK):  # root may read everything
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("builtins.open", refuse)
+    assert "cannot be opened: Permission denied" in failure(path, lambda: open_logits(path))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "module", "hint"),
+    [
+        ("parquet", "pyarrow.parquet", "needs pyarrow: pip install pyarrow"),
+        ("safetensors", "safetensors", "needs safetensors: pip install safetensors ml_dtypes"),
+    ],
+)
+def test_missing_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, module: str, hint: str
+) -> None:
+    path = write(tmp_path / f"z.{suffix}", LOGITS, "z")
+    monkeypatch.setitem(sys.modules, module, None)
+    assert hint in failure(path, lambda: open_logits(path))
+
+
+def test_fortran_order_too_large_to_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "z.npz"
+    np.savez(path, z=np.asfortranarray(LOGITS))
+    monkeypatch.setattr("softmaxloss.files.npy._FORTRAN_LIMIT", 100)
+    assert "Fortran (column) order" in failure(path, lambda: open_logits(path))
+
+
+# ── memory ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "csv", "safetensors"])
+def test_streaming_takes_memory_for_blocks_not_for_the_file(tmp_path: Path, suffix: str) -> None:
+    """48 MB of logits (12 MB in .csv) in blocks of 0.5 MB: a few blocks may live at once, no more.
+
+    The bound is 16 blocks: the block, the one before it, the inflater's window and its pieces of
+    1 MiB, the text of a block. Reading the file whole would take 6 times the bound.
+    """
+    rows = 6_000 if suffix != "csv" else 1_500
+    array = np.zeros((rows, 1000))
+    array[::7] = RNG.normal(size=1000)
+    path = write(tmp_path / f"z.{suffix}", array, "z")
+    total = 0.0
+    with open_logits(path) as logits:
+        tracemalloc.start()
+        for _, block in logits.blocks(max_elements=1 << 16):
+            total += float(block.sum())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert total == pytest.approx(array.sum(), rel=1e-9)
+    assert peak < 16 * (8 << 16)
+    assert peak < array.nbytes
+
+
+def test_importing_the_readers_loads_no_other_package() -> None:
+    code = (
+        "import sys, softmaxloss.files\n"
+        "print({'pyarrow', 'safetensors', 'ml_dtypes', 'click', 'rich'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
