@@ -33,6 +33,13 @@ def test_what_fits(options: dict[str, Any]) -> None:
     Options(**options)
 
 
+def test_numbers_are_kept_as_python_numbers() -> None:
+    options = Options(np.int8(-1), "mean", np.float32(0.25), "error", np.float64(2), np.int64(1))
+    kept = (options.ignore_index, options.label_smoothing, options.denominator, options.first_class)
+    assert kept == (-1, 0.25, 2.0, 1)
+    assert [type(value) for value in kept] == [int, float, float, int]
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [

@@ -72,6 +72,14 @@ class Options:
                 )
             if not (self.denominator > 0 and math.isfinite(self.denominator)):
                 raise OptionError(f"denominator must be positive, got {self.denominator}")
+            self._keep("denominator", float(self.denominator))
+        self._keep("ignore_index", operator.index(self.ignore_index))
+        self._keep("first_class", operator.index(self.first_class))
+        self._keep("label_smoothing", float(self.label_smoothing))
+
+    def _keep(self, name: str, value: Any) -> None:
+        """Set a field of this frozen value, in __post_init__: a number as Python's own."""
+        object.__setattr__(self, name, value)
 
 
 _remembered = lru_cache(maxsize=256, typed=True)(Options)  # typed: True is not 1 here
@@ -112,6 +120,8 @@ def class_weights(weight: ArrayLike | None, classes: int) -> NDArray[np.float64]
             f"weight has shape {w.shape}; logits with {classes} classes need shape ({classes},)"
         )
     w = np.ascontiguousarray(w, dtype=np.float64)
+    if w.size and w.item(w.argmin()) >= 0 and w.item(w.argmax()) < math.inf:  # argmin finds a NaN
+        return w
     bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
     if bad.size:
         raise OptionError(
