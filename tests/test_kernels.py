@@ -269,7 +269,7 @@ def kernel_arguments() -> dict[str, Any]:
         "weight": None,
         "label_smoothing": 0.0,
         "ignore_index": -100,
-        "factor": np.ones(1),
+        "factor": 1.0,
         "loss": np.empty(3),
         "grad": np.empty((3, 4), np.float32),
     }

@@ -42,6 +42,37 @@ def test_probabilities_are_not_copied() -> None:
     assert target.divisors is None
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"])
+def test_the_ends_of_each_integer_type(kind: str, order: str) -> None:
+    """The label at each end, alone and among others, for more classes than the dtype counts too."""
+    dtype = np.dtype(order + kind)
+    ends = np.iinfo(dtype)
+    for classes in (1, 100, 128, 129, 200, 256, 257, 40_000, 70_000):
+        for label in (int(ends.min), -1, 0, classes - 1, classes, int(ends.max)):
+            if not ends.min <= label <= ends.max:
+                continue
+            y = np.array([0, label, 0, 0], dtype)
+            for given in (y, y[1:2], np.array([y, y])[:, 1::-1]):
+                shape = (given.shape[0], classes, *given.shape[1:])
+                if 0 <= label < classes:
+                    assert read(given, shape).values is given
+                    assert read(given, shape, ignore_index=label).counted().sum() == np.sum(
+                        given != label
+                    )
+                else:
+                    assert f" is {label}, outside 0..{classes - 1}" in error_of(given, shape)
+                    assert not read(given, shape, ignore_index=label).counted().all()
+
+
+def test_misaligned_labels() -> None:
+    packed = np.zeros(3, np.dtype([("flag", np.int8), ("label", np.int64)]))
+    packed["label"] = [2, 0, 1]
+    rows = read(packed["label"], (3, 3)).rows()
+    assert rows.flags.aligned
+    assert rows.tolist() == [2, 0, 1]
+
+
 def test_one_based_labels() -> None:
     y = np.array([3, 1, 7], np.uint8)
     target = read(y, (3, 3), first_class=1, ignore_index=7)

@@ -133,6 +133,34 @@ def test_sums_over_many_examples(dtype: str) -> None:
     assert abs(float(cross_entropy(z, y)) * 300_000 - exact) <= 2 * room
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_loss_beyond_float32_is_infinite(reduction: Any) -> None:
+    for shape in ((2,), (1, 2), (3, 2)):
+        z = np.broadcast_to(np.float32([-3e38, 3e38]), shape)
+        loss = cross_entropy(z, np.zeros(shape[:-1], int), reduction=reduction)
+        assert np.all(loss == np.inf)
+        assert loss.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_example_by_any_reduction(dtype: str) -> None:
+    """The same bits; a divisor that is not 1 divides before the rounding to float32."""
+    z = np.random.default_rng(14).normal(0, 3, 7).astype(dtype)
+    loss = cross_entropy(z, 3)
+    for shape, lead_shape in (((7,), ()), ((1, 7), (1,)), ((1, 7, 1), (1, 1))):
+        y = np.full(lead_shape, 3)
+        for reduction in ("mean", "sum", "none"):
+            same = cross_entropy(z.reshape(shape), y, reduction=reduction)
+            assert (same.tobytes(), same.dtype) == (loss.tobytes(), loss.dtype)
+            assert np.shape(same) == (lead_shape if reduction == "none" else ())
+    wide = float(truth.cross_entropy(z, 3).loss)
+    third = cross_entropy(z, 3, denominator=3)
+    assert truth.ulps(third, np.array(wide / 3, object), dtype) <= (
+        0.5001 if dtype == "float32" else 4
+    )
+
+
 def test_micro_batches_add_up() -> None:
     """Means over parts with the whole's denominator are the mean over the whole."""
     rng = np.random.default_rng(3)
@@ -292,6 +320,60 @@ def test_out_may_overlap_the_probabilities(target: str, out: str) -> None:
     got = cross_entropy_with_grad(z, views[target], **options, out=views[out])
     assert got[0].tobytes() == want[0].tobytes()
     np.testing.assert_array_equal(views[out], want[1])
+
+
+@pytest.mark.parametrize("of", ["logits", "target", "weight"])
+@pytest.mark.parametrize("view", [np.s_[:], np.s_[::-1], np.s_[:, ::-1], np.s_[:, 2:]])
+def test_out_may_be_what_is_read(view: Any, of: str) -> None:
+    """As the very array, which has its own memory, and as a view of it; the reverse too."""
+    rng = np.random.default_rng(12)
+    for swapped in (False, True):
+        arguments = {
+            "logits": rng.normal(0, 3, (4, 6)),
+            "target": rng.dirichlet(np.ones(6), 4),
+            "weight": rng.uniform(0, 2, 6),
+        }
+        memory = rng.uniform(0, 1, (4, 6)) if of == "weight" else arguments[of]
+        given, out = memory, memory[view]
+        if out.shape != (4, 6):  # out begins two columns on, in memory that is wider
+            memory = np.pad(memory, [(0, 0), (0, 2)])
+            given, out = memory[:, :-2], memory[view]
+        if swapped:
+            given, out = out, given
+        arguments[of] = given[1] if of == "weight" else given
+        options: dict[str, Any] = {"reduction": "none", "multi_label": "sum"}
+        kept = {name: value.copy() for name, value in arguments.items()}
+        want = cross_entropy_with_grad(**kept, **options)
+        got = cross_entropy_with_grad(**arguments, **options, out=out)
+        assert got[0].tobytes() == want[0].tobytes()
+        np.testing.assert_array_equal(out, want[1])
+
+
+@pytest.mark.parametrize("shift", [0, 1, 3, 6, 7])
+def test_out_may_overlap_logits_with_more_axes(shift: int) -> None:
+    memory = np.random.default_rng(13).normal(0, 3, 40)
+    z, out = memory[:30].reshape(2, 5, 3), memory[shift : shift + 30].reshape(2, 5, 3)
+    y = [[0, 4, 2], [1, 1, 3]]
+    want = cross_entropy_with_grad(z.copy(), y, reduction="none")
+    got = cross_entropy_with_grad(z, y, reduction="none", out=out)
+    assert got[0].tobytes() == want[0].tobytes()
+    np.testing.assert_array_equal(out, want[1])
+
+
+def test_in_place_takes_no_copy() -> None:
+    """Neither as the same array nor as another view of the same memory."""
+    z = np.zeros((4096, 1024), np.float32)
+    for out in (z, z[:]):
+        tracemalloc.start()
+        cross_entropy_with_grad(z, np.zeros(4096, np.uint8), out=out)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < z.nbytes / 16
+
+
+def test_a_wrong_target_is_the_same_error_with_out() -> None:
+    with pytest.raises(LabelError, match=r"^target is not one rectangular array"):
+        cross_entropy_with_grad(np.zeros((2, 3)), [[1, 0, 0], [1]], out=np.empty((2, 3)))
 
 
 @pytest.mark.parametrize("what", ["labels", "weight", "grad_output"])

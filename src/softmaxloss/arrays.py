@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.ma import MaskedArray
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["as_array", "is_float"]
@@ -21,7 +22,7 @@ def as_array(value: ArrayLike, name: str) -> Array:
     """
     if type(value) is np.ndarray:
         return value
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, MaskedArray):
         raise TypeError(
             f"{name} is a masked array, whose mask has no one meaning here: fill it first, with "
             "filled(…)"

@@ -7,15 +7,17 @@ is in docs/semantics.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array, is_float
 from .errors import LabelError, OptionError
-from .logits import class_axis, class_last
+from .logits import class_last, without_classes
 from .options import Options
+from .pieces import Place, rows_in_place, rows_of
 
 __all__ = ["ClassIndices", "ClassProbabilities", "Target", "read_indices", "read_target"]
 
@@ -28,7 +30,7 @@ SUM_TOLERANCE = {"bfloat16": 0.1, "float16": 0.02, "float32": 1e-4}
 SUM_TOLERANCE_OTHERS = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen=True would take three times as long to make
 class ClassIndices:
     """One class per example, counted from 0; an example with `ignore_index` does not count.
 
@@ -43,14 +45,48 @@ class ClassIndices:
         """Which examples count: a boolean for each."""
         return np.asarray(self.values != self.ignore_index)
 
+    def at(self, place: Place) -> ClassIndices:
+        """Those of some examples."""
+        return ClassIndices(self.values[place], self.ignore_index, self.may_ignore)
 
-@dataclass(frozen=True, slots=True)
+    def rows_in_place(self) -> Array:
+        """The labels as kernels read them, (rows,); copied where they must be: they are small."""
+        y = self.values.ravel()  # contiguous; the same memory where that is so already
+        if y.dtype.isnative and y.flags.aligned:
+            return y
+        return y.astype(y.dtype.newbyteorder("="))
+
+    rows = rows_in_place
+
+
+@dataclass(slots=True)
 class ClassProbabilities:
     """Probabilities per example, classes in the last axis; each row is to be divided by its divisor
     where there are divisors."""
 
+    ignore_index: ClassVar[int] = -1  # which is no class
+
     values: Array
     divisors: NDArray[np.float64] | None
+
+    def at(self, place: Place) -> ClassProbabilities:
+        """Those of some examples."""
+        divisors = None if self.divisors is None else self.divisors[place]
+        return ClassProbabilities(self.values[place], divisors)
+
+    def rows_in_place(self) -> Array | None:
+        """The probabilities as kernels read them, (rows, C); None where that takes a copy."""
+        return rows_in_place(self.values, self._read_as()) if self.divisors is None else None
+
+    def rows(self) -> Array:
+        """The same, copied where it must be."""
+        q = self.values if self.divisors is None else self.values / self.divisors[..., None]
+        return rows_of(q, self._read_as())
+
+    def _read_as(self) -> np.dtype[Any]:
+        """What kernels get the values in: float32 where that holds them as they are."""
+        narrow = self.divisors is None and np.can_cast(self.values.dtype, np.float32)
+        return np.dtype(np.float32 if narrow else np.float64)
 
 
 Target = ClassIndices | ClassProbabilities
@@ -69,9 +105,7 @@ def read_target(target: ArrayLike, logits_shape: tuple[int, ...], options: Optio
     softmaxloss.errors.LabelError: the label of row 1 is 3, outside 0..2; all labels lie in 1..3: \
 if they count from one, pass first_class=1
     """
-    axis = class_axis(len(logits_shape))
-    classes = logits_shape[axis]
-    index_shape = logits_shape[:axis] + logits_shape[axis + 1 :]
+    index_shape, classes = without_classes(logits_shape)
     try:
         y = as_array(target, "target")
     except ValueError as error:
@@ -102,13 +136,15 @@ def read_indices(y: Array, classes: int, options: Options) -> ClassIndices:
     Each must lie in 0..classes−1 (1..classes with first_class=1) or be `ignore_index`, which is
     compared with the label as the caller wrote it.
     """
-    ignore_index, first = int(options.ignore_index), int(options.first_class)
+    ignore_index, first = options.ignore_index, options.first_class
     if y.size == 0:
         return ClassIndices(np.zeros(y.shape, np.int64), -1, False)
     if y.dtype.kind not in "iu":
         raise LabelError(_not_integers(y, classes))
+    if first == 0 and not 0 <= ignore_index < classes and _all_are_classes(y, classes):
+        return ClassIndices(y, -1, False)
     low, high = first, first + classes - 1
-    least, most = (y.item(), y.item()) if y.size == 1 else (int(y.min()), int(y.max()))
+    least, most = int(y.item(y.argmin())), int(y.item(y.argmax()))
     may_ignore = least <= ignore_index <= most
     if least < low or most > high:
         counted = y != ignore_index
@@ -121,6 +157,23 @@ def read_indices(y: Array, classes: int, options: Options) -> ClassIndices:
         return ClassIndices(y, ignore_index, True)
     zero_based = np.where(y == ignore_index, -1, y.astype(np.int64) - first)
     return ClassIndices(np.asarray(zero_based), -1, may_ignore)
+
+
+def _all_are_classes(y: Array, classes: int) -> bool:
+    """Whether every label lies in 0..classes−1."""
+    if y.size == 1:
+        return 0 <= int(y.item()) < classes
+    # Read as unsigned, negative labels are the largest: one pass shows both ends. And NumPy's
+    # argmax of a few numbers takes a fifth of the time that its max does.
+    unsigned, end = _unsigned(y.dtype)
+    y = y.view(unsigned)
+    return int(y.item(y.argmax())) < min(classes, end)
+
+
+@cache
+def _unsigned(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int]:
+    """The unsigned integers of the same width, and how many of them are not negative in `dtype`."""
+    return np.dtype(f"{dtype.byteorder}u{dtype.itemsize}"), int(np.iinfo(dtype).max) + 1
 
 
 def _not_integers(y: Array, classes: int) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array, is_float
 
-__all__ = ["class_axis", "class_last", "compute_dtype", "read_logits"]
+__all__ = ["class_last", "compute_dtype", "gradient_dtype", "read_logits", "without_classes"]
 
 Array = NDArray[Any]
 
@@ -34,8 +34,7 @@ def read_logits(logits: ArrayLike) -> Array:
         raise ValueError(
             f"logits must have shape (C,), (N, C) or (N, C, d1, …), got one number: {x}"
         )
-    classes = x.shape[class_axis(x.ndim)]
-    if classes == 0 and not (x.ndim > 1 and x.size == 0 and x.shape[0] == 0):
+    if x.size == 0 and without_classes(x.shape)[1] == 0 and not (x.ndim > 1 and x.shape[0] == 0):
         raise ValueError(f"logits of shape {x.shape} have no classes (C = 0)")
     return x
 
@@ -52,9 +51,25 @@ def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if narrow else np.float64)
 
 
-def class_axis(ndim: int) -> int:
-    """Where the classes are: the only axis of (C,), axis 1 of (N, C, …), as in PyTorch."""
-    return 0 if ndim == 1 else 1
+@cache
+def gradient_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What the gradient by logits of this dtype comes in: the same, in this machine's byte order;
+    float64 for integers.
+
+    >>> gradient_dtype(np.dtype(">f2")), gradient_dtype(np.dtype("int64"))
+    (dtype('float16'), dtype('float64'))
+    """
+    return dtype.newbyteorder("=") if is_float(dtype) else compute_dtype(dtype)
+
+
+def without_classes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """The shape of logits without the class axis, and the number of classes. Those are the only
+    axis of (C,), axis 1 of (N, C, …), as in PyTorch.
+
+    >>> without_classes((5,)), without_classes((2, 5, 3))
+    (((), 5), ((2, 3), 5))
+    """
+    return (shape[:1] + shape[2:], shape[1]) if len(shape) > 1 else ((), shape[0])
 
 
 def class_last(x: Array) -> Array:

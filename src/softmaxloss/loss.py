@@ -6,7 +6,8 @@ The maths is in `formula`; the loops are in `kernels`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from .arrays import as_array, is_float
 from .errors import LabelError, OptionError
 from .kernels import kernel_for
-from .labels import ClassIndices, ClassProbabilities, read_target
-from .logits import class_last, compute_dtype, read_logits
+from .labels import ClassIndices, read_target
+from .logits import class_last, compute_dtype, gradient_dtype, read_logits, without_classes
 from .options import MultiLabel, Options, Reduction, checked_options, class_weights
-from .pieces import Piece, is_plain, pieces, rows_of
+from .pieces import Piece, pieces, rows_in_place, rows_of
 
 __all__ = ["Scores", "cross_entropy", "cross_entropy_with_grad", "score"]
 
@@ -77,7 +78,7 @@ def cross_entropy(
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
     )
     call = _Call(logits, target, weight, options)
-    return call.reduced(call.run(_ONE, None))
+    return call.reduced(call.run(1.0, None))
 
 
 def cross_entropy_with_grad(
@@ -117,10 +118,8 @@ def cross_entropy_with_grad(
     options = checked_options(
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
     )
-    if out is not None:
-        logits, target, weight, grad_output = _apart_from(out, logits, target, weight, grad_output)
     call = _Call(logits, target, weight, options)
-    grad = call.gradient_array(out)
+    grad = call.gradient_array() if out is None else call.checked_out(out)
     loss = call.run(call.factor(grad_output), grad)
     return call.reduced(loss), grad
 
@@ -158,27 +157,26 @@ def score(
     >>> s.loss
     array([0.40760596, 2.16984602])
     """
-    options = Options(ignore_index=ignore_index, first_class=first_class)
+    options = checked_options(ignore_index, "none", 0.0, "error", None, first_class)
     call = _Call(logits, target, None, options)
     if not isinstance(call.target, ClassIndices):
         raise LabelError(
             "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
         )
-    kinds = (call.dtype, call.dtype, np.int64, np.int64, call.dtype, call.dtype)
-    scores = Scores(*(np.empty(call.lead_shape, kind) for kind in kinds))
-    flat = [array.reshape(-1) for array in scores]
-    for piece in call.pieces():
-        call.kernel.score(
-            rows_of(call.logits[piece.place], call.storage),
-            call.target_rows(piece),
-            call.target.ignore_index,
-            *(array[piece.rows] for array in flat),
-        )
-    np.add(scores.predicted, first_class, out=scores.predicted)
-    return Scores(*(array[()] for array in scores))
+    dtype, n = call.dtype, call.rows
+    loss, probability, entropy, logsumexp = [np.empty(n, dtype) for _ in range(4)]
+    predicted, rank = np.empty(n, np.int64), np.empty(n, np.int64)
+    scores = (loss, probability, predicted, rank, entropy, logsumexp)
+    for x, y, piece in call.inputs():
+        parts = scores if piece is None else [array[piece.rows] for array in scores]
+        call.kernel.score(x, y, call.target.ignore_index, *parts)
+    if options.first_class:
+        np.add(predicted, options.first_class, out=predicted)
+    return Scores(*[call.per_example(array) for array in scores])
 
 
-_ONE = np.ones(1)
+_FLOAT64 = np.dtype(np.float64)
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class _Call:
@@ -188,114 +186,111 @@ class _Call:
         self, logits: ArrayLike, target: ArrayLike, weight: ArrayLike | None, options: Options
     ) -> None:
         self.options = options
-        self.given = read_logits(logits)
-        self.logits = class_last(self.given)
-        self.lead_shape, self.classes = self.logits.shape[:-1], self.logits.shape[-1]
-        self.weight = class_weights(weight, self.classes)
-        self.target = read_target(target, self.given.shape, options)
-        self.dtype = compute_dtype(self.given.dtype)  # of the loss
-        self.kernel, self.storage = kernel_for("cpu", self.given.dtype, self.dtype)
-        self.target_dtype = self._target_dtype()
+        self.given = x = read_logits(logits)
+        shape, dtype = x.shape, x.dtype
+        self.logits = class_last(x)
+        self.lead_shape, classes = without_classes(shape)
+        self.rows = math.prod(self.lead_shape)
+        self.weight = None if weight is None else class_weights(weight, classes)
+        self.target = read_target(target, shape, options)
+        self.dtype = computed = compute_dtype(dtype)  # of the loss
+        self.kernel, self.storage = kernel_for("cpu", dtype, computed)
         self.divisor = self._divisor() if options.reduction == "mean" else 1.0
+        # Whether the losses are the result, nothing left to add up or to divide.
+        self.final = options.reduction == "none" or (self.rows == 1 and self.divisor == 1.0)
 
-    def _target_dtype(self) -> np.dtype[Any]:
-        """What kernels get probabilities in: float32 where that holds them as they are."""
-        target = self.target
-        as_they_are = isinstance(target, ClassProbabilities) and target.divisors is None
-        narrow = as_they_are and np.can_cast(target.values.dtype, np.float32)
-        return np.dtype(np.float32 if narrow else np.float64)
+    def inputs(self) -> Iterable[tuple[Array, Array, Piece | None]]:
+        """Logits and target as kernels read them, of all examples (None) or piece by piece."""
+        x, y = rows_in_place(self.logits, self.storage), self.target.rows_in_place()
+        if x is None or y is None:
+            return self._inputs_in_pieces()
+        return ((x, y, None),)
 
-    def pieces(self) -> Iterable[Piece]:
-        whole = is_plain(self.logits, self.storage)
-        if not isinstance(self.target, ClassIndices):
-            whole &= self.target.divisors is None and is_plain(
-                self.target.values, self.target_dtype
-            )
-        return pieces(self.lead_shape, self.classes, whole)
+    def _inputs_in_pieces(self) -> Iterator[tuple[Array, Array, Piece]]:
+        for piece in pieces(self.lead_shape, self.logits.shape[-1]):
+            x = rows_of(self.logits[piece.place], self.storage)
+            yield x, self.target.at(piece.place).rows(), piece
 
-    def target_rows(self, piece: Piece) -> Array:
-        values = self.target.values[piece.place]
-        if isinstance(self.target, ClassIndices):
-            if not (values.flags.c_contiguous and values.dtype.isnative):
-                values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
-            return values.reshape(-1)
-        if self.target.divisors is not None:
-            values = values / self.target.divisors[piece.place][..., None]
-        return rows_of(values, self.target_dtype)
-
-    def run(self, factor: Array, grad: Array | None) -> Array:
+    def run(self, factor: float | Array, grad: Array | None) -> Array:
         """The loss of each example. `grad`, in the logits' shape, is filled if there is one."""
-        reduced = self.options.reduction != "none"
+        options = self.options
         # What is still to be added up is not rounded to float32 first.
-        loss = np.empty(math.prod(self.lead_shape), np.float64 if reduced else self.dtype)
-        grad = None if grad is None else class_last(grad)
-        ignore_index = self.target.ignore_index if isinstance(self.target, ClassIndices) else -1
-        for piece in self.pieces():
-            rows = rows_of(self.logits[piece.place], self.storage)
-            part = None if grad is None else grad[piece.place]
-            direct = part is None or is_plain(part, self.storage)
-            if part is None:
-                grad_rows = None
-            else:
-                grad_rows = (
-                    rows_of(part, self.storage) if direct else np.empty(rows.shape, rows.dtype)
-                )
+        loss = np.empty(self.rows, self.dtype if self.final else _FLOAT64)
+        if grad is not None:
+            grad = class_last(grad)
+        for x, y, piece in self.inputs():
+            part = grad if grad is None or piece is None else grad[piece.place]
+            in_place = None if part is None else rows_in_place(part, self.storage)
+            aside = np.empty(x.shape, x.dtype) if part is not None and in_place is None else None
             self.kernel.cross_entropy(
-                rows,
-                self.target_rows(piece),
+                x,
+                y,
                 self.weight,
-                float(self.options.label_smoothing),
-                ignore_index,
-                factor if factor.size == 1 else factor[piece.rows],
-                loss[piece.rows],
-                grad_rows,
+                options.label_smoothing,
+                self.target.ignore_index,
+                factor if piece is None or isinstance(factor, float) else factor[piece.rows],
+                loss if piece is None else loss[piece.rows],
+                in_place if aside is None else aside,
             )
-            if part is not None and grad_rows is not None and not direct:
-                part[...] = grad_rows.reshape(part.shape)
+            if part is not None and aside is not None:
+                part[...] = aside.reshape(part.shape)
         return loss
 
     def _divisor(self) -> float:
         """What the mean divides the sum of the losses by."""
         if self.options.denominator is not None:
-            return float(self.options.denominator)
-        if not isinstance(self.target, ClassIndices):
-            return float(math.prod(self.lead_shape))
-        labels = self.target.values
-        if self.target.may_ignore:
-            labels = labels[self.target.counted()]
-        return float(labels.size if self.weight is None else self.weight[labels].sum())
+            return self.options.denominator
+        target = self.target
+        if not isinstance(target, ClassIndices) or (self.weight is None and not target.may_ignore):
+            return float(self.rows)
+        if self.weight is None:
+            return float(np.count_nonzero(target.counted()))
+        labels = target.values[target.counted()] if target.may_ignore else target.values
+        return float(self.weight[labels].sum())
+
+    def per_example(self, values: Array) -> Any:
+        """One value for each example, (rows,), in the shape of the examples; one as a scalar."""
+        return values.reshape(self.lead_shape) if self.lead_shape else values[0]
 
     def reduced(self, loss: Array) -> Any:
         if self.options.reduction == "none":
-            return loss.reshape(self.lead_shape)[()]
-        total = loss.item() if loss.size == 1 else float(loss.sum())
+            return self.per_example(loss)
+        if self.final:
+            return loss[0]
+        total = np.add.reduce(loss).item()
+        result = total / self.divisor if self.divisor else math.nan
+        if result <= _LARGEST_FLOAT32:
+            return self.dtype.type(result)
         with np.errstate(over="ignore"):  # a loss beyond the largest float32 is inf
-            return self.dtype.type(_ratio(total, self.divisor, math.nan))
+            return self.dtype.type(result)
 
-    def factor(self, grad_output: ArrayLike | None) -> Array:
+    def factor(self, grad_output: ArrayLike | None) -> float | Array:
         """The derivative of the result by the loss of each example: one number, or one for each."""
         if grad_output is None:
-            return _ONE if self.divisor == 1.0 else np.array([_ratio(1.0, self.divisor, 0.0)])
+            return 1.0 / self.divisor if self.divisor else 0.0
         upstream = as_array(grad_output, "grad_output")
         if not (is_float(upstream.dtype) or upstream.dtype.kind in "iu"):
             raise TypeError(f"grad_output must be real numbers, got {grad_output!r}")
         upstream = upstream.astype(np.float64)
-        per_example = self.options.reduction == "none" and upstream.shape == self.lead_shape
-        if upstream.ndim and not per_example:
-            fits = f" or shape {self.lead_shape}" if self.options.reduction == "none" else ""
-            raise OptionError(
-                f"grad_output has shape {upstream.shape}; with reduction="
-                f"{self.options.reduction!r} it must be one number{fits}"
-            )
-        # Nothing counts where the divisor is 0: the loss is NaN, but no logit has a part in it.
-        return np.ravel(_ratio(upstream, self.divisor, np.zeros_like(upstream)))
+        if upstream.ndim == 0:
+            # Nothing counts where the divisor is 0: the loss is NaN, but no logit has a part in it.
+            return upstream.item() / self.divisor if self.divisor else 0.0
+        if self.options.reduction == "none" and upstream.shape == self.lead_shape:
+            return upstream.reshape(-1)
+        fits = f" or shape {self.lead_shape}" if self.options.reduction == "none" else ""
+        raise OptionError(
+            f"grad_output has shape {upstream.shape}; with reduction="
+            f"{self.options.reduction!r} it must be one number{fits}"
+        )
 
-    def gradient_array(self, out: Array | None) -> Array:
-        dtype = self.given.dtype.newbyteorder("=")
-        if dtype.kind in "iu":
-            dtype = self.dtype
-        if out is None:
-            return np.empty(self.given.shape, dtype)
+    def gradient_array(self) -> Array:
+        return np.empty(self.given.shape, gradient_dtype(self.given.dtype))
+
+    def checked_out(self, out: Array) -> Array:
+        """`out`, if the gradient can be written to it; what that would overwrite is copied."""
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+        dtype = gradient_dtype(self.given.dtype)
         if out.shape != self.given.shape or out.dtype != dtype:
             raise OptionError(
                 f"out has shape {out.shape} and dtype {out.dtype}; the gradient needs shape "
@@ -303,36 +298,33 @@ class _Call:
             )
         if not out.flags.writeable:
             raise OptionError("out is read-only; the gradient is written to it")
-        if any(step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)):
+        if 0 in out.strides and any(
+            step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)
+        ):
             raise OptionError(
                 "out has rows that share memory; the gradient needs memory of its own"
             )
+        # Row for row the same memory is fine: a kernel writes a row after it has read it.
+        given = self.given
+        if given is not out and _may_overlap(given, out) and not _same_places(given, out):
+            self.logits = self.logits.copy()
+        if _may_overlap(self.target.values, out):
+            self.target = replace(self.target, values=self.target.values.copy())
+        if self.weight is not None and _may_overlap(self.weight, out):
+            self.weight = self.weight.copy()
         return out
 
 
-def _ratio(value: Any, divisor: float, of_zero: Any) -> Any:
-    return value / divisor if divisor else of_zero
+def _may_overlap(a: Array, b: Array) -> bool:
+    """Whether two arrays may share memory, told from where they start and end."""
+    if a.flags.owndata and b.flags.owndata:  # the cheaper test, and exact
+        return a is b
+    return np.may_share_memory(a, b)
 
 
-def _apart_from(out: Array, logits: Any, *others: Any) -> tuple[Any, ...]:
-    """The arguments, those copied that `out` would overwrite before they are read."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-
-    # What is no array yet, a tensor say, may become a view of the same memory: it becomes one now.
-    x = as_array(logits, "logits")
-    rest = [
-        value if value is None else as_array(value, name)
-        for name, value in zip(("target", "weight", "grad_output"), others, strict=True)
-    ]
-    # Row for row the same memory is fine: a kernel writes a row after it has read it.
-    in_place = (
-        x.__array_interface__["data"] == out.__array_interface__["data"]
-        and x.strides == out.strides
-    )
-    if np.may_share_memory(x, out) and not in_place:
-        x = x.copy()
-    return (
-        x,
-        *(v.copy() if v is not None and np.may_share_memory(v, out) else v for v in rest),
-    )
+def _same_places(a: Array, b: Array) -> bool:
+    """Whether two arrays of one shape have each number at the same place in memory."""
+    if a.strides != b.strides:
+        return False
+    start: bool = a.__array_interface__["data"] == b.__array_interface__["data"]
+    return start

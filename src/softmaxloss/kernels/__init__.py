@@ -39,7 +39,7 @@ class Kernel(Protocol):
         weight: Array | None,
         label_smoothing: float,
         ignore_index: int,
-        factor: Array,
+        factor: float | Array,
         loss: Array,
         grad: Array | None,
     ) -> None:
@@ -50,7 +50,7 @@ class Kernel(Protocol):
                       (rows, classes) in float32 or float64, each row ≥ 0
         weight        (classes,) float64, finite and ≥ 0, or None for all 1
         ignore_index  rows with this label: loss 0, gradient 0, their logits not looked at
-        factor        (rows,) or (1,) float64: what ∂/∂J_i is, times what the reduction divides by
+        factor        one number for all rows, or (rows,) float64
         loss          (rows,) in float32 or float64, written
         grad          (rows, classes) in the logits' dtype, written; it may be logits itself. None:
                       no gradient is computed

@@ -28,7 +28,7 @@ def cross_entropy(
     weight: Array | None,
     label_smoothing: float,
     ignore_index: int,
-    factor: Array,
+    factor: float | Array,
     loss: Array,
     grad: Array | None,
 ) -> None:

@@ -86,12 +86,14 @@ def cross_entropy(
     weight: Array | None,
     label_smoothing: float,
     ignore_index: int,
-    factor: Array,
+    factor: float | Array,
     loss: Array,
     grad: Array | None,
 ) -> None:
     """See `softmaxloss.kernels.Kernel.cross_entropy`."""
-    if logits.dtype.kind == "V":  # bfloat16, which the binding knows by its bits
+    if (
+        logits.itemsize == 2 and logits.dtype.kind == "V"
+    ):  # bfloat16, which the binding knows by its bits
         logits, grad = logits.view(np.uint16), None if grad is None else grad.view(np.uint16)
     _cpu.cross_entropy(
         logits, target, weight, label_smoothing, ignore_index, factor, loss, grad, _num_threads

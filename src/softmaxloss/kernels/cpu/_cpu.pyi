@@ -8,7 +8,7 @@ def cross_entropy(
     weight: NDArray[Any] | None,
     label_smoothing: float,
     ignore_index: int,
-    factor: NDArray[Any],
+    factor: float | NDArray[Any],
     loss: NDArray[Any],
     grad: NDArray[Any] | None,
     threads: int,

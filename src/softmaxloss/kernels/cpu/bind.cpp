@@ -7,9 +7,11 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
+#include <variant>
 
 namespace nb = nanobind;
 using namespace softmaxloss;
@@ -82,14 +84,21 @@ LabelType label_type(const In &labels) {
 // A row with more classes than this is worth sharing among threads.
 constexpr int64_t long_row = 1 << 19;
 
+// A call on fewer logits than this, some µs, is over before the GIL is handed to another thread.
+constexpr int64_t short_call = 1 << 12;
+
 // Whether the threads may share a row: where the kernel takes a row in chunks.
 bool in_chunks(const CrossEntropy &call) { return call.labels && call.label_smoothing == 0; }
 bool in_chunks(const Score &) { return true; }
 
-// Runs the call without the GIL; a Ctrl-C ends it with KeyboardInterrupt.
+// Runs the call, without the GIL unless it is short; a Ctrl-C ends it with KeyboardInterrupt.
 template <class Call>
 void run(const Call &call, void (*level)(const Call &, int64_t, int64_t, const Team *),
          int threads) {
+    if (call.rows * call.classes < short_call) {
+        const DefaultFloatingPoint scope;
+        return level(call, 0, call.rows, nullptr);
+    }
     const std::function<bool()> interrupted = [] {
         nb::gil_scoped_acquire acquire;
         return PyErr_CheckSignals() != 0;
@@ -115,7 +124,8 @@ void run(const Call &call, void (*level)(const Call &, int64_t, int64_t, const T
 }
 
 void cross_entropy(const In &logits, const In &target, const std::optional<In> &weight,
-                   double label_smoothing, int64_t ignore_index, const In &factor, const Out &loss,
+                   double label_smoothing, int64_t ignore_index,
+                   const std::variant<double, In> &factor, const Out &loss,
                    const std::optional<Out> &grad, int threads) {
     CrossEntropy call{};
     const LogitsType storage = logits_type(logits);
@@ -139,10 +149,15 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
             vector(*weight, call.classes, nb::dtype<double>(), "weight: (classes,) float64"));
     call.label_smoothing = label_smoothing;
     call.ignore_index = ignore_index;
-    call.factor_stride = factor.ndim() == 1 && factor.shape(0) == 1 ? 0 : 1;
-    call.factor =
-        static_cast<const double *>(vector(factor, call.factor_stride ? call.rows : 1,
-                                           nb::dtype<double>(), "factor: (rows,) or (1,) float64"));
+    if (const double *number = std::get_if<double>(&factor)) {
+        call.factor = number;
+        call.factor_stride = 0;
+    } else {
+        call.factor =
+            static_cast<const double *>(vector(std::get<In>(factor), call.rows, nb::dtype<double>(),
+                                               "factor: one number or (rows,) float64"));
+        call.factor_stride = 1;
+    }
     call.double_loss = is(loss, nb::dtype<double>());
     call.loss = vector(loss, call.rows, call.double_loss ? nb::dtype<double>() : nb::dtype<float>(),
                        "loss: (rows,) in float32 or float64");
