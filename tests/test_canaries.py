@@ -38,8 +38,8 @@ BUGS = {
     ),
     "8 ulp in the gradient": (
         "rows.h",
-        "return scale(hi + fma(hi, exp.g, lo), exp.rounded) * unlift;",
-        "return scale(hi + fma(hi, exp.g, lo), exp.rounded) * unlift * Real(1 + 0x1p-21);",
+        "fma(term, hi, term * lo) * last;",
+        "fma(term, hi, term * lo) * last * Real(1 + 0x1p-21);",
     ),
     "the last class of a row": (
         "rows.h",
@@ -53,8 +53,8 @@ BUGS = {
     ),
     "another row's denominator": (
         "tile.h",
-        "m[r] - shift[r], n_m[r], {p[r], p_lo[r]}, S[r],",
-        "m[r] - shift[r], n_m[r], {p[r], p_lo[r]}, S[r ^ 1],",
+        "const Twofold S{S_hi[r], S_lo[r]};",
+        "const Twofold S{S_hi[r ^ 1], S_lo[r ^ 1]};",
     ),
     "a lane of a row's sum": (
         "sum.h",

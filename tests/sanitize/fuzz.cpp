@@ -212,7 +212,7 @@ template <class T> struct Matrix {
 
 struct Layout {
     int64_t lead = 0, gap = 0, lead_of_gradient = 0, gap_of_gradient = 0;
-    bool in_place = false, shared = false;
+    bool in_place = false, stream = false, shared = false;
     int threads = 1;
     int64_t row_cost = 1; // what parallel_rows is told: small calls are split, too
 };
@@ -226,6 +226,7 @@ Layout random_layout(Random &random, int64_t rows) {
         layout.gap_of_gradient = random.below(9);
     }
     layout.in_place = random.once_in(3);
+    layout.stream = !layout.in_place && random.once_in(2);
     if (threads_only || random.once_in(16)) {
         layout.threads = int(random.between(2, 4));
         layout.shared = rows < layout.threads && random.once_in(2);
@@ -323,6 +324,7 @@ Results<Storage> compute(const Contents<Storage> &c, const Level &level, const L
     call.loss = results.loss.data();
     call.grad = c.gradient ? gradient.row(0) : nullptr;
     call.grad_stride = gradient.stride;
+    call.stream = layout.stream;
     run(call, level.cross_entropy[logits_type<Storage>()], layout);
 
     require(logits.untouched_beside(), "nothing is written beside the rows of logits");

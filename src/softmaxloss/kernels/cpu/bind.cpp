@@ -84,6 +84,9 @@ LabelType label_type(const In &labels) {
 // A row with more classes than this is worth sharing among threads.
 constexpr int64_t long_row = 1 << 19;
 
+// A gradient of more bytes than this is not likely to be in cache when it is used.
+constexpr int64_t stream_from = 16 << 20;
+
 // A call on fewer logits than this, some µs, is over before the GIL is handed to another thread.
 constexpr int64_t short_call = 1 << 12;
 
@@ -165,6 +168,8 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
         require(is(*grad, logits.dtype()), "grad: in the logits' dtype");
         call.grad = grad->data();
         call.grad_stride = row_stride(*grad, call.rows, call.classes, "grad: (rows, classes)");
+        call.stream = call.grad != call.logits &&
+                      call.rows * call.classes * int64_t(grad->itemsize()) > stream_from;
     }
     run(call, current_level().cross_entropy[storage], threads);
 }

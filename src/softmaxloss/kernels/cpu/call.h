@@ -27,6 +27,7 @@ struct CrossEntropy {
     bool double_loss; // else it is float
     void *grad;       // (rows, classes) in the logits' type, or null: the loss alone
     std::int64_t grad_stride;
+    bool stream; // write the gradient past the caches; it is not where the logits are
 };
 
 struct Score {
@@ -54,6 +55,9 @@ struct Team {
 // One instruction-set level: for each type of logits, the rows [begin, end) of a call. With a team,
 // which needs room for classes / chunk_classes parts, each row is shared.
 constexpr std::int64_t chunk_classes = 1 << 15;
+
+// What a call needs of scratch_memory() at most.
+constexpr std::size_t scratch_bytes = (1 << 18) + (1 << 13);
 
 struct Level {
     const char *name;

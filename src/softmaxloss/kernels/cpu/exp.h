@@ -16,6 +16,13 @@
 // What a vectorised loop calls must become part of it: a call that is left would run once per lane.
 #define INLINE __attribute__((always_inline)) inline
 #define INLINE_LAMBDA __attribute__((always_inline))
+// Before a loop whose iterations read and write the same place or different ones, never each
+// other's.
+#ifdef __clang__
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
 
 namespace softmaxloss::LEVEL {
 
@@ -30,7 +37,6 @@ template <> struct Exp<float> {
     static constexpr float round = 0x1.8p23f; // x + round has x's nearest integer in its low bits
     static constexpr float log2e = 0x1.715476p+0f;
     static constexpr float ln2_hi = 0x1.62e43p-1f, ln2_lo = -0x1.05c61p-29f;
-    static constexpr int degree = 4;
     static constexpr float q[] = {0x1.fffffcp-2f, 0x1.55549p-3f, 0x1.5558fap-5f, 0x1.123b68p-7f,
                                   0x1.6a21bcp-10f};
     // exp(x − m) is held as 2^lift times itself, so that neither it nor a sum of it is subnormal,
@@ -38,8 +44,9 @@ template <> struct Exp<float> {
     // a factor beyond 2^factor_max magnifies it.
     static constexpr int lift = 100;
     static constexpr float reach = 154;
-    // The factors f of a gradient that can share one scaling with 2^n: 2^min ≤ |f| ≤ 2^max.
-    static constexpr int factor_min = -150, factor_max = 60;
+    // The factors f of a gradient that can be one with the scaling by 2^n: 2^min ≤ |f| ≤ 2^max.
+    static constexpr int factor_min = -100, factor_max = 59;
+    static constexpr int least_exponent = -126;
     static constexpr float far = 0x1p16f; // a larger |m| is subtracted first: exactly, see Frame
 };
 
@@ -51,14 +58,14 @@ template <> struct Exp<double> {
     static constexpr double round = 0x1.8p52;
     static constexpr double log2e = 0x1.71547652b82fep+0;
     static constexpr double ln2_hi = 0x1.62e42fefa39efp-1, ln2_lo = 0x1.abc9e3b39803fp-56;
-    static constexpr int degree = 9;
     static constexpr double q[] = {
         0x1.000000000000ap-1,  0x1.55555555554f7p-3,  0x1.55555555506ecp-5,  0x1.1111111128361p-7,
         0x1.6c16c184884dbp-10, 0x1.a01a012885926p-13, 0x1.a01998fe1b176p-16, 0x1.71df27bf00616p-19,
         0x1.28ae78451a22ep-22, 0x1.ad7e3caccb739p-26};
     static constexpr int lift = 512;
     static constexpr double reach = 1060;
-    static constexpr int factor_min = -900, factor_max = 400;
+    static constexpr int factor_min = -800, factor_max = 399;
+    static constexpr int least_exponent = -1022;
     static constexpr double far = 0x1p16;
 };
 
@@ -79,15 +86,25 @@ template <class Real> INLINE Real power_of_two(int n) {
     return bits<Real>(typename E::UInt(n + bias) << E::mantissa);
 }
 
+// q(r) by pairs of coefficients (Estrin's scheme): as many operations as Horner's, one more for
+// double, and half as many that wait for each other.
+INLINE float q_of(float r, float r2) {
+    constexpr const auto &q = Exp<float>::q;
+    const float q01 = fma(q[1], r, q[0]), q23 = fma(q[3], r, q[2]);
+    return fma(fma(q[4], r2, q23), r2, q01);
+}
+INLINE double q_of(double r, double r2) {
+    constexpr const auto &q = Exp<double>::q;
+    const double q01 = fma(q[1], r, q[0]), q23 = fma(q[3], r, q[2]), q45 = fma(q[5], r, q[4]);
+    const double q67 = fma(q[7], r, q[6]), q89 = fma(q[9], r, q[8]), r4 = r2 * r2;
+    return fma(fma(q89, r4, fma(q67, r2, q45)), r4, fma(q23, r2, q01));
+}
+
 // exp(t − n·ln 2) − 1, for n the integer nearest to t/ln 2.
 template <class Real> INLINE Real expm1_of_rest(Real t, Real n) {
     using E = Exp<Real>;
-    const Real r = fma(-n, E::ln2_lo, fma(-n, E::ln2_hi, t));
-    Real q = E::q[E::degree];
-#pragma GCC unroll 16
-    for (int i = E::degree - 1; i >= 0; --i)
-        q = fma(q, r, E::q[i]);
-    return fma(r * r, q, r);
+    const Real r = fma(-n, E::ln2_lo, fma(-n, E::ln2_hi, t)), r2 = r * r;
+    return fma(r2, q_of(r, r2), r);
 }
 
 // exp(t) = 2^n · (1 + g). The low bits of `rounded` hold n plus what was added to Exp::round.

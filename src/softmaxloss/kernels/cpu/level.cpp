@@ -1,5 +1,5 @@
 // One instruction-set level: this file is compiled once for each, with LEVEL its name.
-#include "call.h"
+#include "threads.h"
 #include "tile.h"
 
 namespace softmaxloss::LEVEL {
@@ -46,64 +46,82 @@ inline void put_loss(const CrossEntropy &call, int64_t i, double loss) {
         static_cast<float *>(call.loss)[i] = float(loss);
 }
 
-// The rows [begin, begin + tile_rows) at once, their target class indices without smoothing.
-template <class Storage> void cross_entropy_tile(const CrossEntropy &call, int64_t begin) {
-    Column<int64_t> y;
-    Column<double> weight, factor, loss;
-    for (int r = 0; r < tile_rows; ++r) {
-        y[r] = label(call.labels, call.label_type, begin + r);
-        const bool ignored = y[r] == call.ignore_index;
-        y[r] = ignored ? 0 : y[r];
-        weight[r] = ignored ? 0 : call.weight ? call.weight[y[r]] : 1;
-        factor[r] = call.factor[(begin + r) * call.factor_stride];
+template <class Storage>
+Row<Storage> row_of(const CrossEntropy &call, int64_t i, int64_t ahead, RealOf<Storage> *scratch) {
+    Storage *grad = static_cast<Storage *>(call.grad);
+    return {static_cast<const Storage *>(call.logits) + i * call.logits_stride, call.classes,
+            ahead * call.logits_stride * int64_t(sizeof(Storage)),
+            grad ? grad + i * call.grad_stride : nullptr, call.stream, scratch};
+}
+
+// The batches in [begin, end), their targets class indices without smoothing; where they end.
+template <class Layout, class Storage>
+int64_t cross_entropy_batches(const CrossEntropy &call, int64_t begin, int64_t end,
+                              RealOf<Storage> *scratch) {
+    for (; begin + batch_rows <= end; begin += batch_rows) {
+        Targets targets;
+        for (int r = 0; r < batch_rows; ++r) {
+            const int64_t y = label(call.labels, call.label_type, begin + r);
+            const bool ignored = y == call.ignore_index;
+            targets.y[r] = ignored ? 0 : y;
+            targets.weight[r] = ignored ? 0 : call.weight ? call.weight[y] : 1;
+            targets.factor[r] = call.factor[(begin + r) * call.factor_stride];
+        }
+        const int64_t ahead = begin + 2 * batch_rows <= end ? batch_rows : 0;
+        Column<double> loss;
+        index_batch<Layout>(row_of<Storage>(call, begin, ahead, scratch), call.logits_stride,
+                            call.grad_stride, targets, loss);
+        for (int r = 0; r < batch_rows; ++r)
+            put_loss(call, begin + r, loss[r]);
     }
-    index_tile(static_cast<const Storage *>(call.logits) + begin * call.logits_stride,
-               call.logits_stride, int(call.classes), y, weight, factor, loss,
-               call.grad ? static_cast<Storage *>(call.grad) + begin * call.grad_stride : nullptr,
-               call.grad_stride);
-    for (int r = 0; r < tile_rows; ++r)
-        put_loss(call, begin + r, loss[r]);
+    return begin;
 }
 
 template <class Storage>
-void cross_entropy_row(const CrossEntropy &call, int64_t i, const Team *team, double *loss) {
-    const Storage *x = static_cast<const Storage *>(call.logits) + i * call.logits_stride;
-    Storage *grad = call.grad ? static_cast<Storage *>(call.grad) + i * call.grad_stride : nullptr;
+void cross_entropy_row(const CrossEntropy &call, int64_t i, int64_t end, const Team *team,
+                       RealOf<Storage> *scratch, double *loss) {
+    const Row<Storage> row = row_of<Storage>(call, i, i + 1 < end ? 1 : 0, scratch);
     const double factor = call.factor[i * call.factor_stride];
     const auto mixed = [&](const auto &q) {
         const auto c = [&](int64_t first, int count, double *out) {
             coefficients(call, q, first, count, out);
         };
-        mixed_row(x, call.classes, c, factor, loss, grad);
+        mixed_row(row, c, factor, loss);
     };
     const int64_t start = i * call.probabilities_stride;
     if (call.probabilities && call.double_probabilities) {
-        const double *row = static_cast<const double *>(call.probabilities) + start;
-        return mixed([row](int64_t j) { return row[j]; });
+        const double *q = static_cast<const double *>(call.probabilities) + start;
+        return mixed([q](int64_t j) { return q[j]; });
     }
     if (call.probabilities) {
-        const float *row = static_cast<const float *>(call.probabilities) + start;
-        return mixed([row](int64_t j) { return double(row[j]); });
+        const float *q = static_cast<const float *>(call.probabilities) + start;
+        return mixed([q](int64_t j) { return double(q[j]); });
     }
     const int64_t y = label(call.labels, call.label_type, i);
     if (y == call.ignore_index)
-        return index_row(x, call.classes, 0, 0, factor, loss, grad);
+        return index_row(row, 0, 0, factor, loss);
     if (call.label_smoothing != 0)
         return mixed([y](int64_t j) { return double(j == y); });
-    index_row(x, call.classes, y, call.weight ? call.weight[y] : 1, factor, loss, grad, team);
+    index_row(row, y, call.weight ? call.weight[y] : 1, factor, loss, team);
 }
 
 template <class Storage>
 void cross_entropy(const CrossEntropy &call, int64_t begin, int64_t end, const Team *team) {
-    const bool in_tiles = call.classes <= tile_classes<RealOf<Storage>>;
-    if (in_tiles && !call.probabilities && call.label_smoothing == 0)
-        for (; begin + tile_rows <= end; begin += tile_rows)
-            cross_entropy_tile<Storage>(call, begin);
+    RealOf<Storage> *scratch =
+        call.grad ? static_cast<RealOf<Storage> *>(scratch_memory()) : nullptr;
+    if (!call.probabilities && call.label_smoothing == 0) {
+        if (call.classes <= Tile<Storage>::most_classes)
+            begin = cross_entropy_batches<Tile<Storage>, Storage>(call, begin, end, scratch);
+        else if (call.classes <= AsRows<Storage>::most_classes)
+            begin = cross_entropy_batches<AsRows<Storage>, Storage>(call, begin, end, scratch);
+    }
     for (int64_t i = begin; i < end; ++i) {
         double loss;
-        cross_entropy_row<Storage>(call, i, team, &loss);
+        cross_entropy_row<Storage>(call, i, end, team, scratch, &loss);
         put_loss(call, i, loss);
     }
+    if (call.stream)
+        finish_streaming();
 }
 
 template <class Storage>
@@ -112,8 +130,10 @@ void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
     for (int64_t i = begin; i < end; ++i) {
         const Storage *x = static_cast<const Storage *>(call.logits) + i * call.logits_stride;
         const int64_t y = label(call.labels, call.label_type, i);
+        const int64_t ahead =
+            i + 1 < end ? call.logits_stride * int64_t(sizeof(Storage)) : int64_t(0);
         const RowScore row =
-            score_row(x, call.classes, y == call.ignore_index ? int64_t(-1) : y, team);
+            score_row(x, call.classes, y == call.ignore_index ? int64_t(-1) : y, ahead, team);
         static_cast<Real *>(call.loss)[i] = Real(row.loss);
         static_cast<Real *>(call.probability)[i] = Real(row.probability);
         static_cast<Real *>(call.entropy)[i] = Real(row.entropy);

@@ -4,7 +4,7 @@
 // (the series of atanh; W. J. Cody and W. Waite, "Software Manual for the Elementary Functions",
 // 1980).
 #pragma once
-#include "exp.h"
+#include "sum.h"
 
 namespace softmaxloss::LEVEL {
 
@@ -13,7 +13,8 @@ constexpr double log1p_p[] = {0x1.5555555555592p-1, 0x1.999999997fcecp-2, 0x1.24
                               0x1.c71c51fedc980p-3, 0x1.7466413195673p-3, 0x1.39a17c7ea80ccp-3,
                               0x1.2f07f5ea1e515p-3};
 
-INLINE double log1p(double S) {
+// `inverse` is 1/(1 + S).
+INLINE double log1p(double S, double inverse) {
     constexpr std::uint64_t one = 0x3ff0000000000000, sqrt_half = 0x3fe6a09e00000000;
     const double u = 1 + S;
     const std::uint64_t above = bits<std::uint64_t>(u) + (one - sqrt_half);
@@ -23,7 +24,7 @@ INLINE double log1p(double S) {
     // What rounding 1 + S lost; for k = 0 f is S itself, and nothing is.
     const double lost = S < 1 ? S - (u - 1) : 1 - (u - S);
     const double f = k == 0 ? S : mantissa - 1;
-    const double correction = k == 0 ? 0 : lost / u;
+    const double correction = k == 0 ? 0 : lost * inverse;
 
     const double s = f / (2 + f), z = s * s, half_square = 0.5 * f * f;
     double p = log1p_p[6];
@@ -32,6 +33,9 @@ INLINE double log1p(double S) {
         p = fma(p, z, log1p_p[i]);
     const double small = fma(s, fma(z, p, half_square), fma(k, Exp<double>::ln2_lo, correction));
     return fma(k, Exp<double>::ln2_hi, f - (half_square - small));
+}
+INLINE double log1p(Twofold S, Twofold inverse) {
+    return log1p(S.hi, inverse.hi) + S.lo * inverse.hi;
 }
 
 } // namespace softmaxloss::LEVEL

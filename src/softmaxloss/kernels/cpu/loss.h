@@ -4,35 +4,62 @@
 
 namespace softmaxloss::LEVEL {
 
+// Where the numbers of a row are.
+template <class Storage> struct Row {
+    const Storage *x;
+    int64_t classes;
+    int64_t ahead; // bytes from here to a row that is wanted later; 0: none is
+    Storage *grad; // or null: the loss alone. It may be x
+    bool stream;   // past the caches
+    RealOf<Storage> *scratch; // room for scratch_bytes, or null
+};
+
 // A row whose target is one class y that counts `weight`:
 //     loss = weight · ((m − z_y) + log1p(S)),   ∂loss/∂z_j = weight · (a_j − [j = y]).
 template <class Storage, class Real = RealOf<Storage>>
-void index_row(const Storage *x, int64_t classes, int64_t y, double weight, double factor,
-               double *loss, Storage *grad, const Team *team = nullptr) {
+void index_row(const Row<Storage> &row, int64_t y, double weight, double factor, double *loss,
+               const Team *team = nullptr) {
     if (weight == 0) {
         *loss = 0;
-        if (grad)
-            fill(grad, classes, rounded_to<Storage>(0));
+        if (row.grad)
+            fill(row.grad, row.classes, rounded_to<Storage>(0));
         return;
     }
-    const Sums<Real> sums = sums_of_row<Real, false>(x, classes, team);
-    if (sums.m != sums.m) {
-        *loss = sums.m;
-        if (grad)
-            fill(grad, classes, rounded_to<Storage>(sums.m));
+    const double all = factor * weight;
+    const bool keeping =
+        row.grad && row.scratch && row.classes <= chunk_classes && Scaling<Real>::fits(all);
+    Real *kept = keeping ? row.scratch : nullptr;
+    const Sums<Real> sums =
+        keeping
+            ? sums_of_row<Also::terms>(row.x, row.classes, row.ahead, nullptr, Real(0), kept)
+            : sums_of_row<Also::nothing>(row.x, row.classes, row.ahead, team);
+    if (sums.frame.m != sums.frame.m) {
+        *loss = sums.frame.m;
+        if (row.grad)
+            fill(row.grad, row.classes, rounded_to<Storage>(sums.frame.m));
         return;
     }
-    const Twofold S = rest_of_sum<Real>(sums.terms, sums.p, sums.largest);
-    const double z_y = Real(x[y]);
-    *loss = weight * loss_of_class(z_y, sums.m, S);
-    if (!grad)
+    const Softmax<Real> softmax(sums.frame, sums.terms, sums.largest);
+    const double z_y = Real(row.x[y]);
+    *loss = weight * softmax.loss(z_y);
+    if (!row.grad)
         return;
-    const Frame<Real> frame(sums.m);
-    for_each_chunk(team, classes, [&](int64_t i, int64_t count) {
-        scaled_softmax(frame, S, factor * weight, x + i, count, grad + i);
-    });
-    const double entry = true_entry(z_y, sums.m, S, two_product(factor, weight));
-    grad[y] = rounded_to<Storage>(Real(entry));
+    const Real of_y = softmax.true_entry(z_y, product<Wide<Real>>(factor, weight));
+    if (Scaling<Real>::fits(all)) {
+        const auto scaling = Scaling<Real>::of(softmax, all);
+        for_each_chunk(team, row.classes, [&](int64_t i, int64_t count) {
+            gradient_of_row(sums.frame, scaling, row.x + i, kept, count, y - i, of_y,
+                            row.grad + i, row.stream);
+        });
+        return;
+    }
+    // In two steps: the first as large as it can be, so that hardly an entry loses digits by being
+    // subnormal in between.
+    const bool large = __builtin_isfinite(all) && (all > 1 || all < -1);
+    const double first = large ? power_of_two<double>(Scaling<Real>::factor_max) : 1;
+    gradient_in_two_steps(sums.frame, Scaling<Real>::of(softmax, first), all / first, row.x,
+                          row.classes, row.grad);
+    row.grad[y] = rounded_to<Storage>(of_y);
 }
 
 // A row whose classes count c_j ≥ 0 each, c(first, count, out) giving them as doubles:
@@ -40,8 +67,8 @@ void index_row(const Storage *x, int64_t classes, int64_t y, double weight, doub
 // A term with c_j = 0 is absent, even where it is infinite. Computed in double for every type,
 // since the two parts of an entry nearly cancel where the model is right.
 template <class Storage, class Coefficients, class Real = RealOf<Storage>>
-void mixed_row(const Storage *x, int64_t classes, const Coefficients &c, double factor,
-               double *loss, Storage *grad) {
+void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, double *loss) {
+    const auto [x, classes, ahead, grad, stream, scratch] = row;
     constexpr int lanes = Exp<double>::lanes, block = Sum<double>::block;
     double counts[block];
     int64_t nonzero = 0, last = 0;
@@ -58,22 +85,23 @@ void mixed_row(const Storage *x, int64_t classes, const Coefficients &c, double 
     const Twofold all = of_all.total();
     const double total = all.hi + all.lo;
     if (nonzero <= 1) // one-hot, or nothing that counts: the same bits as a class index
-        return index_row(x, classes, last, total, factor, loss, grad);
+        return index_row(row, last, total, factor, loss);
 
-    const Sums<double> sums = sums_of_row<double, false>(x, classes);
-    if (sums.m != sums.m) {
-        *loss = sums.m;
+    const Sums<double> sums = sums_of_row<Also::nothing, Storage, double>(x, classes, ahead, nullptr);
+    const double m = sums.frame.m;
+    if (m != m) {
+        *loss = m;
         if (grad)
-            fill(grad, classes, rounded_to<Storage>(Real(sums.m)));
+            fill(grad, classes, rounded_to<Storage>(Real(m)));
         return;
     }
-    const Twofold S = rest_of_sum<double>(sums.terms, sums.p, sums.largest);
-    const int64_t k = first_index_of(sums.m, x, classes);
+    const Softmax<double> softmax(sums.frame, sums.terms, sums.largest);
+    const int64_t k = first_index_of(m, x, classes);
     Sum<double> distance, of_others; // Σ c_j (m − z_j), and Σ c_j without c_k
     const auto weigh = [&](const double *values, int64_t i, int count, double *terms) {
         c(i, count, counts);
         for (int j = 0; j < count; ++j)
-            terms[j] = counts[j] == 0 ? 0 : counts[j] * (sums.m - values[j]);
+            terms[j] = counts[j] == 0 ? 0 : counts[j] * (m - values[j]);
         if (i <= k && k < i + count)
             counts[k - i] = 0;
     };
@@ -92,26 +120,29 @@ void mixed_row(const Storage *x, int64_t classes, const Coefficients &c, double 
             of_others.add_group(counts);
         });
     const Twofold mean_distance = distance.total(), others = of_others.total();
-    *loss = mean_distance.hi + (mean_distance.lo + total * log1p(S));
+    *loss = mean_distance.hi + (mean_distance.lo + total * log1p(softmax.S, softmax.inverse));
     if (!grad)
         return;
-    const Frame<double> frame(sums.m);
+    const auto scaling = Scaling<double>::of(softmax, 1);
+    // total·a_k − c_k cancels where a_k is close to 1; the same entry from what is left of both.
     double c_k;
     c(k, 1, &c_k);
+    const double of_k = (others.hi + others.lo) * softmax.inverse.hi -
+                        c_k * multiply(softmax.S, softmax.inverse).hi;
+    const double cut = sums.frame.cut(), round = sums.frame.round(), shift = sums.frame.shift;
     for (int64_t i = 0; i < classes; i += block) {
         const int count = int(classes - i < block ? classes - i : block);
-        double a[block];
-        for (int j = 0; j < count; ++j)
-            a[j] = double(x[i + j]);
-        scaled_softmax(frame, S, 1, a, count, a);
         c(i, block, counts);
+        double entries[block];
         for (int j = 0; j < count; ++j)
-            grad[i + j] = rounded_to<Storage>(Real(factor * fma(total, a[j], -counts[j])));
+            entries[j] = scaling.entry(lifted(double(x[i + j]), shift, cut, round));
+        for (int j = 0; j < count; ++j)
+            entries[j] = fma(total, entries[j], -counts[j]);
+        if (i <= k && k < i + count)
+            entries[k - i] = of_k;
+        for (int j = 0; j < count; ++j)
+            grad[i + j] = rounded_to<Storage>(Real(factor * entries[j]));
     }
-    // total·a_k − c_k cancels where a_k is close to 1; the same entry from what is left of both.
-    const Twofold sum = one_plus(S), rest = divide(S, sum);
-    const double entry = (others.hi + others.lo) / sum.hi - c_k * rest.hi;
-    grad[k] = rounded_to<Storage>(Real(factor * entry));
 }
 
 // The rank of a class is 1 + the number of classes with a larger logit; y < 0: there is no label.
@@ -121,22 +152,21 @@ struct RowScore {
 };
 
 template <class Storage, class Real = RealOf<Storage>>
-RowScore score_row(const Storage *x, int64_t classes, int64_t y, const Team *team) {
+RowScore score_row(const Storage *x, int64_t classes, int64_t y, int64_t ahead, const Team *team) {
     constexpr double nan = __builtin_nan("");
     const bool labelled = y >= 0;
     const Real z_y = labelled ? Real(x[y]) : Real(0);
-    const Sums<Real> sums = sums_of_row<Real, true>(x, classes, team, z_y);
-    const double m = sums.m;
+    const Sums<Real> sums = sums_of_row<Also::scores>(x, classes, ahead, team, z_y);
+    const Real m = sums.frame.m;
     if (m != m)
         return {labelled ? nan : 0, nan, nan, nan, -1, 0};
-    const Twofold S = rest_of_sum<Real>(sums.terms, sums.p, sums.largest);
-    // Σ a_j (−log a_j) = log1p(S) + Σ a_j (m − x_j)
-    const double distance = rest_of_sum<Real>(sums.distance, sums.p, 1).hi / one_plus(S).hi;
-    return {labelled ? loss_of_class(z_y, m, S) : 0,
-            labelled ? probability(z_y, m, S) : nan,
-            distance + log1p(S),
-            m + log1p(S),
-            first_index_of(sums.m, x, classes),
+    const Softmax<Real> softmax(sums.frame, sums.terms, sums.largest);
+    const double log_sum = log1p(softmax.S, softmax.inverse);
+    return {labelled ? softmax.loss(z_y) : 0,
+            labelled ? softmax.probability(z_y) : nan,
+            softmax.mean_distance(sums.distance) + log_sum,
+            m + log_sum,
+            first_index_of(m, x, classes),
             labelled ? 1 + sums.above : 0};
 }
 

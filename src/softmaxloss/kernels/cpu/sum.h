@@ -24,15 +24,55 @@ INLINE Twofold add(Twofold a, Twofold b) {
     return {s.hi, s.lo + (a.lo + b.lo)};
 }
 
-INLINE Twofold divide(Twofold a, Twofold b) {
-    const double q = a.hi / b.hi;
-    return {q, ((fma(-q, b.hi, a.hi) + a.lo) - q * b.lo) / b.hi};
+INLINE Twofold add(Twofold a, double b) {
+    const Twofold s = two_sum(a.hi, b);
+    return {s.hi, s.lo + a.lo};
 }
 
 INLINE Twofold multiply(Twofold a, Twofold b) {
     const Twofold p = two_product(a.hi, b.hi);
     return {p.hi, p.lo + (a.hi * b.lo + a.lo * b.hi)};
 }
+
+INLINE Twofold reciprocal(Twofold a) {
+    const double q = 1 / a.hi;
+    return {q, (fma(-q, a.hi, 1) - q * a.lo) * q};
+}
+
+INLINE double high(Twofold a) { return a.hi; }
+INLINE double low(Twofold a) { return a.lo; }
+
+// What those numbers are held in: a type so much wider than Real that its own rounding does not
+// count. For float that is double, by the same names.
+template <class Real> using Wide = std::conditional_t<sizeof(Real) == 4, double, Twofold>;
+
+INLINE double add(double a, double b) { return a + b; }
+INLINE double multiply(double a, double b) { return a * b; }
+INLINE double reciprocal(double a) { return 1 / a; }
+INLINE double high(double a) { return a; }
+INLINE double low(double) { return 0; }
+
+template <class W> INLINE W sum(double a, double b) {
+    if constexpr (std::is_same_v<W, Twofold>)
+        return two_sum(a, b);
+    else
+        return a + b;
+}
+template <class W> INLINE W product(double a, double b) {
+    if constexpr (std::is_same_v<W, Twofold>)
+        return two_product(a, b);
+    else
+        return a * b;
+}
+INLINE double nearest(double a) { return a; }
+INLINE double nearest(Twofold a) { return a.hi + a.lo; }
+
+// a · 2^n.
+inline double ldexp(double a, int n) { return __builtin_ldexp(a, n); }
+inline Twofold ldexp(Twofold a, int n) { return {ldexp(a.hi, n), ldexp(a.lo, n)}; }
+// The same for a 2^n that is a double, in loops.
+INLINE double scaled(double a, double power) { return a * power; }
+INLINE Twofold scaled(Twofold a, double power) { return {a.hi * power, a.lo * power}; }
 
 // Terms come in groups of `lanes`. The four groups of a full block are added as a tree, whose
 // rounding does not drift even if all terms are equal, then to the lanes' totals. All of it is in
@@ -48,9 +88,9 @@ template <class Real> class Sum {
     template <class Term> void add_group(const Term *terms) {
         for (int l = 0; l < lanes; ++l) {
             if constexpr (compensated) {
-                const Twofold s = two_sum(hi_[l], terms[l]);
+                const Twofold s = add(Twofold{hi_[l], lo_[l]}, terms[l]);
                 hi_[l] = s.hi;
-                lo_[l] += s.lo;
+                lo_[l] = s.lo;
             } else {
                 hi_[l] += terms[l];
             }
@@ -67,22 +107,24 @@ template <class Real> class Sum {
         add_group(tree);
     }
 
-    Twofold total() const {
+    Wide<Real> total() const {
         double hi[lanes], lo[lanes];
         std::memcpy(hi, hi_, sizeof hi);
         std::memcpy(lo, lo_, sizeof lo);
         for (int half = lanes / 2; half > 0; half /= 2)
             for (int l = 0; l < half; ++l) {
                 if constexpr (compensated) {
-                    const Twofold s = two_sum(hi[l], hi[l + half]);
+                    const Twofold s = add(Twofold{hi[l], lo[l]}, {hi[l + half], lo[l + half]});
                     hi[l] = s.hi;
-                    lo[l] += lo[l + half] + s.lo;
+                    lo[l] = s.lo;
                 } else {
                     hi[l] += hi[l + half];
                 }
             }
-        // An infinite term leaves NaN in lo.
-        return {hi[0], __builtin_isfinite(hi[0]) ? lo[0] : 0};
+        if constexpr (compensated) // an infinite term leaves NaN in lo
+            return {hi[0], __builtin_isfinite(hi[0]) ? lo[0] : 0};
+        else
+            return hi[0];
     }
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -11,18 +12,32 @@ namespace softmaxloss {
 
 namespace {
 
-constexpr std::int64_t piece_cost = 1 << 16;  // elements: about 50 µs
+constexpr std::int64_t piece_cost = 1 << 16;  // elements, at least: about 20 µs
+constexpr std::int64_t most_cost = 1 << 22;   // at most, so that a Ctrl-C is soon seen
+constexpr std::int64_t pieces_each = 64;      // for each thread, so that they end together
 constexpr std::int64_t thread_cost = 1 << 17; // elements that pay for starting a thread
 constexpr std::int64_t piece_multiple = 64;   // rows: short ones are done many at a time
 constexpr auto patience = std::chrono::milliseconds(100);
 
 } // namespace
 
+void *scratch_memory() {
+    struct Scratch {
+        void *memory = ::operator new(scratch_bytes, std::align_val_t(64), std::nothrow);
+        ~Scratch() { ::operator delete(memory, std::align_val_t(64)); }
+    };
+    thread_local Scratch scratch;
+    return scratch.memory;
+}
+
 bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
                    const std::function<void(std::int64_t, std::int64_t)> &work,
                    const std::function<bool()> &interrupted) {
     row_cost = std::max<std::int64_t>(row_cost, 1);
-    std::int64_t piece = std::max<std::int64_t>(1, piece_cost / row_cost);
+    // As large as that allows: within a piece, rows are fetched while the ones before are computed.
+    const std::int64_t share = rows / (pieces_each * threads);
+    std::int64_t piece = std::max<std::int64_t>(
+        1, std::max(piece_cost / row_cost, std::min(share, most_cost / row_cost)));
     if (piece > piece_multiple)
         piece -= piece % piece_multiple;
     const std::int64_t pieces = (rows + piece - 1) / piece;

@@ -23,6 +23,10 @@ class DefaultFloatingPoint {
     DefaultFloatingPoint &operator=(const DefaultFloatingPoint &) = delete;
 };
 
+// scratch_bytes of this thread, for one call at a time, kept until it ends; or null, if the system
+// gives none.
+void *scratch_memory();
+
 // Calls work(begin, end) over pieces of [0, rows) on up to `threads` threads, this one among them.
 // interrupted() is asked on this thread a few times a second; once it says true no new piece
 // starts, and false is returned. Each piece is about `row_cost` · its rows units long.

@@ -1,152 +1,140 @@
-// Short rows, many at a time: a tile holds them transposed, classes × rows, so that every loop runs
-// over rows, also those over the numbers that a row has once.
-//
-// Each row gets the bits that index_row gives it: the same steps, its terms added in Sum's order.
+// The layout of short rows: transposed, so that their loops, too, run over rows.
 #pragma once
-#include "loss.h"
+#include "batch.h"
 #include "transpose.h"
 
 namespace softmaxloss::LEVEL {
 
-// Rows with more classes than this are as fast by themselves.
-template <class Real> constexpr int tile_classes = sizeof(Real) == 4 ? 127 : 63;
-
-// The sums of the rows' terms: the lanes of Sum, each a column, without its blocks.
-template <class Real> class ColumnSum {
-    static constexpr int lanes = Exp<Real>::lanes;
-    static constexpr bool compensated = Sum<Real>::compensated;
-    static_assert(tile_classes<Real> < Sum<Real>::block);
-    Column<double> hi_[lanes], lo_[compensated ? lanes : 1];
+template <class Storage> class Tile {
+    using Real = RealOf<Storage>;
+    using Int = typename Exp<Real>::Int;
+    using W = Wide<Real>;
+    static constexpr int lanes = Exp<Real>::lanes, n = square<Real>;
 
   public:
-    void add(int c, const Column<Real> &terms) {
-        const int l = c % lanes;
-        for (int r = 0; r < tile_rows; ++r) {
-            if (c < lanes) {
-                hi_[l][r] = terms[r];
-                if constexpr (compensated)
-                    lo_[l][r] = 0;
-            } else if constexpr (compensated) {
-                const Twofold s = two_sum(hi_[l][r], terms[r]);
-                hi_[l][r] = s.hi;
-                lo_[l][r] += s.lo;
-            } else {
-                hi_[l][r] += terms[r];
-            }
+    // Rows with more classes than this are as fast by themselves.
+    static constexpr int most_classes = sizeof(Real) == 4 ? 127 : 63;
+    static_assert(most_classes < Sum<Real>::block);
+
+  private:
+    const Row<Storage> &row_;
+    int classes_;
+    alignas(line) Real rows_[batch_rows * most_classes + n];    // row after row
+    alignas(line) Real x_[most_classes + n][batch_rows]; // the same, class after class
+
+  public:
+    INLINE Tile(const Row<Storage> &row, int64_t stride) : row_(row), classes_(int(row.classes)) {
+        if (stride == classes_) {
+            read(row.x, batch_rows * classes_, rows_);
+        } else {
+            for (int r = 0; r < batch_rows; ++r)
+                read(row.x + r * stride, classes_, rows_ + r * classes_);
         }
+        // The last square may reach into the next row: those columns are not looked at.
+        for (int c = 0; c < classes_; c += n)
+            for (int r = 0; r < batch_rows; r += n)
+                transpose_square(rows_ + r * classes_ + c, classes_, &x_[c][r], batch_rows);
     }
 
-    void total(int classes, Column<double> &hi, Column<double> &lo) {
-        int used = classes < lanes ? classes : lanes; // the lanes from here on hold zeros
+    INLINE void find_largest(Column<Real> &m) const {
+        Int nan[batch_rows] = {};
+        for (int r = 0; r < batch_rows; ++r)
+            m[r] = -__builtin_inf();
+        for (int c = 0; c < classes_; ++c)
+            for (int r = 0; r < batch_rows; ++r) {
+                m[r] = x_[c][r] > m[r] ? x_[c][r] : m[r];
+                nan[r] |= x_[c][r] != x_[c][r];
+            }
+        for (int r = 0; r < batch_rows; ++r)
+            m[r] = nan[r] ? Real(__builtin_nan("")) : m[r];
+    }
+
+    // Keeps the terms, of the largest logits too. Each row's are added as Sum does, whose lanes are
+    // columns here.
+    INLINE void add_up(const Column<Frame<Real>> &frame, const Column<Int> &, Column<W> &terms,
+                Column<double> &largest) {
+        Real cut[batch_rows], round[batch_rows];
+        Int ties[batch_rows] = {};
+        Column<W> sums[lanes];
+        for (int r = 0; r < batch_rows; ++r) {
+            cut[r] = frame[r].cut();
+            round[r] = frame[r].round();
+        }
+        const auto fill_terms = [&](int c, Real *below) INLINE_LAMBDA {
+            // What is asked for all at once would be dropped: so much for each class.
+            prefetch(row_.x + c * batch_rows, row_.ahead, batch_rows);
+            for (int r = 0; r < batch_rows; ++r) {
+                const bool is_largest = x_[c][r] == frame.m[r];
+                const Real term = lifted(x_[c][r], frame.shift[r], cut[r], round[r]);
+                x_[c][r] = term;
+                below[r] = is_largest ? Real(0) : term;
+                ties[r] += is_largest;
+            }
+        };
+        int used = classes_ < lanes ? classes_ : lanes; // the other lanes would hold zeros
+        for (int c = 0; c < used; ++c) {
+            Real below[batch_rows];
+            fill_terms(c, below);
+            for (int r = 0; r < batch_rows; ++r)
+                sums[c].set(r, W{below[r]});
+        }
+        for (int c = used; c < classes_; ++c) {
+            Real below[batch_rows];
+            fill_terms(c, below);
+            Column<W> &sum = sums[c % lanes];
+            for (int r = 0; r < batch_rows; ++r)
+                sum.set(r, add(sum[r], below[r]));
+        }
         for (int half = lanes / 2; half > 0; half /= 2) {
             for (int l = 0; l + half < used; ++l)
-                for (int r = 0; r < tile_rows; ++r) {
-                    if constexpr (compensated) {
-                        const Twofold s = two_sum(hi_[l][r], hi_[l + half][r]);
-                        hi_[l][r] = s.hi;
-                        lo_[l][r] += lo_[l + half][r] + s.lo;
-                    } else {
-                        hi_[l][r] += hi_[l + half][r];
-                    }
-                }
+                for (int r = 0; r < batch_rows; ++r)
+                    sums[l].set(r, add(sums[l][r], sums[l + half][r]));
             used = used < half ? used : half;
         }
-        for (int r = 0; r < tile_rows; ++r) {
-            hi[r] = hi_[0][r];
-            lo[r] = compensated ? lo_[0][r] : 0;
+        for (int r = 0; r < batch_rows; ++r) {
+            terms.set(r, sums[0][r]);
+            largest[r] = double(int(ties[r])); // AVX2 converts no wider integers
         }
+    }
+
+    INLINE void write_gradient(const Column<Frame<Real>> &, const Column<Scaling<Real>> &scaling,
+                        const Column<int64_t> &y, const Column<Real> &of_y,
+                        const Column<Int> &special, int any_special, int64_t grad_stride) {
+        for (int c = 0; c < classes_; ++c)
+            INDEPENDENT
+            for (int r = 0; r < batch_rows; ++r)
+                x_[c][r] = scaling[r].entry(x_[c][r]);
+        // Backwards: where a square reaches into the next row, that is written later.
+        for (int c = (classes_ - 1) / n * n; c >= 0; c -= n)
+            for (int r = 0; r < batch_rows; r += n)
+                transpose_square(&x_[c][r], batch_rows, rows_ + r * classes_ + c, classes_);
+        for (int r = 0; r < batch_rows; ++r)
+            if (!special[r])
+                rows_[r * classes_ + y[r]] = of_y[r];
+        if (grad_stride == classes_ && !any_special) {
+            write(rows_, batch_rows * classes_, row_.grad, row_.stream);
+        } else {
+            for (int r = 0; r < batch_rows; ++r)
+                if (!special[r])
+                    write(rows_ + r * classes_, classes_, row_.grad + r * grad_stride, row_.stream);
+        }
+    }
+
+  private:
+    INLINE void read(const Storage *from, int count, Real *to) const {
+        for (int i = 0; i < count; ++i)
+            to[i] = Real(from[i]);
+    }
+
+    INLINE static void write(const Real *from, int count, Storage *to, bool stream) {
+        if (std::is_same_v<Real, Storage> && !stream)
+            std::memcpy(static_cast<void *>(to), from, sizeof(Real) * std::size_t(count));
+        else
+            write_blocks(to, count, stream, [from](int64_t i, auto size, Real *numbers) INLINE_LAMBDA {
+            for (int j = 0; j < size; ++j)
+                numbers[j] = from[i + j];
+        });
     }
 };
-
-// index_row for tile_rows rows.
-template <class Storage, class Real = RealOf<Storage>>
-void index_tile(const Storage *logits, int64_t stride, int classes, const Column<int64_t> &y,
-                const Column<double> &weight, const Column<double> &factor, double *loss,
-                Storage *grad, int64_t grad_stride) {
-    Column<Real> x[tile_classes<Real>];
-    read_rows(logits, stride, classes, x);
-
-    Column<Real> m, largest;
-    Column<typename Exp<Real>::Int> special; // rows that are left to index_row
-    for (int r = 0; r < tile_rows; ++r) {
-        m[r] = -__builtin_inf();
-        largest[r] = 0;
-        special[r] = weight[r] == 0;
-    }
-    for (int c = 0; c < classes; ++c)
-        for (int r = 0; r < tile_rows; ++r) {
-            m[r] = x[c][r] > m[r] ? x[c][r] : m[r];
-            special[r] |= x[c][r] != x[c][r];
-        }
-
-    Column<Real> shift, round, cut, n_m;
-    Column<double> p, p_lo, terms_hi, terms_lo, S_hi, S_lo;
-    for (int r = 0; r < tile_rows; ++r) {
-        const Frame<Real> frame(m[r]);
-        special[r] |= !(m[r] - m[r] == 0); // not finite
-        shift[r] = frame.shift;
-        cut[r] = frame.cut();
-        round[r] = frame.round_to(Exp<Real>::lift);
-        n_m[r] = frame.n_m;
-        p[r] = frame.p.hi;
-        p_lo[r] = frame.p.lo;
-    }
-    ColumnSum<Real> sums;
-    for (int c = 0; c < classes; ++c) {
-        Column<Real> terms;
-        for (int r = 0; r < tile_rows; ++r) {
-            terms[r] = term(x[c][r], m[r], shift[r], cut[r], round[r]);
-            largest[r] += x[c][r] == m[r];
-        }
-        sums.add(c, terms);
-    }
-    sums.total(classes, terms_hi, terms_lo);
-
-    Column<double> z_y;
-    for (int r = 0; r < tile_rows; ++r)
-        z_y[r] = special[r] ? Real(0) : Real(logits[r * stride + y[r]]);
-    for (int r = 0; r < tile_rows; ++r) {
-        const Twofold S =
-            rest_of_sum<Real>({terms_hi[r], terms_lo[r]}, {p[r], p_lo[r]}, double(largest[r]));
-        loss[r] = weight[r] * loss_of_class(z_y[r], m[r], S);
-        S_hi[r] = S.hi;
-        S_lo[r] = S.lo;
-    }
-
-    if (grad) {
-        Column<Real> hi, lo, lower, unlift, of_true_class;
-        for (int r = 0; r < tile_rows; ++r) {
-            const Twofold S{S_hi[r], S_lo[r]};
-            const Scaling<Real> scaling(m[r] - shift[r], n_m[r], {p[r], p_lo[r]}, S,
-                                        factor[r] * weight[r]);
-            special[r] |= scaling.extreme;
-            hi[r] = scaling.hi;
-            lo[r] = scaling.lo;
-            round[r] = scaling.round;
-            lower[r] = scaling.lower;
-            unlift[r] = scaling.unlift;
-            const Twofold weighted = two_product(factor[r], weight[r]);
-            of_true_class[r] = Real(true_entry(z_y[r], m[r], S, weighted));
-        }
-        for (int c = 0; c < classes; ++c)
-            for (int r = 0; r < tile_rows; ++r)
-                x[c][r] = Scaling<Real>::entry(x[c][r], shift[r], lower[r], round[r], hi[r], lo[r],
-                                               unlift[r]);
-        // Special rows are written by index_row, which must still find their logits: grad may be
-        // logits. So they keep them here.
-        for (int r = 0; r < tile_rows; ++r)
-            if (special[r])
-                for (int c = 0; c < classes; ++c)
-                    x[c][r] = Real(logits[r * stride + c]);
-        write_rows(x, classes, grad, grad_stride);
-        for (int r = 0; r < tile_rows; ++r)
-            if (!special[r])
-                grad[r * grad_stride + y[r]] = rounded_to<Storage>(of_true_class[r]);
-    }
-    for (int r = 0; r < tile_rows; ++r)
-        if (special[r])
-            index_row(logits + r * stride, classes, y[r], weight[r], factor[r], loss + r,
-                      grad ? grad + r * grad_stride : nullptr);
-}
 
 } // namespace softmaxloss::LEVEL

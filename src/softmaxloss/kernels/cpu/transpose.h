@@ -1,11 +1,8 @@
-// Rows to columns and back: (tile_rows, classes) in memory, (classes, tile_rows) in a tile.
+// Small squares of numbers transposed.
 #pragma once
-#include "half.h"
+#include "exp.h"
 
 namespace softmaxloss::LEVEL {
-
-constexpr int tile_rows = 32;
-template <class T> using Column = T[tile_rows]; // one number of each row
 
 template <class Real> constexpr int square = 32 / sizeof(Real);
 template <class Real> using Lanes __attribute__((vector_size(32))) = Real;
@@ -44,34 +41,18 @@ INLINE void transpose_square(const Real *from, std::int64_t from_stride, Real *t
     for (int i = 0; i < n; ++i)
         std::memcpy(to + i * to_stride, &rows[i], sizeof rows[i]);
 }
-#endif
-
-template <class Storage, class Real = RealOf<Storage>>
-inline void read_rows(const Storage *rows, std::int64_t stride, int classes, Column<Real> *x) {
-    int done = 0;
-#ifdef HAVE_SHUFFLE
-    if constexpr (std::is_same_v<Real, Storage>)
-        for (; done + square<Real> <= classes; done += square<Real>)
-            for (int r = 0; r < tile_rows; r += square<Real>)
-                transpose_square(rows + r * stride + done, stride, &x[done][r], tile_rows);
-#endif
-    for (int r = 0; r < tile_rows; ++r)
-        for (int c = done; c < classes; ++c)
-            x[c][r] = Real(rows[r * stride + c]);
+#else
+template <class Real>
+INLINE void transpose_square(const Real *from, std::int64_t from_stride, Real *to,
+                             std::int64_t to_stride) {
+    constexpr int n = square<Real>;
+    Real copy[n][n];
+    for (int i = 0; i < n; ++i)
+        for (int j = 0; j < n; ++j)
+            copy[j][i] = from[i * from_stride + j];
+    for (int i = 0; i < n; ++i)
+        std::memcpy(to + i * to_stride, copy[i], sizeof copy[i]);
 }
-
-template <class Storage, class Real = RealOf<Storage>>
-inline void write_rows(const Column<Real> *x, int classes, Storage *rows, std::int64_t stride) {
-    int done = 0;
-#ifdef HAVE_SHUFFLE
-    if constexpr (std::is_same_v<Real, Storage>)
-        for (; done + square<Real> <= classes; done += square<Real>)
-            for (int r = 0; r < tile_rows; r += square<Real>)
-                transpose_square(&x[done][r], tile_rows, rows + r * stride + done, stride);
 #endif
-    for (int r = 0; r < tile_rows; ++r)
-        for (int c = done; c < classes; ++c)
-            rows[r * stride + c] = rounded_to<Storage>(x[c][r]);
-}
 
 } // namespace softmaxloss::LEVEL

@@ -1,0 +1,118 @@
+// The numbers that a row has once, and what each of its logits becomes by them. No loops here.
+#pragma once
+#include "log1p.h"
+
+namespace softmaxloss::LEVEL {
+
+// What exp(x − m) needs beside x, for m the largest logit. With exp(m) = 2^n_m · p,
+//     exp(x − m) = 2^(n − n_m) · (1 + g) / p,   x = n·ln 2 + r.
+// Where |m| is large, m is subtracted first. That is exact wherever the result counts: such an x
+// is within `reach` of m, so within a factor 2 of it (Sterbenz's lemma).
+template <class Real> struct Frame {
+    Real m, shift, n_m;
+    Wide<Real> p;
+
+    static INLINE Frame of(Real m) {
+        using E = Exp<Real>;
+        const Real shift = m < -E::far || m > E::far ? m : Real(0), top = m - shift;
+        const Real n_m = reduce(top, E::round).rounded - E::round;
+        return {m, shift, n_m, sum<Wide<Real>>(1, expm1_of_rest<double>(top, n_m))};
+    }
+
+    // What `lifted` takes.
+    INLINE Real round() const { return Exp<Real>::round + (Exp<Real>::lift - n_m); }
+    INLINE Real cut() const { return m - shift - Exp<Real>::reach; }
+};
+
+// 2^lift · p · exp(x − m) for x ≤ m.
+template <class Real> INLINE Real lifted(Real x, Real shift, Real cut, Real round) {
+    const Real t = x - shift;
+    const Reduced<Real> e = reduce(t, round);
+    return t >= cut ? scale(1 + e.g, e.rounded) : Real(0);
+}
+
+// What a probability needs beside its logit: S, the sum of exp(x_j − m) over all classes but one
+// whose logit is m, from the sum of lifted(x_j) over those below m and how many equal m.
+template <class Real> struct Softmax {
+    using W = Wide<Real>;
+    Frame<Real> frame;
+    W S, inverse, inverse_p; // inverse = 1/(1 + S)
+
+    INLINE Softmax(const Frame<Real> &frame, W terms, double largest) : frame(frame) {
+        inverse_p = reciprocal(frame.p);
+        const double unlift = power_of_two<double>(-Exp<Real>::lift);
+        S = add(scaled(multiply(terms, inverse_p), unlift), W{largest - 1});
+        inverse = reciprocal(add(W{1}, S));
+    }
+
+    // exp(z − m) / (1 + S) for z ≤ m. What rounding z − m loses counts too: exp(t + lost) is very
+    // nearly exp(t)·(1 + lost).
+    INLINE double probability(double z) const {
+        const double floor = -Exp<double>::reach;
+        const W difference = sum<W>(z, -double(frame.m));
+        const bool counts = high(difference) > floor;
+        const double t = counts ? high(difference) : floor;
+        const Reduced<double> e = reduce(t, Exp<double>::round + Exp<double>::lift);
+        const double exp = scale(1 + e.g, e.rounded) * power_of_two<double>(-Exp<double>::lift);
+        return (counts ? fma(exp, low(difference), exp) : exp) * high(inverse);
+    }
+
+    // −log a of a class with logit z.
+    INLINE double loss(double z) const { return (frame.m - z) + log1p(S, inverse); }
+
+    // Σ a_j (m − x_j), from the sum of its terms lifted(x_j)·(m − x_j).
+    INLINE double mean_distance(W distance) const {
+        const W unlifted = multiply(multiply(distance, inverse_p), inverse);
+        return nearest(unlifted) * power_of_two<double>(-Exp<Real>::lift);
+    }
+
+    // factor · (a − 1), the derivative by the true class's logit z. Where z is a largest logit,
+    // 1 − a is the sum of all others, S / (1 + S), and does not cancel.
+    INLINE Real true_entry(double z, W factor) const {
+        const W rest = multiply(S, inverse);
+        const W others = z == frame.m ? rest : W{1 - probability(z)};
+        return Real(0 - nearest(multiply(factor, others))); // +0 where there are no others
+    }
+};
+
+// e of f = ±2^e · [1, 2). 32-bit integers: AVX2 converts no others.
+INLINE int exponent(double f) { return int((bits<std::uint64_t>(f) >> 52) & 0x7ff) - 1023; }
+
+// From a logit's term t = lifted(x) to its entry of the gradient:
+//     factor · exp(x − m) / (1 + S) = t · factor / (p·(1 + S)) · 2^-lift = t · (hi + lo) · last.
+// The power of two is divided among hi and last, so that an entry is rounded twice only if it is
+// subnormal. Terms that equal `top`, that of the largest logit, get an entry known better.
+template <class Real> struct Scaling {
+    static constexpr int factor_min = Exp<Real>::factor_min, factor_max = Exp<Real>::factor_max;
+    Real hi, lo, last, top, of_top;
+
+    // Whether a factor is neither 0, infinite, NaN, nor too large or small for this.
+    static INLINE bool fits(double factor) {
+        const double size = __builtin_fabs(factor);
+        return (size >= power_of_two<double>(factor_min)) &
+               (size <= power_of_two<double>(factor_max));
+    }
+
+    static INLINE Scaling of(const Softmax<Real> &softmax, double factor) {
+        using E = Exp<Real>;
+        using W = Wide<Real>;
+        const W of_largest = multiply(W{factor}, softmax.inverse);
+        const W f = multiply(of_largest, softmax.inverse_p);
+        const int e = exponent(high(f)), all = e - E::lift;
+        const int most = all < E::least_exponent ? E::least_exponent : all;
+        const double to_unit = power_of_two<double>(-e);
+        const Real first = power_of_two<Real>(all - most);
+        const Real unit = Real(high(f) * to_unit);
+        const Frame<Real> &frame = softmax.frame;
+        return {unit * first, Real((high(f) * to_unit - unit) + low(f) * to_unit) * first,
+                power_of_two<Real>(most),
+                lifted(frame.m, frame.shift, frame.cut(), frame.round()),
+                Real(nearest(of_largest))};
+    }
+
+    INLINE Real entry(Real term) const {
+        return term == top ? of_top : fma(term, hi, term * lo) * last;
+    }
+};
+
+} // namespace softmaxloss::LEVEL
