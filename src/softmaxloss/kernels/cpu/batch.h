@@ -110,7 +110,8 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
         for (int r = 0; r < batch_rows; ++r)
             if (special[r])
                 index_row(Row<Storage>{row.x + r * stride, row.classes, 0,
-                                       row.grad ? row.grad + r * grad_stride : nullptr, false, nullptr},
+                                       row.grad ? row.grad + r * grad_stride : nullptr, false, nullptr,
+                                       nullptr},
                           y[r], weight[r], factor[r], &loss[r]);
     if (row.grad)
         layout.write_gradient(frame, scaling, y, of_y, special, any_special, grad_stride);
@@ -164,7 +165,7 @@ template <class Storage> class AsRows {
         for (int r = 0; r < batch_rows; ++r)
             if (!special[r])
                 gradient_of_row(frame[r], scaling[r], row_.x + r * stride_, kept(r), row_.classes,
-                                y[r], of_y[r], row_.grad + r * grad_stride, row_.stream);
+                                y[r], of_y[r], row_.grad + r * grad_stride, *row_.output);
     }
 };
 

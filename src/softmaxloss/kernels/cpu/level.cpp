@@ -2,28 +2,35 @@
 #include "threads.h"
 #include "tile.h"
 
+#include <algorithm>
+
 namespace softmaxloss::LEVEL {
 
-inline int64_t label(const void *labels, LabelType type, int64_t i) {
+// The labels of `count` rows.
+inline void read_labels(const void *labels, LabelType type, int64_t first, int count, int64_t *y) {
+    const auto read = [=](auto of_type) {
+        const auto *from = static_cast<const decltype(of_type) *>(labels) + first;
+        for (int r = 0; r < count; ++r)
+            y[r] = int64_t(from[r]);
+    };
     switch (type) {
     case LabelType::i8:
-        return static_cast<const std::int8_t *>(labels)[i];
+        return read(std::int8_t());
     case LabelType::i16:
-        return static_cast<const std::int16_t *>(labels)[i];
+        return read(std::int16_t());
     case LabelType::i32:
-        return static_cast<const std::int32_t *>(labels)[i];
+        return read(std::int32_t());
     case LabelType::i64:
-        return static_cast<const std::int64_t *>(labels)[i];
+        return read(std::int64_t());
     case LabelType::u8:
-        return static_cast<const std::uint8_t *>(labels)[i];
+        return read(std::uint8_t());
     case LabelType::u16:
-        return static_cast<const std::uint16_t *>(labels)[i];
+        return read(std::uint16_t());
     case LabelType::u32:
-        return static_cast<const std::uint32_t *>(labels)[i];
+        return read(std::uint32_t());
     case LabelType::u64:
-        return static_cast<int64_t>(static_cast<const std::uint64_t *>(labels)[i]);
+        return read(std::uint64_t());
     }
-    return 0;
 }
 
 // c_j = w_j · ((1 − ε)·q_j + ε/C), 0 beyond the last class.
@@ -39,89 +46,110 @@ inline void coefficients(const CrossEntropy &call, const Target &q, int64_t firs
         out[j] = 0;
 }
 
-inline void put_loss(const CrossEntropy &call, int64_t i, double loss) {
-    if (call.double_loss)
-        static_cast<double *>(call.loss)[i] = loss;
-    else
-        static_cast<float *>(call.loss)[i] = float(loss);
-}
+// The rows [begin, end) of a call.
+template <class Storage> class Piece {
+    using Real = RealOf<Storage>;
+    const CrossEntropy &call_;
+    const int64_t end_;
+    Output<Storage> output_;
+    Real *const scratch_;
 
-template <class Storage>
-Row<Storage> row_of(const CrossEntropy &call, int64_t i, int64_t ahead, RealOf<Storage> *scratch) {
-    Storage *grad = static_cast<Storage *>(call.grad);
-    return {static_cast<const Storage *>(call.logits) + i * call.logits_stride, call.classes,
-            ahead * call.logits_stride * int64_t(sizeof(Storage)),
-            grad ? grad + i * call.grad_stride : nullptr, call.stream, scratch};
-}
+    // Row i, and `rows` more after it; what is as far on again is fetched meanwhile, if it is ours.
+    Row<Storage> row(int64_t i, int64_t rows) {
+        const int64_t ahead = i + 2 * rows <= end_ ? rows * call_.logits_stride : 0;
+        Storage *grad = static_cast<Storage *>(call_.grad);
+        return {static_cast<const Storage *>(call_.logits) + i * call_.logits_stride,
+                call_.classes,
+                ahead * int64_t(sizeof(Storage)),
+                grad ? grad + i * call_.grad_stride : nullptr,
+                call_.stream,
+                &output_,
+                scratch_};
+    }
 
-// The batches in [begin, end), their targets class indices without smoothing; where they end.
-template <class Layout, class Storage>
-int64_t cross_entropy_batches(const CrossEntropy &call, int64_t begin, int64_t end,
-                              RealOf<Storage> *scratch) {
-    for (; begin + batch_rows <= end; begin += batch_rows) {
+    void put_losses(int64_t first, int count, const double *loss) const {
+        if (call_.double_loss)
+            std::copy_n(loss, count, static_cast<double *>(call_.loss) + first);
+        else
+            std::copy_n(loss, count, static_cast<float *>(call_.loss) + first);
+    }
+
+    template <class Layout> void batch(int64_t first) {
         Targets targets;
-        for (int r = 0; r < batch_rows; ++r) {
-            const int64_t y = label(call.labels, call.label_type, begin + r);
-            const bool ignored = y == call.ignore_index;
-            targets.y[r] = ignored ? 0 : y;
-            targets.weight[r] = ignored ? 0 : call.weight ? call.weight[y] : 1;
-            targets.factor[r] = call.factor[(begin + r) * call.factor_stride];
-        }
-        const int64_t ahead = begin + 2 * batch_rows <= end ? batch_rows : 0;
-        Column<double> loss;
-        index_batch<Layout>(row_of<Storage>(call, begin, ahead, scratch), call.logits_stride,
-                            call.grad_stride, targets, loss);
+        auto &[y, weight, factor] = targets;
+        read_labels(call_.labels, call_.label_type, first, batch_rows, y.values);
         for (int r = 0; r < batch_rows; ++r)
-            put_loss(call, begin + r, loss[r]);
+            factor[r] = call_.factor[(first + r) * call_.factor_stride];
+        for (int r = 0; r < batch_rows; ++r) {
+            const bool ignored = y[r] == call_.ignore_index;
+            weight[r] = ignored ? 0 : 1;
+            y[r] = ignored ? 0 : y[r];
+        }
+        if (call_.weight)
+            for (int r = 0; r < batch_rows; ++r)
+                weight[r] *= call_.weight[y[r]];
+        Column<double> loss;
+        index_batch<Layout>(row(first, batch_rows), call_.logits_stride, call_.grad_stride, targets,
+                            loss);
+        put_losses(first, batch_rows, loss.values);
     }
-    return begin;
-}
 
-template <class Storage>
-void cross_entropy_row(const CrossEntropy &call, int64_t i, int64_t end, const Team *team,
-                       RealOf<Storage> *scratch, double *loss) {
-    const Row<Storage> row = row_of<Storage>(call, i, i + 1 < end ? 1 : 0, scratch);
-    const double factor = call.factor[i * call.factor_stride];
-    const auto mixed = [&](const auto &q) {
-        const auto c = [&](int64_t first, int count, double *out) {
-            coefficients(call, q, first, count, out);
+    double one(int64_t i, const Team *team) {
+        const double factor = call_.factor[i * call_.factor_stride];
+        double loss;
+        const auto mixed = [&](const auto &q) {
+            const auto c = [&](int64_t first, int count, double *out) {
+                coefficients(call_, q, first, count, out);
+            };
+            mixed_row(row(i, 1), c, factor, &loss);
         };
-        mixed_row(row, c, factor, loss);
-    };
-    const int64_t start = i * call.probabilities_stride;
-    if (call.probabilities && call.double_probabilities) {
-        const double *q = static_cast<const double *>(call.probabilities) + start;
-        return mixed([q](int64_t j) { return q[j]; });
+        const int64_t start = i * call_.probabilities_stride;
+        if (call_.probabilities && call_.double_probabilities) {
+            const double *q = static_cast<const double *>(call_.probabilities) + start;
+            mixed([q](int64_t j) { return q[j]; });
+            return loss;
+        }
+        if (call_.probabilities) {
+            const float *q = static_cast<const float *>(call_.probabilities) + start;
+            mixed([q](int64_t j) { return double(q[j]); });
+            return loss;
+        }
+        int64_t y;
+        read_labels(call_.labels, call_.label_type, i, 1, &y);
+        if (y == call_.ignore_index)
+            index_row(row(i, 1), 0, 0, factor, &loss);
+        else if (call_.label_smoothing != 0)
+            mixed([y](int64_t j) { return double(j == y); });
+        else
+            index_row(row(i, 1), y, call_.weight ? call_.weight[y] : 1, factor, &loss, team);
+        return loss;
     }
-    if (call.probabilities) {
-        const float *q = static_cast<const float *>(call.probabilities) + start;
-        return mixed([q](int64_t j) { return double(q[j]); });
+
+  public:
+    Piece(const CrossEntropy &call, int64_t end)
+        : call_(call), end_(end), output_(call.stream),
+          scratch_(call.grad ? static_cast<Real *>(scratch_memory()) : nullptr) {}
+
+    void compute(int64_t begin, const Team *team) {
+        int64_t i = begin;
+        if (!call_.probabilities && call_.label_smoothing == 0) {
+            if (call_.classes <= Tile<Storage>::most_classes)
+                for (; i + batch_rows <= end_; i += batch_rows)
+                    batch<Tile<Storage>>(i);
+            else if (call_.classes <= AsRows<Storage>::most_classes)
+                for (; i + batch_rows <= end_; i += batch_rows)
+                    batch<AsRows<Storage>>(i);
+        }
+        for (; i < end_; ++i) {
+            const double loss = one(i, team);
+            put_losses(i, 1, &loss);
+        }
     }
-    const int64_t y = label(call.labels, call.label_type, i);
-    if (y == call.ignore_index)
-        return index_row(row, 0, 0, factor, loss);
-    if (call.label_smoothing != 0)
-        return mixed([y](int64_t j) { return double(j == y); });
-    index_row(row, y, call.weight ? call.weight[y] : 1, factor, loss, team);
-}
+};
 
 template <class Storage>
 void cross_entropy(const CrossEntropy &call, int64_t begin, int64_t end, const Team *team) {
-    RealOf<Storage> *scratch =
-        call.grad ? static_cast<RealOf<Storage> *>(scratch_memory()) : nullptr;
-    if (!call.probabilities && call.label_smoothing == 0) {
-        if (call.classes <= Tile<Storage>::most_classes)
-            begin = cross_entropy_batches<Tile<Storage>, Storage>(call, begin, end, scratch);
-        else if (call.classes <= AsRows<Storage>::most_classes)
-            begin = cross_entropy_batches<AsRows<Storage>, Storage>(call, begin, end, scratch);
-    }
-    for (int64_t i = begin; i < end; ++i) {
-        double loss;
-        cross_entropy_row<Storage>(call, i, end, team, scratch, &loss);
-        put_loss(call, i, loss);
-    }
-    if (call.stream)
-        finish_streaming();
+    Piece<Storage>(call, end).compute(begin, team);
 }
 
 template <class Storage>
@@ -129,7 +157,8 @@ void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
     using Real = RealOf<Storage>;
     for (int64_t i = begin; i < end; ++i) {
         const Storage *x = static_cast<const Storage *>(call.logits) + i * call.logits_stride;
-        const int64_t y = label(call.labels, call.label_type, i);
+        int64_t y;
+        read_labels(call.labels, call.label_type, i, 1, &y);
         const int64_t ahead =
             i + 1 < end ? call.logits_stride * int64_t(sizeof(Storage)) : int64_t(0);
         const RowScore row =

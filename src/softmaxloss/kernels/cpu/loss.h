@@ -11,6 +11,7 @@ template <class Storage> struct Row {
     int64_t ahead; // bytes from here to a row that is wanted later; 0: none is
     Storage *grad; // or null: the loss alone. It may be x
     bool stream;   // past the caches
+    Output<Storage> *output;  // of whoever asks for many rows, or null
     RealOf<Storage> *scratch; // room for scratch_bytes, or null
 };
 
@@ -48,8 +49,16 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
     if (Scaling<Real>::fits(all)) {
         const auto scaling = Scaling<Real>::of(softmax, all);
         for_each_chunk(team, row.classes, [&](int64_t i, int64_t count) {
-            gradient_of_row(sums.frame, scaling, row.x + i, kept, count, y - i, of_y,
-                            row.grad + i, row.stream);
+            const auto write_to = [&](Output<Storage> &output) {
+                gradient_of_row(sums.frame, scaling, row.x + i, kept, count, y - i, of_y,
+                                row.grad + i, output);
+            };
+            if (row.output && !team) {
+                write_to(*row.output);
+            } else {
+                Output<Storage> own(row.stream);
+                write_to(own);
+            }
         });
         return;
     }
@@ -68,7 +77,7 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
 // since the two parts of an entry nearly cancel where the model is right.
 template <class Storage, class Coefficients, class Real = RealOf<Storage>>
 void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, double *loss) {
-    const auto [x, classes, ahead, grad, stream, scratch] = row;
+    const auto [x, classes, ahead, grad, stream, output, scratch] = row;
     constexpr int lanes = Exp<double>::lanes, block = Sum<double>::block;
     double counts[block];
     int64_t nonzero = 0, last = 0;

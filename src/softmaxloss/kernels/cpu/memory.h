@@ -25,8 +25,18 @@ template <class Storage> INLINE void prefetch(const Storage *x, int64_t ahead, i
             __builtin_prefetch(reinterpret_cast<const char *>(x) + ahead + byte, 0, 2);
 }
 
+// Line by line: for so few bytes the library's memcpy takes longer to begin than to copy.
+template <class T> INLINE void copy(const T *from, int64_t count, T *to) {
+    constexpr int64_t per_line = line / sizeof(T);
+    int64_t i = 0;
+    for (; i + per_line <= count; i += per_line)
+        std::memcpy(static_cast<void *>(to + i), from + i, line);
+    if (i < count)
+        std::memcpy(static_cast<void *>(to + i), from + i, std::size_t(count - i) * sizeof(T));
+}
+
 // Copies lines past the caches, to where a line begins.
-__attribute__((noinline)) inline void stream_lines(const void *from, void *to, int bytes) {
+INLINE void stream_lines(const void *from, void *to, int bytes) {
 #if defined(__AVX512F__)
     constexpr int width = 64;
 #elif defined(__AVX__)
@@ -52,50 +62,84 @@ __attribute__((noinline)) inline void stream_lines(const void *from, void *to, i
     }
 }
 
-// Streamed lines may reach memory late: before another thread is told of them, this.
-INLINE void finish_streaming() {
-#if defined(__SSE2__)
-    __builtin_ia32_sfence();
-#endif
-}
-
-// Writes numbers in blocks: fill(first, count, numbers) makes them, `count` a constant but at the
-// ends. Without `stream` they may be made from what was there before.
-template <class Storage, class Fill>
-INLINE void write_blocks(Storage *out, int64_t count, bool stream, Fill fill) {
+// Where the rows of a gradient are written to.
+template <class Storage> class Output {
     using Real = RealOf<Storage>;
-    constexpr int block = Sum<Real>::block;
-    constexpr bool rounding = !std::is_same_v<Storage, Real>;
-    const auto one_block = [&](int64_t i, auto size, bool past_caches) INLINE_LAMBDA {
-        if constexpr (!rounding)
-            if (!past_caches)
-                return fill(i, size, out + i);
-        alignas(line) Real numbers[block];
-        alignas(line) Storage rounded[rounding ? block : 1];
-        fill(i, size, numbers);
-        const void *made = numbers;
-        if constexpr (rounding) {
-            for (int j = 0; j < size; ++j)
-                rounded[j] = rounded_to<Storage>(numbers[j]);
-            made = rounded;
+    static constexpr int block = Sum<Real>::block, per_line = line / int(sizeof(Storage));
+
+    const bool stream_;
+    // When streaming, what is not yet in memory. A line that is begun stays here until the next row
+    // completes it: a store into half a line would make all after it wait for that line.
+    alignas(line) Storage waiting_[block + per_line];
+    Storage *line_ = nullptr; // where waiting_ belongs; whole lines of memory
+    int from_ = 0, to_ = 0;   // the part of waiting_ that is made
+
+    INLINE void write_lines() {
+        int done = 0;
+        if (from_ > 0 && to_ >= per_line) { // what is in memory before the first number stays
+            std::memcpy(static_cast<void *>(line_ + from_), waiting_ + from_,
+                        std::size_t(per_line - from_) * sizeof(Storage));
+            from_ = 0;
+            done = 1;
         }
-        const int bytes = int(size) * int(sizeof(Storage));
-        if (past_caches)
-            stream_lines(made, out + i, bytes);
-        else
-            std::memcpy(static_cast<void *>(out + i), made, std::size_t(bytes));
-    };
-    int64_t i = 0;
-    if (stream) {
-        const int64_t beyond = int64_t(reinterpret_cast<std::uintptr_t>(out) % line);
-        const int64_t to_line = beyond ? (line - beyond) / int64_t(sizeof(Storage)) : 0;
-        i = to_line < count ? to_line : count;
-        one_block(0, int(i), false);
+        const int lines = to_ / per_line;
+        stream_lines(waiting_ + done * per_line, line_ + done * per_line, (lines - done) * line);
+        line_ += lines * per_line;
+        to_ -= lines * per_line;
+        std::memcpy(static_cast<void *>(waiting_), waiting_ + lines * per_line, line);
     }
-    for (; i + block <= count; i += block)
-        one_block(i, std::integral_constant<int, block>(), stream);
-    if (i < count)
-        one_block(i, int(count - i), false);
-}
+
+  public:
+    explicit Output(bool stream) : stream_(stream) {}
+    Output(const Output &) = delete;
+    Output &operator=(const Output &) = delete;
+
+    // Before another thread is told of the numbers: streamed lines may reach memory late.
+    ~Output() {
+        flush();
+#if defined(__SSE2__)
+        if (stream_)
+            __builtin_ia32_sfence();
+#endif
+    }
+
+    void flush() {
+        if (to_ > from_)
+            std::memcpy(static_cast<void *>(line_ + from_), waiting_ + from_,
+                        std::size_t(to_ - from_) * sizeof(Storage));
+        from_ = to_ = 0;
+    }
+
+    // Writes numbers in blocks: fill(first, count, numbers) makes them, `count` a constant but at
+    // the end. Without streaming they may be made from what was there before.
+    template <class Fill> INLINE void write(Storage *out, int64_t count, Fill fill) {
+        constexpr bool rounding = !std::is_same_v<Storage, Real>;
+        if (stream_ && out != line_ + to_) {
+            flush();
+            from_ = to_ = int(reinterpret_cast<std::uintptr_t>(out) % line / sizeof(Storage));
+            line_ = out - to_;
+        }
+        const auto one_block = [&](int64_t i, auto size) INLINE_LAMBDA {
+            Storage *place = stream_ ? waiting_ + to_ : out + i;
+            if constexpr (rounding) {
+                alignas(line) Real numbers[block];
+                fill(i, size, numbers);
+                for (int j = 0; j < size; ++j)
+                    place[j] = rounded_to<Storage>(numbers[j]);
+            } else {
+                fill(i, size, place);
+            }
+            if (stream_) {
+                to_ += size;
+                write_lines();
+            }
+        };
+        int64_t i = 0;
+        for (; i + block <= count; i += block)
+            one_block(i, std::integral_constant<int, block>());
+        if (i < count)
+            one_block(i, int(count - i));
+    }
+};
 
 } // namespace softmaxloss::LEVEL

@@ -300,9 +300,9 @@ INLINE void entries_of(const Real *terms, Count count, Scaling<Real> scaling, Re
 template <class Storage, class Real = RealOf<Storage>>
 void gradient_of_row(const Frame<Real> &frame, const Scaling<Real> &scaling, const Storage *x,
                      const Real *kept, int64_t classes, int64_t y, Real of_y, Storage *out,
-                     bool stream) {
+                     Output<Storage> &output) {
     const auto fill_entries = [&](auto terms_from) INLINE_LAMBDA {
-        write_blocks(out, classes, stream, [&](int64_t i, auto count, Real *entries) INLINE_LAMBDA {
+        output.write(out, classes, [&](int64_t i, auto count, Real *entries) INLINE_LAMBDA {
             Real terms[Sum<Real>::block];
             entries_of(terms_from(i, count, terms), count, scaling, entries);
             if (i <= y && y < i + count)

@@ -112,27 +112,26 @@ template <class Storage> class Tile {
             if (!special[r])
                 rows_[r * classes_ + y[r]] = of_y[r];
         if (grad_stride == classes_ && !any_special) {
-            write(rows_, batch_rows * classes_, row_.grad, row_.stream);
+            write(rows_, batch_rows * classes_, row_.grad);
         } else {
             for (int r = 0; r < batch_rows; ++r)
                 if (!special[r])
-                    write(rows_ + r * classes_, classes_, row_.grad + r * grad_stride, row_.stream);
+                    write(rows_ + r * classes_, classes_, row_.grad + r * grad_stride);
         }
     }
 
   private:
     INLINE void read(const Storage *from, int count, Real *to) const {
-        for (int i = 0; i < count; ++i)
-            to[i] = Real(from[i]);
+        if constexpr (std::is_same_v<Real, Storage>)
+            copy(from, count, to);
+        else
+            for (int i = 0; i < count; ++i)
+                to[i] = Real(from[i]);
     }
 
-    INLINE static void write(const Real *from, int count, Storage *to, bool stream) {
-        if (std::is_same_v<Real, Storage> && !stream)
-            std::memcpy(static_cast<void *>(to), from, sizeof(Real) * std::size_t(count));
-        else
-            write_blocks(to, count, stream, [from](int64_t i, auto size, Real *numbers) INLINE_LAMBDA {
-            for (int j = 0; j < size; ++j)
-                numbers[j] = from[i + j];
+    INLINE void write(const Real *from, int count, Storage *to) {
+        row_.output->write(to, count, [from](int64_t i, auto size, Real *numbers) INLINE_LAMBDA {
+            copy(from + i, size, numbers);
         });
     }
 };
