@@ -538,8 +538,9 @@ def test_every_half_number(name: str, classes: int, smoothing: float) -> None:
     assert score(z, y).loss.tobytes() == score(z.astype(np.float32), y).loss.tobytes()
 
 
-CHUNK = 1 << 15
+CHUNK = 1 << 17
 LONG = 3 * CHUNK + 500
+IN_SECOND, IN_THIRD = CHUNK + 7_000, 2 * CHUNK + 4_000
 
 
 def long_rows() -> dict[str, tuple[Array, int]]:
@@ -556,24 +557,24 @@ def long_rows() -> dict[str, tuple[Array, int]]:
         return z
 
     return {
-        "plain": (plain, 40_000),
+        "plain": (plain, IN_SECOND),
         "rising": (changed((second, 20), (third, 40), (last, 60)), LONG - 1),
         "falling": (changed((second, -20), (third, -40), (last, -60)), 0),
         "falling far": (changed((second, -90), (third, -103), (last, -700), (9, 12)), 9),
         "the true class far below": (changed((second, 300)), 7),
-        "one peak": (changed((70_000, 60)), 70_000),
-        "one high peak": (changed((70_000, 760)), 70_000),
-        "a peak in each": (changed(([5, 40_000, 70_000, LONG - 1], 50)), 70_000),
+        "one peak": (changed((IN_THIRD, 60)), IN_THIRD),
+        "one high peak": (changed((IN_THIRD, 760)), IN_THIRD),
+        "a peak in each": (changed(([5, IN_SECOND, IN_THIRD, LONG - 1], 50)), IN_THIRD),
         "all equal": (np.full(LONG, 1.25), 99),
-        "the first masked": (changed((first, -np.inf)), 50_000),
-        "the last masked": (changed((last, -np.inf)), 50_000),
+        "the first masked": (changed((first, -np.inf)), IN_SECOND),
+        "the last masked": (changed((last, -np.inf)), IN_SECOND),
         "all but the second masked": (
             changed((first, -np.inf), (third, -np.inf), (last, -np.inf)),
-            50_000,
+            IN_SECOND,
         ),
-        "masked true class": (changed((50_000, -np.inf)), 50_000),
+        "masked true class": (changed((IN_SECOND, -np.inf)), IN_SECOND),
         "far from 0": (plain + 1e5, 3),
-        "far from 0, each elsewhere": (changed((first, 70_000), (second, -1e5), (last, 70_010)), 3),
+        "far from 0, each elsewhere": (changed((first, 7e4), (second, -1e5), (last, 70_010)), 3),
         "across the edge of far": (changed((first, 65_530), (second, 65_540), (third, 65_520)), 3),
         "very far, equal chunks": (np.round(plain) * 8 + 2.0**26, 3),
     }

@@ -54,10 +54,10 @@ struct Team {
 
 // One instruction-set level: for each type of logits, the rows [begin, end) of a call. With a team,
 // which needs room for classes / chunk_classes parts, each row is shared.
-constexpr std::int64_t chunk_classes = 1 << 15;
+constexpr std::int64_t chunk_classes = 1 << 17;
 
 // What a call needs of scratch_memory() at most.
-constexpr std::size_t scratch_bytes = (1 << 18) + (1 << 13);
+constexpr std::size_t scratch_bytes = (1 << 19) + (1 << 13);
 
 struct Level {
     const char *name;

@@ -27,8 +27,9 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
         return;
     }
     const double all = factor * weight;
-    const bool keeping =
-        row.grad && row.scratch && row.classes <= chunk_classes && Scaling<Real>::fits(all);
+    constexpr int64_t room = scratch_bytes / sizeof(Real) - Exp<Real>::lanes;
+    const bool keeping = row.grad && row.scratch && row.classes <= chunk_classes &&
+                         row.classes <= room && Scaling<Real>::fits(all);
     Real *kept = keeping ? row.scratch : nullptr;
     const Sums<Real> sums =
         keeping
