@@ -34,7 +34,8 @@ BUGS = {
     "8 ulp in the loss": (
         "softmax.h",
         "{ return (frame.m - z) + log1p(S, inverse); }",
-        "{ return ((frame.m - z) + log1p(S, inverse)) * (1 + 0x1p-21); }",  # 4 to 8 units of a float
+        # 4 to 8 units of a float
+        "{ return ((frame.m - z) + log1p(S, inverse)) * (1 + 0x1p-21); }",
     ),
     "8 ulp in the gradient": (
         "softmax.h",

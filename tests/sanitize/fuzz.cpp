@@ -115,7 +115,7 @@ template <class Storage> void fill_row(Random &random, Storage *x, int64_t class
 
 int64_t number_of_classes(Random &random) {
     if (random.once_in(threads_only ? 100 : 20000)) // shared among threads
-        return 8 * chunk_classes + random.below(2 * chunk_classes);
+        return 2 * chunk_classes + random.below(chunk_classes);
     if (random.once_in(2000))
         return random.between(400, 70000);
     return random.once_in(8) ? random.between(64, 400) : random.between(1, 64);

@@ -110,8 +110,8 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
         for (int r = 0; r < batch_rows; ++r)
             if (special[r])
                 index_row(Row<Storage>{row.x + r * stride, row.classes, 0,
-                                       row.grad ? row.grad + r * grad_stride : nullptr, false, nullptr,
-                                       nullptr},
+                                       row.grad ? row.grad + r * grad_stride : nullptr, false,
+                                       nullptr, nullptr},
                           y[r], weight[r], factor[r], &loss[r]);
     if (row.grad)
         layout.write_gradient(frame, scaling, y, of_y, special, any_special, grad_stride);
@@ -142,7 +142,7 @@ template <class Storage> class AsRows {
     }
 
     INLINE void add_up(const Column<Frame<Real>> &frame, const Column<Int> &special,
-                Column<Wide<Real>> &terms, Column<double> &largest) const {
+                       Column<Wide<Real>> &terms, Column<double> &largest) const {
         for (int r = 0; r < batch_rows; ++r) {
             terms.set(r, {});
             largest[r] = 1;
@@ -159,9 +159,10 @@ template <class Storage> class AsRows {
         }
     }
 
-    INLINE void write_gradient(const Column<Frame<Real>> &frame, const Column<Scaling<Real>> &scaling,
-                        const Column<int64_t> &y, const Column<Real> &of_y,
-                        const Column<Int> &special, int, int64_t grad_stride) const {
+    INLINE void write_gradient(const Column<Frame<Real>> &frame,
+                               const Column<Scaling<Real>> &scaling, const Column<int64_t> &y,
+                               const Column<Real> &of_y, const Column<Int> &special, int,
+                               int64_t grad_stride) const {
         for (int r = 0; r < batch_rows; ++r)
             if (!special[r])
                 gradient_of_row(frame[r], scaling[r], row_.x + r * stride_, kept(r), row_.classes,

@@ -8,9 +8,9 @@ namespace softmaxloss::LEVEL {
 template <class Storage> struct Row {
     const Storage *x;
     int64_t classes;
-    int64_t ahead; // bytes from here to a row that is wanted later; 0: none is
-    Storage *grad; // or null: the loss alone. It may be x
-    bool stream;   // past the caches
+    int64_t ahead;            // bytes from here to a row that is wanted later; 0: none is
+    Storage *grad;            // or null: the loss alone. It may be x
+    bool stream;              // past the caches
     Output<Storage> *output;  // of whoever asks for many rows, or null
     RealOf<Storage> *scratch; // room for scratch_bytes, or null
 };
@@ -32,9 +32,8 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
                          row.classes <= room && Scaling<Real>::fits(all);
     Real *kept = keeping ? row.scratch : nullptr;
     const Sums<Real> sums =
-        keeping
-            ? sums_of_row<Also::terms>(row.x, row.classes, row.ahead, nullptr, Real(0), kept)
-            : sums_of_row<Also::nothing>(row.x, row.classes, row.ahead, team);
+        keeping ? sums_of_row<Also::terms>(row.x, row.classes, row.ahead, nullptr, Real(0), kept)
+                : sums_of_row<Also::nothing>(row.x, row.classes, row.ahead, team);
     if (sums.frame.m != sums.frame.m) {
         *loss = sums.frame.m;
         if (row.grad)
@@ -97,7 +96,8 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
     if (nonzero <= 1) // one-hot, or nothing that counts: the same bits as a class index
         return index_row(row, last, total, factor, loss);
 
-    const Sums<double> sums = sums_of_row<Also::nothing, Storage, double>(x, classes, ahead, nullptr);
+    const Sums<double> sums =
+        sums_of_row<Also::nothing, Storage, double>(x, classes, ahead, nullptr);
     const double m = sums.frame.m;
     if (m != m) {
         *loss = m;

@@ -195,8 +195,8 @@ template <class Real> void merge(Sums<Real> &a, const Sums<Real> &b) {
     } else if (low.largest > 0) {
         const W ties = multiply(W{low.largest}, low.frame.p);
         low.terms = add(low.terms, scaled(ties, power_of_two<double>(Exp<Real>::lift)));
-        low.distance = add(low.distance,
-                           multiply(low.terms, sum<W>(a.frame.m, -double(low.frame.m))));
+        low.distance =
+            add(low.distance, multiply(low.terms, sum<W>(a.frame.m, -double(low.frame.m))));
         const int down = int(low.frame.n_m) - int(a.frame.n_m); // 2^down may be no double
         low.terms = ldexp(low.terms, down);
         low.distance = ldexp(low.distance, down);
@@ -295,8 +295,9 @@ INLINE void entries_of(const Real *terms, Count count, Scaling<Real> scaling, Re
         entries[j] = scaling.entry(terms[j]);
 }
 
-// The gradient factor · (softmax − onehot(y)) of a row, or of a part of it where y may be elsewhere:
-// entries beside that of y, which is given. `out` may be `x`. The terms, where they were kept.
+// The gradient factor · (softmax − onehot(y)) of a row, or of a part of it where y may be
+// elsewhere: entries beside that of y, which is given. `out` may be `x`. The terms, where they were
+// kept.
 template <class Storage, class Real = RealOf<Storage>>
 void gradient_of_row(const Frame<Real> &frame, const Scaling<Real> &scaling, const Storage *x,
                      const Real *kept, int64_t classes, int64_t y, Real of_y, Storage *out,

@@ -105,8 +105,7 @@ template <class Real> struct Scaling {
         const Real unit = Real(high(f) * to_unit);
         const Frame<Real> &frame = softmax.frame;
         return {unit * first, Real((high(f) * to_unit - unit) + low(f) * to_unit) * first,
-                power_of_two<Real>(most),
-                lifted(frame.m, frame.shift, frame.cut(), frame.round()),
+                power_of_two<Real>(most), lifted(frame.m, frame.shift, frame.cut(), frame.round()),
                 Real(nearest(of_largest))};
     }
 

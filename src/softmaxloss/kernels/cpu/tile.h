@@ -19,8 +19,8 @@ template <class Storage> class Tile {
   private:
     const Row<Storage> &row_;
     int classes_;
-    alignas(line) Real rows_[batch_rows * most_classes + n];    // row after row
-    alignas(line) Real x_[most_classes + n][batch_rows]; // the same, class after class
+    alignas(line) Real rows_[batch_rows * most_classes + n]; // row after row
+    alignas(line) Real x_[most_classes + n][batch_rows];     // the same, class after class
 
   public:
     INLINE Tile(const Row<Storage> &row, int64_t stride) : row_(row), classes_(int(row.classes)) {
@@ -52,7 +52,7 @@ template <class Storage> class Tile {
     // Keeps the terms, of the largest logits too. Each row's are added as Sum does, whose lanes are
     // columns here.
     INLINE void add_up(const Column<Frame<Real>> &frame, const Column<Int> &, Column<W> &terms,
-                Column<double> &largest) {
+                       Column<double> &largest) {
         Real cut[batch_rows], round[batch_rows];
         Int ties[batch_rows] = {};
         Column<W> sums[lanes];
@@ -98,12 +98,12 @@ template <class Storage> class Tile {
     }
 
     INLINE void write_gradient(const Column<Frame<Real>> &, const Column<Scaling<Real>> &scaling,
-                        const Column<int64_t> &y, const Column<Real> &of_y,
-                        const Column<Int> &special, int any_special, int64_t grad_stride) {
+                               const Column<int64_t> &y, const Column<Real> &of_y,
+                               const Column<Int> &special, int any_special, int64_t grad_stride) {
         for (int c = 0; c < classes_; ++c)
             INDEPENDENT
-            for (int r = 0; r < batch_rows; ++r)
-                x_[c][r] = scaling[r].entry(x_[c][r]);
+        for (int r = 0; r < batch_rows; ++r)
+            x_[c][r] = scaling[r].entry(x_[c][r]);
         // Backwards: where a square reaches into the next row, that is written later.
         for (int c = (classes_ - 1) / n * n; c >= 0; c -= n)
             for (int r = 0; r < batch_rows; r += n)
