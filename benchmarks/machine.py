@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 from pathlib import Path
@@ -20,6 +21,11 @@ def describe(threads: int) -> dict[str, str]:
         "Python": f"{platform.python_version()}, NumPy {np.__version__}",
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def dated() -> str:
+    """The date and the processor, for figures of a few lines."""
+    return f"{datetime.date.today().isoformat()}, {_processor()}"
 
 
 def busy() -> str | None:

@@ -44,8 +44,8 @@ BUGS = {
     ),
     "the last class of a row": (
         "rows.h",
-        "for (int l = 0; l < classes - i; ++l)\n            values[l]",
-        "for (int l = 0; l < classes - i - 1; ++l)\n            values[l]",
+        "const int64_t last = classes - lanes, from",
+        "const int64_t last = classes - lanes - 1, from",
     ),
     "the last class of a tile": (
         "tile.h",

@@ -1,8 +1,8 @@
 // Many rows at a time, so that the numbers that a row has once are computed in vectors, too: as
 // loops over rows. Each row gets the bits that index_row gives it.
 //
-// A layout has the logits of the batch, and the loops over them: tile.h for short rows, which it
-// transposes; Batch::Rows here for longer ones.
+// A layout has the logits of the batch and the loops over them: Tile (tile.h) transposes short
+// rows, AsRows leaves longer ones as they are.
 #pragma once
 #include "loss.h"
 
@@ -72,9 +72,8 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
     layout.find_largest(m);
     Column<typename Exp<Real>::Int> special; // rows that are left to index_row
     Column<Frame<Real>> frame;
-    for (int r = 0; r < batch_rows; ++r) {
+    for (int r = 0; r < batch_rows; ++r) // two loops: one would not be vectorised
         special[r] = (weight[r] == 0) | !Scaling<Real>::fits(factor[r] * weight[r]);
-    }
     for (int r = 0; r < batch_rows; ++r) {
         special[r] |= !(m[r] - m[r] == 0);
         frame.set(r, Frame<Real>::of(m[r]));
@@ -110,14 +109,14 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
         for (int r = 0; r < batch_rows; ++r)
             if (special[r])
                 index_row(Row<Storage>{row.x + r * stride, row.classes, 0,
-                                       row.grad ? row.grad + r * grad_stride : nullptr, false,
-                                       nullptr, nullptr},
+                                       row.grad ? row.grad + r * grad_stride : nullptr, nullptr,
+                                       nullptr},
                           y[r], weight[r], factor[r], &loss[r]);
     if (row.grad)
         layout.write_gradient(frame, scaling, y, of_y, special, any_special, grad_stride);
 }
 
-// The layout of longer rows: as they are.
+// Longer rows, their loops over classes.
 template <class Storage> class AsRows {
     using Real = RealOf<Storage>;
     using Int = typename Exp<Real>::Int;

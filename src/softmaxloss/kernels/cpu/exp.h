@@ -16,13 +16,6 @@
 // What a vectorised loop calls must become part of it: a call that is left would run once per lane.
 #define INLINE __attribute__((always_inline)) inline
 #define INLINE_LAMBDA __attribute__((always_inline))
-// Before a loop whose iterations read and write the same place or different ones, never each
-// other's.
-#ifdef __clang__
-#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define INDEPENDENT _Pragma("GCC ivdep")
-#endif
 
 namespace softmaxloss::LEVEL {
 

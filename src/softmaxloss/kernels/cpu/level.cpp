@@ -62,7 +62,6 @@ template <class Storage> class Piece {
                 call_.classes,
                 ahead * int64_t(sizeof(Storage)),
                 grad ? grad + i * call_.grad_stride : nullptr,
-                call_.stream,
                 &output_,
                 scratch_};
     }

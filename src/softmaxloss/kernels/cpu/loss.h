@@ -10,7 +10,6 @@ template <class Storage> struct Row {
     int64_t classes;
     int64_t ahead;            // bytes from here to a row that is wanted later; 0: none is
     Storage *grad;            // or null: the loss alone. It may be x
-    bool stream;              // past the caches
     Output<Storage> *output;  // of whoever asks for many rows, or null
     RealOf<Storage> *scratch; // room for scratch_bytes, or null
 };
@@ -56,7 +55,7 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
             if (row.output && !team) {
                 write_to(*row.output);
             } else {
-                Output<Storage> own(row.stream);
+                Output<Storage> own(row.output && row.output->stream());
                 write_to(own);
             }
         });
@@ -77,7 +76,7 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
 // since the two parts of an entry nearly cancel where the model is right.
 template <class Storage, class Coefficients, class Real = RealOf<Storage>>
 void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, double *loss) {
-    const auto [x, classes, ahead, grad, stream, output, scratch] = row;
+    const auto [x, classes, ahead, grad, output, scratch] = row;
     constexpr int lanes = Exp<double>::lanes, block = Sum<double>::block;
     double counts[block];
     int64_t nonzero = 0, last = 0;
@@ -123,9 +122,11 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
             distance.add_block(terms);
             of_others.add_block(counts);
         },
-        [&](const double *values, int64_t i) {
+        [&](const double *values, int64_t i, int known) {
             double terms[lanes];
             weigh(values, i, lanes, terms);
+            for (int l = 0; l < known; ++l)
+                terms[l] = counts[l] = 0;
             distance.add_group(terms);
             of_others.add_group(counts);
         });

@@ -37,15 +37,8 @@ template <class T> INLINE void copy(const T *from, int64_t count, T *to) {
 
 // Copies lines past the caches, to where a line begins.
 INLINE void stream_lines(const void *from, void *to, int bytes) {
-#if defined(__AVX512F__)
-    constexpr int width = 64;
-#elif defined(__AVX__)
-    constexpr int width = 32;
-#else
-    constexpr int width = 16;
-#endif
-    typedef long long Vector __attribute__((vector_size(width), may_alias));
-    for (int i = 0; i < bytes / width; ++i) {
+    typedef long long Vector __attribute__((vector_size(register_bytes), may_alias));
+    for (int i = 0; i < bytes / register_bytes; ++i) {
         const Vector v = static_cast<const Vector *>(from)[i];
         Vector *place = static_cast<Vector *>(to) + i;
 #if defined(__clang__)
@@ -60,6 +53,13 @@ INLINE void stream_lines(const void *from, void *to, int bytes) {
         *place = v;
 #endif
     }
+}
+
+// A function of its own: where it is inlined, the loop may be left as it is, one number at a time.
+template <class Storage>
+__attribute__((noinline)) void round_all(const RealOf<Storage> *from, int count, Storage *to) {
+    for (int j = 0; j < count; ++j)
+        to[j] = rounded_to<Storage>(from[j]);
 }
 
 // Where the rows of a gradient are written to.
@@ -83,6 +83,8 @@ template <class Storage> class Output {
             done = 1;
         }
         const int lines = to_ / per_line;
+        if (lines == 0)
+            return;
         stream_lines(waiting_ + done * per_line, line_ + done * per_line, (lines - done) * line);
         line_ += lines * per_line;
         to_ -= lines * per_line;
@@ -102,6 +104,8 @@ template <class Storage> class Output {
             __builtin_ia32_sfence();
 #endif
     }
+
+    bool stream() const { return stream_; }
 
     void flush() {
         if (to_ > from_)
@@ -124,8 +128,7 @@ template <class Storage> class Output {
             if constexpr (rounding) {
                 alignas(line) Real numbers[block];
                 fill(i, size, numbers);
-                for (int j = 0; j < size; ++j)
-                    place[j] = rounded_to<Storage>(numbers[j]);
+                round_all(numbers, size, place);
             } else {
                 fill(i, size, place);
             }

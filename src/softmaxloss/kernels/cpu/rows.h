@@ -32,12 +32,16 @@ template <class Real, class Storage> Real largest_of(const Storage *x, int64_t c
                 top[l] = larger(larger(larger(a, b), larger(c, d)), top[l]);
                 nans[l] |= (a != a) | (b != b) | (c != c) | (d != d);
             }
-        for (; i + lanes <= classes; i += lanes)
+        // The last group overlaps the one before: that costs less than an end of another length.
+        for (; i < classes; i += lanes) {
+            const int64_t last = classes - lanes;
+            const Storage *group = x + (i < last ? i : last);
             for (int l = 0; l < lanes; ++l) {
-                const Real a = Real(x[i + l]);
+                const Real a = Real(group[l]);
                 top[l] = larger(a, top[l]);
                 nans[l] |= a != a;
             }
+        }
         for (int half = lanes / 2; half > 0; half /= 2)
             for (int l = 0; l < half; ++l) {
                 top[l] = larger(top[l + half], top[l]);
@@ -46,7 +50,7 @@ template <class Real, class Storage> Real largest_of(const Storage *x, int64_t c
         m = top[0];
         nan = nans[0];
     }
-    for (; i < classes; ++i) {
+    for (; i < classes; ++i) { // fewer than a group in all
         const Real a = Real(x[i]);
         m = larger(a, m);
         nan |= a != a;
@@ -70,8 +74,9 @@ int64_t first_index_of(Real m, const Storage *x, int64_t classes) {
     return i;
 }
 
-// Calls on_block(values, first index) for each block of the row and on_group(values, first index)
-// for each group of what is left, the last one padded with −inf.
+// Calls on_block(values, i) for each block of the row, i its first class, and on_group(values, i,
+// known) for each group of what is left. The last group overlaps the one before: its first `known`
+// classes have been seen. A row of less than a group is padded with −inf.
 template <class Real, class Storage, class Block, class Group>
 inline void for_each_block(const Storage *x, int64_t classes, Block on_block, Group on_group) {
     constexpr int lanes = Exp<Real>::lanes, block = Sum<Real>::block;
@@ -86,14 +91,16 @@ inline void for_each_block(const Storage *x, int64_t classes, Block on_block, Gr
     int64_t i = 0;
     for (; i + block <= classes; i += block)
         on_block(read(i, block), i);
-    for (; i + lanes <= classes; i += lanes)
-        on_group(read(i, lanes), i);
-    if (i < classes) {
+    if (classes < lanes) {
         for (int l = 0; l < lanes; ++l)
             values[l] = -__builtin_inf();
-        for (int l = 0; l < classes - i; ++l)
-            values[l] = Real(x[i + l]);
-        on_group(values, i);
+        for (int l = 0; l < classes; ++l)
+            values[l] = Real(x[l]);
+        return on_group(values, 0, 0);
+    }
+    for (; i < classes; i += lanes) {
+        const int64_t last = classes - lanes, from = i < last ? i : last;
+        on_group(read(from, lanes), from, int(i - from));
     }
 }
 
@@ -124,15 +131,15 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
     const Real m = frame.m, shift = frame.shift, cut = frame.cut(), round = frame.round();
     Sum<Real> terms_sum, distance_sum;
     Int largest[lanes] = {}, above[lanes] = {};
-    const auto measure = [&](const Real *values, int count, Real *terms, Real *distances,
+    const auto measure = [&](const Real *values, int count, int known, Real *terms, Real *distances,
                              Real *keep) INLINE_LAMBDA {
         const auto fill_terms = [&](Real shift) INLINE_LAMBDA {
             for (int j = 0; j < count; j += lanes)
                 for (int l = 0; l < lanes; ++l) {
                     const bool is_largest = !(values[j + l] < m);
                     const Real term = lifted(values[j + l], shift, cut, round);
-                    terms[j + l] = is_largest ? Real(0) : term;
-                    largest[l] += is_largest;
+                    terms[j + l] = is_largest | (l < known) ? Real(0) : term;
+                    largest[l] += is_largest & (l >= known);
                     if constexpr (keeping)
                         keep[j + l] = term;
                 }
@@ -143,7 +150,7 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
                 distances[j] = terms[j] == 0 ? 0 : terms[j] * (m - values[j]);
             for (int j = 0; j < count; j += lanes)
                 for (int l = 0; l < lanes; ++l)
-                    above[l] += values[j + l] > z;
+                    above[l] += (values[j + l] > z) & (l >= known);
         }
     };
     for_each_block<Real>(
@@ -151,14 +158,14 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
         [&](const Real *values, int64_t i) INLINE_LAMBDA {
             prefetch(x + i, ahead, block);
             Real terms[block], distances[block];
-            measure(values, block, terms, distances, kept + i);
+            measure(values, block, 0, terms, distances, kept + i);
             terms_sum.add_block(terms);
             if constexpr (scored)
                 distance_sum.add_block(distances);
         },
-        [&](const Real *values, int64_t i) INLINE_LAMBDA {
+        [&](const Real *values, int64_t i, int known) INLINE_LAMBDA {
             Real terms[lanes], distances[lanes], keep[lanes];
-            measure(values, lanes, terms, distances, keep);
+            measure(values, lanes, known, terms, distances, keep);
             if constexpr (keeping)
                 std::memcpy(kept + i, keep, sizeof keep);
             terms_sum.add_group(terms);
@@ -166,12 +173,13 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
                 distance_sum.add_group(distances);
         });
     Sums<Real> sums{frame, 0, terms_sum.total(), {}, 0, frame.shift != 0};
-    int64_t count = 0;
-    for (int l = 0; l < lanes; ++l) {
-        count += largest[l];
-        sums.above += above[l];
-    }
-    sums.largest = double(count);
+    Int ties = 0;
+    for (int l = 0; l < lanes; ++l)
+        ties += largest[l];
+    sums.largest = double(ties);
+    if constexpr (scored)
+        for (int l = 0; l < lanes; ++l)
+            sums.above += above[l];
     if constexpr (scored)
         sums.distance = distance_sum.total();
     return sums;
@@ -284,13 +292,11 @@ INLINE const Real *computed(const Storage *x, Count count, Real *converted) {
 // By value: a loop that found these through references would not be vectorised.
 template <class Real, class Count>
 INLINE void terms_of(const Real *x, Count count, Real shift, Real cut, Real round, Real *terms) {
-    INDEPENDENT
     for (int j = 0; j < count; ++j)
         terms[j] = lifted(x[j], shift, cut, round);
 }
 template <class Real, class Count>
 INLINE void entries_of(const Real *terms, Count count, Scaling<Real> scaling, Real *entries) {
-    INDEPENDENT
     for (int j = 0; j < count; ++j)
         entries[j] = scaling.entry(terms[j]);
 }

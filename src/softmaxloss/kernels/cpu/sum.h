@@ -74,6 +74,14 @@ inline Twofold ldexp(Twofold a, int n) { return {ldexp(a.hi, n), ldexp(a.lo, n)}
 INLINE double scaled(double a, double power) { return a * power; }
 INLINE Twofold scaled(Twofold a, double power) { return {a.hi * power, a.lo * power}; }
 
+#if defined(__AVX512F__)
+constexpr int register_bytes = 64;
+#elif defined(__AVX__)
+constexpr int register_bytes = 32;
+#else
+constexpr int register_bytes = 16;
+#endif
+
 // Terms come in groups of `lanes`. The four groups of a full block are added as a tree, whose
 // rounding does not drift even if all terms are equal, then to the lanes' totals. All of it is in
 // double; for double terms the totals are compensated (Knuth's two_sum).
@@ -85,19 +93,27 @@ template <class Real> class Sum {
     static constexpr bool compensated = sizeof(Real) == 8;
     static constexpr int block = 4 * lanes;
 
-    template <class Term> void add_group(const Term *terms) {
-        for (int l = 0; l < lanes; ++l) {
-            if constexpr (compensated) {
-                const Twofold s = add(Twofold{hi_[l], lo_[l]}, terms[l]);
-                hi_[l] = s.hi;
-                lo_[l] = s.lo;
-            } else {
-                hi_[l] += terms[l];
+    template <class Term> INLINE void add_group(const Term *terms) {
+        if constexpr (compensated) {
+            // A register at a time, by name: as a loop over lanes, only parts of it are vectorised.
+            typedef double Doubles __attribute__((vector_size(register_bytes)));
+            for (int l = 0; l < lanes; l += register_bytes / int(sizeof(double))) {
+                Doubles hi, lo, term;
+                std::memcpy(&hi, hi_ + l, sizeof hi);
+                std::memcpy(&lo, lo_ + l, sizeof lo);
+                std::memcpy(&term, terms + l, sizeof term);
+                const Doubles sum = hi + term, shadow = sum - hi;
+                lo += (hi - (sum - shadow)) + (term - shadow);
+                std::memcpy(hi_ + l, &sum, sizeof sum);
+                std::memcpy(lo_ + l, &lo, sizeof lo);
             }
+        } else {
+            for (int l = 0; l < lanes; ++l)
+                hi_[l] += terms[l];
         }
     }
 
-    void add_block(const Real *terms) {
+    INLINE void add_block(const Real *terms) {
         double tree[lanes];
         for (int l = 0; l < lanes; ++l) {
             const double a = terms[l], b = terms[l + lanes];

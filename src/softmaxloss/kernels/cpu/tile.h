@@ -1,4 +1,4 @@
-// The layout of short rows: transposed, so that their loops, too, run over rows.
+// Short rows, transposed, so that their loops, too, run over rows.
 #pragma once
 #include "batch.h"
 #include "transpose.h"
@@ -61,7 +61,7 @@ template <class Storage> class Tile {
             round[r] = frame[r].round();
         }
         const auto fill_terms = [&](int c, Real *below) INLINE_LAMBDA {
-            // What is asked for all at once would be dropped: so much for each class.
+            // A part for each class: asked for all at once, they would have to be waited for.
             prefetch(row_.x + c * batch_rows, row_.ahead, batch_rows);
             for (int r = 0; r < batch_rows; ++r) {
                 const bool is_largest = x_[c][r] == frame.m[r];
@@ -81,7 +81,8 @@ template <class Storage> class Tile {
         for (int c = used; c < classes_; ++c) {
             Real below[batch_rows];
             fill_terms(c, below);
-            Column<W> &sum = sums[c % lanes];
+            const int from = c / lanes * lanes, last = classes_ - lanes; // see for_each_block
+            Column<W> &sum = sums[c - (from < last ? from : last)];
             for (int r = 0; r < batch_rows; ++r)
                 sum.set(r, add(sum[r], below[r]));
         }
@@ -101,9 +102,8 @@ template <class Storage> class Tile {
                                const Column<int64_t> &y, const Column<Real> &of_y,
                                const Column<Int> &special, int any_special, int64_t grad_stride) {
         for (int c = 0; c < classes_; ++c)
-            INDEPENDENT
-        for (int r = 0; r < batch_rows; ++r)
-            x_[c][r] = scaling[r].entry(x_[c][r]);
+            for (int r = 0; r < batch_rows; ++r)
+                x_[c][r] = scaling[r].entry(x_[c][r]);
         // Backwards: where a square reaches into the next row, that is written later.
         for (int c = (classes_ - 1) / n * n; c >= 0; c -= n)
             for (int r = 0; r < batch_rows; r += n)

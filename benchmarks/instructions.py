@@ -1,0 +1,83 @@
+"""Instructions for each logit: `python -m benchmarks.instructions`, which needs valgrind.
+
+Counted, not timed: the same on a busy machine. Valgrind knows no AVX-512, so the level is avx2, 8
+floats or 4 doubles at a time; avx512 takes about half as many. What Python and NumPy take for a
+call is in the counts, and is what they differ by between few and many rows.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from . import machine
+from .cases import Case
+
+SHAPES = [
+    Case(32, 32000),
+    Case(1024, 1000),
+    Case(8192, 100),
+    Case(65536, 10),
+    Case(32, 32000, "bfloat16"),
+    Case(32, 32000, "float64"),
+]
+CALLS = 2
+RUN = """
+import sys
+import numpy as np
+import softmaxloss
+from benchmarks.cases import Case, data
+rows, classes, dtype, what, calls = sys.argv[1:]
+x, y = data(Case(int(rows), int(classes), dtype))
+grad = np.ones_like(x)
+softmaxloss.set_num_threads(1)
+for _ in range(int(calls)):
+    if what == "loss":
+        softmaxloss.cross_entropy(x, y)
+    else:
+        softmaxloss.cross_entropy_with_grad(x, y, out=grad)
+"""
+
+
+def total(case: Case, what: str, calls: int) -> int:
+    """The instructions of a process that makes so many calls."""
+    arguments = [str(case.rows), str(case.classes), case.dtype, what, str(calls)]
+    tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    done = subprocess.run(
+        [*tool, sys.executable, "-c", RUN, *arguments],
+        env={**os.environ, "SOFTMAXLOSS_CPU": "avx2", "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if not found:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["valgrind said nothing"])[-1])
+    return int(found[1])
+
+
+def per_logit(case: Case, what: str) -> float:
+    """From the difference that CALLS more calls make."""
+    return (total(case, what, 1 + CALLS) - total(case, what, 1)) / (CALLS * case.elements)
+
+
+def main() -> int:
+    if not shutil.which("valgrind"):
+        print("valgrind is not installed", file=sys.stderr)
+        return 2
+    print(f"Counted on {machine.dated()}.\n")
+    print("| logits | loss + gradient | loss only |\n| --- | --- | --- |")
+    for case in SHAPES:
+        counts = [f"{per_logit(case, what):.2f}" for what in ("gradient", "loss")]
+        print(f"| {case.name} | {' | '.join(counts)} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except RuntimeError as error:
+        sys.exit(str(error))

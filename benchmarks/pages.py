@@ -1,0 +1,83 @@
+"""What fresh memory costs, with and without huge pages: `python -m benchmarks.pages`.
+
+NumPy asks the system for huge pages (of 2 MiB) for its large arrays, on Linux, unless
+NUMPY_MADVISE_HUGEPAGE=0; it reads that at import, so each row is a process of its own. They take
+turns, one call each.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from statistics import median
+from time import perf_counter
+
+from . import machine
+from .cases import Case, data
+from .table import duration
+
+CASE = Case(4096, 32000)
+TURNS = 7
+ROWS = [
+    ("given", "1", "memory reused (`out=`)"),
+    ("fresh", "1", "fresh memory, huge pages (NumPy's default)"),
+    ("fresh", "0", "fresh memory, 4 KiB pages"),
+]
+
+
+def worker(kind: str) -> None:
+    """One timed call for each line on standard input; its seconds and page faults."""
+    import numpy as np
+
+    import softmaxloss
+
+    x, y = data(CASE)
+    given = np.ones_like(x) if kind == "given" else None
+    for _ in sys.stdin:
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        start = perf_counter()
+        result = softmaxloss.cross_entropy_with_grad(x, y, out=given)
+        seconds = perf_counter() - start
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+        del result
+        print(seconds, faults, flush=True)
+
+
+def main() -> int:
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.pages", kind],
+            env={**os.environ, "NUMPY_MADVISE_HUGEPAGE": huge},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for kind, huge, _ in ROWS
+    ]
+    seconds: list[list[float]] = [[] for _ in workers]
+    faults = [0] * len(workers)
+    for turn in range(TURNS + 1):
+        for i, process in enumerate(workers):
+            assert process.stdin
+            assert process.stdout
+            print(file=process.stdin, flush=True)
+            time, count = process.stdout.readline().split()
+            if turn:  # the first call is not counted
+                seconds[i].append(float(time))
+                faults[i] = int(count)
+    for process in workers:
+        process.communicate()
+    print(f"{CASE.name}, loss + gradient, median of {TURNS} turns; {machine.dated()}.\n")
+    print("| the gradient's memory | time | page faults |\n| --- | --- | --- |")
+    for (_, _, title), times, count in zip(ROWS, seconds, faults, strict=True):
+        print(f"| {title} | {duration(median(times))} | {count} |")
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        worker(sys.argv[1])
+    else:
+        sys.exit(main())
