@@ -113,6 +113,13 @@ def sure_of_a_word(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
     return z, y
 
 
+def tied_in_a_vocabulary(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
+    """Two logits nearly tied above many equal ones, whose sum is long."""
+    z = np.full(131072, rng.uniform(-1, 0))
+    z[:2] = 9.0, 9.0 - rng.uniform(0, 0.01)
+    return z, 1
+
+
 FAMILIES: dict[str, Family] = {
     "2 to 10 classes": few_classes,
     "near uniform, C = 1000": uniform,
@@ -127,8 +134,9 @@ FAMILIES: dict[str, Family] = {
     "subnormal losses and entries": subnormal,
     "C = 131072": vocabulary,
     "C = 131072, sure and right": sure_of_a_word,
+    "C = 131072, two nearly tied": tied_in_a_vocabulary,
 }
-LONG = {"C = 131072", "C = 131072, sure and right"}
+LONG = {name for name in FAMILIES if "131072" in name}
 
 
 def examples(family: str, dtype: Any, count: int, seed: int = 20) -> Iterator[tuple[Array, int]]:

@@ -330,6 +330,26 @@ def test_no_call_reaches_beyond_its_arrays(name: str, bad: Array) -> None:
         cpu.cross_entropy(**{**kernel_arguments(), name: bad})
 
 
+@pytest.mark.parametrize("classes", [5, 200, 3000])
+@pytest.mark.parametrize("bad", [10**9, -(10**9), -1])
+def test_a_label_outside_the_classes_reads_nothing_there(classes: int, bad: int) -> None:
+    """They come checked, but another thread may change them before the kernel reads them."""
+    z = np.random.default_rng(0).normal(size=(40, classes))
+    y = np.zeros(40, np.int64)
+    want = np.empty(40)
+    cpu.cross_entropy(z, y, None, 0.0, -100, 1.0, want, None)
+    y[[3, 39]] = bad
+    loss, grad = np.empty(40), np.empty_like(z)
+    cpu.cross_entropy(z, y, None, 0.0, -100, 1.0, loss, grad)
+    seen = y != bad
+    assert np.array_equal(loss[seen], want[seen])
+    assert np.isnan(loss[~seen]).all()
+    assert np.isnan(grad[~seen]).all()
+    assert np.isfinite(grad[seen]).all()
+    scores = [np.empty(40, t) for t in (float, float, np.int64, np.int64, float, float)]
+    cpu.score(z, y, -100, *scores)
+
+
 def test_a_read_only_gradient_is_refused() -> None:
     arguments = kernel_arguments()
     arguments["grad"].setflags(write=False)

@@ -510,6 +510,36 @@ def test_an_ignore_index_beyond_int64() -> None:
         assert score(z, [0], ignore_index=index).loss == softmaxloss.cross_entropy(z, [0])
 
 
+@pytest.mark.parametrize("classes", [3, 200])
+@pytest.mark.parametrize("factor", [-1.0, -2.7, -1e-40, 1e300])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_masked_class_has_plus_zero_for_any_upstream(
+    dtype: str, factor: float, classes: int
+) -> None:
+    z = np.zeros((33, classes), dtype)
+    z[:, 1] = -np.inf
+    for options in ({}, {"label_smoothing": 0.0, "weight": np.ones(classes)}):
+        with np.errstate(over="ignore"):
+            grad = cross_entropy_with_grad(
+                z, np.zeros(33, int), reduction="none", grad_output=factor, **options
+            )[1]
+        assert (grad[:, 1] == 0).all()
+        assert not np.signbit(grad[:, 1]).any()
+
+
+def test_the_layout_of_a_target_changes_no_bit() -> None:
+    """Sums that are made of it are made in the order of classes and of rows."""
+    rng = np.random.default_rng(14)
+    z, q = rng.normal(size=(200, 50)), rng.random((200, 50))
+    several = {"multi_label": "mean", "reduction": "none"}
+    want = cross_entropy(z, q, **several)
+    assert np.array_equal(cross_entropy(z, np.asfortranarray(q), **several), want)
+    z, y = rng.normal(size=(60, 7, 50)), rng.integers(7, size=(60, 50))
+    weight = rng.random(7)
+    want = cross_entropy(z, y, weight=weight)
+    assert cross_entropy(z, np.asfortranarray(y), weight=weight) == want
+
+
 # --- every 16-bit number, and rows longer than a chunk ------------------------------------------
 
 

@@ -170,3 +170,11 @@ def test_ragged_weights() -> None:
         OptionError, match=r"^weight is not one rectangular array: its rows differ in length$"
     ):
         class_weights([[1], [2, 3]], 3)
+
+
+@pytest.mark.parametrize("wrong", [{"label_smoothing": "x"}, {"reduction": ["mean"]}])
+def test_one_error_and_no_other_behind_it(wrong: dict[str, Any]) -> None:
+    """A traceback shows what an error was raised from."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        softmaxloss.cross_entropy([1.0, 2.0], 0, **wrong)
+    assert caught.value.__context__ is None

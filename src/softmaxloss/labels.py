@@ -225,7 +225,8 @@ def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
     exact = q.dtype.kind in "biu"
     wide = q if exact or q.dtype.kind == "f" else q.astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
-        sums = np.asarray(wide.sum(axis=-1, dtype=np.float64))
+        # In the order of the classes, whatever the layout: the bits of a sum depend on it.
+        sums = np.asarray(np.ascontiguousarray(wide).sum(axis=-1, dtype=np.float64))
         lowest = wide.min(initial=0)
     if not (lowest >= 0 and np.isfinite(sums).all()):
         bad = ~(np.isfinite(wide) & (wide >= 0))

@@ -245,7 +245,7 @@ class _Call:
             return float(self.rows)
         if self.weight is None:
             return float(np.count_nonzero(target.counted()))
-        labels = target.values[target.counted()] if target.may_ignore else target.values
+        labels = target.values[target.counted()] if target.may_ignore else target.values.ravel()
         return float(self.weight[labels].sum())
 
     def per_example(self, values: Array) -> Any:

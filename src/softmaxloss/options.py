@@ -93,8 +93,9 @@ def checked_options(*values: Any) -> Options:
     """
     try:
         return _remembered(*values)
-    except TypeError:  # also for a value that cannot be remembered, a list say
-        return Options(*values)
+    except TypeError:  # a wrong type, or only a value that cannot be remembered, a list say
+        pass
+    return Options(*values)
 
 
 def class_weights(weight: ArrayLike | None, classes: int) -> NDArray[np.float64] | None:

@@ -73,7 +73,7 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
     Column<typename Exp<Real>::Int> special; // rows that are left to index_row
     Column<Frame<Real>> frame;
     for (int r = 0; r < batch_rows; ++r) // two loops: one would not be vectorised
-        special[r] = (weight[r] == 0) | !Scaling<Real>::fits(factor[r] * weight[r]);
+        special[r] = int(weight[r] == 0) | int(!Scaling<Real>::fits(factor[r] * weight[r]));
     for (int r = 0; r < batch_rows; ++r) {
         special[r] |= !(m[r] - m[r] == 0);
         frame.set(r, Frame<Real>::of(m[r]));
@@ -124,7 +124,7 @@ template <class Storage> class AsRows {
     int64_t stride_;
 
     INLINE Real *kept(int r) const {
-        constexpr int beyond = Exp<Real>::lanes; // the last group of terms may reach
+        constexpr int beyond = Exp<Real>::lanes; // a row of less than a group is padded to one
         return row_.grad && row_.scratch ? row_.scratch + r * (most_classes + beyond) : nullptr;
     }
 

@@ -39,8 +39,10 @@ LogitsType logits_type(const In &logits) {
         return f32;
     if (type == nb::dtype<double>())
         return f64;
-    require(type.bits == 16, "logits: float32, float64, float16, or bfloat16 as uint16");
-    return type.code == uint8_t(nb::dlpack::dtype_code::Float) ? f16 : bf16;
+    const bool is_float = type.code == uint8_t(nb::dlpack::dtype_code::Float);
+    require(type.bits == 16 && (is_float || type == nb::dtype<uint16_t>()),
+            "logits: float32, float64, float16, or bfloat16 as uint16");
+    return is_float ? f16 : bf16;
 }
 
 nb::dlpack::dtype computed(LogitsType type) {

@@ -48,6 +48,7 @@ inline void coefficients(const CrossEntropy &call, const Target &q, int64_t firs
 
 // The rows [begin, end) of a call.
 template <class Storage> class Piece {
+    static constexpr double nan = __builtin_nan("");
     using Real = RealOf<Storage>;
     const CrossEntropy &call_;
     const int64_t end_;
@@ -66,6 +67,9 @@ template <class Storage> class Piece {
                 scratch_};
     }
 
+    // Labels come checked; but another thread may have changed them since.
+    bool is_outside(int64_t y) const { return (y < 0) | (y >= call_.classes); }
+
     void put_losses(int64_t first, int count, const double *loss) const {
         if (call_.double_loss)
             std::copy_n(loss, count, static_cast<double *>(call_.loss) + first);
@@ -80,9 +84,9 @@ template <class Storage> class Piece {
         for (int r = 0; r < batch_rows; ++r)
             factor[r] = call_.factor[(first + r) * call_.factor_stride];
         for (int r = 0; r < batch_rows; ++r) {
-            const bool ignored = y[r] == call_.ignore_index;
-            weight[r] = ignored ? 0 : 1;
-            y[r] = ignored ? 0 : y[r];
+            const bool ignored = y[r] == call_.ignore_index, outside = is_outside(y[r]);
+            weight[r] = ignored ? 0 : outside ? nan : 1;
+            y[r] = ignored | outside ? 0 : y[r];
         }
         if (call_.weight)
             for (int r = 0; r < batch_rows; ++r)
@@ -117,6 +121,8 @@ template <class Storage> class Piece {
         read_labels(call_.labels, call_.label_type, i, 1, &y);
         if (y == call_.ignore_index)
             index_row(row(i, 1), 0, 0, factor, &loss);
+        else if (is_outside(y))
+            index_row(row(i, 1), 0, nan, factor, &loss);
         else if (call_.label_smoothing != 0)
             mixed([y](int64_t j) { return double(j == y); });
         else
@@ -160,8 +166,8 @@ void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
         read_labels(call.labels, call.label_type, i, 1, &y);
         const int64_t ahead =
             i + 1 < end ? call.logits_stride * int64_t(sizeof(Storage)) : int64_t(0);
-        const RowScore row =
-            score_row(x, call.classes, y == call.ignore_index ? int64_t(-1) : y, ahead, team);
+        const bool unlabelled = (y == call.ignore_index) | (y >= call.classes);
+        const RowScore row = score_row(x, call.classes, unlabelled ? int64_t(-1) : y, ahead, team);
         static_cast<Real *>(call.loss)[i] = Real(row.loss);
         static_cast<Real *>(call.probability)[i] = Real(row.probability);
         static_cast<Real *>(call.entropy)[i] = Real(row.entropy);

@@ -61,12 +61,7 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
         });
         return;
     }
-    // In two steps: the first as large as it can be, so that hardly an entry loses digits by being
-    // subnormal in between.
-    const bool large = __builtin_isfinite(all) && (all > 1 || all < -1);
-    const double first = large ? power_of_two<double>(Scaling<Real>::factor_max) : 1;
-    gradient_in_two_steps(sums.frame, Scaling<Real>::of(softmax, first), all / first, row.x,
-                          row.classes, row.grad);
+    gradient_of_extreme_factor(softmax, all, row.x, row.classes, row.grad);
     row.grad[y] = rounded_to<Storage>(of_y);
 }
 
@@ -125,7 +120,7 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
         [&](const double *values, int64_t i, int known) {
             double terms[lanes];
             weigh(values, i, lanes, terms);
-            for (int l = 0; l < known; ++l)
+            for (int l = 0; l < known; ++l) // weigh has filled both
                 terms[l] = counts[l] = 0;
             distance.add_group(terms);
             of_others.add_group(counts);
@@ -139,7 +134,7 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
     double c_k;
     c(k, 1, &c_k);
     const double of_k = (others.hi + others.lo) * softmax.inverse.hi -
-                        c_k * multiply(softmax.S, softmax.inverse).hi;
+                        c_k * nearest(multiply(softmax.S, softmax.inverse));
     const double cut = sums.frame.cut(), round = sums.frame.round(), shift = sums.frame.shift;
     for (int64_t i = 0; i < classes; i += block) {
         const int count = int(classes - i < block ? classes - i : block);
@@ -152,7 +147,7 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
         if (i <= k && k < i + count)
             entries[k - i] = of_k;
         for (int j = 0; j < count; ++j)
-            grad[i + j] = rounded_to<Storage>(Real(factor * entries[j]));
+            grad[i + j] = rounded_to<Storage>(Real(factor * entries[j] + 0));
     }
 }
 

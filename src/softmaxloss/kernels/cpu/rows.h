@@ -133,12 +133,12 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
     Int largest[lanes] = {}, above[lanes] = {};
     const auto measure = [&](const Real *values, int count, int known, Real *terms, Real *distances,
                              Real *keep) INLINE_LAMBDA {
-        const auto fill_terms = [&](Real shift) INLINE_LAMBDA {
+        const auto fill_terms = [&](Real by) INLINE_LAMBDA {
             for (int j = 0; j < count; j += lanes)
                 for (int l = 0; l < lanes; ++l) {
                     const bool is_largest = !(values[j + l] < m);
-                    const Real term = lifted(values[j + l], shift, cut, round);
-                    terms[j + l] = is_largest | (l < known) ? Real(0) : term;
+                    const Real term = lifted(values[j + l], by, cut, round);
+                    terms[j + l] = (is_largest | (l < known)) ? Real(0) : term;
                     largest[l] += is_largest & (l >= known);
                     if constexpr (keeping)
                         keep[j + l] = term;
@@ -158,7 +158,7 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
         [&](const Real *values, int64_t i) INLINE_LAMBDA {
             prefetch(x + i, ahead, block);
             Real terms[block], distances[block];
-            measure(values, block, 0, terms, distances, kept + i);
+            measure(values, block, 0, terms, distances, keeping ? kept + i : nullptr);
             terms_sum.add_block(terms);
             if constexpr (scored)
                 distance_sum.add_block(distances);
@@ -326,15 +326,12 @@ void gradient_of_row(const Frame<Real> &frame, const Scaling<Real> &scaling, con
     });
 }
 
-// The same for a factor that no scaling holds: factor · entry, not quite as exact.
+// The same for a factor that no scaling holds: in double, and slow.
 template <class Storage, class Real = RealOf<Storage>>
-void gradient_in_two_steps(const Frame<Real> &frame, const Scaling<Real> &scaling, double factor,
-                           const Storage *x, int64_t classes, Storage *out) {
-    const Real cut = frame.cut(), round = frame.round();
-    for (int64_t i = 0; i < classes; ++i) {
-        const Real entry = scaling.entry(lifted(Real(x[i]), frame.shift, cut, round));
-        out[i] = rounded_to<Storage>(Real(entry * factor));
-    }
+void gradient_of_extreme_factor(const Softmax<Real> &softmax, double factor, const Storage *x,
+                                int64_t classes, Storage *out) {
+    for (int64_t i = 0; i < classes; ++i)
+        out[i] = rounded_to<Storage>(Real(softmax.probability(Real(x[i]), factor) + 0));
 }
 
 template <class T> inline void fill(T *out, int64_t classes, T value) {

@@ -41,20 +41,25 @@ template <class Real> struct Softmax {
     INLINE Softmax(const Frame<Real> &frame, W terms, double largest) : frame(frame) {
         inverse_p = reciprocal(frame.p);
         const double unlift = power_of_two<double>(-Exp<Real>::lift);
-        S = add(scaled(multiply(terms, inverse_p), unlift), W{largest - 1});
-        inverse = reciprocal(add(W{1}, S));
+        S = normalised(add(scaled(multiply(terms, inverse_p), unlift), W{largest - 1}));
+        inverse = reciprocal(normalised(add(W{1}, S)));
     }
 
-    // exp(z − m) / (1 + S) for z ≤ m. What rounding z − m loses counts too: exp(t + lost) is very
-    // nearly exp(t)·(1 + lost).
-    INLINE double probability(double z) const {
+    // factor · exp(z − m) / (1 + S) for z ≤ m. What rounding z − m loses counts too: exp(t + lost)
+    // is very nearly exp(t)·(1 + lost).
+    INLINE double probability(double z, double factor = 1) const {
         const double floor = -Exp<double>::reach;
         const W difference = sum<W>(z, -double(frame.m));
         const bool counts = high(difference) > floor;
         const double t = counts ? high(difference) : floor;
-        const Reduced<double> e = reduce(t, Exp<double>::round + Exp<double>::lift);
-        const double exp = scale(1 + e.g, e.rounded) * power_of_two<double>(-Exp<double>::lift);
-        return (counts ? fma(exp, low(difference), exp) : exp) * high(inverse);
+        constexpr int lift = Exp<double>::lift;
+        const Reduced<double> e = reduce(t, Exp<double>::round + lift);
+        const double lifted = scale(1 + e.g, e.rounded), unlift = power_of_two<double>(-lift);
+        const double exp = counts ? fma(lifted, low(difference), lifted) : 0;
+        // A large factor comes before what it magnifies may be subnormal, a small one after.
+        const bool large = factor > 1 || factor < -1;
+        const double first = large ? 1 : unlift, rest = large ? factor * unlift : factor;
+        return exp * first * high(inverse) * rest;
     }
 
     // −log a of a class with logit z.
@@ -110,7 +115,8 @@ template <class Real> struct Scaling {
     }
 
     INLINE Real entry(Real term) const {
-        return term == top ? of_top : fma(term, hi, term * lo) * last;
+        const Real entry = fma(term, hi, term * lo) * last;
+        return term == top ? of_top : entry + Real(0); // +0 where the factor is negative, too
     }
 };
 

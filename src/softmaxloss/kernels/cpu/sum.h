@@ -66,6 +66,9 @@ template <class W> INLINE W product(double a, double b) {
 }
 INLINE double nearest(double a) { return a; }
 INLINE double nearest(Twofold a) { return a.hi + a.lo; }
+// hi is the nearest double: a long sum leaves much of itself in lo.
+INLINE double normalised(double a) { return a; }
+INLINE Twofold normalised(Twofold a) { return two_sum(a.hi, a.lo); }
 
 // a · 2^n.
 inline double ldexp(double a, int n) { return __builtin_ldexp(a, n); }

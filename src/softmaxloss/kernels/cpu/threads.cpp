@@ -63,8 +63,8 @@ bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
                 while (take_piece()) {
                 }
             });
-    } catch (const std::system_error &) {
-        // The system gives no more threads: those that there are do the work.
+    } catch (const std::exception &) {
+        // The system gives no more threads, or no memory for one: those that there are do the work.
     }
     {
         auto asked = std::chrono::steady_clock::now();
