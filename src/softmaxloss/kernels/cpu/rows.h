@@ -245,7 +245,12 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
             const Real m = largest_of_chunk(x + i, count);
             if (!__builtin_isfinite(m))
                 return Sums<Real>{{m, 0, 0, {}}, 0, {}, {}, 0, false};
-            return sums_below<also>(Frame<Real>::of(m), x + i, count, ahead, z, kept);
+            // Wanted next: the next chunk, and after the last full one the beginning of that row.
+            constexpr int64_t size = sizeof(Storage);
+            const int64_t next = i + 2 * chunk_classes <= classes ? chunk_classes * size
+                                 : ahead != 0                     ? ahead - i * size
+                                                                  : 0;
+            return sums_below<also>(Frame<Real>::of(m), x + i, count, next, z, kept);
         };
         if (team) {
             Sums<Real> *parts = static_cast<Sums<Real> *>(team->scratch);
