@@ -27,18 +27,12 @@ SHAPES = [
 CALLS = 40  # so many that what differs in starting the two processes does not count
 RUN = """
 import sys
-import numpy as np
-import softmaxloss
-from benchmarks.cases import Case, data
+from benchmarks.cases import Case
+from benchmarks.peers import Library
 rows, classes, dtype, what, calls = sys.argv[1:]
-x, y = data(Case(int(rows), int(classes), dtype))
-grad = np.ones_like(x)
-softmaxloss.set_num_threads(1)
+call = Library(1).prepare(Case(int(rows), int(classes), dtype), what)
 for _ in range(int(calls)):
-    if what == "loss":
-        softmaxloss.cross_entropy(x, y)
-    else:
-        softmaxloss.cross_entropy_with_grad(x, y, out=grad)
+    call()
 """
 
 

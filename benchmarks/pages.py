@@ -8,53 +8,47 @@ turns, one call each.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from statistics import median
 from time import perf_counter
 
+from softmaxloss.kernels import cpu
+
 from . import machine
-from .cases import Case, data
+from .cases import Case
+from .peers import Library
 from .table import duration
+from .worker import page_faults
 
 CASE = Case(4096, 32000)
 TURNS = 7
 ROWS = [
-    ("given", "1", "memory reused (`out=`)"),
+    ("gradient", "1", "memory reused (`out=`)"),
     ("fresh", "1", "fresh memory, huge pages (NumPy's default)"),
     ("fresh", "0", "fresh memory, 4 KiB pages"),
 ]
 
 
-def worker(kind: str) -> None:
+def worker(what: str) -> None:
     """One timed call for each line on standard input; its seconds and page faults."""
-    import numpy as np
-
-    import softmaxloss
-
-    x, y = data(CASE)
-    given = np.ones_like(x) if kind == "given" else None
+    call = Library(cpu.get_num_threads()).prepare(CASE, what)
     for _ in sys.stdin:
-        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        start = perf_counter()
-        result = softmaxloss.cross_entropy_with_grad(x, y, out=given)
-        seconds = perf_counter() - start
-        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
-        del result
-        print(seconds, faults, flush=True)
+        faults, start = page_faults(), perf_counter()
+        call()
+        print(perf_counter() - start, page_faults() - faults, flush=True)
 
 
 def main() -> int:
     workers = [
         subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.pages", kind],
+            [sys.executable, "-m", "benchmarks.pages", what],
             env={**os.environ, "NUMPY_MADVISE_HUGEPAGE": huge},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for kind, huge, _ in ROWS
+        for what, huge, _ in ROWS
     ]
     seconds: list[list[float]] = [[] for _ in workers]
     faults = [0] * len(workers)

@@ -91,9 +91,8 @@ def cross_entropy(
     grad: Array | None,
 ) -> None:
     """See `softmaxloss.kernels.Kernel.cross_entropy`."""
-    if (
-        logits.itemsize == 2 and logits.dtype.kind == "V"
-    ):  # bfloat16, which the binding knows by its bits
+    # bfloat16, which the binding knows by its bits. (The size first: it is cheaper to ask for.)
+    if logits.itemsize == 2 and logits.dtype.kind == "V":
         logits, grad = logits.view(np.uint16), None if grad is None else grad.view(np.uint16)
     _cpu.cross_entropy(
         logits, target, weight, label_smoothing, ignore_index, factor, loss, grad, _num_threads

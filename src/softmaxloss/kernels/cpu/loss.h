@@ -26,9 +26,10 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
         return;
     }
     const double all = factor * weight;
+    const bool scales = Scaling<Real>::fits(all);
     constexpr int64_t room = scratch_bytes / sizeof(Real) - Exp<Real>::lanes;
-    const bool keeping = row.grad && row.scratch && row.classes <= chunk_classes &&
-                         row.classes <= room && Scaling<Real>::fits(all);
+    const bool keeping =
+        row.grad && row.scratch && row.classes <= chunk_classes && row.classes <= room && scales;
     Real *kept = keeping ? row.scratch : nullptr;
     const Sums<Real> sums =
         keeping ? sums_of_row<Also::terms>(row.x, row.classes, row.ahead, nullptr, Real(0), kept)
@@ -45,7 +46,7 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
     if (!row.grad)
         return;
     const Real of_y = softmax.true_entry(z_y, product<Wide<Real>>(factor, weight));
-    if (Scaling<Real>::fits(all)) {
+    if (scales) {
         const auto scaling = Scaling<Real>::of(softmax, all);
         for_each_chunk(team, row.classes, [&](int64_t i, int64_t count) {
             const auto write_to = [&](Output<Storage> &output) {

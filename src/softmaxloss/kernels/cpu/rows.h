@@ -74,6 +74,16 @@ int64_t first_index_of(Real m, const Storage *x, int64_t classes) {
     return i;
 }
 
+// x_j as the computed type, the same memory where it is that: `converted` is not used, then.
+template <class Real, class Storage, class Count>
+INLINE const Real *computed(const Storage *x, Count count, Real *converted) {
+    if constexpr (std::is_same_v<Real, Storage>)
+        return x;
+    for (int j = 0; j < count; ++j)
+        converted[j] = Real(x[j]);
+    return converted;
+}
+
 // Calls on_block(values, i) for each block of the row, i its first class, and on_group(values, i,
 // known) for each group of what is left. The last group overlaps the one before: its first `known`
 // classes have been seen. A row of less than a group is padded with −inf.
@@ -81,16 +91,9 @@ template <class Real, class Storage, class Block, class Group>
 inline void for_each_block(const Storage *x, int64_t classes, Block on_block, Group on_group) {
     constexpr int lanes = Exp<Real>::lanes, block = Sum<Real>::block;
     Real values[block];
-    const auto read = [&](int64_t i, int count) {
-        if constexpr (std::is_same_v<Real, Storage>)
-            return x + i;
-        for (int j = 0; j < count; ++j)
-            values[j] = Real(x[i + j]);
-        return static_cast<const Real *>(values);
-    };
     int64_t i = 0;
     for (; i + block <= classes; i += block)
-        on_block(read(i, block), i);
+        on_block(computed(x + i, block, values), i);
     if (classes < lanes) {
         for (int l = 0; l < lanes; ++l)
             values[l] = -__builtin_inf();
@@ -100,7 +103,7 @@ inline void for_each_block(const Storage *x, int64_t classes, Block on_block, Gr
     }
     for (; i < classes; i += lanes) {
         const int64_t last = classes - lanes, from = i < last ? i : last;
-        on_group(read(from, lanes), from, int(i - from));
+        on_group(computed(x + from, lanes, values), from, int(i - from));
     }
 }
 
@@ -282,16 +285,6 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
     if (row.frame.m < -std::numeric_limits<Real>::max())
         row.frame.m = __builtin_nan("");
     return row;
-}
-
-// x_j as the computed type, the same memory where it is that: `converted` is not used, then.
-template <class Real, class Storage, class Count>
-INLINE const Real *computed(const Storage *x, Count count, Real *converted) {
-    if constexpr (std::is_same_v<Real, Storage>)
-        return x;
-    for (int j = 0; j < count; ++j)
-        converted[j] = Real(x[j]);
-    return converted;
 }
 
 // By value: a loop that found these through references would not be vectorised.

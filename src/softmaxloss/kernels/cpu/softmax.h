@@ -88,14 +88,13 @@ INLINE int exponent(double f) { return int((bits<std::uint64_t>(f) >> 52) & 0x7f
 // The power of two is divided among hi and last, so that an entry is rounded twice only if it is
 // subnormal. Terms that equal `top`, that of the largest logit, get an entry known better.
 template <class Real> struct Scaling {
-    static constexpr int factor_min = Exp<Real>::factor_min, factor_max = Exp<Real>::factor_max;
     Real hi, lo, last, top, of_top;
 
     // Whether a factor is neither 0, infinite, NaN, nor too large or small for this.
     static INLINE bool fits(double factor) {
         const double size = __builtin_fabs(factor);
-        return (size >= power_of_two<double>(factor_min)) &
-               (size <= power_of_two<double>(factor_max));
+        return (size >= power_of_two<double>(Exp<Real>::factor_min)) &
+               (size <= power_of_two<double>(Exp<Real>::factor_max));
     }
 
     static INLINE Scaling of(const Softmax<Real> &softmax, double factor) {
