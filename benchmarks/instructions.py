@@ -1,6 +1,7 @@
 """Instructions for each logit: `python -m benchmarks.instructions`, which needs valgrind.
 
-Counted, not timed: the same on a busy machine. Valgrind knows no AVX-512, so the level is avx2, 8
+Counted, not timed: a busy machine changes nothing. What two processes differ in
+before their first call leaves up to half an instruction for each logit open. Valgrind knows no AVX-512, so the level is avx2, 8
 floats or 4 doubles at a time; avx512 takes about half as many. What Python and NumPy take for a
 call is in the counts, and is what they differ by between few and many rows.
 """
@@ -65,7 +66,7 @@ def main() -> int:
     print(f"Counted on {machine.dated()}.\n")
     print("| logits | loss + gradient | loss only |\n| --- | --- | --- |")
     for case in SHAPES:
-        counts = [f"{per_logit(case, what):.2f}" for what in ("gradient", "loss")]
+        counts = [f"{per_logit(case, what):.1f}" for what in ("gradient", "loss")]
         print(f"| {case.name} | {' | '.join(counts)} |", flush=True)
     return 0
 
