@@ -1,7 +1,8 @@
 """Instructions for each logit: `python -m benchmarks.instructions`, which needs valgrind.
 
 Counted, not timed: a busy machine changes nothing. What two processes differ in
-before their first call leaves up to half an instruction for each logit open. Valgrind knows no AVX-512, so the level is avx2, 8
+before their first call leaves up to half an instruction for each logit open.
+Valgrind knows no AVX-512, so the level is avx2, 8
 floats or 4 doubles at a time; avx512 takes about half as many. What Python and NumPy take for a
 call is in the counts, and is what they differ by between few and many rows.
 """
