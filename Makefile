@@ -23,7 +23,7 @@ test-slow: $(VENV)/package $(VENV)/test
 sanitize:
 	$(MAKE) -C tests/sanitize CALLS=$(CALLS)
 
-lint: $(VENV)/package $(VENV)/lint
+lint: $(VENV)/package $(VENV)/test $(VENV)/lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -21,11 +21,12 @@ ROOT = Path(__file__).parent.parent
 # Subjects (modules and packages of softmaxloss) from the ground up. Each may import from the floors
 # below its own. A new subject gets its place here.
 FLOORS = [
-    {"arrays", "errors"},
+    {"arrays", "errors", "faces"},
     {"formula", "logits", "options", "pieces"},
     {"labels"},
     {"kernels"},
     {"loss"},
+    {"torch"},
     {"explain", "files"},
     {"writers"},
     {"evaluation"},

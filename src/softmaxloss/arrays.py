@@ -9,9 +9,13 @@ import numpy as np
 from numpy.ma import MaskedArray
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["as_array", "is_float"]
+__all__ = ["BFLOAT16", "as_array", "is_float"]
 
 Array = NDArray[Any]
+
+# The bits of bfloat16 numbers, for arrays that come from a framework: NumPy has no such dtype, and
+# that of ml_dtypes need not be installed.
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
 
 
 def as_array(value: ArrayLike, name: str) -> Array:
@@ -41,9 +45,10 @@ def as_array(value: ArrayLike, name: str) -> Array:
 
 @cache
 def is_float(dtype: np.dtype[Any]) -> bool:
-    """Whether a dtype is a float that the library reads: NumPy's, and bfloat16 of ml_dtypes."""
+    """Whether a dtype is a float that the library reads: NumPy's, and bfloat16 of ml_dtypes or as
+    its bits."""
     numpy_own = dtype.type in (np.float16, np.float32, np.float64, np.longdouble)
-    return numpy_own or dtype.name == "bfloat16"
+    return numpy_own or dtype.name == "bfloat16" or dtype == BFLOAT16
 
 
 def _first_line(error: BaseException) -> str:

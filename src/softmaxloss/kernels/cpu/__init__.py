@@ -43,7 +43,8 @@ def supports(dtype: np.dtype[Any]) -> bool:
     """
     if _refused:
         use_level(_refused)
-    return dtype.isnative and dtype.name in ("float32", "float64", "float16", "bfloat16")
+    name = dtype.names[0] if dtype.names else dtype.name  # bfloat16 as its bits, or of ml_dtypes
+    return dtype.isnative and name in ("float32", "float64", "float16", "bfloat16")
 
 
 def use_level(name: str) -> None:

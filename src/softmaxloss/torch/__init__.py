@@ -1,0 +1,3 @@
+"""PyTorch: the loss on tensors, with autograd."""
+
+from __future__ import annotations
