@@ -77,6 +77,10 @@ def cross_entropy(
     options = checked_options(
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
     )
+    if options is _PLAIN and weight is None and _is_one_example(logits, target):
+        loss = _of_one_example(logits, target, None)
+        if loss is not None:
+            return loss
     call = _Call(logits, target, weight, options)
     return call.reduced(call.run(1.0, None))
 
@@ -118,6 +122,11 @@ def cross_entropy_with_grad(
     options = checked_options(
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
     )
+    if options is _PLAIN and weight is grad_output is None and _is_one_example(logits, target):
+        grad = np.empty_like(logits) if out is None else out
+        loss = _of_one_example(logits, target, grad) if type(grad) is np.ndarray else None
+        if loss is not None:
+            return loss, grad
     call = _Call(logits, target, weight, options)
     grad = call.gradient_array() if out is None else call.checked_out(out)
     loss = call.run(call.factor(grad_output), grad)
@@ -173,6 +182,22 @@ def score(
     if options.first_class:
         np.add(predicted, options.first_class, out=predicted)
     return Scores(*[call.per_example(array) for array in scores])
+
+
+# One example without options takes a quick way past `_Call`, whose checks would be most of its time.
+_PLAIN = checked_options(-100, "mean", 0.0, "error", None, 0)
+_INTEGERS = {int, *(np.dtype(code).type for code in np.typecodes["AllInteger"])}
+
+
+def _is_one_example(logits: ArrayLike, target: ArrayLike) -> bool:
+    return type(target) in _INTEGERS and type(logits) is np.ndarray and logits.ndim == 1
+
+
+def _of_one_example(logits: Any, target: Any, grad: Array | None) -> Any | None:
+    """The loss; None where only `_Call` can tell what these arguments mean."""
+    dtype = logits.dtype
+    loss = kernel_for("cpu", dtype, dtype)[0].one_example(logits, target, grad)
+    return None if loss is None else dtype.type(loss)
 
 
 _FLOAT64 = np.dtype(np.float64)
