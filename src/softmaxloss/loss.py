@@ -184,7 +184,7 @@ def score(
     return Scores(*[call.per_example(array) for array in scores])
 
 
-# One example without options takes a quick way past `_Call`, whose checks would be most of its time.
+# One example without options takes a quick way past `_Call`, whose checks are most of its time.
 _PLAIN = checked_options(-100, "mean", 0.0, "error", None, 0)
 _INTEGERS = {int, *(np.dtype(code).type for code in np.typecodes["AllInteger"])}
 
