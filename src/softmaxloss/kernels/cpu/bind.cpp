@@ -214,8 +214,7 @@ nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
     CrossEntropy call{};
     if (!grad.is_none()) {
         if (!g.get(grad.ptr(), PyBUF_WRITABLE) || g.view.format[0] != x.view.format[0] ||
-            g.view.shape[0] != x.view.shape[0] ||
-            (g.view.buf != x.view.buf && !g.is_apart_from(x)))
+            g.view.shape[0] != x.view.shape[0] || (g.view.buf != x.view.buf && !g.is_apart_from(x)))
             return nb::none();
         call.grad = g.view.buf;
     }
