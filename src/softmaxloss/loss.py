@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array, is_float
 from .errors import LabelError, OptionError
+from .faces import face_of
 from .kernels import kernel_for
 from .labels import ClassIndices, read_target
 from .logits import class_last, compute_dtype, gradient_dtype, read_logits, without_classes
@@ -74,6 +75,19 @@ def cross_entropy(
 
     Source: docs/maths.md; accuracy: docs/numerics.md.
     """
+    face = None if type(logits) is np.ndarray else face_of(logits)
+    if face is not None:
+        return face.cross_entropy(
+            logits,
+            target,
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+            multi_label=multi_label,
+            denominator=denominator,
+            first_class=first_class,
+        )
     options = checked_options(
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
     )
@@ -119,6 +133,22 @@ def cross_entropy_with_grad(
     >>> grad
     array([ 0.25,  0.25,  0.25, -0.75])
     """
+    face = None if type(logits) is np.ndarray else face_of(logits)
+    if face is not None:
+        pair: tuple[Any, Any] = face.cross_entropy_with_grad(
+            logits,
+            target,
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+            multi_label=multi_label,
+            denominator=denominator,
+            first_class=first_class,
+            grad_output=grad_output,
+            out=out,
+        )
+        return pair
     options = checked_options(
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
     )
@@ -166,6 +196,12 @@ def score(
     >>> s.loss
     array([0.40760596, 2.16984602])
     """
+    face = None if type(logits) is np.ndarray else face_of(logits)
+    if face is not None:
+        of_tensors: Scores = face.score(
+            logits, target, ignore_index=ignore_index, first_class=first_class
+        )
+        return of_tensors
     options = checked_options(ignore_index, "none", 0.0, "error", None, first_class)
     call = _Call(logits, target, None, options)
     if not isinstance(call.target, ClassIndices):
@@ -323,8 +359,12 @@ class _Call:
             )
         if not out.flags.writeable:
             raise OptionError("out is read-only; the gradient is written to it")
-        if 0 in out.strides and any(
-            step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)
+        if (
+            out.size
+            and 0 in out.strides
+            and any(
+                step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)
+            )
         ):
             raise OptionError(
                 "out has rows that share memory; the gradient needs memory of its own"
