@@ -164,7 +164,7 @@ def _second_derivative(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
     def first(grad_output: Tensor, logits: Tensor) -> Tensor:
         return formula.reduced_gradient(grad_output, logits, target, weight, ctx.options)
 
-    _, product = torch.func.vjp(first, grad_output, logits)
+    product: Any = torch.func.vjp(first, grad_output, logits)[1]
     return (*product(v), *(None,) * 8)
 
 
