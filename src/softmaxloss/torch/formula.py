@@ -9,12 +9,10 @@ where a row is ignored, or probabilities. The `reduced` functions take what the 
 
 from __future__ import annotations
 
-from dataclasses import astuple
-
 import torch
 from torch import Tensor
 
-from ..options import Options
+from ..options import Options, option_values
 
 __all__ = [
     "compute_dtype",
@@ -143,7 +141,7 @@ def _rows(
     """Both with the classes in the last axis; the logits in what they are computed in."""
     z = _class_last(logits).to(compute_dtype(logits))
     given = (target.detach(), logits.detach(), None if weight is None else weight.detach())
-    y = torch.ops.softmaxloss.class_indices(*given, *astuple(options))
+    y = torch.ops.softmaxloss.class_indices(*given, *option_values(options))
     if target.ndim < logits.ndim:
         return z, y
     q = _class_last(target).to(z.dtype)

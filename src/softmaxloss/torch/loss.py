@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,14 @@ from .. import loss
 from ..arrays import as_array
 from ..errors import OptionError
 from ..loss import Scores
-from ..options import MultiLabel, Options, Reduction, checked_options
+from ..options import MultiLabel, Options, Reduction, checked_options, option_values
 from . import formula, ops
 from .tensors import as_numpy, empty_like
 
 __all__ = ["cross_entropy", "cross_entropy_with_grad", "score"]
+
+# Other types are wrappers, of PyTorch's compiler for one, without memory of their own.
+_PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def cross_entropy(
@@ -69,19 +71,22 @@ def cross_entropy(
         options = checked_options(*values)
         if not -(2**63) <= options.ignore_index < 2**63:
             raise OptionError(f"ignore_index must be an int64 here, got {ignore_index}")
-        values = astuple(options)
+        values = option_values(options)
         if _needs_formula(input, target, weight):
             return formula.reduced_loss(input, target, weight, options)
     elif target.requires_grad or (weight is not None and weight.requires_grad):
         return formula.reduced_loss(input, target, weight, Options(*values))
-    needs_grad = input.requires_grad and torch.is_grad_enabled()
-    if inplace and needs_grad and not compiling and ops.has_kernel(input):
-        return _in_place(input, target, weight, options)
-    # A graph calls cross_entropy_backward, which takes any upstream gradient; so does "none", where
-    # each row may have its own. The gradient for 1 would be computed for nothing.
-    with_grad = needs_grad and reduction != "none" and not compiling and ops.has_kernel(input)
-    value: Tensor = ops.cross_entropy(input, target, weight, *values, with_grad)[0]
-    return value
+    if not compiling and type(input) in _PLAIN and ops.has_kernel(input):
+        if not (input.requires_grad and torch.is_grad_enabled()):
+            value = loss.cross_entropy(as_numpy(input), **ops.arguments(target, weight, options))
+            return torch.from_numpy(np.asarray(value))
+        if inplace:
+            _require_inner(input)
+        if inplace or reduction != "none":
+            at_once: Tensor = _Loss.apply(input, target, weight, options, inplace)  # type: ignore[no-untyped-call]
+            return at_once
+    result: Tensor = ops.cross_entropy(input, target, weight, *values)
+    return result
 
 
 def cross_entropy_with_grad(
@@ -163,52 +168,81 @@ def _needs_formula(logits: Tensor, target: Tensor, weight: Tensor | None) -> boo
     return others or transformed or forward_ad._current_level >= 0
 
 
-def _in_place(logits: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
+def _require_inner(logits: Tensor) -> None:
     base = logits._base
     if logits.is_leaf or (base is not None and base.is_leaf and base.requires_grad):
         raise OptionError(
             "inplace=True writes the gradient over the logits, and these are a leaf of the graph: "
             "leave it out, or pass logits that a model computed"
         )
-    value: Tensor = _InPlace.apply(logits, target, weight, options)  # type: ignore[no-untyped-call]
-    return value
 
 
-class _InPlace(torch.autograd.Function):
-    """The loss, with the gradient where the logits were.
-
-    No registered operator: those may not both write to an argument and have a derivative.
-    """
+class _Loss(torch.autograd.Function):
+    """The loss, and along with it the gradient for an upstream gradient of 1, which is given away
+    in the backward pass. What else may be asked for is computed from the logits."""
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, target: Tensor, weight: Tensor | None, options: Options
+        ctx: Any,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        options: Options,
+        inplace: bool,
     ) -> Tensor:
-        z = as_numpy(logits)
-        given = ops.arguments(target, weight, options)
-        value, _ = loss.cross_entropy_with_grad(z, out=z, **given)
-        torch.autograd.graph.increment_version(logits)
-        ctx.grad = logits.detach()
-        ctx.set_materialize_grads(False)
+        ctx.grad = logits.detach() if inplace else empty_like(logits)
+        value, _ = loss.cross_entropy_with_grad(
+            as_numpy(logits), out=as_numpy(ctx.grad), **ops.arguments(target, weight, options)
+        )
+        if inplace:
+            torch.autograd.graph.increment_version(logits)
+        else:
+            ctx.save_for_backward(logits, target, weight)
+        ctx.options, ctx.inplace = options, inplace
         return torch.from_numpy(np.asarray(value))
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor | None) -> tuple[Tensor | None, ...]:
-        if grad_output is None:
-            return (None,) * 4
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         grad, ctx.grad = ctx.grad, None
-        if grad is None:
-            raise RuntimeError(
-                "cross_entropy(…, inplace=True): the gradient was given away, and the logits are "
-                "lost; for a second backward pass leave inplace out"
+        if ctx.inplace:
+            return _times(grad, grad_output), None, None, None, None
+        factor = None if torch.is_grad_enabled() or grad is None else _number(grad_output)
+        if factor is not None and factor != 1.0:
+            # Once more into the same memory, and not times the factor: in half precision, entries
+            # that the factor is there to save may have become 0.
+            logits, target, weight = ctx.saved_tensors
+            loss.cross_entropy_with_grad(
+                as_numpy(logits),
+                grad_output=factor,
+                out=as_numpy(grad),
+                **ops.arguments(target, weight, ctx.options),
             )
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "cross_entropy(…, inplace=True): the logits are lost, so that the gradient has no "
-                "derivative; for create_graph=True leave inplace out"
-            )
-        if grad_output.ndim > 0:
-            grad_output = grad_output.unsqueeze(1 if grad.ndim > 1 else 0)
-        if grad_output.ndim > 0 or grad_output.item() != 1:
-            grad.mul_(grad_output)
-        return grad, None, None, None
+        elif factor is None:
+            values = option_values(ctx.options)
+            grad = ops.cross_entropy_backward(grad_output, *ctx.saved_tensors, *values)
+        return grad, None, None, None, None
+
+
+def _times(grad: Tensor | None, grad_output: Tensor) -> Tensor:
+    """The gradient in the logits' memory, times the one upstream."""
+    if grad is None:
+        raise RuntimeError(
+            "cross_entropy(…, inplace=True): the gradient was given away, and the logits are lost; "
+            "for a second backward pass leave inplace out"
+        )
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "cross_entropy(…, inplace=True): the logits are lost, so that the gradient has no "
+            "derivative; for create_graph=True leave inplace out"
+        )
+    if grad_output.ndim > 0:  # one for each example
+        return grad.mul_(grad_output.unsqueeze(1 if grad.ndim > 1 else 0))
+    return grad if grad_output.item() == 1 else grad.mul_(grad_output)
+
+
+def _number(tensor: Tensor) -> float | None:
+    """The one number of a tensor; None where it stands for several, under vmap."""
+    try:
+        return float(tensor.item())
+    except RuntimeError:
+        return None

@@ -1,16 +1,16 @@
 """The loss as operators that PyTorch knows: with shapes for its compiler, derivatives and vmap.
 
-    softmaxloss::cross_entropy            the loss and, where asked for, its gradient in one go
-    softmaxloss::cross_entropy_backward   the gradient for any upstream gradient
+    softmaxloss::cross_entropy            the loss
+    softmaxloss::cross_entropy_backward   its gradient, for any upstream gradient
     softmaxloss::class_indices            the checked class indices of what `formula` computes
 
-The library's kernels compute them on the CPU, `formula` elsewhere.
+The library's kernels compute them on the CPU, `formula` elsewhere. For what runs at once, and not
+from a compiled graph, loss.py has a way that makes the gradient along with the loss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from torch.library import custom_op
 from .. import loss
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits, without_classes
-from ..options import Options, checked_options, class_weights
+from ..options import OPTION_NAMES, Options, checked_options, class_weights, option_values
 from . import formula
 from .tensors import as_numpy, empty_like
 
@@ -42,7 +42,8 @@ def has_kernel(tensor: Tensor) -> bool:
 def arguments(target: Tensor, weight: Tensor | None, options: Options) -> dict[str, Any]:
     """What the library's functions for NumPy take beside logits."""
     weights = None if weight is None else as_numpy(weight.double())
-    return {"target": as_numpy(target), "weight": weights, **asdict(options)}
+    values = dict(zip(OPTION_NAMES, option_values(options), strict=True))
+    return {"target": as_numpy(target), "weight": weights, **values}
 
 
 # --- the loss ------------------------------------------------------------------------------------
@@ -51,77 +52,34 @@ def arguments(target: Tensor, weight: Tensor | None, options: Options) -> dict[s
 @custom_op(
     "softmaxloss::cross_entropy",
     mutates_args=(),
-    schema=f"(Tensor logits, Tensor target, Tensor? weight, {OPTIONS}, bool with_grad)"
-    " -> (Tensor, Tensor)",
+    schema=f"(Tensor logits, Tensor target, Tensor? weight, {OPTIONS}) -> Tensor",
 )
-def cross_entropy(
-    logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any
-) -> tuple[Tensor, Tensor]:
-    """(loss, gradient for an upstream gradient of 1); without it, that has no elements."""
-    options, with_grad = checked_options(*values[:-1]), values[-1]
+def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
+    """The loss; its derivative is `cross_entropy_backward`."""
+    options = checked_options(*values)
     if not has_kernel(logits):
-        assert not with_grad
-        return formula.reduced_loss(logits, target, weight, options), logits.new_empty(0)
-    given = arguments(target, weight, options)
-    if not with_grad:
-        value = loss.cross_entropy(as_numpy(logits), **given)
-        return torch.from_numpy(np.asarray(value)), logits.new_empty(0)
-    grad = empty_like(logits)
-    value, _ = loss.cross_entropy_with_grad(as_numpy(logits), out=as_numpy(grad), **given)
-    return torch.from_numpy(np.asarray(value)), grad
+        return formula.reduced_loss(logits, target, weight, options)
+    value = loss.cross_entropy(as_numpy(logits), **arguments(target, weight, options))
+    return torch.from_numpy(np.asarray(value))
 
 
-def _shape(
-    logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any
-) -> tuple[Tensor, Tensor]:
-    reduction, with_grad = values[1], values[-1]
-    shape = without_classes(logits.shape)[0] if reduction == "none" else ()
-    value = logits.new_empty(shape, dtype=formula.compute_dtype(logits))
-    return value, torch.empty_like(logits) if with_grad else logits.new_empty(0)
+def _shape(logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
+    shape = without_classes(logits.shape)[0] if values[1] == "none" else ()
+    return logits.new_empty(shape, dtype=formula.compute_dtype(logits))
 
 
-def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    logits, target, weight, *values, with_grad = inputs
-    ctx.save_for_backward(logits, target, weight)
-    ctx.values = values
-    ctx.mark_non_differentiable(output[1])
-    ctx.set_materialize_grads(False)
-    # Not saved as an output: it is given away in the backward pass.
-    ctx.grad = output[1].detach() if with_grad else None
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:3])
+    ctx.values = inputs[3:]
 
 
-def _backward(ctx: Any, grad_output: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:
-    grad, ctx.grad = ctx.grad, None
-    nothing = (None,) * (len(ctx.values) + 3)
-    if grad_output is None:
-        return (None, *nothing)
-    if grad is not None and not torch.is_grad_enabled() and type(grad) is Tensor:
-        factor = _number(grad_output)
-        if factor == 1.0:
-            return (grad, *nothing)
-        if factor is not None:
-            # Once more into the same memory, and not times the factor: in half precision, entries
-            # that the factor is there to save may have become 0.
-            logits, target, weight = ctx.saved_tensors
-            given = arguments(target, weight, checked_options(*ctx.values))
-            loss.cross_entropy_with_grad(
-                as_numpy(logits), grad_output=factor, out=as_numpy(grad), **given
-            )
-            return (grad, *nothing)
-    logits, target, weight = ctx.saved_tensors
-    return (cross_entropy_backward(grad_output, logits, target, weight, *ctx.values), *nothing)
-
-
-def _number(tensor: Tensor) -> float | None:
-    """The one number of a tensor; None where it stands for several, under vmap."""
-    try:
-        return float(tensor.item())
-    except RuntimeError:
-        return None
+def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+    grad = cross_entropy_backward(grad_output, *ctx.saved_tensors, *ctx.values)
+    return (grad, *(None,) * 8)
 
 
 cross_entropy.register_fake(_shape)
-cross_entropy.register_autograd(_backward, setup_context=_keep_for_backward)
+cross_entropy.register_autograd(_backward, setup_context=_keep)
 
 # --- its gradient --------------------------------------------------------------------------------
 
@@ -208,7 +166,7 @@ class_indices.register_fake(_shape_of_indices)
 def _one_by_one(operator: Callable[..., Any]) -> Callable[..., Any]:
     """The rule that computes each element of a batch for itself."""
 
-    def rule(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> tuple[Any, Any]:
+    def rule(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> tuple[Tensor, int]:
         results = [
             operator(
                 *(
@@ -218,9 +176,7 @@ def _one_by_one(operator: Callable[..., Any]) -> Callable[..., Any]:
             )
             for i in range(info.batch_size)
         ]
-        if isinstance(results[0], Tensor):
-            return torch.stack(results), 0
-        return tuple(torch.stack(parts) for parts in zip(*results, strict=True)), (0, 0)
+        return torch.stack(results), 0
 
     return rule
 
