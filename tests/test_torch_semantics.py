@@ -96,7 +96,9 @@ def test_case(case: Case, dtype: str, kernel: str) -> None:
         assert got.tobytes() == np.asarray(loss).tobytes()
         assert np.ascontiguousarray(got_grad).tobytes() == np.ascontiguousarray(grad).tobytes()
     else:
-        tolerance = torch_error(np.asarray(logits, float), options, case, got.dtype.name)
+        with np.errstate(over="ignore"):  # of the spread of logits at both ends of the range
+            tolerance = torch_error(np.asarray(logits, float), options, case, got.dtype.name)
+        tolerance = min(tolerance, np.finfo(np.float64).max)
         np.testing.assert_allclose(got, loss, rtol=1e-6, atol=tolerance)
         if z.dtype is torch.bfloat16:
             got_grad, grad = z.grad.float().numpy(), grad.astype(np.float32)

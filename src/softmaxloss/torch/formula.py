@@ -139,9 +139,9 @@ def _rows(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: Options
 ) -> tuple[Tensor, Tensor]:
     """Both with the classes in the last axis; the logits in what they are computed in."""
-    z = _class_last(logits).to(compute_dtype(logits))
     given = (target.detach(), logits.detach(), None if weight is None else weight.detach())
-    y = torch.ops.softmaxloss.class_indices(*given, *option_values(options))
+    y = torch.ops.softmaxloss.class_indices(*given, *option_values(options))  # checks everything
+    z = _class_last(logits).to(compute_dtype(logits))
     if target.ndim < logits.ndim:
         return z, y
     q = _class_last(target).to(z.dtype)
