@@ -24,5 +24,6 @@ def face_of(array: Any) -> Any | None:
     for framework, (name, face) in FACES.items():
         loaded = sys.modules.get(framework)  # if it is not, this is none of its arrays
         if loaded is not None and isinstance(array, getattr(loaded, name)):
-            return import_module(face)
+            # torch.compile follows a look into sys.modules, and no import.
+            return sys.modules.get(face) or import_module(face)
     return None

@@ -215,7 +215,7 @@ def plan_for(
     itemsize   bytes of one logit as it is computed and held
     converted  bytes of one weight where a chunk of the weights is converted before a product
 
-    >>> plan_for(5, (10, 3), [1, 2, 3, 4, 5], None, Options(), Extras(memory_budget=150), 4).blocks
+    >>> plan_for(5, (10, 3), [1, 2, 3, 4, 5], None, Options(), Extras(memory_budget=100), 4).blocks
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
     classes, features = shape
