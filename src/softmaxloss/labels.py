@@ -142,7 +142,8 @@ def mean_divisor(
 ) -> float:
     """What the sum of the losses of all rows is divided by: 1 unless reduction is "mean".
 
-    >>> mean_divisor(read_target([2, 0], (2, 3), Options()), np.array([1.0, 2.0, 4.0]), 2, Options())
+    >>> target = read_target([2, 0], (2, 3), Options())
+    >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), 2, Options())
     5.0
     """
     if options.reduction != "mean":

@@ -1,7 +1,7 @@
 """The loss of a linear layer's logits, z = W·x + b, without ever holding all of them.
 
-plan.py says what is computed together, block.py computes one block's loss and gradient in the memory
-of its logits; here are the public functions and NumPy's products.
+plan.py says what is computed together, block.py computes one block's loss and gradient in the
+memory of its logits; here are the public functions and NumPy's products.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Array = NDArray[Any]
 class LinearGradients(NamedTuple):
     """The gradients that `linear_cross_entropy_with_grad` gives, each in its argument's shape."""
 
-    input: Array  #: ∂J/∂x
-    linear_weight: Array  #: ∂J/∂W
-    linear_bias: Array | None  #: ∂J/∂b; None without a bias
+    input: Any  #: ∂J/∂x
+    linear_weight: Any  #: ∂J/∂W
+    linear_bias: Any  #: ∂J/∂b; None without a bias
 
 
 def linear_cross_entropy(
@@ -99,7 +99,7 @@ def linear_cross_entropy(
 
     >>> W = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> linear_cross_entropy([[2.0, 0.0], [0.0, 1.0]], W, [0, 2])
-    np.float64(0.810947...)
+    np.float64(0.810...)
     """
     face = face_of(input)
     if face is not None:
@@ -170,10 +170,27 @@ def linear_cross_entropy_with_grad(
     >>> grads.input
     array([0. , 0.5])
     """
-    if face_of(input) is not None:
-        raise TypeError(
-            "a tensor has its gradients from autograd: call linear_cross_entropy and backward()"
+    face = face_of(input)
+    if face is not None:
+        pair: tuple[Any, LinearGradients] = face.linear_cross_entropy_with_grad(
+            input,
+            linear_weight,
+            target,
+            linear_bias=linear_bias,
+            grad_output=grad_output,
+            weight=weight,
+            reduction=reduction,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            multi_label=multi_label,
+            denominator=denominator,
+            first_class=first_class,
+            z_loss=z_loss,
+            softcap=softcap,
+            memory_budget=memory_budget,
+            skip_below=skip_below,
         )
+        return pair
     options = checked_options(
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
     )

@@ -166,7 +166,7 @@ def empty_scores(logits: Array, rows: int | None = None) -> Scores:
 
 
 def finished_scores(scores: Scores, plan: Plan, first_class: int) -> Scores:
-    """The scores of the rows that count → those of all rows, with classes numbered as labels are."""
+    """The scores of the rows that count → those of all rows; classes numbered as labels are."""
     of = plan.of_all_rows
     return Scores(
         loss=of(scores.loss, 0.0),

@@ -29,12 +29,13 @@ UNITS = {"": 1, "B": 1}
 UNITS |= {f"{p}B": 1000**n for n, p in enumerate("KMGT", 1)}
 UNITS |= {f"{p}IB": 1024**n for n, p in enumerate("KMGT", 1)}
 
-#: The part of the budget that is for what the products need besides the logits: one in so many.
-ASIDE = 8
-#: Classes in one chunk of a product. Measured: from 2048 to 8192 the products are equally fast,
-#: below 512 their overhead shows.
+#: The part of the budget that is for what is needed besides the logits: one in so many.
+ASIDE = 5
+#: The part for one product's result and the copies that its library makes of the operands.
+PRODUCT = 12
+#: Classes in one chunk of a product: a multiple of the least number, which keeps rows aligned.
 MOST_CLASSES = 4096
-LEAST_CLASSES = 16
+LEAST_CLASSES = 64
 #: Softcap and z_loss need a few copies of the logits: of so many elements, or of one row.
 PIECE = 1 << 17
 COPIES = 5
@@ -216,7 +217,7 @@ def plan_for(
     converted  bytes of one weight where a chunk of the weights is converted before a product
 
     >>> plan_for(5, (10, 3), [1, 2, 3, 4, 5], None, Options(), Extras(memory_budget=100), 4).blocks
-    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    [slice(0, 1, None), slice(1, 3, None), slice(3, 5, None)]
     """
     classes, features = shape
     read = read_target(target, (rows, classes), options)
@@ -229,13 +230,13 @@ def plan_for(
             read = replace(read, values=read.values[counted], may_ignore=False)
     blocks = row_blocks(rows if counted is None else counted.size, classes, itemsize, extras)
     largest = max((block.stop - block.start for block in blocks), default=1)
-    # Of one class, a product's result: its column of the logits or its row of the weight's gradient;
-    # and what of the operands is copied.
+    # Bytes per class of a product: its result, and a copy of both operands.
     wide = max(itemsize, 4)
-    each = wide * max(largest, features) + converted * features
+    each = wide * (max(largest, features) + largest + features) + converted * features
     if extras.skip_below:
         each += wide * (largest + features)
-    chunk = extras.memory_budget // (ASIDE * each)
+    chunk = extras.memory_budget // (PRODUCT * each)
+    chunk -= chunk % LEAST_CLASSES if chunk > LEAST_CLASSES else 0
     chunk = min(max(chunk, LEAST_CLASSES), MOST_CLASSES, classes)
     return Plan(rows, classes, counted, read, blocks, chunk, divisor)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .linear import linear_cross_entropy
+from .linear import linear_cross_entropy, linear_cross_entropy_with_grad
 
-__all__ = ["linear_cross_entropy"]
+__all__ = ["linear_cross_entropy", "linear_cross_entropy_with_grad"]

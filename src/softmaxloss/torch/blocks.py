@@ -11,21 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..kernels import DEVICES, kernel_for
-from ..labels import ClassIndices, Target
 from ..linear.block import (
     Rows,
     empty_scores,
     finished_scores,
     loss_in_place,
     small_parts,
-    uses_class,
 )
 from ..linear.plan import Extras, Plan, plan_for
 from ..loss import Scores
 from ..options import Options, class_weights
 from .operations import loss_in_operations
 from .products import Products, computed_dtype
-from .tensors import as_numpy
+from .tensors import as_numpy, new_memory
 
 __all__ = ["Call", "Results"]
 
@@ -94,7 +92,7 @@ class Call:
         factor = plan.factor(upstream)
         products = Products(self.input, self.weight, self.bias, plan, needs)
         largest = max((block.stop - block.start for block in plan.blocks), default=0)
-        memory = torch.empty((largest, plan.classes), dtype=self.held, device=device)
+        memory = new_memory((largest, plan.classes), self.held, device)
         for where, block, target in plan.inputs():
             place = torch.from_numpy(where).to(device) if isinstance(where, np.ndarray) else where
             x = products.rows(place)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..linear.plan import Plan
+from .tensors import new_memory
 
 __all__ = ["Products", "computed_dtype"]
 
@@ -65,7 +66,8 @@ class Products:
         sums = torch.float32 if half else weight.dtype
         if by_weight:
             one = half and len(plan.blocks) == 1
-            self.by_weight = weight.new_empty(weight.shape, dtype=self.dtype if one else sums)
+            dtype = self.dtype if one else sums
+            self.by_weight = new_memory(weight.shape, dtype, weight.device)
         if by_bias:
             self.by_bias = weight.new_zeros(weight.shape[0], dtype=sums)
         self.untouched = True  # by_weight is not written yet
@@ -96,7 +98,7 @@ class Products:
                 self.by_bias[c] += grad[:, c].to(self.by_bias.dtype).sum(0)
         chunks: Iterable[Any] = self.plan.chunks()
         if used is not None:
-            chunks = used.split(self.plan.chunk)
+            chunks = torch.split(used, self.plan.chunk)
             if self.untouched and self.by_weight is not None:
                 self.by_weight.zero_()
                 self.untouched = False
@@ -145,6 +147,8 @@ class Products:
         """By the input, the weight and the bias, in `computed_dtype`."""
         if self.untouched and self.by_weight is not None:
             self.by_weight.zero_()
-        by_weight = None if self.by_weight is None else self.by_weight.to(self.dtype)
+        by_weight = self.by_weight
+        if by_weight is not None and by_weight.dtype is not self.dtype:
+            by_weight = new_memory(by_weight.shape, self.dtype, by_weight.device).copy_(by_weight)
         by_bias = None if self.by_bias is None else self.by_bias.to(self.dtype)
         return self.grad_input, by_weight, by_bias

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..arrays import BFLOAT16
 
-__all__ = ["as_numpy"]
+__all__ = ["as_numpy", "new_memory"]
 
 
 def as_numpy(tensor: torch.Tensor) -> NDArray[Any]:
@@ -22,3 +24,18 @@ def as_numpy(tensor: torch.Tensor) -> NDArray[Any]:
     if tensor.dtype is torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(BFLOAT16)
     return tensor.numpy()
+
+
+def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A tensor whose content is undefined, for large results.
+
+    A processor's memory comes through NumPy, which asks the system for huge pages: a large tensor
+    of PyTorch's own costs a page fault for each 4 KiB when it is first written to.
+
+    >>> new_memory((2, 3), torch.bfloat16, torch.device("cpu")).shape
+    torch.Size([2, 3])
+    """
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    numbers = np.empty((*shape[:-1], shape[-1] * dtype.itemsize), np.uint8)
+    return torch.from_numpy(numbers).view(dtype)
