@@ -1,4 +1,4 @@
-"""The linear loss on arrays: against its definition, for any budget; what is skipped, what is held."""
+"""The linear loss on arrays: against its definition, for any budget; what is skipped."""
 
 from __future__ import annotations
 
@@ -146,13 +146,13 @@ def test_budgets(text: Any, number: int) -> None:
 
 @pytest.mark.parametrize("budget", ["", "MB", "64 apples", "-3MB", 0, -1, "0.1", "1e3MB"])
 def test_budgets_without_a_meaning(budget: Any) -> None:
-    with pytest.raises(OptionError, match="^memory_budget must be"):
+    with pytest.raises(OptionError, match=r"^memory_budget must be"):
         bytes_of(budget)
 
 
 @pytest.mark.parametrize("budget", [None, 1.5, True, [1]])
 def test_budgets_of_a_wrong_type(budget: Any) -> None:
-    with pytest.raises(TypeError, match="^memory_budget must be"):
+    with pytest.raises(TypeError, match=r"^memory_budget must be"):
         bytes_of(budget)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..kernels import DEVICES, kernel_for
+from ..labels import ClassIndices
 from ..linear.block import (
     Rows,
     empty_scores,
@@ -112,7 +113,10 @@ class Call:
                     logits, rows, self.class_weight, smoothing, self.extras, any(needs)
                 )
             if any(needs):
-                products.add(logits, x, place, self.used(logits, rows.factor))
+                labels = None
+                if isinstance(target, ClassIndices):
+                    labels = torch.from_numpy(target.rows().astype(np.int64)).to(device)
+                products.add(logits, x, place, self.used(logits, rows.factor), labels)
         if scores is not None:
             scores = finished_scores(scores, plan, self.options.first_class)
         return Results(losses, products.gradients(), scores)

@@ -82,7 +82,8 @@ class Products:
     def make_logits(self, x: Tensor, logits: Tensor) -> None:
         for c in self.plan.chunks():
             w = self.weight[c].to(self.dtype)
-            b = None if self.bias is None else self.bias[c].to(self.dtype)
+            # oneDNN takes a bias for contiguous.
+            b = None if self.bias is None else self.bias[c].to(self.dtype).contiguous()
             if self.onednn is not None:
                 logits[:, c] = self.onednn(x, w, b, "none", [], "")
             elif b is None:
@@ -90,36 +91,52 @@ class Products:
             else:
                 torch.addmm(b, x, w.t(), out=logits[:, c])
 
-    def add(self, grad: Tensor, x: Tensor, where: Any, used: Tensor | None) -> None:
-        """What a block adds to the gradients, given that by its logits. `used`: the classes that
-        take part in the two large products, None for all."""
+    def add(
+        self, grad: Tensor, x: Tensor, where: Any, used: Tensor | None, labels: Tensor | None
+    ) -> None:
+        """What a block adds to the gradients, given that by its logits, which is used up.
+
+        used    the classes that take part in the two large products, None for all
+        labels  the true class of each row, None where there are probabilities instead
+        """
         if self.by_bias is not None:
             for c in self.plan.chunks():
                 self.by_bias[c] += grad[:, c].to(self.by_bias.dtype).sum(0)
-        chunks: Iterable[Any] = self.plan.chunks()
-        if used is not None:
-            chunks = torch.split(used, self.plan.chunk)
-            if self.untouched and self.by_weight is not None:
-                self.by_weight.zero_()
-                self.untouched = False
-        whole = used is None and self.dtype.itemsize == 2  # its sums are inside of one product
-        by_input = None
-        if self.grad_input is not None and not whole:
-            sums = torch.float32 if self.dtype.itemsize == 2 else self.dtype
-            by_input = torch.zeros(x.shape, dtype=sums, device=x.device)
-        for c in chunks:
-            part = grad[:, c]
-            if by_input is not None:
-                by_input += self.product(part, self.weight[c].to(self.dtype).t())
-            if self.by_weight is not None:
-                self.add_by_weight(part, x, c)
-        self.untouched = False
         if self.grad_input is not None:
-            self.grad_input[where] = (
-                torch.mm(grad, self.weight) if by_input is None else by_input.to(self.dtype)
-            )
+            self.grad_input[where] = self.by_rows(grad, used)
+        if self.by_weight is None:
+            return
+        apart = labels is not None and self.by_weight.dtype is not self.dtype
+        if self.untouched and (used is not None or apart):
+            self.by_weight.zero_()
+            self.untouched = False
+        if labels is not None and apart:
+            # A product is rounded to half precision before it is added. The entries of the true
+            # classes, which are most of it, go past it.
+            taken = grad.gather(1, labels[:, None])
+            self.by_weight.index_add_(0, labels, taken.float() * x.float())
+            grad.scatter_(1, labels[:, None], 0.0)
+        for c in self.chunks(used):
+            self.add_by_class(grad[:, c], x, c)
+        self.untouched = False
 
-    def add_by_weight(self, part: Tensor, x: Tensor, c: Any) -> None:
+    def chunks(self, used: Tensor | None) -> Iterable[Any]:
+        return self.plan.chunks() if used is None else torch.split(used, self.plan.chunk)
+
+    def by_rows(self, grad: Tensor, used: Tensor | None) -> Tensor:
+        """The gradient by the input: grad·W."""
+        half = self.dtype.itemsize == 2
+        if half and used is None:
+            return torch.mm(grad, self.weight)  # one product, which is rounded once
+        sums = grad.new_zeros(
+            grad.shape[0], self.weight.shape[1], dtype=torch.float32 if half else self.dtype
+        )
+        for c in self.chunks(used):
+            sums += self.product(grad[:, c], self.weight[c].to(self.dtype).t())
+        return sums.to(self.dtype)
+
+    def add_by_class(self, part: Tensor, x: Tensor, c: Any) -> None:
+        """Add partᵀ·x to the rows c of the gradient by the weight."""
         assert self.by_weight is not None
         if isinstance(c, Tensor):
             product = self.product(part.t(), x.t())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,5 +38,7 @@ def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -
     """
     if device.type != "cpu":
         return torch.empty(shape, dtype=dtype, device=device)
-    numbers = np.empty((*shape[:-1], shape[-1] * dtype.itemsize), np.uint8)
-    return torch.from_numpy(numbers).view(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if size == 0:
+        return torch.empty(shape, dtype=dtype)
+    return torch.from_numpy(np.empty(size, np.uint8)).view(dtype).view(tuple(shape))
