@@ -113,9 +113,9 @@ class Products:
         if labels is not None and apart:
             # A product is rounded to half precision before it is added. The entries of the true
             # classes, which are most of it, go past it.
-            taken = grad.gather(1, labels[:, None])
-            self.by_weight.index_add_(0, labels, taken.float() * x.float())
-            grad.scatter_(1, labels[:, None], 0.0)
+            true = (torch.arange(len(labels), device=labels.device), labels)
+            self.by_weight.index_add_(0, labels, grad[true][:, None].float() * x.float())
+            grad[true] = 0.0  # scatter_ would copy all of grad
         for c in self.chunks(used):
             self.add_by_class(grad[:, c], x, c)
         self.untouched = False
