@@ -231,10 +231,9 @@ def plan_for(
     blocks = row_blocks(rows if counted is None else counted.size, classes, itemsize, extras)
     largest = max((block.stop - block.start for block in blocks), default=1)
     # Bytes per class of a product: its result, and a copy of both operands.
-    wide = max(itemsize, 4)
-    each = wide * (max(largest, features) + largest + features) + converted * features
+    each = itemsize * (max(largest, features) + largest + features) + converted * features
     if extras.skip_below:
-        each += wide * (largest + features)
+        each += 4 * (largest + features)
     chunk = extras.memory_budget // (PRODUCT * each)
     chunk -= chunk % LEAST_CLASSES if chunk > LEAST_CLASSES else 0
     chunk = min(max(chunk, LEAST_CLASSES), MOST_CLASSES, classes)
