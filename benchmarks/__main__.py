@@ -10,7 +10,7 @@ from pathlib import Path
 
 from softmaxloss.kernels import cpu
 
-from . import machine, page, picture, table
+from . import linear, machine, page, picture, table
 from .cases import select
 from .peers import LIMITS, PEERS
 from .report import Report
@@ -57,7 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
         drawing = options.write.with_suffix(".svg")
         page.write(drawing, picture.svg(report))
         link = f"![Time over the limit, per shape and peer]({drawing.name})"
-        page.fill(options.write, f"{link}\n\n{table.markdown(report)}")
+        figures = [link, table.markdown(report)]
+        if not report.options:  # a whole run
+            figures.append(linear.markdown(options.repeat))
+        page.fill(options.write, "\n\n".join(figures))
     return 0
 
 

@@ -1,8 +1,8 @@
 """The memory that the loss takes through autograd: `python -m benchmarks.peak`.
 
-Each peer has a process of its own: a small call loads what it loads, then the highest resident memory
-of one forward and backward pass is read from the system, above what it was with the logits in place.
-Linux only.
+Each peer has a process of its own: a small call loads what it loads, then the highest resident
+memory of one forward and backward pass is read from the system, above what it was before, with the
+logits there. Linux only.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ FLOORS = [
     {"labels"},
     {"kernels"},
     {"loss"},
+    {"linear"},
     {"torch"},
     {"explain", "files"},
     {"writers"},

@@ -9,18 +9,22 @@ from .errors import LabelError, OptionError
 from .explain import Explanation, explain
 from .files import FileError
 from .kernels.cpu import get_num_threads, set_num_threads
+from .linear import LinearGradients, linear_cross_entropy, linear_cross_entropy_with_grad
 from .loss import Scores, cross_entropy, cross_entropy_with_grad, score
 
 __all__ = [
     "Explanation",
     "FileError",
     "LabelError",
+    "LinearGradients",
     "OptionError",
     "Scores",
     "cross_entropy",
     "cross_entropy_with_grad",
     "explain",
     "get_num_threads",
+    "linear_cross_entropy",
+    "linear_cross_entropy_with_grad",
     "score",
     "set_num_threads",
 ]

@@ -19,7 +19,14 @@ from .logits import class_last, without_classes
 from .options import Options
 from .pieces import Place, rows_in_place, rows_of
 
-__all__ = ["ClassIndices", "ClassProbabilities", "Target", "read_indices", "read_target"]
+__all__ = [
+    "ClassIndices",
+    "ClassProbabilities",
+    "Target",
+    "mean_divisor",
+    "read_indices",
+    "read_target",
+]
 
 Array = NDArray[Any]
 
@@ -128,6 +135,27 @@ if they count from one, pass first_class=1
         f"target has shape {y.shape}; logits of shape {logits_shape} need class indices of shape "
         f"{index_shape} or probabilities of shape {logits_shape}{hint}"
     )
+
+
+def mean_divisor(
+    target: Target, weight: NDArray[np.float64] | None, rows: int, options: Options
+) -> float:
+    """What the sum of the losses of all rows is divided by: 1 unless reduction is "mean".
+
+    >>> target = read_target([2, 0], (2, 3), Options())
+    >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), 2, Options())
+    5.0
+    """
+    if options.reduction != "mean":
+        return 1.0
+    if options.denominator is not None:
+        return options.denominator
+    if not isinstance(target, ClassIndices) or (weight is None and not target.may_ignore):
+        return float(rows)
+    if weight is None:
+        return float(np.count_nonzero(target.counted()))
+    labels = target.values[target.counted()] if target.may_ignore else target.values.ravel()
+    return float(weight[labels].sum())
 
 
 def read_indices(y: Array, classes: int, options: Options) -> ClassIndices:

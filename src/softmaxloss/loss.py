@@ -17,7 +17,7 @@ from .arrays import as_array, is_float
 from .errors import LabelError, OptionError
 from .faces import face_of
 from .kernels import kernel_for
-from .labels import ClassIndices, read_target
+from .labels import ClassIndices, mean_divisor, read_target
 from .logits import class_last, compute_dtype, gradient_dtype, read_logits, without_classes
 from .options import MultiLabel, Options, Reduction, checked_options, class_weights
 from .pieces import Piece, pieces, rows_in_place, rows_of
@@ -256,7 +256,7 @@ class _Call:
         self.target = read_target(target, shape, options)
         self.dtype = computed = compute_dtype(dtype)  # of the loss
         self.kernel, self.storage = kernel_for("cpu", dtype, computed)
-        self.divisor = self._divisor() if options.reduction == "mean" else 1.0
+        self.divisor = mean_divisor(self.target, self.weight, self.rows, options)
         # Whether the losses are the result, nothing left to add up or to divide.
         self.final = options.reduction == "none" or (self.rows == 1 and self.divisor == 1.0)
 
@@ -296,18 +296,6 @@ class _Call:
             if part is not None and aside is not None:
                 part[...] = aside.reshape(part.shape)
         return loss
-
-    def _divisor(self) -> float:
-        """What the mean divides the sum of the losses by."""
-        if self.options.denominator is not None:
-            return self.options.denominator
-        target = self.target
-        if not isinstance(target, ClassIndices) or (self.weight is None and not target.may_ignore):
-            return float(self.rows)
-        if self.weight is None:
-            return float(np.count_nonzero(target.counted()))
-        labels = target.values[target.counted()] if target.may_ignore else target.values.ravel()
-        return float(self.weight[labels].sum())
 
     def per_example(self, values: Array) -> Any:
         """One value for each example, (rows,), in the shape of the examples; one as a scalar."""

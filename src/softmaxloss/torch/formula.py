@@ -103,14 +103,20 @@ def compute_dtype(logits: Tensor) -> torch.dtype:
     return torch.float32 if narrow else torch.float64
 
 
-def reduced_loss(logits: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
-    """The loss as `softmaxloss.cross_entropy` gives it.
+def reduced_loss(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: Options, z_loss: float = 0.0
+) -> Tensor:
+    """The loss as `softmaxloss.cross_entropy` gives it; z_loss as in `linear_cross_entropy`.
 
     >>> reduced_loss(torch.zeros(4), torch.tensor(3), None, Options())
     tensor(1.3863)
     """
     z, target = _rows(logits, target, weight, options)
     losses = cross_entropy(z, target, weight, options.label_smoothing)
+    if z_loss:
+        counted = (target >= 0) if _is_index(target, z) else torch.ones_like(losses).bool()
+        L = torch.logsumexp(z.masked_fill(~counted[..., None], 0.0), -1)
+        losses = losses + (z_loss * L**2).masked_fill(~counted, 0.0)
     if options.reduction == "none":
         return losses
     divisor = _divisor(z, target, weight, options)

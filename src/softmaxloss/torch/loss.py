@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from .. import loss
 from ..arrays import as_array
@@ -72,9 +71,7 @@ def cross_entropy(
         if not -(2**63) <= options.ignore_index < 2**63:
             raise OptionError(f"ignore_index must be an int64 here, got {ignore_index}")
         values = option_values(options)
-        if _needs_formula(input, target, weight):
-            return formula.reduced_loss(input, target, weight, options)
-    elif target.requires_grad or (weight is not None and weight.requires_grad):
+    if ops.needs_formula(target, weight):
         return formula.reduced_loss(input, target, weight, Options(*values))
     if not compiling and type(input) in _PLAIN and ops.has_kernel(input):
         if not (input.requires_grad and torch.is_grad_enabled()):
@@ -158,14 +155,6 @@ def _on_device(logits: Tensor, value: Any, name: str) -> Tensor:
             f"{name} is on {value.device}, the logits are on {logits.device}: move one of them"
         )
     return value
-
-
-def _needs_formula(logits: Tensor, target: Tensor, weight: Tensor | None) -> bool:
-    """Whether derivatives are asked for that the operators do not have: those by target and weight,
-    forward mode, and those of torch.func (which does not take the derivatives of operators)."""
-    others = target.requires_grad or (weight is not None and weight.requires_grad)
-    transformed: bool = torch._C._are_functorch_transforms_active()
-    return others or transformed or forward_ad._current_level >= 0
 
 
 def _require_inner(logits: Tensor) -> None:

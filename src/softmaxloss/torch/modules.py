@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ..options import MultiLabel, Reduction
+from .linear import linear_cross_entropy
 from .loss import cross_entropy
 
-__all__ = ["CrossEntropyLoss"]
+__all__ = ["CrossEntropyLoss", "LinearCrossEntropyLoss"]
 
 
 class CrossEntropyLoss(torch.nn.Module):
@@ -54,6 +55,57 @@ class CrossEntropyLoss(torch.nn.Module):
         """The loss of logits (C,), (N, C) or (N, C, d1, …); `denominator` is what "mean" divides
         by, for gradient accumulation over batches of different sizes."""
         return cross_entropy(input, target, self.weight, denominator=denominator, **self.options)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+
+
+class LinearCrossEntropyLoss(torch.nn.Module):
+    """A linear layer and its loss in one module, whose logits are never all in memory.
+
+    The layer is `torch.nn.Linear(in_features, num_classes)` by its parameters, its initialisation
+    and its state dict: `linear.weight` and `linear.bias`. The loss is
+    `softmaxloss.torch.linear_cross_entropy`, whose options it takes.
+
+    >>> loss = LinearCrossEntropyLoss(8, 1000, bias=False)
+    >>> loss(torch.zeros(2, 8), torch.tensor([3, 0]))
+    tensor(6.9078, grad_fn=<...>)
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        bias: bool = True,
+        weight: Tensor | None = None,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(in_features, num_classes, bias, device, dtype)
+        self.register_buffer("weight", weight)
+        self.options = options
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        denominator: float | None = None,
+    ) -> Any:
+        """The loss of input (…, in_features), with target as in `linear_cross_entropy`."""
+        return linear_cross_entropy(
+            input,
+            self.linear.weight,
+            target,
+            linear_bias=self.linear.bias,
+            weight=self.weight,
+            denominator=denominator,
+            **self.options,
+        )
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.options.items())

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.library import custom_op
 
 from .. import loss
@@ -25,7 +26,15 @@ from ..options import OPTION_NAMES, Options, checked_options, class_weights, opt
 from . import formula
 from .tensors import as_numpy, empty_like
 
-__all__ = ["class_indices", "cross_entropy", "cross_entropy_backward", "has_kernel"]
+__all__ = [
+    "OPTIONS",
+    "arguments",
+    "class_indices",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "has_kernel",
+    "needs_formula",
+]
 
 # The fields of Options, in their order. (An operator takes no other objects.)
 OPTIONS = (
@@ -37,6 +46,17 @@ OPTIONS = (
 def has_kernel(tensor: Tensor) -> bool:
     """Whether the library's kernels compute on this tensor's device."""
     return bool(tensor.device.type == "cpu")
+
+
+def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
+    """Whether derivatives are asked for that the operators do not have: those by target and weight,
+    forward mode, and those of torch.func, which takes no derivatives of operators."""
+    if target.requires_grad or (weight is not None and weight.requires_grad):
+        return True
+    if torch.compiler.is_compiling():
+        return False
+    transformed: bool = torch._C._are_functorch_transforms_active()
+    return transformed or forward_ad._current_level >= 0
 
 
 def arguments(target: Tensor, weight: Tensor | None, options: Options) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..arrays import BFLOAT16
 
-__all__ = ["as_numpy", "empty_like"]
+__all__ = ["as_numpy", "empty_like", "new_memory"]
 
 Array = NDArray[Any]
 
@@ -29,14 +31,27 @@ def as_numpy(tensor: torch.Tensor) -> Array:
     return array
 
 
-def empty_like(tensor: torch.Tensor) -> torch.Tensor:
-    """New memory of a tensor's shape and dtype, from NumPy where it may be large: NumPy asks for
-    huge pages, which are a fifth of the page faults' time of the usual ones.
+def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A tensor whose content is undefined, for large results.
 
-    >>> empty_like(torch.zeros(2, 3)).shape
+    A processor's memory comes through NumPy, which asks the system for huge pages: a large tensor
+    of PyTorch's own costs a page fault for each 4 KiB when it is first written to.
+
+    >>> new_memory((2, 3), torch.bfloat16, torch.device("cpu")).shape
     torch.Size([2, 3])
     """
-    if not tensor.is_contiguous() or tensor.device.type != "cpu" or tensor.numel() == 0:
+    size = math.prod(shape) * dtype.itemsize
+    if device.type != "cpu" or size == 0:
+        return torch.empty(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.empty(size, np.uint8)).view(dtype).view(tuple(shape))
+
+
+def empty_like(tensor: torch.Tensor) -> torch.Tensor:
+    """The same in a tensor's shape, dtype and layout.
+
+    >>> empty_like(torch.zeros(3, 2).T).stride()
+    (1, 2)
+    """
+    if not tensor.is_contiguous():
         return torch.empty_like(tensor)
-    bytes_ = torch.from_numpy(np.empty(tensor.numel() * tensor.element_size(), np.uint8))
-    return bytes_.view(tensor.dtype).view(tensor.shape)
+    return new_memory(tensor.shape, tensor.dtype, tensor.device)

@@ -1,0 +1,530 @@
+"""The linear loss on tensors: values and gradients of every order, ways of autograd, memory."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import softmaxloss
+from softmaxloss import LabelError, OptionError, linear_cross_entropy
+from softmaxloss.linear.plan import COPIES, Extras
+from softmaxloss.options import Options
+
+torch = pytest.importorskip("torch")
+from tests.linear_truth import (  # noqa: E402
+    CASES,
+    CLASSES,
+    FEATURES,
+    ROWS,
+    arguments,
+    close,
+    truth,
+)
+
+from softmaxloss.torch.linear import blocks, products  # noqa: E402
+from softmaxloss.torch.linear import ops as linear_ops  # noqa: E402
+
+F = torch.nn.functional
+ONE_ROW = 8 * CLASSES
+SMALL = (COPIES + 4) * ONE_ROW
+EPS = {torch.float64: 2.0**-52, torch.float32: 2.0**-23}
+EPS |= {torch.bfloat16: 2.0**-7, torch.float16: 2.0**-10}
+
+
+def tensors(name: str, dtype: Any = torch.float64, lead: tuple[int, ...] = (ROWS,)) -> Any:
+    """The arguments of a case as tensors that require gradients, rounded to the dtype."""
+    x, W, b, y, options = arguments(name, lead)
+    leaves = [None if a is None else torch.tensor(a, dtype=dtype) for a in (x, W, b)]
+    for leaf in leaves:
+        if leaf is not None:
+            leaf.requires_grad_()
+    if "weight" in options:
+        options["weight"] = torch.tensor(options["weight"])
+    return *leaves, torch.tensor(y), options
+
+
+def wanted(x: Any, W: Any, b: Any, y: Any, upstream: Any, options: Any) -> Any:
+    options = dict(options)
+    options.pop("memory_budget", None)
+    if "weight" in options:
+        options["weight"] = options["weight"].numpy()
+    arrays = [None if t is None else t.detach().double().numpy() for t in (x, W, b)]
+    return truth(*arrays, y.numpy(), upstream, **options)
+
+
+def check(x: Any, W: Any, b: Any, y: Any, upstream: Any, options: Any, ops: int = 200) -> None:
+    want = wanted(x, W, b, y, upstream, options)
+    loss = linear_cross_entropy(x, W, y, linear_bias=b, **options)
+    loss.backward(torch.as_tensor(upstream, dtype=loss.dtype).expand(loss.shape))
+    eps = EPS[x.dtype]
+    close(loss.detach(), want.loss, max(eps, 2.0**-52), ops)
+    for leaf, grad in zip((x, W, b), want[1:], strict=True):
+        if leaf is not None and leaf.requires_grad:
+            assert leaf.grad.dtype == leaf.dtype
+            close(leaf.grad.double(), grad, eps, ops)
+            leaf.grad = None
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", [True, False], ids=["kernel", "operations"])
+@pytest.mark.parametrize("budget", ["64MB", SMALL])
+@pytest.mark.parametrize("name", CASES)
+def test_loss_and_gradients(
+    name: str, budget: Any, kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a device without a kernel PyTorch's operations do the same: as if this were one."""
+    if not kernel:
+        monkeypatch.setattr(blocks, "has_kernel", lambda tensor: False)
+    x, W, b, y, options = tensors(name)
+    check(x, W, b, y, 1.0, options | {"memory_budget": budget})
+    upstream = torch.randn(ROWS, dtype=torch.float64) if "none" in name else -0.7
+    check(x, W, b, y, upstream, options | {"memory_budget": budget})
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "name", ["bias", "some ignored, none", "everything", "softcap", "weights", "soft"]
+)
+def test_dtypes(name: str, dtype: Any, onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding a logit of size 8 to the dtype changes a probability by 8·eps."""
+    if not onednn:
+        monkeypatch.setattr(products, "_onednn", lambda: None)
+    x, W, b, y, options = tensors(name, dtype)
+    check(x, W, b, y, 1.0, options | {"memory_budget": SMALL // 2}, ops=20)
+    check(x, W, b, y, 3.0, options | {"memory_budget": "1MB"}, ops=20)
+
+
+@pytest.mark.parametrize("lead", [(), (1,), (3, 4)])
+@pytest.mark.parametrize("name", ["plain", "none", "soft", "everything"])
+def test_shapes(name: str, lead: tuple[int, ...]) -> None:
+    x, W, b, y, options = tensors(name, lead=lead)
+    check(x, W, b, y, 1.0, options | {"memory_budget": SMALL})
+
+
+def test_as_pytorch() -> None:
+    x, W, b, y, options = tensors("smoothing and weights", torch.float32)
+    ours = linear_cross_entropy(x, W, y, linear_bias=b, **options)
+    weight = options.pop("weight").float()
+    theirs = F.linear_cross_entropy(x, W, y, linear_bias=b, weight=weight, **options)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_the_same_for_arrays_and_tensors() -> None:
+    x, W, b, y, options = arguments("z_loss")
+    want, grads = softmaxloss.linear_cross_entropy_with_grad(x, W, y, linear_bias=b, **options)
+    x, W, b, y, options = tensors("z_loss")
+    loss, found = softmaxloss.linear_cross_entropy_with_grad(x, W, y, linear_bias=b, **options)
+    assert not loss.requires_grad
+    close(loss, want)
+    for a, c in zip(found, grads, strict=True):
+        close(a, c)
+    _, two = softmaxloss.linear_cross_entropy_with_grad(x, W, y, reduction="sum", grad_output=2)
+    _, one = softmaxloss.linear_cross_entropy_with_grad(x, W, y, reduction="none")
+    close(two.linear_weight, 2 * one.linear_weight)
+    assert one.linear_bias is None
+
+
+# --- autograd ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bias", "some ignored, none"])
+def test_backward_twice(name: str) -> None:
+    """The second makes the gradients again, from the same logits."""
+    x, W, b, y, options = tensors(name, torch.float32)
+    leaves = [t for t in (x, W, b) if t is not None]
+    loss = linear_cross_entropy(x, W, y, linear_bias=b, memory_budget=SMALL, **options)
+    ones = torch.ones_like(loss)
+    first = torch.autograd.grad(loss, leaves, ones, retain_graph=True)
+    second = torch.autograd.grad(loss, leaves, ones, retain_graph=True)
+    third = torch.autograd.grad(loss, leaves, -2 * ones)
+    for one, two, three in zip(first, second, third, strict=True):
+        assert torch.equal(one, two)
+        torch.testing.assert_close(three, -2 * one)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(loss, leaves, ones)
+
+
+def test_upstream_of_any_layout() -> None:
+    x, W, b, y, options = tensors("some ignored, none")
+    options["memory_budget"] = SMALL
+    check(x, W, b, y, torch.randn(2 * ROWS)[::2].double(), options)
+    check(x, W, b, y, torch.tensor(2.0).expand(ROWS), options)
+    x, W, b, y, options = tensors("bias")
+    loss = linear_cross_entropy(x, W, y, linear_bias=b, **options)
+    (loss * loss).backward()
+    (grad,) = torch.autograd.grad(linear_cross_entropy(x, W, y, linear_bias=b, **options), W)
+    torch.testing.assert_close(W.grad, 2 * loss.detach() * grad)
+
+
+def test_gradients_are_handed_out_without_a_copy() -> None:
+    x, W, b, y, options = tensors("bias", torch.float32)
+    loss = linear_cross_entropy(x, W, y, linear_bias=b, **options)
+    places = [grad.data_ptr() for grad in loss.grad_fn.kept]
+    loss.backward()
+    assert [t.grad.data_ptr() for t in (x, W, b)] == places
+    assert loss.grad_fn.kept is None
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("frozen", ["x", "W", "both"])
+def test_what_is_frozen_costs_no_product(
+    frozen: str, reduction: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, W, _, y, _ = tensors("plain", torch.float32)
+    made = []
+    product = products.Products.product
+
+    def counted(self: Any, a: Any, b: Any) -> Any:
+        made.append("W" if a.shape[0] == CLASSES else "x")
+        return product(self, a, b)
+
+    monkeypatch.setattr(products.Products, "product", counted)
+    monkeypatch.setattr(products, "_onednn", lambda: torch.ops.mkldnn._linear_pointwise)
+    for name, tensor in (("x", x), ("W", W)):
+        if frozen in (name, "both"):
+            tensor.requires_grad_(False)
+    loss = linear_cross_entropy(x, W, y, reduction=reduction)
+    if frozen == "both":
+        assert not loss.requires_grad
+        assert not made
+        return
+    loss.sum().backward()
+    assert made == ["W" if frozen == "x" else "x"]
+    with torch.no_grad():
+        made.clear()
+        assert not linear_cross_entropy(x, W, y).requires_grad
+        assert not made
+
+
+@pytest.mark.parametrize("name", ["plain", "some ignored, none", "everything", "soft"])
+def test_derivatives_of_derivatives(name: str) -> None:
+    x, W, b, y, options = tensors(name)
+    x, W = (t.detach()[:5].requires_grad_() for t in (x, W))
+    if name != "plain" or b is not None:
+        options.pop("weight", None)
+    y = y[:5, :5] / y[:5, :5].sum(1, keepdim=True) if y.dim() == 2 else y[:5].clamp(max=4)
+
+    def loss(x: Any, W: Any) -> Any:
+        return linear_cross_entropy(x, W, y, memory_budget=SMALL, **options)
+
+    assert torch.autograd.gradcheck(loss, (x, W))
+    assert torch.autograd.gradgradcheck(loss, (x, W))
+    # and what was kept for the first derivatives is still right after it
+    value = loss(x, W)
+    ones = torch.ones_like(value)
+    (graph,) = torch.autograd.grad(value, W, ones, create_graph=True)
+    (plain,) = torch.autograd.grad(value, W, ones)
+    torch.testing.assert_close(graph.detach(), plain)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_the_operators_keep_the_rules(reduction: Any) -> None:
+    x, W, b, y, _ = tensors("bias", torch.float32)
+    rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 0.0, "2KB")
+    torch.library.opcheck(
+        linear_ops.forward._opoverload, (x, W, b, y, None, True, True, True, True, *rest)
+    )
+    upstream = torch.ones(() if reduction == "mean" else ROWS)
+    x, W, b = (t.detach() for t in (x, W, b))
+    torch.library.opcheck(
+        linear_ops.gradients_of._opoverload,
+        (upstream, x, W, b, y, None, True, False, True, *rest),
+    )
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_compiled(reduction: Any) -> None:
+    x, W, b, y, _ = tensors("bias", torch.float32)
+
+    def loss(x: Any, W: Any, b: Any) -> Any:
+        hidden = 2 * x
+        loss, scores = linear_cross_entropy(
+            hidden, W, y, linear_bias=b, reduction=reduction, return_scores=True
+        )
+        return 3 * loss, scores.rank
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    for f in (loss, compiled):
+        value, rank = f(x, W, b)
+        value.sum().backward()
+        found = [value.detach(), rank, *(t.grad for t in (x, W, b))]
+        for t in (x, W, b):
+            t.grad = None
+        if f is loss:
+            want = found
+    for one, two in zip(found, want, strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_a_tied_embedding() -> None:
+    """One weight as the embedding and as the layer: its gradient is the sum of both parts."""
+    torch.manual_seed(0)
+    E = torch.randn(CLASSES, FEATURES, dtype=torch.float64, requires_grad=True)
+    words = torch.randint(CLASSES, (2, 8))
+    grads = []
+    for loss in (
+        linear_cross_entropy(F.embedding(words, E).tanh(), E, words.roll(1, 1), memory_budget=300),
+        F.cross_entropy(
+            (F.embedding(words, E).tanh() @ E.T).flatten(0, 1), words.roll(1, 1).flatten()
+        ),
+    ):
+        grads += torch.autograd.grad(loss, E)
+    close(grads[0], grads[1])
+
+
+def test_accumulation_over_unequal_parts() -> None:
+    x, W, b, y, _ = tensors("some ignored")
+    whole = torch.autograd.grad(linear_cross_entropy(x, W, y, linear_bias=b), (x, W, b))
+    count = int((y != -100).sum())
+    total = 0.0
+    for part in (slice(0, 2), slice(2, 9), slice(9, ROWS)):
+        loss = linear_cross_entropy(x[part], W, y[part], linear_bias=b, denominator=count)
+        loss.backward()
+        total += loss.item()
+    assert total == pytest.approx(linear_cross_entropy(x, W, y, linear_bias=b).item(), rel=1e-14)
+    for leaf, want in zip((x, W, b), whole, strict=True):
+        close(leaf.grad, want)
+
+
+def test_autocast() -> None:
+    x, W, b, y, _ = tensors("bias", torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = linear_cross_entropy(x, W, y, linear_bias=b)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert W.grad.dtype == torch.float32
+    want = linear_cross_entropy(
+        *(t.detach().bfloat16() for t in (x, W)), y, linear_bias=b.bfloat16()
+    )
+    assert torch.equal(loss.detach(), want)
+
+
+# --- arguments --------------------------------------------------------------------------------
+
+
+def test_layouts_and_nothing_overwritten() -> None:
+    x, W, b, y, options = tensors("bias", torch.float32)
+    before = [t.detach().clone() for t in (x, W, b)]
+    x2 = x.detach().t().contiguous().t().requires_grad_()
+    W2 = W.detach().t().contiguous().t().requires_grad_()
+    b2 = b.detach().repeat_interleave(2)[::2].requires_grad_()
+    check(x2, W2, b2, y.int(), 1.0, options | {"memory_budget": SMALL}, ops=20)
+    same = torch.tensor(3).expand(ROWS)
+    check(x, W, b, same, 1.0, options | {"memory_budget": SMALL}, ops=20)
+    for tensor, copy in zip((x, W, b), before, strict=True):
+        assert torch.equal(tensor.detach(), copy)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_all_rows_ignored(reduction: Any) -> None:
+    x, W, b, y, _ = tensors("bias")
+    loss = linear_cross_entropy(x, W, torch.full_like(y, -100), linear_bias=b, reduction=reduction)
+    loss.sum().backward()
+    if reduction == "mean":
+        assert math.isnan(loss.item())
+    else:
+        assert not loss.any()
+    for leaf in (x, W, b):
+        assert not leaf.grad.any()
+
+
+def test_errors_are_one_line() -> None:
+    x, W, _, y, _ = tensors("plain")
+    calls: list[tuple[Any, Any, str]] = [
+        (lambda: linear_cross_entropy(x, W, y + 20), LabelError, "label of row 0 is"),
+        (lambda: linear_cross_entropy(x, W, y[:3]), LabelError, r"target has shape \(3,\)"),
+        (
+            lambda: linear_cross_entropy(x, W.detach().numpy(), y),
+            TypeError,
+            "linear_weight must be",
+        ),
+        (
+            lambda: linear_cross_entropy(x, W.float(), y),
+            TypeError,
+            "linear_weight is torch",
+        ),
+        (lambda: linear_cross_entropy(x.int(), W.int(), y), TypeError, "input must be float32"),
+        (lambda: linear_cross_entropy(x, W, y, z_loss=-1.0), OptionError, "z_loss"),
+        (lambda: linear_cross_entropy(x, W, y, memory_budget=9), OptionError, "it takes"),
+        (lambda: linear_cross_entropy(x, W, y.to("meta")), TypeError, "target is on meta"),
+    ]
+    for call, error, message in calls:
+        with pytest.raises(error, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+# --- precision --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [16, 1024])
+def test_half_precision_sums_are_not_worse_than_all_at_once(number: int) -> None:
+    """The weight's gradient from 16 and from 1024 blocks, against PyTorch's from all logits."""
+    torch.manual_seed(0)
+    rows, classes = 2048, 128
+    x = torch.randn(rows, 16).bfloat16()
+    W = (torch.randn(classes, 16) / 2).bfloat16().requires_grad_()
+    y = torch.randint(classes, (rows,))
+    budget = 2 * classes * (rows // number) * 5 // 4 + 8
+    exact = W.detach().double().requires_grad_()
+    F.cross_entropy(x.double() @ exact.T, y).backward()
+    errors = []
+    for loss in (
+        linear_cross_entropy(x, W, y, memory_budget=budget),
+        F.cross_entropy(F.linear(x, W), y),
+    ):
+        (grad,) = torch.autograd.grad(loss, W)
+        errors.append((grad.double() - exact.grad).norm().item())
+    call = blocks.Call(x, W, None, y, None, Options(), Extras(memory_budget=budget))
+    assert len(call.plan.blocks) == number
+    assert errors[0] <= errors[1]
+
+
+def test_float16_gradients_survive_until_the_loss_scale_comes() -> None:
+    """1/N·a_n is far below the least float16 here; times the scale it is not."""
+    x = torch.full((4096, 2), 1.0, dtype=torch.float16, requires_grad=True)
+    W = torch.tensor([[0.0, 0.0], [-5.0, -5.0]], dtype=torch.float16, requires_grad=True)
+    y = torch.zeros(4096, dtype=torch.int64)
+    (65536.0 * linear_cross_entropy(x, W, y)).backward()
+    a = 1 / (1 + math.exp(10))
+    assert x.grad[0, 0].item() == pytest.approx(65536 / 4096 * a * -5, rel=2e-3)
+
+
+def test_skip_below_on_tensors() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(40, FEATURES, requires_grad=True)
+    W = (3 * torch.randn(500, FEATURES)).requires_grad_()
+    y = torch.randint(500, (40,))
+    for reduction in ("mean", "none"):
+        up = torch.rand(40) if reduction == "none" else torch.ones(())
+        f = up.double() if reduction == "none" else torch.full((40,), 1 / 40).double()
+        grads = []
+        for p in (0.0, 1e-3):
+            loss = linear_cross_entropy(
+                x, W, y, skip_below=p, reduction=reduction, memory_budget=20000
+            )
+            grads.append(torch.autograd.grad(loss, (x, W), up))
+        off = (grads[0][0] - grads[1][0]).abs().double()
+        assert (off <= f[:, None] * 1e-3 * W.detach().abs().sum(0) + 1e-6).all()
+        off = (grads[0][1] - grads[1][1]).abs().double()
+        assert (off <= 1e-3 * (f[:, None] * x.detach().abs()).sum(0) + 1e-6).all()
+        assert (grads[1][1] == 0).all(1).sum() > 10  # classes that no row has a part in
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_scores(kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not kernel:
+        monkeypatch.setattr(blocks, "has_kernel", lambda tensor: False)
+    x, W, b, y, options = tensors("one-based")
+    x = x.reshape(1, ROWS, FEATURES)
+    loss, scores = linear_cross_entropy(
+        x, W, y[None], linear_bias=b, memory_budget=SMALL, return_scores=True, **options
+    )
+    z = (x @ W.T)[0].detach().numpy()
+    want = softmaxloss.score(z, y.numpy(), first_class=1)
+    for got, wanted in zip(scores, want, strict=True):
+        assert got.shape == (1, ROWS)
+        assert not got.requires_grad
+        np.testing.assert_allclose(got[0].numpy(), wanted, rtol=1e-12)
+    loss.backward()
+    assert scores.predicted.dtype == torch.int64
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+PROGRAM = """
+import resource, sys
+import torch
+import softmaxloss.torch
+rows, features, classes, dtype = {rows}, {features}, {classes}, torch.{dtype}
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+x = torch.randn(rows, features).to(dtype).requires_grad_()
+W = torch.randn(classes, features, dtype=dtype).requires_grad_()
+y = torch.randint(classes, (rows,))
+small = softmaxloss.linear_cross_entropy(x[:16], W[:1000], y[:16] % 1000)
+small.backward()  # whatever is loaded or compiled by then
+x.grad = W.grad = None
+before = peak()
+softmaxloss.linear_cross_entropy(x, W, y).backward()
+print(peak() - before - (x.numel() + W.numel()) * x.element_size())
+"""
+
+
+def memory_beyond_gradients(**values: Any) -> int:
+    """Bytes, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(**values)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in other units")
+def test_memory_stays_within_the_budget() -> None:
+    sizes = {"rows": 2048, "features": 512, "classes": 32000}
+    assert memory_beyond_gradients(**sizes, dtype="float32") <= 64e6
+    # half precision: the sum of the weight's gradient, too
+    assert memory_beyond_gradients(**sizes, dtype="bfloat16") <= 64e6 + 4 * 32000 * 512
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in other units")
+def test_a_million_classes() -> None:
+    sizes = {"rows": 4096, "features": 64, "classes": 10**6}
+    assert memory_beyond_gradients(**sizes, dtype="float32") <= 256e6
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [{}, {"z_loss": 0.01, "softcap": 3.0, "label_smoothing": 0.1}],
+    ids=["plain", "extras"],
+)
+def test_derivatives_that_are_not_the_operators(extras: dict[str, Any]) -> None:
+    """Of torch.func, in forward mode, and by soft targets and class weights."""
+    torch.manual_seed(0)
+    x, W = torch.randn(5, 3).double(), torch.randn(4, 3).double()
+    y = torch.tensor([0, 3, 1, -100, 2])
+
+    def ours(x: Any) -> Any:
+        return linear_cross_entropy(x, W, y, **extras)
+
+    x.requires_grad_()
+    (want,) = torch.autograd.grad(ours(x), x)
+    x = x.detach()
+    torch.testing.assert_close(torch.func.grad(ours)(x), want)
+    torch.testing.assert_close(torch.func.jacfwd(ours)(x), want)
+    per_example = torch.func.vmap(
+        torch.func.grad(lambda x, y: linear_cross_entropy(x, W, y, reduction="sum", **extras))
+    )
+    torch.testing.assert_close(per_example(x, y) / 4, want)
+    q = torch.rand(5, 4).double().requires_grad_()
+    w = torch.rand(4).double().requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda q, w: linear_cross_entropy(x, W, q, weight=w, multi_label="sum", **extras), (q, w)
+    )
+
+
+def test_the_module() -> None:
+    torch.manual_seed(0)
+    ours = softmaxloss.torch.LinearCrossEntropyLoss(3, 4, label_smoothing=0.1, memory_budget="1MB")
+    x, y = torch.randn(5, 3), torch.tensor([0, 3, 1, -100, 2])
+    want = torch.nn.functional.cross_entropy(ours.linear(x), y, label_smoothing=0.1)
+    torch.testing.assert_close(ours(x, y), want)
+    torch.testing.assert_close(ours(x, y, denominator=8.0), want / 2)
+    assert set(ours.state_dict()) == {"linear.weight", "linear.bias"}
+    assert "memory_budget='1MB'" in repr(ours)
+    want.backward()
+    grad = ours.linear.weight.grad.clone()
+    ours.zero_grad()
+    ours(x, y).backward()
+    torch.testing.assert_close(ours.linear.weight.grad, grad)
