@@ -88,6 +88,7 @@ template <class Storage> class Tile {
             for (int c = 0; c < classes; ++c) {
                 // A part for each class: asked for all at once, they would have to be waited for.
                 prefetch(x_row + c * step, ahead, step);
+                row_.output->write_line();
                 const V x = load(&x_[c][r]), term = lifted(x, shift, cut, round);
                 store(term, &x_[c][r]);
                 store(x != m ? term : V{}, &below_[c][r]);
@@ -103,19 +104,28 @@ template <class Storage> class Tile {
     INLINE void write_gradient(const Column<Frame<Real>> &, const Column<Scaling<Real>> &scaling,
                                const Column<int64_t> &y, const Column<Real> &of_y,
                                const Column<Int> &special, int any_special, int64_t grad_stride) {
-        if constexpr (std::is_same_v<Real, Storage>)
-            if (classes_ >= n && !any_special && !row_.output->stream()) {
-                transpose_entries(scaling, row_.grad, grad_stride);
+        Output<Storage> &output = *row_.output;
+        const bool whole = grad_stride == classes_ && !any_special, stream = output.stream();
+        const int count = batch_rows * classes_;
+        if constexpr (std::is_same_v<Real, Storage>) {
+            if (stream ? whole : !any_special && classes_ >= n) {
+                Real *to = stream ? output.room(row_.grad) : row_.grad;
+                transpose_entries(scaling, to, grad_stride);
                 for (int r = 0; r < batch_rows; ++r)
-                    row_.grad[r * grad_stride + y[r]] = of_y[r];
+                    to[r * grad_stride + y[r]] = of_y[r];
+                if (stream)
+                    output.made(count);
                 return;
             }
+        }
         transpose_entries(scaling, rows_, classes_);
         for (int r = 0; r < batch_rows; ++r)
-            if (!special[r])
-                rows_[r * classes_ + y[r]] = of_y[r];
-        if (grad_stride == classes_ && !any_special) {
-            write(rows_, batch_rows * classes_, row_.grad);
+            rows_[r * classes_ + y[r]] = of_y[r];
+        if (stream && whole) {
+            round_all(rows_, count, output.room(row_.grad));
+            output.made(count);
+        } else if (whole) {
+            write(rows_, count, row_.grad);
         } else {
             for (int r = 0; r < batch_rows; ++r)
                 if (!special[r])
