@@ -8,8 +8,6 @@
 
 namespace softmaxloss::LEVEL {
 
-constexpr int batch_rows = 32;
-
 // One number of each row.
 template <class T> struct Column {
     T values[batch_rows];
@@ -85,7 +83,7 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
 
     Column<double> z_y;
     for (int r = 0; r < batch_rows; ++r)
-        z_y[r] = special[r] ? Real(0) : Real(row.x[r * stride + y[r]]);
+        z_y[r] = Real(row.x[r * stride + y[r]]);
     Column<Scaling<Real>> scaling;
     Column<Real> of_y;
     if (row.grad)

@@ -19,6 +19,21 @@
 
 namespace softmaxloss::LEVEL {
 
+#if defined(__AVX512F__)
+constexpr int register_bytes = 64;
+#elif defined(__AVX__)
+constexpr int register_bytes = 32;
+#else
+constexpr int register_bytes = 16;
+#endif
+
+// A register of numbers, for loops that must keep their numbers there. What is a template below
+// takes it as it takes a single number.
+template <class Real, int bytes> struct VectorOf {
+    typedef Real type __attribute__((vector_size(bytes)));
+};
+template <class Real> using Vector = typename VectorOf<Real, register_bytes>::type;
+
 // The polynomials are printed by tools/polynomials.py.
 template <class Real> struct Exp;
 
@@ -62,8 +77,35 @@ template <> struct Exp<double> {
     static constexpr double far = 0x1p16;
 };
 
+template <> struct Exp<Vector<float>> : Exp<float> {
+    using Int = Vector<std::int32_t>;
+    using UInt = Vector<std::uint32_t>;
+};
+template <> struct Exp<Vector<double>> : Exp<double> {
+    using Int = Vector<std::int64_t>;
+    using UInt = Vector<std::uint64_t>;
+};
+
 INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 INLINE double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+template <class V> INLINE V fma_each(V a, V b, V c) {
+    for (int i = 0; i < int(sizeof(V) / sizeof a[0]); ++i)
+        c[i] = fma(a[i], b[i], c[i]);
+    return c;
+}
+// b and c are vectors, or one number for all.
+template <class V, class T> INLINE V broadcast(T value) {
+    if constexpr (std::is_same_v<V, T>)
+        return value;
+    else
+        return V{} + value;
+}
+template <class B, class C> INLINE Vector<float> fma(Vector<float> a, B b, C c) {
+    return fma_each(a, broadcast<Vector<float>>(b), broadcast<Vector<float>>(c));
+}
+template <class B, class C> INLINE Vector<double> fma(Vector<double> a, B b, C c) {
+    return fma_each(a, broadcast<Vector<double>>(b), broadcast<Vector<double>>(c));
+}
 
 template <class To, class From> INLINE To bits(From from) {
     static_assert(sizeof(To) == sizeof(From));
@@ -81,16 +123,16 @@ template <class Real> INLINE Real power_of_two(int n) {
 
 // q(r) by pairs of coefficients (Estrin's scheme): as many operations as Horner's, one more for
 // double, and half as many that wait for each other.
-INLINE float q_of(float r, float r2) {
-    constexpr const auto &q = Exp<float>::q;
-    const float q01 = fma(q[1], r, q[0]), q23 = fma(q[3], r, q[2]);
-    return fma(fma(q[4], r2, q23), r2, q01);
-}
-INLINE double q_of(double r, double r2) {
-    constexpr const auto &q = Exp<double>::q;
-    const double q01 = fma(q[1], r, q[0]), q23 = fma(q[3], r, q[2]), q45 = fma(q[5], r, q[4]);
-    const double q67 = fma(q[7], r, q[6]), q89 = fma(q[9], r, q[8]), r4 = r2 * r2;
-    return fma(fma(q89, r4, fma(q67, r2, q45)), r4, fma(q23, r2, q01));
+template <class T> INLINE T q_of(T r, T r2) {
+    constexpr const auto &q = Exp<T>::q;
+    const T q01 = fma(r, q[1], q[0]), q23 = fma(r, q[3], q[2]);
+    if constexpr (Exp<T>::mantissa == 23) {
+        return fma(fma(r2, q[4], q23), r2, q01);
+    } else {
+        const T q45 = fma(r, q[5], q[4]), q67 = fma(r, q[7], q[6]), q89 = fma(r, q[9], q[8]);
+        const T r4 = r2 * r2;
+        return fma(fma(q89, r4, fma(q67, r2, q45)), r4, fma(q23, r2, q01));
+    }
 }
 
 // exp(t − n·ln 2) − 1, for n the integer nearest to t/ln 2.

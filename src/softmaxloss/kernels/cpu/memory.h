@@ -16,6 +16,7 @@ namespace softmaxloss::LEVEL {
 using std::int64_t;
 
 constexpr int line = 64; // bytes
+constexpr int batch_rows = 32; // rows that are done together, see batch.h
 
 // Asks for `count` numbers that lie `ahead` bytes beyond x, to have them in the second-level cache
 // when they are read; 0: for nothing.
@@ -68,27 +69,41 @@ template <class Storage> class Output {
     static constexpr int block = Sum<Real>::block, per_line = line / int(sizeof(Storage));
 
     const bool stream_;
-    // When streaming, what is not yet in memory. A line that is begun stays here until the next row
+    // When streaming, what is not yet in memory. A line that is begun stays here until what follows
     // completes it: a store into half a line would make all after it wait for that line.
-    alignas(line) Storage waiting_[block + per_line];
+    alignas(line) Storage waiting_[batch_rows * block + per_line];
     Storage *line_ = nullptr; // where waiting_ belongs; whole lines of memory
-    int from_ = 0, to_ = 0;   // the part of waiting_ that is made
+    int from_ = 0, to_ = 0;   // the part of waiting_ that is made and not in memory
 
+    // The last, begun line is then the first.
     INLINE void write_lines() {
-        int done = 0;
-        if (from_ > 0 && to_ >= per_line) { // what is in memory before the first number stays
-            std::memcpy(static_cast<void *>(line_ + from_), waiting_ + from_,
-                        std::size_t(per_line - from_) * sizeof(Storage));
-            from_ = 0;
-            done = 1;
-        }
-        const int lines = to_ / per_line;
-        if (lines == 0)
+        if (from_ % per_line != 0)
+            write_line();
+        const int end = to_ / per_line * per_line;
+        if (end == 0)
             return;
-        stream_lines(waiting_ + done * per_line, line_ + done * per_line, (lines - done) * line);
-        line_ += lines * per_line;
-        to_ -= lines * per_line;
-        std::memcpy(static_cast<void *>(waiting_), waiting_ + lines * per_line, line);
+        stream_lines(waiting_ + from_, line_ + from_, (end - from_) * int(sizeof(Storage)));
+        std::memcpy(static_cast<void *>(waiting_), waiting_ + end, line);
+        line_ += end;
+        to_ -= end;
+        from_ = 0;
+    }
+
+    INLINE void begin(Storage *out) {
+        write_lines();
+        if (out == line_ + to_)
+            return;
+        flush();
+        from_ = to_ = int(reinterpret_cast<std::uintptr_t>(out) % line / sizeof(Storage));
+        line_ = out - to_;
+    }
+
+    INLINE void flush() {
+        write_lines();
+        if (to_ > from_)
+            std::memcpy(static_cast<void *>(line_ + from_), waiting_ + from_,
+                        std::size_t(to_ - from_) * sizeof(Storage));
+        from_ = to_ = 0;
     }
 
   public:
@@ -107,22 +122,12 @@ template <class Storage> class Output {
 
     bool stream() const { return stream_; }
 
-    void flush() {
-        if (to_ > from_)
-            std::memcpy(static_cast<void *>(line_ + from_), waiting_ + from_,
-                        std::size_t(to_ - from_) * sizeof(Storage));
-        from_ = to_ = 0;
-    }
-
     // Writes numbers in blocks: fill(first, count, numbers) makes them, `count` a constant but at
     // the end. Without streaming they may be made from what was there before.
     template <class Fill> INLINE void write(Storage *out, int64_t count, Fill fill) {
         constexpr bool rounding = !std::is_same_v<Storage, Real>;
-        if (stream_ && out != line_ + to_) {
-            flush();
-            from_ = to_ = int(reinterpret_cast<std::uintptr_t>(out) % line / sizeof(Storage));
-            line_ = out - to_;
-        }
+        if (stream_)
+            begin(out);
         const auto one_block = [&](int64_t i, auto size) INLINE_LAMBDA {
             Storage *place = stream_ ? waiting_ + to_ : out + i;
             if constexpr (rounding) {
@@ -142,6 +147,28 @@ template <class Storage> class Output {
             one_block(i, std::integral_constant<int, block>());
         if (i < count)
             one_block(i, int(count - i));
+    }
+
+    // The same for numbers that are made elsewhere: room for a batch of rows, and that they are
+    // there. Their lines wait until write_line() is called, or more is written.
+    INLINE Storage *room(Storage *out) {
+        begin(out);
+        return waiting_ + to_;
+    }
+    INLINE void made(int count) { to_ += count; }
+
+    // Writes one line that waits, if there is one. So few can be on their way to memory that many
+    // at once would have to be waited for.
+    INLINE void write_line() {
+        const int end = from_ / per_line * per_line + per_line;
+        if (end > to_)
+            return;
+        if (from_ % per_line == 0)
+            stream_lines(waiting_ + from_, line_ + from_, line);
+        else // what is in memory before the first number stays
+            std::memcpy(static_cast<void *>(line_ + from_), waiting_ + from_,
+                        std::size_t(end - from_) * sizeof(Storage));
+        from_ = end;
     }
 };
 

@@ -28,7 +28,7 @@ template <class Real> struct Frame {
 template <class Real> INLINE Real lifted(Real x, Real shift, Real cut, Real round) {
     const Real t = x - shift;
     const Reduced<Real> e = reduce(t, round);
-    return t >= cut ? scale(1 + e.g, e.rounded) : Real(0);
+    return t >= cut ? scale(1 + e.g, e.rounded) : Real{};
 }
 
 // What a probability needs beside its logit: S, the sum of exp(x_j − m) over all classes but one
@@ -115,7 +115,7 @@ template <class Real> struct Scaling {
 
     INLINE Real entry(Real term) const {
         const Real entry = fma(term, hi, term * lo) * last;
-        return term == top ? of_top : entry + Real(0); // +0 where the factor is negative, too
+        return term == top ? of_top : entry + Real{}; // +0 where the factor is negative, too
     }
 };
 

@@ -5,12 +5,13 @@
 namespace softmaxloss::LEVEL {
 
 // An unevaluated sum hi + lo: twice the precision, for the few numbers that each row has once.
-struct Twofold {
-    double hi, lo;
+template <class T> struct TwofoldOf {
+    T hi, lo;
 };
+using Twofold = TwofoldOf<double>;
 
-INLINE Twofold two_sum(double a, double b) {
-    const double s = a + b, shadow = s - a;
+template <class T> INLINE TwofoldOf<T> two_sum(T a, T b) {
+    const T s = a + b, shadow = s - a;
     return {s, (a - (s - shadow)) + (b - shadow)};
 }
 
@@ -19,13 +20,13 @@ INLINE Twofold two_product(double a, double b) {
     return {p, fma(a, b, -p)};
 }
 
-INLINE Twofold add(Twofold a, Twofold b) {
-    const Twofold s = two_sum(a.hi, b.hi);
+template <class T> INLINE TwofoldOf<T> add(TwofoldOf<T> a, TwofoldOf<T> b) {
+    const TwofoldOf<T> s = two_sum(a.hi, b.hi);
     return {s.hi, s.lo + (a.lo + b.lo)};
 }
 
-INLINE Twofold add(Twofold a, double b) {
-    const Twofold s = two_sum(a.hi, b);
+template <class T> INLINE TwofoldOf<T> add(TwofoldOf<T> a, T b) {
+    const TwofoldOf<T> s = two_sum(a.hi, b);
     return {s.hi, s.lo + a.lo};
 }
 
@@ -46,7 +47,7 @@ INLINE double low(Twofold a) { return a.lo; }
 // count. For float that is double, by the same names.
 template <class Real> using Wide = std::conditional_t<sizeof(Real) == 4, double, Twofold>;
 
-INLINE double add(double a, double b) { return a + b; }
+template <class T> INLINE T add(T a, T b) { return a + b; }
 INLINE double multiply(double a, double b) { return a * b; }
 INLINE double reciprocal(double a) { return 1 / a; }
 INLINE double high(double a) { return a; }
@@ -77,14 +78,6 @@ inline Twofold ldexp(Twofold a, int n) { return {ldexp(a.hi, n), ldexp(a.lo, n)}
 INLINE double scaled(double a, double power) { return a * power; }
 INLINE Twofold scaled(Twofold a, double power) { return {a.hi * power, a.lo * power}; }
 
-#if defined(__AVX512F__)
-constexpr int register_bytes = 64;
-#elif defined(__AVX__)
-constexpr int register_bytes = 32;
-#else
-constexpr int register_bytes = 16;
-#endif
-
 // Terms come in groups of `lanes`. The four groups of a full block are added as a tree, whose
 // rounding does not drift even if all terms are equal, then to the lanes' totals. All of it is in
 // double; for double terms the totals are compensated (Knuth's two_sum).
@@ -99,7 +92,7 @@ template <class Real> class Sum {
     template <class Term> INLINE void add_group(const Term *terms) {
         if constexpr (compensated) {
             // A register at a time, by name: as a loop over lanes, only parts of it are vectorised.
-            typedef double Doubles __attribute__((vector_size(register_bytes)));
+            using Doubles = Vector<double>;
             for (int l = 0; l < lanes; l += register_bytes / int(sizeof(double))) {
                 Doubles hi, lo, term;
                 std::memcpy(&hi, hi_ + l, sizeof hi);

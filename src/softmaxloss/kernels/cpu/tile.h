@@ -9,7 +9,8 @@ template <class Storage> class Tile {
     using Real = RealOf<Storage>;
     using Int = typename Exp<Real>::Int;
     using W = Wide<Real>;
-    static constexpr int lanes = Exp<Real>::lanes, n = square<Real>;
+    using V = Vector<Real>;
+    static constexpr int lanes = Exp<Real>::lanes, n = strip<Real>, step = width<Real>;
 
   public:
     // Rows with more classes than this are as fast by themselves.
@@ -21,98 +22,110 @@ template <class Storage> class Tile {
     int classes_;
     alignas(line) Real rows_[batch_rows * most_classes + n]; // row after row
     alignas(line) Real x_[most_classes + n][batch_rows];     // the same, class after class
+    alignas(line) Real below_[most_classes][batch_rows];     // terms, those of the largest as 0
+
+    static INLINE V load(const Real *from) {
+        V v;
+        std::memcpy(&v, from, sizeof v);
+        return v;
+    }
+    static INLINE void store(V v, Real *to) { std::memcpy(to, &v, sizeof v); }
+
+    // Calls on_strip(c) for the first class of each strip. The last one overlaps the one before, or
+    // reaches beyond rows that are shorter than a strip.
+    template <class OnStrip> INLINE void for_each_strip(OnStrip on_strip) const {
+        const int last = classes_ < n ? 0 : classes_ - n;
+        for (int c = 0; c < last; c += n)
+            on_strip(c);
+        on_strip(last);
+    }
 
   public:
     INLINE Tile(const Row<Storage> &row, int64_t stride) : row_(row), classes_(int(row.classes)) {
+        if constexpr (std::is_same_v<Real, Storage>)
+            if (classes_ >= n) {
+                transpose(row.x, stride);
+                return;
+            }
         if (stride == classes_) {
             read(row.x, batch_rows * classes_, rows_);
         } else {
             for (int r = 0; r < batch_rows; ++r)
                 read(row.x + r * stride, classes_, rows_ + r * classes_);
         }
-        // The last square may reach into the next row: those columns are not looked at.
-        for (int c = 0; c < classes_; c += n)
-            for (int r = 0; r < batch_rows; r += n)
-                transpose_square(rows_ + r * classes_ + c, classes_, &x_[c][r], batch_rows);
+        transpose(rows_, classes_);
     }
 
     INLINE void find_largest(Column<Real> &m) const {
-        Int nan[batch_rows] = {};
-        for (int r = 0; r < batch_rows; ++r)
-            m[r] = -__builtin_inf();
-        for (int c = 0; c < classes_; ++c)
-            for (int r = 0; r < batch_rows; ++r) {
-                m[r] = x_[c][r] > m[r] ? x_[c][r] : m[r];
-                nan[r] |= x_[c][r] != x_[c][r];
+        for (int r = 0; r < batch_rows; r += step) {
+            V largest = V{} - Real(__builtin_inf());
+            typename Exp<V>::Int nan = {};
+            for (int c = 0; c < classes_; ++c) {
+                const V x = load(&x_[c][r]);
+                largest = x > largest ? x : largest;
+                nan |= x != x;
             }
-        for (int r = 0; r < batch_rows; ++r)
-            m[r] = nan[r] ? Real(__builtin_nan("")) : m[r];
+            store(nan ? V{} + Real(__builtin_nan("")) : largest, &m[r]);
+        }
     }
 
     // Keeps the terms, of the largest logits too. Each row's are added as Sum does, whose lanes are
     // columns here.
     INLINE void add_up(const Column<Frame<Real>> &frame, const Column<Int> &, Column<W> &terms,
                        Column<double> &largest) {
-        Real cut[batch_rows], round[batch_rows];
-        Int ties[batch_rows] = {};
-        Column<W> sums[lanes];
+        Column<Real> cuts, rounds;
         for (int r = 0; r < batch_rows; ++r) {
-            cut[r] = frame[r].cut();
-            round[r] = frame[r].round();
+            cuts[r] = frame[r].cut();
+            rounds[r] = frame[r].round();
         }
-        const auto fill_terms = [&](int c, Real *below) INLINE_LAMBDA {
-            // A part for each class: asked for all at once, they would have to be waited for.
-            prefetch(row_.x + c * batch_rows, row_.ahead, batch_rows);
-            for (int r = 0; r < batch_rows; ++r) {
-                const bool is_largest = x_[c][r] == frame.m[r];
-                const Real term = lifted(x_[c][r], frame.shift[r], cut[r], round[r]);
-                x_[c][r] = term;
-                below[r] = is_largest ? Real(0) : term;
-                ties[r] += is_largest;
+        for (int r = 0; r < batch_rows; r += step) {
+            const V m = load(&frame.m[r]), shift = load(&frame.shift[r]), cut = load(&cuts[r]),
+                    round = load(&rounds[r]);
+            const int classes = classes_;
+            const int64_t ahead = row_.ahead;
+            const Storage *x_row = row_.x + r * classes;
+            typename Exp<V>::Int lower = {};
+            for (int c = 0; c < classes; ++c) {
+                // A part for each class: asked for all at once, they would have to be waited for.
+                prefetch(x_row + c * step, ahead, step);
+                row_.output->write_line();
+                const V x = load(&x_[c][r]), term = lifted(x, shift, cut, round);
+                store(term, &x_[c][r]);
+                store(x != m ? term : V{}, &below_[c][r]);
+                lower -= x != m;
             }
-        };
-        int used = classes_ < lanes ? classes_ : lanes; // the other lanes would hold zeros
-        for (int c = 0; c < used; ++c) {
-            Real below[batch_rows];
-            fill_terms(c, below);
-            for (int r = 0; r < batch_rows; ++r)
-                sums[c].set(r, W{below[r]});
+            for (int i = 0; i < step; ++i)
+                largest[r + i] = double(classes - int(lower[i])); // AVX2 converts no wider integers
         }
-        for (int c = used; c < classes_; ++c) {
-            Real below[batch_rows];
-            fill_terms(c, below);
-            const int from = c / lanes * lanes, last = classes_ - lanes; // see for_each_block
-            Column<W> &sum = sums[c - (from < last ? from : last)];
-            for (int r = 0; r < batch_rows; ++r)
-                sum.set(r, add(sum[r], below[r]));
-        }
-        for (int half = lanes / 2; half > 0; half /= 2) {
-            for (int l = 0; l + half < used; ++l)
-                for (int r = 0; r < batch_rows; ++r)
-                    sums[l].set(r, add(sums[l][r], sums[l + half][r]));
-            used = used < half ? used : half;
-        }
-        for (int r = 0; r < batch_rows; ++r) {
-            terms.set(r, sums[0][r]);
-            largest[r] = double(int(ties[r])); // AVX2 converts no wider integers
-        }
+        for (int r = 0; r < batch_rows; r += doubles)
+            store_sums(sum_of_lanes<1, 0>(r), terms, r);
     }
 
     INLINE void write_gradient(const Column<Frame<Real>> &, const Column<Scaling<Real>> &scaling,
                                const Column<int64_t> &y, const Column<Real> &of_y,
                                const Column<Int> &special, int any_special, int64_t grad_stride) {
-        for (int c = 0; c < classes_; ++c)
-            for (int r = 0; r < batch_rows; ++r)
-                x_[c][r] = scaling[r].entry(x_[c][r]);
-        // Backwards: where a square reaches into the next row, that is written later.
-        for (int c = (classes_ - 1) / n * n; c >= 0; c -= n)
-            for (int r = 0; r < batch_rows; r += n)
-                transpose_square(&x_[c][r], batch_rows, rows_ + r * classes_ + c, classes_);
+        Output<Storage> &output = *row_.output;
+        const bool whole = grad_stride == classes_ && !any_special, stream = output.stream();
+        const int count = batch_rows * classes_;
+        if constexpr (std::is_same_v<Real, Storage>) {
+            if (stream ? whole : !any_special && classes_ >= n) {
+                Real *to = stream ? output.room(row_.grad) : row_.grad;
+                transpose_entries(scaling, to, grad_stride);
+                for (int r = 0; r < batch_rows; ++r)
+                    to[r * grad_stride + y[r]] = of_y[r];
+                if (stream)
+                    output.made(count);
+                return;
+            }
+        }
+        transpose_entries(scaling, rows_, classes_);
         for (int r = 0; r < batch_rows; ++r)
-            if (!special[r])
-                rows_[r * classes_ + y[r]] = of_y[r];
-        if (grad_stride == classes_ && !any_special) {
-            write(rows_, batch_rows * classes_, row_.grad);
+            rows_[r * classes_ + y[r]] = of_y[r];
+        if (stream && whole) {
+            round_all(rows_, count, output.room(row_.grad));
+            output.made(count);
+        } else if (whole) {
+            write(rows_, count, row_.grad);
         } else {
             for (int r = 0; r < batch_rows; ++r)
                 if (!special[r])
@@ -121,6 +134,70 @@ template <class Storage> class Tile {
     }
 
   private:
+    // Of as many rows as a register has doubles.
+    static constexpr int doubles = width<double>;
+    using Doubles = Vector<double>;
+    using Sums = std::conditional_t<sizeof(Real) == 4, Doubles, TwofoldOf<Doubles>>;
+
+    static INLINE void store_sums(Doubles sums, Column<double> &to, int r) {
+        std::memcpy(&to[r], &sums, sizeof sums);
+    }
+    static INLINE void store_sums(TwofoldOf<Doubles> sums, Column<Twofold> &to, int r) {
+        std::memcpy(&to.high[r], &sums.hi, sizeof sums.hi);
+        std::memcpy(&to.low[r], &sums.lo, sizeof sums.lo);
+    }
+
+    INLINE Doubles below(int c, int r) const {
+        double terms[doubles];
+        for (int i = 0; i < doubles; ++i)
+            terms[i] = below_[c][r + i];
+        Doubles all;
+        std::memcpy(&all, terms, sizeof all);
+        return all;
+    }
+
+    // Of the lanes l, l + apart, l + 2·apart, …: the tree of Sum, an end of it at a time.
+    template <int apart, int l> INLINE Sums sum_of_lanes(int r) const {
+        if constexpr (apart < lanes) {
+            const Sums sum = sum_of_lanes<2 * apart, l>(r);
+            return l + apart < classes_ ? add(sum, sum_of_lanes<2 * apart, l + apart>(r)) : sum;
+        } else {
+            Sums sum = {below(l, r)};
+            for (int i = lanes; i < classes_; i += lanes) { // see for_each_block
+                const int last = classes_ - lanes, c = (i < last ? i : last) + l;
+                if (c >= i)
+                    sum = add(sum, below(c, r));
+            }
+            return sum;
+        }
+    }
+
+    INLINE void transpose(const Real *rows, int64_t stride) {
+        for (int r = 0; r < batch_rows; r += step)
+            for_each_strip([&](int c) INLINE_LAMBDA {
+                V columns[n];
+                read_columns(rows + r * stride + c, stride, columns);
+                for (int i = 0; i < n; ++i)
+                    store(columns[i], &x_[c + i][r]);
+            });
+    }
+
+    INLINE void transpose_entries(const Column<Scaling<Real>> &scaling, Real *rows,
+                                  int64_t stride) const {
+        for (int r = 0; r < batch_rows; r += step) {
+            const Scaling<V> of_rows = {load(&scaling.hi[r]), load(&scaling.lo[r]),
+                                        load(&scaling.last[r]), load(&scaling.top[r]),
+                                        load(&scaling.of_top[r])};
+            for_each_strip([&](int c) INLINE_LAMBDA {
+                V columns[n];
+#pragma GCC unroll 4
+                for (int i = 0; i < n; ++i)
+                    columns[i] = of_rows.entry(load(&x_[c + i][r]));
+                write_columns(columns, rows + r * stride + c, stride);
+            });
+        }
+    }
+
     INLINE void read(const Storage *from, int count, Real *to) const {
         if constexpr (std::is_same_v<Real, Storage>)
             copy(from, count, to);

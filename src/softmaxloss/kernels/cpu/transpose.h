@@ -1,11 +1,16 @@
-// Small squares of numbers transposed.
+// From rows to registers, one for each column, and back.
 #pragma once
 #include "exp.h"
 
+#include <utility>
+
 namespace softmaxloss::LEVEL {
 
-template <class Real> constexpr int square = 32 / sizeof(Real);
-template <class Real> using Lanes __attribute__((vector_size(32))) = Real;
+// How many columns are transposed at a time: a row has 16 bytes of them, the part of a register
+// that its shuffles do not leave.
+template <class Real> constexpr int strip = 16 / int(sizeof(Real));
+// How many rows: as many as a register has numbers.
+template <class Real> constexpr int width = register_bytes / int(sizeof(Real));
 
 #ifdef __has_builtin
 #if __has_builtin(__builtin_shufflevector)
@@ -14,44 +19,78 @@ template <class Real> using Lanes __attribute__((vector_size(32))) = Real;
 #endif
 
 #ifdef HAVE_SHUFFLE
-INLINE void interleave(Lanes<float> a, Lanes<float> b, Lanes<float> &low, Lanes<float> &high) {
-    low = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-    high = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-}
-INLINE void interleave(Lanes<double> a, Lanes<double> b, Lanes<double> &low, Lanes<double> &high) {
-    low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-    high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+// The numbers of a and b in turns: those of the low half of each 16 bytes, and those of the high.
+template <class V, int... i>
+INLINE void interleave(V a, V b, V &low, V &high, std::integer_sequence<int, i...>) {
+    constexpr int n = sizeof...(i), part = 16 / int(sizeof a[0]);
+    low = __builtin_shufflevector(a, b, (i / part * part + i % part / 2 + i % 2 * n)...);
+    high = __builtin_shufflevector(a, b,
+                                   (i / part * part + (i % part + part) / 2 + i % 2 * n)...);
 }
 
-// A square of numbers: `from` row by row, `to` column by column. Interleaving row i with row i +
-// n/2 moves one bit of the column number into the row number; after log₂ n times they are
-// exchanged.
-template <class Real>
-INLINE void transpose_square(const Real *from, std::int64_t from_stride, Real *to,
-                             std::int64_t to_stride) {
-    constexpr int n = square<Real>;
-    Lanes<Real> rows[n], next[n];
-    for (int i = 0; i < n; ++i)
-        std::memcpy(&rows[i], from + i * from_stride, sizeof rows[i]);
-    for (int stage = 1; stage < n; stage *= 2) {
-        for (int i = 0; i < n / 2; ++i)
-            interleave(rows[i], rows[i + n / 2], next[2 * i], next[2 * i + 1]);
-        std::memcpy(rows, next, sizeof rows);
+template <class Low, int... i>
+INLINE auto joined(Low low, Low high, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(low, high, i...);
+}
+
+// What lies `stride` numbers apart, 16 bytes each, `parts` of them.
+template <int parts, class Real> INLINE auto gather(const Real *from, std::int64_t stride) {
+    if constexpr (parts == 1) {
+        typename VectorOf<Real, 16>::type part;
+        std::memcpy(&part, from, sizeof part);
+        return part;
+    } else {
+        constexpr int half = parts / 2;
+        return joined(gather<half>(from, stride), gather<half>(from + half * stride, stride),
+                      std::make_integer_sequence<int, parts * strip<Real>>());
     }
+}
+
+// Interleaving register i with i + n/2 moves one bit of the column number into the row number;
+// after log₂ n times they are exchanged.
+template <class Real> INLINE void transpose_parts(Vector<Real> *registers) {
+    constexpr int n = strip<Real>;
+    for (int stage = 1; stage < n; stage *= 2) {
+        Vector<Real> next[n];
+        for (int i = 0; i < n / 2; ++i)
+            interleave(registers[i], registers[i + n / 2], next[2 * i], next[2 * i + 1],
+                       std::make_integer_sequence<int, width<Real>>());
+        for (int i = 0; i < n; ++i)
+            registers[i] = next[i];
+    }
+}
+
+// A strip of columns of `width` rows.
+template <class Real>
+INLINE void read_columns(const Real *from, std::int64_t stride, Vector<Real> *columns) {
+    constexpr int n = strip<Real>;
     for (int i = 0; i < n; ++i)
-        std::memcpy(to + i * to_stride, &rows[i], sizeof rows[i]);
+        columns[i] = gather<width<Real> / n>(from + i * stride, n * stride);
+    transpose_parts<Real>(columns);
+}
+
+// Row by row: where a strip is wider than the rows, what it writes beyond one is overwritten by
+// the next.
+template <class Real>
+INLINE void write_columns(Vector<Real> *columns, Real *to, std::int64_t stride) {
+    constexpr int n = strip<Real>;
+    transpose_parts<Real>(columns);
+    for (int r = 0; r < width<Real>; ++r)
+        std::memcpy(to + r * stride, reinterpret_cast<const char *>(&columns[r % n]) + r / n * 16,
+                    16);
 }
 #else
 template <class Real>
-INLINE void transpose_square(const Real *from, std::int64_t from_stride, Real *to,
-                             std::int64_t to_stride) {
-    constexpr int n = square<Real>;
-    Real copy[n][n];
-    for (int i = 0; i < n; ++i)
-        for (int j = 0; j < n; ++j)
-            copy[j][i] = from[i * from_stride + j];
-    for (int i = 0; i < n; ++i)
-        std::memcpy(to + i * to_stride, copy[i], sizeof copy[i]);
+INLINE void read_columns(const Real *from, std::int64_t stride, Vector<Real> *columns) {
+    for (int i = 0; i < strip<Real>; ++i)
+        for (int r = 0; r < width<Real>; ++r)
+            columns[i][r] = from[r * stride + i];
+}
+template <class Real>
+INLINE void write_columns(Vector<Real> *columns, Real *to, std::int64_t stride) {
+    for (int r = 0; r < width<Real>; ++r)
+        for (int i = 0; i < strip<Real>; ++i)
+            to[r * stride + i] = columns[i][r];
 }
 #endif
 
