@@ -40,7 +40,7 @@ BUGS = {
     "8 ulp in the gradient": (
         "softmax.h",
         "fma(term, hi, term * lo) * last;",
-        "fma(term, hi, term * lo) * last * Real(1 + 0x1p-21);",
+        "fma(term, hi, term * lo) * last * (1 + 0x1p-21f);",
     ),
     "the last class of a row": (
         "rows.h",
@@ -49,8 +49,8 @@ BUGS = {
     ),
     "the last class of a tile": (
         "tile.h",
-        "for (int c = used; c < classes_; ++c) {",
-        "for (int c = used; c < classes_ - 1; ++c) {",
+        "for (int c = 0; c < classes; ++c) {",
+        "for (int c = 0; c < classes - 1; ++c) {",
     ),
     "another row's denominator": (
         "batch.h",
@@ -64,8 +64,8 @@ BUGS = {
     ),
     "a lane of a tile's sum": (
         "tile.h",
-        "for (int l = 0; l + half < used; ++l)",
-        "for (int l = half > 1; l + half < used; ++l)",
+        "return l + apart < classes_ ? add(",
+        "return l + apart < classes_ && l != 1 ? add(",
     ),
 }
 
