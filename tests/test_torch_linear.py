@@ -416,6 +416,9 @@ def test_skip_below_on_tensors() -> None:
         off = (grads[0][1] - grads[1][1]).abs().double()
         assert (off <= 1e-3 * (f[:, None] * x.detach().abs()).sum(0) + 1e-6).all()
         assert (grads[1][1] == 0).all(1).sum() > 10  # classes that no row has a part in
+    W = torch.ones(2, FEATURES, requires_grad=True)
+    linear_cross_entropy(x, W, y % 2, skip_below=0.6).backward()
+    assert not W.grad.any()  # all are left out: each part is 0.5
 
 
 @pytest.mark.parametrize("kernel", [True, False])
