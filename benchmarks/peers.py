@@ -129,12 +129,7 @@ class Torch(Peer):
     def prepare(self, case: Case, what: str) -> Call:
         import torch
 
-        logits, labels = data(case)
-        if case.dtype == "bfloat16":
-            x = torch.from_numpy(logits.view(np.int16)).view(torch.bfloat16)
-        else:
-            x = torch.from_numpy(logits)
-        y = torch.tensor(labels)
+        x, y = tensors(case)
         loss_of = self.function()
         if what == "loss":
 
@@ -158,6 +153,64 @@ class Torch(Peer):
         import torch
 
         return torch.nn.functional.cross_entropy
+
+
+def tensors(case: Case) -> tuple[Any, Any]:
+    import torch
+
+    logits, labels = data(case)
+    if case.dtype == "bfloat16":
+        x = torch.from_numpy(logits.view(np.int16)).view(torch.bfloat16)
+    else:
+        x = torch.from_numpy(logits)
+    return x, torch.tensor(labels)
+
+
+class LibraryTensors(Torch):
+    """This library on tensors, through autograd."""
+
+    title = "this library, tensors"
+    whats = ("fresh",)
+
+    def function(self) -> Callable[..., Any]:
+        import softmaxloss.torch
+
+        return softmaxloss.torch.cross_entropy
+
+
+class LibraryInPlace(Torch):
+    """The same with the gradient in the logits' memory.
+
+    The logits come from a node of the graph that computes nothing. From the second call on they are
+    the gradient of the call before, which takes as long.
+    """
+
+    title = "this library, in place"
+    whats = ("fresh",)
+
+    def prepare(self, case: Case, what: str) -> Call:
+        import torch
+
+        from softmaxloss.torch import cross_entropy
+
+        x, y = tensors(case)
+        seed = torch.ones((), requires_grad=True)
+
+        class Logits(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, seed: Any) -> Any:
+                return x.detach()
+
+            @staticmethod
+            def backward(ctx: Any, grad: Any) -> None:
+                return None
+
+        def gradient() -> Any:
+            loss = cross_entropy(Logits.apply(seed), y, inplace=True)
+            loss.backward()
+            return loss.detach()
+
+        return gradient
 
 
 class TorchCompile(Torch):
@@ -291,6 +344,8 @@ PEERS: dict[str, type[Peer]] = {
     "limit": Limit,
     "limit1": LimitOneThread,
     "library": Library,
+    "tensors": LibraryTensors,
+    "inplace": LibraryInPlace,
     "torch": Torch,
     "compile": TorchCompile,
     "jax": Jax,

@@ -11,6 +11,8 @@ from .table import digits
 
 COLOURS = {
     "library": "#0b6e4f",
+    "tensors": "#3f9b7f",
+    "inplace": "#8cc9b4",
     "torch": "#d1495b",
     "compile": "#edae49",
     "jax": "#30638e",

@@ -54,6 +54,20 @@ def as_people_call(report: Report) -> Table:
     return head, body
 
 
+def autograd(report: Report) -> Table:
+    """Forward and backward pass of PyTorch's users, as it comes: how many times as fast."""
+    head = ["logits", "faster of torch, torch.compile", "this library", "this library, in place"]
+    body = []
+    for row in report.group("shapes"):
+        theirs = [time for name in ("torch", "compile") if (time := row.median(name))]
+        ours = [row.median(name) for name in ("tensors", "inplace")]
+        if row.what == "fresh" and theirs and any(ours):
+            fastest = min(theirs)
+            cells = [f"{duration(time)}, {fastest / time:.1f}×" if time else NONE for time in ours]
+            body.append([row.case.name, duration(fastest), *cells])
+    return head, body
+
+
 def linear(report: Report) -> Table:
     """Nanoseconds per logit in growing sizes, over N and over C."""
     head = ["elements"]
@@ -110,6 +124,7 @@ def tables(report: Report) -> list[tuple[str, Table]]:
             ratios(report),
         ),
         ("Into a given buffer, against the peers as they come", as_people_call(report)),
+        ("Forward and backward pass through autograd", autograd(report)),
         ("Cost over N and over C, loss + gradient into a given buffer", linear(report)),
         ("Time of one call: median (smallest–largest)", times(report)),
     ]

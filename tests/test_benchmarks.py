@@ -101,6 +101,22 @@ def test_a_run_has_a_row_for_each_shape_and_call_and_a_column_for_each_peer(with
     assert len(bars) == 1 + 2 * (3 + 4)  # the background; two shapes, gradient and loss
 
 
+def test_the_table_of_autograd() -> None:
+    fresh = {"library": [3.0], "tensors": [4.0], "inplace": [2.0], "torch": [30.0]}
+    rows = [Row(Case(8, 5), "fresh", fresh | {"compile": [16.0]}), Row(Case(8, 5), "loss", fresh)]
+    assert table.autograd(report(rows=rows))[1] == [
+        ["8 × 5 float32", "16.0 s", "4.00 s, 4.0×", "2.00 s, 8.0×"]
+    ]
+
+
+def test_the_peers_on_tensors_compute_the_loss() -> None:
+    """Too small for a row of their own: fresh memory begins at 32 MiB."""
+    case = Case(7, 5)
+    want = PEERS["torch"](1).prepare(case, "fresh")()
+    for name in ("tensors", "inplace"):
+        assert float(PEERS[name](1).prepare(case, "fresh")()) == pytest.approx(float(want))
+
+
 def test_the_figures_are_written_into_the_page_and_nothing_else_is_changed(tmp_path):
     target = tmp_path / "speed.md"
     target.write_text(f"before\n\n{page.BEGIN}\nold\n{page.END}\n\nafter\n")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.ma import MaskedArray
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["BFLOAT16", "as_array", "is_float"]
+__all__ = ["BFLOAT16", "as_array", "float32_of_bits", "is_float"]
 
 Array = NDArray[Any]
 
@@ -49,6 +49,15 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     its bits."""
     numpy_own = dtype.type in (np.float16, np.float32, np.float64, np.longdouble)
     return numpy_own or dtype.name == "bfloat16" or dtype == BFLOAT16
+
+
+def float32_of_bits(x: Array) -> NDArray[np.float32]:
+    """The numbers whose bits an array of BFLOAT16 holds: the upper half of those of a float32.
+
+    >>> float32_of_bits(np.array([0x3F80, 0xC000], np.uint16).view(BFLOAT16))
+    array([ 1., -2.], dtype=float32)
+    """
+    return (x["bfloat16"].astype(np.uint32) << 16).view(np.float32)
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import as_array, is_float
+from .arrays import BFLOAT16, as_array, float32_of_bits, is_float
 from .errors import LabelError, OptionError
 from .logits import class_last, without_classes
 from .options import Options
@@ -250,6 +250,9 @@ def _outside(y: Array, counted: Array, outside: Array, low: int, high: int) -> s
 def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
     if q.dtype.kind not in "biuf" and not is_float(q.dtype):
         raise LabelError(f"target probabilities must be real numbers, got dtype {q.dtype}")
+    name = q.dtype.name
+    if q.dtype == BFLOAT16:
+        q, name = float32_of_bits(q), "bfloat16"
     exact = q.dtype.kind in "biu"
     wide = q if exact or q.dtype.kind == "f" else q.astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -268,7 +271,7 @@ def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
     if options.multi_label == "mean":
         bad = sums == 0
     else:
-        tolerance = 0.0 if exact else SUM_TOLERANCE.get(q.dtype.name, SUM_TOLERANCE_OTHERS)
+        tolerance = 0.0 if exact else SUM_TOLERANCE.get(name, SUM_TOLERANCE_OTHERS)
         bad = np.abs(sums - 1) > tolerance
     if bad.any():
         position = np.unravel_index(int(np.argmax(bad)), sums.shape)

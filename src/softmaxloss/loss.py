@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array, is_float
 from .errors import LabelError, OptionError
+from .faces import face_of
 from .kernels import kernel_for
 from .labels import ClassIndices, mean_divisor, read_target
 from .logits import class_last, compute_dtype, gradient_dtype, read_logits, without_classes
@@ -74,9 +75,26 @@ def cross_entropy(
 
     Source: docs/maths.md; accuracy: docs/numerics.md.
     """
+    face = None if type(logits) is np.ndarray else face_of(logits)
+    if face is not None:
+        return face.cross_entropy(
+            logits,
+            target,
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+            multi_label=multi_label,
+            denominator=denominator,
+            first_class=first_class,
+        )
     options = checked_options(
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
     )
+    if options is _PLAIN and weight is None and _is_one_example(logits, target):
+        loss = _of_one_example(logits, target, None)
+        if loss is not None:
+            return loss
     call = _Call(logits, target, weight, options)
     return call.reduced(call.run(1.0, None))
 
@@ -115,9 +133,30 @@ def cross_entropy_with_grad(
     >>> grad
     array([ 0.25,  0.25,  0.25, -0.75])
     """
+    face = None if type(logits) is np.ndarray else face_of(logits)
+    if face is not None:
+        pair: tuple[Any, Any] = face.cross_entropy_with_grad(
+            logits,
+            target,
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+            multi_label=multi_label,
+            denominator=denominator,
+            first_class=first_class,
+            grad_output=grad_output,
+            out=out,
+        )
+        return pair
     options = checked_options(
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
     )
+    if options is _PLAIN and weight is grad_output is None and _is_one_example(logits, target):
+        grad = np.empty_like(logits) if out is None else out
+        loss = _of_one_example(logits, target, grad) if type(grad) is np.ndarray else None
+        if loss is not None:
+            return loss, grad
     call = _Call(logits, target, weight, options)
     grad = call.gradient_array() if out is None else call.checked_out(out)
     loss = call.run(call.factor(grad_output), grad)
@@ -157,6 +196,12 @@ def score(
     >>> s.loss
     array([0.40760596, 2.16984602])
     """
+    face = None if type(logits) is np.ndarray else face_of(logits)
+    if face is not None:
+        of_tensors: Scores = face.score(
+            logits, target, ignore_index=ignore_index, first_class=first_class
+        )
+        return of_tensors
     options = checked_options(ignore_index, "none", 0.0, "error", None, first_class)
     call = _Call(logits, target, None, options)
     if not isinstance(call.target, ClassIndices):
@@ -173,6 +218,22 @@ def score(
     if options.first_class:
         np.add(predicted, options.first_class, out=predicted)
     return Scores(*[call.per_example(array) for array in scores])
+
+
+# One example without options takes a quick way past `_Call`, whose checks are most of its time.
+_PLAIN = checked_options(-100, "mean", 0.0, "error", None, 0)
+_INTEGERS = {int, *(np.dtype(code).type for code in np.typecodes["AllInteger"])}
+
+
+def _is_one_example(logits: ArrayLike, target: ArrayLike) -> bool:
+    return type(target) in _INTEGERS and type(logits) is np.ndarray and logits.ndim == 1
+
+
+def _of_one_example(logits: Any, target: Any, grad: Array | None) -> Any | None:
+    """The loss; None where only `_Call` can tell what these arguments mean."""
+    dtype = logits.dtype
+    loss = kernel_for("cpu", dtype, dtype)[0].one_example(logits, target, grad)
+    return None if loss is None else dtype.type(loss)
 
 
 _FLOAT64 = np.dtype(np.float64)
@@ -286,8 +347,12 @@ class _Call:
             )
         if not out.flags.writeable:
             raise OptionError("out is read-only; the gradient is written to it")
-        if 0 in out.strides and any(
-            step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)
+        if (
+            out.size
+            and 0 in out.strides
+            and any(
+                step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)
+            )
         ):
             raise OptionError(
                 "out has rows that share memory; the gradient needs memory of its own"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from numbers import Real
 from typing import Any, Literal, get_args
@@ -18,7 +19,15 @@ from numpy.typing import ArrayLike, NDArray
 from .arrays import as_array, is_float
 from .errors import OptionError
 
-__all__ = ["MultiLabel", "Options", "Reduction", "checked_options", "class_weights"]
+__all__ = [
+    "OPTION_NAMES",
+    "MultiLabel",
+    "Options",
+    "Reduction",
+    "checked_options",
+    "class_weights",
+    "option_values",
+]
 
 Reduction = Literal["mean", "sum", "none"]
 MultiLabel = Literal["error", "sum", "mean"]
@@ -81,6 +90,12 @@ class Options:
         """Set a field of this frozen value, in __post_init__: a number as Python's own."""
         object.__setattr__(self, name, value)
 
+
+#: The fields of Options, in their order.
+OPTION_NAMES = tuple(field.name for field in fields(Options))
+#: The values of the fields as a tuple; dataclasses.astuple copies them deeply, which takes longer
+#: than the loss of one example.
+option_values: Callable[[Options], tuple[Any, ...]] = operator.attrgetter(*OPTION_NAMES)
 
 _remembered = lru_cache(maxsize=256, typed=True)(Options)  # typed: True is not 1 here
 

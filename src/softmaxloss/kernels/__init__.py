@@ -1,6 +1,6 @@
 """The contract between the library and a device, and the table of devices.
 
-A kernel is a module with the three functions of `Kernel`. It fills arrays that it is given: it does
+A kernel is a module with the functions of `Kernel`. It fills arrays that it is given: it does
 not allocate, does not reduce over rows, and does not judge the user's input, which comes checked.
 It sees rows, (rows, classes), whose last axis is contiguous, with any stride between the rows. The
 computed dtype is float64 for float64 logits, else float32. Logits that a kernel does not read are
@@ -54,6 +54,14 @@ class Kernel(Protocol):
         loss          (rows,) in float32 or float64, written
         grad          (rows, classes) in the logits' dtype, written; it may be logits itself. None:
                       no gradient is computed
+        """
+
+    def one_example(self, logits: Array, target: int, grad: Array | None) -> float | None:
+        """The loss of one example, (classes,), without options; grad is filled with its gradient.
+
+        The quick way, which saves a small call the checks: unlike above, nothing comes checked but
+        that target is an integer and the arrays NumPy's. None, with nothing written, leaves the
+        call to `cross_entropy`; so a kernel may always say None.
         """
 
     def score(

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from ..arrays import BFLOAT16
 
-__all__ = ["as_numpy", "new_memory"]
+__all__ = ["as_numpy", "empty_like", "new_memory"]
+
+Array = NDArray[Any]
 
 
-def as_numpy(tensor: torch.Tensor) -> NDArray[Any]:
+def as_numpy(tensor: torch.Tensor) -> Array:
     """The tensor's own memory as an array; bfloat16, which NumPy does not know, as its bits.
 
     >>> as_numpy(torch.tensor([[1.0, 2.0]])).shape
@@ -23,8 +25,21 @@ def as_numpy(tensor: torch.Tensor) -> NDArray[Any]:
     """
     tensor = tensor.detach().resolve_neg()
     if tensor.dtype is torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view(BFLOAT16)
-    return tensor.numpy()
+        bits: Array = tensor.view(torch.int16).numpy()
+        return bits.view(BFLOAT16)
+    array: Array = tensor.numpy()
+    return array
+
+
+def empty_like(tensor: torch.Tensor) -> torch.Tensor:
+    """New memory of a tensor's shape and dtype, as `new_memory` gives it where it may be large.
+
+    >>> empty_like(torch.zeros(2, 3)).shape
+    torch.Size([2, 3])
+    """
+    if not tensor.is_contiguous():
+        return torch.empty_like(tensor)
+    return new_memory(tensor.shape, tensor.dtype, tensor.device)
 
 
 def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

@@ -23,6 +23,7 @@ __all__ = [
     "get_num_threads",
     "level",
     "levels",
+    "one_example",
     "score",
     "set_num_threads",
     "supports",
@@ -33,6 +34,7 @@ Array = NDArray[Any]
 MOST_THREADS = 1024
 levels = _cpu.levels
 level = _cpu.level
+one_example = _cpu.one_example  # see `softmaxloss.kernels.Kernel.one_example`
 
 
 def supports(dtype: np.dtype[Any]) -> bool:

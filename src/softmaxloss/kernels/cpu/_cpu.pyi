@@ -13,6 +13,7 @@ def cross_entropy(
     grad: NDArray[Any] | None,
     threads: int,
 ) -> None: ...
+def one_example(logits: NDArray[Any], target: int, grad: NDArray[Any] | None) -> float | None: ...
 def score(
     logits: NDArray[Any],
     target: NDArray[Any],

@@ -176,6 +176,65 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
     run(call, current_level().cross_entropy[storage], threads);
 }
 
+// A vector of float or double as Python's buffers give it, which is quicker than an ndarray.
+struct Vector {
+    Py_buffer view;
+    bool held = false;
+
+    bool get(PyObject *object, int flags) {
+        held = PyObject_GetBuffer(object, &view, flags | PyBUF_FORMAT | PyBUF_STRIDES) == 0;
+        if (!held)
+            PyErr_Clear();
+        return held && view.ndim == 1 && view.strides[0] == view.itemsize &&
+               (view.format[0] == 'f' || view.format[0] == 'd') && view.format[1] == 0 &&
+               std::uintptr_t(view.buf) % view.itemsize == 0;
+    }
+    bool is_apart_from(const Vector &other) const {
+        const char *a = static_cast<const char *>(view.buf);
+        const char *b = static_cast<const char *>(other.view.buf);
+        return a + view.len <= b || b + other.view.len <= a;
+    }
+    ~Vector() {
+        if (held)
+            PyBuffer_Release(&view);
+    }
+};
+
+// See Kernel.one_example. Here, arguments are looked at and not required: None leaves them to the
+// call that says what is wrong with them.
+nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
+    Vector x, g;
+    if (!x.get(logits.ptr(), 0) || x.view.shape[0] >= short_call)
+        return nb::none();
+    const int64_t label = PyNumber_AsSsize_t(target.ptr(), nullptr); // out of range: clipped
+    if (label < 0 || label >= x.view.shape[0]) {
+        PyErr_Clear();
+        return nb::none();
+    }
+    CrossEntropy call{};
+    if (!grad.is_none()) {
+        if (!g.get(grad.ptr(), PyBUF_WRITABLE) || g.view.format[0] != x.view.format[0] ||
+            g.view.shape[0] != x.view.shape[0] || (g.view.buf != x.view.buf && !g.is_apart_from(x)))
+            return nb::none();
+        call.grad = g.view.buf;
+    }
+    const bool is_float = x.view.format[0] == 'f';
+    const double factor = 1;
+    float loss;
+    double double_loss;
+    call.rows = 1;
+    call.classes = call.logits_stride = call.grad_stride = x.view.shape[0];
+    call.logits = x.view.buf;
+    call.labels = &label;
+    call.label_type = LabelType::i64;
+    call.ignore_index = -1;
+    call.factor = &factor;
+    call.double_loss = !is_float;
+    call.loss = is_float ? static_cast<void *>(&loss) : &double_loss;
+    run(call, current_level().cross_entropy[is_float ? f32 : f64], 1);
+    return nb::float_(is_float ? double(loss) : double_loss);
+}
+
 void score(const In &logits, const In &target, int64_t ignore_index, const Out &loss,
            const Out &probability, const Out &predicted, const Out &rank, const Out &entropy,
            const Out &logsumexp, int threads) {
@@ -206,6 +265,8 @@ NB_MODULE(_cpu, module) {
     module.def("cross_entropy", cross_entropy, nb::arg("logits"), nb::arg("target"),
                nb::arg("weight").none(), nb::arg("label_smoothing"), nb::arg("ignore_index"),
                nb::arg("factor"), nb::arg("loss"), nb::arg("grad").none(), nb::arg("threads"));
+    module.def("one_example", one_example, nb::arg("logits"), nb::arg("target"),
+               nb::arg("grad").none());
     module.def("score", score, nb::arg("logits"), nb::arg("target"), nb::arg("ignore_index"),
                nb::arg("loss"), nb::arg("probability"), nb::arg("predicted"), nb::arg("rank"),
                nb::arg("entropy"), nb::arg("logsumexp"), nb::arg("threads"));

@@ -1,0 +1,188 @@
+"""The maths of `softmaxloss.formula` in PyTorch's own operations, any number of rows at once.
+
+For what no kernel does: tensors on other devices, forward-mode derivatives, derivatives of the
+gradient, and of the loss by soft targets or class weights. Everything here is differentiable.
+
+Rows, of the first functions, have their classes in the last axis; their target is class indices, −1
+where a row is ignored, or probabilities. The `reduced` functions take what the user gave.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..options import Options, option_values
+
+__all__ = [
+    "compute_dtype",
+    "cross_entropy",
+    "gradient",
+    "negative_log_softmax",
+    "reduced_gradient",
+    "reduced_loss",
+]
+
+
+def cross_entropy(
+    z: Tensor, target: Tensor, weight: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """J = Σ_n c_n·(−log a_n) for each row; c_n = w_n·((1 − ε)·q_n + ε/C).
+
+    >>> cross_entropy(torch.zeros(1, 4), torch.tensor([3]))
+    tensor([1.3863])
+    """
+    if z.numel() == 0:
+        return z.sum(-1)
+    c = coefficients(target, z, weight, label_smoothing)
+    nll = negative_log_softmax(_counted(z, c))
+    if _is_index(target, z) and label_smoothing == 0:
+        y = target.clamp(min=0)[..., None]
+        c, nll = c.gather(-1, y), nll.gather(-1, y)
+    # 0·∞ is 0 here. Masked before the product: its derivative, too, would be NaN.
+    absent = (c == 0) & nll.isinf()
+    return (c * nll.masked_fill(absent, 0.0)).sum(-1)
+
+
+def gradient(
+    z: Tensor, target: Tensor, weight: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """∂J/∂z_n = (Σ_j c_j)·a_n − c_n for each row.
+
+    >>> gradient(torch.zeros(1, 4), torch.tensor([3]))
+    tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
+    """
+    if z.numel() == 0:
+        return z
+    c = coefficients(target, z, weight, label_smoothing)
+    counts = (c != 0).any(-1, keepdim=True)
+    z = _counted(z, c)
+    e, below = _exponentials(z)
+    a = e / (1 + below)
+    if _is_index(target, z) and label_smoothing == 0:
+        # The true class as the others' sum: a_y − 1 would cancel where the model is right.
+        y = target.clamp(min=0)[..., None]
+        others = a.scatter(-1, y, 0.0)
+        of_y = below - below - others.sum(-1, keepdim=True)  # NaN for a row without a softmax
+        grad = c.gather(-1, y) * torch.where(_one_hot(y, z), of_y, others)
+    else:
+        grad = c.sum(-1, keepdim=True) * a - c
+    return torch.where(counts, grad, 0.0)
+
+
+def negative_log_softmax(z: Tensor) -> Tensor:
+    """−log a_n = (m − z_n) + log1p(S): the losses that the classes of a row would have.
+
+    >>> negative_log_softmax(torch.tensor([0.0, 100.0], dtype=torch.float64))[1].item()
+    3.720075976020836e-44
+    """
+    m = z.detach().amax(-1, keepdim=True)
+    # m − m: NaN for a row without a softmax, one with a +inf or nothing but −inf
+    return (m - z) + torch.log1p(_exponentials(z)[1]) + (m - m)
+
+
+def coefficients(
+    target: Tensor, z: Tensor, weight: Tensor | None, label_smoothing: float
+) -> Tensor:
+    """c_n of each row, in the dtype of the logits."""
+    if _is_index(target, z):
+        ignored = (target < 0)[..., None]
+        q = _one_hot(target.clamp(min=0)[..., None], z).to(z.dtype)
+    else:
+        ignored, q = None, target.to(z.dtype)
+    if label_smoothing > 0:
+        q = (1 - label_smoothing) * q + label_smoothing / z.shape[-1]
+    if weight is not None:
+        q = q * weight.to(z.dtype)
+    return q if ignored is None else q.masked_fill(ignored, 0.0)
+
+
+def compute_dtype(logits: Tensor) -> torch.dtype:
+    """What logits are computed in: float32 for it and narrower floats, else float64."""
+    narrow = logits.dtype in (torch.float32, torch.float16, torch.bfloat16)
+    return torch.float32 if narrow else torch.float64
+
+
+def reduced_loss(logits: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
+    """The loss as `softmaxloss.cross_entropy` gives it.
+
+    >>> reduced_loss(torch.zeros(4), torch.tensor(3), None, Options())
+    tensor(1.3863)
+    """
+    z, target = _rows(logits, target, weight, options)
+    losses = cross_entropy(z, target, weight, options.label_smoothing)
+    if options.reduction == "none":
+        return losses
+    divisor = _divisor(z, target, weight, options)
+    return losses.sum() / torch.where(divisor == 0, torch.nan, divisor)
+
+
+def reduced_gradient(
+    grad_output: Tensor, logits: Tensor, target: Tensor, weight: Tensor | None, options: Options
+) -> Tensor:
+    """The gradient as `softmaxloss.cross_entropy_with_grad` gives it for an upstream gradient.
+
+    >>> reduced_gradient(torch.tensor(2.0), torch.zeros(4), torch.tensor(3), None, Options())
+    tensor([ 0.5000,  0.5000,  0.5000, -1.5000])
+    """
+    z, target = _rows(logits, target, weight, options)
+    divisor = _divisor(z, target, weight, options)
+    # Nothing counts where the divisor is 0: the loss is NaN, but no logit has a part in it.
+    factor = grad_output.to(z.dtype) / torch.where(divisor == 0, torch.inf, divisor)
+    grad = factor[..., None] * gradient(z, target, weight, options.label_smoothing)
+    if logits.is_floating_point():
+        grad = grad.to(logits.dtype)
+    return grad if logits.ndim <= 2 else grad.movedim(-1, 1)
+
+
+def _rows(
+    logits: Tensor, target: Tensor, weight: Tensor | None, options: Options
+) -> tuple[Tensor, Tensor]:
+    """Both with the classes in the last axis; the logits in what they are computed in."""
+    given = (target.detach(), logits.detach(), None if weight is None else weight.detach())
+    y = torch.ops.softmaxloss.class_indices(*given, *option_values(options))  # checks everything
+    z = _class_last(logits).to(compute_dtype(logits))
+    if target.ndim < logits.ndim:
+        return z, y
+    q = _class_last(target).to(z.dtype)
+    return z, q / q.sum(-1, keepdim=True) if options.multi_label == "mean" else q
+
+
+def _class_last(x: Tensor) -> Tensor:
+    return x if x.ndim <= 2 else x.movedim(1, -1)
+
+
+def _divisor(z: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
+    """What the sum of the rows' losses is divided by."""
+    if options.reduction != "mean":
+        return z.new_ones(())
+    if options.denominator is not None:
+        return z.new_tensor(options.denominator)
+    if not _is_index(target, z):
+        return z.new_tensor(z[..., 0].numel())
+    counted = (target >= 0).to(z.dtype)
+    return (counted if weight is None else counted * weight.to(z.dtype)[target.clamp(min=0)]).sum()
+
+
+def _is_index(target: Tensor, z: Tensor) -> bool:
+    return target.ndim < z.ndim
+
+
+def _one_hot(y: Tensor, z: Tensor) -> Tensor:
+    return y == torch.arange(z.shape[-1], device=z.device)
+
+
+def _counted(z: Tensor, c: Tensor) -> Tensor:
+    """The logits, 0 in rows that do not count: what they hold there must not reach a derivative."""
+    return z.masked_fill((c == 0).all(-1, keepdim=True), 0.0)
+
+
+def _exponentials(z: Tensor) -> tuple[Tensor, Tensor]:
+    """exp(z_n − m), and S, their sum without one of the largest.
+
+    The maximum is a constant here: no result depends on it, so that its derivative is left out.
+    The largest term is 1, and enters S as the 0 that it is above 1 for its derivative alone.
+    """
+    m, largest = z.detach().max(-1, keepdim=True)
+    e = torch.exp(z - m)
+    return e, e.scatter(-1, largest, 0.0).sum(-1, keepdim=True) + (e.gather(-1, largest) - 1)

@@ -1,0 +1,248 @@
+"""The public functions of `softmaxloss` for tensors, in the shape of `torch.nn.functional`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from .. import loss
+from ..arrays import as_array
+from ..errors import OptionError
+from ..loss import Scores
+from ..options import MultiLabel, Options, Reduction, checked_options, option_values
+from . import formula, ops
+from .tensors import as_numpy, empty_like
+
+__all__ = ["cross_entropy", "cross_entropy_with_grad", "score"]
+
+# Other types are wrappers, of PyTorch's compiler for one, without memory of their own.
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+    multi_label: MultiLabel = "error",
+    denominator: float | None = None,
+    first_class: int = 0,
+    inplace: bool = False,
+) -> Tensor:
+    """`torch.nn.functional.cross_entropy`, and the options of `softmaxloss.cross_entropy`, in nats.
+
+    The gradient is made along with the loss while a row is in cache, where one will be asked for.
+    Derivatives of any order and in any mode work, so do torch.compile, torch.func and vmap. The
+    logits' derivatives come from the library's kernels on the CPU, from the formula in PyTorch's
+    operations on other devices; those by soft targets and weights always do.
+
+    Args:
+        input: the logits, (C,), (N, C) or (N, C, d1, …); any float dtype. Half precision is
+            computed in float32.
+        target: class indices, of any integer dtype, in the shape of the logits without the class
+            axis; or probabilities in the shape of the logits.
+        weight: (C,) weights of the classes.
+        inplace: the gradient may take the memory of the logits, which are lost: half the memory.
+            Autograd is told: a backward pass that needs the logits raises. The gradient can be
+            asked for once, and not be differentiated.
+        The others: as in `softmaxloss.cross_entropy`.
+
+    Returns:
+        A tensor, 0-d unless reduction="none": float32, float64 for float64 and integer logits.
+
+    Raises: as `softmaxloss.cross_entropy`.
+
+    >>> z = torch.zeros(1, 4, requires_grad=True)
+    >>> cross_entropy(z, torch.tensor([3])).backward()
+    >>> z.grad
+    tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
+    """
+    values = (ignore_index, reduction, label_smoothing, multi_label, denominator, first_class)
+    target, weight = _beside(input, target, weight)
+    compiling = torch.compiler.is_compiling()
+    if not compiling:
+        options = checked_options(*values)
+        if not -(2**63) <= options.ignore_index < 2**63:
+            raise OptionError(f"ignore_index must be an int64 here, got {ignore_index}")
+        values = option_values(options)
+        if _needs_formula(input, target, weight):
+            return formula.reduced_loss(input, target, weight, options)
+    elif target.requires_grad or (weight is not None and weight.requires_grad):
+        return formula.reduced_loss(input, target, weight, Options(*values))
+    if not compiling and type(input) in _PLAIN and ops.has_kernel(input):
+        if not (input.requires_grad and torch.is_grad_enabled()):
+            value = loss.cross_entropy(as_numpy(input), **ops.arguments(target, weight, options))
+            return torch.from_numpy(np.asarray(value))
+        if inplace:
+            _require_inner(input)
+        if inplace or reduction != "none":
+            at_once: Tensor = _Loss.apply(input, target, weight, options, inplace)  # type: ignore[no-untyped-call]
+            return at_once
+    result: Tensor = ops.cross_entropy(input, target, weight, *values)
+    return result
+
+
+def cross_entropy_with_grad(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    grad_output: Tensor | float | None = None,
+    out: Tensor | None = None,
+    **options: Any,
+) -> tuple[Tensor, Tensor]:
+    """(loss, gradient) of `softmaxloss.cross_entropy_with_grad` as tensors, outside of autograd.
+
+    >>> cross_entropy_with_grad(torch.zeros(1, 4), torch.tensor([3]))[1]
+    tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
+    """
+    target, weight = _beside(input, target, weight)
+    checked = Options(**options)
+    upstream = torch.as_tensor(1.0 if grad_output is None else grad_output)
+    if ops.has_kernel(input):
+        if out is None:
+            out = empty_like(input if input.is_floating_point() else input.double())
+        value, _ = loss.cross_entropy_with_grad(
+            as_numpy(input),
+            out=as_numpy(out),
+            grad_output=as_numpy(upstream.double()),
+            **ops.arguments(target, weight, checked),
+        )
+        return torch.from_numpy(np.asarray(value)), out
+    with torch.no_grad():
+        value = formula.reduced_loss(input, target, weight, checked)
+        upstream = upstream.to(input.device).expand(value.shape)
+        grad = formula.reduced_gradient(upstream, input, target, weight, checked)
+        return value, grad if out is None else out.copy_(grad)
+
+
+def score(
+    input: Tensor,
+    target: Tensor,
+    *,
+    ignore_index: int = -100,
+    first_class: int = 0,
+) -> Scores:
+    """`softmaxloss.score`, as tensors on the logits' device; computed on the CPU.
+
+    >>> score(torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([1])).rank
+    tensor([2])
+    """
+    target, _ = _beside(input, target, None)
+    z, y = as_numpy(input.cpu()), as_numpy(target.cpu())
+    scores = loss.score(z, y, ignore_index=ignore_index, first_class=first_class)
+    tensors: Any = (torch.as_tensor(part, device=input.device) for part in scores)
+    return Scores(*tensors)
+
+
+def _beside(logits: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor | None]:
+    """Target and weight as tensors where the logits are."""
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"the logits must be a tensor here, got {type(logits).__name__}")
+    target = _on_device(logits, target, "target")
+    return target, None if weight is None else _on_device(logits, weight, "weight")
+
+
+def _on_device(logits: Tensor, value: Any, name: str) -> Tensor:
+    if not isinstance(value, Tensor):  # through NumPy, whose floats keep their digits
+        return torch.as_tensor(as_array(value, name), device=logits.device)
+    if value.device != logits.device:
+        raise OptionError(
+            f"{name} is on {value.device}, the logits are on {logits.device}: move one of them"
+        )
+    return value
+
+
+def _needs_formula(logits: Tensor, target: Tensor, weight: Tensor | None) -> bool:
+    """Whether derivatives are asked for that the operators do not have: those by target and weight,
+    forward mode, and those of torch.func (which does not take the derivatives of operators)."""
+    others = target.requires_grad or (weight is not None and weight.requires_grad)
+    transformed: bool = torch._C._are_functorch_transforms_active()
+    return others or transformed or forward_ad._current_level >= 0
+
+
+def _require_inner(logits: Tensor) -> None:
+    base = logits._base
+    if logits.is_leaf or (base is not None and base.is_leaf and base.requires_grad):
+        raise OptionError(
+            "inplace=True writes the gradient over the logits, and these are a leaf of the graph: "
+            "leave it out, or pass logits that a model computed"
+        )
+
+
+class _Loss(torch.autograd.Function):
+    """The loss, and along with it the gradient for an upstream gradient of 1, which is given away
+    in the backward pass. What else may be asked for is computed from the logits."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        options: Options,
+        inplace: bool,
+    ) -> Tensor:
+        ctx.grad = logits.detach() if inplace else empty_like(logits)
+        value, _ = loss.cross_entropy_with_grad(
+            as_numpy(logits), out=as_numpy(ctx.grad), **ops.arguments(target, weight, options)
+        )
+        if inplace:
+            torch.autograd.graph.increment_version(logits)
+        else:
+            ctx.save_for_backward(logits, target, weight)
+        ctx.options, ctx.inplace = options, inplace
+        return torch.from_numpy(np.asarray(value))
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        grad, ctx.grad = ctx.grad, None
+        if ctx.inplace:
+            return _times(grad, grad_output), None, None, None, None
+        factor = None if torch.is_grad_enabled() or grad is None else _number(grad_output)
+        if factor is not None and factor != 1.0:
+            # Once more into the same memory, and not times the factor: in half precision, entries
+            # that the factor is there to save may have become 0.
+            logits, target, weight = ctx.saved_tensors
+            loss.cross_entropy_with_grad(
+                as_numpy(logits),
+                grad_output=factor,
+                out=as_numpy(grad),
+                **ops.arguments(target, weight, ctx.options),
+            )
+        elif factor is None:
+            values = option_values(ctx.options)
+            grad = ops.cross_entropy_backward(grad_output, *ctx.saved_tensors, *values)
+        return grad, None, None, None, None
+
+
+def _times(grad: Tensor | None, grad_output: Tensor) -> Tensor:
+    """The gradient in the logits' memory, times the one upstream."""
+    if grad is None:
+        raise RuntimeError(
+            "cross_entropy(…, inplace=True): the gradient was given away, and the logits are lost; "
+            "for a second backward pass leave inplace out"
+        )
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "cross_entropy(…, inplace=True): the logits are lost, so that the gradient has no "
+            "derivative; for create_graph=True leave inplace out"
+        )
+    if grad_output.ndim > 0:  # one for each example
+        return grad.mul_(grad_output.unsqueeze(1 if grad.ndim > 1 else 0))
+    return grad if grad_output.item() == 1 else grad.mul_(grad_output)
+
+
+def _number(tensor: Tensor) -> float | None:
+    """The one number of a tensor; None where it stands for several, under vmap."""
+    try:
+        return float(tensor.item())
+    except RuntimeError:
+        return None

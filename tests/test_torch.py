@@ -1,0 +1,460 @@
+"""The loss on tensors as PyTorch's users meet it: autograd of every kind, compile, vmap, in place.
+
+Its numbers for every input are in test_torch_semantics.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import softmaxloss
+
+torch = pytest.importorskip("torch")
+
+from torch.nn import functional as F  # noqa: E402, N812
+
+from softmaxloss.torch import CrossEntropyLoss, cross_entropy, ops  # noqa: E402
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"reduction": "sum"},
+    {"reduction": "none"},
+    {"weight": torch.tensor([0.5, 2.0, 1.0, 0.0, 3.0], dtype=torch.float64)},
+    {"label_smoothing": 0.1},
+    {"ignore_index": 2, "reduction": "sum"},
+]
+KERNELS = ["kernel", "formula"]
+
+
+@pytest.fixture(params=KERNELS)
+def on_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "formula":
+        monkeypatch.setattr(ops, "has_kernel", lambda tensor: False)
+    return str(request.param)
+
+
+def example(dtype: Any = torch.float64, rows: int = 6, classes: int = 5) -> tuple[Any, Any]:
+    generator = torch.Generator().manual_seed(rows * classes)
+    z = torch.randn(rows, classes, generator=generator, dtype=dtype)
+    y = torch.randint(classes, (rows,), generator=generator)
+    return z.requires_grad_(), y
+
+
+def close(got: Any, want: Any, **tolerance: float) -> None:
+    torch.testing.assert_close(got, want, **tolerance)
+
+
+# --- derivatives ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("on_kernel")
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("soft", [False, True])
+def test_numerical_derivatives(options: dict[str, Any], soft: bool) -> None:
+    z, y = example()
+    if soft:
+        y = torch.softmax(torch.randn(6, 5, dtype=torch.float64), 1)
+        options = {name: value for name, value in options.items() if name != "ignore_index"}
+    assert torch.autograd.gradcheck(
+        lambda z: cross_entropy(z, y, **options),
+        z,
+        check_batched_grad=True,
+        check_forward_ad=True,
+    )
+    assert torch.autograd.gradgradcheck(lambda z: cross_entropy(z, y, **options), z)
+
+
+@pytest.mark.parametrize("options", OPTIONS[:5], ids=str)
+def test_derivatives_by_soft_targets_and_weights(options: dict[str, Any]) -> None:
+    z, _ = example()
+    q = torch.rand(6, 5, dtype=torch.float64, requires_grad=True)
+    w = torch.rand(5, dtype=torch.float64, requires_grad=True)
+    options = {**options, "weight": w}
+    ours = cross_entropy(z, q, **options, multi_label="sum").sum()
+    theirs = F.cross_entropy(z, q, **options).sum()
+    for got, want in zip(
+        torch.autograd.grad(ours, (z, q, w)), torch.autograd.grad(theirs, (z, q, w)), strict=True
+    ):
+        close(got, want)
+    assert torch.autograd.gradcheck(
+        lambda q: cross_entropy(z.detach(), q, **{**options, "weight": None}, multi_label="mean"), q
+    )
+
+
+def test_hessians() -> None:
+    z, y = example(rows=3)
+    want = torch.autograd.functional.hessian(lambda z: F.cross_entropy(z, y), z)
+    close(torch.autograd.functional.hessian(lambda z: cross_entropy(z, y), z), want)
+    close(torch.autograd.functional.hessian(lambda z: cross_entropy(z, y), z, vectorize=True), want)
+    close(torch.func.hessian(lambda z: cross_entropy(z, y))(z.detach()), want)
+
+
+def test_functional_transforms() -> None:
+    z, y = example()
+    z = z.detach()
+    for transform in (
+        lambda f: torch.func.grad(f)(z, y),
+        lambda f: torch.func.vmap(torch.func.grad(f))(z, y),
+        lambda f: torch.func.vmap(f)(z, y),
+        lambda f: torch.func.vmap(f, in_dims=(1, None))(z.expand(3, 6, 5).movedim(0, 1), y),
+        lambda f: torch.func.jacfwd(lambda z: f(z, y))(z),
+        lambda f: torch.func.jacrev(lambda z: f(z, y, reduction="none"))(z),
+    ):
+        close(transform(cross_entropy), transform(F.cross_entropy))
+    bad = torch.tensor([0, 1, 2, 3, 4, 5])
+    with pytest.raises(softmaxloss.LabelError, match="the label of row 5 is 5, outside"):
+        torch.func.vmap(torch.func.grad(cross_entropy))(z, bad)
+
+
+@pytest.mark.usefixtures("on_kernel")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("kind", ["number", "minus", "zero", "rows", "expanded", "strided"])
+def test_any_upstream_gradient(kind: str, reduction: Any) -> None:
+    z, y = example()
+    loss, theirs = (
+        cross_entropy(z, y, reduction=reduction),
+        F.cross_entropy(z, y, reduction=reduction),
+    )
+    upstream = {
+        "number": torch.tensor(2.5).double().expand(loss.shape),
+        "minus": torch.full(loss.shape, -1.0).double(),
+        "zero": torch.zeros(loss.shape).double(),
+        "rows": torch.rand(loss.shape).double(),
+        "expanded": torch.rand(()).double().expand(loss.shape),
+        "strided": torch.rand((*loss.shape, 2)).double()[..., 0],
+    }[kind]
+    close(torch.autograd.grad(loss, z, upstream), torch.autograd.grad(theirs, z, upstream))
+
+
+def test_a_second_backward_pass() -> None:
+    """The gradient of the first pass is the caller's; what becomes of it changes nothing."""
+    z, y = example()
+    want = torch.autograd.grad(F.cross_entropy(z, y), z)[0]
+    loss = cross_entropy(z, y)
+    loss.backward(retain_graph=True)
+    close(z.grad, want)
+    z.grad.zero_()
+    (2 * loss).backward(retain_graph=True)
+    close(z.grad, 2 * want)
+    loss.backward()
+    close(z.grad, 3 * want)
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+
+
+def test_logits_changed_after_the_loss() -> None:
+    """As with PyTorch's own loss, they may be, until something needs them again."""
+    w = torch.ones(6, 5, dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([0, 1, 2, 3, 4, 0])
+    z = w * 2
+    loss = cross_entropy(z, y)
+    z.detach().zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        (2 * loss).backward(retain_graph=True)
+    loss = cross_entropy(w * 2, y)
+    loss.backward()
+
+
+def test_the_gradient_is_made_once_and_only_when_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    kernel = softmaxloss.loss.cross_entropy_with_grad
+    monkeypatch.setattr(
+        softmaxloss.loss,
+        "cross_entropy_with_grad",
+        lambda *args, **options: made.append(1) or kernel(*args, **options),
+    )
+    z, y = example()
+    with torch.no_grad():
+        cross_entropy(z, y)
+    cross_entropy(z.detach(), y)
+    assert not made
+    cross_entropy(z, y).backward()
+    assert len(made) == 1
+    cross_entropy(z, y, reduction="none").sum().backward()
+    assert len(made) == 2
+
+
+def test_hooks_and_tied_weights() -> None:
+    torch.manual_seed(0)
+    seen = []
+    embedding = torch.nn.Embedding(7, 3).double()
+    tokens = torch.randint(7, (2, 5))
+
+    def gradient(loss: Callable[..., Any]) -> Any:
+        hidden = embedding(tokens[:, :-1])
+        logits = hidden @ embedding.weight.T
+        logits.register_hook(lambda grad: seen.append(grad.clone()))
+        return torch.autograd.grad(
+            loss(logits.movedim(-1, 1), tokens[:, 1:], reduction="sum"), embedding.weight
+        )[0]
+
+    close(gradient(cross_entropy), gradient(F.cross_entropy))
+    close(seen[0], seen[1])
+
+
+def test_autocast() -> None:
+    layer = torch.nn.Linear(8, 5)
+    x, (_, y) = torch.randn(6, 8), example()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = layer(x)
+        loss = cross_entropy(logits, y)
+    assert (logits.dtype, loss.dtype) == (torch.bfloat16, torch.float32)
+    loss.backward()
+    want = F.cross_entropy(logits.float(), y)
+    close(loss, want)
+    assert layer.weight.grad.isfinite().all()
+
+
+def test_loss_scaling_saves_small_gradients() -> None:
+    """Entries that float16 cannot hold are there once the loss is scaled up."""
+    z = torch.zeros(1000, 4000, dtype=torch.float16)
+    z[:, 0] = 10
+    z.requires_grad_()
+    y = torch.zeros(1000, dtype=torch.int64)
+    (cross_entropy(z, y) * 65536).backward()
+    want = torch.softmax(z.detach().double(), 1)[0, 1] / 1000 * 65536
+    assert 1e-7 > want / 65536 > 0
+    close(z.grad[0, 1].double(), want, rtol=2**-11, atol=0)
+
+
+def test_accumulated_over_unequal_micro_batches() -> None:
+    z, y = example(rows=11)
+    y[3] = -100
+    want = torch.autograd.grad(F.cross_entropy(z, y), z)[0]
+    for part in (slice(0, 3), slice(3, 10), slice(10, 11)):
+        cross_entropy(z[part], y[part], denominator=10).backward()
+    close(z.grad, want)
+
+
+# --- in place ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_in_place(options: dict[str, Any], dtype: Any) -> None:
+    x, y = example(dtype)
+    upstream = torch.rand(()).double()
+
+    def gradient(inplace: bool) -> tuple[Any, Any, Any]:
+        z, seen = x * 2, []
+        z.register_hook(lambda grad: seen.append((grad.clone(), grad.data_ptr())))
+        memory = z.data_ptr()
+        loss = cross_entropy(z, y, **options, inplace=inplace)
+        (loss.sum() * upstream).backward()
+        return loss.detach(), seen[0][0], seen[0][1] == memory
+
+    (loss, grad, there), (want_loss, want, _) = gradient(True), gradient(False)
+    assert there
+    assert torch.equal(loss, want_loss)
+    eps = torch.finfo(dtype).eps  # the upstream gradient is a second rounding
+    close(grad, want, rtol=2 * eps, atol=0)
+
+
+def test_in_place_without_a_backward_pass_leaves_the_logits() -> None:
+    z, y = example()
+    given = z.detach().clone()
+    with torch.no_grad():
+        cross_entropy(z, y, inplace=True)
+    cross_entropy(z.detach(), y, inplace=True)
+    assert torch.equal(z, given)
+
+
+def test_in_place_tells_autograd() -> None:
+    x, y = example()
+    z = x * 2
+    square = z**2  # needs z
+    loss = cross_entropy(z, y, inplace=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        (loss + square.sum()).backward()
+
+
+def test_in_place_refusals() -> None:
+    x, y = example()
+    for leaf in (x, x[:3]):
+        with pytest.raises(softmaxloss.OptionError, match="a leaf of the graph"):
+            cross_entropy(leaf, y[: len(leaf)], inplace=True)
+    loss = cross_entropy(x * 2, y, inplace=True)
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="for a second backward pass leave inplace out"):
+        loss.backward()
+    loss = cross_entropy(x * 2, y, inplace=True)
+    with pytest.raises(RuntimeError, match="for create_graph=True leave inplace out"):
+        torch.autograd.grad(loss, x, create_graph=True)
+    z = (x[:1] * 2).expand(6, 5)
+    with pytest.raises(softmaxloss.OptionError, match="share memory"):
+        cross_entropy(z, y, inplace=True)
+
+
+# --- compile and operators -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_compiled_without_a_graph_break(options: dict[str, Any]) -> None:
+    torch._dynamo.reset()
+    z, y = example()
+    y[1] = options.get("ignore_index", -100)
+    loss = torch.compile(
+        lambda z, y: softmaxloss.cross_entropy(z * 2, y, **options),
+        fullgraph=True,
+        backend="aot_eager",
+    )
+    got, want = loss(z, y), F.cross_entropy(z * 2, y, **options)
+    close(got, want)
+    upstream = torch.rand(got.shape).double()
+    close(torch.autograd.grad(got, z, upstream), torch.autograd.grad(want, z, upstream))
+
+
+def test_compiled_with_inductor() -> None:
+    torch._dynamo.reset()
+    z, y = example(torch.float32, 9, 33)
+    loss = torch.compile(lambda z: cross_entropy(z.exp(), y, inplace=True).exp(), fullgraph=True)
+    got, want = loss(z), F.cross_entropy(z.exp(), y).exp()
+    close(got, want)
+    close(torch.autograd.grad(got, z), torch.autograd.grad(want, z))
+    with pytest.raises(softmaxloss.LabelError, match="the label of row 0 is "):
+        torch.compile(cross_entropy, fullgraph=True)(z, y + 33)
+
+
+def test_operators_are_well_formed() -> None:
+    z, y = example(rows=4)
+    soft = torch.softmax(torch.randn(4, 5).double(), 1)
+    w = torch.rand(5).double()
+    for target, weight, reduction in (
+        (y, None, "mean"),
+        (y, w, "sum"),
+        (soft, w, "none"),
+    ):
+        values = (-100, reduction, 0.1, "error", None, 0)
+        upstream = torch.rand(4 if reduction == "none" else ()).double().requires_grad_()
+        namespace = torch.ops.softmaxloss
+        torch.library.opcheck(namespace.cross_entropy.default, (z, target, weight, *values))
+        torch.library.opcheck(
+            namespace.cross_entropy_backward.default, (upstream, z, target, weight, *values)
+        )
+        torch.library.opcheck(
+            namespace.class_indices.default, (target, z.detach(), weight, *values)
+        )
+
+
+# --- the rest ------------------------------------------------------------------------------------
+
+
+def test_the_public_functions_take_tensors() -> None:
+    z, y = example(torch.float32)
+    loss, grad = softmaxloss.cross_entropy_with_grad(z, y, reduction="none", grad_output=2.0)
+    close(loss, F.cross_entropy(z, y, reduction="none").detach())
+    close(grad, 2 * torch.autograd.grad(F.cross_entropy(z, y, reduction="sum"), z)[0])
+    out = torch.empty_like(z)
+    assert softmaxloss.cross_entropy_with_grad(z.detach(), y, out=out)[1] is out
+    scores = softmaxloss.score(z, y)
+    close(scores.loss, loss)
+    assert scores.rank.dtype == torch.int64
+    assert torch.equal(scores.predicted, z.argmax(1))
+    assert softmaxloss.cross_entropy(z[0], 3).ndim == 0  # a Python integer
+    assert isinstance(softmaxloss.cross_entropy(z.detach().numpy(), y.numpy()), np.float32)
+
+
+def test_the_module() -> None:
+    z, y = example(torch.float32)
+    w = torch.rand(5)
+    ours = CrossEntropyLoss(w, label_smoothing=0.2, reduction="sum")
+    close(ours(z, y), torch.nn.CrossEntropyLoss(w, label_smoothing=0.2, reduction="sum")(z, y))
+    assert "label_smoothing=0.2" in repr(ours)
+    assert ours.state_dict().keys() == {"weight"}
+    close(CrossEntropyLoss()(z, y, denominator=3), F.cross_entropy(z, y, reduction="sum") / 3)
+
+
+def test_tensors_on_two_devices() -> None:
+    z, y = example()
+    message = "target is on meta, the logits are on cpu: move one of them"
+    with pytest.raises(softmaxloss.OptionError, match=message):
+        cross_entropy(z, y.to("meta"))
+    with pytest.raises(softmaxloss.OptionError, match="weight is on meta"):
+        cross_entropy(z, y, torch.ones(5, device="meta"))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16, torch.int32])
+def test_labels_as_they_come(dtype: Any) -> None:
+    z, y = example()
+    close(cross_entropy(z, y.to(dtype)), F.cross_entropy(z, y))
+    same = y[:1].expand(6)
+    close(cross_entropy(z, same.to(dtype)), F.cross_entropy(z, same))
+
+
+def test_the_logits_are_not_written_to() -> None:
+    z, y = example()
+    given = z.detach().clone()
+    version = z._version
+    (3 * cross_entropy(z, y)).backward()
+    assert torch.equal(z.detach(), given)
+    assert z._version == version
+    assert z.grad.data_ptr() != z.data_ptr()
+
+
+def test_more_than_2_to_31_logits() -> None:
+    z = torch.zeros(1, 2**15).expand(2**16 + 1, 2**15)
+    loss = cross_entropy(z, torch.zeros(2**16 + 1, dtype=torch.uint8), reduction="none")
+    assert torch.equal(loss, torch.full((2**16 + 1,), 2**15).log())
+
+
+class Losses(torch.utils.data.Dataset[Any]):
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Any:
+        z, y = example(torch.float32, 300, 1000)
+        return cross_entropy(z, y).item()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
+def test_workers_forked_after_use() -> None:
+    z, y = example(torch.float32, 300, 1000)
+    want = cross_entropy(z, y).item()
+    loader = torch.utils.data.DataLoader(
+        Losses(), num_workers=2, multiprocessing_context="fork", timeout=60
+    )
+    assert [value.item() for value in loader] == pytest.approx([want] * 4)
+
+
+PEAK = """
+import sys, torch
+from softmaxloss.torch import cross_entropy
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+class Source(torch.autograd.Function):
+    # hands out memory that it did not compute, so that only the loss needs more
+    @staticmethod
+    def forward(ctx, w):
+        return z.detach()
+    @staticmethod
+    def backward(ctx, grad):
+        return grad.sum()
+
+inplace = sys.argv[1] == "True"
+for rows in (10, 4000):  # the first time, everything is loaded
+    z = torch.randn(rows, 16000)
+    y = torch.randint(16000, (rows,))
+    before = peak()
+    w = torch.ones((), requires_grad=True)
+    cross_entropy(Source.apply(w), y, inplace=inplace).backward()
+print((peak() - before) / (z.numel() * 4))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("inplace", "more"), [(False, 1.0), (True, 0.0)])
+def test_peak_memory(inplace: bool, more: float) -> None:
+    """The gradient, where it is not in place, and not one per cent beyond."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(inplace)], capture_output=True, text=True, check=True
+    )
+    assert more - 0.05 < float(done.stdout) < more + 0.01
