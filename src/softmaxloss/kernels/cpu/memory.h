@@ -15,7 +15,7 @@ namespace softmaxloss::LEVEL {
 
 using std::int64_t;
 
-constexpr int line = 64; // bytes
+constexpr int line = 64;       // bytes
 constexpr int batch_rows = 32; // rows that are done together, see batch.h
 
 // Asks for `count` numbers that lie `ahead` bytes beyond x, to have them in the second-level cache

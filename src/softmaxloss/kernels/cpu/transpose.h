@@ -24,8 +24,7 @@ template <class V, int... i>
 INLINE void interleave(V a, V b, V &low, V &high, std::integer_sequence<int, i...>) {
     constexpr int n = sizeof...(i), part = 16 / int(sizeof a[0]);
     low = __builtin_shufflevector(a, b, (i / part * part + i % part / 2 + i % 2 * n)...);
-    high = __builtin_shufflevector(a, b,
-                                   (i / part * part + (i % part + part) / 2 + i % 2 * n)...);
+    high = __builtin_shufflevector(a, b, (i / part * part + (i % part + part) / 2 + i % 2 * n)...);
 }
 
 template <class Low, int... i>

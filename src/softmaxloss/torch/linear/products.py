@@ -121,7 +121,10 @@ class Products:
         self.untouched = False
 
     def chunks(self, used: Tensor | None) -> Iterable[Any]:
-        return self.plan.chunks() if used is None else torch.split(used, self.plan.chunk)
+        if used is None:
+            return self.plan.chunks()
+        # Of nothing, split makes one part, which oneDNN refuses.
+        return torch.split(used, self.plan.chunk) if len(used) else ()
 
     def by_rows(self, grad: Tensor, used: Tensor | None) -> Tensor:
         """The gradient by the input: grad·W."""
