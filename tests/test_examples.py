@@ -41,3 +41,20 @@ def test_the_readme_shows_what_the_tour_prints(tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = readme.partition("<!-- the output of examples/tour.py -->\n```text\n")[2]
     assert shown.partition("\n```\n<!-- end -->")[0].strip() == printed.stdout.strip()
+
+
+def test_the_language_model_learns_alike_with_both_losses():
+    pytest.importorskip("torch")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "language_model.py"), "--steps", "3"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = [line.split() for line in done.stdout.splitlines()]
+    steps = {row[1]: [float(loss) for loss in row[2:]] for row in rows if row[0] == "step"}
+    assert set(steps) == {"1", "2", "3"}
+    for theirs, ours in steps.values():
+        assert ours == pytest.approx(theirs, rel=1e-3)
+    assert steps["3"][0] < steps["1"][0]
+    assert any(row[:2] == ["time", "of"] for row in rows)
