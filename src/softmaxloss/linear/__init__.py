@@ -79,8 +79,8 @@ def linear_cross_entropy(
             it: arrays of a few numbers per example; a sum of the weight's gradient in float32 (4
             bytes for each weight) where the weights are float16 or bfloat16. The result depends on
             the budget by no more than the order of the sums.
-        skip_below: p in [0, 1): leave out of the products of the gradients, in each block of rows,
-            the classes whose part in the gradient by the logits, |a_n − q_n|, is at most p in all
+        skip_below: p in [0, 1): may leave out of the products of the gradients, in each block of
+            rows, the classes whose part in the gradient by the logits, |a_n − q_n|, is at most p in all
             of its rows. With f_i the derivative of the result by the loss of row i, an entry of the
             input's gradient is then off by at most  |f_i|·p·Σ_n |W_nd|,  one of the weight's by at
             most  p·Σ_i |f_i·x_id|.  The loss and the bias's gradient are not changed.

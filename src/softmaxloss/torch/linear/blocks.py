@@ -29,6 +29,8 @@ from .products import Products, computed_dtype
 
 __all__ = ["Call", "Results"]
 
+MOST_USED = 0.6
+
 Array = NDArray[Any]
 
 
@@ -157,4 +159,6 @@ class Call:
         used = torch.zeros(grad.shape[1], dtype=torch.bool, device=grad.device)
         for part in small_parts(*grad.shape):
             used |= ~(grad[part].abs() <= bounds[part, None]).all(0)  # a NaN is used
-        return used.nonzero()[:, 0]
+        classes = used.nonzero()[:, 0]
+        # To gather the weights of most classes would take longer than to multiply with all.
+        return classes if len(classes) < grad.shape[1] * MOST_USED else None
