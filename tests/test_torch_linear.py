@@ -354,7 +354,7 @@ def test_errors_are_one_line() -> None:
         (lambda: linear_cross_entropy(x.int(), W.int(), y), TypeError, "input must be float32"),
         (lambda: linear_cross_entropy(x, W, y, z_loss=-1.0), OptionError, "z_loss"),
         (lambda: linear_cross_entropy(x, W, y, memory_budget=9), OptionError, "it takes"),
-        (lambda: linear_cross_entropy(x, W, y.to("meta")), TypeError, "target is on meta"),
+        (lambda: linear_cross_entropy(x, W, y.to("meta")), OptionError, "target is on meta"),
     ]
     for call, error, message in calls:
         with pytest.raises(error, match=message) as caught:
@@ -459,7 +459,7 @@ x.grad = None
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # the highest is now the present one
 before = highest()
-softmaxloss.linear_cross_entropy(x, W, y).backward()
+softmaxloss.linear_cross_entropy(x, W, y, memory_budget="{budget}").backward()
 print(highest() - before - (x.numel() + W.numel()) * x.element_size())
 """
 
@@ -467,7 +467,9 @@ print(highest() - before - (x.numel() + W.numel()) * x.element_size())
 def memory_beyond_gradients(**values: Any) -> int:
     """Bytes, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(**values)], capture_output=True, text=True
+        [sys.executable, "-c", PROGRAM.format(**{"budget": "64MB", **values})],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
@@ -486,7 +488,9 @@ def test_memory_stays_within_the_budget() -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 def test_a_million_classes() -> None:
     sizes = {"rows": 4096, "features": 64, "classes": 10**6}
-    assert memory_beyond_gradients(**sizes, dtype="float32") <= 256e6
+    # With the budget of 64 MB, which hold twelve rows, it takes twice as long.
+    used = memory_beyond_gradients(**sizes, dtype="float32", budget="200MB")
+    assert used <= 256e6
 
 
 @pytest.mark.parametrize(

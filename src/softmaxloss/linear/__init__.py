@@ -80,10 +80,10 @@ def linear_cross_entropy(
             bytes for each weight) where the weights are float16 or bfloat16. The result depends on
             the budget by no more than the order of the sums.
         skip_below: p in [0, 1): may leave out of the products of the gradients, in each block of
-            rows, the classes whose part in the gradient by the logits, |a_n − q_n|, is at most p in all
-            of its rows. With f_i the derivative of the result by the loss of row i, an entry of the
-            input's gradient is then off by at most  |f_i|·p·Σ_n |W_nd|,  one of the weight's by at
-            most  p·Σ_i |f_i·x_id|.  The loss and the bias's gradient are not changed.
+            rows, the classes whose part in the gradient by the logits, |a_n − q_n|, is at most p in
+            all of its rows. With f_i the derivative of the result by the loss of row i, an entry of
+            the input's gradient is then off by at most  |f_i|·p·Σ_n |W_nd|,  one of the weight's by
+            at most  p·Σ_i |f_i·x_id|.  The loss and the bias's gradient are not changed.
         return_scores: also give `Scores` of each example, of the logits u. A row that is ignored
             has loss 0, rank 0, first_class − 1 as the predicted class, and NaN for the rest.
 

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from .. import loss
-from ..arrays import as_array
 from ..errors import OptionError
 from ..loss import Scores
 from ..options import MultiLabel, Options, Reduction, checked_options, option_values
 from . import formula, ops
-from .tensors import as_numpy, empty_like
+from .tensors import as_numpy, empty_like, tensor_beside
 
 __all__ = ["cross_entropy", "cross_entropy_with_grad", "score"]
 
@@ -31,7 +30,7 @@ def cross_entropy(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
     multi_label: MultiLabel = "error",
-    denominator: float | None = None,
+    denominator: float | Tensor | None = None,
     first_class: int = 0,
     inplace: bool = False,
 ) -> Tensor:
@@ -63,7 +62,8 @@ def cross_entropy(
     >>> z.grad
     tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
-    values = (ignore_index, reduction, label_smoothing, multi_label, denominator, first_class)
+    divisor = denominator.item() if isinstance(denominator, Tensor) else denominator
+    values = (ignore_index, reduction, label_smoothing, multi_label, divisor, first_class)
     target, weight = _beside(input, target, weight)
     compiling = torch.compiler.is_compiling()
     if not compiling:
@@ -143,18 +143,8 @@ def _beside(logits: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor | Non
     """Target and weight as tensors where the logits are."""
     if not isinstance(logits, Tensor):
         raise TypeError(f"the logits must be a tensor here, got {type(logits).__name__}")
-    target = _on_device(logits, target, "target")
-    return target, None if weight is None else _on_device(logits, weight, "weight")
-
-
-def _on_device(logits: Tensor, value: Any, name: str) -> Tensor:
-    if not isinstance(value, Tensor):  # through NumPy, whose floats keep their digits
-        return torch.as_tensor(as_array(value, name), device=logits.device)
-    if value.device != logits.device:
-        raise OptionError(
-            f"{name} is on {value.device}, the logits are on {logits.device}: move one of them"
-        )
-    return value
+    y = tensor_beside(logits, target, "target", "the logits are")
+    return y, None if weight is None else tensor_beside(logits, weight, "weight", "the logits are")
 
 
 def _require_inner(logits: Tensor) -> None:

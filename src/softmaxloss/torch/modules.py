@@ -50,7 +50,7 @@ class CrossEntropyLoss(torch.nn.Module):
         self,
         input: Tensor,
         target: Tensor,
-        denominator: float | None = None,
+        denominator: float | Tensor | None = None,
     ) -> Tensor:
         """The loss of logits (C,), (N, C) or (N, C, d1, …); `denominator` is what "mean" divides
         by, for gradient accumulation over batches of different sizes."""
@@ -94,7 +94,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         self,
         input: Tensor,
         target: Tensor,
-        denominator: float | None = None,
+        denominator: float | Tensor | None = None,
     ) -> Any:
         """The loss of input (…, in_features), with target as in `linear_cross_entropy`."""
         return linear_cross_entropy(

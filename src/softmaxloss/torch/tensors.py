@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..arrays import BFLOAT16
+from ..arrays import BFLOAT16, as_array
+from ..errors import OptionError
 
-__all__ = ["as_numpy", "empty_like", "new_memory"]
+__all__ = ["as_numpy", "empty_like", "new_memory", "tensor_beside"]
 
 Array = NDArray[Any]
 
@@ -55,3 +56,19 @@ def empty_like(tensor: torch.Tensor) -> torch.Tensor:
     if not tensor.is_contiguous():
         return torch.empty_like(tensor)
     return new_memory(tensor.shape, tensor.dtype, tensor.device)
+
+
+def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> torch.Tensor:
+    """`value` as a tensor on the same device: what is not one is made one, what is elsewhere an
+    error, whose line has `name` and `others`, "the logits are" say.
+
+    >>> tensor_beside(torch.zeros(3), [0, 2], "target", "the logits are")
+    tensor([0, 2])
+    """
+    if not isinstance(value, torch.Tensor):  # through NumPy, whose floats keep their digits
+        return torch.as_tensor(as_array(value, name), device=tensor.device)
+    if value.device != tensor.device:
+        raise OptionError(
+            f"{name} is on {value.device}, {others} on {tensor.device}: move one of them"
+        )
+    return value

@@ -13,6 +13,7 @@ from ...linear.plan import Extras, check_shapes
 from ...loss import Scores
 from ...options import MultiLabel, Reduction, checked_options
 from ..ops import needs_formula
+from ..tensors import tensor_beside
 from .ops import composed, forward, options_of
 
 __all__ = ["linear_cross_entropy", "linear_cross_entropy_with_grad"]
@@ -29,7 +30,7 @@ def linear_cross_entropy(
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
     multi_label: MultiLabel = "error",
-    denominator: float | None = None,
+    denominator: float | Tensor | None = None,
     first_class: int = 0,
     z_loss: float = 0.0,
     softcap: float | None = None,
@@ -61,14 +62,17 @@ def linear_cross_entropy(
     >>> loss.item()
     0.8103...
     """
+    divisor = denominator.item() if isinstance(denominator, Tensor) else denominator
     values: tuple[Any, ...] = (
-        *(ignore_index, reduction, label_smoothing, multi_label, denominator, first_class),
+        *(ignore_index, reduction, label_smoothing, multi_label, divisor, first_class),
         *(z_loss, softcap, skip_below, str(memory_budget)),
     )
     if not torch.compiler.is_compiling():  # else the operator does, while it is compiled
         checked_options(*values[:6])
         Extras(z_loss, softcap, skip_below, memory_budget)
-    input, linear_weight, linear_bias = _checked(input, linear_weight, linear_bias, target, weight)
+    input, linear_weight, linear_bias = _checked(input, linear_weight, linear_bias)
+    target = tensor_beside(input, target, "target", "input is")
+    weight = None if weight is None else tensor_beside(input, weight, "weight", "input is")
     classes, features = linear_weight.shape
     lead = input.shape[:-1]
     by_index = check_shapes(
@@ -138,18 +142,14 @@ def linear_cross_entropy_with_grad(
     return loss.detach(), LinearGradients(by_input, by_weight, by_bias[0] if by_bias else None)
 
 
-def _checked(
-    input: Any, weight: Any, bias: Any, target: Any, class_weight: Any
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def _checked(input: Any, weight: Any, bias: Any) -> tuple[Tensor, Tensor, Tensor | None]:
     """TypeError unless they are tensors of one device and dtype; as autocast has them."""
-    named = {"input": input, "linear_weight": weight, "target": target}
+    named = {"input": input, "linear_weight": weight}
     named |= {} if bias is None else {"linear_bias": bias}
-    named |= {} if class_weight is None else {"weight": class_weight}
     for name, value in named.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} must be a tensor, as input is, got {type(value).__name__}")
-        if value.device != input.device:
-            raise TypeError(f"{name} is on {value.device}, input on {input.device}")
+        tensor_beside(input, value, name, "input is")
     kind = input.device.type
     if torch.is_autocast_enabled(kind):
         dtype = torch.get_autocast_dtype(kind)
