@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from numbers import Real
@@ -93,9 +92,26 @@ class Options:
 
 #: The fields of Options, in their order.
 OPTION_NAMES = tuple(field.name for field in fields(Options))
-#: The values of the fields as a tuple; dataclasses.astuple copies them deeply, which takes longer
-#: than the loss of one example.
-option_values: Callable[[Options], tuple[Any, ...]] = operator.attrgetter(*OPTION_NAMES)
+
+
+def option_values(options: Options) -> tuple[Any, ...]:
+    """The values of the fields, in their order.
+
+    (dataclasses.astuple copies deeply, which takes longer than the loss of one example, and
+    torch.compile follows no attrgetter.)
+
+    >>> option_values(Options())
+    (-100, 'mean', 0.0, 'error', None, 0)
+    """
+    return (
+        options.ignore_index,
+        options.reduction,
+        options.label_smoothing,
+        options.multi_label,
+        options.denominator,
+        options.first_class,
+    )
+
 
 _remembered = lru_cache(maxsize=256, typed=True)(Options)  # typed: True is not 1 here
 

@@ -13,12 +13,9 @@ from ..errors import OptionError
 from ..loss import Scores
 from ..options import MultiLabel, Options, Reduction, checked_options, option_values
 from . import formula, ops
-from .tensors import as_numpy, empty_like, tensor_beside
+from .tensors import as_float64, as_numpy, empty_like, tensor_beside
 
 __all__ = ["cross_entropy", "cross_entropy_with_grad", "score"]
-
-# Other types are wrappers, of PyTorch's compiler for one, without memory of their own.
-_PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def cross_entropy(
@@ -47,9 +44,10 @@ def cross_entropy(
         target: class indices, of any integer dtype, in the shape of the logits without the class
             axis; or probabilities in the shape of the logits.
         weight: (C,) weights of the classes.
-        inplace: the gradient may take the memory of the logits, which are lost: half the memory.
-            Autograd is told: a backward pass that needs the logits raises. The gradient can be
-            asked for once, and not be differentiated.
+        inplace: the gradient may take the memory of the logits, which are lost: nobody may use them
+            after. Autograd is told: the backward pass of what used them before raises if it needs
+            them. The gradient can be asked for once, and not be differentiated; an upstream
+            gradient other than 1 multiplies it, in the logits' dtype.
         The others: as in `softmaxloss.cross_entropy`.
 
     Returns:
@@ -73,12 +71,13 @@ def cross_entropy(
         values = option_values(options)
     if ops.needs_formula(target, weight):
         return formula.reduced_loss(input, target, weight, Options(*values))
-    if not compiling and type(input) in _PLAIN and ops.has_kernel(input):
+    if ops.is_eager(input) and ops.has_kernel(input):
         if not (input.requires_grad and torch.is_grad_enabled()):
             value = loss.cross_entropy(as_numpy(input), **ops.arguments(target, weight, options))
             return torch.from_numpy(np.asarray(value))
         if inplace:
             _require_inner(input)
+            inplace = not input.is_neg()  # a view that the kernel cannot write to
         if inplace or reduction != "none":
             at_once: Tensor = _Loss.apply(input, target, weight, options, inplace)  # type: ignore[no-untyped-call]
             return at_once
@@ -91,9 +90,14 @@ def cross_entropy_with_grad(
     target: Tensor,
     weight: Tensor | None = None,
     *,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+    multi_label: MultiLabel = "error",
+    denominator: float | None = None,
+    first_class: int = 0,
     grad_output: Tensor | float | None = None,
     out: Tensor | None = None,
-    **options: Any,
 ) -> tuple[Tensor, Tensor]:
     """(loss, gradient) of `softmaxloss.cross_entropy_with_grad` as tensors, outside of autograd.
 
@@ -101,22 +105,29 @@ def cross_entropy_with_grad(
     tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
     target, weight = _beside(input, target, weight)
-    checked = Options(**options)
-    upstream = torch.as_tensor(1.0 if grad_output is None else grad_output)
+    options = checked_options(
+        ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
+    )
+    upstream = 1.0 if grad_output is None else grad_output
+    upstream = tensor_beside(input, upstream, "grad_output", "the logits are")
+    if out is not None:
+        _require_writable(out)
     if ops.has_kernel(input):
         if out is None:
             out = empty_like(input if input.is_floating_point() else input.double())
+        else:
+            torch.autograd.graph.increment_version(out)
         value, _ = loss.cross_entropy_with_grad(
             as_numpy(input),
             out=as_numpy(out),
-            grad_output=as_numpy(upstream.double()),
-            **ops.arguments(target, weight, checked),
+            grad_output=as_float64(upstream),
+            **ops.arguments(target, weight, options),
         )
         return torch.from_numpy(np.asarray(value)), out
     with torch.no_grad():
-        value = formula.reduced_loss(input, target, weight, checked)
-        upstream = upstream.to(input.device).expand(value.shape)
-        grad = formula.reduced_gradient(upstream, input, target, weight, checked)
+        value = formula.reduced_loss(input, target, weight, options)
+        upstream = upstream.expand(value.shape)
+        grad = formula.reduced_gradient(upstream, input, target, weight, options)
         return value, grad if out is None else out.copy_(grad)
 
 
@@ -145,6 +156,15 @@ def _beside(logits: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor | Non
         raise TypeError(f"the logits must be a tensor here, got {type(logits).__name__}")
     y = tensor_beside(logits, target, "target", "the logits are")
     return y, None if weight is None else tensor_beside(logits, weight, "weight", "the logits are")
+
+
+def _require_writable(out: Any) -> None:
+    if not isinstance(out, Tensor):
+        raise TypeError(f"out must be a tensor, as the logits are, got {type(out).__name__}")
+    if out.requires_grad or out.is_neg():
+        raise OptionError(
+            "out must be memory to write to: not a tensor that requires grad, nor a negated view"
+        )
 
 
 def _require_inner(logits: Tensor) -> None:
@@ -177,14 +197,14 @@ class _Loss(torch.autograd.Function):
             torch.autograd.graph.increment_version(logits)
         else:
             ctx.save_for_backward(logits, target, weight)
-        ctx.options, ctx.inplace = options, inplace
+        ctx.options, ctx.inplace, ctx.version = options, inplace, ctx.grad._version
         return torch.from_numpy(np.asarray(value))
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        grad, ctx.grad = ctx.grad, None
         if ctx.inplace:
-            return _times(grad, grad_output), None, None, None, None
+            return _in_place(ctx, grad_output), None, None, None, None
+        grad, ctx.grad = ctx.grad, None
         factor = None if torch.is_grad_enabled() or grad is None else _number(grad_output)
         if factor is not None and factor != 1.0:
             # Once more into the same memory, and not times the factor: in half precision, entries
@@ -202,18 +222,21 @@ class _Loss(torch.autograd.Function):
         return grad, None, None, None, None
 
 
-def _times(grad: Tensor | None, grad_output: Tensor) -> Tensor:
+def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
     """The gradient in the logits' memory, times the one upstream."""
-    if grad is None:
-        raise RuntimeError(
-            "cross_entropy(…, inplace=True): the gradient was given away, and the logits are lost; "
-            "for a second backward pass leave inplace out"
-        )
-    if torch.is_grad_enabled():
-        raise RuntimeError(
-            "cross_entropy(…, inplace=True): the logits are lost, so that the gradient has no "
-            "derivative; for create_graph=True leave inplace out"
-        )
+    wrong = None
+    if ctx.grad is None:
+        wrong = "the gradient was given away, and the logits are lost; for a second backward pass"
+    elif ctx.grad._version != ctx.version:
+        wrong = "the logits' memory, which holds the gradient, was written to since; if it must be,"
+    elif torch.is_grad_enabled():
+        wrong = "the logits are lost, and the gradient has no derivative; for create_graph=True"
+    elif grad_output.ndim == 0 and _number(grad_output) is None:
+        wrong = "one gradient is there, and several are asked for; for is_grads_batched=True"
+    if wrong:
+        raise RuntimeError(f"cross_entropy(…, inplace=True): {wrong} leave inplace out")
+    grad: Tensor = ctx.grad
+    ctx.grad = None
     if grad_output.ndim > 0:  # one for each example
         return grad.mul_(grad_output.unsqueeze(1 if grad.ndim > 1 else 0))
     return grad if grad_output.item() == 1 else grad.mul_(grad_output)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..options import MultiLabel, Reduction
+from ..options import MultiLabel, Reduction, checked_options
 from .linear import linear_cross_entropy
 from .loss import cross_entropy
 
@@ -36,15 +36,14 @@ class CrossEntropyLoss(torch.nn.Module):
         inplace: bool = False,
     ) -> None:
         super().__init__()
+        checked_options(ignore_index, reduction, label_smoothing, multi_label, None, first_class)
         self.register_buffer("weight", weight)
-        self.options: dict[str, Any] = {
-            "ignore_index": ignore_index,
-            "reduction": reduction,
-            "label_smoothing": label_smoothing,
-            "multi_label": multi_label,
-            "first_class": first_class,
-            "inplace": inplace,
-        }
+        self.ignore_index = ignore_index
+        self.reduction: Reduction = reduction
+        self.label_smoothing = label_smoothing
+        self.multi_label: MultiLabel = multi_label
+        self.first_class = first_class
+        self.inplace = inplace
 
     def forward(
         self,
@@ -54,10 +53,21 @@ class CrossEntropyLoss(torch.nn.Module):
     ) -> Tensor:
         """The loss of logits (C,), (N, C) or (N, C, d1, …); `denominator` is what "mean" divides
         by, for gradient accumulation over batches of different sizes."""
-        return cross_entropy(input, target, self.weight, denominator=denominator, **self.options)
+        return cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+            multi_label=self.multi_label,
+            denominator=denominator,
+            first_class=self.first_class,
+            inplace=self.inplace,
+        )
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"
 
 
 class LinearCrossEntropyLoss(torch.nn.Module):

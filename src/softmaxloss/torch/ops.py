@@ -24,7 +24,7 @@ from ..labels import ClassIndices, read_target
 from ..logits import read_logits, without_classes
 from ..options import OPTION_NAMES, Options, checked_options, class_weights, option_values
 from . import formula
-from .tensors import as_numpy, empty_like
+from .tensors import as_float64, as_numpy, empty_like
 
 __all__ = [
     "OPTIONS",
@@ -33,6 +33,7 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_backward",
     "has_kernel",
+    "is_eager",
     "needs_formula",
 ]
 
@@ -48,6 +49,17 @@ def has_kernel(tensor: Tensor) -> bool:
     return bool(tensor.device.type == "cpu")
 
 
+def is_eager(tensor: Tensor) -> bool:
+    """Whether this is a computation, and not one that is being recorded: by torch.compile, by a
+    tracer, or by a tensor type of theirs, which has no memory of its own."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(tensor) in (Tensor, torch.nn.Parameter)
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not torch.jit.is_tracing()
+    )
+
+
 def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
     """Whether derivatives are asked for that the operators do not have: those by target and weight,
     forward mode, and those of torch.func, which takes no derivatives of operators."""
@@ -61,7 +73,7 @@ def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
 
 def arguments(target: Tensor, weight: Tensor | None, options: Options) -> dict[str, Any]:
     """What the library's functions for NumPy take beside logits."""
-    weights = None if weight is None else as_numpy(weight.double())
+    weights = None if weight is None else as_float64(weight)
     values = dict(zip(OPTION_NAMES, option_values(options), strict=True))
     return {"target": as_numpy(target), "weight": weights, **values}
 
@@ -120,7 +132,7 @@ def cross_entropy_backward(
     grad = empty_like(logits)
     given = arguments(target, weight, options)
     loss.cross_entropy_with_grad(
-        as_numpy(logits), grad_output=as_numpy(grad_output.double()), out=as_numpy(grad), **given
+        as_numpy(logits), grad_output=as_float64(grad_output), out=as_numpy(grad), **given
     )
     return grad
 
@@ -163,7 +175,7 @@ def class_indices(target: Tensor, logits: Tensor, weight: Tensor | None, *values
     numbers = as_numpy(torch.zeros((), dtype=logits.dtype))  # only their dtype is looked at
     shape = read_logits(np.broadcast_to(numbers, logits.shape)).shape
     if weight is not None:
-        class_weights(as_numpy(weight.cpu().double()), without_classes(shape)[1])
+        class_weights(as_float64(weight.cpu()), without_classes(shape)[1])
     read = read_target(as_numpy(target.cpu()), shape, checked_options(*values))
     if not isinstance(read, ClassIndices):
         return target.new_empty(0, dtype=torch.int64)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..arrays import BFLOAT16, as_array
 from ..errors import OptionError
 
-__all__ = ["as_numpy", "empty_like", "new_memory", "tensor_beside"]
+__all__ = ["as_float64", "as_numpy", "empty_like", "new_memory", "tensor_beside"]
 
 Array = NDArray[Any]
 
@@ -30,6 +30,15 @@ def as_numpy(tensor: torch.Tensor) -> Array:
         return bits.view(BFLOAT16)
     array: Array = tensor.numpy()
     return array
+
+
+def as_float64(tensor: torch.Tensor) -> Array:
+    """Its numbers in float64, where they are floats; what is none is left to the library's checks.
+
+    >>> as_float64(torch.tensor([0.5]))
+    array([0.5])
+    """
+    return as_numpy(tensor.double() if tensor.is_floating_point() else tensor)
 
 
 def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
@@ -65,8 +74,14 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
     >>> tensor_beside(torch.zeros(3), [0, 2], "target", "the logits are")
     tensor([0, 2])
     """
-    if not isinstance(value, torch.Tensor):  # through NumPy, whose floats keep their digits
-        return torch.as_tensor(as_array(value, name), device=tensor.device)
+    if not isinstance(value, torch.Tensor):
+        array = as_array(value, name)  # NumPy's floats keep their digits
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
+        wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
+        native = np.float64 if wide else array.dtype.newbyteorder("=")
+        # A copy: the array may be another one when the backward pass comes.
+        return torch.tensor(np.ascontiguousarray(array, native), device=tensor.device)
     if value.device != tensor.device:
         raise OptionError(
             f"{name} is on {value.device}, {others} on {tensor.device}: move one of them"

@@ -23,7 +23,7 @@ from ...linear.plan import Extras, Plan, plan_for
 from ...loss import Scores
 from ...options import Options, class_weights
 from ..ops import has_kernel
-from ..tensors import as_numpy, new_memory
+from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
 from .products import Products, computed_dtype
 
@@ -62,7 +62,7 @@ class Call:
         classes, features = weight.shape
         self.class_weight = None
         if class_weight is not None:
-            self.class_weight = class_weights(as_numpy(class_weight.double().cpu()), classes)
+            self.class_weight = class_weights(as_float64(class_weight.cpu()), classes)
         self.held = computed_dtype(weight.dtype)  # of a block's logits
         target = target.detach().cpu()
         if target.is_floating_point() and target.dtype.itemsize == 2:

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from ...linear.plan import Extras
 from ...options import Options, checked_options
 from .. import formula
-from ..ops import OPTIONS
+from ..ops import OPTIONS, is_eager
 from .blocks import Call
 from .operations import softcapped
 from .products import computed_dtype
@@ -185,7 +184,7 @@ def _gradients(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Any, ...]:
     rest = (None,) * (len(ctx.needs_input_grad) - 3)
     if upstream is None:
         return (None, None, None, *rest)
-    eager = _is_eager(upstream)
+    eager = is_eager(upstream)
     if eager and torch.is_grad_enabled():
         return (*_composed_gradients(ctx, upstream, needs), *rest)
     kept, dtype = ctx.kept, ctx.dtype
@@ -206,15 +205,6 @@ def _gradients(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Any, ...]:
 
 
 forward.register_autograd(_gradients, setup_context=_setup_context)
-
-
-def _is_eager(tensor: Tensor) -> bool:
-    """Whether this is a computation, and not one that is being recorded for a compiler."""
-    return (
-        type(tensor) is Tensor
-        and not torch.compiler.is_compiling()
-        and _get_current_dispatch_mode() is None
-    )
 
 
 def _composed_gradients(ctx: Any, upstream: Tensor, needs: Needs) -> list[Tensor | None]:

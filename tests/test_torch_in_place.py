@@ -1,0 +1,108 @@
+"""`cross_entropy(…, inplace=True)`: the gradient where the logits were, and what must not go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import softmaxloss
+
+torch = pytest.importorskip("torch")
+
+from tests.test_torch import OPTIONS, close, example  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
+
+from softmaxloss.torch import cross_entropy  # noqa: E402
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_in_place(options: dict[str, Any], dtype: Any) -> None:
+    x, y = example(dtype)
+    upstream = torch.rand(()).double()
+
+    def gradient(inplace: bool) -> tuple[Any, Any, Any]:
+        z, seen = x * 2, []
+        z.register_hook(lambda grad: seen.append((grad.clone(), grad.data_ptr())))
+        memory = z.data_ptr()
+        loss = cross_entropy(z, y, **options, inplace=inplace)
+        (loss.sum() * upstream).backward()
+        return loss.detach(), seen[0][0], seen[0][1] == memory
+
+    (loss, grad, there), (want_loss, want, _) = gradient(True), gradient(False)
+    assert there
+    assert torch.equal(loss, want_loss)
+    eps = torch.finfo(dtype).eps  # the upstream gradient is a second rounding
+    close(grad, want, rtol=2 * eps, atol=0)
+
+
+def test_in_place_without_a_backward_pass_leaves_the_logits() -> None:
+    z, y = example()
+    given = z.detach().clone()
+    with torch.no_grad():
+        cross_entropy(z, y, inplace=True)
+    cross_entropy(z.detach(), y, inplace=True)
+    assert torch.equal(z, given)
+
+
+def test_in_place_tells_autograd() -> None:
+    x, y = example()
+    z = x * 2
+    square = z**2  # needs z
+    loss = cross_entropy(z, y, inplace=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        (loss + square.sum()).backward()
+
+
+def test_in_place_notices_what_is_written_to_its_memory() -> None:
+    x, y = example()
+    z = x * 2
+    twice = cross_entropy(z, y, inplace=True) + cross_entropy(z, y, inplace=True)
+    with pytest.raises(RuntimeError, match="was written to since"):
+        twice.backward()
+    z = x * 2
+    loss = cross_entropy(z, y, inplace=True)
+    z.detach().zero_()
+    with pytest.raises(RuntimeError, match="was written to since"):
+        loss.backward()
+
+
+def test_in_place_where_the_memory_holds_other_numbers() -> None:
+    """A negated view is one whose memory has the other sign: its gradient is made elsewhere."""
+    c = torch.randn(6, 5, dtype=torch.complex128, requires_grad=True)
+    _, y = example()
+
+    def gradient(loss: Callable[..., Any], **options: Any) -> Any:
+        return torch.autograd.grad(loss(torch.conj(c * 1).imag, y, **options), c)[0]
+
+    close(gradient(cross_entropy, inplace=True), gradient(F.cross_entropy))
+    out = torch.conj(torch.zeros(6, 5, dtype=torch.complex128)).imag
+    with pytest.raises(softmaxloss.OptionError, match="out must be memory to write to"):
+        softmaxloss.cross_entropy_with_grad(c.detach().real, y, out=out)
+
+
+def test_in_place_has_one_gradient() -> None:
+    x, y = example()
+    loss = cross_entropy(x * 2, y, inplace=True)
+    with pytest.raises(RuntimeError, match="leave inplace out"):
+        torch.autograd.grad(loss, x, torch.eye(1, dtype=torch.float64)[0], is_grads_batched=True)
+    loss.backward()  # the gradient is still there
+
+
+def test_in_place_refusals() -> None:
+    x, y = example()
+    for leaf in (x, x[:3]):
+        with pytest.raises(softmaxloss.OptionError, match="a leaf of the graph"):
+            cross_entropy(leaf, y[: len(leaf)], inplace=True)
+    loss = cross_entropy(x * 2, y, inplace=True)
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="for a second backward pass leave inplace out"):
+        loss.backward()
+    loss = cross_entropy(x * 2, y, inplace=True)
+    with pytest.raises(RuntimeError, match="for create_graph=True leave inplace out"):
+        torch.autograd.grad(loss, x, create_graph=True)
+    z = (x[:1] * 2).expand(6, 5)
+    with pytest.raises(softmaxloss.OptionError, match="share memory"):
+        cross_entropy(z, y, inplace=True)
