@@ -1,4 +1,4 @@
-"""`cross_entropy(…, inplace=True)`: the gradient where the logits were, and what must not go wrong."""
+"""`cross_entropy(…, inplace=True)`: the gradient where the logits were, and what may go wrong."""
 
 from __future__ import annotations
 
