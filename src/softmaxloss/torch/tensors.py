@@ -81,7 +81,7 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
         wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
         native = np.float64 if wide else array.dtype.newbyteorder("=")
         # A copy: the array may be another one when the backward pass comes.
-        return torch.tensor(np.ascontiguousarray(array, native), device=tensor.device)
+        return torch.tensor(np.array(array, native, order="C"), device=tensor.device)
     if value.device != tensor.device:
         raise OptionError(
             f"{name} is on {value.device}, {others} on {tensor.device}: move one of them"
