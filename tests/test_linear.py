@@ -288,7 +288,11 @@ def test_label_dtypes(dtype: str) -> None:
         ({"z_loss": -1.0}, OptionError, "z_loss must be a number ≥ 0, got -1.0"),
         ({"z_loss": math.nan}, OptionError, "z_loss must be"),
         ({"z_loss": "a"}, TypeError, "z_loss must be"),
-        ({"softcap": 0}, OptionError, "softcap must be a positive number or None, got 0"),
+        (
+            {"softcap": 0},
+            OptionError,
+            r"softcap must be a number in \[1e-30, 1e30\] or None, got 0",
+        ),
         ({"softcap": True}, TypeError, "softcap must be"),
         ({"skip_below": 1.0}, OptionError, r"skip_below must be a number in \[0, 1\)"),
         ({"skip_below": None}, TypeError, "skip_below must be"),

@@ -373,7 +373,8 @@ def test_half_precision_sums_are_not_worse_than_all_at_once(number: int) -> None
     x = torch.randn(rows, 16).bfloat16()
     W = (torch.randn(classes, 16) / 2).bfloat16().requires_grad_()
     y = torch.randint(classes, (rows,))
-    budget = 2 * classes * (rows // number) * 5 // 4 + 8
+    # A row: 2 bytes for each class, 4 copies of 4 bytes for each feature; a fifth is for the rest.
+    budget = (2 * classes + 16 * 16) * (rows // number) * 5 // 4 + 8
     exact = W.detach().double().requires_grad_()
     F.cross_entropy(x.double() @ exact.T, y).backward()
     errors = []
@@ -523,9 +524,83 @@ def test_derivatives_that_are_not_the_operators(extras: dict[str, Any]) -> None:
     )
 
 
+def test_compiled_with_a_denominator() -> None:
+    torch._dynamo.reset()
+    x, W, y = torch.randn(5, 3).requires_grad_(), torch.randn(4, 3), torch.tensor([0, 3, 1, 1, 2])
+
+    def loss(denominator: Any) -> Any:
+        return linear_cross_entropy(x, W, y, denominator=denominator) + softmaxloss.cross_entropy(
+            x @ W.T, y, denominator=denominator
+        )
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    for denominator in (*range(1, 12), torch.tensor(7)):
+        torch.testing.assert_close(compiled(denominator), loss(denominator))
+
+
+@pytest.mark.parametrize("layout", ["transposed", "strided", "expanded"])
+def test_weights_in_any_layout(layout: str) -> None:
+    """Larger than a block's chunk, where another layout takes another way."""
+    torch.manual_seed(0)
+    x, W, y = torch.randn(64, 48), torch.randn(5000, 48), torch.randint(5000, (64,))
+    W = {
+        "transposed": W.T.contiguous().T,
+        "strided": W.repeat_interleave(2, 1)[:, ::2],
+        "expanded": W[:1].expand(5000, 48),
+    }[layout]
+    x.requires_grad_()
+    got, want = linear_cross_entropy(x, W, y), F.cross_entropy(F.linear(x, W), y)
+    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss, x)[0] for loss in (got, want)), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_ignored_rows_leak_nowhere() -> None:
+    x, W, _, y, _ = tensors("plain")
+    y = y.clone()
+    y[1] = -100
+    with torch.no_grad():
+        x[1] = torch.nan
+    for create_graph in (False, True):
+        loss = linear_cross_entropy(x, W, y)
+        for grad in torch.autograd.grad(loss, (x, W), create_graph=create_graph):
+            assert grad.isfinite().all()
+    by_weight = torch.func.grad(lambda W: linear_cross_entropy(x.detach(), W, y))(W.detach())
+    assert by_weight.isfinite().all()
+
+
+def test_several_upstream_gradients_at_once() -> None:
+    x, W, _, y, _ = tensors("plain")
+    want = torch.autograd.functional.jacobian(lambda x: linear_cross_entropy(x, W, y), x)
+    got = torch.autograd.functional.jacobian(
+        lambda x: linear_cross_entropy(x, W, y), x, vectorize=True
+    )
+    torch.testing.assert_close(got, want)
+
+
+def test_autocast_leaves_float64() -> None:
+    x, W, _, y, _ = tensors("plain", torch.float64)
+    want = linear_cross_entropy(x, W, y)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = linear_cross_entropy(x, W, y)
+    assert torch.equal(got, want)
+
+
+def test_large_float16_logits_in_every_kind_of_derivative() -> None:
+    x = torch.full((1, 2), 300.0, dtype=torch.float16)
+    W, y = torch.full((3, 2), 300.0, dtype=torch.float16), torch.tensor([0])
+    want = linear_cross_entropy(x.requires_grad_(), W, y)
+    got = torch.func.grad_and_value(lambda x: linear_cross_entropy(x, W, y))(x.detach())
+    torch.testing.assert_close(got[1], want.detach())
+    assert got[0].isfinite().all()
+
+
 def test_the_module() -> None:
     torch.manual_seed(0)
-    ours = softmaxloss.torch.LinearCrossEntropyLoss(3, 4, label_smoothing=0.1, memory_budget="1MB")
+    ours = softmaxloss.torch.LinearCrossEntropyLoss(
+        3, 4, bias=True, label_smoothing=0.1, memory_budget="1MB"
+    )
     x, y = torch.randn(5, 3), torch.tensor([0, 3, 1, -100, 2])
     want = torch.nn.functional.cross_entropy(ours.linear(x), y, label_smoothing=0.1)
     torch.testing.assert_close(ours(x, y), want)

@@ -76,8 +76,9 @@ def linear_cross_entropy(
         softcap: s > 0: bounds the logits to ±s.
         memory_budget: bytes for logits and what else is needed beside arguments and results, as a
             number or text ("64MB", "512KiB", "1GB"). At least one row of logits must fit. Not in
-            it: arrays of a few numbers per example; a sum of the weight's gradient in float32 (4
-            bytes for each weight) where the weights are float16 or bfloat16. The result depends on
+            it: arrays of a few numbers per example; a sum of the weight's gradient in what is
+            computed in, where the weights are narrower (4 bytes for each weight of float16 and
+            bfloat16); what checking probabilities as target takes. The result depends on
             the budget by no more than the order of the sums.
         skip_below: p in [0, 1): may leave out of the products of the gradients, in each block of
             rows, the classes whose part in the gradient by the logits, |a_n − q_n|, is at most p in

@@ -36,6 +36,8 @@ PRODUCT = 12
 #: Classes in one chunk of a product: a multiple of the least number, which keeps rows aligned.
 MOST_CLASSES = 4096
 LEAST_CLASSES = 64
+#: Copies of a block's rows of the input, and of the gradient by them.
+FEATURES = 4
 #: Softcap and z_loss need a few copies of the logits: of so many elements, or of one row.
 PIECE = 1 << 17
 COPIES = 5
@@ -56,7 +58,7 @@ class Extras:
     >>> Extras(softcap=0.0)
     Traceback (most recent call last):
         ...
-    softmaxloss.errors.OptionError: softcap must be a positive number or None, got 0.0
+    softmaxloss.errors.OptionError: softcap must be a number in [1e-30, 1e30] or None, got 0.0
     """
 
     z_loss: float = 0.0
@@ -72,9 +74,10 @@ class Extras:
         if not 0.0 <= skip_below < 1.0:
             raise OptionError(f"skip_below must be a number in [0, 1), got {self.skip_below}")
         if self.softcap is not None:
-            softcap = _number("softcap", self.softcap, "a positive number or None")
-            if not 0.0 < softcap < math.inf:
-                raise OptionError(f"softcap must be a positive number or None, got {self.softcap}")
+            fits = "a number in [1e-30, 1e30] or None"  # whose quotients float32 holds
+            softcap = _number("softcap", self.softcap, fits)
+            if not 1e-30 <= softcap <= 1e30:
+                raise OptionError(f"softcap must be {fits}, got {self.softcap}")
             object.__setattr__(self, "softcap", softcap)
         object.__setattr__(self, "z_loss", z_loss)
         object.__setattr__(self, "skip_below", skip_below)
@@ -216,7 +219,7 @@ def plan_for(
     itemsize   bytes of one logit as it is computed and held
     converted  bytes of one weight where a chunk of the weights is converted before a product
 
-    >>> plan_for(5, (10, 3), [1, 2, 3, 4, 5], None, Options(), Extras(memory_budget=100), 4).blocks
+    >>> plan_for(5, (10, 3), [1, 2, 3, 4, 5], None, Options(), Extras(memory_budget=250), 4).blocks
     [slice(0, 1, None), slice(1, 3, None), slice(3, 5, None)]
     """
     classes, features = shape
@@ -228,7 +231,7 @@ def plan_for(
         if not counts.all():
             counted = np.flatnonzero(counts)
             read = replace(read, values=read.values[counted], may_ignore=False)
-    blocks = row_blocks(rows if counted is None else counted.size, classes, itemsize, extras)
+    blocks = row_blocks(rows if counted is None else counted.size, shape, itemsize, extras)
     largest = max((block.stop - block.start for block in blocks), default=1)
     # Bytes per class of a product: its result, and a copy of both operands.
     each = itemsize * (max(largest, features) + largest + features) + converted * features
@@ -240,21 +243,24 @@ def plan_for(
     return Plan(rows, classes, counted, read, blocks, chunk, divisor)
 
 
-def row_blocks(rows: int, classes: int, itemsize: int, extras: Extras) -> list[slice]:
+def row_blocks(rows: int, shape: tuple[int, int], itemsize: int, extras: Extras) -> list[slice]:
     """The rows in as few blocks as the budget allows, of sizes that differ by one at most."""
-    row = classes * itemsize
+    classes, features = shape
+    logits = classes * itemsize
     copies = 0
     if extras.change_logits:
         copies = COPIES * max(itemsize, 4) * max(classes, PIECE if rows * classes > PIECE else 0)
     budget = extras.memory_budget
     available = budget - budget // ASIDE - copies
-    if rows and available < row:
-        needed = math.ceil((row + copies) * ASIDE / (ASIDE - 1)) + 1
+    if rows and available < logits:
+        needed = math.ceil((logits + copies) * ASIDE / (ASIDE - 1)) + 1
         raise OptionError(
             f"memory_budget of {budget} bytes does not hold one row of {classes} logits: it takes "
             f"{needed}"
         )
-    number = math.ceil(rows / (available // row)) if rows else 0
+    # Beside its logits, a row of the input has a copy, its gradient and parts of that.
+    row = logits + FEATURES * features * max(itemsize, 4)
+    number = math.ceil(rows / max(1, available // row)) if rows else 0
     ends = [rows * (i + 1) // number for i in range(number)]
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 

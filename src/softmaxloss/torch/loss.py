@@ -60,10 +60,23 @@ def cross_entropy(
     >>> z.grad
     tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
+    compiling = torch.compiler.is_compiling()
+    if compiling and denominator is not None and reduction == "mean":
+        # Outside of the operator, whose numbers are constants of a graph.
+        total = cross_entropy(
+            input,
+            target,
+            weight,
+            ignore_index=ignore_index,
+            reduction="sum",
+            label_smoothing=label_smoothing,
+            multi_label=multi_label,
+            first_class=first_class,
+        )
+        return total / denominator
     divisor = denominator.item() if isinstance(denominator, Tensor) else denominator
     values = (ignore_index, reduction, label_smoothing, multi_label, divisor, first_class)
     target, weight = _beside(input, target, weight)
-    compiling = torch.compiler.is_compiling()
     if not compiling:
         options = checked_options(*values)
         if not -(2**63) <= options.ignore_index < 2**63:
@@ -205,7 +218,7 @@ class _Loss(torch.autograd.Function):
         if ctx.inplace:
             return _in_place(ctx, grad_output), None, None, None, None
         grad, ctx.grad = ctx.grad, None
-        factor = None if torch.is_grad_enabled() or grad is None else _number(grad_output)
+        factor = None if torch.is_grad_enabled() or grad is None else ops.one_number(grad_output)
         if factor is not None and factor != 1.0:
             # Once more into the same memory, and not times the factor: in half precision, entries
             # that the factor is there to save may have become 0.
@@ -231,7 +244,7 @@ def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
         wrong = "the logits' memory, which holds the gradient, was written to since; if it must be,"
     elif torch.is_grad_enabled():
         wrong = "the logits are lost, and the gradient has no derivative; for create_graph=True"
-    elif grad_output.ndim == 0 and _number(grad_output) is None:
+    elif grad_output.ndim == 0 and ops.one_number(grad_output) is None:
         wrong = "one gradient is there, and several are asked for; for is_grads_batched=True"
     if wrong:
         raise RuntimeError(f"cross_entropy(…, inplace=True): {wrong} leave inplace out")
@@ -240,11 +253,3 @@ def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
     if grad_output.ndim > 0:  # one for each example
         return grad.mul_(grad_output.unsqueeze(1 if grad.ndim > 1 else 0))
     return grad if grad_output.item() == 1 else grad.mul_(grad_output)
-
-
-def _number(tensor: Tensor) -> float | None:
-    """The one number of a tensor; None where it stands for several, under vmap."""
-    try:
-        return float(tensor.item())
-    except RuntimeError:
-        return None

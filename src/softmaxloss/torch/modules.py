@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -70,14 +71,17 @@ class CrossEntropyLoss(torch.nn.Module):
         return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"
 
 
+_LINEAR_OPTIONS = inspect.signature(linear_cross_entropy).parameters.keys()
+
+
 class LinearCrossEntropyLoss(torch.nn.Module):
     """A linear layer and its loss in one module, whose logits are never all in memory.
 
-    The layer is `torch.nn.Linear(in_features, num_classes)` by its parameters, its initialisation
-    and its state dict: `linear.weight` and `linear.bias`. The loss is
-    `softmaxloss.torch.linear_cross_entropy`, whose options it takes.
+    As `torch.nn.LinearCrossEntropyLoss`, with its parameters, initialisation and state dict
+    (`linear.weight`, with bias=True `linear.bias`), and all options of
+    `softmaxloss.torch.linear_cross_entropy`.
 
-    >>> loss = LinearCrossEntropyLoss(8, 1000, bias=False)
+    >>> loss = LinearCrossEntropyLoss(8, 1000)
     >>> loss(torch.zeros(2, 8), torch.tensor([3, 0]))
     tensor(6.9078, grad_fn=<...>)
     """
@@ -89,14 +93,19 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         in_features: int,
         num_classes: int,
         *,
-        bias: bool = True,
+        bias: bool = False,
         weight: Tensor | None = None,
         device: Any = None,
         dtype: torch.dtype | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
-        self.linear = torch.nn.Linear(in_features, num_classes, bias, device, dtype)
+        unknown = options.keys() - _LINEAR_OPTIONS
+        if unknown:
+            raise TypeError(f"linear_cross_entropy has no option {min(unknown)!r}")
+        self.linear = torch.nn.Linear(
+            in_features, num_classes, bias=bias, device=device, dtype=dtype
+        )
         self.register_buffer("weight", weight)
         self.options = options
 

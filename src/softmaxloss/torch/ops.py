@@ -35,6 +35,7 @@ __all__ = [
     "has_kernel",
     "is_eager",
     "needs_formula",
+    "one_number",
 ]
 
 # The fields of Options, in their order. (An operator takes no other objects.)
@@ -58,6 +59,14 @@ def is_eager(tensor: Tensor) -> bool:
         and torch._C._len_torch_dispatch_stack() == 0
         and not torch._C._is_tracing()
     )
+
+
+def one_number(tensor: Tensor) -> float | None:
+    """The number of a 0-d tensor; None where it stands for several, under vmap."""
+    try:
+        return float(tensor.item())
+    except RuntimeError:
+        return None
 
 
 def needs_formula(target: Tensor, weight: Tensor | None) -> bool:

@@ -45,8 +45,8 @@ def linear_cross_entropy(
 
     The loss is differentiable by input, linear_weight and linear_bias, as often as is asked; those
     that require no gradient cost no product. float16 and bfloat16: logits are bfloat16 or, for
-    float16, float32; the loss is float32; the gradients are rounded once at the end, the weight's
-    (and bias's) from a sum in float32 of what each block of rows gives. That sum takes 4 bytes per
+    float16, float32; the loss is float32; the gradients are rounded at the end, the weight's (and
+    bias's) from a sum in float32 of what each block of rows gives. That sum takes 4 bytes per
     weight, beside the budget, where there is more than one block.
 
     Works in torch.compile(fullgraph=True), and under autocast as torch.nn.functional.linear does.
@@ -62,12 +62,33 @@ def linear_cross_entropy(
     >>> loss.item()
     0.8103...
     """
+    compiling = torch.compiler.is_compiling()
+    if compiling and denominator is not None and reduction == "mean":
+        # Outside of the operator, whose numbers are constants of a graph.
+        result = linear_cross_entropy(
+            input,
+            linear_weight,
+            target,
+            linear_bias=linear_bias,
+            weight=weight,
+            reduction="sum",
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            multi_label=multi_label,
+            first_class=first_class,
+            z_loss=z_loss,
+            softcap=softcap,
+            memory_budget=memory_budget,
+            skip_below=skip_below,
+            return_scores=return_scores,
+        )
+        return (result[0] / denominator, result[1]) if return_scores else result / denominator
     divisor = denominator.item() if isinstance(denominator, Tensor) else denominator
     values: tuple[Any, ...] = (
         *(ignore_index, reduction, label_smoothing, multi_label, divisor, first_class),
         *(z_loss, softcap, skip_below, str(memory_budget)),
     )
-    if not torch.compiler.is_compiling():  # else the operator does, while it is compiled
+    if not compiling:  # else the operator does, while it is compiled
         checked_options(*values[:6])
         Extras(z_loss, softcap, skip_below, memory_budget)
     input, linear_weight, linear_bias = _checked(input, linear_weight, linear_bias)
@@ -130,14 +151,19 @@ def linear_cross_entropy_with_grad(
     >>> linear_cross_entropy_with_grad(x, W, torch.tensor(0))[1].input
     tensor([0.0000, 0.5000])
     """
+    input, linear_weight, linear_bias = _checked(input, linear_weight, linear_bias)
     tensors = [t for t in (input, linear_weight, linear_bias) if t is not None]
     x, W, *b = leaves = [t.detach().requires_grad_() for t in tensors]
     with torch.enable_grad():
         loss = linear_cross_entropy(x, W, target, linear_bias=b[0] if b else None, **options)
-    upstream = None
-    if grad_output is not None or loss.dim():
-        given = 1.0 if grad_output is None else grad_output
-        upstream = torch.as_tensor(given, dtype=loss.dtype, device=loss.device).expand(loss.shape)
+    given = 1.0 if grad_output is None else grad_output
+    upstream = tensor_beside(input, given, "grad_output", "input is").to(loss.dtype)
+    if upstream.shape not in ((), loss.shape):
+        raise OptionError(
+            f"grad_output has shape {tuple(upstream.shape)}; it must be one number or have the "
+            f"shape of the loss, {tuple(loss.shape)}"
+        )
+    upstream = upstream.expand(loss.shape)
     by_input, by_weight, *by_bias = torch.autograd.grad(loss, leaves, upstream)
     return loss.detach(), LinearGradients(by_input, by_weight, by_bias[0] if by_bias else None)
 
@@ -153,8 +179,10 @@ def _checked(input: Any, weight: Any, bias: Any) -> tuple[Tensor, Tensor, Tensor
     kind = input.device.type
     if torch.is_autocast_enabled(kind):
         dtype = torch.get_autocast_dtype(kind)
-        input, weight = input.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
+        input, weight, bias = (
+            t.to(dtype) if t is not None and t.is_floating_point() and t.dtype.itemsize < 8 else t
+            for t in (input, weight, bias)
+        )
     for name, value in {"input": input, "linear_weight": weight, "linear_bias": bias}.items():
         if value is None:
             continue

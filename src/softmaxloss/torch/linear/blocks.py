@@ -65,8 +65,6 @@ class Call:
             self.class_weight = class_weights(as_float64(class_weight.cpu()), classes)
         self.held = computed_dtype(weight.dtype)  # of a block's logits
         target = target.detach().cpu()
-        if target.is_floating_point() and target.dtype.itemsize == 2:
-            target = target.float()
         self.plan: Plan = plan_for(
             input.shape[0],
             (classes, features),

@@ -7,14 +7,11 @@ import torch
 from torch import Tensor
 
 from ...labels import ClassIndices
-from ...linear.block import Rows
+from ...linear.block import Rows, small_parts
 from ...linear.plan import Extras
 from .. import formula
 
 __all__ = ["loss_in_operations", "softcapped"]
-
-#: Each operation takes memory for its result: of a block's rows so many parts.
-PARTS = 8
 
 
 def softcapped(z: Tensor, cap: float | None) -> Tensor:
@@ -31,9 +28,7 @@ def loss_in_operations(
     with_gradient: bool,
 ) -> None:
     """As `softmaxloss.linear.block.loss_in_place`, for a tensor of logits on any device."""
-    step = max(1, len(logits) // PARTS)
-    for start in range(0, len(logits), step):
-        part = slice(start, min(start + step, len(logits)))
+    for part in small_parts(*logits.shape):  # each operation takes memory for its result
         gradient = _few_rows(logits[part], rows.part(part), weight, label_smoothing, extras)
         if with_gradient:
             logits[part] = gradient

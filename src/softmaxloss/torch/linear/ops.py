@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from ...linear.plan import Extras
-from ...options import Options, checked_options
+from ...options import Options
 from .. import formula
-from ..ops import OPTIONS, is_eager
+from ..ops import OPTIONS, is_eager, one_number
 from .blocks import Call
 from .operations import softcapped
 from .products import computed_dtype
@@ -31,7 +31,7 @@ EXTRAS = "float z_loss, float? softcap, float skip_below, str memory_budget"
 
 def options_of(values: tuple[Any, ...]) -> tuple[Options, Extras]:
     """The options of an operator: those of every loss, then those of the linear one."""
-    return checked_options(*values[:-4]), Extras(*values[-4:])
+    return Options(*values[:-4]), Extras(*values[-4:])
 
 
 def _loss_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -189,11 +189,11 @@ def _gradients(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Any, ...]:
         return (*_composed_gradients(ctx, upstream, needs), *rest)
     kept, dtype = ctx.kept, ctx.dtype
     if kept is not None and all(g is not None for g, need in zip(kept, needs, strict=True) if need):
-        if not eager:
+        factor = one_number(upstream) if eager else None
+        if factor is None:
             gradients = [g if g is None else (g * upstream).to(dtype) for g in kept]
         else:
             ctx.kept = None
-            factor = upstream.item()
             if factor != 1.0:
                 for g in kept:
                     None if g is None else g.mul_(factor)
@@ -227,6 +227,11 @@ def composed(
     extras: Extras,
 ) -> Tensor:
     """The same loss in PyTorch's own operations, with all logits: for derivatives of any kind."""
-    z = torch.nn.functional.linear(input, weight, bias)
+    if target.ndim < input.ndim:  # what an ignored row holds must not reach a derivative
+        input = input.masked_fill((target == options.ignore_index)[..., None], 0.0)
+    dtype = computed_dtype(input.dtype)
+    bias = None if bias is None else bias.to(dtype)
+    with torch.autocast(input.device.type, enabled=False):
+        z = torch.nn.functional.linear(input.to(dtype), weight.to(dtype), bias)
     z = softcapped(z.to(formula.compute_dtype(z)), extras.softcap)
     return formula.reduced_loss(z, target, class_weight, options, extras.z_loss)

@@ -81,8 +81,8 @@ class Products:
 
     def make_logits(self, x: Tensor, logits: Tensor) -> None:
         for c in self.plan.chunks():
-            w = self.weight[c].to(self.dtype)
-            # oneDNN takes a bias for contiguous.
+            # oneDNN is slow with weights that are not contiguous, and takes a bias for it.
+            w = self.weight[c].to(self.dtype).contiguous()
             b = None if self.bias is None else self.bias[c].to(self.dtype).contiguous()
             if self.onednn is not None:
                 logits[:, c] = self.onednn(x, w, b, "none", [], "")
@@ -135,7 +135,8 @@ class Products:
             grad.shape[0], self.weight.shape[1], dtype=torch.float32 if half else self.dtype
         )
         for c in self.chunks(used):
-            sums += self.product(grad[:, c], self.weight[c].to(self.dtype).t())
+            w = self.weight[c].to(self.dtype).contiguous()
+            sums += self.product(grad[:, c], w.t())
         return sums.to(self.dtype)
 
     def add_by_class(self, part: Tensor, x: Tensor, c: Any) -> None:
