@@ -89,6 +89,14 @@ def test_derivatives_by_soft_targets_and_weights(options: dict[str, Any]) -> Non
     )
 
 
+def test_derivatives_by_weights_that_are_0() -> None:
+    z, y = example()
+    w = torch.tensor([0.0, 1, 2, 0, 3], dtype=torch.float64, requires_grad=True)
+    (grad,) = torch.autograd.grad(cross_entropy(z, y, w, reduction="sum"), w)
+    want = torch.zeros(5).double().index_add(0, y, F.cross_entropy(z, y, reduction="none"))
+    close(grad, want)
+
+
 def test_hessians() -> None:
     z, y = example(rows=3)
     want = torch.autograd.functional.hessian(lambda z: F.cross_entropy(z, y), z)
@@ -112,6 +120,8 @@ def test_functional_transforms() -> None:
     bad = torch.tensor([0, 1, 2, 3, 4, 5])
     with pytest.raises(softmaxloss.LabelError, match="the label of row 5 is 5, outside"):
         torch.func.vmap(torch.func.grad(cross_entropy))(z, bad)
+    with pytest.raises(softmaxloss.LabelError, match="target has shape"):
+        torch.func.vmap(cross_entropy)(torch.randn(5, 3, 4), torch.zeros(5, 1, dtype=torch.int64))
 
 
 @pytest.mark.usefixtures("on_kernel")
@@ -281,6 +291,25 @@ def test_compiled_derivatives_by_targets_and_weights() -> None:
         got, torch.autograd.grad(F.cross_entropy(z, q, w), (z, q, w)), strict=True
     ):
         close(ours, theirs)
+
+
+def test_compiled_transforms() -> None:
+    torch._dynamo.reset()
+    z, y = example()
+    z = z.detach()
+    for transform in (torch.func.grad, torch.func.jacfwd):
+        compiled = torch.compile(transform(lambda z: cross_entropy(z, y)), backend="aot_eager")
+        close(compiled(z), torch.func.grad(F.cross_entropy)(z, y))
+
+
+@pytest.mark.usefixtures("on_kernel")
+def test_compiled_with_classes_in_the_middle() -> None:
+    torch._dynamo.reset()
+    z = torch.randn(2, 5, 3, 4, requires_grad=True)
+    y = torch.randint(5, (2, 3, 4))
+    loss = torch.compile(lambda z: cross_entropy(z.sin(), y), backend="aot_eager")
+    (got,) = torch.autograd.grad(loss(z), z)
+    close(got, torch.autograd.grad(F.cross_entropy(z.sin(), y), z)[0])
 
 
 def test_recorded_and_run_on_other_logits() -> None:

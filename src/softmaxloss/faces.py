@@ -18,8 +18,9 @@ def face_of(array: Any) -> Any | None:
     >>> face_of([1.0, 2.0]) is None
     True
     """
-    torch = sys.modules.get("torch")  # if it is not loaded, this is none of its tensors
-    if torch is not None and isinstance(array, torch.Tensor):
+    # If torch is not loaded, or not yet by another thread, this is none of its tensors.
+    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
+    if tensor is not None and isinstance(array, tensor):
         # A statement, which torch.compile follows where it does not follow importlib.
         from . import torch as face
 

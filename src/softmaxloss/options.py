@@ -122,6 +122,8 @@ def checked_options(*values: Any) -> Options:
     >>> checked_options(-100, "sum").reduction
     'sum'
     """
+    if len(values) > 4 and values[4] is not None:  # denominator: another one with every call, say
+        return Options(*values)
     try:
         return _remembered(*values)
     except TypeError:  # a wrong type, or only a value that cannot be remembered, a list say

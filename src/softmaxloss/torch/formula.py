@@ -179,8 +179,10 @@ def _one_hot(y: Tensor, z: Tensor) -> Tensor:
 
 
 def _counted(z: Tensor, c: Tensor) -> Tensor:
-    """The logits, 0 in rows that do not count: what they hold there must not reach a derivative."""
-    return z.masked_fill((c == 0).all(-1, keepdim=True), 0.0)
+    """The logits, 0 in rows that do not count and have no softmax, which must reach no derivative.
+    (Others that do not count have derivatives by what they count.)"""
+    m = z.detach().amax(-1, keepdim=True)
+    return z.masked_fill((c == 0).all(-1, keepdim=True) & (m - m != 0), 0.0)
 
 
 def _exponentials(z: Tensor) -> tuple[Tensor, Tensor]:

@@ -74,8 +74,6 @@ def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
     forward mode, and those of torch.func, which takes no derivatives of operators."""
     if target.requires_grad or (weight is not None and weight.requires_grad):
         return True
-    if torch.compiler.is_compiling():
-        return False
     transformed: bool = torch._C._are_functorch_transforms_active()
     return transformed or forward_ad._current_level >= 0
 
@@ -137,7 +135,8 @@ def cross_entropy_backward(
     """The gradient by the logits, `grad_output` being that by the loss."""
     options = checked_options(*values)
     if not has_kernel(logits):
-        return formula.reduced_gradient(grad_output, logits, target, weight, options)
+        made = formula.reduced_gradient(grad_output, logits, target, weight, options)
+        return torch.empty_like(logits).copy_(made)  # in the layout that graphs are told
     grad = empty_like(logits)
     given = arguments(target, weight, options)
     loss.cross_entropy_with_grad(
@@ -234,7 +233,9 @@ def _class_indices_of_a_batch(
     shape = list(logits.shape)
     if in_dims[1] is not None:
         del shape[in_dims[1]]
-    if in_dims[0] is None or target.ndim - 1 == len(shape) or in_dims[2] is not None:
+    of_one = [size for dim, size in enumerate(target.shape) if dim != in_dims[0]]
+    by_index = in_dims[0] is not None and tuple(of_one) == without_classes(tuple(shape))[0]
+    if not by_index or in_dims[2] is not None:
         indices: tuple[Tensor, int] = _one_by_one(class_indices)(
             info, in_dims, target, logits, weight, *values
         )
