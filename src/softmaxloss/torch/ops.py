@@ -233,14 +233,15 @@ def _class_indices_of_a_batch(
     shape = list(logits.shape)
     if in_dims[1] is not None:
         del shape[in_dims[1]]
-    of_one = [size for dim, size in enumerate(target.shape) if dim != in_dims[0]]
-    by_index = in_dims[0] is not None and tuple(of_one) == without_classes(tuple(shape))[0]
-    if not by_index or in_dims[2] is not None:
+    batch_dim = in_dims[0]
+    of_one = tuple(size for dim, size in enumerate(target.shape) if dim != batch_dim)
+    by_index = of_one == without_classes(tuple(shape))[0]
+    if batch_dim is None or not by_index or in_dims[2] is not None:
         indices: tuple[Tensor, int] = _one_by_one(class_indices)(
             info, in_dims, target, logits, weight, *values
         )
         return indices
-    target = target.movedim(in_dims[0], 0)
+    target = target.movedim(batch_dim, 0)
     rows = logits.new_empty(()).expand(target.numel(), without_classes(tuple(shape))[1])
     return class_indices(target.reshape(-1), rows, weight, *values).reshape(target.shape), 0
 
