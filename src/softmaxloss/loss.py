@@ -22,7 +22,7 @@ from .logits import class_last, compute_dtype, gradient_dtype, read_logits, with
 from .options import MultiLabel, Options, Reduction, checked_options, class_weights
 from .pieces import Piece, pieces, rows_in_place, rows_of
 
-__all__ = ["Scores", "cross_entropy", "cross_entropy_with_grad", "score"]
+__all__ = ["Scores", "cross_entropy", "cross_entropy_with_grad", "read_upstream", "score"]
 
 Array = NDArray[Any]
 
@@ -315,22 +315,11 @@ class _Call:
 
     def factor(self, grad_output: ArrayLike | None) -> float | Array:
         """The derivative of the result by the loss of each example: one number, or one for each."""
-        if grad_output is None:
-            return 1.0 / self.divisor if self.divisor else 0.0
-        upstream = as_array(grad_output, "grad_output")
-        if not (is_float(upstream.dtype) or upstream.dtype.kind in "iu"):
-            raise TypeError(f"grad_output must be real numbers, got {grad_output!r}")
-        upstream = upstream.astype(np.float64)
-        if upstream.ndim == 0:
-            # Nothing counts where the divisor is 0: the loss is NaN, but no logit has a part in it.
-            return upstream.item() / self.divisor if self.divisor else 0.0
-        if self.options.reduction == "none" and upstream.shape == self.lead_shape:
-            return upstream.reshape(-1)
-        fits = f" or shape {self.lead_shape}" if self.options.reduction == "none" else ""
-        raise OptionError(
-            f"grad_output has shape {upstream.shape}; with reduction="
-            f"{self.options.reduction!r} it must be one number{fits}"
-        )
+        upstream = read_upstream(grad_output, self.lead_shape, self.options)
+        if isinstance(upstream, np.ndarray):
+            return upstream
+        # Nothing counts where the divisor is 0: the loss is NaN, but no logit has a part in it.
+        return upstream / self.divisor if self.divisor else 0.0
 
     def gradient_array(self) -> Array:
         return np.empty(self.given.shape, gradient_dtype(self.given.dtype))
@@ -366,6 +355,32 @@ class _Call:
         if self.weight is not None and _may_overlap(self.weight, out):
             self.weight = self.weight.copy()
         return out
+
+
+def read_upstream(
+    grad_output: ArrayLike | None, lead_shape: tuple[int, ...], options: Options
+) -> float | Array:
+    """The checked derivative of what comes after by the loss: one number, or one for each example.
+
+    >>> read_upstream(2, (3,), Options())
+    2.0
+    """
+    if grad_output is None:
+        return 1.0
+    upstream = as_array(grad_output, "grad_output")
+    if not (is_float(upstream.dtype) or upstream.dtype.kind in "iu"):
+        raise TypeError(f"grad_output must be real numbers, got {grad_output!r}")
+    upstream = upstream.astype(np.float64)
+    if upstream.ndim == 0:
+        number: float = upstream.item()
+        return number
+    if options.reduction == "none" and upstream.shape == lead_shape:
+        return upstream.reshape(-1)
+    fits = f" or shape {lead_shape}" if options.reduction == "none" else ""
+    raise OptionError(
+        f"grad_output has shape {upstream.shape}; with reduction="
+        f"{options.reduction!r} it must be one number{fits}"
+    )
 
 
 def _may_overlap(a: Array, b: Array) -> bool:

@@ -18,7 +18,7 @@ from ..faces import face_of
 from ..kernels import kernel_for
 from ..labels import ClassIndices
 from ..logits import compute_dtype, gradient_dtype
-from ..loss import Scores
+from ..loss import Scores, read_upstream
 from ..options import MultiLabel, Options, Reduction, checked_options, class_weights
 from .block import Rows, empty_scores, finished_scores, loss_in_place, uses_class
 from .plan import Extras, check_shapes, plan_for
@@ -198,7 +198,7 @@ def linear_cross_entropy_with_grad(
     extras = Extras(z_loss, softcap, skip_below, memory_budget)
     call = _Call(input, linear_weight, linear_bias, target, weight, options, extras)
     gradients = call.empty_gradients()
-    loss = call.run(call.upstream(grad_output), gradients, None)
+    loss = call.run(read_upstream(grad_output, call.lead, options), gradients, None)
     return loss, call.shaped(gradients)
 
 
@@ -304,20 +304,6 @@ class _Call:
             by_input += np.matmul(G, self.W[c].astype(self.dtype, copy=False))
             gradients.linear_weight[c] += np.matmul(G.T, x)
         gradients.input[where] = by_input
-
-    def upstream(self, grad_output: ArrayLike | None) -> float | Array:
-        if grad_output is None:
-            return 1.0
-        upstream = _real_array(grad_output, "grad_output").astype(np.float64)
-        if upstream.ndim == 0:
-            return upstream.item()
-        if self.options.reduction == "none" and upstream.shape == self.lead:
-            return upstream.reshape(-1)
-        fits = f" or shape {self.lead}" if self.options.reduction == "none" else ""
-        raise OptionError(
-            f"grad_output has shape {upstream.shape}; with reduction="
-            f"{self.options.reduction!r} it must be one number{fits}"
-        )
 
     def empty_gradients(self) -> LinearGradients:
         """Zeros: of the rows for the input's, in the dtype that is computed in for the others."""
