@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import as_array, is_float
-from ..errors import LabelError, OptionError
+from ..errors import LabelError
 from ..faces import face_of
 from ..kernels import kernel_for
 from ..labels import ClassIndices
