@@ -1,8 +1,11 @@
 """Explain one example: why it has this loss, and which of its outputs is pushed where.
 
-`explanation.py` holds the numbers, `text.py` prints them. A rendering computes nothing of its own.
+`explanation.py` is what there is to say, as data; `one.py` computes it, with several labels
+`several.py`; `text.py` prints it. A rendering computes nothing of its own.
 """
 
-from .explanation import Explanation, State, explain
+from .explanation import Explanation, Layer, Path, State
+from .one import explain
+from .several import Policy, SeveralLabels
 
-__all__ = ["Explanation", "State", "explain"]
+__all__ = ["Explanation", "Layer", "Path", "Policy", "SeveralLabels", "State", "explain"]
