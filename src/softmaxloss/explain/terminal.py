@@ -12,6 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .words import number, printable, shorten
+
 __all__ = [
     "FAINT",
     "INDENT",
@@ -53,41 +55,6 @@ def lay_out(parts: Iterable[RenderableType], *, color: bool, width: int = PROSE_
         for part in parts:
             console.print(part, width=prose_width if isinstance(part, Constrain) else None)
     return "".join(line.rstrip() + "\n" for line in capture.get().split("\n")[:-1])
-
-
-def number(x: float, decimals: int = 4) -> str:
-    """A number for reading: some decimals where they suffice, else the exponent form.
-
-    >>> number(0.1), number(-1.234e-7), number(3e12), number(-0.0), number(float("inf"))
-    ('0.1000', '-1.23e-07', '3e+12', '0.0000', 'inf')
-    """
-    if x == 0:
-        return f"{0:.{decimals}f}"
-    if abs(x) < 1e-3:
-        return f"{x:.{decimals - 2}e}"
-    return f"{x:.{decimals}f}" if abs(x) < 1e9 else f"{x:.{decimals + 6}g}"
-
-
-def printable(text: str) -> str:
-    r"""The text on one line and harmless to a terminal: what does not print is escaped.
-
-    >>> print(printable("\x1b[31mred\n"))
-    \x1b[31mred\n
-    """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
-
-
-def shorten(text: str, cells: int) -> str:
-    r"""Untrusted text, printable, cut to so many cells of a terminal.
-
-    >>> print(shorten("tab\there", 6), shorten("a long name", 6))
-    tab\t… a lon…
-    """
-    shown = Text(printable(text[: cells + 1]))  # a character takes at least one cell
-    shown.truncate(cells, overflow="ellipsis")
-    return shown.plain
 
 
 def to_ascii(text: str) -> str:
