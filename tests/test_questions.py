@@ -325,6 +325,10 @@ UNUSUAL = [
         "order": "z_0 = 1.0000 (shared by 2 classes: the first of them is taken)",
         "logits": "class 1 is as likely as class 0",
     }, id="tie"),
+    pytest.param([1e-6, 0.0], 1, {
+        "zero-or-one-based": "and the loss 0.693147, not 0.693148.",
+        "good-loss": "J = 0.693148 nats (1.0000 bits) is above ln 2 = 0.693147,",
+    }, id="losses that four decimals do not tell apart"),
     pytest.param([0.0, 0.0, 0.0], 1, {
         "zero-or-one-based": "the loss, by chance, 1.0986 as well",
         "softmax-or-sigmoid": "would not show here: J would be the same",
@@ -423,7 +427,7 @@ def test_what_the_answers_claim_holds(z, y, step):
     # No formula with rounded numbers contradicts itself: readers compute it for themselves.
     if found := re.search(r"−log (\d\S*) = (\S+), one of", ask(why, "only-true-class").text):
         assert number(-math.log(float(found[1]))) == found[2]
-    if found := re.search(r"= (\S+) − 1 = (\S+), and", ask(why, "gradient-sign").text):
+    if found := re.search(r"= (\d\S*) − 1 = (\S+), and", ask(why, "gradient-sign").text):
         assert number(float(found[1]) - 1) == found[2]
     # derivatives-sum and only-true-class print one number for two that are equal.
     assert math.fsum(np.delete(a, y)) == pytest.approx(-why.gradient[y], rel=1e-13)
@@ -431,7 +435,7 @@ def test_what_the_answers_claim_holds(z, y, step):
     step_size = ask(why, "step-size").text
     if "J falls by" in step_size:
         fall, bound = numbers(step_size.split("J falls by")[1].split(" After")[0])[0::2][:2]
-        assert 0 < fall <= bound * 1.02
+        assert 0 < fall <= bound
     # order: the probabilities have the order of the outputs.
     assert (np.diff(a[np.argsort(z, kind="stable")]) >= 0).all()
     # good-loss: below ln 2 the prediction is right.

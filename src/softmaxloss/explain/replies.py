@@ -78,6 +78,11 @@ def loss(x: float) -> str:
     return "+inf" if x == math.inf else number(x)
 
 
+def losses(x: float, y: float) -> tuple[str, str]:
+    """Two losses with as many decimals as it takes to tell them apart."""
+    return (loss(x), loss(y)) if math.isinf(x) or math.isinf(y) else told_apart(x, y)
+
+
 def only_true_class(x: Example) -> str:
     i, J = x.i, x.e.before.loss
     a = _argument(x.a[x.y], lambda a: -math.log(a), J)
@@ -154,11 +159,13 @@ def step_size(x: Example) -> str:
             f"Here a step of {e.step:g} is so small beside these outputs that float64 shows "
             f"nothing of it but rounding: J stays {loss(before)}."
         )
+    fall = min(before - after, estimate)  # above it only by rounding, which would be confusing
     text = (
         f"Here a step of {e.step:g} {_moves(x, x.y)}, and a_{i} {_change(x.a[x.y], a_after)}. J "
-        f"falls by {number(before - after)}; the bound {e.step:g} · Σ (∂J/∂z_n)² is "
+        f"falls by {number(fall)}; the bound {e.step:g} · Σ (∂J/∂z_n)² is "
         f"{number(estimate)}."
     )
+    assert e.path is not None  # J is finite
     steps, reached = int(e.path.steps[-1]), float(e.path.target_probability[-1])
     if steps > 1 and math.isfinite(reached):
         text += f" After {steps} such steps a_{i} is {number(reached)}."
@@ -205,7 +212,8 @@ def zero_or_one_based(x: Example) -> str:
     if e.terms[n] == e.before.loss:
         numbers = f"and the loss, by chance, {loss(e.terms[n])} as well"
     else:
-        numbers = f"and the loss {loss(e.terms[n])}, not {loss(e.before.loss)}"
+        other, J = losses(float(e.terms[n]), e.before.loss)
+        numbers = f"and the loss {other}, not {J}"
     return f"{text}the true class would be the one that is numbered {e.number(n)} here, {numbers}."
 
 
@@ -286,11 +294,14 @@ def same_as_frameworks(x: Example) -> str:
 def good_loss(x: Example) -> str:
     e, J, count = x.e, x.e.before.loss, x.z.size
     uniform = e.uniform_loss
-    beside = "equal to" if math.isclose(J, uniform) else "above" if uniform < J else "below"
+    if math.isclose(J, uniform):
+        beside, shown = "equal to", (number(J), number(uniform))
+    else:
+        beside, shown = "above" if uniform < J else "below", losses(J, uniform)
     bits = "" if math.isinf(J) else f" ({number(e.bits)} bits)"
     assert e.predicted is not None
     text = (
-        f"Here J = {loss(J)} nats{bits} is {beside} ln {count} = {number(uniform)}, and exp(−J) = "
+        f"Here J = {shown[0]} nats{bits} is {beside} ln {count} = {shown[1]}, and exp(−J) = "
         f"a_{x.i} = {number(x.a[x.y])}. "
     )
     if e.predicted == x.y:

@@ -17,6 +17,7 @@ from rich.text import Text
 from .explanation import Explanation, Layer
 from .several import SeveralLabels
 from .terminal import FAINT, INDENT, indent, lay_out, number, prose, shorten, table, table_width
+from .words import told_apart
 
 __all__ = ["Names", "bar", "heading", "render"]
 
@@ -272,11 +273,7 @@ def _verdict(e: Explanation, names: Names) -> Iterator[RenderableType]:
 
 def _change(before: float, after: float) -> str:
     """Two numbers with as many decimals as it takes to tell them apart."""
-    for decimals in range(4, 18):
-        x, y = number(before, decimals), number(after, decimals)
-        if x != y or before == after:
-            break
-    return f"{x} → {y}"
+    return " → ".join(told_apart(before, after))
 
 
 def bar(share: float, width: int) -> str:
