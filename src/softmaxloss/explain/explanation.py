@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import formula
 from ..errors import OptionError
+from ..files.whole import write_whole
 from ..loss import cross_entropy
 from .plain import plain
 from .remarks import remarks
@@ -285,8 +287,25 @@ class Explanation:
 
         return render(self, width=width, color=color)
 
+    def to_html(self) -> str:
+        """The explanation as a page: one file of HTML that is complete by itself, and in which the
+        outputs can be changed. Nothing in it is fetched from anywhere."""
+        from .page import to_html
+
+        return to_html(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page to a file, which is there when it is complete."""
+        write_whole(path, self.to_html())
+
     def __str__(self) -> str:
         return self.to_text()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows: the page without its script, or the text."""
+        from .page import fragment
+
+        return {"text/plain": self.to_text(), "text/html": fragment(self)}
 
 
 def strongest(z: Vector, y: int, count: int) -> list[int]:

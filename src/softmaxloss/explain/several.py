@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -12,15 +13,26 @@ from numpy.typing import NDArray
 
 from .. import formula
 from ..errors import LabelError
+from ..files.whole import write_whole
 from ..labels import read_target
 from ..loss import cross_entropy, cross_entropy_with_grad
 from ..options import MultiLabel, Options
 from .explanation import State, frozen, plain_state
 from .plain import plain
+from .words import number
 
 __all__ = ["Policy", "SeveralLabels", "several_labels"]
 
 Vector = NDArray[np.float64]
+
+SHOWN = 12  # classes listed, the labels first
+
+#: What each policy does with several labels.
+MEANING: dict[MultiLabel, str] = {
+    "error": "takes one label, or probabilities that sum to 1",
+    "sum": "adds the losses of the labels, as PyTorch and TensorFlow do",
+    "mean": "divides that by the sum of the target",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +107,39 @@ class SeveralLabels:
         """The number of the class at position n, as the caller's labels count."""
         return n + self.first_class
 
+    def listed(self) -> list[int]:
+        """The positions of the classes that renderings list: all of them up to 12; of more the
+        labels first, then the likeliest."""
+        if self.terms.size <= SHOWN:
+            return list(range(self.terms.size))
+        labels = self.labels
+        likeliest = np.argsort(-self.probabilities, kind="stable")[: SHOWN + len(labels)].tolist()
+        return sorted((labels + [n for n in likeliest if n not in labels])[:SHOWN])
+
+    def outcome(self) -> str:
+        """Where descent ends, in a sentence.
+
+        >>> from softmaxloss.explain import explain
+        >>> explain([2.0, 1.0, 0.1], [0, 0, 2]).outcome()
+        'Descent moves the probability of the one class in the target towards 1.'
+        """
+        best = next((p for p in reversed(self.policies) if p.target is not None), None)
+        if best is None or best.target is None or best.least_loss is None:
+            return "No policy takes this target."
+        if not best.target.any():
+            return "Nothing is true, so nothing is pushed: the loss is 0."
+        labels = self.labels
+        if len(labels) == 1:
+            return "Descent moves the probability of the one class in the target towards 1."
+        share = best.target / best.target.sum()
+        told = ", ".join(f"a_{self.number(n)} = {number(share[n])}" for n in labels[:5])
+        more = ", …" if len(labels) > 5 else ""
+        return (
+            f"Descent moves the probabilities towards the target's shares, {told}{more}, where the "
+            f'derivatives are 0. The loss is then {number(best.least_loss)} by "{best.name}", '
+            "and not 0: classes that exclude each other cannot all be certain."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The explanation as lists, numbers and strings that any JSON writer takes; NaN and the
         infinities as strings."""
@@ -122,8 +167,24 @@ class SeveralLabels:
 
         return render(self, width=width, color=color)
 
+    def to_html(self) -> str:
+        """The explanation as a page: one file of HTML, without a script."""
+        from .page import to_html
+
+        return to_html(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page to a file, which is there when it is complete."""
+        write_whole(path, self.to_html())
+
     def __str__(self) -> str:
         return self.to_text()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows."""
+        from .page import fragment
+
+        return {"text/plain": self.to_text(), "text/html": fragment(self)}
 
 
 def several_labels(

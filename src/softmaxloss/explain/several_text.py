@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import RenderableType
 from rich.text import Text
 
-from .several import SeveralLabels
+from .several import MEANING, SeveralLabels
 from .terminal import FAINT, indent, lay_out, number, printable, prose, table
-from .text import SHOWN, TRUE, Names, heading
+from .text import TRUE, Names, heading
 
 __all__ = ["render"]
-
-MEANING = {
-    "error": "takes one label, or probabilities that sum to 1",
-    "sum": "adds the losses of the labels, as PyTorch and TensorFlow do",
-    "mean": "divides that by the sum of the target",
-}
 
 
 def render(explanation: SeveralLabels, *, width: int = 80, color: bool = False) -> str:
@@ -33,9 +26,7 @@ def render(explanation: SeveralLabels, *, width: int = 80, color: bool = False) 
 
 
 def _parts(e: SeveralLabels, width: int) -> Iterator[RenderableType]:
-    labels = e.labels
-    order = sorted(range(e.terms.size), key=lambda n: (n not in labels, -e.probabilities[n]))
-    shown = sorted(order[:SHOWN]) if e.terms.size > SHOWN else list(range(e.terms.size))
+    labels, shown = e.labels, e.listed()
     names = Names(e, shown, width, set(labels))
     yield _title(e, names)
 
@@ -65,22 +56,8 @@ def _parts(e: SeveralLabels, width: int) -> Iterator[RenderableType]:
         yield prose(f'"{policy.name}" {MEANING[policy.name]}.', 1)
         if policy.error is not None:
             yield prose(f"Here: {printable(policy.error)}.", 2)
-    least = next((p for p in reversed(e.policies) if p.target is not None), None)
-    if least is None or least.target is None or least.least_loss is None:
-        return
     yield Text()
-    if not least.target.any():
-        yield prose("Nothing is true, so nothing is pushed: the loss is 0.", 1)
-        return
-    share = least.target / least.target.sum()
-    yield prose(
-        f"Descent moves the probabilities towards the target's shares, {_shares(e, share)}, where "
-        f"the derivatives are 0. The loss is then {number(least.least_loss)} by "
-        f'"{least.name}", and not 0: classes that exclude each other cannot all be certain.'
-        if (share < 1).all()
-        else "Descent moves the probability of the one class in the target towards 1.",
-        1,
-    )
+    yield prose(e.outcome(), 1)
 
 
 def _title(e: SeveralLabels, names: Names) -> RenderableType:
@@ -102,12 +79,6 @@ def _list(names: Names, labels: list[int]) -> str:
     if len(labels) > 5:
         return f"classes {', '.join(shown)} and {len(labels) - 5} more"
     return f"classes {', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def _shares(e: SeveralLabels, share: NDArray[np.float64]) -> str:
-    labels = e.labels[:5]
-    told = ", ".join(f"a_{e.number(n)} = {number(share[n])}" for n in labels)
-    return told + (", …" if len(e.labels) > 5 else "")
 
 
 def _cells(values: Iterable[float | None]) -> list[str]:
