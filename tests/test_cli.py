@@ -21,7 +21,7 @@ import softmaxloss
 from softmaxloss.cli import explain as explain_command
 from softmaxloss.cli import main
 from softmaxloss.cli import score as score_command
-from softmaxloss.explain import explain
+from softmaxloss.explain import QUESTIONS, explain
 
 SEED = ["explain", "2.0", "1.0", "0.1", "-1.2"]
 
@@ -421,11 +421,13 @@ def test_help_begins_with_examples_that_parse(run, arguments):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_the_examples_of_explain_work(run, data):
+def test_the_examples_of_explain_work(run, monkeypatch):
     _, out, _ = run("explain", "--help")
-    first, second = re.findall(r"^  softmaxloss (explain [\d.].*)$", out, re.MULTILINE)
-    assert run(*first.split())[0] == 0
-    assert run(*second.split())[0] == 0
+    monkeypatch.setattr("webbrowser.open", lambda url: True)
+    examples = re.findall(r"^  softmaxloss (explain [\d.].*)$", out, re.MULTILINE)
+    assert len(examples) == 4
+    for example in examples:
+        assert run(*example.split())[0] == 0
 
 
 def test_version(run):
@@ -576,3 +578,34 @@ def test_several_labels_from_one(run):
 def test_the_path_is_as_long_as_asked(run):
     out = run(*SEED, "--label", "2", "--steps", "2", "--json")[1]
     assert json.loads(out)["path"]["steps"] == [0, 1, 2]
+
+
+def test_a_question_alone(run):
+    code, out, err = run(*SEED, "--label", "2", "--ask", "others-learn")
+    assert (code, err) == (0, "")
+    assert out.startswith("How do the other outputs learn")
+    assert "∂J/∂z_0 = a_0 = 0.6418" in out
+    assert max(map(len, out.splitlines())) <= 80
+    answers = json.loads(run(*SEED, "--label", "2", "--ask", "all", "--json")[1])
+    assert [answer["id"] for answer in answers] == list(QUESTIONS)
+    fails(run(*SEED, "--label", "2", "--ask", "others-lern"), "did you mean others-learn")
+    fails(run(*SEED, "--label", "1,2", "--ask", "order"), "about an example with one label")
+
+
+def test_the_page(run, tmp_path, monkeypatch):
+    code, out, err = run(*SEED, "--label", "2", "--html", "why.html")
+    assert (code, out, err) == (0, "", "wrote why.html\n")
+    page = (tmp_path / "why.html").read_text(encoding="utf-8")
+    assert page == explain([2.0, 1.0, 0.1, -1.2], 2).to_html()
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    code, out, _ = run(*SEED, "--label", "1,2", "--html", "two.html", "--open", "--json")
+    assert json.loads(out)["schema"] == "softmaxloss.several-labels"
+    assert opened == [(tmp_path / "two.html").as_uri()]
+
+
+def test_a_page_that_cannot_be_written(run, tmp_path):
+    fails(run(*SEED, "--label", "2", "--html", "no/such/why.html"), "no/such/why.html: ")
+    fails(run(*SEED, "--label", "2", "--html", "."), "is not a regular file")
+    fails(run(*SEED, "--label", "2", "--open"), "--open opens the page that --html FILE writes")
+    assert list(tmp_path.iterdir()) == []

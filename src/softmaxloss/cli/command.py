@@ -6,12 +6,14 @@ import inspect
 import os
 import shutil
 import sys
+import webbrowser
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import click
 
-from ..explain.terminal import to_ascii
+from ..explain.terminal import printable, to_ascii
 
 __all__ = [
     "ExamplesFirst",
@@ -23,6 +25,7 @@ __all__ = [
     "one_based",
     "terminal",
     "write",
+    "write_page",
 ]
 
 
@@ -77,6 +80,20 @@ def terminal() -> tuple[int, bool]:
         and os.environ.get("TERM") != "dumb"
     )
     return shutil.get_terminal_size(fallback=(80, 24)).columns, color
+
+
+class HasPage(Protocol):
+    """What can be written as a page."""
+
+    def save_html(self, path: str) -> None: ...
+
+
+def write_page(what: HasPage, path: str, open_it: bool) -> None:
+    """Write the page, say so on standard error, and open it where that is asked for."""
+    what.save_html(path)
+    click.echo(f"wrote {printable(path)}", err=True)
+    if open_it and not webbrowser.open(Path(path).resolve().as_uri()):
+        raise click.ClickException(f"found no browser to open {printable(path)} with")
 
 
 def write(text: str) -> None:

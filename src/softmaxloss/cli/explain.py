@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import NamedTuple
 
 import click
 
+from ..explain import QUESTIONS, Explanation, SeveralLabels
 from ..explain import explain as explanation_of
+from ..explain.terminal import lay_out
+from ..explain.text import answers_as_text
 from ..files import open_logits, read_labels
 from . import command
 from .numbers import NumbersCommand, read_numbers
@@ -29,6 +34,8 @@ class Example(NamedTuple):
     examples="""
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
     softmaxloss explain 2.0 1.0 0.1 -1.2 --classes cat,dog,bird,fish --label bird
+    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --ask others-learn
+    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --html why.html --open
     echo "[2.0, 1.0, 0.1, -1.2]" | softmaxloss explain - --label 3 --one-based
     softmaxloss explain --file logits.npy --row 17 --labels labels.npy
     """,
@@ -52,6 +59,15 @@ class Example(NamedTuple):
 @click.option("--labels", "labels", metavar="FILE", help="Take the label from the same row here.")
 @command.logits_key
 @command.labels_key
+@click.option(
+    "--ask",
+    "questions",
+    metavar="QUESTION",
+    multiple=True,
+    help="Answer a question alone, others-learn say; may be repeated; all are named by --ask all.",
+)
+@click.option("--html", metavar="FILE", help="Write a page to open in a browser, to FILE.")
+@click.option("--open", "open_page", is_flag=True, help="Open that page.")
 @command.as_json
 def explain(
     logits: tuple[str, ...],
@@ -65,6 +81,9 @@ def explain(
     labels: str | None,
     logits_key: str | None,
     labels_key: str | None,
+    questions: tuple[str, ...],
+    html: str | None,
+    open_page: bool,
     as_json: bool,
 ) -> None:
     """Explain the loss of one example: which term it is, which output is pushed where.
@@ -86,6 +105,8 @@ def explain(
             if value is not None:
                 raise click.UsageError(f"{option} needs a file of logits: --file FILE")
         example = Example(read_numbers(logits), label, None)
+    if open_page and html is None:
+        raise click.UsageError("--open opens the page that --html FILE writes")
     names = command.class_names(classes, example.names, len(example.logits))
     first_class = 1 if one_based else 0
     why = explanation_of(
@@ -96,11 +117,26 @@ def explain(
         steps=steps,
         first_class=first_class,
     )
-    if as_json:
+    if html is not None:
+        command.write_page(why, html, open_page)
+    if questions:
+        command.write(_answers(why, questions, as_json))
+    elif as_json:
         command.write(why.to_json() + "\n")
-    else:
+    elif html is None:
         width, color = command.terminal()
         command.write(why.to_text(width=width, color=color))
+
+
+def _answers(why: Explanation | SeveralLabels, questions: Sequence[str], as_json: bool) -> str:
+    if not isinstance(why, Explanation):
+        raise click.UsageError("--ask is about an example with one label")
+    ids = list(QUESTIONS) if "all" in questions else questions
+    answers = [why.ask(id) for id in ids]
+    if as_json:
+        return json.dumps([asdict(answer) for answer in answers]) + "\n"
+    width, color = command.terminal()
+    return lay_out(answers_as_text(answers), color=color, width=width)
 
 
 def _from_file(

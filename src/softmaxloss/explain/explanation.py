@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from ..files.whole import write_whole
 from ..loss import cross_entropy
 from .plain import plain
 from .remarks import remarks
+
+if TYPE_CHECKING:
+    from .questions import Answer
 
 __all__ = ["Explanation", "Layer", "Path", "State"]
 
@@ -235,6 +238,24 @@ class Explanation:
         """
         return remarks(self)
 
+    def ask(self, id: str) -> Answer:
+        """One question of `softmaxloss.explain.QUESTIONS`, answered for this example. Raises
+        OptionError for another id.
+
+        >>> from softmaxloss.explain import explain
+        >>> explain([2.0, 1.0, 0.1, -1.2], 2).ask("others-learn").title
+        'How do the other outputs learn, if only −log a_y is counted?'
+        """
+        from .questions import ask
+
+        return ask(self, id)
+
+    def answers(self) -> list[Answer]:
+        """All questions, answered for this example."""
+        from .questions import answers
+
+        return answers(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The explanation as lists, numbers and strings that any JSON writer takes.
 
@@ -271,6 +292,7 @@ class Explanation:
             "path": None if self.path is None else self.path.to_dict(),
             "layer": None if self.layer is None else self.layer.to_dict(),
             "remarks": self.remarks(),
+            "answers": [asdict(answer) for answer in self.answers()],
         }
 
     def to_json(self) -> str:

@@ -6,7 +6,7 @@ Class names are untrusted: they are shown as text, without markup, control chara
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from .explanation import Explanation, Layer
+from .questions import Answer
 from .several import SeveralLabels
 from .terminal import FAINT, INDENT, indent, lay_out, number, prose, shorten, table, table_width
 from .words import told_apart
 
-__all__ = ["Names", "bar", "heading", "render"]
+__all__ = ["Names", "answers_as_text", "bar", "heading", "render"]
 
 SHOWN = 12  # classes listed; of more than these the strongest are shown, the rest as one line
 BAR_WIDTH = 12
@@ -41,6 +42,19 @@ def render(explanation: Explanation, *, width: int = 80, color: bool = False) ->
     One example with 4 classes, numbered from 0. The true class is 2.
     """
     return lay_out(_parts(explanation, width), color=color, width=width)
+
+
+def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
+    """Questions and their answers, for `lay_out`."""
+    for k, answer in enumerate(answers):
+        if k:
+            yield Text()
+        yield prose(Text.assemble((answer.title, "bold"), (f" ({answer.id})", FAINT)))
+        for paragraph in answer.text.split("\n\n"):
+            yield Text()
+            for line in paragraph.split("\n"):
+                code = line.startswith("   ")
+                yield indent(Text(line)) if code else prose(line, 1)
 
 
 def _parts(e: Explanation, width: int) -> Iterator[RenderableType]:

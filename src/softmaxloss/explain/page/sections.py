@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..questions import answers
 from ..words import number, shorten
 from .chart import bar, path_chart, signed_bar
 
@@ -79,7 +78,7 @@ class _Page:
     def table(
         self,
         caption: str,
-        heads: Iterable[str],
+        heads: list[str],
         cells: Callable[[int], list[str]],
         rest: list[str],
         total: list[str],
@@ -97,8 +96,11 @@ class _Page:
                 f'<tr data-n="rest" class="rest"><th scope="row">{self.rest.size} others</th>'
                 f"{data}</tr>"
             )
-        data = "".join(f"<td>{cell}</td>" for cell in total)
-        head = "".join(f'<th scope="col">{head}</th>' for head in heads)
+        marked = ["" if head else ' class="bars"' for head in heads[1:]]
+        data = "".join(f"<td{mark}>{cell}</td>" for mark, cell in zip(marked, total, strict=True))
+        head = "".join(
+            f'<th scope="col">{head}</th>' if head else '<td class="bars"></td>' for head in heads
+        )
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
             f"<caption>{caption}</caption><thead><tr>{head}</tr></thead>"
@@ -388,7 +390,7 @@ class _Page:
         items = "".join(
             f'<details data-ask="{answer.id}"><summary>{text(answer.title)}</summary>'
             f"{''.join(paragraph(part) for part in answer.text.split(chr(10) * 2))}</details>"
-            for answer in answers(self.e)
+            for answer in self.e.answers()
         )
         note = (
             '<p class="stale" hidden>The answers are about the example as it was given.</p>'
