@@ -28,9 +28,10 @@ FLOORS = [
     {"loss"},
     {"linear"},
     {"torch"},
-    {"explain", "files"},
+    {"files"},
     {"writers"},
     {"evaluation"},
+    {"explain"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -16,8 +18,11 @@ from ..explain.terminal import to_ascii
 __all__ = [
     "ExamplesFirst",
     "as_json",
+    "as_options",
     "class_names",
     "classes",
+    "explain_row",
+    "ignore_index",
     "labels_key",
     "logits_key",
     "one_based",
@@ -47,6 +52,9 @@ classes = click.option(
 one_based = click.option(
     "--one-based", is_flag=True, help="Labels count the classes from 1 (default: from 0)."
 )
+ignore_index = click.option(
+    "--ignore-index", default=-100, show_default=True, help="Rows with this label do not count."
+)
 logits_key = click.option(
     "--logits-key", metavar="NAME", help="Which array or column of the logits' file."
 )
@@ -66,6 +74,33 @@ def class_names(given: str | None, from_file: Sequence[str] | None, count: int) 
             f"the number of names in --classes is {len(names)}, that of the classes {count}"
         )
     return names
+
+
+def explain_row(
+    file: str,
+    labels: str,
+    row: int,
+    logits_key: str | None,
+    labels_key: str | None,
+    classes: str | None,
+    one_based: bool,
+) -> str:
+    """The command that explains one row of a file, to copy."""
+    words = ["--file", file, "--labels", labels, "--row", str(row)]
+    for option, value in [
+        ("--logits-key", logits_key),
+        ("--labels-key", labels_key),
+        ("--classes", classes),
+    ]:
+        words += [option, value] if value is not None else []
+    words += ["--one-based"] if one_based else []
+    return f"softmaxloss explain {shlex.join(words)}"
+
+
+def as_options(message: str) -> str:
+    """A message of the library, with its arguments as the options of the command line."""
+    message = message.replace("first_class=1", "--one-based")
+    return re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message).replace("pass ", "add ")
 
 
 def terminal() -> tuple[int, bool]:

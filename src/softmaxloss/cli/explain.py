@@ -1,4 +1,7 @@
-"""`softmaxloss explain`: one example, from the command line, standard input or a row of a file."""
+"""`softmaxloss explain`: one example, from the command line, standard input or a row of a file.
+
+All rows of a file together are the subject of `explain_set.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from ..explain import explain as explanation_of
 from ..files import open_logits, read_labels
 from . import command
+from .explain_set import explain_set
 
 __all__ = ["explain"]
 
@@ -46,12 +51,13 @@ class Example(NamedTuple):
 
 @click.command(
     cls=NumbersCommand,
-    short_help="Why one example has its loss.",
+    short_help="Why one example, or a file of them, has its loss.",
     examples="""
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
     softmaxloss explain 2.0 1.0 0.1 -1.2 --classes cat,dog,bird,fish --label bird
     echo "[2.0, 1.0, 0.1, -1.2]" | softmaxloss explain - --label 3 --one-based
     softmaxloss explain --file logits.npy --row 17 --labels labels.npy
+    softmaxloss explain --file logits.npy --labels labels.npy
     """,
 )
 @click.argument("logits", nargs=-1)
@@ -62,6 +68,14 @@ class Example(NamedTuple):
 @click.option("--file", "file", metavar="FILE", help="Take the logits from a row of this file.")
 @click.option("--row", type=click.IntRange(min=0), help="Which row of the file, counted from 0.")
 @click.option("--labels", "labels", metavar="FILE", help="Take the label from the same row here.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Of a whole file, list so many examples to look at first.",
+)
+@command.ignore_index
 @command.logits_key
 @command.labels_key
 @command.as_json
@@ -74,6 +88,8 @@ def explain(
     file: str | None,
     row: int | None,
     labels: str | None,
+    top: int,
+    ignore_index: int,
     logits_key: str | None,
     labels_key: str | None,
     as_json: bool,
@@ -82,10 +98,29 @@ def explain(
 
     LOGITS are the outputs of the network for the example, one number for each class, separated by
     spaces or commas; or - to read them from standard input, where a JSON list will do too.
+
+    With a file of logits, a file of labels and no row: explain all its examples together, which
+    classes are taken for which, and which examples to look at first.
     """
     if file is not None:
         if logits:
             raise click.UsageError("give the logits either as numbers or with --file, not both")
+        if row is None and label is None and labels is not None:
+            with open_logits(file, key=logits_key) as source:
+                if source.shape[0] != 1:
+                    _refuse("is for one example: add --row N", "step")
+                    explain_set(
+                        source,
+                        labels,
+                        top=top,
+                        classes=classes,
+                        one_based=one_based,
+                        ignore_index=ignore_index,
+                        logits_key=logits_key,
+                        labels_key=labels_key,
+                        as_json=as_json,
+                    )
+                    return
         example = _from_file(file, row, label, labels, logits_key, labels_key)
     else:
         for option, value in [
@@ -97,6 +132,7 @@ def explain(
             if value is not None:
                 raise click.UsageError(f"{option} needs a file of logits: --file FILE")
         example = Example(_numbers(logits), label, None)
+    _refuse("is for a whole file: --file FILE --labels FILE", "top", "ignore_index")
     names = command.class_names(classes, example.names, len(example.logits))
     first_class = 1 if one_based else 0
     why = explanation_of(
@@ -113,6 +149,14 @@ def explain(
         command.write(why.to_text(width=width, color=color))
 
 
+def _refuse(why: str, *options: str) -> None:
+    """Raise if one of the options is given: here it has no meaning."""
+    context = click.get_current_context()
+    for name in options:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} {why}")
+
+
 def _from_file(
     file: str,
     row: int | None,
@@ -126,7 +170,10 @@ def _from_file(
     with open_logits(file, key=logits_key) as source:
         if row is None:
             if source.shape[0] != 1:
-                raise click.UsageError("which row of the file? Add --row N, counted from 0")
+                raise click.UsageError(
+                    "which row of the file? Add --row N, counted from 0, or to explain them all "
+                    "--labels FILE in place of --label"
+                )
             row = 0
         logits, names = source.row(row).tolist(), source.class_names
     if labels is None:
