@@ -183,6 +183,7 @@ def test_rows_without_a_softmax_are_left_out_and_named():
     assert [example.row for example in e.top[:3]] == [1, 2, 3]
     a = 1 / (1 + math.exp(-1.0))
     np.testing.assert_allclose(e.pushes, [[-a, a], [1.0, -1.0]], rtol=1e-15)
+    np.testing.assert_allclose(e.net_gradient, [(1 - a) / 2, (a - 1) / 2], rtol=1e-15)
     assert e.class_loss[1] == INF
     assert "3 rows without a softmax" in e.to_text()
     assert "1 row with the label to ignore" in e.to_text()
@@ -523,13 +524,17 @@ def test_the_page_has_the_numbers():
 
 
 def test_names_on_the_page_are_text():
-    text = set_html.body(nasty(), command=lambda e: f"<img src=x onerror=alert({e.row})>")
+    text = set_html.body(nasty(), command=lambda e: f"<img src=x onerror=alert({e.row})>\x1b\n")
     page = check_html(text)
     words = " ".join(page.words)
     assert "<script>alert(1)</scrip…" in words  # cut to the width of a column
     assert "<img src=x onerror=alert(" in words
+    assert r")>\x1b\n" in words
     assert r"\x1b[31m" in words
     assert r"\u202eevil" in words
+    one = explain_set([[0.0, 1.0, 9.0]], [2], first_class=1, classes=["cat", "dog", "fox"])
+    cells = re.findall("<td>(.*?)</td>", set_html.body(one).partition("look at first")[2])
+    assert cells[:2] == ["2 dog", "3 fox"]
 
 
 @pytest.mark.parametrize("classes", [41, 300, 3000])

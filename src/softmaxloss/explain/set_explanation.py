@@ -143,12 +143,10 @@ class SetExplanation:
             true, pushed, means = pairs.true[:count], pairs.pushed[:count], pairs.mean[:count]
         else:
             assert self.pushes is not None
-            totals = np.nan_to_num(self.pushes * self.counts[:, np.newaxis])
-            np.fill_diagonal(totals, 0.0)
-            totals = totals.reshape(-1)
+            totals = np.nan_to_num(self.pushes * self.counts[:, np.newaxis]).reshape(-1)
             places = highest(totals, count)
             places = places[np.argsort(-totals[places], kind="stable")]
-            places = places[totals[places] > 0]
+            places = places[totals[places] > 0]  # not the diagonal, which pulls
             true, pushed = np.divmod(places, self.counts.size)
             means = self.pushes[true, pushed]
         counts = self.counts[true]

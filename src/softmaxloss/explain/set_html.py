@@ -265,7 +265,7 @@ def _paragraph(text: str) -> str:
 
 
 def _table(
-    caption: str, headers: Sequence[str], rows: Iterable[Sequence[str]], *, code: bool = False
+    label: str, headers: Sequence[str], rows: Iterable[Sequence[str]], *, code: bool = False
 ) -> str:
     """A table of plain texts; the first cell of a row heads it. code: the last one is to copy."""
     head = "".join(f'<th scope="col">{_text(header)}</th>' for header in headers)
@@ -276,7 +276,7 @@ def _table(
             line[-1] = f"<td><code>{_text(cells[-1])}</code></td>"
         lines.append(f'<tr><th scope="row">{_text(first)}</th>{"".join(line)}</tr>')
     return (
-        f'<div class="scroll"><table><caption>{_text(caption)}</caption><thead><tr>{head}</tr>'
+        f'<div class="scroll"><table aria-label="{_text(label)}"><thead><tr>{head}</tr>'
         f"</thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
