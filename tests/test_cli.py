@@ -558,3 +558,21 @@ def test_progress_bar_on_a_terminal_only(data, tmp_path, terminal):
     assert "100%" in shown
     assert "\x1b" not in done.stdout
     assert "mean loss" in done.stdout
+
+
+@pytest.mark.parametrize("label", ["1,2", "dog, fox", "2, dog"])
+def test_several_labels(run, label):
+    code, out, err = run(*SEED, "--classes", "cat,dog,fox,owl", "--label", label, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["target"] == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_several_labels_from_one(run):
+    out = run(*SEED, "--label", "1,4", "--one-based")[1]
+    assert "and 2 labels: classes 1 and 4." in out
+    fails(run(*SEED, "--label", "1,7"), "the label 7 is no class")
+
+
+def test_the_path_is_as_long_as_asked(run):
+    out = run(*SEED, "--label", "2", "--steps", "2", "--json")[1]
+    assert json.loads(out)["path"]["steps"] == [0, 1, 2]

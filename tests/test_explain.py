@@ -21,6 +21,7 @@ from softmaxloss.explain import Explanation, explain
 
 INF, NAN = math.inf, math.nan
 SEED = [2.0, 1.0, 0.1, -1.2]
+LAYER = {"features": [1.0, 2.0, -1.0], "linear_weight": [[1.0, 0.0, -1.0], [0.5, 0.5, 0.25]]}
 
 
 def exact(z, y):
@@ -135,7 +136,8 @@ def test_it_is_read_only_and_leaves_the_logits_alone():
     arrays = [v for v in vars(why).values() if isinstance(v, np.ndarray)]
     for state in (why.before, why.after):
         arrays += [state.logits, state.probabilities]
-    assert len(arrays) == 6
+    arrays += [v for v in vars(why.path).values() if isinstance(v, np.ndarray)]
+    assert len(arrays) == 15
     assert not any(array.flags.writeable for array in arrays)
     with pytest.raises(AttributeError):
         why.target = 1  # type: ignore[misc]
@@ -159,14 +161,35 @@ def test_it_is_read_only_and_leaves_the_logits_alone():
         ((SEED, np.True_), {}, LabelError, "True"),
         ((SEED, 2.0), {}, LabelError, "2.0"),
         ((SEED, "cat"), {}, LabelError, "'cat'"),
-        ((SEED, [0, 0, 1, 0]), {}, LabelError, "list"),
-        ((SEED, np.eye(4)), {}, LabelError, "ndarray"),
+        ((SEED, [0, 1]), {}, LabelError, "target has shape (2,); it must be the number of the"),
+        ((SEED, np.eye(4)), {}, LabelError, "or a value for each class, shape (4,)"),
+        ((SEED, [0, 1, -1, 1]), {}, LabelError, "has -1.0 for class 2; probabilities must be"),
+        ((SEED, [0, 1, NAN, 1]), {}, LabelError, "has nan for class 2"),
+        ((SEED, ["a", "b", "c", "d"]), {}, LabelError, "real numbers, got dtype <U1"),
         ((SEED, None), {}, LabelError, "NoneType"),
         ((SEED, 2), {"step": 0.0}, OptionError, "step must be a positive number, got 0.0"),
         ((SEED, 2), {"step": -1.0}, OptionError, "step"),
         ((SEED, 2), {"step": NAN}, OptionError, "step"),
         ((SEED, 2), {"step": INF}, OptionError, "step"),
         ((SEED, 2), {"step": "big"}, OptionError, "'big'"),
+        ((SEED, 2), {"steps": -1}, OptionError, "steps must be a whole number, 0 or more, got -1"),
+        ((SEED, 2), {"steps": 1.5}, OptionError, "1.5"),
+        ((SEED, 2), {"steps": True}, OptionError, "True"),
+        ((None, 2), {}, ValueError, "logits are missing"),
+        ((SEED, 2), {"features": [1.0]}, OptionError, "both features, x, and linear_weight"),
+        ((SEED, 2), {"linear_bias": [1.0] * 4}, OptionError, "both features"),
+        ((None, 0), LAYER | {"features": [1.0, 2.0]}, OptionError, "2 features need shape (C, 2)"),
+        (
+            (None, 0),
+            {"features": [1.0, 2.0], "linear_weight": [[1, 2, 3], [4, 5, 6]]},
+            OptionError,
+            "as in torch.nn.Linear: pass linear_weight.T",
+        ),
+        ((None, 0), LAYER | {"linear_bias": [1.0]}, OptionError, "2 classes need shape (2,)"),
+        ((None, 0), LAYER | {"features": 3.0}, OptionError, "features must have shape (D,)"),
+        ((None, 0), LAYER | {"features": ["a"] * 3}, TypeError, "features must be real numbers"),
+        ((SEED, 0), LAYER, OptionError, "linear_weight has 2 classes, the logits have 4"),
+        (([1.0, 2.0], 0), LAYER, OptionError, "z[0] is 1, W·x + b gives 2"),
         ((SEED, 2), {"first_class": 2}, OptionError, "first_class must be 0 or 1"),
         ((SEED, 2), {"classes": ["a", "b"]}, OptionError, "2 class names for 4 logits"),
         ((SEED, 2), {"classes": "abcd"}, TypeError, "sequence of names"),
@@ -252,14 +275,18 @@ def test_the_text_answers_the_question():
     flat = re.sub(r"\s+", " ", text)
     for line in [
         "One example with 4 classes, numbered from 1. The true class is 3.",
-        "> 3 0.1000 0.0960 █▏ 2.3435 ← J",
-        "1 2.0000 0.6418 ███████▊ (0.4435)",
+        "> 3 0.1000 0.1496 0.0960 █▏ 2.3435 ← J",
+        "1 2.0000 1.0000 0.6418 ███████▊ (0.4435)",
+        "sum 1.5582 1.0000",
         "The loss is one term, the −log a of class 3: J = −log a_3 = −log 0.0960 = 2.3435",
         "The terms in brackets are not added. Yet every output counts",
         "J = −z_3 + log Σ exp z = −0.1000 + 2.4435 = 2.3435",
         "> 3 -0.9040 ↑ up 0.1904 0.1090",
         "4 +0.0262 ↓ down -1.2026 0.0271",
+        "In bits that is 3.3810; exp(−J) = 0.0960 is the probability again.",
         "sum 0.0000",
+        "∂J/∂a_3 = −1/a_3 = -10.4180",
+        "a_3 goes on to 0.2763 after 10, 0.9109 after 100, 0.9900 after 754 steps.",
         "∂J/∂z_3 = a_3 − 1 = 0.0960 − 1 = -0.9040 the true class",
         "The derivatives sum to 0",
         "a_3 0.0960 → 0.1090 J 2.3435 → 2.2161",
@@ -289,7 +316,7 @@ def test_a_hundred_thousand_classes():
     y = int(np.argsort(z)[50_000])
     why = explain(z, y)
     text = why.to_text()
-    assert len(text.splitlines()) < 60
+    assert len(text.splitlines()) < 75
     assert str(z.argmax()) in text
     rows = re.findall(r"^ +> +(\d+) ", text, re.MULTILINE)
     assert rows == [str(y)] * 2
@@ -297,7 +324,8 @@ def test_a_hundred_thousand_classes():
     a = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
     listed = [*np.argsort(-z)[:11], y]
     rest = 1.0 - a[listed].sum()
-    assert f"99988 others {rest:.4f}" in re.sub(r" +", " ", text)
+    of_exp = np.delete(np.exp(z - z.max()), listed).sum()
+    assert f"99988 others {of_exp:.4f} {rest:.4f}" in re.sub(r" +", " ", text)
     assert f"99988 others +{rest:.4f} ↓ down" in re.sub(r" +", " ", text)
     assert json.loads(why.to_json())["rank"] == why.rank
 
@@ -331,10 +359,10 @@ def test_class_names_are_text(color):
 
 
 def test_sentences_fit_a_narrow_terminal():
-    wide, narrow = (explain([2.0, -INF, 2.0, -1.2], 0).to_text(width=w) for w in (80, 50))
+    wide, narrow = (explain([2.0, -INF, 2.0, -1.2], 0).to_text(width=w) for w in (62, 50))
     bars = re.compile("[█▉▊▋▌▍▎▏]+")
     assert narrow.split() == bars.sub("", wide).split()  # broken elsewhere, nothing cut
-    assert max(cell_len(line) for line in wide.splitlines()) > 70
+    assert max(cell_len(line) for line in wide.splitlines()) > 55
     sentences = [line for line in narrow.splitlines() if re.match(r" {0,3}\w+ \w+ \w+ ", line)]
     assert len(sentences) > 10
     assert max(cell_len(line) for line in sentences) <= 50

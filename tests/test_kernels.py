@@ -3,6 +3,7 @@ that is only what it was given, and good manners in a process with threads, fork
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import signal
@@ -562,6 +563,20 @@ def after(): torch.set_flush_denormal(False)
     assert got.returncode == 0, got.stderr
     assert want.stdout.count("\n") == 4
     assert got.stdout == want.stdout
+
+
+def test_one_number_that_is_subnormal() -> None:
+    """Also where it is rounded to float32 after the kernel's own time."""
+    torch = pytest.importorskip("torch")
+    z = np.array([[0.0, 100.0], [0.0, 101.0]], np.float32)
+    want = [softmaxloss.cross_entropy(z[0], 1), softmaxloss.cross_entropy(z, [1, 1])]
+    assert float(want[0]) == pytest.approx(math.exp(-100), rel=0.02)  # in units of 2^-149
+    assert torch.set_flush_denormal(True)
+    try:
+        got = [softmaxloss.cross_entropy(z[0], 1), softmaxloss.cross_entropy(z, [1, 1])]
+    finally:
+        torch.set_flush_denormal(False)
+    assert [x.tobytes() for x in got] == [x.tobytes() for x in want]
 
 
 @pytest.mark.skipif(

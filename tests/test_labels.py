@@ -135,12 +135,12 @@ def test_messages() -> None:
         "ignore_index=-1"
     )
     assert error_of([True, False]) == (
-        "target is boolean: pass class indices (target.astype(int) if False is class 0 and True is "
-        "class 1), or one row of 0/1 per example"
+        "target is boolean: pass class indices (converted to integers, if False is class 0 and "
+        "True is class 1), or one row of 0/1 per example"
     )
     assert error_of([0.0, 1.0]) == (
-        "target has the shape of class indices but dtype float64: pass integers, e.g. "
-        "target.astype(int)"
+        "target has the shape of class indices but dtype float64: pass integers, "
+        "target.astype(int) of NumPy, target.long() of PyTorch"
     )
     assert error_of(["cat", "dog"]) == (
         "target holds 'cat': pass class indices 0..2, e.g. classes.index(name) for class names"

@@ -89,6 +89,25 @@ def test_in_place_has_one_gradient() -> None:
     with pytest.raises(RuntimeError, match="leave inplace out"):
         torch.autograd.grad(loss, x, torch.eye(1, dtype=torch.float64)[0], is_grads_batched=True)
     loss.backward()  # the gradient is still there
+    losses = cross_entropy(x * 2, y, reduction="none", inplace=True)
+    with pytest.raises(RuntimeError, match="leave inplace out"):
+        torch.autograd.grad(losses, x, torch.eye(6).double(), is_grads_batched=True)
+    losses.sum().backward()
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_in_place_and_an_infinite_upstream_gradient(reduction: Any) -> None:
+    """Rows that do not count stay 0."""
+    x, y = example()
+    y[2] = -100
+    grads = []
+    for inplace in (False, True):
+        loss = cross_entropy(x * 2, y, reduction=reduction, inplace=inplace)
+        upstream = torch.full(loss.shape, torch.inf).double()
+        grads.append(torch.autograd.grad(loss, x, upstream)[0])
+    for grad in grads:
+        assert not grad[2].any()
+        assert not grad[:2].isfinite().any()
 
 
 def test_in_place_refusals() -> None:
@@ -103,6 +122,6 @@ def test_in_place_refusals() -> None:
     loss = cross_entropy(x * 2, y, inplace=True)
     with pytest.raises(RuntimeError, match="for create_graph=True leave inplace out"):
         torch.autograd.grad(loss, x, create_graph=True)
-    z = (x[:1] * 2).expand(6, 5)
-    with pytest.raises(softmaxloss.OptionError, match="share memory"):
-        cross_entropy(z, y, inplace=True)
+    for z in ((x[:1] * 2).expand(6, 5), (x[:2] * 2).view(-1).unfold(0, 5, 1)):
+        with pytest.raises(softmaxloss.OptionError, match="share memory"):
+            cross_entropy(z, y, inplace=True)

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.ma import MaskedArray
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["BFLOAT16", "as_array", "float32_of_bits", "is_float"]
+__all__ = ["BFLOAT16", "as_array", "float32_of_bits", "is_float", "rounded"]
 
 Array = NDArray[Any]
+
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 # The bits of bfloat16 numbers, for arrays that come from a framework: NumPy has no such dtype, and
 # that of ml_dtypes need not be installed.
@@ -58,6 +60,21 @@ def float32_of_bits(x: Array) -> NDArray[np.float32]:
     array([ 1., -2.], dtype=float32)
     """
     return (x["bfloat16"].astype(np.uint32) << 16).view(np.float32)
+
+
+def rounded(value: float, dtype: np.dtype[Any]) -> Any:
+    """A number ≥ 0 (or NaN) as a scalar of float32 or float64, also where it is a subnormal float32
+    and the process has those flushed to zero: they are then counted in units of 2⁻¹⁴⁹.
+
+    >>> rounded(3e-45, np.dtype("float32")).view(np.uint32)
+    np.uint32(2)
+    """
+    if 0.0 < value < 2.0**-126 and dtype.itemsize == 4:
+        return np.uint32(round(value * 2.0**149)).view(np.float32)
+    if value <= _LARGEST_FLOAT32:
+        return dtype.type(value)
+    with np.errstate(over="ignore"):  # beyond the largest float32 is inf
+        return dtype.type(value)
 
 
 def _first_line(error: BaseException) -> str:

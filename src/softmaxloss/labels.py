@@ -207,13 +207,13 @@ def _unsigned(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int]:
 def _not_integers(y: Array, classes: int) -> str:
     if y.dtype.kind == "b":
         return (
-            "target is boolean: pass class indices (target.astype(int) if False is class 0 and "
+            "target is boolean: pass class indices (converted to integers, if False is class 0 and "
             "True is class 1), or one row of 0/1 per example"
         )
     if is_float(y.dtype):
         return (
-            f"target has the shape of class indices but dtype {y.dtype}: pass integers, e.g. "
-            "target.astype(int)"
+            f"target has the shape of class indices but dtype {y.dtype}: pass integers, "
+            "target.astype(int) of NumPy, target.long() of PyTorch"
         )
     if y.dtype.kind in "OUS":
         names = [label for label in y.flat if not isinstance(label, int)]

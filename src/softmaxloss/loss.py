@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import as_array, is_float
+from .arrays import as_array, is_float, rounded
 from .errors import LabelError, OptionError
 from .faces import face_of
 from .kernels import kernel_for
@@ -233,11 +233,10 @@ def _of_one_example(logits: Any, target: Any, grad: Array | None) -> Any | None:
     """The loss; None where only `_Call` can tell what these arguments mean."""
     dtype = logits.dtype
     loss = kernel_for("cpu", dtype, dtype)[0].one_example(logits, target, grad)
-    return None if loss is None else dtype.type(loss)
+    return None if loss is None else rounded(loss, dtype)
 
 
 _FLOAT64 = np.dtype(np.float64)
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class _Call:
@@ -307,11 +306,7 @@ class _Call:
         if self.final:
             return loss[0]
         total = np.add.reduce(loss).item()
-        result = total / self.divisor if self.divisor else math.nan
-        if result <= _LARGEST_FLOAT32:
-            return self.dtype.type(result)
-        with np.errstate(over="ignore"):  # a loss beyond the largest float32 is inf
-            return self.dtype.type(result)
+        return rounded(total / self.divisor if self.divisor else math.nan, self.dtype)
 
     def factor(self, grad_output: ArrayLike | None) -> float | Array:
         """The derivative of the result by the loss of each example: one number, or one for each."""
@@ -336,15 +331,9 @@ class _Call:
             )
         if not out.flags.writeable:
             raise OptionError("out is read-only; the gradient is written to it")
-        if (
-            out.size
-            and 0 in out.strides
-            and any(
-                step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)
-            )
-        ):
+        if not out.flags.c_contiguous and _may_overlap_itself(out):
             raise OptionError(
-                "out has rows that share memory; the gradient needs memory of its own"
+                "out has numbers that share memory; each of the gradient needs memory of its own"
             )
         # Row for row the same memory is fine: a kernel writes a row after it has read it.
         given = self.given
@@ -388,6 +377,19 @@ def _may_overlap(a: Array, b: Array) -> bool:
     if a.flags.owndata and b.flags.owndata:  # the cheaper test, and exact
         return a is b
     return np.may_share_memory(a, b)
+
+
+def _may_overlap_itself(a: Array) -> bool:
+    """Whether two numbers of an array may share memory: the steps of an axis do not go beyond all
+    numbers of those with smaller steps."""
+    end = a.itemsize
+    steps = sorted((abs(step), size) for step, size in zip(a.strides, a.shape, strict=True))
+    for step, size in steps:
+        if size > 1:
+            if step < end:
+                return a.size > 0
+            end += step * (size - 1)
+    return False
 
 
 def _same_places(a: Array, b: Array) -> bool:

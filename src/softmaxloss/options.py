@@ -78,7 +78,7 @@ class Options:
                     'denominator is what reduction="mean" divides by; it has no use with '
                     f"reduction={self.reduction!r}"
                 )
-            if not (self.denominator > 0 and math.isfinite(self.denominator)):
+            if not 0 < self.denominator < math.inf:
                 raise OptionError(f"denominator must be positive, got {self.denominator}")
             self._keep("denominator", float(self.denominator))
         self._keep("ignore_index", operator.index(self.ignore_index))

@@ -5,9 +5,6 @@ All rows of a file together are the subject of `explain_set.py`.
 
 from __future__ import annotations
 
-import json
-import re
-import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,27 +15,9 @@ from ..explain import explain as explanation_of
 from ..files import open_logits, read_labels
 from . import command
 from .explain_set import explain_set
+from .numbers import NumbersCommand, read_numbers
 
 __all__ = ["explain"]
-
-# -1.2, -inf and "-1.2, 3" are values, and -1.0x a misprint; all else with a hyphen is an option.
-NEGATIVE = re.compile(r"-(\.?\d.*|(inf(inity)?|nan)[\s,\]]*)", re.IGNORECASE | re.DOTALL)
-SEPARATORS = re.compile(r"[\s,;]+")
-DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
-
-
-class NumbersCommand(command.ExamplesFirst):
-    """A command that takes negative numbers unquoted, wherever they stand."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # With a space before it, which float() and int() skip, click takes no word for an option.
-        options = [p for p in self.params if isinstance(p, click.Option) and not p.is_flag]
-        takes_next = {name for option in options for name in option.opts}
-        words = [
-            f" {word}" if NEGATIVE.fullmatch(word) and before not in takes_next else word
-            for before, word in zip(["", *args], args, strict=False)
-        ]
-        return super().parse_args(ctx, words)
 
 
 class Example(NamedTuple):
@@ -61,10 +40,19 @@ class Example(NamedTuple):
     """,
 )
 @click.argument("logits", nargs=-1)
-@click.option("--label", metavar="CLASS", help="The true class: its number, or its name.")
+@click.option(
+    "--label", metavar="CLASS", help="The true class: its number, or its name; several as 1,2."
+)
 @command.classes
 @command.one_based
 @click.option("--step", default=0.1, show_default=True, help="Size of the descent step.")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Follow the descent for so many steps at most.",
+)
 @click.option("--file", "file", metavar="FILE", help="Take the logits from a row of this file.")
 @click.option("--row", type=click.IntRange(min=0), help="Which row of the file, counted from 0.")
 @click.option("--labels", "labels", metavar="FILE", help="Take the label from the same row here.")
@@ -85,6 +73,7 @@ def explain(
     classes: str | None,
     one_based: bool,
     step: float,
+    steps: int,
     file: str | None,
     row: int | None,
     labels: str | None,
@@ -108,7 +97,7 @@ def explain(
         if row is None and label is None and labels is not None:
             with open_logits(file, key=logits_key) as source:
                 if source.shape[0] != 1:
-                    _refuse("is for one example: add --row N", "step")
+                    _refuse("is for one example: add --row N", "step", "steps")
                     explain_set(
                         source,
                         labels,
@@ -131,15 +120,16 @@ def explain(
         ]:
             if value is not None:
                 raise click.UsageError(f"{option} needs a file of logits: --file FILE")
-        example = Example(_numbers(logits), label, None)
+        example = Example(read_numbers(logits), label, None)
     _refuse("is for a whole file: --file FILE --labels FILE", "top", "ignore_index")
     names = command.class_names(classes, example.names, len(example.logits))
     first_class = 1 if one_based else 0
     why = explanation_of(
         example.logits,
-        _class_number(example.label, names, len(example.logits), first_class),
+        _target(example.label, names, len(example.logits), first_class),
         classes=names,
         step=step,
+        steps=steps,
         first_class=first_class,
     )
     if as_json:
@@ -184,6 +174,19 @@ def _from_file(
     return Example(logits, int(known[row]), names)
 
 
+def _target(
+    label: str | int | None, names: Sequence[str] | None, classes: int, first_class: int
+) -> int | list[float]:
+    """The label in the caller's numbering; of several, separated by commas, a 1 for each."""
+    words = str(label).split(",")
+    if len(words) == 1 or label in (names or ()):
+        return _class_number(label, names, classes, first_class)
+    target = [0.0] * classes
+    for word in words:
+        target[_class_number(word, names, classes, first_class) - first_class] = 1.0
+    return target
+
+
 def _class_number(
     label: str | int | None, names: Sequence[str] | None, classes: int, first_class: int
 ) -> int:
@@ -212,69 +215,3 @@ def _class_number(
             hint = "; if you count from one, add --one-based"
         raise click.UsageError(f"the label {number} is no class: it must be {fits}{hint}")
     return number
-
-
-def _numbers(words: Sequence[str]) -> list[float]:
-    """The numbers in the words of the command line, or on standard input for the one word -."""
-    if not words:
-        raise click.UsageError("no logits: softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2")
-    if "-" in words:
-        if len(words) > 1:
-            raise click.UsageError("- reads all the logits from standard input: give no others")
-        text = sys.stdin.buffer.read().decode("utf-8-sig", "replace") if sys.stdin else ""
-        if text.lstrip().startswith("["):
-            return _json_numbers(text)
-        _one_example(text)
-        where = " on standard input"
-    else:
-        text, where = " ".join(words), ""
-    # Minus signs and brackets, as they come along when numbers are copied from a page or a program.
-    text = text.replace("−", "-").strip(" []\n")
-    parts = re.split(r"[\s;]+", text)
-    if len(parts) > 1 and all(DECIMAL_COMMA.fullmatch(part) for part in parts):
-        raise click.UsageError(
-            f"{parts[0]} {parts[1]}{where}: are these decimal commas? "
-            f"Then write {parts[0].replace(',', '.')}, else separate all numbers by spaces"
-        )
-    numbers = [_number(word, where) for word in SEPARATORS.split(text) if word]
-    if not numbers:
-        raise click.UsageError(f"there are no numbers{where}")
-    return numbers
-
-
-def _one_example(text: str) -> None:
-    """Refuse a table; one number on each line is fine, and so is a line that ends in a comma."""
-    lines = re.sub(r",\s*\n", ", ", text).split("\n")
-    counts = [len(SEPARATORS.split(line.strip())) for line in lines if line.strip()]
-    if len(counts) > 1 and min(counts) > 1:
-        raise click.UsageError(
-            f"standard input has {len(counts)} lines of several numbers: explain takes the logits "
-            "of one example"
-        )
-
-
-def _number(word: str, where: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        shown = word if len(word) <= 40 else f"{word[:40]}…"
-        raise click.UsageError(f"{shown!r}{where} is not a number") from None
-
-
-def _json_numbers(text: str) -> list[float]:
-    try:
-        values = json.loads(text, parse_int=float)
-    except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"standard input is not a JSON list: {error}") from None
-    numbers = []
-    for value in values:
-        if isinstance(value, list):
-            raise click.UsageError(
-                "standard input has a list of lists: explain takes the logits of one example"
-            )
-        if isinstance(value, bool) or not isinstance(value, float | str):
-            raise click.UsageError(f"standard input has {json.dumps(value)} in its list of logits")
-        numbers.append(_number(value, " on standard input") if isinstance(value, str) else value)
-    if not numbers:
-        raise click.UsageError("there are no numbers on standard input")
-    return numbers

@@ -1,18 +1,25 @@
 """Explain one example: why it has this loss, and which of its outputs is pushed where; or a set.
 
-`explanation.py` holds the numbers, `text.py` prints them. `set_explanation.py` holds those of a
-set, `pushes.py` adds them up, `set_text.py` and `set_html.py` show them. A rendering computes
-nothing of its own.
+`explanation.py` is what there is to say, as data; `one.py` computes it, with several labels
+`several.py`; `text.py` prints it. Of a set, `set_explanation.py` is the data, whose sums
+`pushes.py` adds up; `set_text.py` and `set_html.py` show it. A rendering computes nothing of its
+own.
 """
 
-from .explanation import Explanation, State, explain
+from .explanation import Explanation, Layer, Path, State
+from .one import explain
 from .set_explanation import Pairs, Push, SetExplanation, explain_set
+from .several import Policy, SeveralLabels
 
 __all__ = [
     "Explanation",
+    "Layer",
     "Pairs",
+    "Path",
+    "Policy",
     "Push",
     "SetExplanation",
+    "SeveralLabels",
     "State",
     "explain",
     "explain_set",

@@ -19,8 +19,7 @@ from ..files.source import ArraySource
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
-from .explanation import _class_names as class_names
-from .explanation import _frozen as frozen
+from .explanation import class_names, frozen
 from .plain import plain
 from .pushes import LEAST, AllPairs, PushSums, StrongPairs
 
@@ -276,7 +275,7 @@ def explain_set(
     options = Options(ignore_index=ignore_index, first_class=first_class)
     source, labels = _source(logits, target, options)
     count = source.shape[1]
-    names = None if classes is None else class_names(classes, count)
+    names = class_names(classes, count)
     sums = PushSums(count, first_class=options.first_class)
     totals = evaluate(
         source,

@@ -6,20 +6,24 @@ Class names are untrusted: they are shown as text, without markup, control chara
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .explanation import Explanation
+from .explanation import Explanation, Layer
+from .several import SeveralLabels
 from .terminal import FAINT, INDENT, indent, lay_out, number, prose, shorten, table, table_width
 
-__all__ = ["render"]
+__all__ = ["Names", "bar", "heading", "render"]
 
 SHOWN = 12  # classes listed; of more than these the strongest are shown, the rest as one line
 BAR_WIDTH = 12
+FEATURES = 2  # of a layer, shown
+MILESTONES = {10, 100, 1000, 10_000, 100_000}  # of the steps of a path, told
 
 ZERO, ONE = number(0.0), number(1.0)  # shown alike, a probability may be near it only
 TRUE, UP, DOWN = "bold", "green", "red"
@@ -42,24 +46,28 @@ def _parts(e: Explanation, width: int) -> Iterator[RenderableType]:
     """The sections, top to bottom."""
     classes = e.terms.size
     shown = list(range(classes)) if classes <= SHOWN else e.strongest(SHOWN)
-    names = _Names(e, shown, width)
+    names = Names(e, shown, width, {e.target})
     yield _title(e, names)
     yield from _loss(e, shown, names, width)
     if e.defined and classes > 1:
         yield from _pushes(e, shown, names)
         yield from _after(e)
         yield from _verdict(e, names)
+        if e.layer is not None:
+            yield from _layer(e, e.layer, shown, names)
     remarks = e.remarks()
     if remarks:
-        yield _heading("Note")
+        yield heading("Note")
         yield from (_say(remark) for remark in remarks)
 
 
-class _Names:
+class Names:
     """The classes as the reader sees them: a number, and a name where there is one."""
 
-    def __init__(self, e: Explanation, shown: list[int], width: int) -> None:
-        self.e = e
+    def __init__(
+        self, e: Explanation | SeveralLabels, shown: list[int], width: int, marked: Container[int]
+    ) -> None:
+        self.e, self.marked = e, marked
         self.digits = max(len(str(e.number(n))) for n in shown)
         self.cells = max(6, width - 62)
 
@@ -70,14 +78,14 @@ class _Names:
         return known if classes is None else f"{known} ({shorten(classes[n], self.cells)})"
 
     def row(self, n: int) -> Text:
-        """For a table: with a mark at the true class."""
+        """For a table: with a mark at a true class."""
         classes = self.e.classes
-        mark = ">" if n == self.e.target else " "
+        mark = ">" if n in self.marked else " "
         name = "" if classes is None else f" {shorten(classes[n], self.cells)}"
         return Text(f"{mark} {self.e.number(n):>{self.digits}}{name}")
 
 
-def _title(e: Explanation, names: _Names) -> RenderableType:
+def _title(e: Explanation, names: Names) -> RenderableType:
     classes = e.terms.size
     count = "1 class" if classes == 1 else f"{classes} classes"
     title = f"One example with {count}, numbered from {e.first_class}. The true class is "
@@ -87,32 +95,44 @@ def _title(e: Explanation, names: _Names) -> RenderableType:
     return prose(line)
 
 
-def _loss(e: Explanation, shown: list[int], names: _Names, width: int) -> Iterator[RenderableType]:
+def _loss(e: Explanation, shown: list[int], names: Names, width: int) -> Iterator[RenderableType]:
     z, a, y = e.before.logits, e.before.probabilities, e.target
 
-    def rows(bar_width: int) -> Table:
-        shares = table("class", "output z", "probability a", "<", "−log a", "<")
+    def rows(bar_width: int, exponentials: bool) -> Table:
+        exp = ["exp(z−m)"] if exponentials else []
+        shares = table("class", "output z", *exp, "probability a", "<", "−log a", "<")
         for n in shown:
             term = number(e.terms[n])
             shares.add_row(
                 names.row(n),
                 number(z[n]),
+                *([number(e.exponentials[n])] if exponentials else []),
                 number(a[n]),
-                _bar(a[n], bar_width),
+                bar(a[n], bar_width),
                 f"{term} " if n == y else f"({term})",
                 "← J" if n == y else "",
                 style=TRUE if n == y else None,
             )
-        rest = np.delete(a, shown)
+        rest = np.delete(np.arange(a.size), shown)
         if rest.size:
-            total = float(rest.sum())
-            shares.add_row(f"  {rest.size} others", "", number(total), _bar(total, bar_width))
-        shares.add_row("  sum", "", number(float(a.sum())), style=FAINT)
+            total, of_exp = float(a[rest].sum()), number(float(e.exponentials[rest].sum()))
+            shares.add_row(
+                f"  {rest.size} others",
+                "",
+                *([of_exp] if exponentials else []),
+                number(total),
+                bar(total, bar_width),
+            )
+        of_exp = number(e.denominator)
+        total = float(a.sum())
+        shares.add_row("  sum", "", *([of_exp] if exponentials else []), number(total), style=FAINT)
         return shares
 
-    yield _heading("1. The loss J")
-    with_bars = rows(BAR_WIDTH)
-    yield indent(with_bars if table_width(with_bars) + INDENT <= width else rows(0))
+    yield heading("1. The loss J")
+    forms = [(BAR_WIDTH, True), (BAR_WIDTH, False), (0, False)]
+    tables = (rows(*form) for form in (forms if e.defined else forms[1:]))
+    fitting = (shares for shares in tables if table_width(shares) + INDENT <= width)
+    yield indent(next(fitting, None) or rows(0, False))
     if not e.defined:
         return
     yield Text()
@@ -131,11 +151,16 @@ def _loss(e: Explanation, shown: list[int], names: _Names, width: int) -> Iterat
     )
     z_y = number(z[y])
     minus_z = f"−({z_y})" if z_y.startswith("-") else f"−{z_y}"
-    loss = number(e.loss_from_logits)
-    yield _formula(f"J = −z_{i} + log Σ exp z = {minus_z} + {number(e.logsumexp)} = {loss}")
+    from_logits = number(e.loss_from_logits)
+    yield _formula(f"J = −z_{i} + log Σ exp z = {minus_z} + {number(e.logsumexp)} = {from_logits}")
+    yield _say(
+        f"In bits that is {number(e.bits)}; exp(−J) = {a_y} is the probability again. (m = "
+        f"{number(e.largest)} is the largest output; without it exp could overflow, and it cancels "
+        "in a.)"
+    )
 
 
-def _pushes(e: Explanation, shown: list[int], names: _Names) -> Iterator[RenderableType]:
+def _pushes(e: Explanation, shown: list[int], names: Names) -> Iterator[RenderableType]:
     y, i = e.target, e.number(e.target)
     pushes = table("class", "∂J/∂z", "<descent", "z after a step", "a after")
 
@@ -155,7 +180,7 @@ def _pushes(e: Explanation, shown: list[int], names: _Names) -> Iterator[Rendera
     zero, one = round(e.gradient_sum, 9), float(e.after.probabilities.sum())
     pushes.add_row("  sum", number(zero), "", "", number(one), style=FAINT)
 
-    yield _heading("2. Which output is raised, and which lowered")
+    yield heading("2. Which output is raised, and which lowered")
     yield indent(pushes)
     yield Text()
     a_y, slope_y = number(e.before.probabilities[y]), number(e.gradient[y])
@@ -170,18 +195,65 @@ def _pushes(e: Explanation, shown: list[int], names: _Names) -> Iterator[Rendera
         "harder. The derivatives sum to 0: the true output goes up by as much as all the others "
         "together go down."
     )
+    if a_y != ZERO:  # else −1/a_y is beyond what can be read
+        yield _say(
+            f"The way there: J depends on a_{i} alone, ∂J/∂a_{i} = −1/a_{i} = "
+            f"{number(e.gradient_by_probability)}; a_{i} depends on every output, ∂a_{i}/∂z_n = "
+            f"−a_{i}·a_n, and a_{i}·(1 − a_{i}) for n = {i}. The products of the two are the "
+            "column ∂J/∂z."
+        )
 
 
 def _after(e: Explanation) -> Iterator[RenderableType]:
     i, y = e.number(e.target), e.target
     a = _change(e.before.probabilities[y], e.after.probabilities[y])
     J = _change(e.before.loss, e.after.loss)
-    yield _heading(f"3. After one step of descent, z − {e.step:g} · ∂J/∂z")
+    yield heading(f"3. After one step of descent, z − {e.step:g} · ∂J/∂z")
     yield _formula(f"a_{i}  {a}")
     yield _formula(f"J{' ' * len(str(i))}   {J}")
+    path = e.path
+    if path is None or path.steps[-1] < 2:
+        return
+    milestones = {*MILESTONES, int(path.steps[-1])}
+    told = [k for k, at in enumerate(path.steps) if at in milestones]
+    values = [f"{number(path.target_probability[k])} after {path.steps[k]}" for k in told]
+    yield Text()
+    yield _say(f"Step after step, a_{i} goes on to {', '.join(values)} steps.")
 
 
-def _verdict(e: Explanation, names: _Names) -> Iterator[RenderableType]:
+def _layer(
+    e: Explanation, layer: Layer, shown: list[int], names: Names
+) -> Iterator[RenderableType]:
+    features = layer.features
+    few = min(features.size, FEATURES)
+    more = "…" if few < features.size else ""
+    bias, one = ("", "") if layer.bias is None else (" + b", " + 1")
+    yield heading(f"4. The layer that made the outputs, z = W·x{bias}")
+    changes = table("class", "<∂J/∂W = ∂J/∂z · x", "<W after a step", "z after", "a after")
+
+    def vector(values: NDArray[np.float64]) -> str:
+        return f"[{'  '.join(number(v) for v in values[:few])}{more and '  …'}]"
+
+    for n in shown:
+        row = e.gradient[n] * features
+        z_after, a_after = layer.after.logits[n], layer.after.probabilities[n]
+        changes.add_row(
+            names.row(n),
+            vector(row),
+            vector(layer.weight[n] - layer.step * row),
+            number(z_after),
+            number(a_after),
+            style=TRUE if n == e.target else None,
+        )
+    yield indent(changes)
+    yield Text()
+    yield _say(
+        f"x is {vector(features)}, so a step changes z by −{e.step:g} · (‖x‖²{one}) · ∂J/∂z, "
+        f"with ‖x‖²{one} = {number(layer.gain)}. The loss is {number(layer.after.loss)} after it."
+    )
+
+
+def _verdict(e: Explanation, names: Names) -> Iterator[RenderableType]:
     assert e.predicted is not None
     J, uniform, classes = e.before.loss, e.uniform_loss, e.terms.size
     predicted = float(e.before.probabilities[e.predicted])
@@ -207,7 +279,7 @@ def _change(before: float, after: float) -> str:
     return f"{x} → {y}"
 
 
-def _bar(share: float, width: int) -> str:
+def bar(share: float, width: int) -> str:
     """A bar for a share between 0 and 1, to an eighth of a cell."""
     if not width or math.isnan(share):
         return ""
@@ -215,7 +287,7 @@ def _bar(share: float, width: int) -> str:
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
-def _heading(text: str) -> RenderableType:
+def heading(text: str) -> RenderableType:
     return Text(f"\n{text}", "bold")
 
 

@@ -51,7 +51,7 @@ def linear_cross_entropy(
     first_class: int = 0,
     z_loss: float = 0.0,
     softcap: float | None = None,
-    memory_budget: int | str = "64MB",
+    memory_budget: float | str = "64MB",
     skip_below: float = 0.0,
     return_scores: bool = False,
 ) -> Any:
@@ -147,7 +147,7 @@ def linear_cross_entropy_with_grad(
     first_class: int = 0,
     z_loss: float = 0.0,
     softcap: float | None = None,
-    memory_budget: int | str = "64MB",
+    memory_budget: float | str = "64MB",
     skip_below: float = 0.0,
     grad_output: ArrayLike | None = None,
 ) -> tuple[Any, LinearGradients]:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -89,13 +89,13 @@ class Extras:
         return self.z_loss != 0.0 or self.softcap is not None
 
 
-def bytes_of(budget: int | str) -> int:
+def bytes_of(budget: float | str) -> int:
     """A number of bytes, also as text: "64MB" is 64 million, "64MiB" 64·1024².
 
-    >>> bytes_of("64MB"), bytes_of("512KiB"), bytes_of(1000)
-    (64000000, 524288, 1000)
+    >>> bytes_of("64MB"), bytes_of("512KiB"), bytes_of(1e6)
+    (64000000, 524288, 1000000)
     """
-    if isinstance(budget, Integral) and not isinstance(budget, bool):
+    if isinstance(budget, Real) and not isinstance(budget, bool) and budget % 1 in (0, math.inf):
         number = float(budget)
     elif isinstance(budget, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", budget)

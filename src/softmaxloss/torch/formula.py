@@ -120,7 +120,9 @@ def reduced_loss(
     if options.reduction == "none":
         return losses
     divisor = _divisor(z, target, weight, options)
-    return losses.sum() / torch.where(divisor == 0, torch.nan, divisor)
+    # Nothing counts where the divisor is 0: the loss is NaN, its derivatives are 0.
+    nothing = divisor == 0
+    return losses.sum() / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
 
 
 def reduced_gradient(

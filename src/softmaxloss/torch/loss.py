@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,19 @@ from torch import Tensor
 
 from .. import loss
 from ..errors import OptionError
+from ..logits import without_classes
 from ..loss import Scores
 from ..options import MultiLabel, Options, Reduction, checked_options, option_values
 from . import formula, ops
-from .tensors import as_float64, as_numpy, empty_like, tensor_beside
+from .tensors import (
+    as_float64,
+    as_numpy,
+    compiled_denominator,
+    empty_like,
+    one_denominator,
+    saved_tensors_are_hooked,
+    tensor_beside,
+)
 
 __all__ = ["cross_entropy", "cross_entropy_with_grad", "score"]
 
@@ -63,6 +73,7 @@ def cross_entropy(
     compiling = torch.compiler.is_compiling()
     if compiling and denominator is not None and reduction == "mean":
         # Outside of the operator, whose numbers are constants of a graph.
+        denominator = compiled_denominator(denominator)
         total = cross_entropy(
             input,
             target,
@@ -74,13 +85,11 @@ def cross_entropy(
             first_class=first_class,
         )
         return total / denominator
-    divisor = denominator.item() if isinstance(denominator, Tensor) else denominator
+    divisor = one_denominator(denominator)
     values = (ignore_index, reduction, label_smoothing, multi_label, divisor, first_class)
     target, weight = _beside(input, target, weight)
     if not compiling:
-        options = checked_options(*values)
-        if not -(2**63) <= options.ignore_index < 2**63:
-            raise OptionError(f"ignore_index must be an int64 here, got {ignore_index}")
+        options = _checked_options(*values)
         values = option_values(options)
     if ops.needs_formula(target, weight):
         return formula.reduced_loss(input, target, weight, Options(*values))
@@ -91,7 +100,8 @@ def cross_entropy(
         if inplace:
             _require_inner(input)
             inplace = not input.is_neg()  # a view that the kernel cannot write to
-        if inplace or reduction != "none":
+        hooked = not inplace and saved_tensors_are_hooked()
+        if inplace or (reduction != "none" and not hooked):
             at_once: Tensor = _Loss.apply(input, target, weight, options, inplace)  # type: ignore[no-untyped-call]
             return at_once
     result: Tensor = ops.cross_entropy(input, target, weight, *values)
@@ -107,7 +117,7 @@ def cross_entropy_with_grad(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
     multi_label: MultiLabel = "error",
-    denominator: float | None = None,
+    denominator: float | Tensor | None = None,
     first_class: int = 0,
     grad_output: Tensor | float | None = None,
     out: Tensor | None = None,
@@ -118,25 +128,28 @@ def cross_entropy_with_grad(
     tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
     target, weight = _beside(input, target, weight)
-    options = checked_options(
-        ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
+    _require_numbers("cross_entropy_with_grad", input, target, weight)
+    divisor = one_denominator(denominator)
+    options = _checked_options(
+        ignore_index, reduction, label_smoothing, multi_label, divisor, first_class
     )
     upstream = 1.0 if grad_output is None else grad_output
     upstream = tensor_beside(input, upstream, "grad_output", "the logits are")
     if out is not None:
-        _require_writable(out)
+        _require_writable(out, input)
     if ops.has_kernel(input):
-        if out is None:
-            out = empty_like(input if input.is_floating_point() else input.double())
-        else:
-            torch.autograd.graph.increment_version(out)
+        grad = empty_like(input if input.is_floating_point() else input.double())
         value, _ = loss.cross_entropy_with_grad(
             as_numpy(input),
-            out=as_numpy(out),
+            out=as_numpy(grad if out is None else out),
             grad_output=as_float64(upstream),
             **ops.arguments(target, weight, options),
         )
+        if out is None:
+            return torch.from_numpy(np.asarray(value)), grad
+        torch.autograd.graph.increment_version(out)
         return torch.from_numpy(np.asarray(value)), out
+    loss.read_upstream(as_float64(upstream.cpu()), without_classes(input.shape)[0], options)
     with torch.no_grad():
         value = formula.reduced_loss(input, target, weight, options)
         upstream = upstream.expand(value.shape)
@@ -157,6 +170,7 @@ def score(
     tensor([2])
     """
     target, _ = _beside(input, target, None)
+    _require_numbers("score", input, target)
     z, y = as_numpy(input.cpu()), as_numpy(target.cpu())
     scores = loss.score(z, y, ignore_index=ignore_index, first_class=first_class)
     tensors: Any = (torch.as_tensor(part, device=input.device) for part in scores)
@@ -167,16 +181,44 @@ def _beside(logits: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor | Non
     """Target and weight as tensors where the logits are."""
     if not isinstance(logits, Tensor):
         raise TypeError(f"the logits must be a tensor here, got {type(logits).__name__}")
+    if logits.layout is not torch.strided:
+        raise TypeError(
+            f"the logits have layout {logits.layout}: nested and sparse tensors have no classes "
+            "in one axis; pass the values of the examples as one dense tensor"
+        )
     y = tensor_beside(logits, target, "target", "the logits are")
     return y, None if weight is None else tensor_beside(logits, weight, "weight", "the logits are")
 
 
-def _require_writable(out: Any) -> None:
+def _checked_options(*values: Any) -> Options:
+    options = checked_options(*values)
+    if not -(2**63) <= options.ignore_index < 2**63:
+        raise OptionError(f"ignore_index must be an int64 here, got {options.ignore_index}")
+    return options
+
+
+def _require_numbers(function: str, *tensors: Tensor | None) -> None:
+    """TypeError for tensors that stand for numbers which are not there."""
+    if ops.is_transformed() or not all(t is None or ops.is_eager(t) for t in tensors):
+        raise TypeError(
+            f"{function} computes at once: not under torch.func, in a trace, or on tensors without "
+            "memory, where cross_entropy works"
+        )
+
+
+def _require_writable(out: Any, logits: Tensor) -> None:
     if not isinstance(out, Tensor):
         raise TypeError(f"out must be a tensor, as the logits are, got {type(out).__name__}")
     if out.requires_grad or out.is_neg():
         raise OptionError(
             "out must be memory to write to: not a tensor that requires grad, nor a negated view"
+        )
+    dtype = logits.dtype if logits.is_floating_point() else torch.float64
+    wanted = (tuple(logits.shape), dtype, logits.device)
+    if (tuple(out.shape), out.dtype, out.device) != wanted:
+        raise OptionError(
+            f"out has shape {tuple(out.shape)} and dtype {out.dtype} on {out.device}; the gradient "
+            f"needs shape {wanted[0]} and dtype {dtype} on {logits.device}"
         )
 
 
@@ -237,19 +279,25 @@ class _Loss(torch.autograd.Function):
 
 def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
     """The gradient in the logits' memory, times the one upstream."""
-    wrong = None
+    wrong: str | None = None
+    total: float | None = math.nan
     if ctx.grad is None:
         wrong = "the gradient was given away, and the logits are lost; for a second backward pass"
     elif ctx.grad._version != ctx.version:
         wrong = "the logits' memory, which holds the gradient, was written to since; if it must be,"
     elif torch.is_grad_enabled():
         wrong = "the logits are lost, and the gradient has no derivative; for create_graph=True"
-    elif grad_output.ndim == 0 and ops.one_number(grad_output) is None:
+    elif (total := ops.one_number(grad_output.sum())) is None:
         wrong = "one gradient is there, and several are asked for; for is_grads_batched=True"
     if wrong:
         raise RuntimeError(f"cross_entropy(…, inplace=True): {wrong} leave inplace out")
     grad: Tensor = ctx.grad
     ctx.grad = None
-    if grad_output.ndim > 0:  # one for each example
-        return grad.mul_(grad_output.unsqueeze(1 if grad.ndim > 1 else 0))
-    return grad if grad_output.item() == 1 else grad.mul_(grad_output)
+    if grad_output.ndim == 0 and total == 1:
+        return grad
+    classes = 1 if grad.ndim > 1 else 0
+    upstream = grad_output if grad_output.ndim == 0 else grad_output.unsqueeze(classes)
+    if total is not None and math.isfinite(total):
+        return grad.mul_(upstream)
+    unmoved = (grad == 0).all(classes, keepdim=True)  # rows that do not count: 0·∞ is 0 there
+    return grad.mul_(upstream).masked_fill_(unmoved, 0.0)

@@ -14,6 +14,10 @@ from .loss import cross_entropy
 
 __all__ = ["CrossEntropyLoss", "LinearCrossEntropyLoss"]
 
+# A symbolic trace (torch.fx) of a module keeps the losses as calls.
+torch.fx.wrap("cross_entropy")
+torch.fx.wrap("linear_cross_entropy")
+
 
 class CrossEntropyLoss(torch.nn.Module):
     """`torch.nn.CrossEntropyLoss` with the options of `softmaxloss.torch.cross_entropy`.
@@ -68,9 +72,15 @@ class CrossEntropyLoss(torch.nn.Module):
         )
 
     def extra_repr(self) -> str:
-        return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"
+        shown = {name: getattr(self, name) for name in _DEFAULTS}
+        return ", ".join(f"{n}={v!r}" for n, v in shown.items() if v != _DEFAULTS[n])
 
 
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(CrossEntropyLoss).parameters.items()
+    if name != "weight"
+}
 _LINEAR_OPTIONS = inspect.signature(linear_cross_entropy).parameters.keys()
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "cross_entropy_backward",
     "has_kernel",
     "is_eager",
+    "is_transformed",
     "needs_formula",
     "one_number",
 ]
@@ -61,6 +62,12 @@ def is_eager(tensor: Tensor) -> bool:
     )
 
 
+def is_transformed() -> bool:
+    """Whether a function of torch.func is at work."""
+    transformed: bool = torch._C._are_functorch_transforms_active()
+    return transformed
+
+
 def one_number(tensor: Tensor) -> float | None:
     """The number of a 0-d tensor; None where it stands for several, under vmap."""
     try:
@@ -74,8 +81,7 @@ def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
     forward mode, and those of torch.func, which takes no derivatives of operators."""
     if target.requires_grad or (weight is not None and weight.requires_grad):
         return True
-    transformed: bool = torch._C._are_functorch_transforms_active()
-    return transformed or forward_ad._current_level >= 0
+    return is_transformed() or forward_ad._current_level >= 0
 
 
 def arguments(target: Tensor, weight: Tensor | None, options: Options) -> dict[str, Any]:

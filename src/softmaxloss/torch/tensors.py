@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 
 from ..arrays import BFLOAT16, as_array
 from ..errors import OptionError
+from ..options import Options
 
-__all__ = ["as_float64", "as_numpy", "empty_like", "new_memory", "tensor_beside"]
+__all__ = [
+    "as_float64",
+    "as_numpy",
+    "compiled_denominator",
+    "empty_like",
+    "new_memory",
+    "one_denominator",
+    "saved_tensors_are_hooked",
+    "tensor_beside",
+]
 
 Array = NDArray[Any]
 
@@ -75,6 +85,8 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
     tensor([0, 2])
     """
     if not isinstance(value, torch.Tensor):
+        if torch.compiler.is_compiling():  # into the graph, whose checks are the operator's
+            return torch.tensor(value, device=tensor.device)
         array = as_array(value, name)  # NumPy's floats keep their digits
         if array.dtype.kind not in "biufc":
             raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
@@ -87,3 +99,40 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
             f"{name} is on {value.device}, {others} on {tensor.device}: move one of them"
         )
     return value
+
+
+def one_denominator(denominator: Any) -> Any:
+    """The number of a `denominator` that is a tensor; anything else as it is, for the options'
+    checks.
+
+    >>> one_denominator(torch.tensor(8))
+    8
+    """
+    if not isinstance(denominator, torch.Tensor):
+        return denominator
+    if denominator.numel() != 1:
+        raise OptionError(
+            f"denominator must be one number, got a tensor of shape {tuple(denominator.shape)}"
+        )
+    if denominator.requires_grad:
+        raise OptionError(
+            "denominator is a number to divide by and gets no derivative: pass denominator.detach()"
+        )
+    return denominator.item()
+
+
+def compiled_denominator(denominator: Any) -> Any:
+    """The same in a graph, where its value is not known until the graph runs."""
+    if not isinstance(denominator, torch.Tensor):
+        return Options(denominator=denominator).denominator
+    if denominator.numel() != 1 or denominator.requires_grad or denominator.is_complex():
+        raise OptionError("denominator must be one positive number without a derivative")
+    number = denominator.reshape(())
+    torch._assert_async((number > 0) & number.isfinite(), "denominator must be positive")
+    return number
+
+
+def saved_tensors_are_hooked() -> bool:
+    """Whether what autograd saves goes through hooks, as under activation checkpointing. They see
+    what an operator saves, and not what a function keeps for itself."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None

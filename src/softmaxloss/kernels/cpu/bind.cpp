@@ -220,8 +220,7 @@ nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
     }
     const bool is_float = x.view.format[0] == 'f';
     const double factor = 1;
-    float loss;
-    double double_loss;
+    double loss; // also of float32: to round it is left to the caller, whom no mode disturbs
     call.rows = 1;
     call.classes = call.logits_stride = call.grad_stride = x.view.shape[0];
     call.logits = x.view.buf;
@@ -229,10 +228,10 @@ nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
     call.label_type = LabelType::i64;
     call.ignore_index = -1;
     call.factor = &factor;
-    call.double_loss = !is_float;
-    call.loss = is_float ? static_cast<void *>(&loss) : &double_loss;
+    call.double_loss = true;
+    call.loss = &loss;
     run(call, current_level().cross_entropy[is_float ? f32 : f64], 1);
-    return nb::float_(is_float ? double(loss) : double_loss);
+    return nb::float_(loss);
 }
 
 void score(const In &logits, const In &target, int64_t ignore_index, const Out &loss,

@@ -13,7 +13,12 @@ from ...linear.plan import Extras, check_shapes
 from ...loss import Scores
 from ...options import MultiLabel, Reduction, checked_options
 from ..ops import needs_formula
-from ..tensors import tensor_beside
+from ..tensors import (
+    compiled_denominator,
+    one_denominator,
+    saved_tensors_are_hooked,
+    tensor_beside,
+)
 from .ops import composed, forward, options_of
 
 __all__ = ["linear_cross_entropy", "linear_cross_entropy_with_grad"]
@@ -34,7 +39,7 @@ def linear_cross_entropy(
     first_class: int = 0,
     z_loss: float = 0.0,
     softcap: float | None = None,
-    memory_budget: int | str = "64MB",
+    memory_budget: float | str = "64MB",
     skip_below: float = 0.0,
     return_scores: bool = False,
 ) -> Any:
@@ -65,6 +70,7 @@ def linear_cross_entropy(
     compiling = torch.compiler.is_compiling()
     if compiling and denominator is not None and reduction == "mean":
         # Outside of the operator, whose numbers are constants of a graph.
+        denominator = compiled_denominator(denominator)
         result = linear_cross_entropy(
             input,
             linear_weight,
@@ -83,7 +89,7 @@ def linear_cross_entropy(
             return_scores=return_scores,
         )
         return (result[0] / denominator, result[1]) if return_scores else result / denominator
-    divisor = denominator.item() if isinstance(denominator, Tensor) else denominator
+    divisor = one_denominator(denominator)
     values: tuple[Any, ...] = (
         *(ignore_index, reduction, label_smoothing, multi_label, divisor, first_class),
         *(z_loss, softcap, skip_below, str(memory_budget)),
@@ -114,7 +120,8 @@ def linear_cross_entropy(
             )
         loss = composed(x, linear_weight, linear_bias, target, weight, *options_of(values))
         return loss.reshape(lead) if reduction == "none" else loss
-    grad = torch.is_grad_enabled()
+    # Gradients that are kept are nothing that hooks on saved tensors would see.
+    grad = torch.is_grad_enabled() and (compiling or not saved_tensors_are_hooked())
     loss, _, _, _, numbers, counts = forward(
         x,
         linear_weight,

@@ -1,0 +1,177 @@
+"""One example with several labels, or probabilities as target: what each policy makes of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import formula
+from ..errors import LabelError
+from ..labels import read_target
+from ..loss import cross_entropy, cross_entropy_with_grad
+from ..options import MultiLabel, Options
+from .explanation import State, frozen, plain_state
+from .plain import plain
+
+__all__ = ["Policy", "SeveralLabels", "several_labels"]
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """What `multi_label=name` makes of the labels.
+
+    name             "error", "sum" or "mean"
+    error            why it refuses them; the rest is None then
+    target           (C,) the q that the loss is computed with: J = Σ q_n·(−log a_n)
+    loss             J, in nats
+    gradient         (C,) ∂J/∂z = (Σ q)·a − q
+    gradient_sum     0, up to rounding
+    after            the outputs after one step
+    least_loss       the loss at a = q / Σq, where the gradient is 0: descent comes no further
+    """
+
+    name: MultiLabel
+    error: str | None = None
+    target: Vector | None = None
+    loss: float | None = None
+    gradient: Vector | None = None
+    gradient_sum: float | None = None
+    after: State | None = None
+    least_loss: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The policy as lists that any JSON writer takes."""
+        numbers = (self.target, self.loss, self.gradient, self.gradient_sum, self.least_loss)
+        names = ("target", "loss", "gradient", "gradient_sum", "least_loss")
+        return {
+            "policy": self.name,
+            "error": self.error,
+            **{n: None if v is None else plain(v) for n, v in zip(names, numbers, strict=True)},
+            "after": None if self.after is None else plain_state(self.after),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class SeveralLabels:
+    """One example whose target is not one class. Made by `explain` of a target of shape (C,).
+
+    Arrays are read-only, float64, shape (C,); losses are in nats.
+
+    logits, probabilities  z and a = softmax(z)
+    terms                  −log a_n: the loss that the example would have if n were true
+    target                 q as given
+    policies               "error", "sum" and "mean", in this order
+    step, uniform_loss, classes, first_class  as in `Explanation`
+    """
+
+    logits: Vector
+    probabilities: Vector
+    terms: Vector
+    target: Vector
+    policies: tuple[Policy, Policy, Policy]
+    step: float
+    uniform_loss: float
+    classes: tuple[str, ...] | None = None
+    first_class: int = 0
+
+    @property
+    def labels(self) -> list[int]:
+        """The positions of the classes with a part in the target.
+
+        >>> from softmaxloss.explain import explain
+        >>> explain([2.0, 1.0, 0.1], [0, 1, 1]).labels
+        [1, 2]
+        """
+        return [int(n) for n in np.flatnonzero(self.target)]
+
+    def number(self, n: int) -> int:
+        """The number of the class at position n, as the caller's labels count."""
+        return n + self.first_class
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as lists, numbers and strings that any JSON writer takes; NaN and the
+        infinities as strings."""
+        return {
+            "schema": "softmaxloss.several-labels",
+            "version": 1,
+            "classes": None if self.classes is None else list(self.classes),
+            "first_class": self.first_class,
+            "logits": plain(self.logits),
+            "probabilities": plain(self.probabilities),
+            "terms": plain(self.terms),
+            "target": plain(self.target),
+            "step": self.step,
+            "uniform_loss": plain(self.uniform_loss),
+            "policies": [policy.to_dict() for policy in self.policies],
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON, ASCII only."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def to_text(self, *, width: int = 80, color: bool = False) -> str:
+        """The explanation in words and tables, as that of one label."""
+        from .several_text import render  # loads rich
+
+        return render(self, width=width, color=color)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+def several_labels(
+    z: Vector, q: Vector, classes: tuple[str, ...] | None, step: float, first_class: int
+) -> SeveralLabels:
+    """The explanation for a target q with a value for each class. Raises LabelError where one of
+    them is negative or not finite.
+
+    >>> why = several_labels(np.zeros(4), np.array([0.0, 1.0, 1.0, 0.0]), None, 0.1, 0)
+    >>> [policy.loss for policy in why.policies]  # 2·ln 4, and ln 4
+    [None, 2.772588722239781, 1.3862943611198906]
+    """
+    read_target(q, z.shape, Options(multi_label="sum"))  # raises
+    error, total, mean = (_policy(z, q, name, step) for name in get_args(MultiLabel))
+    return SeveralLabels(
+        logits=frozen(z),
+        probabilities=frozen(formula.softmax(z)),
+        terms=frozen(formula.neg_log_softmax(z)),
+        target=frozen(q),
+        policies=(error, total, mean),
+        step=step,
+        uniform_loss=math.log(z.size),
+        classes=classes,
+        first_class=first_class,
+    )
+
+
+def _policy(z: Vector, q: Vector, name: MultiLabel, step: float) -> Policy:
+    try:
+        loss, gradient = cross_entropy_with_grad(z, q, multi_label=name)
+    except LabelError as error:
+        return Policy(name, error=str(error))
+    with np.errstate(over="ignore", invalid="ignore"):
+        after = z - step * gradient
+        total = math.fsum(q)
+        if name == "mean":
+            q = q / total
+        share = q[q > 0] / math.fsum(q)
+    return Policy(
+        name=name,
+        target=frozen(q),
+        loss=float(loss),
+        gradient=frozen(gradient),
+        gradient_sum=math.fsum(gradient),
+        after=State(
+            frozen(after),
+            frozen(formula.softmax(after)),
+            float(cross_entropy(after, q, multi_label="sum")),
+        ),
+        least_loss=float(-(q[q > 0] * np.log(share)).sum()) + 0.0,
+    )

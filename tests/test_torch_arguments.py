@@ -1,0 +1,201 @@
+"""What the losses take as tensors, and what they refuse in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import softmaxloss
+
+torch = pytest.importorskip("torch")
+
+from tests.test_torch import close, example  # noqa: E402
+from torch.fx.experimental.proxy_tensor import FakeTensorMode  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
+from torch.utils.checkpoint import checkpoint  # noqa: E402
+
+from softmaxloss.torch import (  # noqa: E402
+    CrossEntropyLoss,
+    LinearCrossEntropyLoss,
+    cross_entropy,
+    linear_cross_entropy,
+    ops,
+)
+
+
+def test_out_tells_autograd() -> None:
+    x, y = example()
+    z = x * 2
+    square = z**2
+    softmaxloss.cross_entropy_with_grad(z.detach(), y, out=z.detach())
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        square.sum().backward()
+    with pytest.raises(softmaxloss.OptionError, match="out must be memory to write to"):
+        softmaxloss.cross_entropy_with_grad(z, y, out=x)
+    with pytest.raises(TypeError, match="out must be a tensor"):
+        softmaxloss.cross_entropy_with_grad(z, y, out=np.empty((6, 5)))
+
+
+def test_arrays_beside_tensors() -> None:
+    z, y = example()
+    want = F.cross_entropy(z, y)
+    for labels in (y.numpy()[::-1].copy()[::-1], y.numpy().astype(">i8"), y.tolist()):
+        close(cross_entropy(z, labels), want)
+    labels = y.numpy().copy()
+    loss = cross_entropy(z, labels) / 2
+    labels[:] = 0  # the caller's again
+    close(torch.autograd.grad(loss, z), torch.autograd.grad(want / 2, z))
+    for bad in (None, "cat", [2**70] * 6):
+        with pytest.raises(TypeError, match="target must be numbers"):
+            cross_entropy(z, bad)
+    with pytest.raises(TypeError, match="weight must be 5 real numbers"):
+        cross_entropy(z, y, torch.ones(5) + 5j)
+    with pytest.raises(TypeError, match="grad_output must be real numbers"):
+        softmaxloss.cross_entropy_with_grad(z, y, grad_output=1j)
+
+
+def test_tensors_on_two_devices() -> None:
+    z, y = example()
+    message = "target is on meta, the logits are on cpu: move one of them"
+    with pytest.raises(softmaxloss.OptionError, match=message):
+        cross_entropy(z, y.to("meta"))
+    with pytest.raises(softmaxloss.OptionError, match="weight is on meta"):
+        cross_entropy(z, y, torch.ones(5, device="meta"))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16, torch.int32])
+def test_labels_as_they_come(dtype: Any) -> None:
+    z, y = example()
+    close(cross_entropy(z, y.to(dtype)), F.cross_entropy(z, y))
+    same = y[:1].expand(6)
+    close(cross_entropy(z, same.to(dtype)), F.cross_entropy(z, same))
+
+
+@pytest.mark.parametrize(
+    ("denominator", "says"),
+    [
+        (torch.tensor([2.0, 3.0]), "denominator must be one number"),
+        (torch.tensor(2.0, requires_grad=True), "gets no derivative"),
+        (torch.tensor(0.0), "denominator must be positive"),
+        (torch.tensor(True), "denominator must be a positive number"),
+        (0, "denominator must be positive"),
+    ],
+)
+def test_denominators(denominator: Any, says: str) -> None:
+    z, y = example()
+    W = torch.rand(5, 5).double()
+    for call in (
+        lambda: cross_entropy(z, y, denominator=denominator),
+        lambda: softmaxloss.cross_entropy_with_grad(z, y, denominator=denominator),
+        lambda: linear_cross_entropy(z, W, y, denominator=denominator),
+    ):
+        with pytest.raises((softmaxloss.OptionError, TypeError), match=says):
+            call()
+    compiled = torch.compile(cross_entropy, backend="aot_eager")
+    with pytest.raises((softmaxloss.OptionError, TypeError, RuntimeError), match="denominator"):
+        compiled(z, y, denominator=denominator)
+
+
+def test_a_tensor_as_denominator() -> None:
+    z, y = example()
+    want = F.cross_entropy(z, y, reduction="sum") / 4
+    close(cross_entropy(z, y, denominator=torch.tensor([4])), want)
+    got, grad = softmaxloss.cross_entropy_with_grad(z, y, denominator=torch.tensor(4))
+    close(got, want.detach())
+    close(grad, torch.autograd.grad(want, z)[0])
+
+
+def test_compiled_with_labels_that_are_no_tensor() -> None:
+    torch._dynamo.reset()
+    z, y = example()
+    compiled = torch.compile(cross_entropy, fullgraph=True, backend="aot_eager")
+    close(compiled(z, y.tolist()), F.cross_entropy(z, y))
+    close(compiled(z[0], 3), F.cross_entropy(z[0], torch.tensor(3)))
+
+
+@pytest.mark.parametrize("device_has_kernel", [True, False])
+def test_what_has_no_place_for_the_gradient(
+    device_has_kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops, "has_kernel", lambda tensor: device_has_kernel)
+    z, y = example()
+    for out in (torch.empty(6, 4).double(), torch.empty(6, 5), torch.empty(6, 5, device="meta")):
+        version = out._version
+        with pytest.raises(softmaxloss.OptionError, match="the gradient needs shape"):
+            softmaxloss.cross_entropy_with_grad(z, y, out=out)
+        assert out._version == version
+    with pytest.raises(softmaxloss.OptionError, match="grad_output has shape"):
+        softmaxloss.cross_entropy_with_grad(z, y, grad_output=torch.ones(6))
+
+
+FUNCTIONS = [softmaxloss.score, softmaxloss.cross_entropy_with_grad]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_numbers_that_are_not_there(function: Callable[..., Any]) -> None:
+    z, y = example()
+    z = z.detach()
+    says = re.escape(f"{function.__name__} computes at once")
+    with pytest.raises(TypeError, match=says):
+        torch.func.vmap(function)(z, y)
+    with pytest.raises(TypeError, match=says):
+        torch.jit.trace(function, (z, y), check_trace=False)
+    with FakeTensorMode() as mode, pytest.raises(TypeError, match=says):
+        function(mode.from_tensor(z), mode.from_tensor(y))
+
+
+def test_layouts_without_a_class_axis() -> None:
+    _, y = example()
+    nested = torch.nested.nested_tensor([torch.zeros(3, 5), torch.zeros(2, 5)], layout=torch.jagged)
+    for logits in (nested, torch.zeros(6, 5).to_sparse()):
+        with pytest.raises(TypeError, match="no classes in one axis"):
+            cross_entropy(logits, y)
+
+
+def test_symbolic_traces() -> None:
+    z, y = example(torch.float32)
+    graph = torch.fx.symbolic_trace(CrossEntropyLoss(reduction="sum"))
+    close(graph(z, y), F.cross_entropy(z, y, reduction="sum"))
+    layer = LinearCrossEntropyLoss(5, 7)
+    close(torch.fx.symbolic_trace(layer)(z, y), layer(z, y))
+
+
+def test_checkpointing_sees_all_that_is_kept() -> None:
+    """Between the passes nothing of the size of the logits is held but them."""
+    z, y = example()
+    layer = torch.rand(7, 5).double().requires_grad_()
+
+    def losses(z: Any) -> Any:
+        return cross_entropy(z * 2, y) + linear_cross_entropy(z, layer, y)
+
+    want = torch.autograd.grad(losses(z), (z, layer))
+    got = checkpoint(losses, z, use_reentrant=False)
+    close(torch.autograd.grad(got, (z, layer)), want)
+    packed: list[Any] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: packed.append(t) or t, lambda t: t):
+        loss = cross_entropy(z, y)
+        linear = linear_cross_entropy(z, layer, y)
+    assert any(t.data_ptr() == z.data_ptr() for t in packed)
+    assert getattr(loss.grad_fn, "grad", None) is None
+    assert getattr(linear.grad_fn, "kept", None) is None
+    close(
+        torch.autograd.grad(loss + linear, z)[0],
+        torch.autograd.grad(cross_entropy(z, y) + linear_cross_entropy(z, layer, y), z)[0],
+    )
+
+
+def test_where_nothing_counts_forward_mode_gives_0() -> None:
+    z, y = example()
+    z, y = z.detach(), torch.full_like(y, -100)
+    for jacobian in (torch.func.jacfwd, torch.func.jacrev):
+        assert not jacobian(lambda z: cross_entropy(z, y))(z).any()
+
+
+def test_a_memory_budget_as_people_write_it() -> None:
+    z, y = example()
+    W = torch.rand(7, 5).double()
+    close(linear_cross_entropy(z, W, y, memory_budget=64e6), linear_cross_entropy(z, W, y))
