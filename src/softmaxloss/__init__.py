@@ -6,7 +6,7 @@ np.float64(0.443537896...)
 """
 
 from .errors import LabelError, OptionError
-from .explain import Explanation, explain
+from .explain import Explanation, SetExplanation, explain, explain_set
 from .files import FileError
 from .kernels.cpu import get_num_threads, set_num_threads
 from .linear import LinearGradients, linear_cross_entropy, linear_cross_entropy_with_grad
@@ -19,9 +19,11 @@ __all__ = [
     "LinearGradients",
     "OptionError",
     "Scores",
+    "SetExplanation",
     "cross_entropy",
     "cross_entropy_with_grad",
     "explain",
+    "explain_set",
     "get_num_threads",
     "linear_cross_entropy",
     "linear_cross_entropy_with_grad",

@@ -17,7 +17,7 @@ from .loss import Scores, score
 from .options import Options
 from .writers import ScoresFile
 
-__all__ = ["Evaluation", "Example", "evaluate"]
+__all__ = ["Evaluation", "Example", "evaluate", "highest"]
 
 Array = npt.NDArray[Any]
 
@@ -79,7 +79,7 @@ class Evaluation:
         self._correct += int(np.count_nonzero(scores.predicted[counted] == labels[counted]))
         self._losses.append(float(np.sum(loss, dtype=np.float64)))
         self._entropies.append(float(np.sum(scores.entropy[counted], dtype=np.float64)))
-        for i in counted[_highest(loss, self._limit)].tolist():
+        for i in counted[highest(loss, self._limit)].tolist():
             self.top.append(
                 Example(
                     start + i,
@@ -145,6 +145,7 @@ def evaluate(
     ignore_index: int = -100,
     first_class: int = 0,
     scores: ScoresFile | None = None,
+    on_block: Callable[[Array, Array, Scores], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     max_elements: int = 1 << 22,
 ) -> Evaluation:
@@ -157,6 +158,7 @@ def evaluate(
         ignore_index: rows with this label do not count.
         first_class: 1 if the labels count from one.
         scores: where to write every row's scores, from `open_scores`.
+        on_block: called with the logits, the labels and the scores of each block, to add up more.
         on_progress: called with (done, total) after each block; rows, or bytes of a .csv file.
 
     Raises:
@@ -192,6 +194,8 @@ def evaluate(
         result.add(start, part, scored)
         if scores is not None:
             scores.append(start, part, scored)
+        if on_block is not None:
+            on_block(block, part, scored)
         if on_progress is not None:
             on_progress(*logits.progress)
     if done != len(labels):
@@ -206,7 +210,7 @@ def _count_error(labels: int, rows: int, logits: LogitsFile) -> LabelError:
     )
 
 
-def _highest(losses: Array, count: int) -> npt.NDArray[np.intp]:
+def highest(losses: Array, count: int) -> npt.NDArray[np.intp]:
     """Positions of the `count` highest losses, NaN counting as the highest, ties by position."""
     if losses.size <= count:
         return np.arange(losses.size)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
+import shlex
 import shutil
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import click
 
@@ -18,8 +20,11 @@ from ..explain.terminal import printable, to_ascii
 __all__ = [
     "ExamplesFirst",
     "as_json",
+    "as_options",
     "class_names",
     "classes",
+    "explain_row",
+    "ignore_index",
     "labels_key",
     "logits_key",
     "one_based",
@@ -50,6 +55,9 @@ classes = click.option(
 one_based = click.option(
     "--one-based", is_flag=True, help="Labels count the classes from 1 (default: from 0)."
 )
+ignore_index = click.option(
+    "--ignore-index", default=-100, show_default=True, help="Rows with this label do not count."
+)
 logits_key = click.option(
     "--logits-key", metavar="NAME", help="Which array or column of the logits' file."
 )
@@ -71,6 +79,33 @@ def class_names(given: str | None, from_file: Sequence[str] | None, count: int) 
     return names
 
 
+def explain_row(
+    file: str,
+    labels: str,
+    row: int,
+    logits_key: str | None,
+    labels_key: str | None,
+    classes: str | None,
+    one_based: bool,
+) -> str:
+    """The command that explains one row of a file, to copy."""
+    words = ["--file", file, "--labels", labels, "--row", str(row)]
+    for option, value in [
+        ("--logits-key", logits_key),
+        ("--labels-key", labels_key),
+        ("--classes", classes),
+    ]:
+        words += [option, value] if value is not None else []
+    words += ["--one-based"] if one_based else []
+    return f"softmaxloss explain {shlex.join(words)}"
+
+
+def as_options(message: str) -> str:
+    """A message of the library, with its arguments as the options of the command line."""
+    message = message.replace("first_class=1", "--one-based")
+    return re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message).replace("pass ", "add ")
+
+
 def terminal() -> tuple[int, bool]:
     """How wide standard output is, and whether it shows colours."""
     color = (
@@ -82,15 +117,9 @@ def terminal() -> tuple[int, bool]:
     return shutil.get_terminal_size(fallback=(80, 24)).columns, color
 
 
-class HasPage(Protocol):
-    """What can be written as a page."""
-
-    def save_html(self, path: str) -> None: ...
-
-
-def write_page(what: HasPage, path: str, open_it: bool) -> None:
-    """Write the page, say so on standard error, and open it where that is asked for."""
-    what.save_html(path)
+def write_page(save: Callable[[str], None], path: str, open_it: bool) -> None:
+    """Write a page, say so on standard error, and open it where that is asked for."""
+    save(path)
     click.echo(f"wrote {printable(path)}", err=True)
     if open_it and not webbrowser.open(Path(path).resolve().as_uri()):
         raise click.ClickException(f"found no browser to open {printable(path)} with")

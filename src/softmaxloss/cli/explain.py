@@ -1,4 +1,7 @@
-"""`softmaxloss explain`: one example, from the command line, standard input or a row of a file."""
+"""`softmaxloss explain`: one example, from the command line, standard input or a row of a file.
+
+All rows of a file together are the subject of `explain_set.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from ..explain import QUESTIONS, Explanation, SeveralLabels
 from ..explain import explain as explanation_of
@@ -15,6 +19,7 @@ from ..explain.terminal import lay_out
 from ..explain.text import answers_as_text
 from ..files import open_logits, read_labels
 from . import command
+from .explain_set import explain_set
 from .numbers import NumbersCommand, read_numbers
 
 __all__ = ["explain"]
@@ -30,7 +35,7 @@ class Example(NamedTuple):
 
 @click.command(
     cls=NumbersCommand,
-    short_help="Why one example has its loss.",
+    short_help="Why one example, or a file of them, has its loss.",
     examples="""
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
     softmaxloss explain 2.0 1.0 0.1 -1.2 --classes cat,dog,bird,fish --label bird
@@ -38,6 +43,7 @@ class Example(NamedTuple):
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --html why.html --open
     echo "[2.0, 1.0, 0.1, -1.2]" | softmaxloss explain - --label 3 --one-based
     softmaxloss explain --file logits.npy --row 17 --labels labels.npy
+    softmaxloss explain --file logits.npy --labels labels.npy
     """,
 )
 @click.argument("logits", nargs=-1)
@@ -57,6 +63,14 @@ class Example(NamedTuple):
 @click.option("--file", "file", metavar="FILE", help="Take the logits from a row of this file.")
 @click.option("--row", type=click.IntRange(min=0), help="Which row of the file, counted from 0.")
 @click.option("--labels", "labels", metavar="FILE", help="Take the label from the same row here.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Of a whole file, list so many examples to look at first.",
+)
+@command.ignore_index
 @command.logits_key
 @command.labels_key
 @click.option(
@@ -79,6 +93,8 @@ def explain(
     file: str | None,
     row: int | None,
     labels: str | None,
+    top: int,
+    ignore_index: int,
     logits_key: str | None,
     labels_key: str | None,
     questions: tuple[str, ...],
@@ -90,10 +106,33 @@ def explain(
 
     LOGITS are the outputs of the network for the example, one number for each class, separated by
     spaces or commas; or - to read them from standard input, where a JSON list will do too.
+
+    With a file of logits, a file of labels and no row: explain all its examples together, which
+    classes are taken for which, and which examples to look at first.
     """
+    if open_page and html is None:
+        raise click.UsageError("--open opens the page that --html FILE writes")
     if file is not None:
         if logits:
             raise click.UsageError("give the logits either as numbers or with --file, not both")
+        if row is None and label is None and labels is not None:
+            with open_logits(file, key=logits_key) as source:
+                if source.shape[0] != 1:
+                    _refuse("is for one example: add --row N", "step", "steps", "questions")
+                    explain_set(
+                        source,
+                        labels,
+                        top=top,
+                        classes=classes,
+                        one_based=one_based,
+                        ignore_index=ignore_index,
+                        logits_key=logits_key,
+                        labels_key=labels_key,
+                        html=html,
+                        open_page=open_page,
+                        as_json=as_json,
+                    )
+                    return
         example = _from_file(file, row, label, labels, logits_key, labels_key)
     else:
         for option, value in [
@@ -105,8 +144,7 @@ def explain(
             if value is not None:
                 raise click.UsageError(f"{option} needs a file of logits: --file FILE")
         example = Example(read_numbers(logits), label, None)
-    if open_page and html is None:
-        raise click.UsageError("--open opens the page that --html FILE writes")
+    _refuse("is for a whole file: --file FILE --labels FILE", "top", "ignore_index")
     names = command.class_names(classes, example.names, len(example.logits))
     first_class = 1 if one_based else 0
     why = explanation_of(
@@ -118,7 +156,7 @@ def explain(
         first_class=first_class,
     )
     if html is not None:
-        command.write_page(why, html, open_page)
+        command.write_page(why.save_html, html, open_page)
     if questions:
         command.write(_answers(why, questions, as_json))
     elif as_json:
@@ -139,6 +177,15 @@ def _answers(why: Explanation | SeveralLabels, questions: Sequence[str], as_json
     return lay_out(answers_as_text(answers), color=color, width=width)
 
 
+def _refuse(why: str, *options: str) -> None:
+    """Raise if one of the options is given: here it has no meaning."""
+    context = click.get_current_context()
+    for name in options:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = "ask" if name == "questions" else name.replace("_", "-")
+            raise click.UsageError(f"--{option} {why}")
+
+
 def _from_file(
     file: str,
     row: int | None,
@@ -152,7 +199,10 @@ def _from_file(
     with open_logits(file, key=logits_key) as source:
         if row is None:
             if source.shape[0] != 1:
-                raise click.UsageError("which row of the file? Add --row N, counted from 0")
+                raise click.UsageError(
+                    "which row of the file? Add --row N, counted from 0, or to explain them all "
+                    "--labels FILE in place of --label"
+                )
             row = 0
         logits, names = source.row(row).tolist(), source.class_names
     if labels is None:

@@ -6,22 +6,20 @@ import contextlib
 import json
 import math
 import os
-import re
-import shlex
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+from rich.console import RenderableType
 from rich.text import Text
 
 from ..errors import LabelError
 from ..evaluation import Evaluation, evaluate
+from ..explain.set_text import hardest, plural
 from ..explain.terminal import FAINT, indent, lay_out, number, printable, shorten, table
 from ..files import open_logits, read_labels
 from ..writers import open_scores
 from . import command
+from .progress import progress_bar
 
 __all__ = ["score"]
 
@@ -46,9 +44,7 @@ __all__ = ["score"]
 )
 @command.classes
 @command.one_based
-@click.option(
-    "--ignore-index", default=-100, show_default=True, help="Rows with this label do not count."
-)
+@command.ignore_index
 @click.option("--out", metavar="FILE", help="Write each example's scores: .csv, .npy or .parquet.")
 @command.logits_key
 @command.labels_key
@@ -89,10 +85,10 @@ def score(
                 ignore_index=ignore_index,
                 first_class=first_class,
                 scores=writer,
-                on_progress=stack.enter_context(_progress_bar()),
+                on_progress=stack.enter_context(progress_bar()),
             )
         except LabelError as error:
-            raise click.UsageError(f"{labels}: {_as_options(str(error))}") from None
+            raise click.UsageError(f"{labels}: {command.as_options(str(error))}") from None
     if as_json:
         fields = {
             "schema": "softmaxloss.scores",
@@ -106,15 +102,10 @@ def score(
     report = _report(result, source.path.name, source.shape[1], names, first_class, width)
     text = lay_out(report, color=color)
     if result.top:
-        again = ["--file", logits, "--labels", labels, "--row", str(result.top[0].row)]
-        for option, value in [
-            ("--logits-key", logits_key),
-            ("--labels-key", labels_key),
-            ("--classes", classes),
-        ]:
-            again += [option, value] if value is not None else []
-        again += ["--one-based"] if one_based else []
-        text += f"\nWhy the first of them?\n   softmaxloss explain {printable(shlex.join(again))}\n"
+        again = command.explain_row(
+            logits, labels, result.top[0].row, logits_key, labels_key, classes, one_based
+        )
+        text += f"\nWhy the first of them?\n   {printable(again)}\n"
     command.write(text)
 
 
@@ -128,7 +119,7 @@ def _report(
 ) -> Iterator[RenderableType]:
     """The totals and the table of the hardest examples."""
     yield Text(
-        f"{printable(file)}: {_count(result.examples, 'example')}, {_count(classes, 'class')}"
+        f"{printable(file)}: {plural(result.examples, 'example')}, {plural(classes, 'class')}"
     )
     yield Text()
     totals = table("", "<", "<")
@@ -138,10 +129,10 @@ def _report(
     totals.add_row("perplexity", number(result.perplexity), Text("(exp of the mean loss)", FAINT))
     totals.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
     if result.ignored:
-        totals.add_row("ignored", _count(result.ignored, "row"))
+        totals.add_row("ignored", plural(result.ignored, "row"))
     if result.invalid:
         why = "(NaN, +inf or -inf alone: no loss, so no mean)"
-        totals.add_row("invalid", _count(result.invalid, "row"), Text(why, FAINT))
+        totals.add_row("invalid", plural(result.invalid, "row"), Text(why, FAINT))
     yield indent(totals)
     if not result.top:
         return
@@ -155,41 +146,4 @@ def _report(
     count = len(result.top)
     which = "example" if count == 1 else f"{count} examples"
     yield Text(f"\nThe {which} with the highest loss", "bold")
-    hardest = table(">row", "<label", "<predicted", "loss", "label's probability", "rank")
-    for example in result.top:
-        valid = example.rank > 0
-        hardest.add_row(
-            str(example.row),
-            name(example.label),
-            name(example.predicted) if valid else "none",
-            number(example.loss),
-            number(example.probability),
-            str(example.rank) if valid else "none",
-        )
-    yield indent(hardest)
-
-
-def _count(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
-
-
-@contextlib.contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int], None] | None]:
-    """What to call with (done, total) to draw a bar, on standard error if that is a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    console = Console(stderr=True)
-    with Progress(
-        BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console, transient=True
-    ) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total or None)
-
-
-def _as_options(message: str) -> str:
-    """A message of the library, with its arguments as the options of the command line."""
-    message = message.replace("first_class=1", "--one-based")
-    return re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message).replace("pass ", "add ")
+    yield indent(hardest(result.top, name))

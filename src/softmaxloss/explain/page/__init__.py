@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..explanation import Explanation
     from ..several import SeveralLabels
 
-__all__ = ["document", "fragment", "to_html"]
+__all__ = ["asset", "document", "enclosed", "fragment", "text", "to_html"]
 
 
 def to_html(explanation: Explanation | SeveralLabels) -> str:
@@ -51,7 +51,12 @@ def fragment(explanation: Explanation | SeveralLabels) -> str:
         body = sections.body(explanation, controls=False)
     else:
         body = several.body(explanation)
-    return f'<div class="softmaxloss"><style>{_asset("page.css")}</style>\n{body}\n</div>\n'
+    return enclosed(body)
+
+
+def enclosed(body: str, *, css: str = "") -> str:
+    """A body with the styles it needs, for a notebook. css: further rules."""
+    return f'<div class="softmaxloss"><style>{asset("page.css")}{css}</style>\n{body}\n</div>\n'
 
 
 def document(title: str, body: str, *, data: dict[str, object] | None = None, css: str = "") -> str:
@@ -60,7 +65,7 @@ def document(title: str, body: str, *, data: dict[str, object] | None = None, cs
     title: plain text. body: HTML whose untrusted text is escaped. css: further rules, after those
     of page.css.
     """
-    style = _asset("page.css") + css
+    style = asset("page.css") + css
     script = "" if data is None else _script()
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; "
@@ -107,14 +112,15 @@ def _data(e: Explanation) -> dict[str, object]:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of this package."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _script() -> str:
     """Both modules as one: without what one imports from the other."""
-    maths = re.sub(r"^export ", "", _asset("maths.js"), flags=re.MULTILINE)
-    page = re.sub(r"^import .*\n", "", _asset("page.js"), flags=re.MULTILINE)
+    maths = re.sub(r"^export ", "", asset("maths.js"), flags=re.MULTILINE)
+    page = re.sub(r"^import .*\n", "", asset("page.js"), flags=re.MULTILINE)
     return maths + page
 
 
