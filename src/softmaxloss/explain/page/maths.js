@@ -34,34 +34,47 @@ export function compute(z, y, T = 1, step = 0.1) {
   };
 }
 
-/** x to so many decimals, halves to the even digit, as Python rounds. */
-function fixed(x, decimals) {
-  const exact = Math.abs(x).toFixed(60); // a half that a float64 can hold has fewer digits
-  const cut = exact.length - 60 + decimals;
-  const down = exact.slice(0, cut);
-  const isHalf = /^50*$/.test(exact.slice(cut));
-  const even = "02468".includes(down.at(-1));
-  const text = isHalf && even ? down : Math.abs(x).toFixed(decimals);
-  return x < 0 ? `-${text}` : text;
+// Python rounds what lies halfway between two numbers to the even digit, JavaScript up. Halfway is
+// what has a 5 and nothing after it, among all the digits that a float has.
+const MOST = 100;
+
+/** The first digits of an exact number, or what JavaScript rounds it to. */
+function halfToEven(exact, kept, rounded) {
+  const down = exact.slice(0, kept).replace(/\.$/, "");
+  const isHalf = /^50*$/.test(exact.slice(kept));
+  return isHalf && "02468".includes(down.at(-1)) ? down : rounded;
 }
 
-/** "1.5e-7" as "1.50e-07". */
-function exponent(text) {
-  return text.replace(/e([+-])(\d)$/, "e$10$2");
+function fixed(size, decimals) {
+  const exact = size.toFixed(MOST);
+  return halfToEven(exact, exact.length - MOST + decimals, size.toFixed(decimals));
+}
+
+/** "1.50e-07" as its parts, "1.50" and -7. */
+function exponential(size, decimals) {
+  const [exact] = size.toExponential(MOST).split("e");
+  const [rounded, power] = size.toExponential(decimals).split("e");
+  return [halfToEven(exact, 2 + decimals, rounded), Number(power)];
+}
+
+function exponent(power) {
+  return `e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
 }
 
 /** A number for reading: some decimals where they suffice, else the exponent form. */
 export function number(x, decimals = 4) {
   if (Number.isNaN(x)) return "nan";
-  if (x === Infinity) return "inf";
-  if (x === -Infinity) return "-inf";
-  if (x === 0) return (0).toFixed(decimals);
   const size = Math.abs(x);
-  if (size < 1e-3) return exponent(x.toExponential(decimals - 2));
-  if (size < 1e9) return fixed(x, decimals);
+  const sign = x < 0 ? "-" : "";
+  if (size === Infinity) return `${sign}inf`;
+  if (size === 0) return fixed(0, decimals);
+  if (size < 1e-3) {
+    const [mantissa, power] = exponential(size, decimals - 2);
+    return sign + mantissa + exponent(power);
+  }
+  if (size < 1e9) return sign + fixed(size, decimals);
   const digits = decimals + 6;
-  const [mantissa, power] = x.toExponential(digits - 1).split("e");
-  const short = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
-  return Number(power) < digits ? short(x.toFixed(digits - 1 - Number(power)))
-    : exponent(`${short(mantissa)}e${power}`);
+  const [mantissa, power] = exponential(size, digits - 1);
+  if (power < digits) return sign + fixed(size, digits - 1 - power);
+  return sign + mantissa.replace(/\.?0+$/, "") + exponent(power);
 }

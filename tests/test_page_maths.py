@@ -1,0 +1,118 @@
+"""The page's own arithmetic, maths.js in Chromium, against the library's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.chromium import chromium
+
+from softmaxloss.explain import explain
+from softmaxloss.explain.words import number
+
+INF, NAN = math.inf, math.nan
+SOURCE = resources.files("softmaxloss.explain.page").joinpath("maths.js").read_text("utf-8")
+
+# Run the module on many examples at once. JSON has no NaN: numbers go as text.
+CALL = """async ([source, examples]) => {
+  const { compute } = await import("data:text/javascript," + encodeURIComponent(source));
+  return examples.map(([z, y, T, step]) => {
+    const got = compute(Float64Array.from(z, Number), y, T, step);
+    const text = (values) => Array.from(values, String);
+    return {
+      a: text(got.a), term: text(got.term), exp: text(got.exp), grad: text(got.grad),
+      jac: text(got.jac), after: text(got.after),
+      numbers: text([got.J, got.lse, got.m, got.den, got.inv]),
+    };
+  });
+}"""
+NUMBERS = """async ([source, values]) => {
+  const { number } = await import("data:text/javascript," + encodeURIComponent(source));
+  return values.map((value) => number(Number(value)));
+}"""
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser.new_page()
+
+
+def text(x: float) -> str:
+    return {INF: "Infinity", -INF: "-Infinity"}.get(x, "NaN" if math.isnan(x) else repr(float(x)))
+
+
+def run(page: Any, examples: list[tuple[Any, int, float, float]]) -> list[dict[str, Any]]:
+    given = [([text(x) for x in z], y, T, step) for z, y, T, step in examples]
+    results = page.evaluate(CALL, [SOURCE, given])
+    return [{k: np.array([float(x) for x in v]) for k, v in r.items()} for r in results]
+
+
+def examples() -> list[tuple[Any, int]]:
+    found: list[tuple[Any, int]] = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        z = rng.normal(0, rng.choice([1e-3, 1.0, 10.0, 300.0]), rng.integers(1, 30))
+        z += rng.choice([0.0, 1e3, -1e6, 1e8])
+        if seed % 4 == 0 and z.size > 1:
+            z[rng.integers(z.size)] = -INF
+        found.append((z, int(rng.integers(z.size))))
+    special = [
+        ([0.0, 0.0, 0.0], 1), ([5.0], 0), ([100.0, 0.0], 0), ([0.0, 100.0], 0), ([1e30, -1e30], 1),
+        ([1e308, -1e308], 1), ([NAN, 1.0], 1), ([INF, 1.0], 0), ([-INF, -INF], 0), ([0.0, -INF], 1),
+        ([-INF, 3.0], 1), ([1000.0, 1000.0, -1000.0], 2), ([40.0, 0.0, 0.0], 0),
+    ]  # fmt: skip
+    return found + special
+
+
+def test_the_page_computes_what_the_library_does(page: Any) -> None:
+    cases = examples()
+    results = run(page, [(z, y, 1.0, 0.1) for z, y in cases])
+    for (z, y), got in zip(cases, results, strict=True):
+        why = explain(z, y, steps=0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            spread = np.ptp(z) if np.isfinite(z).all() else 800.0
+        # exp turns the rounding of z − m, half an ulp of at most the spread (beyond 750 it is 0),
+        # into as large a relative error, in both; a handful of roundings come on top.
+        rtol = (2 * min(float(spread), 750.0) + 16 + len(z)) * 2.0**-53
+        tiny = 2.0**-1060  # subnormal numbers have fewer digits
+        pairs = [
+            ("a", why.before.probabilities), ("term", why.terms), ("grad", why.gradient),
+            ("jac", why.jacobian_row), ("exp", why.exponentials), ("after", why.after.logits),
+        ]  # fmt: skip
+        for name, want in pairs:
+            np.testing.assert_allclose(
+                got[name], want, rtol=rtol, atol=tiny, equal_nan=True, err_msg=f"{name} of {z}, {y}"
+            )
+        scalars = [why.before.loss, why.logsumexp, why.largest, why.denominator]
+        np.testing.assert_allclose(got["numbers"][:4], scalars, rtol=rtol, err_msg=str(z))
+        # The error of exp(J) is the absolute one of J.
+        loose = rtol * max(1.0, why.before.loss if math.isfinite(why.before.loss) else 1.0)
+        np.testing.assert_allclose(got["numbers"][4], why.gradient_by_probability, rtol=loose)
+
+
+def test_temperature(page: Any) -> None:
+    z, T = np.array([2.0, 1.0, 0.1, -1.2]), 2.5
+    (got,) = run(page, [(z, 2, T, 0.1)])
+    why = explain(z / T, 2)
+    np.testing.assert_allclose(got["a"], why.before.probabilities, rtol=1e-15)
+    np.testing.assert_allclose(got["grad"], why.gradient / T, rtol=1e-14)
+    np.testing.assert_allclose(got["after"], z - 0.1 * why.gradient / T, rtol=1e-14)
+
+
+def test_numbers_are_shown_as_in_the_text(page: Any) -> None:
+    rng = np.random.default_rng(0)
+    values = [
+        *(rng.normal(size=1500) * 10.0 ** rng.integers(-12, 13, 1500)).tolist(),
+        # Halves that a float holds: Python rounds them to the even digit.
+        0.03125, 0.09375, -0.03125, 1.00005, 2.50005, 0.00005, 12345.00003125, 0.5**7, 3 * 0.5**5,
+        0.0, -0.0, 1e-3, 9.999e-4, -1e-3, 0.99999999, 1e9, 999999999.99999, 1e10, 1.5e10, -3e12,
+        1234567890.5, 12345678905.0, 12345678915.0, 12345678901234.0, 1e22,
+        1e30, 1e300, 5e-324, INF, -INF, NAN,
+    ]  # fmt: skip
+    got = page.evaluate(NUMBERS, [SOURCE, [text(x) for x in values]])
+    assert got == [number(x) for x in values]
