@@ -1,0 +1,334 @@
+"""The page in a real browser: its numbers follow what is typed, dragged, chosen and played."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.chromium import chromium
+
+from softmaxloss.explain import Explanation, explain, explain_set
+from softmaxloss.explain.words import number
+
+SEED = [2.0, 1.0, 0.1, -1.2]
+NAMES = ["cat", "dog", "fox", "owl"]
+NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[31m", "</script>x"]
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Open an explanation's page from a file; afterwards it must have asked for nothing else, and
+    complained of nothing."""
+    contexts, requests, complaints = [], [], []
+
+    def visit(why: Any, *, width: int = 1400, **options: Any) -> Any:
+        path = tmp_path / f"{len(contexts)}.html"
+        why.save_html(path)
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.goto(path.as_uri())
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    visited = [f"{n}.html" for n in range(len(contexts))]
+    assert [url.rpartition("/")[2] for url in requests] == visited
+    assert complaints == []
+
+
+def shown(page: Any, v: str, n: int | str | None = None) -> str:
+    place = "" if n is None else f'[data-n="{n}"]'
+    found = page.locator(f'[data-v="{v}"]{place}').all_text_contents()
+    assert len(set(found)) == 1, (v, n, found)
+    return str(found[0])
+
+
+def agrees(page: Any, why: Explanation) -> None:
+    """Every kind of number on the page is the library's."""
+    y = why.target
+    for n in range(why.terms.size):
+        term = number(why.terms[n])
+        slope = number(why.gradient[n])
+        expected = {
+            "z": number(why.before.logits[n]),
+            "exp": number(why.exponentials[n]),
+            "a": number(why.before.probabilities[n]),
+            "term": term if n == y else f"({term})",
+            "jac": number(why.jacobian_row[n]),
+            "grad": f"+{slope}" if why.gradient[n] > 0 else slope,
+            "push": {-1: "↑ up", 0: "", 1: "↓ down"}[int(np.sign(why.gradient[n]))],
+            "z1": number(why.after.logits[n]),
+            "a1": number(why.after.probabilities[n]),
+            "inv": number(why.gradient_by_probability) if n == y else "0",
+        }
+        assert {v: shown(page, v, n) for v in expected} == expected
+    scalars = {
+        "J": why.before.loss, "J1": why.after.loss, "J2": why.loss_from_logits, "bits": why.bits,
+        "lse": why.logsumexp, "m": why.largest, "den": why.denominator, "lnC": why.uniform_loss,
+    }  # fmt: skip
+    assert {v: shown(page, v) for v in scalars} == {v: number(x) for v, x in scalars.items()}
+    assert shown(page, "rank") == str(why.rank)
+    assert shown(page, "a", "y") == number(why.before.probabilities[y])
+    assert page.locator("tr.true").evaluate_all("rows => rows.map(row => row.dataset.n)") == (
+        [str(y)] * page.locator("tr.true").count()
+    )
+
+
+def type_logit(page: Any, n: int, z: str) -> None:
+    page.locator(f'input[type=number][data-z="{n}"]').fill(z)
+
+
+def test_it_opens_as_it_was_written(visit: Open) -> None:
+    why = explain(SEED, 2, classes=NAMES)
+    plain = visit(why, java_script_enabled=False).locator("main").inner_text()
+    page = visit(why)
+    agrees(page, why)
+    # Running the script changes nothing that is read, but for the controls.
+    controls = page.locator(".try").inner_text()
+    assert page.locator("main").inner_text().replace(controls, "").split() == plain.split()
+    assert page.locator(".stale").is_hidden()
+
+
+def test_typing_a_logit_and_choosing_a_label(visit: Open) -> None:
+    page = visit(explain(SEED, 2, classes=NAMES))
+    type_logit(page, 0, "-0.75")
+    agrees(page, explain([-0.75, 1.0, 0.1, -1.2], 2))
+    assert page.locator(".stale").is_visible()
+    page.locator('input[name=y][value="1"]').check()
+    agrees(page, explain([-0.75, 1.0, 0.1, -1.2], 1))
+    assert "The true class is 1 dog." in page.locator(".lead").inner_text()
+    assert "−log a of class 1." in page.locator("main").inner_text()
+    type_logit(page, 3, "")  # half typed: nothing happens
+    agrees(page, explain([-0.75, 1.0, 0.1, -1.2], 1))
+    type_logit(page, 3, "800")
+    agrees(page, explain([-0.75, 1.0, 0.1, 800.0], 1))
+    page.get_by_role("button", name="Reset").click()
+    agrees(page, explain(SEED, 2))
+    assert page.locator(".stale").is_hidden()
+
+
+def test_dragging(visit: Open) -> None:
+    page = visit(explain(SEED, 2))
+    knob = page.locator('input[type=range][data-z="1"]')
+    box = knob.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    z = float(knob.input_value())
+    assert 4 < z < 8
+    agrees(page, explain([2.0, z, 0.1, -1.2], 2))
+
+
+def test_stepping(visit: Open) -> None:
+    page = visit(explain(SEED, 2))
+    page.locator("[data-set=step]").fill("0.5")
+    why = explain(SEED, 2, step=0.5)
+    for taken in range(1, 4):
+        page.get_by_role("button", name="Step", exact=True).click()
+        why = explain(why.after.logits, 2, step=0.5)
+        agrees(page, why)
+        words = page.get_by_role("status").inner_text()
+        a_y = number(why.before.probabilities[2])
+        assert words.startswith(f"After {taken} step")
+        assert f"a_2 = {a_y}, J = {number(why.before.loss)}." in words
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_playing_to_the_end(visit: Open, motion: str) -> None:
+    page = visit(explain(SEED, 2), reduced_motion=motion)
+    lines = page.locator("polyline[data-line=a]")
+    before = lines.get_attribute("points")
+    play = page.locator("[data-do=play]")
+    play.click()
+    page.wait_for_function(
+        "() => document.querySelector('[data-do=play]').textContent === 'Play'"
+        " && Number(document.querySelector('[data-v=a][data-n=y]').textContent) >= 0.99"
+    )
+    path = explain(SEED, 2).path
+    assert path is not None
+    end = explain(path.logits[-1], 2)
+    assert f"After {path.steps[-1]} steps" in page.get_by_role("status").inner_text()
+    # A step rounds a little otherwise in the browser; four decimals hide it.
+    assert shown(page, "a", "y") == number(end.before.probabilities[2])
+    assert shown(page, "J") == number(end.before.loss)
+    assert lines.get_attribute("points") != before
+    page.get_by_role("button", name="Reset").click()
+    assert lines.get_attribute("points") == before
+
+
+def test_pausing(visit: Open) -> None:
+    page = visit(explain([9.0, 0.0], 1, step=0.01), reduced_motion="no-preference")
+    play = page.locator("[data-do=play]")
+    play.click()
+    assert play.get_attribute("aria-pressed") == "true"
+    page.wait_for_function("() => /After 1/.test(document.querySelector('.status').textContent)")
+    play.click()
+    assert play.inner_text() == "Play"
+    paused = page.get_by_role("status").inner_text()
+    page.wait_for_timeout(200)
+    assert page.get_by_role("status").inner_text() == paused
+
+
+def test_temperature_and_numbering(visit: Open) -> None:
+    page = visit(explain(SEED, 2))
+    page.locator("[data-set=T]").fill("2")
+    why = explain(np.array(SEED) / 2, 2)
+    assert shown(page, "a", 0) == number(why.before.probabilities[0])
+    assert shown(page, "J") == number(why.before.loss)
+    assert shown(page, "plain-grad", "y") == number(why.gradient[2] / 2)
+    page.get_by_role("button", name="Reset").click()
+    page.locator("[data-set=first]").select_option("1")
+    assert "numbered from 1. The true class is 3." in page.locator(".lead").inner_text()
+    assert "−log a of class 3." in page.locator("main").inner_text()
+    agrees(page, explain(SEED, 2))
+
+
+def test_a_quantity_is_lit_everywhere(visit: Open) -> None:
+    page = visit(explain(SEED, 2))
+    page.locator('[data-v=a][data-n="2"]').first.hover()
+    lit = page.locator(".lit").evaluate_all("all => all.map(e => e.dataset.v + ' ' + e.dataset.n)")
+    assert set(lit) == {"a 2", "a y"}
+    assert len(lit) >= 5
+    page.locator("h1").hover(position={"x": 1, "y": 1})
+    assert page.locator(".lit").count() == 0
+
+
+def test_with_the_keyboard_alone(visit: Open) -> None:
+    page = visit(explain(SEED, 2))
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate(
+                "() => { const e = document.activeElement; return e.dataset.do ?? e.dataset.set"
+                " ?? (e.dataset.z && e.type + e.dataset.z) ?? e.name ?? e.tagName; }"
+            )
+        )
+    numbers = {f"{kind}{n}" for kind in ("range", "number") for n in range(4)}
+    assert numbers | {"y", "step", "play", "reset", "T", "first", "SUMMARY"} <= set(reached)
+    page.locator('input[type=range][data-z="1"]').focus()
+    page.keyboard.press("End")
+    agrees(page, explain([2.0, 10.0, 0.1, -1.2], 2))
+    page.locator('input[name=y][value="2"]').focus()
+    page.keyboard.press("ArrowDown")
+    agrees(page, explain([2.0, 10.0, 0.1, -1.2], 3))
+    page.locator("[data-do=step]").focus()
+    page.keyboard.press("Enter")
+    agrees(page, explain(explain([2.0, 10.0, 0.1, -1.2], 3).after.logits, 3))
+    page.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details").first.get_attribute("open") is not None
+
+
+LAYER = {"features": [1.0, 2.0, 3.0, 4.0], "linear_weight": np.arange(12).reshape(3, 4) / 9}
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_it_fits(visit: Open, width: int) -> None:
+    for why in (
+        explain(SEED, 2, classes=NAMES),
+        explain(None, 1, linear_bias=[0.0, 1.0, 2.0], **LAYER),
+        explain(np.random.default_rng(0).normal(size=5000) * 5, 17, classes=["a long name"] * 5000),
+        explain([1e30, -1e30], 1),
+        explain(SEED, [0, 1, 1, 0], classes=NAMES),
+        explain_set(np.eye(12), list(range(12)), classes=["quite a long name"] * 12),
+    ):
+        page = visit(why, width=width)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+        if isinstance(why, Explanation) and why.terms.size == 4:
+            # What is asked about, −log a, is in sight.
+            box = page.locator('[data-v=term][data-n="2"]').bounding_box()
+            assert box["x"] + box["width"] <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_for_an_accessibility_checker(visit: Open, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    for why in (
+        explain(SEED, 2, classes=NAMES),
+        explain(None, 1, linear_bias=[0.0, 1.0, 2.0], **LAYER),
+        explain([math.nan, 1.0], 0),
+        explain(SEED, [0, 1, 1, 0]),
+        explain_set(np.eye(4), [0, 1, 2, 2], classes=NAMES),
+    ):
+        page = visit(why, color_scheme=scheme)
+        page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+        if page.locator("[data-v=a]").count():
+            page.locator("[data-v=a]").first.hover()  # what is lit must be readable too
+        found = axe.run(page).response["violations"]
+        serious = [v for v in found if v["impact"] in ("serious", "critical")]
+        assert [(v["id"], v["nodes"][0]["html"]) for v in serious] == []
+
+
+def test_class_names_are_shown_and_not_run(visit: Open) -> None:
+    page = visit(explain(SEED, 0, classes=NASTY))
+    page.locator('input[name=y][value="3"]').check()
+    assert "The true class is 3 </script>x." in page.locator(".lead").inner_text()
+    page.locator('input[name=y][value="0"]').check()
+    assert "0 <script>alert(1)</script>." in page.locator(".lead").inner_text()
+    assert page.locator("img").count() == 0
+    visit(explain_set(np.eye(4), [0, 1, 2, 2], classes=NASTY))
+    visit(explain(SEED, [0, 1, 1, 0], classes=NASTY))
+
+
+def test_rows_without_a_softmax(visit: Open) -> None:
+    page = visit(explain([math.nan, 1.0, 0.0], 1))
+    assert shown(page, "J") == "nan"
+    assert "is NaN" in page.locator(".note").inner_text()
+    type_logit(page, 0, "2.5")  # and it has one
+    assert shown(page, "J") == number(explain([2.5, 1.0, 0.0], 1).before.loss)
+    page = visit(explain([0.0, -math.inf], 1))
+    assert shown(page, "J") == "inf"
+    visit(explain([3.0], 0))
+
+
+def test_200_000_classes(visit: Open) -> None:
+    z = np.random.default_rng(0).normal(size=200_000)
+    page = visit(explain(z, 7, steps=2))
+    assert shown(page, "den") == number(explain(z, 7, steps=0).denominator)
+    page.get_by_role("button", name="Step", exact=True).click()
+    after = explain(explain(z, 7, steps=0).after.logits, 7, steps=0)
+    assert shown(page, "J") == number(after.before.loss)
+    rest = np.setdiff1d(np.arange(z.size), explain(z, 7, steps=0).strongest(12))
+    assert shown(page, "a", "rest") == number(float(after.before.probabilities[rest].sum()))
+
+
+def test_printed(visit: Open) -> None:
+    page = visit(explain(SEED, 2))
+    page.emulate_media(media="print")
+    assert page.locator(".try").is_hidden()
+    assert page.locator("h2", has_text="1. The loss J").is_visible()
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_two_in_a_notebook(browser: Any) -> None:
+    why = explain(SEED, 2, classes=NAMES)
+    cell = why._repr_mimebundle_()["text/html"]
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.set_content(f"<body>{cell}{cell}</body>")
+    text = page.locator(".softmaxloss").first.inner_text()
+    assert re.search(r"2 fox\s+0.1000\s+0.1496\s+0.0960\s+2.3435", text)
+    assert page.locator("input, button, script").count() == 0
+    context.close()
