@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from softmaxloss.explain import QUESTIONS
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
 
@@ -58,3 +60,20 @@ def test_the_language_model_learns_alike_with_both_losses():
         assert ours == pytest.approx(theirs, rel=1e-3)
     assert steps["3"][0] < steps["1"][0]
     assert any(row[:2] == ["time", "of"] for row in rows)
+
+
+def test_the_notebook_runs_and_shows_the_page():
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.read(ROOT / "examples" / "one_example.ipynb", as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells)  # as they are committed
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    assert all(out.output_type in ("stream", "execute_result") for out in outputs)
+    shown = [out.data for out in outputs if out.output_type == "execute_result"]
+    assert len(shown) == 3
+    assert all("<table" in data["text/html"] for data in shown)
+    assert "Why the loss is" in shown[0]["text/html"]
+    assert "J = −log a_3 = −log 0.0960 = 2.3435" in shown[0]["text/plain"]
+    said = "".join(out.text for out in outputs if out.output_type == "stream")
+    assert all(title in said for title in (q.title for q in QUESTIONS.values()))

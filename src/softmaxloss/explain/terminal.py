@@ -45,6 +45,7 @@ def lay_out(parts: Iterable[RenderableType], *, color: bool, width: int = PROSE_
         file=io.StringIO(),
         width=UNLIMITED,
         force_terminal=color,
+        force_jupyter=False,  # which would show the text beside what is returned
         color_system="standard" if color else None,
         markup=False,  # a class may be called [red]
         emoji=False,
