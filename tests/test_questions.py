@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -455,3 +456,10 @@ def test_two_labels_end_at_one_half():
         z = z - gradient
     a = np.exp(z) / np.exp(z).sum()
     assert a[[0, 2]] == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
+def test_the_docs_list_every_question() -> None:
+    docs = Path(__file__).parent.parent / "docs" / "explain.md"
+    text = docs.read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([\w-]+)` \| (.+) \|$", text, re.MULTILINE)
+    assert listed == [(question.id, question.title) for question in QUESTIONS.values()]
