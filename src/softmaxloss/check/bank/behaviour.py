@@ -1,0 +1,53 @@
+"""What is seen by watching calls, and not in the numbers of one."""
+
+from __future__ import annotations
+
+from .mistake import Mistake
+
+__all__ = ["MISTAKES"]
+
+MISTAKES = [
+    Mistake(
+        "logits-overwritten",
+        "the caller's logits are overwritten",
+        "z −= m and z[…] −= 1 write to the array that was passed in.",
+        "z = z - m, or z = z.copy() first",
+    ),
+    Mistake(
+        "labels-overwritten",
+        "the caller's labels are overwritten",
+        "y −= 1 writes to the array that was passed in.",
+        "y = y - 1",
+    ),
+    Mistake(
+        "result-is-the-input",
+        "the result shares memory with the logits",
+        "Who changes the one changes the other.",
+        "return a new array",
+    ),
+    Mistake(
+        "not-repeatable",
+        "the same call gives another result the second time",
+        "The result depends on something besides the arguments.",
+        "keep no state between calls",
+    ),
+    Mistake(
+        "constant",
+        "the same number for every input",
+        "The loss depends on the logits and the labels.",
+        "return the loss that was computed",
+    ),
+    Mistake(
+        "nan-for-good-logits",
+        "NaN where the answer is a number",
+        "Finite logits have a finite loss and gradient.",
+        "subtract the maximum of each row; never multiply 0 by log 0",
+    ),
+    Mistake(
+        "accepts-labels-out-of-range",
+        "a label that is no class gives a number",
+        "NumPy's index −1 is the last class: a wrong label passes unnoticed.",
+        'if ((y < 0) | (y >= C)).any(): raise ValueError("…")',
+        kind="weakness",
+    ),
+]

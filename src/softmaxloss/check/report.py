@@ -1,0 +1,140 @@
+"""What a check found: as data, as text, as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .bank import Mistake
+from .forms import Form
+
+__all__ = ["Finding", "Report", "Verdict"]
+
+Verdict = Literal["right", "wrong"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with one part of the results, or with the behaviour of calls.
+
+    part        "softmax", "loss", "gradient", or "calls"
+    failed      the names of the probes on which it shows; none for a convention or for calls
+    mistakes    what it is: one mistake, or two at once; none where it is no known one
+    others      mistakes that give the same numbers
+    matched     on how many of the probes the numbers are the mistakes', and of how many
+    example     the smallest input on which it shows: z, y, got, expected, as text
+    properties  what else is wrong with the numbers, where the mistake is not known
+    """
+
+    part: str
+    failed: tuple[str, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    others: tuple[Mistake, ...] = ()
+    matched: int = 0
+    probes: int = 0
+    example: dict[str, str] | None = None
+    properties: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> bool:
+        """Whether it makes the implementation wrong: conventions and weaknesses do not."""
+        return not self.mistakes or any(m.kind == "mistake" for m in self.mistakes)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of `check`.
+
+    verdict   "right" or "wrong"
+    form      how the function was called; None where no way worked
+    parts     what was checked: "softmax", "loss", "gradient"
+    findings  what was found; a right implementation may have conventions and weaknesses
+    seed      of the probes: `check(fn, seed=…)` repeats them
+    problem   why nothing could be checked, or None
+    """
+
+    verdict: Verdict
+    form: Form | None
+    parts: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    seed: int
+    problem: str | None = None
+
+    @property
+    def mistakes(self) -> list[str]:
+        """The ids of all that was found, conventions and weaknesses too."""
+        return list(dict.fromkeys(m.id for finding in self.findings for m in finding.mistakes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as lists, numbers and strings that any JSON writer takes."""
+        return {
+            "schema": "softmaxloss.check",
+            "version": 1,
+            "verdict": self.verdict,
+            "form": None if self.form is None else str(self.form),
+            "parts": list(self.parts),
+            "seed": self.seed,
+            "problem": self.problem,
+            "findings": [
+                {
+                    "part": finding.part,
+                    "failed": list(finding.failed),
+                    "mistakes": [_plain(m) for m in finding.mistakes],
+                    "others": [m.id for m in finding.others],
+                    "matched": finding.matched,
+                    "probes": finding.probes,
+                    "example": finding.example,
+                    "properties": list(finding.properties),
+                }
+                for finding in self.findings
+            ],
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON, ASCII only."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self)) + "\n"
+
+
+def _plain(mistake: Mistake) -> dict[str, str]:
+    return {
+        "id": mistake.id,
+        "kind": mistake.kind,
+        "title": mistake.title,
+        "why": mistake.why,
+        "fix": mistake.fix,
+    }
+
+
+def _lines(report: Report) -> list[str]:
+    if report.problem is not None:
+        return [f"Not checked: {report.problem}"]
+    checked = ", ".join(report.parts)
+    lines = [f"{report.verdict}: {checked}, called as {report.form}; seed {report.seed}"]
+    for finding in report.findings:
+        lines += ["", *_of(finding)]
+    return lines
+
+
+def _of(finding: Finding) -> list[str]:
+    lines = []
+    for mistake in finding.mistakes:
+        mark = {"mistake": "wrong", "weakness": "weak", "convention": "convention"}[mistake.kind]
+        lines.append(f"{finding.part}: {mark}: {mistake.title} ({mistake.id})")
+        lines += [f"   why: {mistake.why}", f"   fix: {mistake.fix}"]
+    if not finding.mistakes:
+        lines.append(f"{finding.part}: wrong, and none of the mistakes that are known here")
+        lines += [f"   {property}" for property in finding.properties]
+    if finding.others:
+        same = ", ".join(m.id for m in finding.others)
+        lines.append(f"   the numbers are those of {same} too")
+    if finding.probes:
+        lines.append(f"   matches {finding.matched} of {finding.probes} probes")
+    if finding.failed:
+        lines.append(f"   shows on: {', '.join(finding.failed)}")
+    if finding.example is not None:
+        lines += [f"   {name:8} {value}" for name, value in finding.example.items()]
+    return lines

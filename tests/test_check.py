@@ -1,0 +1,221 @@
+"""`check`: every mistake of the bank is found and named, and nothing right is accused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from tests.planted import CHEATS, RIGHT_STYLES, alias, naive_with_max, replayed
+
+from softmaxloss.check import BANK, Mistake, assert_softmax_loss, check
+from softmaxloss.check.diagnosis import DEPENDS_ON, diagnose
+from softmaxloss.check.judge import expected, is_right, unit
+from softmaxloss.check.probes import probes
+from softmaxloss.check.steps import RIGHT
+
+DTYPES = [np.float64, np.float32]
+SEEDS = range(1000)
+WITH_STEPS = [m for m in BANK.values() if m.steps]
+
+# A mistake in the logarithm alone is none of the probabilities, and so not of the gradient.
+OF_THE_LOSS_ALONE = {"log-of-underflow", "clipped", "log-of-a-plus-epsilon", "log-softmax-of-logs"}
+
+
+def shows_in(mistake: Mistake, part: str) -> bool:
+    steps = set(mistake.steps)
+    if part != "loss" and mistake.id in OF_THE_LOSS_ALONE:
+        return False
+    return steps <= set(DEPENDS_ON[part])
+
+
+def planted(mistake: Mistake, part: str) -> Any:
+    """An implementation with this mistake, of the loss, the gradient, both, or the softmax."""
+    steps = RIGHT.but(dict(mistake.steps))
+
+    def result(got: Any) -> Any:
+        if got is None:
+            raise IndexError("as NumPy does")
+        return got
+
+    if part == "softmax":
+        return lambda z: result(steps.run(z, np.zeros(len(z), int)).softmax)
+    if part == "loss+gradient":
+        return lambda z, y: (result(steps.run(z, y).loss), result(steps.run(z, y).gradient))
+    return lambda z, y: result(getattr(steps.run(z, y), part))
+
+
+def test_the_bank_is_large_and_whole() -> None:
+    assert len(BANK) >= 45
+    for id, mistake in BANK.items():
+        assert mistake.id == id
+        assert id == id.lower().strip()
+        assert mistake.title
+        assert mistake.why.endswith(".")
+        assert mistake.fix
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("part", ["softmax", "loss", "gradient", "loss+gradient"])
+def test_every_mistake_is_found_and_named(part: str, dtype: Any) -> None:
+    for mistake in WITH_STEPS:
+        parts = ("loss", "gradient") if part == "loss+gradient" else (part,)
+        if not any(shows_in(mistake, p) for p in parts):
+            continue
+        for seed in (1, 2):
+            report = check(planted(mistake, part), part, dtype=dtype, seed=seed)  # type: ignore[arg-type]
+            assert report.mistakes == [mistake.id], (mistake.id, str(report))
+            assert report.verdict == ("wrong" if mistake.kind == "mistake" else "right")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("part", DEPENDS_ON)
+def test_the_probes_tell_every_two_mistakes_apart(part: str, dtype: Any) -> None:
+    """None gives the numbers of another one on all probes."""
+    epsilon = unit(dtype)
+    for seed in range(5):
+        given = probes(seed, dtype)
+        for mistake in WITH_STEPS:
+            if not shows_in(mistake, part):
+                continue
+            steps = RIGHT.but(dict(mistake.steps))
+            seen = [getattr(steps.run(probe.z, probe.y), part) for probe in given]
+            found = diagnose(part, seen, given, epsilon)
+            assert [m.id for m in found.mistakes] == [mistake.id]
+            assert [m.id for m in found.others] == []
+
+
+@pytest.mark.parametrize("style", RIGHT_STYLES, ids=lambda f: f.__name__)
+def test_right_implementations_are_not_accused(style: Any) -> None:
+    """Over a thousand seeds, in both precisions."""
+    allowed = {"log-of-underflow"} if style is naive_with_max else set()
+    allowed |= {"sum", "gradient-of-the-sum"} if style.__name__ == "summed" else set()
+    for seed in SEEDS if style.__name__ != "loops" else range(100):
+        report = check(style, seed=seed, dtype=DTYPES[seed % 2])
+        assert report.verdict == "right", str(report)
+        assert set(report.mistakes) == allowed
+
+
+def test_frameworks() -> None:
+    torch = pytest.importorskip("torch")
+
+    def loss(z: Any, y: Any) -> Any:
+        return torch.nn.functional.cross_entropy(z, y)
+
+    for function in (loss, torch.nn.CrossEntropyLoss(), torch.nn.CrossEntropyLoss(reduction="sum")):
+        report = check(function)
+        assert report.verdict == "right", str(report)
+        assert report.parts == ("loss", "gradient")
+
+    def wrong(z: Any, y: Any) -> Any:
+        return torch.nn.functional.nll_loss(torch.softmax(z, 1), y)
+
+    assert check(wrong).mistakes[0] == "minus-probability"
+
+    def twice(z: Any, y: Any) -> Any:
+        return torch.nn.functional.cross_entropy(torch.softmax(z, 1), y)
+
+    assert "softmax-twice" in check(twice).mistakes
+
+
+@pytest.mark.parametrize("cheat", CHEATS, ids=lambda f: f.__name__)
+def test_cheats_fail(cheat: Any) -> None:
+    for seed in range(20):
+        report = check(cheat, seed=seed)
+        assert report.verdict == "wrong", str(report)
+
+
+def test_what_watching_calls_shows() -> None:
+    assert "logits-overwritten" in check(alias).mistakes
+    assert "result-is-the-input" in check(alias).mistakes
+    assert "not-repeatable" in check(replayed()).mistakes or not check(replayed()).mistakes
+
+    def labels(z: Any, y: Any) -> Any:
+        loss = naive_with_max(z, y)
+        y -= 1
+        return loss
+
+    assert "labels-overwritten" in check(labels).mistakes
+
+
+def test_two_mistakes_at_once() -> None:
+    def function(z: Any, y: Any) -> Any:
+        e = np.exp(z)
+        a = e / e.sum(axis=1, keepdims=True)
+        return -np.log(a[np.arange(len(y)), y - 1]).mean()
+
+    assert set(check(function).mistakes) == {"no-max", "labels-from-one"}
+
+
+def test_wrong_and_not_known() -> None:
+    report = check(lambda z, y: 1.01 * naive_with_max(z, y), seed=3)
+    assert report.verdict == "wrong"
+    assert report.mistakes == []
+    assert "none of the mistakes that are known here" in str(report)
+    report = check(lambda z, y: np.tanh(z) - 0.3, "gradient")
+    assert "its rows do not sum to 0" in str(report)
+
+
+def test_the_report() -> None:
+    report = check(lambda z, y: -naive_with_max(z, y), seed=5)
+    text = str(report)
+    assert text.startswith("wrong: loss, called as f(z, y) with z an array (N, C)")
+    assert "no-minus" in text
+    assert "fix: J = -np.log(a[np.arange(N), y])" in text
+    data = json.loads(report.to_json(), parse_constant=pytest.fail)
+    assert data["verdict"] == "wrong"
+    assert data["seed"] == 5
+    assert {m["id"] for m in data["findings"][0]["mistakes"]} == {"no-minus", "log-of-underflow"}
+    again = check(lambda z, y: -naive_with_max(z, y), seed=5)
+    assert str(again) == text
+
+
+def test_what_cannot_be_checked() -> None:
+    def broken(z: Any, y: Any) -> Any:
+        raise RuntimeError("out of order")
+
+    report = check(broken)
+    assert report.problem == "RuntimeError: out of order"
+    assert report.verdict == "wrong"
+    assert check(lambda z, y: "hello").problem
+    with pytest.raises(TypeError, match="takes a function"):
+        check(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="kind must be one of"):
+        check(naive_with_max, "hinge")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="dtype must be float64 or float32"):
+        check(naive_with_max, dtype=np.float16)
+
+
+def test_in_somebodys_tests() -> None:
+    assert_softmax_loss(naive_with_max)
+    with pytest.raises(AssertionError, match="no-minus"):
+        assert_softmax_loss(lambda z, y: -naive_with_max(z, y))
+    known = {"no-minus": "to be fixed", "log-of-underflow": "fine"}
+    assert_softmax_loss(lambda z, y: -naive_with_max(z, y), expected_failures=known)
+    with pytest.raises(ValueError, match="there is no mistake 'no-such'"):
+        assert_softmax_loss(naive_with_max, expected_failures={"no-such": ""})
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_expected_is_right(dtype: Any) -> None:
+    """Against mpmath, for the inputs as rounded."""
+    epsilon = unit(dtype)
+    for probe in probes(0, dtype):
+        want = expected(probe, epsilon)
+        with mpmath.workdps(400):
+            losses, gradient = [], np.zeros(probe.z.shape)
+            for i, (row, y) in enumerate(zip(probe.z.tolist(), probe.y.tolist(), strict=True)):
+                e = [mpmath.exp(mpmath.mpf(x)) for x in row]
+                total = mpmath.fsum(e)
+                losses.append(mpmath.log(total) - mpmath.mpf(row[y]))
+                for n, x in enumerate(e):
+                    gradient[i, n] = float(x / total - (n == y)) / len(probe.z)
+            loss = float(mpmath.fsum(losses) / len(losses))
+        assert want.loss == pytest.approx(loss, rel=1e-14)
+        np.testing.assert_allclose(want.gradient, gradient, rtol=1e-12, atol=1e-300)
+        # And what is off by the hundredfold of rounding is not right.
+        assert is_right("loss", np.asarray(loss, dtype), want)
+        off = 1000 * epsilon * (1 + np.abs(probe.z).max())
+        assert not is_right("loss", np.asarray(loss + off, dtype), want)
