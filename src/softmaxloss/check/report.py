@@ -52,6 +52,7 @@ class Report:
     findings  what was found; a right implementation may have conventions and weaknesses
     seed      of the probes: `check(fn, seed=…)` repeats them
     problem   why nothing could be checked, or None
+    printed   what the code printed, where nothing could be checked
     """
 
     verdict: Verdict
@@ -60,6 +61,7 @@ class Report:
     findings: tuple[Finding, ...]
     seed: int
     problem: str | None = None
+    printed: str = ""
 
     @property
     def mistakes(self) -> list[str]:
@@ -76,6 +78,7 @@ class Report:
             "parts": list(self.parts),
             "seed": self.seed,
             "problem": self.problem,
+            "printed": self.printed,
             "findings": [
                 {
                     "part": finding.part,
@@ -111,7 +114,8 @@ def _plain(mistake: Mistake) -> dict[str, str]:
 
 def _lines(report: Report) -> list[str]:
     if report.problem is not None:
-        return [f"Not checked: {report.problem}"]
+        lines = [f"not checked: {report.problem}"]
+        return lines + [f"   it printed: {line}" for line in report.printed.splitlines()[-3:]]
     checked = ", ".join(report.parts)
     lines = [f"{report.verdict}: {checked}, called as {report.form}; seed {report.seed}"]
     for finding in report.findings:

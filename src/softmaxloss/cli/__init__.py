@@ -17,7 +17,7 @@ import click
 
 from .. import __version__
 from ..explain.terminal import printable
-from . import explain, score
+from . import check, explain, score
 from .command import ExamplesFirst
 
 __all__ = ["main"]
@@ -38,18 +38,20 @@ class Group(ExamplesFirst, click.Group):
     examples="""
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
     softmaxloss score logits.npy labels.npy
+    softmaxloss check my_loss.py:softmax_loss
     """,
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def commands(ctx: click.Context) -> None:
-    """The softmax cross-entropy loss: explained for one example, computed for a file."""
+    """The softmax cross-entropy loss: explained, computed for a file, checked in your code."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 commands.add_command(explain.explain)
 commands.add_command(score.score)
+commands.add_command(check.check)
 
 
 def main(args: Sequence[str] | None = None) -> int:
