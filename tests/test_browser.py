@@ -303,6 +303,10 @@ def test_it_fits(visit: Open, width: int) -> None:
         page = visit(why, width=width)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= width
         if isinstance(why, Explanation) and why.terms.size == 4:
+            type_logit(page, 1, "-0.593653")  # as after a step: it must not be cut
+            assert page.locator('input[type=number][data-z="1"]').evaluate(
+                "e => e.scrollWidth <= e.clientWidth"
+            )
             # What is asked about, −log a, is in sight.
             box = page.locator('[data-v=term][data-n="2"]').bounding_box()
             assert box["x"] + box["width"] <= width
