@@ -106,14 +106,14 @@ def test_it_opens_as_it_was_written(visit: Open) -> None:
     # Running the script changes nothing that is read, but for the controls.
     controls = page.locator(".try").inner_text()
     assert page.locator("main").inner_text().replace(controls, "").split() == plain.split()
-    assert page.locator(".stale").is_hidden()
+    assert page.locator(".stale:visible, .warm:visible").count() == 0
 
 
 def test_typing_a_logit_and_choosing_a_label(visit: Open) -> None:
     page = visit(explain(SEED, 2, classes=NAMES))
     type_logit(page, 0, "-0.75")
     agrees(page, explain([-0.75, 1.0, 0.1, -1.2], 2))
-    assert page.locator(".stale").is_visible()
+    assert page.locator(".questions .stale").is_visible()
     page.locator('input[name=y][value="1"]').check()
     agrees(page, explain([-0.75, 1.0, 0.1, -1.2], 1))
     assert "The true class is 1 dog." in page.locator(".lead").inner_text()
@@ -124,7 +124,7 @@ def test_typing_a_logit_and_choosing_a_label(visit: Open) -> None:
     agrees(page, explain([-0.75, 1.0, 0.1, 800.0], 1))
     page.get_by_role("button", name="Reset").click()
     agrees(page, explain(SEED, 2))
-    assert page.locator(".stale").is_hidden()
+    assert page.locator(".stale:visible").count() == 0
 
 
 def test_dragging(visit: Open) -> None:
@@ -190,6 +190,43 @@ def test_pausing(visit: Open) -> None:
     assert page.get_by_role("status").inner_text() == paused
 
 
+def test_the_axes_follow_the_steps(visit: Open) -> None:
+    page = visit(explain(SEED, 2), reduced_motion="reduce")
+    ticks = page.locator(".chart .tick")
+    before = ticks.all_text_contents()
+    page.locator("[data-set=step]").fill("0.01")
+    type_logit(page, 0, "6")
+    page.locator("[data-do=play]").click()
+    words = page.get_by_role("status").inner_text()
+    taken = re.findall(r"After (\d+) steps", words)
+    path = explain(SEED, 2).path
+    assert path is not None
+    assert int(taken[0]) > path.steps[-1]
+    assert taken[0] in page.locator(".tick.middle").all_text_contents()
+    loss = explain([6.0, 1.0, 0.1, -1.2], 2).before.loss
+    assert page.locator(".tick.J").last.text_content() == number(loss, 2)
+    assert page.locator(".chart").get_attribute("aria-label") == words
+    page.get_by_role("button", name="Reset").click()
+    assert ticks.all_text_contents() == before
+    assert "Over" in page.locator(".chart").get_attribute("aria-label")
+
+
+def test_a_long_play_stays_answering(visit: Open) -> None:
+    """With tiny steps there are many: neither a frame nor the line grows with them."""
+    page = visit(explain([9.0, 0.0], 1), reduced_motion="no-preference")
+    page.locator("[data-set=step]").fill("0.00001")
+    page.evaluate(
+        "() => { let then = performance.now(); window.longest = 0; setInterval(() => {"
+        " const now = performance.now(); window.longest = Math.max(window.longest, now - then);"
+        " then = now; }, 5); }"
+    )
+    page.locator("[data-do=play]").click()
+    page.wait_for_timeout(15_000)
+    assert page.evaluate("window.longest") < 1000
+    points = page.locator("polyline[data-line=a]").get_attribute("points").split()
+    assert len(points) < 4000
+
+
 def test_temperature_and_numbering(visit: Open) -> None:
     page = visit(explain(SEED, 2))
     page.locator("[data-set=T]").fill("2")
@@ -197,6 +234,13 @@ def test_temperature_and_numbering(visit: Open) -> None:
     assert shown(page, "a", 0) == number(why.before.probabilities[0])
     assert shown(page, "J") == number(why.before.loss)
     assert shown(page, "plain-grad", "y") == number(why.gradient[2] / 2)
+    # What the page writes as a formula is true of the numbers in it.
+    formulas = page.locator(".formula").all_inner_texts()
+    a_y, slope = number(why.before.probabilities[2]), number(why.gradient[2] / 2)
+    assert f"∂J/∂z2 = (a2 − 1)/T = ({a_y} − 1)/T = {slope}" in formulas[3].replace("\n", "")
+    z_y, lse, J = number(0.05), number(why.logsumexp), number(why.before.loss)
+    assert f"J = −z2/T + log Σ exp z/T = −({z_y}) + {lse} = {J}" in formulas[2].replace("\n", "")
+    assert "∂J/∂z = (a − onehot)/T" in page.locator("main").inner_text()
     page.get_by_role("button", name="Reset").click()
     page.locator("[data-set=first]").select_option("1")
     assert "numbered from 1. The true class is 3." in page.locator(".lead").inner_text()
@@ -210,6 +254,8 @@ def test_a_quantity_is_lit_everywhere(visit: Open) -> None:
     lit = page.locator(".lit").evaluate_all("all => all.map(e => e.dataset.v + ' ' + e.dataset.n)")
     assert set(lit) == {"a 2", "a y"}
     assert len(lit) >= 5
+    page.locator('[data-v=z][data-n="2"]').first.hover()
+    assert page.locator(".lit[data-v=scaled]").count() == 1
     page.locator("h1").hover(position={"x": 1, "y": 1})
     assert page.locator(".lit").count() == 0
 
@@ -257,6 +303,10 @@ def test_it_fits(visit: Open, width: int) -> None:
         page = visit(why, width=width)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= width
         if isinstance(why, Explanation) and why.terms.size == 4:
+            type_logit(page, 1, "-0.593653")  # as after a step: it must not be cut
+            assert page.locator('input[type=number][data-z="1"]').evaluate(
+                "e => e.scrollWidth <= e.clientWidth"
+            )
             # What is asked about, −log a, is in sight.
             box = page.locator('[data-v=term][data-n="2"]').bounding_box()
             assert box["x"] + box["width"] <= width
@@ -319,7 +369,9 @@ def test_printed(visit: Open) -> None:
     page.emulate_media(media="print")
     assert page.locator(".try").is_hidden()
     assert page.locator("h2", has_text="1. The loss J").is_visible()
-    assert page.pdf().startswith(b"%PDF")
+    folded = len(page.pdf())
+    page.locator("details").evaluate_all("all => all.forEach(e => { e.open = true; })")
+    assert folded > 0.9 * len(page.pdf())  # the answers are printed, folded or not
 
 
 def test_two_in_a_notebook(browser: Any) -> None:

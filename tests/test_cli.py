@@ -609,3 +609,12 @@ def test_a_page_that_cannot_be_written(run, tmp_path):
     fails(run(*SEED, "--label", "2", "--html", "."), "is not a regular file")
     fails(run(*SEED, "--label", "2", "--open"), "--open opens the page that --html FILE writes")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_would_be_taken_for_something_else(run, tmp_path):
+    fails(run("explain", "1,5", "2", "0,3", "--label", "1"), "are these decimal commas?")
+    fails(run(*SEED, "--label", "1,1"), "the label 1 is there twice")
+    fails(run(*SEED, "--label", "2", "--ask", "all", "--ask", "foo"), "no question 'foo'")
+    fails(run(*SEED, "--label", "1,2", "--ask", "order", "--html", "x.html"), "one label")
+    fails(run(*SEED, "--label", "2", "--html", "-"), "--html needs the name of a file")
+    assert list(tmp_path.iterdir()) == []

@@ -74,6 +74,6 @@ def test_the_notebook_runs_and_shows_the_page():
     assert len(shown) == 3
     assert all("<table" in data["text/html"] for data in shown)
     assert "Why the loss is" in shown[0]["text/html"]
-    assert "J = −log a_3 = −log 0.0960 = 2.3435" in shown[0]["text/plain"]
+    assert "J = −log a_3 = −log 0.09599 = 2.3435" in shown[0]["text/plain"]
     said = "".join(out.text for out in outputs if out.output_type == "stream")
     assert all(title in said for title in (q.title for q in QUESTIONS.values()))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from fractions import Fraction
 from typing import Any
 
 import mpmath
@@ -14,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softmaxloss import LabelError, cross_entropy
-from softmaxloss.explain import Explanation, SeveralLabels, explain
+from softmaxloss import LabelError, OptionError, cross_entropy
+from softmaxloss.explain import Explanation, SeveralLabels, explain, explain_set
+from softmaxloss.explain.words import number
 
 INF = math.inf
 SEED = [2.0, 1.0, 0.1, -1.2]
@@ -284,3 +286,90 @@ def test_several_labels_among_many_classes() -> None:
 def test_a_target_that_is_no_target() -> None:
     with pytest.raises(LabelError, match=r"target has shape \(2, 2\)"):
         explain(SEED, np.eye(2))
+
+
+# --- claims that are not true of every example ---------------------------------------------------
+
+
+@given(st.lists(st.floats(-12, 12), min_size=2, max_size=6), st.integers(0, 5))
+def test_formulas_can_be_computed_again(z: list[float], y: int) -> None:
+    """What stands left of a result gives it, to the digits shown."""
+    text = flat(explain(z, y % len(z)).to_text(width=400))
+    for shown, result in re.findall(r"−log (0\.\d+) = (\S+)", text):
+        assert number(-math.log(float(shown))) == result
+    for shown, result in re.findall(r"a_\d+ − 1 = (0\.\d+) − 1 = (\S+)", text):
+        assert number(float(shown) - 1) == result
+    for shown, result in re.findall(r"= −1/(0\.\d+) = (\S+);", text):
+        assert number(-1 / float(shown)) == result
+
+
+@pytest.mark.parametrize(
+    ("logits", "says", "not_this"),
+    [
+        ([1000.0, 0.0], "Every derivative is 0", "is pushed up"),
+        ([0.0, 1.0, -INF], "a_n is positive, but for classes that are masked out", "never"),
+        ([-INF, 1.0], "no step moves an output away from −inf", "the true output is pushed up"),
+    ],
+)
+def test_which_way_outputs_are_pushed(logits: list[float], says: str, not_this: str) -> None:
+    text = flat(explain(logits, 0).to_text())
+    assert says in text
+    assert not_this not in text
+
+
+def test_a_uniform_guess_is_over_the_classes_there_are() -> None:
+    why = explain([0.0, 0.3, -INF], 0)
+    assert why.choices == 2
+    assert why.uniform_loss == math.log(2)
+    assert "The loss is above that of a uniform guess, ln 2 = 0.6931." in flat(why.to_text())
+    assert explain([0.0, -INF], 1).uniform_loss == math.log(2)  # the true one was to choose, too
+
+
+def test_a_path_that_does_not_get_there() -> None:
+    text = flat(explain([50.0, 0.0, 3.0], 1, steps=20).to_text())
+    assert "after 20 steps, and was not followed any further." in text
+
+
+@pytest.mark.parametrize(
+    ("logits", "says"),
+    [
+        ([1.0, 2.0, -INF], "The output of class 2, which is in the target, is −inf"),
+        ([1.0, 2.0, math.nan], "The row has no softmax"),
+    ],
+)
+def test_where_descent_cannot_end(logits: list[float], says: str) -> None:
+    why = explain(logits, [0, 1, 1])
+    assert isinstance(why, SeveralLabels)
+    assert says in why.outcome()
+
+
+def test_labels_in_the_callers_numbers() -> None:
+    why = explain([1.0, 2.0, 3.0], [1, 1, 0], first_class=1)
+    assert isinstance(why, SeveralLabels)
+    assert "has 2 labels (classes 1, 2)" in str(why.policies[0].error)
+    with pytest.raises(LabelError, match=r"has -1\.0 for class 2"):
+        explain([1.0, 2.0, 3.0], [1, -1, 0], first_class=1)
+
+
+@pytest.mark.parametrize("step", [10**400, True, "0.1", None, math.nan])
+def test_steps_that_are_none(step: Any) -> None:
+    with pytest.raises(OptionError, match="step must be a positive number"):
+        explain(SEED, 2, step=step)
+
+
+def test_arguments_of_odd_kinds() -> None:
+    assert explain(SEED, 2, step=Fraction(1, 10)).to_dict() == explain(SEED, 2).to_dict()
+    with pytest.raises(OptionError, match="no question"):
+        explain(SEED, 0).ask(["x"])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="classes must be in order, got a set"):
+        explain(SEED, 0, classes={"a", "b", "c", "d"})  # type: ignore[arg-type]
+    for top in (1.5, None):
+        with pytest.raises(OptionError, match="top must be a whole number"):
+            explain_set([[0.0, 1.0]], [0], top=top)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_layer_of_huge_features() -> None:
+    why = explain(None, 1, features=[1e200, 1.0], linear_weight=np.eye(3, 2))
+    assert isinstance(why, Explanation)
+    assert "‖x‖² = inf" in flat(why.to_text())

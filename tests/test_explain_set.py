@@ -245,7 +245,7 @@ def test_it_is_read_only():
         (([[1.0, 2.0]], [0.0]), {}, LabelError, "integers"),
         (([[1.0, 2.0]], [0]), {"first_class": 1}, LabelError, "outside 1..2"),
         (([[1.0, 2.0]], [0]), {"first_class": 2}, OptionError, "first_class"),
-        (([[1.0, 2.0]], [0]), {"top": -1}, OptionError, "top must be 0 or more"),
+        (([[1.0, 2.0]], [0]), {"top": -1}, OptionError, "top must be a whole number, 0 or more"),
         (([[1.0, 2.0]], [0]), {"classes": ["a"]}, OptionError, "1 class names for 2"),
         (([[1.0, 2.0]], [0]), {"classes": "ab"}, TypeError, "sequence of names"),
     ],

@@ -263,7 +263,8 @@ def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
         bad = ~(np.isfinite(wide) & (wide >= 0))
         position = np.unravel_index(int(np.argmax(bad)), q.shape)
         raise LabelError(
-            f"the target{_of_row(position[:-1])} has {q[position]} for class {position[-1]}; "
+            f"the target{_of_row(position[:-1])} has {q[position]} for class "
+            f"{position[-1] + options.first_class}; "
             "probabilities must be finite and not negative"
         )
     if options.multi_label == "sum":
@@ -275,11 +276,12 @@ def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
         bad = np.abs(sums - 1) > tolerance
     if bad.any():
         position = np.unravel_index(int(np.argmax(bad)), sums.shape)
-        raise LabelError(_not_one_label(position, wide[position], float(sums[position])))
+        total = float(sums[position])
+        raise LabelError(_not_one_label(position, wide[position], total, options.first_class))
     return ClassProbabilities(q, sums if options.multi_label == "mean" else None)
 
 
-def _not_one_label(position: tuple[Any, ...], q: Array, total: float) -> str:
+def _not_one_label(position: tuple[Any, ...], q: Array, total: float, first_class: int) -> str:
     row = _of_row(position)
     if total == 0:
         return (
@@ -287,7 +289,7 @@ def _not_one_label(position: tuple[Any, ...], q: Array, total: float) -> str:
             "has loss 0"
         )
     if np.isin(q, (0, 1)).all():
-        labels = [str(n) for n in np.flatnonzero(q)]
+        labels = [str(n + first_class) for n in np.flatnonzero(q)]
         shown = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")
         what = f"the target{row} has {len(labels)} labels (classes {shown})"
     else:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import click
 from click.core import ParameterSource
 
-from ..explain import QUESTIONS, Explanation, SeveralLabels
+from ..explain import Explanation, SeveralLabels
 from ..explain import explain as explanation_of
 from ..explain.terminal import lay_out
 from ..explain.text import answers_as_text
@@ -110,6 +110,8 @@ def explain(
     With a file of logits, a file of labels and no row: explain all its examples together, which
     classes are taken for which, and which examples to look at first.
     """
+    if html in ("", "-"):
+        raise click.UsageError("--html needs the name of a file to write")
     if open_page and html is None:
         raise click.UsageError("--open opens the page that --html FILE writes")
     if file is not None:
@@ -155,10 +157,11 @@ def explain(
         steps=steps,
         first_class=first_class,
     )
+    answers = _answers(why, questions, as_json) if questions else None
     if html is not None:
         command.write_page(why.save_html, html, open_page)
-    if questions:
-        command.write(_answers(why, questions, as_json))
+    if answers is not None:
+        command.write(answers)
     elif as_json:
         command.write(why.to_json() + "\n")
     elif html is None:
@@ -169,8 +172,8 @@ def explain(
 def _answers(why: Explanation | SeveralLabels, questions: Sequence[str], as_json: bool) -> str:
     if not isinstance(why, Explanation):
         raise click.UsageError("--ask is about an example with one label")
-    ids = list(QUESTIONS) if "all" in questions else questions
-    answers = [why.ask(id) for id in ids]
+    asked = [why.ask(id) for id in questions if id != "all"]
+    answers = why.answers() if "all" in questions else asked
     if as_json:
         return json.dumps([asdict(answer) for answer in answers]) + "\n"
     width, color = command.terminal()
@@ -222,7 +225,10 @@ def _target(
         return _class_number(label, names, classes, first_class)
     target = [0.0] * classes
     for word in words:
-        target[_class_number(word, names, classes, first_class) - first_class] = 1.0
+        position = _class_number(word, names, classes, first_class) - first_class
+        if target[position]:
+            raise click.UsageError(f"the label {word.strip()} is there twice")
+        target[position] = 1.0
     return target
 
 

@@ -50,7 +50,7 @@ def read_numbers(words: Sequence[str]) -> list[float]:
     # Minus signs and brackets, as they come along when numbers are copied from a page or a program.
     text = text.replace("−", "-").strip(" []\n")
     parts = re.split(r"[\s;]+", text)
-    if len(parts) > 1 and all(DECIMAL_COMMA.fullmatch(part) for part in parts):
+    if len(parts) > 1 and any(DECIMAL_COMMA.fullmatch(part) for part in parts):
         raise click.UsageError(
             f"{parts[0]} {parts[1]}{where}: are these decimal commas? "
             f"Then write {parts[0].replace(',', '.')}, else separate all numbers by spaces"

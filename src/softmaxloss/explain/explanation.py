@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import os
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -114,14 +115,17 @@ class Layer:
     @property
     def gain(self) -> float:
         """How far z moves for each unit of −step·∂J/∂z: ‖x‖², and 1 more through the bias."""
-        return float(self.features @ self.features) + (0.0 if self.bias is None else 1.0)
+        with np.errstate(over="ignore"):
+            squared = float(self.features @ self.features)
+        return squared + (0.0 if self.bias is None else 1.0)
 
     @cached_property
     def after(self) -> State:
         """The outputs of the layer after the step: z − step·gain·∂J/∂z."""
-        z = self.weight_after @ self.features
-        if (bias := self.bias_after) is not None:
-            z = z + bias
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = self.weight_after @ self.features
+            if (bias := self.bias_after) is not None:
+                z = z + bias
         return State(frozen(z), frozen(formula.softmax(z)), float(cross_entropy(z, self.target)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,7 +174,7 @@ class Explanation:
     predicted        the first class with the largest logit; None where there is no softmax
     rank             1 + the number of classes with a larger logit than the true one; 0 where there
                      is no softmax
-    uniform_loss     ln C, the loss of a uniform guess
+    uniform_loss     ln of `choices`, the loss of a uniform guess; ln C where no class is masked out
     layer            the linear layer that made the logits, where it was given
     classes          the names of the classes, or None
     first_class      the number of the first class in the caller's labels
@@ -214,6 +218,12 @@ class Explanation:
         """
         return self.before.loss / math.log(2.0)
 
+    @property
+    def choices(self) -> int:
+        """How many classes there are to choose from: all but those masked out by a logit of −inf;
+        the true one is not masked out by that, but has no chance."""
+        return choices(self.before.logits, self.target)
+
     def number(self, n: int) -> int:
         """The number of the class at position n, as the caller's labels count."""
         return n + self.first_class
@@ -237,6 +247,38 @@ class Explanation:
         'The logit of the true class is -inf: it has no chance at all, and the loss is infinite.'
         """
         return remarks(self)
+
+    def push(self) -> str:
+        """Which outputs descent pushes where, and why, in sentences; true of this example.
+
+        >>> from softmaxloss.explain import explain
+        >>> explain([1000.0, 0.0], 0).push()
+        'Every derivative is 0: the true class has all the probability, and nothing is pushed.'
+        """
+        i = self.number(self.target)
+        if not self.gradient.any():
+            return (
+                "Every derivative is 0: the true class has all the probability, and nothing is "
+                "pushed."
+            )
+        z = self.before.logits
+        masked = bool((np.delete(z, self.target) == -math.inf).any())
+        true = (
+            f"a_{i} − 1 is negative: the true output is pushed up"
+            if z[self.target] > -math.inf
+            else f"a_{i} − 1 is −1, but no step moves an output away from −inf"
+        )
+        but = ", but for classes that are masked out" if masked else ""
+        end = (
+            "The derivatives sum to 0: the true output goes up by as much as all the others "
+            "together go down."
+            if z[self.target] > -math.inf
+            else "The derivatives sum to 0 all the same."
+        )
+        return (
+            f"Descent moves each output against its derivative. {true}. a_n is positive{but}: "
+            f"every other output is pushed down, the likelier the harder. {end}"
+        )
 
     def ask(self, id: str) -> Answer:
         """One question of `softmaxloss.explain.QUESTIONS`, answered for this example. Raises
@@ -330,6 +372,15 @@ class Explanation:
         return {"text/plain": self.to_text(), "text/html": fragment(self)}
 
 
+def choices(z: Vector, y: int) -> int:
+    """How many classes are not masked out.
+
+    >>> choices(np.array([0.0, -np.inf, 1.0]), 0)
+    2
+    """
+    return int(np.count_nonzero(z != -math.inf)) + int(z[y] == -math.inf)
+
+
 def strongest(z: Vector, y: int, count: int) -> list[int]:
     """The positions of at most `count` classes, the largest logit first, y among them.
 
@@ -360,6 +411,8 @@ def class_names(classes: Any, count: int) -> tuple[str, ...] | None:
         return None
     if isinstance(classes, str):
         raise TypeError("classes must be a sequence of names, got one string; write ['cat', 'dog']")
+    if isinstance(classes, set | frozenset | dict):
+        raise TypeError(f"classes must be in order, got a {type(classes).__name__}")
     try:
         names = tuple(classes)
     except TypeError:
@@ -372,6 +425,21 @@ def class_names(classes: Any, count: int) -> tuple[str, ...] | None:
     if len(names) != count:
         raise OptionError(f"there are {len(names)} class names for {count} logits")
     return names
+
+
+def whole_number(name: str, value: Any) -> int:
+    """A checked count.
+
+    >>> whole_number("steps", np.int8(3))
+    3
+    """
+    try:
+        number = -1 if isinstance(value, bool | np.bool_) else operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise OptionError(f"{name} must be a whole number, 0 or more, got {value!r}")
+    return number
 
 
 def plain_state(state: State) -> dict[str, Any]:

@@ -18,7 +18,17 @@ from ..errors import LabelError, OptionError
 from ..logits import read_logits
 from ..loss import cross_entropy, cross_entropy_with_grad, score
 from ..options import Options
-from .explanation import Explanation, Layer, Path, State, class_names, frozen, strongest
+from .explanation import (
+    Explanation,
+    Layer,
+    Path,
+    State,
+    choices,
+    class_names,
+    frozen,
+    strongest,
+    whole_number,
+)
 from .several import SeveralLabels, several_labels
 
 __all__ = ["explain"]
@@ -101,8 +111,7 @@ def explain(
     2.2161
     """
     first_class = Options(first_class=first_class).first_class
-    if not (isinstance(step, Real) and math.isfinite(step) and step > 0):
-        raise OptionError(f"step must be a positive number, got {step!r}")
+    step, steps = _positive("step", step), whole_number("steps", steps)
     given = _layer(features, linear_weight, linear_bias)
     z = _logits_of(given) if logits is None else _one_row(logits)
     if logits is not None and given is not None:
@@ -110,9 +119,7 @@ def explain(
     names = class_names(classes, z.size)
     y = _position(target, z.size, first_class)
     if not isinstance(y, int):
-        return several_labels(z, y, names, float(step), first_class)
-    steps = _whole_number(steps)
-
+        return several_labels(z, y, names, step, first_class)
     loss, gradient = cross_entropy_with_grad(z, y)
     scores = score(z, y)
     a = formula.softmax(z)
@@ -142,13 +149,13 @@ def explain(
         gradient_sum=math.fsum(gradient) if defined else math.nan,
         gradient_by_probability=by_probability,
         jacobian_row=frozen(-a[y] * gradient),  # a_y·(1[n = y] − a_n), without its cancellation
-        step=float(step),
+        step=step,
         after=State(frozen(z_after), frozen(formula.softmax(z_after)), loss_after),
-        path=_path(z, y, float(step), steps) if defined and z[y] > -math.inf else None,
+        path=_path(z, y, step, steps) if defined and z[y] > -math.inf else None,
         predicted=int(scores.predicted) if defined else None,
         rank=int(scores.rank),
-        uniform_loss=math.log(z.size),
-        layer=None if given is None else Layer(*given, frozen(gradient), float(step), y),
+        uniform_loss=math.log(choices(z, y)),
+        layer=None if given is None else Layer(*given, frozen(gradient), step, y),
         classes=names,
         first_class=first_class,
     )
@@ -301,11 +308,9 @@ def _require_same_logits(z: Vector, given: _Given) -> None:
         )
 
 
-def _whole_number(steps: Any) -> int:
-    try:
-        number = -1 if isinstance(steps, bool | np.bool_) else operator.index(steps)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise OptionError(f"steps must be a whole number, 0 or more, got {steps!r}")
-    return number
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            if 0 < float(value) < math.inf:
+                return float(value)
+    raise OptionError(f"{name} must be a positive number, got {repr(value)[:40]}")

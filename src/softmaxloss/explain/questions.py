@@ -63,7 +63,7 @@ def ask(explanation: Explanation, id: str) -> Answer:
     >>> print(answer.text.split("\\n\\n")[1].split(", and")[0])
     Here ∂J/∂z_2 = a_2 − 1 = 0.0960 − 1 = -0.9040
     """
-    if id not in QUESTIONS:
+    if not isinstance(id, str) or id not in QUESTIONS:
         near = difflib.get_close_matches(str(id), QUESTIONS, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(QUESTIONS)}"
         raise OptionError(f"there is no question {str(id)[:40]!r}: {hint}")

@@ -37,7 +37,7 @@ def remarks(e: Explanation) -> list[str]:
     if masked.size:
         found.append(
             f"The logit of {_classes(e, masked)} is -inf: masked out, probability 0, and not "
-            "pushed at all. The loss is as if the class were absent."
+            "pushed at all. The loss is as if there were no such class."
         )
     largest = np.flatnonzero(z == z.max())
     if largest.size > 1:

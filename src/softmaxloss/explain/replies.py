@@ -7,13 +7,12 @@ numbers on both sides that could contradict each other: sums and products stay l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from ..loss import cross_entropy
 from .explanation import Explanation
-from .words import number, shorten, told_apart
+from .words import argument, number, shorten, told_apart
 
 __all__ = [
     "Example",
@@ -85,7 +84,7 @@ def losses(x: float, y: float) -> tuple[str, str]:
 
 def only_true_class(x: Example) -> str:
     i, J = x.i, x.e.before.loss
-    a = _argument(x.a[x.y], lambda a: -math.log(a), J)
+    a = argument(x.a[x.y], lambda a: -math.log(a), J)
     middle = f"−log {a} = " if a else ""
     text = f"Here J = −log a_{i} = {middle}{loss(J)}, one of {x.a.size} losses that were possible: "
     shown = list(range(x.a.size)) if x.a.size <= NAMED else sorted({x.y, x.r})
@@ -113,7 +112,7 @@ def gradient_sign(x: Example) -> str:
     i, slope = x.i, float(x.e.gradient[x.y])
     if slope == 0:
         return f"Here {x.nothing_left()}: ∂J/∂z_{i} is 0, and nothing is pushed."
-    a = _argument(x.a[x.y], lambda a: a - 1, slope)
+    a = argument(x.a[x.y], lambda a: a - 1, slope)
     middle = f"{a} − 1 = " if a else ""
     return (
         f"Here ∂J/∂z_{i} = a_{i} − 1 = {middle}{number(slope)}, and a step of {x.e.step:g} "
@@ -272,7 +271,7 @@ def same_as_frameworks(x: Example) -> str:
             f"scikit-learn's log_loss takes probabilities and raises a_{x.i} to 2.2e-16: it would "
             "say 36.0437."
         )
-    if 0 < J < 1e-6:
+    if 0 < J < 1e-3:
         notes.append(
             "Such a small loss only softmaxloss keeps: rounding leaves the others some 1e-7 away "
             "in float32, where it may be 0, and 1e-16 in float64."
@@ -292,7 +291,7 @@ def same_as_frameworks(x: Example) -> str:
 
 
 def good_loss(x: Example) -> str:
-    e, J, count = x.e, x.e.before.loss, x.z.size
+    e, J = x.e, x.e.before.loss
     uniform = e.uniform_loss
     if math.isclose(J, uniform):
         beside, shown = "equal to", (number(J), number(uniform))
@@ -301,7 +300,7 @@ def good_loss(x: Example) -> str:
     bits = "" if math.isinf(J) else f" ({number(e.bits)} bits)"
     assert e.predicted is not None
     text = (
-        f"Here J = {shown[0]} nats{bits} is {beside} ln {count} = {shown[1]}, and exp(−J) = "
+        f"Here J = {shown[0]} nats{bits} is {beside} ln {e.choices} = {shown[1]}, and exp(−J) = "
         f"a_{x.i} = {number(x.a[x.y])}. "
     )
     if e.predicted == x.y:
@@ -368,18 +367,6 @@ def minus_infinity(x: Example) -> str:
         classes = "1 other class is" if masked == 1 else f"{masked} other classes are"
         return f"Here z_{i} = {value} is finite. {classes} masked out, and J is {number(J)}."
     return f"Here z_{i} = {value} is finite, no class is masked out, and J is {number(J)}."
-
-
-def _argument(a: float, f: Callable[[float], float], result: float) -> str:
-    """The probability with as many decimals as it takes for f of them to give the result shown.
-
-    Nothing where many would not do: a_y may round to 0 or to 1.
-    """
-    for decimals in range(4, 9):
-        shown = number(a, decimals)
-        if (rounded := float(shown)) > 0 and number(f(rounded)) == number(result):
-            return shown
-    return ""
 
 
 def _moves(x: Example, n: int) -> str:

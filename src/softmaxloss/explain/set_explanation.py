@@ -21,7 +21,7 @@ from ..files.whole import write_whole
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
-from .explanation import class_names, frozen
+from .explanation import class_names, frozen, whole_number
 from .plain import plain
 from .pushes import LEAST, AllPairs, PushSums, StrongPairs
 
@@ -301,7 +301,7 @@ def explain_set(
     totals = evaluate(
         source,
         labels,
-        top=top,
+        top=whole_number("top", top),
         ignore_index=options.ignore_index,
         first_class=options.first_class,
         on_block=sums.add,

@@ -123,11 +123,19 @@ class SeveralLabels:
         >>> explain([2.0, 1.0, 0.1], [0, 0, 2]).outcome()
         'Descent moves the probability of the one class in the target towards 1.'
         """
+        if not np.isfinite(self.probabilities).all():
+            return "The row has no softmax: every probability and every derivative is NaN."
+        stuck = [n for n in self.labels if self.logits[n] == -math.inf]
+        if stuck:
+            return (
+                f"The output of class {self.number(stuck[0])}, which is in the target, is −inf: "
+                "the loss is infinite, and no step moves that output."
+            )
         best = next((p for p in reversed(self.policies) if p.target is not None), None)
         if best is None or best.target is None or best.least_loss is None:
             return "No policy takes this target."
         if not best.target.any():
-            return "Nothing is true, so nothing is pushed: the loss is 0."
+            return 'Nothing is true, so nothing is pushed: by "sum" the loss is 0.'
         labels = self.labels
         if len(labels) == 1:
             return "Descent moves the probability of the one class in the target towards 1."
@@ -197,8 +205,8 @@ def several_labels(
     >>> [policy.loss for policy in why.policies]  # 2·ln 4, and ln 4
     [None, 2.772588722239781, 1.3862943611198906]
     """
-    read_target(q, z.shape, Options(multi_label="sum"))  # raises
-    error, total, mean = (_policy(z, q, name, step) for name in get_args(MultiLabel))
+    read_target(q, z.shape, Options(multi_label="sum", first_class=first_class))  # raises
+    error, total, mean = (_policy(z, q, name, step, first_class) for name in get_args(MultiLabel))
     return SeveralLabels(
         logits=frozen(z),
         probabilities=frozen(formula.softmax(z)),
@@ -212,9 +220,9 @@ def several_labels(
     )
 
 
-def _policy(z: Vector, q: Vector, name: MultiLabel, step: float) -> Policy:
+def _policy(z: Vector, q: Vector, name: MultiLabel, step: float, first_class: int) -> Policy:
     try:
-        loss, gradient = cross_entropy_with_grad(z, q, multi_label=name)
+        loss, gradient = cross_entropy_with_grad(z, q, multi_label=name, first_class=first_class)
     except LabelError as error:
         return Policy(name, error=str(error))
     with np.errstate(over="ignore", invalid="ignore"):

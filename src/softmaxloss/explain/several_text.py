@@ -11,6 +11,7 @@ from rich.text import Text
 from .several import MEANING, SeveralLabels
 from .terminal import FAINT, indent, lay_out, number, printable, prose, table
 from .text import TRUE, Names, heading
+from .words import others
 
 __all__ = ["render"]
 
@@ -39,7 +40,7 @@ def _parts(e: SeveralLabels, width: int) -> Iterator[RenderableType]:
     rest = np.delete(np.arange(e.terms.size), shown)
     if rest.size:
         share = number(float(e.probabilities[rest].sum()))
-        terms.add_row(f"  {rest.size} others", number(float(e.target[rest].sum())), "", share)
+        terms.add_row(f"  {others(rest.size)}", number(float(e.target[rest].sum())), "", share)
     yield indent(terms)
 
     yield heading("2. The loss and its derivatives, by what several labels are to mean")

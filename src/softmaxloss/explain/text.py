@@ -18,7 +18,7 @@ from .explanation import Explanation, Layer
 from .questions import Answer
 from .several import SeveralLabels
 from .terminal import FAINT, INDENT, indent, lay_out, number, prose, shorten, table, table_width
-from .words import told_apart
+from .words import argument, others, told_apart
 
 __all__ = ["Names", "answers_as_text", "bar", "heading", "render"]
 
@@ -27,7 +27,6 @@ BAR_WIDTH = 12
 FEATURES = 2  # of a layer, shown
 MILESTONES = {10, 100, 1000, 10_000, 100_000}  # of the steps of a path, told
 
-ZERO, ONE = number(0.0), number(1.0)  # shown alike, a probability may be near it only
 TRUE, UP, DOWN = "bold", "green", "red"
 
 
@@ -132,7 +131,7 @@ def _loss(e: Explanation, shown: list[int], names: Names, width: int) -> Iterato
         if rest.size:
             total, of_exp = float(a[rest].sum()), number(float(e.exponentials[rest].sum()))
             shares.add_row(
-                f"  {rest.size} others",
+                f"  {others(rest.size)}",
                 "",
                 *([of_exp] if exponentials else []),
                 number(total),
@@ -156,7 +155,8 @@ def _loss(e: Explanation, shown: list[int], names: Names, width: int) -> Iterato
         return
     i, loss = e.number(y), number(e.before.loss)
     a_y = number(a[y])
-    middle = f"−log {a_y} = " if a_y not in (ZERO, ONE) else ""
+    shown_a = argument(float(a[y]), lambda x: -math.log(x), e.before.loss)
+    middle = f"−log {shown_a} = " if shown_a else ""
     yield _say(f"The loss is one term, the −log a of class {i}:")
     yield _formula(f"J = −log a_{i} = {middle}{loss}")
     yield _say(
@@ -180,7 +180,9 @@ def _pushes(e: Explanation, shown: list[int], names: Names) -> Iterator[Renderab
     pushes = table("class", "∂J/∂z", "<descent", "z after a step", "a after")
 
     def add(name: str | Text, slope: float, z: str, a: float, style: str | None = None) -> None:
-        word, color = ("↑ up", UP) if slope < 0 else ("↓ down", DOWN) if slope > 0 else ("", "")
+        stays = z == number(-math.inf)  # no step moves it
+        up, down = ("↑ up", UP), ("↓ down", DOWN)
+        word, color = ("", "") if slope == 0 or stays else up if slope < 0 else down
         signed = f"+{number(slope)}" if slope > 0 else number(slope)
         pushes.add_row(name, Text(signed, color), Text(word, color), z, number(a), style=style)
 
@@ -190,7 +192,7 @@ def _pushes(e: Explanation, shown: list[int], names: Names) -> Iterator[Renderab
     rest = np.delete(np.arange(e.terms.size), shown)
     if rest.size:
         slope, a_after = float(e.gradient[rest].sum()), float(e.after.probabilities[rest].sum())
-        add(f"  {rest.size} others", slope, "", a_after)
+        add(f"  {others(rest.size)}", slope, "", a_after)
     # 0 up to the last digits of float64, which would only distract here.
     zero, one = round(e.gradient_sum, 9), float(e.after.probabilities.sum())
     pushes.add_row("  sum", number(zero), "", "", number(one), style=FAINT)
@@ -198,22 +200,20 @@ def _pushes(e: Explanation, shown: list[int], names: Names) -> Iterator[Renderab
     yield heading("2. Which output is raised, and which lowered")
     yield indent(pushes)
     yield Text()
-    a_y, slope_y = number(e.before.probabilities[y]), number(e.gradient[y])
-    middle = f"{a_y} − 1 = " if a_y != ONE else ""
+    slope_y = number(e.gradient[y])
+    a_y = argument(float(e.before.probabilities[y]), lambda x: x - 1, float(e.gradient[y]))
+    middle = f"{a_y} − 1 = " if a_y else ""
     true_class = f"∂J/∂z_{i} = a_{i} − 1 = {middle}{slope_y}"
     yield _formula(f"{true_class}    the true class")
     yield _formula(f"{'∂J/∂z_n = a_n':{len(true_class)}}    every other class n")
     yield Text()
-    yield _say(
-        f"Descent moves each output against its derivative. a_{i} − 1 is negative: the true output "
-        "is pushed up. a_n is positive: every other output is pushed down, the likelier the "
-        "harder. The derivatives sum to 0: the true output goes up by as much as all the others "
-        "together go down."
-    )
-    if a_y != ZERO:  # else −1/a_y is beyond what can be read
+    yield _say(e.push())
+    by_a = e.gradient_by_probability
+    shown_a = argument(float(e.before.probabilities[y]), lambda x: -1 / x, by_a)
+    if shown_a:  # else −1/a_y is beyond what can be read
         yield _say(
-            f"The way there: J depends on a_{i} alone, ∂J/∂a_{i} = −1/a_{i} = "
-            f"{number(e.gradient_by_probability)}; a_{i} depends on every output, ∂a_{i}/∂z_n = "
+            f"The way there: J depends on a_{i} alone, ∂J/∂a_{i} = −1/a_{i} = −1/{shown_a} = "
+            f"{number(by_a)}; a_{i} depends on every output, ∂a_{i}/∂z_n = "
             f"−a_{i}·a_n, and a_{i}·(1 − a_{i}) for n = {i}. The products of the two are the "
             "column ∂J/∂z."
         )
@@ -232,8 +232,9 @@ def _after(e: Explanation) -> Iterator[RenderableType]:
     milestones = {*MILESTONES, int(path.steps[-1])}
     told = [k for k, at in enumerate(path.steps) if at in milestones]
     values = [f"{number(path.target_probability[k])} after {path.steps[k]}" for k in told]
+    end = "" if path.reached else ", and was not followed any further"
     yield Text()
-    yield _say(f"Step after step, a_{i} goes on to {', '.join(values)} steps.")
+    yield _say(f"Step after step, a_{i} is {', '.join(values)} steps{end}.")
 
 
 def _layer(
@@ -270,10 +271,10 @@ def _layer(
 
 def _verdict(e: Explanation, names: Names) -> Iterator[RenderableType]:
     assert e.predicted is not None
-    J, uniform, classes = e.before.loss, e.uniform_loss, e.terms.size
+    J, uniform, classes = e.before.loss, e.uniform_loss, e.choices
     predicted = float(e.before.probabilities[e.predicted])
     right = e.predicted == e.target
-    rank = "" if right else f"; the true class has rank {e.rank} of {classes}"
+    rank = "" if right else f"; the true class has rank {e.rank} of {e.terms.size}"
     beside = "above" if uniform < J else "below"
     if math.isclose(J, uniform):
         beside = "equal to"

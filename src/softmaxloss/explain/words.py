@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 
-__all__ = ["number", "printable", "shorten", "told_apart"]
+__all__ = ["argument", "number", "others", "printable", "shorten", "told_apart"]
 
 
 def number(x: float, decimals: int = 4) -> str:
@@ -31,6 +32,29 @@ def told_apart(x: float, y: float) -> tuple[str, str]:
         if shown[0] != shown[1] or x == y:
             break
     return shown
+
+
+def argument(x: float, f: Callable[[float], float], result: float) -> str:
+    """A number in (0, 1] with as many decimals as it takes for f of them to give the result shown:
+    who computes "−log 0.09599 = 2.3435" again finds it right. Nothing where many would not do.
+
+    >>> argument(0.0959874, lambda a: 1 / a, 1 / 0.0959874)
+    '0.0959874'
+    """
+    for decimals in range(4, 9):
+        shown = number(x, decimals)
+        if (rounded := float(shown)) > 0 and number(f(rounded)) == number(result):
+            return shown
+    return ""
+
+
+def others(count: int) -> str:
+    """So many other classes.
+
+    >>> others(1), others(5)
+    ('1 other', '5 others')
+    """
+    return "1 other" if count == 1 else f"{count} others"
 
 
 def printable(text: str) -> str:

@@ -37,6 +37,7 @@ function rest(values) {
 
 const perClass = {
   z: (at) => number(at(state.z)),
+  scaled: (at) => number(at(state.z) / state.T),
   exp: (at) => number(at(now.exp)),
   a: (at) => number(at(now.a)),
   term: (at, n) => (n === state.y ? number(at(now.term)) : `(${number(at(now.term))})`),
@@ -59,6 +60,7 @@ const scalars = {
   lnC: () => number(Math.log(now.C)),
   rank: () => String(1 + state.z.filter((value) => value > state.z[state.y]).length),
   step: () => String(state.step),
+  T: () => String(state.T),
   "sum-a": () => number(sum(now.a)),
   "sum-jac": () => tidy(sum(now.jac)),
   "sum-grad": () => tidy(sum(now.grad)),
@@ -96,6 +98,7 @@ function draw() {
     || state.step !== given.step || state.first !== given.first
     || state.z.some((value, n) => !Object.is(value, logits[n]));
   for (const element of all(".stale")) element.hidden = !changed;
+  for (const element of all(".warm")) element.hidden = state.T === 1;
 }
 
 function drawBar(rectangle) {
@@ -124,18 +127,31 @@ function follow(input) {
 const chart = main.querySelector(".chart");
 const lines = chart ? [...chart.querySelectorAll("polyline")] : [];
 const drawn = lines.map((line) => line.getAttribute("points"));
+const described = chart?.getAttribute("aria-label");
+const ticks = chart ? [...chart.querySelectorAll(".tick.middle")] : [];
+const heights = chart ? [...chart.querySelectorAll(".tick.J")] : []; // of J: none, half, all
+const marked = ticks.map((tick) => Number(tick.textContent));
 
 function drawTrail() {
   if (!chart) return;
-  if (state.trail.length < 2) {
+  const walked = state.trail.length > 1;
+  // The same scales as in chart.py, unless these steps go beyond it.
+  const most = Math.max(Number(chart.dataset.most), state.taken);
+  const losses = walked ? state.trail.map((point) => point.J).filter(Number.isFinite) : [];
+  const top = losses.reduce((most, J) => Math.max(most, J), Number(chart.dataset.top));
+  const x = (step) => 40 + (396 * Math.log1p(step)) / Math.log1p(most);
+  const y = (share) => 12 + 178 * (1 - Math.min(Math.max(share, 0), 1));
+  ticks.forEach((tick, k) => {
+    const step = k === ticks.length - 1 ? most : marked[k];
+    tick.textContent = String(step);
+    tick.setAttribute("x", x(step).toFixed(1));
+  });
+  heights.forEach((tick, k) => (tick.textContent = number((top * k) / 2, 2)));
+  chart.setAttribute("aria-label", walked ? summary() : described);
+  if (!walked) {
     lines.forEach((line, k) => line.setAttribute("points", drawn[k]));
     return;
   }
-  // The same scales as in chart.py.
-  const most = Math.max(Number(chart.dataset.most), state.taken);
-  const top = Number(chart.dataset.top);
-  const x = (step) => 40 + (396 * Math.log1p(step)) / Math.log1p(most);
-  const y = (share) => 12 + 178 * (1 - Math.min(Math.max(share, 0), 1));
   for (const line of lines) {
     const share = line.dataset.line === "a" ? (point) => point.a : (point) => point.J / top;
     line.setAttribute("points", state.trail.map((point) => `${x(point.step).toFixed(1)},${y(share(point)).toFixed(1)}`).join(" "));
@@ -146,9 +162,13 @@ function say(words) {
   main.querySelector("[role=status]").textContent = words;
 }
 
-function report() {
+function summary() {
   const i = state.y + state.first;
-  say(`After ${state.taken} ${state.taken === 1 ? "step" : "steps"}: a_${i} = ${number(now.a[state.y])}, J = ${number(now.J)}.`);
+  return `After ${state.taken} ${state.taken === 1 ? "step" : "steps"}: a_${i} = ${number(now.a[state.y])}, J = ${number(now.J)}.`;
+}
+
+function report() {
+  say(summary());
 }
 
 // --- descent ---
@@ -157,11 +177,15 @@ const ENOUGH = 0.99; // of the probability for the true class: there playing end
 let timer = null;
 
 function remember() {
+  const before = state.trail.at(-2);
+  // Points as near as this are drawn as one: the newest stands for them.
+  if (before && Math.log1p(state.taken) - Math.log1p(before.step) < 0.005) state.trail.pop();
   state.trail.push({ step: state.taken, a: now.a[state.y], J: now.J });
 }
 
-/** So many steps; false where they change nothing any more. */
-function descend(count) {
+/** So many steps, or as many as the time allows; false where they change nothing any more. */
+function descend(count, milliseconds = Infinity) {
+  const begun = performance.now();
   if (state.trail.length === 0) remember();
   for (let k = 0; k < count; k++) {
     if (now.after.every((value, n) => Object.is(value, state.z[n]) || Number.isNaN(value))) return false;
@@ -170,6 +194,7 @@ function descend(count) {
     now = compute(state.z, state.y, state.T, state.step);
     remember();
     if (now.a[state.y] >= ENOUGH) return false;
+    if (performance.now() - begun > milliseconds) break;
   }
   return true;
 }
@@ -193,7 +218,7 @@ function play() {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const frame = () => {
     // The longer it plays, the more steps at once: the first are seen, the last not waited for.
-    const going = descend(calm ? 1000 : Math.max(1, Math.floor(state.taken / 25)));
+    const going = descend(calm ? 1000 : Math.max(1, Math.floor(state.taken / 25)), calm ? 1000 : 40);
     draw();
     report();
     if (!going || calm) stop();
@@ -257,7 +282,8 @@ function light(element) {
   for (const lit of all(".lit")) lit.classList.remove("lit");
   const found = element?.closest?.("[data-v]");
   if (!found) return;
-  const key = ({ v, n }) => `${v === "plain-grad" ? "grad" : v} ${n === "y" ? state.y : n}`;
+  const same = { "plain-grad": "grad", scaled: state.T === 1 ? "z" : "scaled" };
+  const key = ({ v, n }) => `${same[v] ?? v} ${n === "y" ? state.y : n}`;
   for (const other of all("[data-v]")) {
     other.classList.toggle("lit", key(other.dataset) === key(found.dataset));
   }

@@ -33,7 +33,7 @@ def title(e: Explanation) -> str:
 
 def body(e: Explanation, *, controls: bool) -> str:
     """All sections, as HTML; with the controls that a script brings to life, hidden until then."""
-    page = _Page(e)
+    page = _Page(e, controls)
     parts = [page.head()]
     if controls and e.terms.size > 1:
         parts.append(page.controls())
@@ -42,7 +42,7 @@ def body(e: Explanation, *, controls: bool) -> str:
         parts += [page.pushes(), page.descent()]
         if e.layer is not None:
             parts.append(page.layer(e.layer))
-    parts += [page.remarks(), page.questions(controls)]
+    parts += [page.remarks(), page.questions()]
     return "\n".join(part for part in parts if part)
 
 
@@ -53,8 +53,9 @@ def value(v: str, shown: str, n: int | str | None = None) -> str:
 
 
 class _Page:
-    def __init__(self, e: Explanation) -> None:
+    def __init__(self, e: Explanation, controls: bool) -> None:
         self.e = e
+        self.controlled = controls and e.terms.size > 1
         self.many = e.terms.size > SHOWN
         self.shown = e.strongest(SHOWN) if self.many else list(range(e.terms.size))
         self.rest = np.delete(np.arange(e.terms.size), self.shown)
@@ -71,6 +72,14 @@ class _Page:
 
         classes = self.e.classes
         return "" if classes is None else f" {text(shorten(classes[n], NAME))}"
+
+    def stale(self, words: str) -> str:
+        """A line about what does not follow the numbers, shown once they are changed."""
+        return f'<p class="stale" hidden>{words}</p>' if self.controlled else ""
+
+    def warm(self, words: str) -> str:
+        """A part of a formula for a temperature that is not 1, hidden while it is 1."""
+        return f'<span class="warm" hidden>{words}</span>' if self.controlled else ""
 
     def row_name(self, n: int) -> str:
         return f'<th scope="row">{self.index(n)}<span class="name">{self.name(n)}</span></th>'
@@ -197,7 +206,12 @@ class _Page:
             rest,
             [*total, "", ""],
         )
-        parts = [f"<h2>1. The loss J</h2>\n{table}"]
+        T = value("T", "1")
+        note = self.warm(
+            f"The temperature T is {T}: a = softmax(z/T). So m, exp and log Σ exp are those of z/T,"
+            f" and the derivative by z is that by z/T, divided by T: ∂J/∂z = (a − onehot)/T."
+        )
+        parts = [f"<h2>1. The loss J</h2>\n{note}{table}"]
         if e.defined:
             parts.append(self._formulas() if e.terms.size > 1 else self._one_class())
         return f"<section>\n{chr(10).join(parts)}\n</section>"
@@ -210,6 +224,7 @@ class _Page:
         i = f"<sub>{self.index('y')}</sub>"
         a_y, J = number(e.before.probabilities[y]), number(e.before.loss)
         z_y, lse = number(e.before.logits[y]), number(e.logsumexp)
+        by_T = self.warm("/T")
         return (
             f"<p>The loss is one term, the −log a of class {self.index('y')}. The terms in brackets"
             " are not added:</p>\n"
@@ -218,11 +233,12 @@ class _Page:
             f"<p>Yet every output counts, because each is in the denominator of a{i}. With the "
             f"largest output, m = {value('m', number(e.largest))}, taken off, exp cannot overflow, "
             "and nothing changes:</p>\n"
-            f'<p class="formula">a{i} = exp(z{i} − m) / Σ exp(z − m) = '
+            f'<p class="formula">a{i} = exp(z{i}{by_T} − m) / Σ exp(z{by_T} − m) = '
             f"{value('exp', number(e.exponentials[y]), 'y')} / "
             f"{value('den', number(e.denominator))} = {value('a', a_y, 'y')}</p>\n"
-            f'<p class="formula">J = −z{i} + log Σ exp z = −({value("z", z_y, "y")}) + '
-            f"{value('lse', lse)} = {value('J2', number(e.loss_from_logits))}</p>\n"
+            f'<p class="formula">J = −z{i}{by_T} + log Σ exp z{by_T} = '
+            f"−({value('scaled', z_y, 'y')}) + {value('lse', lse)} = "
+            f"{value('J2', number(e.loss_from_logits))}</p>\n"
             f'<dl class="beside"><div><dt>J in nats</dt><dd>{value("J", J)}</dd></div>'
             f"<div><dt>J in bits</dt><dd>{value('bits', number(e.bits))}</dd></div>"
             f"<div><dt>a uniform guess, ln C</dt>"
@@ -264,11 +280,14 @@ class _Page:
             ["", value("sum-jac", jac_sum), value("sum-grad", zero), "", ""],
         )
         a_y, slope_y = number(e.before.probabilities[y]), number(e.gradient[y])
+        opened, closed = self.warm("("), self.warm(")/T")
         return (
             f"<section>\n<h2>2. Which output is raised, and which lowered</h2>\n{table}\n"
-            f'<p class="formula">∂J/∂z{i} = a{i} − 1 = {value("a", a_y, "y")} − 1 = '
+            f'<p class="formula">∂J/∂z{i} = {opened}a{i} − 1{closed} = '
+            f"{opened}{value('a', a_y, 'y')} − 1{closed} = "
             f"{value('plain-grad', slope_y, 'y')} for the true class</p>\n"
-            '<p class="formula">∂J/∂z<sub>n</sub> = a<sub>n</sub> for every other class n</p>\n'
+            f'<p class="formula">∂J/∂z<sub>n</sub> = a<sub>n</sub>{self.warm("/T")}'
+            " for every other class n</p>\n"
             f"<p>Descent moves each output against its derivative. a{i} − 1 is negative: the true "
             "output is pushed up. a<sub>n</sub> is positive: every other output is pushed down, the"
             " likelier the harder. The derivatives sum to 0: the true output goes up by as much as "
@@ -329,7 +348,8 @@ class _Page:
         return (
             f"<figure>{path_chart(path, self.e.number(self.e.target))}<figcaption>Step after step, "
             f'<b class="a">a{i}</b> goes to 1 and <b class="J">J</b> to 0{end}.</figcaption>'
-            '</figure>\n<details class="path"><summary>The same in numbers</summary><table><thead>'
+            '</figure>\n<details class="path"><summary>The same in numbers</summary>'
+            f"{self.stale('These are the steps of the example as it was given.')}<table><thead>"
             f'<tr><th scope="col">steps</th><th scope="col">a{i}</th><th scope="col">J</th></tr>'
             f"</thead><tbody>{rows}</tbody></table></details>\n"
         )
@@ -361,7 +381,7 @@ class _Page:
         )
         return (
             '<section class="given">\n<h2>4. The layer that made the outputs, z = W·x'
-            f"{bias}</h2>\n{table}\n"
+            f"{bias}</h2>\n{self.stale('This is about the example as it was given.')}{table}\n"
             f"<p>x is {vector(x)}. ∂J/∂W = (a − onehot) xᵀ: each row is x times one number. So a "
             f"step for W changes z by −{e.step:g} · (‖x‖²{one}) · ∂J/∂z, with ‖x‖²{one} = "
             f"{number(layer.gain)}, and the loss is {number(layer.after.loss)} after it.</p>\n"
@@ -373,9 +393,10 @@ class _Page:
         if not said:
             return ""
         items = "".join(f"<p>{remark}</p>" for remark in said)
-        return f'<section class="note given">\n<h2>Note</h2>\n{items}\n</section>'
+        note = self.stale("This is about the example as it was given.")
+        return f'<section class="note given">\n<h2>Note</h2>\n{note}{items}\n</section>'
 
-    def questions(self, controls: bool) -> str:
+    def questions(self) -> str:
         from . import text
 
         def paragraph(words: str) -> str:
@@ -392,11 +413,7 @@ class _Page:
             f"{''.join(paragraph(part) for part in answer.text.split(chr(10) * 2))}</details>"
             for answer in self.e.answers()
         )
-        note = (
-            '<p class="stale" hidden>The answers are about the example as it was given.</p>'
-            if controls
-            else ""
-        )
+        note = self.stale("The answers are about the example as it was given.")
         return f'<section class="given questions">\n<h2>Questions</h2>\n{note}{items}\n</section>'
 
 
