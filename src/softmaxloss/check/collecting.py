@@ -43,7 +43,7 @@ def collect(
                 if not results:
                     problem = f"{type(error).__name__}: {error}".partition("\n")[0]
                 results.append(RAISED)
-        if any(result != RAISED for result in results):
+        if any(part is not None for result in results for part in result):
             tries.append(Try(form, results, _calls(fn, form, given[0])))
     return tries, problem
 
