@@ -29,6 +29,10 @@ WITH_STEPS = [m for m in BANK.values() if m.steps]
 OF_THE_LOSS_ALONE = {"log-of-underflow", "clipped", "log-of-a-plus-epsilon", "log-softmax-of-logs"}
 
 
+# Conventions that both parts must have; planted, they are in one.
+ALONE = {"sum", "bits", "gradient-of-the-sum", "gradient-in-bits"}
+
+
 def shows_in(mistake: Mistake, part: str) -> bool:
     steps = set(mistake.steps)
     if part != "loss" and mistake.id in OF_THE_LOSS_ALONE:
@@ -71,8 +75,12 @@ def test_every_mistake_is_found_and_named(part: str, dtype: Any) -> None:
             continue
         for seed in (1, 2):
             report = check(planted(mistake, part), part, dtype=dtype, seed=seed)  # type: ignore[arg-type]
-            assert report.mistakes == [mistake.id], (mistake.id, str(report))
-            assert report.verdict == ("wrong" if mistake.kind == "mistake" else "right")
+            expected_ids = [mistake.id]
+            if part == "loss+gradient" and mistake.id in ALONE:  # one of the two has it
+                expected_ids.append("loss-and-gradient-differ")
+            assert report.mistakes == expected_ids, (mistake.id, str(report))
+            right = mistake.kind != "mistake" and len(expected_ids) == 1
+            assert report.verdict == ("right" if right else "wrong")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -320,3 +328,75 @@ def test_a_class_of_files(tmp_path: Path) -> None:
     assert main(["check", f"{tmp_path}/*.py:f", "--csv", str(tmp_path / "grades.csv")]) == 1
     rows = list(csv.DictReader((tmp_path / "grades.csv").open(encoding="utf-8")))
     assert [row["verdict"] for row in rows] == ["wrong", "right"] * 12
+
+
+# --- the layer with its loss, as courses have it --------------------------------------------------
+
+
+def layer(W: Any, X: Any, y: Any, reg: float) -> Any:
+    z = X @ W
+    z = z - z.max(axis=1, keepdims=True)
+    log_a = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    slope = np.exp(log_a)
+    slope[np.arange(len(y)), y] -= 1
+    loss = -log_a[np.arange(len(y)), y].mean() + reg * (W * W).sum()
+    return loss, X.T @ slope / len(y) + 2 * reg * W
+
+
+def layer_in_columns(W: Any, X: Any, y: Any, reg: float) -> Any:
+    loss, slope = layer(W.T, X.T, y, reg)
+    return loss, slope.T
+
+
+def half(W: Any, X: Any, y: Any, reg: float) -> Any:
+    loss, slope = layer(W, X, y, 0.0)
+    return loss + reg * (W * W).sum() / 2, slope + reg * W
+
+
+def no_reg(W: Any, X: Any, y: Any, reg: float) -> Any:
+    return layer(W, X, y, 0.0)
+
+
+def reg_of_n(W: Any, X: Any, y: Any, reg: float) -> Any:
+    loss, slope = layer(W, X, y, 0.0)
+    return loss + reg * (W * W).sum() / len(y), slope + 2 * reg * W / len(y)
+
+
+def reg_not_in_gradient(W: Any, X: Any, y: Any, reg: float) -> Any:
+    return layer(W, X, y, reg)[0], layer(W, X, y, 0.0)[1]
+
+
+def not_transposed(W: Any, X: Any, y: Any, reg: float) -> Any:
+    loss, slope = layer(W, X, y, 0.0)
+    return loss + reg * (W * W).sum(), X @ X @ slope + 2 * reg * W
+
+
+def not_divided(W: Any, X: Any, y: Any, reg: float) -> Any:
+    loss, slope = layer(W, X, y, 0.0)
+    return loss + reg * (W * W).sum(), slope * len(y) + 2 * reg * W
+
+
+@pytest.mark.parametrize(
+    ("function", "form", "mistakes", "verdict"),
+    [
+        (layer, "W (D, C) and X (N, D)", [], "right"),
+        (layer_in_columns, "W (C, D) and X (D, N)", [], "right"),
+        (half, "W (D, C) and X (N, D)", ["half-regularisation"], "right"),
+        (no_reg, "W (D, C) and X (N, D)", ["no-regularisation"], "wrong"),
+        (reg_of_n, "W (D, C) and X (N, D)", ["regularisation-wrong"], "wrong"),
+        (reg_not_in_gradient, "W (D, C) and X (N, D)", ["regularisation-gradient"], "wrong"),
+        (not_transposed, "W (D, C) and X (N, D)", [], "wrong"),
+        (
+            not_divided,
+            "W (D, C) and X (N, D)",
+            ["gradient-of-the-sum", "loss-and-gradient-differ"],
+            "wrong",
+        ),
+    ],
+)
+def test_a_layer_and_its_loss(function: Any, form: str, mistakes: list[str], verdict: str) -> None:
+    for seed in range(5):
+        report = check(function, seed=seed)
+        assert form in str(report.form)
+        assert report.mistakes == mistakes
+        assert report.verdict == verdict

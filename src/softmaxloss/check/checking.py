@@ -140,6 +140,7 @@ def _checked(
     for part in parts:
         findings += _findings(part, results, given, wanted, epsilon, thorough)
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.calls]
+    findings += _of_both(findings, parts)
     seen_before: set[str] = set()
     kept = []
     for finding in findings:  # a mistake in the softmax shows in the loss and in the gradient
@@ -149,6 +150,20 @@ def _checked(
         seen_before |= ids
     verdict = "wrong" if any(finding.counts for finding in kept) else "right"
     return Report(verdict, attempt.form, parts, tuple(kept), seed)  # type: ignore[arg-type]
+
+
+# A convention of the loss, and the one of its gradient that goes with it.
+GO_TOGETHER = {"sum": "gradient-of-the-sum", "bits": "gradient-in-bits"}
+
+
+def _of_both(findings: Sequence[Finding], parts: tuple[str, ...]) -> list[Finding]:
+    """Whether the gradient has the conventions of the loss."""
+    found = {m.id for finding in findings for m in finding.mistakes}
+    if "a-loss-for-each" in found or not {"loss", "gradient"} <= set(parts):
+        return []
+    if any((a in found) != (b in found) for a, b in GO_TOGETHER.items()):
+        return [Finding("gradient", mistakes=(BANK["loss-and-gradient-differ"],))]
+    return []
 
 
 def _findings(

@@ -52,37 +52,57 @@ def _calls(fn: Callable[..., Any], form: Form, probe: Probe) -> list[str]:
     """What is seen by watching calls: arguments written to, results that are not repeated."""
     if form.framework != "numpy" or not form.batch:
         return []
-    logits = probe.z.T.copy() if form.columns else probe.z.copy()
-    labels: Any = probe.y.copy()
-    if form.labels == "one-hot":
-        labels = np.eye(probe.z.shape[1], dtype=probe.z.dtype)[probe.y]
-        labels = labels.T.copy() if form.columns else labels
-    arguments = form._in_order(logits, labels)
-    before = [argument.copy() for argument in arguments]
+    arguments = form.arguments(probe.z, probe.y)
+    before = form.arguments(probe.z, probe.y)
     found: list[str] = []
     with np.errstate(all="ignore"):
         try:
-            first = fn(*arguments)
-            changed = [not np.array_equal(a, b) for a, b in zip(arguments, before, strict=True)]
-            values = first if isinstance(first, tuple) else (first,)
-            kept = [np.array(value, copy=True) for value in values]
-            shares = any(
-                isinstance(value, np.ndarray) and np.shares_memory(value, logits)
-                for value in values
-            )
-            again = fn(*[argument.copy() for argument in before])
+            first = _values(fn(*arguments))
+            kept = [np.array(value, copy=True) for value in first]
+            again = _values(fn(*form.arguments(probe.z, probe.y)))
         except Exception:
             return []
-    names = ["logits"] if form.labels == "none" else ["logits", "labels"]
-    if form.first == "labels":
-        names.reverse()
-    found += [f"{name}-overwritten" for name, was in zip(names, changed, strict=True) if was]
-    if shares:
-        found.append("result-is-the-input")
-    second = again if isinstance(again, tuple) else (again,)
-    if not all(
-        np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
-        for a, b in zip(kept, second, strict=True)
-    ):
-        found.append("not-repeatable")
+        names = form.named(arguments)
+        for name, now, was in zip(names, arguments, before, strict=True):
+            if name != "reg" and not np.array_equal(now, was):
+                found.append(f"{'labels' if name == 'labels' else 'logits'}-overwritten")
+        arrays = [value for value in first if isinstance(value, np.ndarray)]
+        if any(np.shares_memory(value, a) for value in arrays for a in arguments[:1]):
+            found.append("result-is-the-input")
+        if not all(
+            np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+            for a, b in zip(kept, again, strict=False)
+        ):
+            found.append("not-repeatable")
+        if form.weights != "none":
+            found += _regularisation(fn, form, probe)
     return found
+
+
+def _regularisation(fn: Callable[..., Any], form: Form, probe: Probe) -> list[str]:
+    """What the last argument of f(W, X, y, reg) adds: reg·ΣW² with the gradient 2·reg·W, or half of
+    both."""
+    reg = 0.5
+    try:
+        loss, slope = fn(*form.arguments(probe.z, probe.y))
+        more, steeper = fn(*form.arguments(probe.z, probe.y, reg))
+    except Exception:
+        return ["no-regularisation"]
+    W = form.arguments(probe.z, probe.y)[0]
+    added = float(np.asarray(more - loss)) / (reg * float((W * W).sum()))
+    by_weight = np.asarray(steeper) - np.asarray(slope)
+
+    def near(x: float, y: float) -> bool:
+        return abs(x - y) < 1e-3
+
+    if near(added, 0.0):
+        return ["no-regularisation"]
+    if not near(added, 1.0) and not near(added, 0.5):
+        return ["regularisation-wrong"]
+    if not np.allclose(by_weight, 2 * added * reg * W, rtol=1e-3, atol=1e-5):
+        return ["regularisation-gradient"]
+    return ["half-regularisation"] if near(added, 0.5) else []
+
+
+def _values(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)

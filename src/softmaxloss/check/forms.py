@@ -39,6 +39,7 @@ class Form:
     columns     whether the examples are columns: (C, N)
     first       which argument comes first
     framework   what the arrays are
+    weights     for f(W, X, y, reg) → (loss, ∂J/∂W), the layout of W, examples being rows or columns
     """
 
     labels: Literal["none", "index", "one-hot"] = "index"
@@ -46,8 +47,12 @@ class Form:
     columns: bool = False
     first: Literal["logits", "labels"] = "logits"
     framework: Literal["numpy", "torch"] = "numpy"
+    weights: Literal["none", "(D, C)", "(C, D)"] = "none"
 
     def __str__(self) -> str:
+        if self.weights != "none":
+            X = "(N, D)" if self.weights == "(D, C)" else "(D, N)"
+            return f"f(W, X, y, reg) with W {self.weights} and X {X}"
         z = ("(C, N)" if self.columns else "(N, C)") if self.batch else "(C,)"
         array = "tensor" if self.framework == "torch" else "array"
         if self.labels == "none":
@@ -60,6 +65,14 @@ class Form:
 
     def call(self, function: Callable[..., Any], probe: Probe) -> Results:
         """The results for a probe. Raises what the function raises, and ShapeError."""
+        if self.weights != "none":
+            loss, slope = function(*self.arguments(probe.z, probe.y))
+            slope = np.asarray(slope).T if self.weights == "(C, D)" else np.asarray(slope)
+            results = _collected((loss, slope), probe.z.shape, columns=False)
+            if results.gradient is None or results.loss is None:
+                raise ShapeError("it must return the loss and the gradient by the weights")
+            # ∂J/∂W = Xᵀ·∂J/∂z, and X is a permutation.
+            return results._replace(gradient=_features(len(probe.z), slope.dtype) @ slope)
         if self.batch:
             return _collected(self._one_call(function, probe.z, probe.y), probe.z.shape,
                               self.columns)  # fmt: skip
@@ -75,22 +88,36 @@ class Form:
 
     def _one_call(self, function: Callable[..., Any], z: Array, y: Array) -> Any:
         """What the function gives for arguments made from z and y, as arrays."""
-        logits = z.T.copy() if self.columns else z.copy()
+        arguments = self.arguments(z, y)
+        if self.framework == "torch":
+            return _with_torch(function, arguments, self.named(arguments).index("logits"))
+        return function(*arguments)
+
+    def arguments(self, z: Array, y: Array, reg: float = 0.0) -> tuple[Any, ...]:
+        """Fresh arguments for logits and labels, in the form's order."""
         labels: Any = np.asarray(y).copy()
+        if self.weights != "none":
+            X = _features(len(z), z.dtype)
+            W = X.T @ z  # so that X·W is z, to the bit
+            if self.weights == "(D, C)":
+                return W, X, labels, reg
+            return W.T.copy(), X.T.copy(), labels, reg
+        logits = z.T.copy() if self.columns else z.copy()
         if self.labels == "one-hot":
             labels = np.eye(z.shape[-1], dtype=z.dtype)[y]
             labels = labels.T.copy() if self.columns else labels
         elif not self.batch:
             labels = int(y)
-        if self.framework == "torch":
-            return _with_torch(function, logits, labels, self)
-        arguments = self._in_order(logits, labels)
-        return function(*arguments)
-
-    def _in_order(self, logits: Any, labels: Any) -> tuple[Any, ...]:
         if self.labels == "none":
             return (logits,)
         return (logits, labels) if self.first == "logits" else (labels, logits)
+
+    def named(self, arguments: tuple[Any, ...]) -> list[str]:
+        """What each of the arguments is: "logits", "labels", "weights", "features" or "reg"."""
+        if self.weights != "none":
+            return ["weights", "features", "labels", "reg"]
+        names = ["logits", "labels"][: len(arguments)]
+        return names if self.first == "logits" else names[::-1]
 
 
 def candidates(function: Callable[..., Any], kind: Part | None) -> Iterator[Form]:
@@ -99,6 +126,10 @@ def candidates(function: Callable[..., Any], kind: Part | None) -> Iterator[Form
         listed = ", ".join(f'"{part}"' for part in get_args(Part))
         raise ValueError(f"kind must be one of {listed}, got {kind!r}")
     required, most = _positional(function)
+    if 3 <= required <= 4 and most >= 4 and kind in (None, "loss+gradient"):
+        yield Form(weights="(D, C)")
+        yield Form(weights="(C, D)")
+        return
     frameworks = ["torch", "numpy"] if _uses_torch(function) else ["numpy", "torch"]
     if "torch" not in sys.modules:
         frameworks = ["numpy"]
@@ -163,16 +194,22 @@ def _of_one(value: Any, classes: int) -> tuple[Any, Any, Any]:
     return softmax, loss, gradient
 
 
-def _with_torch(function: Callable[..., Any], logits: Array, labels: Any, form: Form) -> Any:
-    """The call with tensors; where only a loss comes back, autograd gives the gradient."""
+def _features(count: int, dtype: Any) -> Array:
+    """X: the examples in another order, a permutation that is not its own inverse."""
+    return np.roll(np.eye(count, dtype=dtype), 1, axis=0)
+
+
+def _with_torch(function: Callable[..., Any], arguments: tuple[Any, ...], logits: int) -> Any:
+    """The call with tensors; where only a loss comes back, autograd gives the gradient by the
+    argument at the position `logits`."""
     torch = sys.modules["torch"]
-    z = torch.tensor(logits, requires_grad=True)
-    y = torch.tensor(labels) if not isinstance(labels, float) else labels
-    value = function(*form._in_order(z, y))
+    tensors = [torch.tensor(argument) for argument in arguments]
+    z = tensors[logits].requires_grad_()
+    value = function(*tensors)
     values = value if isinstance(value, tuple) else (value,)
     arrays = [v.detach().numpy() if isinstance(v, torch.Tensor) else np.asarray(v) for v in values]
     differentiable = len(values) == 1 and isinstance(value, torch.Tensor) and value.requires_grad
-    if form.labels != "none" and differentiable and value.shape != z.shape:
+    if len(arguments) > 1 and differentiable and value.shape != z.shape:
         value.sum().backward()
         arrays.append(np.zeros(z.shape) if z.grad is None else z.grad.numpy())
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
@@ -200,7 +237,7 @@ def _positional(function: Callable[..., Any]) -> tuple[int, int]:
         return 2, 2
     plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    return sum(p.default is p.empty for p in plain), 2 if many else len(plain)
+    return sum(p.default is p.empty for p in plain), 4 if many else len(plain)
 
 
 def _names(function: Callable[..., Any]) -> list[str]:

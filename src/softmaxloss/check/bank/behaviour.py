@@ -32,6 +32,37 @@ MISTAKES = [
         "keep no state between calls",
     ),
     Mistake(
+        "half-regularisation",
+        "½·reg·ΣW²",
+        "The other convention is reg·ΣW²; the gradients are reg·W and 2·reg·W.",
+        "reg * np.sum(W * W)",
+        kind="convention",
+    ),
+    Mistake(
+        "no-regularisation",
+        "reg changes nothing",
+        "The loss asked for has the term reg·ΣW².",
+        "loss += reg * np.sum(W * W); dW += 2 * reg * W",
+    ),
+    Mistake(
+        "regularisation-wrong",
+        "reg adds something else than reg·ΣW² or half of that",
+        "The penalty is on the squares of all weights, and is not divided by N.",
+        "loss += reg * np.sum(W * W)",
+    ),
+    Mistake(
+        "regularisation-gradient",
+        "the gradient of the regularisation does not fit that of the loss",
+        "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
+        "dW += 2 * reg * W",
+    ),
+    Mistake(
+        "loss-and-gradient-differ",
+        "the gradient is not that of the loss: one is for a mean, or in nats, the other is not",
+        "Descent then takes steps of another size than the loss says.",
+        "divide both by N, or neither; take the natural logarithm in both",
+    ),
+    Mistake(
         "constant",
         "the same number for every input",
         "The loss depends on the logits and the labels.",
