@@ -109,6 +109,7 @@ def _plain(mistake: Mistake) -> dict[str, str]:
         "title": mistake.title,
         "why": mistake.why,
         "fix": mistake.fix,
+        "see": f"docs/check.md#{mistake.id}",
     }
 
 
@@ -129,6 +130,7 @@ def _of(finding: Finding) -> list[str]:
         mark = {"mistake": "wrong", "weakness": "weak", "convention": "convention"}[mistake.kind]
         lines.append(f"{finding.part}: {mark}: {mistake.title} ({mistake.id})")
         lines += [f"   why: {mistake.why}", f"   fix: {mistake.fix}"]
+        lines.append(f"   see: docs/check.md#{mistake.id}")
     if not finding.mistakes:
         lines.append(f"{finding.part}: wrong, and none of the mistakes that are known here")
         lines += [f"   {property}" for property in finding.properties]
