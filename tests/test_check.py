@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -284,6 +286,7 @@ def test_each_file_in_a_process_of_its_own(folder: Path) -> None:
         "prints": "ValueError: no\x1b[31m",
     }
     assert said["patches"].verdict == "wrong"
+    assert "numpy-changed" in said["patches"].mistakes
     assert len(said["prints"].printed) == 2000
     assert not [p for p in folder.iterdir() if p.suffix != ".py"]
 
@@ -408,3 +411,22 @@ def test_the_docs_list_every_mistake() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page.partition(BEGIN)[2].partition(END)[0] == listing()
     assert all(f'<a id="{id}"></a>' in page for id in BANK)
+
+
+def test_a_test_to_keep(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    for name, passes in (("right", True), ("minus", False)):
+        assert main(["check", f"{name}.py:f", "--write-test", f"test_{name}.py"]) == 1 - passes
+        command = [sys.executable, "-m", "pytest", "-q", f"test_{name}.py"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert (done.returncode == 0) == passes, done.stdout
+    assert "# found: exp-minus-z, no-max" in (folder / "test_minus.py").read_text()
+    assert main(["check", "*.py:f", "--write-test", "t.py"]) == 2
+
+
+def test_the_smallest_case_can_be_worked_out_by_hand() -> None:
+    (finding,) = check(lambda z, y: 2 * naive_with_max(z, y), seed=8).findings
+    assert finding.example is not None
+    z = np.array(eval(finding.example["z"]))
+    assert z.size == 3
+    assert (z == z.round(1)).all()

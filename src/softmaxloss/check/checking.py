@@ -72,9 +72,13 @@ def judge(
             usable.append((attempt, parts))
     if not usable:
         return Report("wrong", None, (), (), seed, problem)
-    # Wrong in every form: the first form in which its mistakes are known, else the first.
+    # Wrong in every form. A form that raises less is likelier meant; of those that raise as little,
+    # the first in which the mistakes are known, else the first.
+    fewest = min(_raised(attempt) for attempt, _ in usable)
     reports = []
     for attempt, parts in usable:
+        if _raised(attempt) > fewest:
+            continue
         reports.append(_checked(attempt, parts, given, seed, thorough=True))
         if all(finding.mistakes for finding in reports[-1].findings):
             return reports[-1]
@@ -110,6 +114,11 @@ def assert_softmax_loss(
 
 # With these an implementation is right still.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
+
+
+def _raised(attempt: Try) -> int:
+    """On how many probes there is no result."""
+    return sum(all(part is None for part in result) for result in attempt.results)
 
 
 def _parts(results: Sequence[Results], form: Form, kind: Part | None) -> tuple[str, ...]:

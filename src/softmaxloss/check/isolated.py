@@ -117,9 +117,13 @@ def main() -> None:
     _limit(request["memory"])
     answer: dict[str, Any] = {"tries": [], "problem": None}
     try:
+        given, numpy = probes(request["seed"], request["dtype"]), dict(vars(np))
         function = _load(Path(request["file"]), request["function"])
-        given = probes(request["seed"], request["dtype"])
         tries, problem = collect(function, request["kind"], given)
+        changed = any(vars(np).get(name) is not value for name, value in numpy.items())
+        vars(np).update(numpy)
+        for attempt in tries if changed else []:
+            attempt.calls.append("numpy-changed")
         answer = {"tries": [_plain(attempt) for attempt in tries], "problem": problem}
     except BaseException as error:
         # SystemExit, KeyboardInterrupt and MemoryError too: it is the function's, not ours.

@@ -94,6 +94,18 @@ class Report:
             ],
         }
 
+    def regression_test(self, module: str, function: str) -> str:
+        """A test to keep, as the text of a file for pytest: the same probes once more."""
+        found = f"  # found: {', '.join(self.mistakes)}" if self.mistakes else ""
+        return (
+            f'"""{function} of {module}.py is a softmax loss, its gradient, or softmax."""\n\n'
+            f"from {module} import {function}\n"
+            "from softmaxloss.check import assert_softmax_loss\n\n\n"
+            f"def test_{function}():\n"
+            f"    assert_softmax_loss({function}, seed={self.seed}){found}\n"
+            f"    assert_softmax_loss({function})  # and on fresh inputs, each time\n"
+        )
+
     def to_json(self) -> str:
         """`to_dict` as one line of JSON, ASCII only."""
         return json.dumps(self.to_dict(), allow_nan=False)

@@ -10,6 +10,7 @@ import os
 import secrets
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -43,6 +44,7 @@ __all__ = ["check"]
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds for each file.")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write one line for each file.")
 @click.option("--junit", metavar="FILE", help="Write JUnit XML, one test for each file.")
+@click.option("--write-test", metavar="FILE", help="Write a test for pytest, to keep.")
 @command.as_json
 @click.pass_context
 def check(
@@ -54,6 +56,7 @@ def check(
     timeout: float,
     csv_file: str | None,
     junit: str | None,
+    write_test: str | None,
     as_json: bool,
 ) -> None:
     """Check the softmax, its loss or its gradient in a file, and name what is wrong.
@@ -69,6 +72,8 @@ def check(
     if not files:
         raise click.UsageError(f"{printable(pattern)}: there is no such file")
     chosen = secrets.randbelow(10**6) if seed is None else seed
+    if write_test is not None and (len(files) > 1 or not Path(files[0]).stem.isidentifier()):
+        raise click.UsageError("--write-test is for one file, which a test can import by its name")
     if not timeout > 0:
         raise click.UsageError("--timeout must be more than 0 seconds")
 
@@ -85,6 +90,9 @@ def check(
         write_whole(csv_file, _csv(reports))
     if junit is not None:
         write_whole(junit, _junit(reports, function))
+    if write_test is not None:
+        ((file, report),) = reports.items()
+        write_whole(write_test, report.regression_test(Path(file).stem, function))
     if as_json:
         fields = [{"file": file} | report.to_dict() for file, report in reports.items()]
         command.write(json.dumps(fields[0] if len(fields) == 1 else fields) + "\n")

@@ -69,6 +69,12 @@ MISTAKES = [
         "return the loss that was computed",
     ),
     Mistake(
+        "numpy-changed",
+        "functions of NumPy were replaced",
+        "Everything else that uses NumPy gets the replacements too.",
+        "give your own functions names of their own",
+    ),
+    Mistake(
         "nan-for-good-logits",
         "NaN where the answer is a number",
         "Finite logits have a finite loss and gradient.",
