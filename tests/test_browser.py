@@ -205,7 +205,8 @@ def test_the_axes_follow_the_steps(visit: Open) -> None:
     assert taken[0] in page.locator(".tick.middle").all_text_contents()
     loss = explain([6.0, 1.0, 0.1, -1.2], 2).before.loss
     assert page.locator(".tick.J").last.text_content() == number(loss, 2)
-    assert page.locator(".chart").get_attribute("aria-label") == words
+    end = f"Over {taken[0]} steps of descent the probability of class 2 goes from "
+    assert page.locator(".chart").get_attribute("aria-label").startswith(end)
     page.get_by_role("button", name="Reset").click()
     assert ticks.all_text_contents() == before
     assert "Over" in page.locator(".chart").get_attribute("aria-label")
@@ -239,7 +240,7 @@ def test_temperature_and_numbering(visit: Open) -> None:
     a_y, slope = number(why.before.probabilities[2]), number(why.gradient[2] / 2)
     assert f"∂J/∂z2 = (a2 − 1)/T = ({a_y} − 1)/T = {slope}" in formulas[3].replace("\n", "")
     z_y, lse, J = number(0.05), number(why.logsumexp), number(why.before.loss)
-    assert f"J = −z2/T + log Σ exp z/T = −({z_y}) + {lse} = {J}" in formulas[2].replace("\n", "")
+    assert f"J = −z2/T + log Σ exp z/T = −{z_y} + {lse} = {J}" in formulas[2].replace("\n", "")
     assert "∂J/∂z = (a − onehot)/T" in page.locator("main").inner_text()
     page.get_by_role("button", name="Reset").click()
     page.locator("[data-set=first]").select_option("1")
@@ -255,7 +256,7 @@ def test_a_quantity_is_lit_everywhere(visit: Open) -> None:
     assert set(lit) == {"a 2", "a y"}
     assert len(lit) >= 5
     page.locator('[data-v=z][data-n="2"]').first.hover()
-    assert page.locator(".lit[data-v=scaled]").count() == 1
+    assert page.locator(".lit[data-v=minus-z]").count() == 1
     page.locator("h1").hover(position={"x": 1, "y": 1})
     assert page.locator(".lit").count() == 0
 
@@ -336,7 +337,7 @@ def test_class_names_are_shown_and_not_run(visit: Open) -> None:
     page.locator('input[name=y][value="3"]').check()
     assert "The true class is 3 </script>x." in page.locator(".lead").inner_text()
     page.locator('input[name=y][value="0"]').check()
-    assert "0 <script>alert(1)</script>." in page.locator(".lead").inner_text()
+    assert "0 <script>alert(1)</scrip…." in page.locator(".lead").inner_text()
     assert page.locator("img").count() == 0
     visit(explain_set(np.eye(4), [0, 1, 2, 2], classes=NASTY))
     visit(explain(SEED, [0, 1, 1, 0], classes=NASTY))
