@@ -447,6 +447,8 @@ def test_playing_to_the_end(visit: Open, motion: str) -> None:
     assert shown(page, "a", "y") == number(end.before.probabilities[2])
     assert shown(page, "J") == number(end.before.loss)
     assert lines.get_attribute("points") != before
+    told = page.locator(".path tbody th").all_text_contents()
+    assert told == [str(step) for step in path.steps]  # however many points are drawn
     page.get_by_role("button", name="Reset").click()
     assert lines.get_attribute("points") == before
 
