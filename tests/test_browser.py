@@ -194,6 +194,36 @@ def test_the_picture_is_of_the_example_shown(visit: Open) -> None:
     assert "In 3 steps, a" in page.locator("figcaption").inner_text()
 
 
+@pytest.mark.parametrize(
+    ("z", "y", "step"),
+    [
+        ([3.0, -1.0, 2.0], 1, 0.25),
+        ([700.0, -20.0, 5.0], 1, 12.5),
+        ([1000.0, 0.0, 999.0], 1, 0.001),
+        ([0.0, 1000.0, 0.0], 1, 1e-5),
+        ([1e308, -1e308, 0.0], 1, 1e308),
+        ([5.0, 4.0, 0.0], 0, 1234567.0),
+    ],
+)
+@pytest.mark.parametrize("given", [[0.0, 1.0, 2.0], [-INF, NAN, 1.0], [-INF, 0.0, -INF]])
+def test_a_changed_page_reads_as_one_written_for_the_new_numbers(
+    visit: Open, given: list[float], z: list[float], y: int, step: float
+) -> None:
+    def read(page: Any) -> list[str]:
+        page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+        texts = page.locator("section:not(.given):not(.try)").all_inner_texts()
+        figure = page.locator("figure")
+        chart = figure.locator("svg")
+        return [*texts, chart.evaluate("e => e.outerHTML") if figure.is_visible() else ""]
+
+    page = visit(explain(given, 2))
+    for n, typed in enumerate(z):
+        type_logit(page, n, str(typed))
+    page.locator(f'input[name=y][value="{y}"]').check()
+    page.locator("[data-set=step]").fill(str(step))
+    assert read(page) == read(visit(explain(z, y, step=step), java_script_enabled=False))
+
+
 def test_with_very_many_classes_there_is_no_picture_of_what_was_typed(visit: Open) -> None:
     page = visit(OPENED["many"])
     assert page.locator(".chart").is_visible()

@@ -40,7 +40,7 @@ def signed_bar(value: float, n: int | str) -> str:
 def path_chart(path: Path, y: int) -> str:
     """a_y and J over the steps, which are drawn on a logarithmic scale, log(1 + steps).
 
-    page.js draws the same of the numbers it has. The losses must be finite.
+    chart.js draws the same of the numbers it has. The losses must be finite.
     """
     most = max(int(path.steps[-1]), 1)
     top = max(float(path.loss.max()), 1e-9)

@@ -12,6 +12,7 @@ WIDEST = 8e307  # of a slider: the distance between its ends must be a number to
 
 
 def controls(page: Parts) -> str:
+    """A row of fields for each class listed, and the buttons."""
     e = page.e
     rows = []
     for n in page.shown:

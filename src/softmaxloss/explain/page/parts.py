@@ -68,6 +68,11 @@ def cases(e: Explanation) -> dict[str, bool]:
 
 
 class Parts:
+    """What the sections of a page are made of.
+
+    controls: whether a script will follow the numbers, which needs two classes at least.
+    """
+
     def __init__(self, e: Explanation, controls: bool) -> None:
         self.e = e
         self.controlled = controls and e.terms.size > 1
