@@ -14,7 +14,7 @@ export function longest(walk, path) {
 export function drawPath(main, walk, path, i) {
   const chart = main.querySelector(".chart");
   if (!chart) return;
-  chart.replaceChildren(...lines(walk, path));
+  chart.replaceChildren(...lines(walk, path, chart.namespaceURI));
   const [first, last] = [walk[0], walk.at(-1)];
   chart.setAttribute(
     "aria-label",
@@ -25,7 +25,13 @@ export function drawPath(main, walk, path, i) {
   main.querySelector(".path tbody").replaceChildren(...rows.map(numbers));
 }
 
-function lines(walk, path) {
+function lines(walk, path, namespace) {
+  const svg = (tag, attributes, words = "") => {
+    const element = document.createElementNS(namespace, tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.textContent = words;
+    return element;
+  };
   const most = longest(walk, path);
   const top = [...path, ...walk].reduce((largest, point) => Math.max(largest, point.J), 1e-9);
   const x = (step) => 40 + (370 * Math.log1p(step)) / Math.log1p(most);
@@ -46,13 +52,6 @@ function lines(walk, path) {
     children.push(svg("polyline", { "data-line": name, class: name, points }));
   }
   return children;
-}
-
-function svg(tag, attributes, words = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.textContent = words;
-  return element;
 }
 
 /** A row of the table. */
