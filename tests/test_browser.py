@@ -4,109 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.chromium import chromium
+from tests.browsing import LAYER, NAMES, SEED, Open, agrees, in_sight, shown, type_logit
 
 from softmaxloss.explain import Explanation, explain, explain_set
 from softmaxloss.explain.words import number
 
-SEED = [2.0, 1.0, 0.1, -1.2]
-NAMES = ["cat", "dog", "fox", "owl"]
 NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[31m", "</script>x"]
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open an explanation's page from a file; afterwards it must have asked for nothing else, and
-    complained of nothing."""
-    contexts, requests, complaints = [], [], []
-
-    def visit(why: Any, *, width: int = 1400, **options: Any) -> Any:
-        path = tmp_path / f"{len(contexts)}.html"
-        why.save_html(path)
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.goto(path.as_uri())
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    visited = [f"{n}.html" for n in range(len(contexts))]
-    assert [url.rpartition("/")[2] for url in requests] == visited
-    assert complaints == []
-
-
-def shown(page: Any, v: str, n: int | str | None = None) -> str:
-    place = "" if n is None else f'[data-n="{n}"]'
-    found = page.locator(f'[data-v="{v}"]{place}').all_text_contents()
-    assert len(set(found)) == 1, (v, n, found)
-    return str(found[0])
-
-
-def agrees(page: Any, why: Explanation) -> None:
-    """Every kind of number on the page is the library's."""
-    y = why.target
-    for n in range(why.terms.size):
-        term = number(why.terms[n])
-        slope = number(why.gradient[n])
-        expected = {
-            "z": number(why.before.logits[n]),
-            "exp": number(why.exponentials[n]),
-            "a": number(why.before.probabilities[n]),
-            "term": term if n == y else f"({term})",
-            "jac": number(why.jacobian_row[n]),
-            "grad": f"+{slope}" if why.gradient[n] > 0 else slope,
-            "push": {-1: "↑ up", 0: "", 1: "↓ down"}[int(np.sign(why.gradient[n]))],
-            "z1": number(why.after.logits[n]),
-            "a1": number(why.after.probabilities[n]),
-            "inv": number(why.gradient_by_probability) if n == y else "0",
-        }
-        assert {v: shown(page, v, n) for v in expected} == expected
-    scalars = {
-        "J": why.before.loss, "J1": why.after.loss, "J2": why.loss_from_logits, "bits": why.bits,
-        "lse": why.logsumexp, "m": why.largest, "den": why.denominator, "lnC": why.uniform_loss,
-    }  # fmt: skip
-    assert {v: shown(page, v) for v in scalars} == {v: number(x) for v, x in scalars.items()}
-    assert shown(page, "rank") == str(why.rank)
-    assert shown(page, "a", "y") == number(why.before.probabilities[y])
-    assert page.locator("tr.true").evaluate_all("rows => rows.map(row => row.dataset.n)") == (
-        [str(y)] * page.locator("tr.true").count()
-    )
-
-
-def type_logit(page: Any, n: int, z: str) -> None:
-    page.locator(f'input[type=number][data-z="{n}"]').fill(z)
-
-
-def test_it_opens_as_it_was_written(visit: Open) -> None:
-    why = explain(SEED, 2, classes=NAMES)
-    plain = visit(why, java_script_enabled=False).locator("main").inner_text()
-    page = visit(why)
-    agrees(page, why)
-    # Running the script changes nothing that is read, but for the controls.
-    controls = page.locator(".try").inner_text()
-    assert page.locator("main").inner_text().replace(controls, "").split() == plain.split()
-    assert page.locator(".stale:visible, .warm:visible").count() == 0
 
 
 def test_typing_a_logit_and_choosing_a_label(visit: Open) -> None:
@@ -173,6 +80,8 @@ def test_playing_to_the_end(visit: Open, motion: str) -> None:
     assert shown(page, "a", "y") == number(end.before.probabilities[2])
     assert shown(page, "J") == number(end.before.loss)
     assert lines.get_attribute("points") != before
+    told = page.locator(".path tbody th").all_text_contents()
+    assert told == [str(step) for step in path.steps]  # however many points are drawn
     page.get_by_role("button", name="Reset").click()
     assert lines.get_attribute("points") == before
 
@@ -205,7 +114,8 @@ def test_the_axes_follow_the_steps(visit: Open) -> None:
     assert taken[0] in page.locator(".tick.middle").all_text_contents()
     loss = explain([6.0, 1.0, 0.1, -1.2], 2).before.loss
     assert page.locator(".tick.J").last.text_content() == number(loss, 2)
-    assert page.locator(".chart").get_attribute("aria-label") == words
+    end = f"Over {taken[0]} steps of descent the probability of class 2 goes from "
+    assert page.locator(".chart").get_attribute("aria-label").startswith(end)
     page.get_by_role("button", name="Reset").click()
     assert ticks.all_text_contents() == before
     assert "Over" in page.locator(".chart").get_attribute("aria-label")
@@ -239,7 +149,7 @@ def test_temperature_and_numbering(visit: Open) -> None:
     a_y, slope = number(why.before.probabilities[2]), number(why.gradient[2] / 2)
     assert f"∂J/∂z2 = (a2 − 1)/T = ({a_y} − 1)/T = {slope}" in formulas[3].replace("\n", "")
     z_y, lse, J = number(0.05), number(why.logsumexp), number(why.before.loss)
-    assert f"J = −z2/T + log Σ exp z/T = −({z_y}) + {lse} = {J}" in formulas[2].replace("\n", "")
+    assert f"J = −z2/T + log Σ exp z/T = −{z_y} + {lse} = {J}" in formulas[2].replace("\n", "")
     assert "∂J/∂z = (a − onehot)/T" in page.locator("main").inner_text()
     page.get_by_role("button", name="Reset").click()
     page.locator("[data-set=first]").select_option("1")
@@ -255,7 +165,7 @@ def test_a_quantity_is_lit_everywhere(visit: Open) -> None:
     assert set(lit) == {"a 2", "a y"}
     assert len(lit) >= 5
     page.locator('[data-v=z][data-n="2"]').first.hover()
-    assert page.locator(".lit[data-v=scaled]").count() == 1
+    assert page.locator(".lit[data-v=minus-z]").count() == 1
     page.locator("h1").hover(position={"x": 1, "y": 1})
     assert page.locator(".lit").count() == 0
 
@@ -287,9 +197,6 @@ def test_with_the_keyboard_alone(visit: Open) -> None:
     assert page.locator("details").first.get_attribute("open") is not None
 
 
-LAYER = {"features": [1.0, 2.0, 3.0, 4.0], "linear_weight": np.arange(12).reshape(3, 4) / 9}
-
-
 @pytest.mark.parametrize("width", [360, 1400])
 def test_it_fits(visit: Open, width: int) -> None:
     for why in (
@@ -308,8 +215,7 @@ def test_it_fits(visit: Open, width: int) -> None:
                 "e => e.scrollWidth <= e.clientWidth"
             )
             # What is asked about, −log a, is in sight.
-            box = page.locator('[data-v=term][data-n="2"]').bounding_box()
-            assert box["x"] + box["width"] <= width
+            in_sight(page, "term", 2)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -336,7 +242,7 @@ def test_class_names_are_shown_and_not_run(visit: Open) -> None:
     page.locator('input[name=y][value="3"]').check()
     assert "The true class is 3 </script>x." in page.locator(".lead").inner_text()
     page.locator('input[name=y][value="0"]').check()
-    assert "0 <script>alert(1)</script>." in page.locator(".lead").inner_text()
+    assert "0 <script>alert(1)</scrip…." in page.locator(".lead").inner_text()
     assert page.locator("img").count() == 0
     visit(explain_set(np.eye(4), [0, 1, 2, 2], classes=NASTY))
     visit(explain(SEED, [0, 1, 1, 0], classes=NASTY))
@@ -346,8 +252,16 @@ def test_rows_without_a_softmax(visit: Open) -> None:
     page = visit(explain([math.nan, 1.0, 0.0], 1))
     assert shown(page, "J") == "nan"
     assert "is NaN" in page.locator(".note").inner_text()
+    assert page.get_by_text("2. Which output is raised").is_hidden()
+    page.locator("[data-do=step]").click()
+    assert "no softmax" in page.get_by_role("status").inner_text()
     type_logit(page, 0, "2.5")  # and it has one
-    assert shown(page, "J") == number(explain([2.5, 1.0, 0.0], 1).before.loss)
+    agrees(page, explain([2.5, 1.0, 0.0], 1))
+    for heading in ("2. Which output is raised", "3. Descent"):
+        assert page.get_by_text(heading).is_visible()
+    assert page.locator("figure").is_visible()
+    page.locator("[data-do=reset]").click()
+    assert page.get_by_text("2. Which output is raised").is_hidden()
     page = visit(explain([0.0, -math.inf], 1))
     assert shown(page, "J") == "inf"
     visit(explain([3.0], 0))

@@ -150,9 +150,11 @@ def test_it_is_complete_without_a_script(name: str) -> None:
 
 def test_rows_without_a_softmax_say_why() -> None:
     for name in ("nan", "inf"):
-        text = Reader(PAGES[name].to_html()).text
-        assert PAGES[name].remarks()[0] in text
-        assert "Which output is raised" not in text
+        page = PAGES[name].to_html()
+        assert PAGES[name].remarks()[0] in Reader(page).text
+        # What needs a softmax waits for a number to be typed.
+        assert '<div data-if="softmax" hidden><section>\n<h2>2. Which output is raised' in page
+        assert "Which output is raised" not in PAGES[name]._repr_mimebundle_()["text/html"]
 
 
 def test_many_classes_are_the_strongest_and_the_rest() -> None:
@@ -165,7 +167,6 @@ def test_many_classes_are_the_strongest_and_the_rest() -> None:
     data = json.loads(re.findall(r'id="example">(.*?)</script>', page)[0])
     logits = np.frombuffer(base64.b64decode(data["logits"]), "<f8")
     np.testing.assert_array_equal(logits, why.before.logits)
-    assert len(data["names"]) == 5000
 
 
 def test_a_large_page_is_made_in_no_time() -> None:

@@ -34,6 +34,11 @@ NUMBERS = """async ([source, values]) => {
   const { number } = await import("data:text/javascript," + encodeURIComponent(source));
   return values.map((value) => number(Number(value)));
 }"""
+GENERAL = NUMBERS.replace("number", "general")
+PATH = """async ([source, z, y, T, step]) => {
+  const { path } = await import("data:text/javascript," + encodeURIComponent(source));
+  return path(Float64Array.from(z, Number), y, T, step);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +121,33 @@ def test_numbers_are_shown_as_in_the_text(page: Any) -> None:
     ]  # fmt: skip
     got = page.evaluate(NUMBERS, [SOURCE, [text(x) for x in values]])
     assert got == [number(x) for x in values]
+
+
+def test_step_sizes_are_shown_as_python_does(page: Any) -> None:
+    rng = np.random.default_rng(1)
+    values = [
+        *(rng.normal(size=1000) * 10.0 ** rng.integers(-12, 13, 1000)).tolist(),
+        0.1, 0.5, 1.0, 10.0, 100000.0, 999999.5, 1e6, 1e-4, 0.000123456789, 9.9999995e-5, 1e-5,
+        1e308, 5e-324, 123456.0, 1234567.0, 0.0,
+    ]  # fmt: skip
+    assert page.evaluate(GENERAL, [SOURCE, [text(x) for x in values]]) == [f"{x:g}" for x in values]
+
+
+def test_the_path_is_the_library_s(page: Any) -> None:
+    for z, y, step in [
+        ([2.0, 1.0, 0.1, -1.2], 2, 0.1), ([9.0, 0.0], 1, 0.001), ([9.0, 0.0], 1, 30.0),
+        ([10.0, 0.0], 0, 0.1), ([0.0, -INF, 3.0], 0, 0.5), ([1e20, 0.0], 1, 0.1),
+        ([0.0, 0.0], 1, 1e308),
+    ]:  # fmt: skip
+        want = explain(z, y, step=step).path
+        got = page.evaluate(PATH, [SOURCE, [text(x) for x in z], y, 1, step])
+        assert want is not None
+        assert [point["step"] for point in got] == want.steps.tolist()
+        a, J = ([float(point[name]) for point in got] for name in ("a", "J"))
+        np.testing.assert_allclose(a, want.target_probability, 1e-9)
+        np.testing.assert_allclose(J, want.loss, 1e-9)
+
+
+def test_no_path_where_there_is_none_or_it_takes_too_long(page: Any) -> None:
+    for z, y in [([0.0, -INF], 1), ([NAN, 1.0], 1), ([1e308, -1e308], 1), ([0.0] * 5000, 1)]:
+        assert page.evaluate(PATH, [SOURCE, [text(x) for x in z], y, 1, 0.01]) == []

@@ -1,8 +1,8 @@
 """The explanation as one HTML file, and as HTML for a notebook.
 
 The page is complete before its script runs: `sections.py` writes the words and tables, `chart.py`
-the pictures. The script, maths.js and page.js, then lets the numbers be changed. Everything is in
-the file, nothing is fetched: a content policy forbids it.
+the pictures. The script, maths.js, chart.js and page.js, then lets the numbers be changed.
+Everything is in the file, nothing is fetched: a content policy forbids it.
 """
 
 from __future__ import annotations
@@ -100,14 +100,21 @@ def text(untrusted: str) -> str:
 
 def _data(e: Explanation) -> dict[str, object]:
     """What the script starts from. All logits, to the bit: NaN and infinities too."""
+    from .parts import drawn_path
+
+    path = drawn_path(e)
     little_endian = e.before.logits.astype("<f8").tobytes()
     return {
         "logits": base64.b64encode(little_endian).decode(),
         "target": e.target,
         "step": e.step,
         "first": e.first_class,
-        "names": e.classes and [printable(name) for name in e.classes],
-        "steps": [] if e.path is None else e.path.steps.tolist(),
+        "path": []
+        if path is None
+        else [
+            {"step": int(step), "a": float(a_y), "J": float(loss)}
+            for step, a_y, loss in zip(path.steps, path.target_probability, path.loss, strict=True)
+        ],
     }
 
 
@@ -118,10 +125,9 @@ def asset(name: str) -> str:
 
 
 def _script() -> str:
-    """Both modules as one: without what one imports from the other."""
-    maths = re.sub(r"^export ", "", asset("maths.js"), flags=re.MULTILINE)
-    page = re.sub(r"^import .*\n", "", asset("page.js"), flags=re.MULTILINE)
-    return maths + page
+    """All modules as one: without what they import from each other."""
+    modules = "".join(asset(name) for name in ("maths.js", "chart.js", "page.js"))
+    return re.sub(r"^import .*\n|^export ", "", modules, flags=re.MULTILINE)
 
 
 def _hash(content: str) -> str:

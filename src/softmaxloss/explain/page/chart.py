@@ -10,10 +10,11 @@ from ..words import number
 if TYPE_CHECKING:
     from ..explanation import Path
 
-__all__ = ["bar", "path_chart", "signed_bar"]
+__all__ = ["EMPTY_CHART", "bar", "path_chart", "signed_bar"]
 
 WIDTH, HEIGHT = 480, 220
-LEFT, RIGHT, TOP, BOTTOM = 40, 44, 12, 30
+LEFT, RIGHT, TOP, BOTTOM = 40, 70, 12, 30
+EMPTY_CHART = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"></svg>'
 
 
 def bar(share: float, n: int | str) -> str:
@@ -37,7 +38,10 @@ def signed_bar(value: float, n: int | str) -> str:
 
 
 def path_chart(path: Path, y: int) -> str:
-    """a_y and J over the steps, which are drawn on a logarithmic scale, log(1 + steps)."""
+    """a_y and J over the steps, which are drawn on a logarithmic scale, log(1 + steps).
+
+    chart.js draws the same of the numbers it has. The losses must be finite.
+    """
     most = max(int(path.steps[-1]), 1)
     top = max(float(path.loss.max()), 1e-9)
     inner_width, inner_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -55,7 +59,7 @@ def path_chart(path: Path, y: int) -> str:
         return f'<polyline data-line="{name}" class="{name}" points="{points}"/>'
 
     ticks = [k for k in (0, 1, 10, 100, 1000, 10_000, 100_000) if k < most]
-    if len(ticks) > 1 and x(most) - x(ticks[-1]) < 40:
+    if len(ticks) > 1 and x(most) - x(ticks[-1]) < 48:
         ticks.pop()
     ticks.append(most)
     marks = "".join(
@@ -64,7 +68,7 @@ def path_chart(path: Path, y: int) -> str:
     sides = "".join(
         f'<text x="{LEFT - 6}" y="{at(share) + 4:.1f}" class="tick a end">{share:g}</text>'
         f'<text x="{WIDTH - RIGHT + 6}" y="{at(share) + 4:.1f}" class="tick J">'
-        f"{number(top * share, 2)}</text>"
+        f"{number(top * share, 0 if top >= 100 else 2)}</text>"
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at(share):.1f}" '
         f'y2="{at(share):.1f}"/>'
         for share in (0.0, 0.5, 1.0)
@@ -75,8 +79,8 @@ def path_chart(path: Path, y: int) -> str:
         f"from {number(path.loss[0])} to {number(path.loss[-1])}."
     )
     return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}" '
-        f'data-most="{most}" data-top="{top:.17g}">{sides}{marks}'
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}">'
+        f"{sides}{marks}"
         f"{line('a', path.target_probability.tolist())}"
         f"{line('J', (path.loss / top).tolist())}</svg>"
     )

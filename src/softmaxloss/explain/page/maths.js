@@ -34,6 +34,30 @@ export function compute(z, y, T = 1, step = 0.1) {
   };
 }
 
+export const ENOUGH = 0.99; // of the probability for the true class: there a path ends
+const MOST_STEPS = 1000;
+const MOST_WORK = 400_000; // steps · classes: some 40 ms
+
+/** Whether a path is recorded after so many steps: 0, 1, 2, 5, 10, 20, 50, … */
+export function isRecorded(taken) {
+  return taken === 0 || /^[125]0*$/.test(String(taken));
+}
+
+/** Descent until a_y is 0.99, as `explain` follows it: [{step, a, J}], empty where there is none. */
+export function path(z, y, T, step) {
+  const points = [];
+  for (let taken = 0; ; taken++) {
+    const now = compute(z, y, T, step);
+    if (!Number.isFinite(now.J) || taken * z.length > MOST_WORK) return [];
+    const a = Math.exp(-now.J);
+    const same = now.after.every((value, n) => value === z[n]);
+    const last = a >= ENOUGH || same || !Number.isFinite(now.after[y]) || taken === MOST_STEPS;
+    if (last || isRecorded(taken)) points.push({ step: taken, a, J: now.J });
+    if (last) return points;
+    z = now.after;
+  }
+}
+
 // Python rounds what lies halfway between two numbers to the even digit, JavaScript up. Halfway is
 // what has a 5 and nothing after it, among all the digits that a float has.
 const MOST = 100;
@@ -45,7 +69,7 @@ function halfToEven(exact, kept, rounded) {
   return isHalf && "02468".includes(down.at(-1)) ? down : rounded;
 }
 
-function fixed(size, decimals) {
+export function fixed(size, decimals) {
   const exact = size.toFixed(MOST);
   return halfToEven(exact, exact.length - MOST + decimals, size.toFixed(decimals));
 }
@@ -77,4 +101,15 @@ export function number(x, decimals = 4) {
   const [mantissa, power] = exponential(size, digits - 1);
   if (power < digits) return sign + fixed(size, digits - 1 - power);
   return sign + mantissa.replace(/\.?0+$/, "") + exponent(power);
+}
+
+/** A number with at most six digits, as Python's format "g" has it. */
+export function general(x) {
+  const size = Math.abs(x);
+  const sign = x < 0 ? "-" : "";
+  if (size === 0) return "0";
+  const [mantissa, power] = exponential(size, 5);
+  const bare = (digits) => (digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits);
+  if (power < -4 || power >= 6) return sign + bare(mantissa) + exponent(power);
+  return sign + bare(fixed(size, 5 - power));
 }

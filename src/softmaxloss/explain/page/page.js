@@ -1,4 +1,5 @@
-import { compute, number } from "./maths.js";
+import { ENOUGH, compute, general, isRecorded, number, path } from "./maths.js";
+import { drawPath, longest, steps } from "./chart.js";
 
 // The page follows the numbers: every element with data-v shows a quantity, which `show` looks up.
 
@@ -15,15 +16,17 @@ const listed = new Set(shown);
 
 const start = () => ({
   z: logits.slice(), y: given.target, T: 1, step: given.step, first: given.first,
-  taken: 0, trail: [],
+  taken: 0, trail: [], path: given.path,
 });
 let state = start();
 let now = null; // of state: what compute gives
 let next = null; // after a step
+let walk = []; // the steps in the picture: those taken here, once there are some; until then a path
 
 // --- what each quantity is ---
 
 const signed = (x) => (x > 0 ? `+${number(x)}` : number(x));
+const minus = (words) => (words.startsWith("-") ? `−(${words})` : `−${words}`);
 const push = (x) => (x < 0 ? "↑ up" : x > 0 ? "↓ down" : "");
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const tidy = (x) => number(Math.round(x * 1e9) / 1e9);
@@ -37,7 +40,7 @@ function rest(values) {
 
 const perClass = {
   z: (at) => number(at(state.z)),
-  scaled: (at) => number(at(state.z) / state.T),
+  "minus-z": (at) => minus(number(at(state.z) / state.T)),
   exp: (at) => number(at(now.exp)),
   a: (at) => number(at(now.a)),
   term: (at, n) => (n === state.y ? number(at(now.term)) : `(${number(at(now.term))})`),
@@ -58,13 +61,38 @@ const scalars = {
   m: () => number(now.m),
   den: () => number(now.den),
   lnC: () => number(Math.log(now.C)),
-  rank: () => String(1 + state.z.filter((value) => value > state.z[state.y]).length),
-  step: () => String(state.step),
-  T: () => String(state.T),
+  rank: () => String(now.k === null ? 0 : 1 + state.z.filter((value) => value > state.z[state.y]).length),
+  step: () => general(state.step),
+  T: () => general(state.T),
   "sum-a": () => number(sum(now.a)),
   "sum-jac": () => tidy(sum(now.jac)),
   "sum-grad": () => tidy(sum(now.grad)),
+  "path-steps": () => (walk.length ? steps(walk.at(-1).step) : ""),
+  "path-a0": () => (walk.length ? number(walk[0].a) : ""),
+  "path-a1": () => (walk.length ? number(walk.at(-1).a) : ""),
+  "path-J0": () => (walk.length ? number(walk[0].J) : ""),
+  "path-J1": () => (walk.length ? number(walk.at(-1).J) : ""),
 };
+
+/** What is the case, for what has data-if: the same as in parts.py. */
+function cases() {
+  const { y } = state;
+  const possible = state.z[y] > -Infinity;
+  const moving = now.grad.some((slope) => slope !== 0);
+  const allOthers = now.grad.every((slope, n) => n === y || slope > 0);
+  const product = now.grad.every((slope, n) => Math.abs(now.inv * now.jac[n] - slope) <= 1e-6 * Math.abs(slope));
+  const drawn = walk.length > 0 && longest(walk, state.path) > 1;
+  const reached = walk.length > 0 && walk.at(-1).a >= ENOUGH;
+  const changed = state.taken > 0 || y !== given.target || state.T !== 1 || state.step !== given.step
+    || state.z.some((value, n) => !Object.is(value, logits[n]));
+  const renumbered = state.first !== given.first;
+  return {
+    softmax: now.k !== null, pushed: possible && moving, still: !moving, moving, impossible: !possible,
+    "all-others": allOthers, "some-others": !allOthers, product, "no-product": !product,
+    path: drawn, reached, "not-reached": !reached,
+    unchanged: !changed, changed, renumbered, stale: changed || renumbered, warm: state.T !== 1,
+  };
+}
 
 function show({ v, n }) {
   if (n === undefined) return scalars[v]();
@@ -78,27 +106,37 @@ function show({ v, n }) {
 function draw() {
   now = compute(state.z, state.y, state.T, state.step);
   next = compute(now.after, state.y, state.T, state.step);
+  walk = state.trail.length > 1 ? state.trail.filter((point) => Number.isFinite(point.J)) : state.path;
   for (const element of all("[data-v]")) element.textContent = show(element.dataset);
   for (const element of all("[data-class]")) {
     const { class: n } = element.dataset;
     const position = n === "y" ? state.y : n === "first" ? 0 : Number(n);
     element.textContent = String(position + state.first);
   }
-  for (const element of all("[data-n]:is(tr, .knob)")) {
+  // The rows of what is about the given example keep the true class that it has.
+  for (const element of all("[data-n]:is(tr, .knob):not(.given *)")) {
     element.classList.toggle("true", Number(element.dataset.n) === state.y);
   }
-  const name = main.querySelector("[data-name=y]");
-  const known = given.names === null ? "" : ` ${given.names[state.y]}`;
-  name.textContent = `${state.y + state.first}${known}`;
+  main.querySelector("[data-name=y]").textContent = `${state.y + state.first}${nameOf(state.y)}`;
   for (const rectangle of all("[data-bar]")) drawBar(rectangle);
+  for (const knob of all(".knob")) label(knob);
   for (const input of all("[data-z]")) follow(input);
   for (const input of all("[name=y]")) input.checked = Number(input.value) === state.y;
-  drawTrail();
-  const changed = state.taken > 0 || state.y !== given.target || state.T !== 1
-    || state.step !== given.step || state.first !== given.first
-    || state.z.some((value, n) => !Object.is(value, logits[n]));
-  for (const element of all(".stale")) element.hidden = !changed;
-  for (const element of all(".warm")) element.hidden = state.T === 1;
+  if (walk.length > 0) drawPath(main, walk, state.path, state.y + state.first);
+  const facts = cases();
+  for (const element of all("[data-if]")) element.hidden = !facts[element.dataset.if];
+}
+
+/** The name of a class that is listed, with a space before it; empty where it has none. */
+function nameOf(n) {
+  return main.querySelector(`.knob[data-n="${n}"] .name`).textContent;
+}
+
+function label(knob) {
+  const n = Number(knob.dataset.n);
+  const who = `class ${n + state.first}${nameOf(n)}`;
+  const words = { radio: `${who} is the true class`, range: `output of ${who}, dragged`, number: `output of ${who}, typed` };
+  for (const input of knob.querySelectorAll("input")) input.setAttribute("aria-label", words[input.type]);
 }
 
 function drawBar(rectangle) {
@@ -110,61 +148,35 @@ function drawBar(rectangle) {
   if (bar === "grad") rectangle.setAttribute("x", x < 0 ? -width : 0);
 }
 
+/** How far a slider goes: the distance between its ends must be a number too. */
+const edge = (z) => (Number.isFinite(z) ? Math.min(Math.max(10, 2 * Math.abs(z)), 8e307) : 10);
+
+function widen(input, z) {
+  input.min = -edge(z);
+  input.max = edge(z);
+}
+
 /** A control shows the state, but what is being typed in it stays. */
 function follow(input) {
   const z = state.z[Number(input.dataset.z)];
   if (document.activeElement === input && Number(input.value) === z) return;
   if (!Number.isFinite(z)) input.value = input.type === "range" ? "0" : "";
+  else if (input.type === "number") input.value = Number(z.toPrecision(6));
   else {
-    if (input.type === "range") {
-      if (Math.abs(z) > Number(input.max)) [input.min, input.max] = [-2 * Math.abs(z), 2 * Math.abs(z)];
-      input.value = z;
-    } else input.value = Number(z.toPrecision(6));
+    if (Math.abs(z) > Number(input.max)) widen(input, z);
+    input.value = z;
   }
 }
 
-/** The chart shows the steps that were taken here, once there are some; until then those given. */
-const chart = main.querySelector(".chart");
-const lines = chart ? [...chart.querySelectorAll("polyline")] : [];
-const drawn = lines.map((line) => line.getAttribute("points"));
-const described = chart?.getAttribute("aria-label");
-const ticks = chart ? [...chart.querySelectorAll(".tick.middle")] : [];
-const heights = chart ? [...chart.querySelectorAll(".tick.J")] : []; // of J: none, half, all
-const marked = ticks.map((tick) => Number(tick.textContent));
-
-function drawTrail() {
-  if (!chart) return;
-  const walked = state.trail.length > 1;
-  // The same scales as in chart.py, unless these steps go beyond it.
-  const most = Math.max(Number(chart.dataset.most), state.taken);
-  const losses = walked ? state.trail.map((point) => point.J).filter(Number.isFinite) : [];
-  const top = losses.reduce((most, J) => Math.max(most, J), Number(chart.dataset.top));
-  const x = (step) => 40 + (396 * Math.log1p(step)) / Math.log1p(most);
-  const y = (share) => 12 + 178 * (1 - Math.min(Math.max(share, 0), 1));
-  ticks.forEach((tick, k) => {
-    const step = k === ticks.length - 1 ? most : marked[k];
-    tick.textContent = String(step);
-    tick.setAttribute("x", x(step).toFixed(1));
-  });
-  heights.forEach((tick, k) => (tick.textContent = number((top * k) / 2, 2)));
-  chart.setAttribute("aria-label", walked ? summary() : described);
-  if (!walked) {
-    lines.forEach((line, k) => line.setAttribute("points", drawn[k]));
-    return;
-  }
-  for (const line of lines) {
-    const share = line.dataset.line === "a" ? (point) => point.a : (point) => point.J / top;
-    line.setAttribute("points", state.trail.map((point) => `${x(point.step).toFixed(1)},${y(share(point)).toFixed(1)}`).join(" "));
-  }
-}
-
-function say(words) {
-  main.querySelector("[role=status]").textContent = words;
+function say(words, wrong = false) {
+  const status = main.querySelector("[role=status]");
+  status.textContent = words;
+  status.classList.toggle("wrong", wrong);
 }
 
 function summary() {
   const i = state.y + state.first;
-  return `After ${state.taken} ${state.taken === 1 ? "step" : "steps"}: a_${i} = ${number(now.a[state.y])}, J = ${number(now.J)}.`;
+  return `After ${steps(state.taken)}: a_${i} = ${number(now.a[state.y])}, J = ${number(now.J)}.`;
 }
 
 function report() {
@@ -173,22 +185,30 @@ function report() {
 
 // --- descent ---
 
-const ENOUGH = 0.99; // of the probability for the true class: there playing ends
 let timer = null;
 
 function remember() {
-  const before = state.trail.at(-2);
+  const [before, last] = state.trail.slice(-2);
   // Points as near as this are drawn as one: the newest stands for them.
-  if (before && Math.log1p(state.taken) - Math.log1p(before.step) < 0.005) state.trail.pop();
+  const near = last && Math.log1p(state.taken) - Math.log1p(before.step) < 0.005;
+  if (near && !isRecorded(last.step)) state.trail.pop();
   state.trail.push({ step: state.taken, a: now.a[state.y], J: now.J });
 }
 
-/** So many steps, or as many as the time allows; false where they change nothing any more. */
+/** Why no step can be taken; empty where one can. */
+function obstacle() {
+  if (now.k === null) return "There is no softmax of these outputs, and so no step.";
+  if (!(now.after[state.y] < Infinity)) return "A step of this size leads beyond the numbers of float64.";
+  const same = now.after.every((value, n) => value === state.z[n]);
+  return same ? "A step changes nothing that float64 can show." : "";
+}
+
+/** So many steps, or as many as the time allows; false where they are at their end. */
 function descend(count, milliseconds = Infinity) {
   const begun = performance.now();
   if (state.trail.length === 0) remember();
   for (let k = 0; k < count; k++) {
-    if (now.after.every((value, n) => Object.is(value, state.z[n]) || Number.isNaN(value))) return false;
+    if (obstacle()) return false;
     state.z = now.after;
     state.taken += 1;
     now = compute(state.z, state.y, state.T, state.step);
@@ -212,6 +232,15 @@ function play() {
     stop();
     return;
   }
+  if (!mayStep()) return;
+  if (state.z[state.y] === -Infinity) {
+    say("No step moves the output of the true class away from −inf.");
+    return;
+  }
+  if (now.a[state.y] >= ENOUGH) {
+    say(`a_${state.y + state.first} = ${number(now.a[state.y])} already: there is nothing left to do.`);
+    return;
+  }
   const button = main.querySelector("[data-do=play]");
   button.textContent = "Pause";
   button.setAttribute("aria-pressed", "true");
@@ -227,15 +256,25 @@ function play() {
   if (calm) frame();
 }
 
+/** Whether a step can be taken; says why where it cannot. */
+function mayStep() {
+  const input = main.querySelector("[aria-invalid=true]");
+  const words = input ? wrong(input) : obstacle();
+  if (words) say(words, input !== null);
+  return words === "";
+}
+
 /** What was typed makes another example of it, whose descent begins anew. */
 function restart() {
   state.taken = 0;
   state.trail = [];
+  state.path = path(state.z, state.y, state.T, state.step);
 }
 
 const actions = {
   step() {
     stop();
+    if (!mayStep()) return;
     descend(1);
     draw();
     report();
@@ -244,15 +283,39 @@ const actions = {
   reset() {
     stop();
     state = start();
+    for (const input of all("[aria-invalid]")) mark(input, "");
+    for (const input of all("[data-z][type=range]")) widen(input, logits[Number(input.dataset.z)]);
     for (const input of all("[data-set]")) input.value = { step: state.step, T: 1, first: state.first }[input.dataset.set];
     draw();
     say("As it was given.");
   },
 };
 
+const COLDEST = 0.001; // a temperature: below it the numbers soon overflow
+
+/** What is wrong with what is in a field; empty where nothing is. */
+function wrong(input) {
+  const value = input.value === "" ? NaN : Number(input.value);
+  const { z, set } = input.dataset;
+  if (z !== undefined) {
+    if (!Number.isFinite(value)) return "An output must be a number.";
+    return Number.isFinite(value / state.T) ? "" : "This output is too large for the temperature.";
+  }
+  if (set === "step") return value > 0 && value < Infinity ? "" : "The step size must be a number above 0.";
+  if (set !== "T") return "";
+  if (!(value >= COLDEST && value < Infinity)) return `The temperature must be a number, ${COLDEST} or more.`;
+  const large = state.z.some((output) => Number.isFinite(output) && !Number.isFinite(output / value));
+  return large ? "The temperature is too low for outputs of this size." : "";
+}
+
+function mark(input, words) {
+  if (words) input.setAttribute("aria-invalid", "true");
+  else input.removeAttribute("aria-invalid");
+}
+
 const settings = {
-  step: (value) => value > 0 && (state.step = value),
-  T: (value) => value > 0 && (state.T = value),
+  step: (value) => (state.step = value),
+  T: (value) => (state.T = value),
   first: (value) => (state.first = value),
 };
 
@@ -262,8 +325,14 @@ main.addEventListener("click", (event) => {
 });
 main.addEventListener("input", (event) => {
   const input = event.target;
+  const words = wrong(input);
+  mark(input, words);
+  if (words) {
+    stop();
+    say(words, true);
+    return;
+  }
   const value = Number(input.value);
-  if (input.value === "" || !Number.isFinite(value)) return;
   if (input.dataset.z !== undefined) state.z[Number(input.dataset.z)] = value;
   else if (input.name === "y") state.y = value;
   else if (input.dataset.set !== undefined) settings[input.dataset.set](value);
@@ -276,13 +345,22 @@ main.addEventListener("input", (event) => {
   if (input.dataset.set !== "first") say(`a_${state.y + state.first} = ${number(now.a[state.y])}, J = ${number(now.J)}.`);
 });
 
+/** An output that is no number is not left in its field: there the one that counts is shown. */
+main.addEventListener("focusout", ({ target }) => {
+  if (target.dataset.z === undefined || !target.hasAttribute("aria-invalid")) return;
+  mark(target, "");
+  target.value = "";
+  follow(target);
+  say("");
+});
+
 // --- the same quantity everywhere ---
 
 function light(element) {
   for (const lit of all(".lit")) lit.classList.remove("lit");
   const found = element?.closest?.("[data-v]");
   if (!found) return;
-  const same = { "plain-grad": "grad", scaled: state.T === 1 ? "z" : "scaled" };
+  const same = { "plain-grad": "grad", "minus-z": state.T === 1 ? "z" : "minus-z" };
   const key = ({ v, n }) => `${same[v] ?? v} ${n === "y" ? state.y : n}`;
   for (const other of all("[data-v]")) {
     other.classList.toggle("lit", key(other.dataset) === key(found.dataset));

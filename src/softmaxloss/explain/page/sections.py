@@ -1,28 +1,20 @@
-"""The words and tables of the page, for one example with one true class.
-
-Every number is in an element that says what it is, which the script looks for: data-v for the
-quantity, data-n for the position of its class, "y" for the true one and "rest" for those that are
-not listed.
-"""
+"""The words and tables of the page, for one example with one true class."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..words import number, shorten
-from .chart import bar, path_chart, signed_bar
+from ..words import number
+from .chart import EMPTY_CHART, bar, path_chart, signed_bar
+from .controls import controls as controls_of
+from .parts import SHOWN, Parts, drawn_path, value
 
 if TYPE_CHECKING:
     from ..explanation import Explanation, Layer
 
 __all__ = ["body", "title"]
 
-SHOWN = 12  # classes listed; of more than these the strongest are shown, the rest as one line
-NAME = 24  # characters of a class name
 FEATURES = 3  # of a layer, shown
 
 
@@ -35,146 +27,34 @@ def body(e: Explanation, *, controls: bool) -> str:
     """All sections, as HTML; with the controls that a script brings to life, hidden until then."""
     page = _Page(e, controls)
     parts = [page.head()]
-    if controls and e.terms.size > 1:
-        parts.append(page.controls())
+    if page.controlled:
+        parts.append(controls_of(page))
     parts.append(page.loss())
-    if e.defined and e.terms.size > 1:
-        parts += [page.pushes(), page.descent()]
-        if e.layer is not None:
-            parts.append(page.layer(e.layer))
+    if e.terms.size > 1:
+        parts.append(page.when("softmax", f"{page.pushes()}\n{page.descent()}", tag="div"))
+    if e.defined and e.terms.size > 1 and e.layer is not None:
+        parts.append(page.layer(e.layer))
     parts += [page.remarks(), page.questions()]
     return "\n".join(part for part in parts if part)
 
 
-def value(v: str, shown: str, n: int | str | None = None) -> str:
-    """A number with what it is."""
-    place = "" if n is None else f' data-n="{n}"'
-    return f'<span data-v="{v}"{place}>{shown}</span>'
-
-
-class _Page:
-    def __init__(self, e: Explanation, controls: bool) -> None:
-        self.e = e
-        self.controlled = controls and e.terms.size > 1
-        self.many = e.terms.size > SHOWN
-        self.shown = e.strongest(SHOWN) if self.many else list(range(e.terms.size))
-        self.rest = np.delete(np.arange(e.terms.size), self.shown)
-
-    # --- pieces ---
-
-    def index(self, n: int | str) -> str:
-        """The number of a class, as the caller counts; "y": the true one's."""
-        position = self.e.target if n == "y" else int(n)
-        return f'<span data-class="{n}">{self.e.number(position)}</span>'
-
-    def name(self, n: int) -> str:
-        from . import text
-
-        classes = self.e.classes
-        return "" if classes is None else f" {text(shorten(classes[n], NAME))}"
-
-    def stale(self, words: str) -> str:
-        """A line about what does not follow the numbers, shown once they are changed."""
-        return f'<p class="stale" hidden>{words}</p>' if self.controlled else ""
-
-    def warm(self, words: str) -> str:
-        """A part of a formula for a temperature that is not 1, hidden while it is 1."""
-        return f'<span class="warm" hidden>{words}</span>' if self.controlled else ""
-
-    def row_name(self, n: int) -> str:
-        return f'<th scope="row">{self.index(n)}<span class="name">{self.name(n)}</span></th>'
-
-    def table(
-        self,
-        caption: str,
-        heads: list[str],
-        cells: Callable[[int], list[str]],
-        rest: list[str],
-        total: list[str],
-    ) -> str:
-        """A row for each class listed, one for the rest, one for the sums."""
-        e = self.e
-        rows = []
-        for n in self.shown:
-            true = ' class="true"' if n == e.target else ""
-            data = "".join(f"<td>{cell}</td>" for cell in cells(n))
-            rows.append(f'<tr data-n="{n}"{true}>{self.row_name(n)}{data}</tr>')
-        if self.rest.size:
-            data = "".join(f"<td>{cell}</td>" for cell in rest)
-            rows.append(
-                f'<tr data-n="rest" class="rest"><th scope="row">{self.rest.size} others</th>'
-                f"{data}</tr>"
-            )
-        marked = ["" if head else ' class="bars"' for head in heads[1:]]
-        data = "".join(f"<td{mark}>{cell}</td>" for mark, cell in zip(marked, total, strict=True))
-        head = "".join(
-            f'<th scope="col">{head}</th>' if head else '<td class="bars"></td>' for head in heads
-        )
-        return (
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
-            f"<caption>{caption}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{''.join(rows)}</tbody>"
-            f'<tfoot><tr><th scope="row">sum</th>{data}</tr></tfoot></table></div>'
-        )
-
-    # --- sections, top to bottom ---
-
+class _Page(Parts):
     def head(self) -> str:
         e = self.e
         classes = e.terms.size
         count = "1 class" if classes == 1 else f"{classes} classes"
         named = self.name(e.target)
-        listed = (
-            f" The {SHOWN - 1} strongest others are listed, the rest in one line."
-            if self.many
-            else ""
-        )
+        listed = ""
+        if self.many:
+            others, rest = f"the {SHOWN - 1} strongest others", "the rest in one line."
+            listed = self.when("unchanged", f" {others.capitalize()} are listed, {rest}")
+            listed += self.when("changed", f" Listed are those that were {others} at first, {rest}")
         return (
             f"<h1>Why the loss is {value('J', number(e.before.loss))}</h1>\n"
             f'<p class="lead">One example with {count}, numbered from '
             f'<span data-class="first">{e.first_class}</span>. The true class is '
             f'<strong class="y"><span data-name="y">{self.index("y")}{named}</span></strong>.'
             f"{listed}</p>"
-        )
-
-    def controls(self) -> str:
-        e = self.e
-        rows = []
-        for n in self.shown:
-            z = float(e.before.logits[n])
-            who = f"class {e.number(n)}{self.name(n)}"
-            # A number field takes no infinity: it stays empty there, as for NaN.
-            shown = f"{z:.6g}" if math.isfinite(z) else ""
-            edge = max(10.0, 2 * abs(z)) if math.isfinite(z) else 10.0
-            checked = " checked" if n == e.target else ""
-            rows.append(
-                f'<div class="knob" data-n="{n}"><label class="pick"><input type="radio" name="y" '
-                f'value="{n}"{checked} aria-label="{who} is the true class"> {self.index(n)}'
-                f'<span class="name">{self.name(n)}</span></label>'
-                f'<input type="range" data-z="{n}" min="{-edge:.6g}" max="{edge:.6g}" step="any" '
-                f'value="{shown or 0}" aria-label="output of {who}, dragged">'
-                f'<input type="number" data-z="{n}" step="any" value="{shown}" '
-                f'aria-label="output of {who}, typed"></div>'
-            )
-        first = "".join(
-            f'<option value="{k}"{" selected" if k == e.first_class else ""}>{k}</option>'
-            for k in (0, 1)
-        )
-        return (
-            '<section class="try" hidden aria-label="Try it">\n<h2>Try it</h2>\n'
-            "<p>Drag or type the outputs z, pick the true class, and descend: everything below "
-            "follows.</p>\n"
-            f'<div class="knobs">{"".join(rows)}</div>\n'
-            '<div class="buttons">'
-            '<button type="button" data-do="step">Step</button>'
-            '<button type="button" data-do="play" aria-pressed="false">Play</button>'
-            '<button type="button" data-do="reset">Reset</button>'
-            f'<label>step size <input type="number" data-set="step" min="0" step="any" '
-            f'value="{e.step:.6g}"></label>'
-            '<label>temperature <input type="number" data-set="T" min="0.05" step="0.05" '
-            'value="1"></label>'
-            f'<label>count classes from <select data-set="first">{first}</select></label></div>\n'
-            '<p role="status" class="status"></p>\n</section>'
         )
 
     def loss(self) -> str:
@@ -212,8 +92,10 @@ class _Page:
             f" and the derivative by z is that by z/T, divided by T: ∂J/∂z = (a − onehot)/T."
         )
         parts = [f"<h2>1. The loss J</h2>\n{note}{table}"]
-        if e.defined:
-            parts.append(self._formulas() if e.terms.size > 1 else self._one_class())
+        if e.terms.size > 1:
+            parts.append(self.when("softmax", self._formulas(), tag="div"))
+        elif e.defined:
+            parts.append(self._one_class())
         return f"<section>\n{chr(10).join(parts)}\n</section>"
 
     def _one_class(self) -> str:
@@ -224,6 +106,7 @@ class _Page:
         i = f"<sub>{self.index('y')}</sub>"
         a_y, J = number(e.before.probabilities[y]), number(e.before.loss)
         z_y, lse = number(e.before.logits[y]), number(e.logsumexp)
+        minus_z = f"−({z_y})" if z_y.startswith("-") else f"−{z_y}"
         by_T = self.warm("/T")
         return (
             f"<p>The loss is one term, the −log a of class {self.index('y')}. The terms in brackets"
@@ -237,7 +120,7 @@ class _Page:
             f"{value('exp', number(e.exponentials[y]), 'y')} / "
             f"{value('den', number(e.denominator))} = {value('a', a_y, 'y')}</p>\n"
             f'<p class="formula">J = −z{i}{by_T} + log Σ exp z{by_T} = '
-            f"−({value('scaled', z_y, 'y')}) + {value('lse', lse)} = "
+            f"{value('minus-z', minus_z, 'y')} + {value('lse', lse)} = "
             f"{value('J2', number(e.loss_from_logits))}</p>\n"
             f'<dl class="beside"><div><dt>J in nats</dt><dd>{value("J", J)}</dd></div>'
             f"<div><dt>J in bits</dt><dd>{value('bits', number(e.bits))}</dd></div>"
@@ -288,13 +171,53 @@ class _Page:
             f"{value('plain-grad', slope_y, 'y')} for the true class</p>\n"
             f'<p class="formula">∂J/∂z<sub>n</sub> = a<sub>n</sub>{self.warm("/T")}'
             " for every other class n</p>\n"
-            f"<p>Descent moves each output against its derivative. a{i} − 1 is negative: the true "
-            "output is pushed up. a<sub>n</sub> is positive: every other output is pushed down, the"
-            " likelier the harder. The derivatives sum to 0: the true output goes up by as much as "
-            "all the others together go down.</p>\n"
-            f"<p>The way there is the chain rule. J depends on a{i} alone, so ∂J/∂a has one entry, "
-            f"−1/a{i} = {value('inv', number(e.gradient_by_probability), 'y')}; a{i} depends on "
-            "every output. The third column is the product of the two before it.</p>\n</section>"
+            f"<p>{self._why_pushed(i)}</p>\n<p>{self._chain_rule(i)}</p>\n</section>"
+        )
+
+    def _why_pushed(self, i: str) -> str:
+        sentences = [
+            ("still", f"Every derivative is 0: a{i} is 1, and nothing is pushed."),
+            (
+                "pushed",
+                f"Descent moves each output against its derivative. a{i} − 1 is negative: the true "
+                "output is pushed up.",
+            ),
+            (
+                "impossible",
+                f"Descent moves each output against its derivative. a{i} − 1 is −1, but the true "
+                "output is −inf, and no step moves it from there.",
+            ),
+        ]
+        others = [
+            (
+                "all-others",
+                "a<sub>n</sub> is positive: every other output is pushed down, the likelier the "
+                "harder.",
+            ),
+            (
+                "some-others",
+                "The other outputs are pushed down, the likelier the harder; where a<sub>n</sub> "
+                "is 0, as for an output of −inf, there is no push.",
+            ),
+        ]
+        total = (
+            "The derivatives sum to 0: the true output is pushed up by as much as all the others "
+            "together are pushed down."
+        )
+        more = "".join(self.when(case, f" {words}") for case, words in others) + f" {total}"
+        return "".join(self.when(*sentence) for sentence in sentences) + self.when("moving", more)
+
+    def _chain_rule(self, i: str) -> str:
+        by_a = value("inv", number(self.e.gradient_by_probability), "y")
+        product = self.when("product", "The third column is the product of the two before it.")
+        beyond = self.when(
+            "no-product",
+            "The third column would be the product of the two before it, but one of those is beyond"
+            " what float64 can hold here. It is computed as a − onehot, which stays right.",
+        )
+        return (
+            f"The way there is the chain rule. J depends on a{i} alone, so ∂J/∂a has one entry, "
+            f"−1/a{i} = {by_a}; a{i} depends on every output. {product}{beyond}"
         )
 
     def descent(self) -> str:
@@ -335,24 +258,42 @@ class _Page:
         )
 
     def _path(self) -> str:
-        path, i = self.e.path, f"<sub>{self.index('y')}</sub>"
-        if path is None or path.steps[-1] < 2:
+        """A picture of the steps, and the same in numbers."""
+        path, i = drawn_path(self.e), f"<sub>{self.index('y')}</sub>"
+        if not (self.cases["path"] or self.controlled):
             return ""
-        rows = "".join(
-            f'<tr><th scope="row">{step}</th><td>{number(a_y)}</td><td>{number(loss)}</td></tr>'
-            for step, a_y, loss in zip(
-                path.steps.tolist(), path.target_probability, path.loss, strict=True
+        chart, rows = "", ""
+        ends = dict.fromkeys(("steps", "a0", "a1", "J0", "J1"), "")
+        if path is not None:
+            a, J = path.target_probability, path.loss
+            chart = path_chart(path, self.e.number(self.e.target))
+            rows = "".join(
+                f'<tr><th scope="row">{step}</th><td>{number(a_y)}</td><td>{number(loss)}</td></tr>'
+                for step, a_y, loss in zip(path.steps.tolist(), a, J, strict=True)
             )
+            ends = {
+                "steps": f"{path.steps[-1]} steps",
+                "a0": number(a[0]), "a1": number(a[-1]), "J0": number(J[0]), "J1": number(J[-1]),
+            }  # fmt: skip
+        at = {name: value(f"path-{name}", shown) for name, shown in ends.items()}
+        a_y, J_ = f'<b class="a">a{i}</b>', '<b class="J">J</b>'
+        reached = self.when(
+            "reached",
+            f"Step after step, {a_y} goes to 1 and {J_} to 0: after {at['steps']} they are "
+            f"{at['a1']} and {at['J1']}.",
         )
-        end = "" if path.reached else " (there it was stopped)"
-        return (
-            f"<figure>{path_chart(path, self.e.number(self.e.target))}<figcaption>Step after step, "
-            f'<b class="a">a{i}</b> goes to 1 and <b class="J">J</b> to 0{end}.</figcaption>'
-            '</figure>\n<details class="path"><summary>The same in numbers</summary>'
-            f"{self.stale('These are the steps of the example as it was given.')}<table><thead>"
+        not_reached = self.when(
+            "not-reached",
+            f"In {at['steps']}, {a_y} goes from {at['a0']} to {at['a1']}, and {J_} from "
+            f"{at['J0']} to {at['J1']}.",
+        )
+        figure = (
+            f"<figure>{chart or EMPTY_CHART}<figcaption>{reached}{not_reached}</figcaption>"
+            '</figure>\n<details class="path"><summary>The same in numbers</summary><table><thead>'
             f'<tr><th scope="col">steps</th><th scope="col">a{i}</th><th scope="col">J</th></tr>'
             f"</thead><tbody>{rows}</tbody></table></details>\n"
         )
+        return self.when("path", figure, tag="div")
 
     def layer(self, layer: Layer) -> str:
         e, x = self.e, layer.features
@@ -379,9 +320,10 @@ class _Page:
             ["", "", "", number(float(layer.after.probabilities[self.rest].sum()))],
             ["", "", "", number(float(layer.after.probabilities.sum()))],
         )
+        note = self.stale("This is about the example as it was given.", "changed")
         return (
             '<section class="given">\n<h2>4. The layer that made the outputs, z = W·x'
-            f"{bias}</h2>\n{self.stale('This is about the example as it was given.')}{table}\n"
+            f"{bias}</h2>\n{note}{table}\n"
             f"<p>x is {vector(x)}. ∂J/∂W = (a − onehot) xᵀ: each row is x times one number. So a "
             f"step for W changes z by −{e.step:g} · (‖x‖²{one}) · ∂J/∂z, with ‖x‖²{one} = "
             f"{number(layer.gain)}, and the loss is {number(layer.after.loss)} after it.</p>\n"
@@ -389,11 +331,14 @@ class _Page:
         )
 
     def remarks(self) -> str:
+        from . import text
+
         said = self.e.remarks()
         if not said:
             return ""
-        items = "".join(f"<p>{remark}</p>" for remark in said)
-        note = self.stale("This is about the example as it was given.")
+        items = "".join(f"<p>{text(remark)}</p>" for remark in said)
+        about = f"This is about the example as it was given{self.numbered()}."
+        note = self.stale(about, "stale")
         return f'<section class="note given">\n<h2>Note</h2>\n{note}{items}\n</section>'
 
     def questions(self) -> str:
@@ -413,7 +358,8 @@ class _Page:
             f"{''.join(paragraph(part) for part in answer.text.split(chr(10) * 2))}</details>"
             for answer in self.e.answers()
         )
-        note = self.stale("The answers are about the example as it was given.")
+        about = f"The answers are about the example as it was given{self.numbered()}."
+        note = self.stale(about, "stale")
         return f'<section class="given questions">\n<h2>Questions</h2>\n{note}{items}\n</section>'
 
 

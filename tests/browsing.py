@@ -1,0 +1,107 @@
+"""A page opened in Chromium, and what it shows; the fixtures come through conftest.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.chromium import chromium
+
+from softmaxloss.explain import Explanation
+from softmaxloss.explain.words import number
+
+LAYER = {"features": [1.0, 2.0, 3.0, 4.0], "linear_weight": np.arange(12).reshape(3, 4) / 9}
+SEED = [2.0, 1.0, 0.1, -1.2]
+NAMES = ["cat", "dog", "fox", "owl"]
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Open an explanation's page from a file; afterwards it must have asked for nothing else, and
+    complained of nothing."""
+    contexts, requests, complaints = [], [], []
+
+    def visit(why: Any, *, width: int = 1400, **options: Any) -> Any:
+        path = tmp_path / f"{len(contexts)}.html"
+        why.save_html(path)
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.goto(path.as_uri())
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    visited = [f"{n}.html" for n in range(len(contexts))]
+    assert [url.rpartition("/")[2] for url in requests] == visited
+    assert complaints == []
+
+
+def shown(page: Any, v: str, n: int | str | None = None) -> str:
+    place = "" if n is None else f'[data-n="{n}"]'
+    found = page.locator(f'[data-v="{v}"]{place}').all_text_contents()
+    assert len(set(found)) == 1, (v, n, found)
+    return str(found[0])
+
+
+def agrees(page: Any, why: Explanation) -> None:
+    """Every kind of number on the page is the library's."""
+    y = why.target
+    for n in range(why.terms.size):
+        term = number(why.terms[n])
+        slope = number(why.gradient[n])
+        expected = {
+            "z": number(why.before.logits[n]),
+            "exp": number(why.exponentials[n]),
+            "a": number(why.before.probabilities[n]),
+            "term": term if n == y else f"({term})",
+            "jac": number(why.jacobian_row[n]),
+            "grad": f"+{slope}" if why.gradient[n] > 0 else slope,
+            "push": {-1: "↑ up", 0: "", 1: "↓ down"}[int(np.sign(why.gradient[n]))],
+            "z1": number(why.after.logits[n]),
+            "a1": number(why.after.probabilities[n]),
+            "inv": number(why.gradient_by_probability) if n == y else "0",
+        }
+        assert {v: shown(page, v, n) for v in expected} == expected
+    scalars = {
+        "J": why.before.loss, "J1": why.after.loss, "J2": why.loss_from_logits, "bits": why.bits,
+        "lse": why.logsumexp, "m": why.largest, "den": why.denominator, "lnC": why.uniform_loss,
+    }  # fmt: skip
+    assert {v: shown(page, v) for v in scalars} == {v: number(x) for v, x in scalars.items()}
+    assert shown(page, "rank") == str(why.rank)
+    assert shown(page, "a", "y") == number(why.before.probabilities[y])
+    assert page.locator("tr.true").evaluate_all("rows => rows.map(row => row.dataset.n)") == (
+        [str(y)] * page.locator("tr.true").count()
+    )
+
+
+def type_logit(page: Any, n: int, z: str) -> None:
+    page.locator(f'input[type=number][data-z="{n}"]').fill(z)
+
+
+def prose(page: Any) -> str:
+    return " ".join(page.locator("main").inner_text().split())
+
+
+def in_sight(page: Any, v: str, n: int) -> None:
+    """The number is not in the part of its table that is reached by scrolling only."""
+    assert page.locator(f'td [data-v={v}][data-n="{n}"]').evaluate(
+        "e => e.getBoundingClientRect().right <= e.closest('.scroll').getBoundingClientRect().right"
+    )
