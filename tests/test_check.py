@@ -430,3 +430,22 @@ def test_the_smallest_case_can_be_worked_out_by_hand() -> None:
     z = np.array(eval(finding.example["z"]))
     assert z.size == 3
     assert (z == z.round(1)).all()
+
+
+def test_every_behaviour_is_found() -> None:
+    """Those mistakes that are no wrong step."""
+
+    def nan_for_equal(z: Any, y: Any) -> Any:
+        loss = naive_with_max(z, y)
+        return np.nan if (z == 0).all() else loss
+
+    def constant(z: Any, y: Any) -> Any:
+        return 1.5
+
+    found = {id for function in (nan_for_equal, constant, alias) for id in check(function).mistakes}
+    elsewhere = {
+        "labels-overwritten", "not-repeatable", "numpy-changed", "loss-and-gradient-differ",
+        "no-regularisation", "regularisation-wrong", "regularisation-gradient",
+        "half-regularisation",
+    }  # fmt: skip
+    assert {m.id for m in BANK.values() if not m.steps} <= found | elsewhere

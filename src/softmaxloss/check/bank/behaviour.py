@@ -80,11 +80,4 @@ MISTAKES = [
         "Finite logits have a finite loss and gradient.",
         "subtract the maximum of each row; never multiply 0 by log 0",
     ),
-    Mistake(
-        "accepts-labels-out-of-range",
-        "a label that is no class gives a number",
-        "NumPy's index −1 is the last class: a wrong label passes unnoticed.",
-        'if ((y < 0) | (y >= C)).any(): raise ValueError("…")',
-        kind="weakness",
-    ),
 ]
