@@ -30,7 +30,9 @@ FINDINGS: dict[str, Callable[[Trial, Verdict], bool]] = {
     "A finite loss for a class that is impossible": _mistake("finite for infinite"),
     "An infinite loss for a class that is possible": _mistake("infinite for finite"),
     "Digits are lost, beyond rounding": _mistake("digits lost"),
-    "The gradient is not that of the loss, but a − q": _mistake("gradient a − q"),
+    "The gradient is not that of the loss, but a − q": lambda trial, verdict: (
+        trial.row.startswith("several labels") and verdict.mistake == "gradient a − q"
+    ),
     "A negative weight is taken": lambda trial, verdict: (
         trial.row == "`weight`" and trial.name == "negative" and verdict.mistake == "accepts"
     ),
@@ -48,7 +50,7 @@ def findings(judged: dict[str, Judged]) -> list[str]:
                 trial, verdict = found[0]
                 others = len({(t.row, t.name) for t, _ in found}) - 1
                 more = f", and {others} more" if others else ""
-                who.append(f"{title} ({verdict.detail}: {trial.name}{more})")
+                who.append(f"{title} ({verdict.detail}: “{trial.name}”{more})")
         if who:
             lines.append(f"**{text}**: {'; '.join(who)}.")
     return lines

@@ -64,11 +64,11 @@ def _judge_gradient(trial: Trial, result: dict[str, Any]) -> Verdict:
     fault = _fault(grad, want, _gradient_tolerance(trial, size, _eps(trial, result)))
     if not fault:
         return RIGHT
-    if _is_nan(trial.truth.loss) and np.any(np.isnan(grad)):
+    if _nothing_counts(trial) and np.any(np.isnan(grad)):
         # The mean of nothing is 0/0; that its gradient is 0 is a choice, NaN is another.
         return Verdict("other", "gradient nan")
     if not trial.by_index and not _fault(grad, *_without_sum(trial, _eps(trial, result))):
-        return Verdict("other", "gradient a − q", "gradient a − q")
+        return Verdict("other", f"gradient a − q, {fault[0]}", "gradient a − q")
     return Verdict("wrong", f"gradient {fault[0]}", f"gradient: {fault[1]}")
 
 
@@ -78,7 +78,7 @@ def _judge_gradient(trial: Trial, result: dict[str, Any]) -> Verdict:
 def _known_convention(trial: Trial, result: dict[str, Any]) -> Verdict | None:
     """Another meaning that people give to the same call, where the loss is right by it."""
     loss = _array(result["loss"])
-    if loss.ndim == 0 and _is_nan(trial.truth.loss) and loss == 0:
+    if loss.ndim == 0 and loss == 0 and _nothing_counts(trial):
         return Verdict("other", "0")
     if trial.arguments[2].get("reduction", "mean") != "mean" or loss.ndim:
         return None
@@ -203,6 +203,11 @@ def _other_shape(got: Array, want: Any) -> Verdict | None:
     if got.shape == np.shape(want):
         return None
     return Verdict("wrong", f"shape {got.shape} for {np.shape(want)}", "another shape")
+
+
+def _nothing_counts(trial: Trial) -> bool:
+    """Whether the loss is NaN as the mean of nothing, 0/0, and not by a NaN among the logits."""
+    return _is_nan(trial.truth.loss) and all(entry == 0 for entry in trial.truth.grad.ravel())
 
 
 def _is_nan(want: Any) -> bool:

@@ -63,16 +63,16 @@ def _found(report: Report) -> str:
 
 
 def _counts(report: Report) -> str:
-    shown = [kind for kind in reversed(KINDS) if kind != "crashes" or _any(report, kind)]
+    kinds = {
+        title: Counter(_worst(pairs)[0] for pairs in _by_case(judged).values())
+        for title, judged in report.judged.items()
+    }
+    shown = ["right", "wrong", "other", "accepts", "raises", "not offered"]
+    shown += [kind for kind in ("crashes", "not asked") if any(kind in k for k in kinds.values())]
     lines = ["## How many cases", _line(["", *shown]), _line(["---", *["---:"] * len(shown)])]
-    for title, judged in report.judged.items():
-        kinds = Counter(_worst(pairs)[0] for pairs in _by_case(judged).values())
-        lines.append(_line([title, *(str(kinds[kind]) for kind in shown)]))
+    for title, counts in kinds.items():
+        lines.append(_line([title, *(str(counts[kind]) for kind in shown)]))
     return "\n".join(lines)
-
-
-def _any(report: Report, kind: str) -> bool:
-    return any(verdict.kind == kind for pairs in report.judged.values() for _, verdict in pairs)
 
 
 def _table(report: Report, rows: list[str]) -> str:

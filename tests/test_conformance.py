@@ -61,7 +61,7 @@ def test_the_page(report):
     assert len(rows) == len({(trial.row, trial.name) for trial in TRIALS})
     assert {row.count(" | ") for row in rows} == {3}
     assert all(line.isprintable() for line in text.splitlines())
-    assert "**A label outside 0..C−1 gets a number**: SciPy (1.75: a negative label)." in text
+    assert "**A label outside 0..C−1 gets a number**: SciPy (1.75: “a negative label”)." in text
     assert {trial.row for trial in TRIALS} <= set(sections())
 
 
@@ -156,7 +156,18 @@ def test_what_is_no_mistake_is_not_called_one():
     (weighted, *_) = verdicts(MeanOverAll(), lambda trial: trial.name == "index labels, mean")
     assert (weighted[2].kind, weighted[2].detail) == ("other", "mean divides by N")
     for *_, verdict in verdicts(SoftmaxMinusTarget(), lambda trial: trial.name == "their sum"):
-        assert (verdict.kind, verdict.detail) == ("other", "gradient a − q")
+        assert (verdict.kind, verdict.mistake) == ("other", "gradient a − q")
+
+
+def test_zero_for_the_mean_of_nothing_is_a_convention_and_for_nan_it_is_wrong():
+    class Zero(Library):
+        def run(self, z, y, options, upstream):
+            loss, grad = super().run(z, y, options, upstream)
+            return np.nan_to_num(loss), grad
+
+    found = {name: verdict for name, _, verdict in verdicts(Zero())}
+    assert (found["all ignored"].kind, found["all ignored"].detail) == ("other", "0")
+    assert found["NaN for that row alone"].detail == "0 for nan"
 
 
 def test_an_error_where_a_number_is_due(monkeypatch):
