@@ -136,13 +136,6 @@ def reduced(losses: Any, options: dict[str, Any], mean: Any, total: Any) -> Any:
     return mean(losses)
 
 
-def derivative(grad: Any) -> Any:
-    """JAX's gradient as an array; None where the logits are integers, which have none there."""
-    import jax
-
-    return None if grad.dtype == jax.dtypes.float0 else np.asarray(grad)
-
-
 class Jax(Implementation):
     title = "JAX"
     call = (
@@ -166,16 +159,21 @@ class Jax(Implementation):
         logits, target = jnp.asarray(z), jnp.asarray(y)
 
         def loss_of(z: Any) -> Any:
-            log_a = jax.nn.log_softmax(z)
-            if target.shape == z.shape:
-                losses = -jnp.sum(target * log_a, axis=-1)
-            else:
-                losses = -jnp.take_along_axis(log_a, target[..., None], axis=-1)[..., 0]
-            return reduced(losses, options, jnp.mean, jnp.sum)
+            return reduced(self.losses(z, target), options, jnp.mean, jnp.sum)
 
         loss, pull = jax.vjp(loss_of, logits)
         (grad,) = pull(jnp.broadcast_to(jnp.asarray(upstream, loss.dtype), loss.shape))
-        return np.asarray(loss), derivative(grad)
+        # integers as logits have no gradient there
+        return np.asarray(loss), None if grad.dtype == jax.dtypes.float0 else np.asarray(grad)
+
+    def losses(self, z: Any, y: Any) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        log_a = jax.nn.log_softmax(z)
+        if y.shape == z.shape:
+            return -jnp.sum(y * log_a, axis=-1)
+        return -jnp.take_along_axis(log_a, y[..., None], axis=-1)[..., 0]
 
 
 class Optax(Jax):
@@ -191,25 +189,12 @@ class Optax(Jax):
 
         self.version = optax.__version__
 
-    def run(self, z: Any, y: Any, options: dict[str, Any], upstream: Any) -> Answer:
-        import jax
-        import jax.numpy as jnp
-        import optax
+    def losses(self, z: Any, y: Any) -> Any:
+        from optax import losses
 
-        logits, target = jnp.asarray(z), jnp.asarray(y)
-
-        def loss_of(z: Any) -> Any:
-            by_row = target.shape == z.shape
-            function = (
-                optax.losses.softmax_cross_entropy
-                if by_row
-                else optax.losses.softmax_cross_entropy_with_integer_labels
-            )
-            return reduced(function(z, target), options, jnp.mean, jnp.sum)
-
-        loss, pull = jax.vjp(loss_of, logits)
-        (grad,) = pull(jnp.broadcast_to(jnp.asarray(upstream, loss.dtype), loss.shape))
-        return np.asarray(loss), derivative(grad)
+        if y.shape == z.shape:
+            return losses.softmax_cross_entropy(z, y)
+        return losses.softmax_cross_entropy_with_integer_labels(z, y)
 
 
 class TensorFlow(Implementation):
