@@ -9,7 +9,7 @@ SOURCES := pyproject.toml CMakeLists.txt \
 # The builds of tests/sanitize make as many random calls.
 CALLS ?= 1000000
 
-.PHONY: run test test-slow sanitize lint format bench clean
+.PHONY: run test test-slow sanitize lint format bench conformance clean
 
 run: $(VENV)/package
 	@$(PY) examples/tour.py
@@ -36,6 +36,9 @@ format: $(VENV)/lint
 
 bench: $(VENV)/package $(VENV)/test $(VENV)/bench
 	$(PY) -m benchmarks
+
+conformance: $(VENV)/package $(VENV)/test $(VENV)/bench
+	$(PY) -m conformance
 
 clean:
 	rm -rf $(VENV) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,75 @@
+"""Runs workers: one process for each implementation, in limited time, begun again after a crash."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from .trials import ROOT, trials
+
+#: A process that dies is begun again behind the trial that killed it, so many times.
+LIVES = 20
+
+
+@dataclass
+class Answers:
+    """What one implementation answered, trial by trial; see worker.ask."""
+
+    name: str
+    version: str = ""
+    #: why there is none; empty where the implementation could be loaded
+    absent: str = ""
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+
+def run(name: str, seconds: float) -> Answers:
+    answers, count, end = Answers(name), len(trials()), monotonic() + seconds
+    for _ in range(LIVES):
+        start = len(answers.results)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "results"
+            end_of_process = _process(name, path, start, end - monotonic())
+            lines = _lines(path)
+        if not lines:
+            answers.absent = f"it could not be loaded: {end_of_process}"
+            return answers
+        if "absent" in lines[0]:
+            answers.absent = lines[0]["absent"]
+            return answers
+        answers.version = lines[0]["version"]
+        answers.results += lines[1:]
+        if len(answers.results) == count or end_of_process == "out of time":
+            break
+        answers.results.append({"crashes": end_of_process})
+    answers.results += [{"not asked": True}] * (count - len(answers.results))
+    return answers
+
+
+def _process(name: str, path: Path, start: int, seconds: float) -> str:
+    """Run it to its end, and how it ended."""
+    command = [sys.executable, "-m", "conformance.worker", name, str(path), str(start)]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=max(seconds, 1),
+        )
+    except subprocess.TimeoutExpired:
+        return "out of time"
+    last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    return f"code {done.returncode}" + (f", {last}" if last else "")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of the file: a process that is ended may leave half a line."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.split("\n")[:-1]]

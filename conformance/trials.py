@@ -1,0 +1,123 @@
+"""What is asked of an implementation: every case, with each of its variants, in each dtype."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests import truth
+from tests.test_semantics import arguments, expanded
+
+ROOT = Path(__file__).parent.parent
+Case = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One call."""
+
+    #: the name of the case's row in docs/semantics.md, and of the case
+    row: str
+    name: str
+    #: the case, with one of each list of alternatives
+    case: Case
+    dtype: str
+    #: whether it stands for its case where calls are slow
+    first: bool
+
+    @property
+    def wants_error(self) -> bool:
+        return "error" in self.case.get("expect", {})
+
+    @property
+    def upstream(self) -> Any:
+        return self.case.get("grad_output", 1.0)
+
+    @cached_property
+    def arguments(self) -> tuple[Any, Any, dict[str, Any]]:
+        return arguments(self.case, self.dtype)
+
+    @cached_property
+    def by_index(self) -> bool:
+        logits, target, _ = self.arguments
+        return np.ndim(target) == 0 or np.shape(target) != _shape(logits)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """What beyond logits and class indices the call is about, in words of the table."""
+        _, target, options = self.arguments
+        needed = set(options) - {"reduction", "multi_label"}
+        if options.get("label_smoothing") == 0:
+            needed.remove("label_smoothing")
+        if options.get("reduction") not in (None, "mean", "sum", "none"):
+            needed.add("reduction")
+        if options.get("multi_label", "sum") != "sum":  # a sum is what rows give by themselves
+            needed.add("multi_label")
+        if not self.by_index:
+            needed.add("probabilities")
+        elif np.asarray(target).dtype.kind in "iu" and np.any(np.asarray(target) == -100):
+            needed.add("ignore_index")
+        if "layout" in self.case or "target_layout" in self.case:
+            needed.add("NumPy views")
+        return frozenset(needed)
+
+    @cached_property
+    def truth(self) -> truth.Truth:
+        logits, target, options = self.arguments
+        return truth.cross_entropy(logits, target, **options, grad_output=self.upstream)
+
+    @cached_property
+    def means_over_n(self) -> list[truth.Truth]:
+        """What the mean would be if it were divided by the number of examples: of all, and of those
+        that are not ignored."""
+        logits, target, options = self.arguments
+        counted = np.asarray(target) != options.get("ignore_index", -100)
+        sizes = {np.size(target), int(np.sum(counted))} - {0} if self.by_index else set()
+        return [
+            truth.cross_entropy(
+                logits, target, **{**options, "denominator": size}, grad_output=self.upstream
+            )
+            for size in sorted(sizes)
+        ]
+
+
+def _shape(logits: Any) -> tuple[int, ...] | None:
+    try:
+        return np.shape(logits)
+    except ValueError:  # ragged
+        return None
+
+
+def cases() -> list[Case]:
+    path = ROOT / "tests" / "cases" / "semantics.json"
+    loaded: list[Case] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def trials() -> list[Trial]:
+    """All of them, in an order that is the same in every process."""
+    found = []
+    for case in cases():
+        first = True
+        for variant in expanded(case):
+            # float32 first: it is what people train in
+            for dtype in sorted(case.get("dtypes", ["float32", "float64"])):
+                found.append(Trial(case["row"], case["name"], variant, dtype, first))
+                first = False
+    return found
+
+
+def sections() -> dict[str, str]:
+    """Row of docs/semantics.md → the section that it stands in."""
+    section, found = "", {}
+    for line in (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ")
+        elif line.startswith("| "):
+            found[line.split(" | ")[0].removeprefix("| ")] = section
+    del found["input"], found["option"]  # the heads of the tables
+    return found
