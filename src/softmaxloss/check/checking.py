@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,15 +55,14 @@ def check(
         raise ValueError(f"dtype must be float64 or float32, got {np.dtype(dtype)}")
     seed = secrets.randbelow(10**6) if seed is None else seed
     given = probes(seed, dtype)
-    return judge(*collect(fn, kind, given), kind, given, seed)
+    return judge(collect(fn, kind, given), kind, given, seed)
 
 
-def judge(
-    tries: Sequence[Try], problem: str, kind: Part | None, given: Sequence[Probe], seed: int
-) -> Report:
-    """The report on what `collect` kept."""
-    usable = []
+def judge(tries: Iterable[Try], kind: Part | None, given: Sequence[Probe], seed: int) -> Report:
+    """The report on what `collect` gives; no more of it is asked for than is needed."""
+    usable, problem = [], "it takes no arguments that are logits, or logits and labels"
     for attempt in tries:
+        problem = attempt.problem or problem
         parts = _parts(attempt.results, attempt.form, kind)
         if parts:
             report = _checked(attempt, parts, given, seed, thorough=False)

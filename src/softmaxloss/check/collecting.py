@@ -5,7 +5,9 @@ Nothing is judged here: in a process of its own the function cannot reach what j
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,32 +22,39 @@ RAISED = Results(None, None, None)
 
 
 class Try(NamedTuple):
-    """What a function gave in one form: results for each probe, and the ids of what its calls do
-    besides, such as writing to their arguments."""
+    """What a function gave in one form: results for each probe; the ids of what its calls do
+    besides, such as writing to their arguments; the first thing that it raised, or None."""
 
     form: Form
     results: list[Results]
     calls: list[str]
+    problem: str | None
 
 
-def collect(
-    fn: Callable[..., Any], kind: Part | None, given: Sequence[Probe]
-) -> tuple[list[Try], str]:
-    """The tries of a function, and what was wrong with the last form that gave nothing at all."""
-    tries, problem = [], "it takes no arguments that are logits, or logits and labels"
+def collect(fn: Callable[..., Any], kind: Part | None, given: Sequence[Probe]) -> Iterator[Try]:
+    """The tries of a function, the likeliest form first."""
     for form in candidates(fn, kind):
-        results = []
+        results, problem = [], None
         for probe in given:
             try:
-                with np.errstate(all="ignore"):
+                with _quiet():
                     results.append(form.call(fn, probe))
             except Exception as error:
-                if not results:
-                    problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+                problem = problem or f"{type(error).__name__}: {error}".partition("\n")[0]
                 results.append(RAISED)
+        calls = []
         if any(part is not None for result in results for part in result):
-            tries.append(Try(form, results, _calls(fn, form, given[0])))
-    return tries, problem
+            with _quiet():
+                calls = _calls(fn, form, given[0])
+        yield Try(form, results, calls, problem)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of forms that were not meant."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _calls(fn: Callable[..., Any], form: Form, probe: Probe) -> list[str]:
@@ -55,27 +64,26 @@ def _calls(fn: Callable[..., Any], form: Form, probe: Probe) -> list[str]:
     arguments = form.arguments(probe.z, probe.y)
     before = form.arguments(probe.z, probe.y)
     found: list[str] = []
-    with np.errstate(all="ignore"):
-        try:
-            first = _values(fn(*arguments))
-            kept = [np.array(value, copy=True) for value in first]
-            again = _values(fn(*form.arguments(probe.z, probe.y)))
-        except Exception:
-            return []
-        names = form.named(arguments)
-        for name, now, was in zip(names, arguments, before, strict=True):
-            if name != "reg" and not np.array_equal(now, was):
-                found.append(f"{'labels' if name == 'labels' else 'logits'}-overwritten")
-        arrays = [value for value in first if isinstance(value, np.ndarray)]
-        if any(np.shares_memory(value, a) for value in arrays for a in arguments[:1]):
-            found.append("result-is-the-input")
-        if not all(
-            np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
-            for a, b in zip(kept, again, strict=False)
-        ):
-            found.append("not-repeatable")
-        if form.weights != "none":
-            found += _regularisation(fn, form, probe)
+    try:
+        first = _values(fn(*arguments))
+        kept = [np.array(value, copy=True) for value in first]
+        again = _values(fn(*form.arguments(probe.z, probe.y)))
+    except Exception:
+        return []
+    names = form.named(arguments)
+    for name, now, was in zip(names, arguments, before, strict=True):
+        if name != "reg" and not np.array_equal(now, was):
+            found.append(f"{'labels' if name == 'labels' else 'logits'}-overwritten")
+    arrays = [value for value in first if isinstance(value, np.ndarray)]
+    if any(np.shares_memory(value, a) for value in arrays for a in arguments[:1]):
+        found.append("result-is-the-input")
+    if not all(
+        np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+        for a, b in zip(kept, again, strict=False)
+    ):
+        found.append("not-repeatable")
+    if form.weights != "none":
+        found += _regularisation(fn, form, probe)
     return found
 
 

@@ -15,12 +15,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .bank import BANK
 from .checking import judge
 from .collecting import Try, collect
 from .forms import Form, Part
@@ -72,10 +73,9 @@ def check_file(
                 problem = data["problem"]
                 tries = [_try(attempt) for attempt in data["tries"]]
             except (OSError, ValueError, KeyError, TypeError):
-                problem = "it ended before the check was over"
-                tries = []
-            if tries:
-                return judge(tries, problem, kind, given, seed)
+                problem, tries = "it ended before the check was over", []
+            if problem is None:
+                return replace(judge(tries, kind, given, seed), printed=said)
         return Report("wrong", None, (), (), seed, problem or "it gave no answer", said)
 
 
@@ -119,12 +119,12 @@ def main() -> None:
     try:
         given, numpy = probes(request["seed"], request["dtype"]), dict(vars(np))
         function = _load(Path(request["file"]), request["function"])
-        tries, problem = collect(function, request["kind"], given)
+        tries = list(collect(function, request["kind"], given))
         changed = any(vars(np).get(name) is not value for name, value in numpy.items())
         vars(np).update(numpy)
         for attempt in tries if changed else []:
             attempt.calls.append("numpy-changed")
-        answer = {"tries": [_plain(attempt) for attempt in tries], "problem": problem}
+        answer["tries"] = [_plain(attempt) for attempt in tries]
     except BaseException as error:
         # SystemExit, KeyboardInterrupt and MemoryError too: it is the function's, not ours.
         what = "it called sys.exit" if isinstance(error, SystemExit) else type(error).__name__
@@ -165,7 +165,7 @@ def _load(path: Path, name: str) -> Any:
 def _plain(attempt: Try) -> dict[str, Any]:
     """A try as JSON can hold it (with NaN and Infinity, which Python's reads)."""
     results = [[_numbers(part) for part in result] for result in attempt.results]
-    return {"form": asdict(attempt.form), "results": results, "calls": attempt.calls}
+    return attempt._asdict() | {"form": asdict(attempt.form), "results": results}
 
 
 def _numbers(part: Any) -> Any:
@@ -178,7 +178,8 @@ def _numbers(part: Any) -> Any:
 def _try(attempt: Any) -> Try:
     """What `_plain` made plain."""
     results = [Results(*(_array(part) for part in result)) for result in attempt["results"]]
-    return Try(Form(**attempt["form"]), results, [str(id) for id in attempt["calls"]])
+    calls = [str(id) for id in attempt["calls"] if id in BANK]
+    return Try(Form(**attempt["form"]), results, calls, attempt["problem"])
 
 
 def _array(part: Any) -> Any:

@@ -52,7 +52,7 @@ class Report:
     findings  what was found; a right implementation may have conventions and weaknesses
     seed      of the probes: `check(fn, seed=…)` repeats them
     problem   why nothing could be checked, or None
-    printed   what the code printed, where nothing could be checked
+    printed   what the code in a file printed, the beginning of it
     """
 
     verdict: Verdict
