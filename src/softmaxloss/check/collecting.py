@@ -75,7 +75,8 @@ def _calls(fn: Callable[..., Any], form: Form, probe: Probe) -> list[str]:
         if name != "reg" and not np.array_equal(now, was):
             found.append(f"{'labels' if name == 'labels' else 'logits'}-overwritten")
     arrays = [value for value in first if isinstance(value, np.ndarray)]
-    if any(np.shares_memory(value, a) for value in arrays for a in arguments[:1]):
+    given = [argument for argument in arguments if isinstance(argument, np.ndarray)]
+    if any(np.shares_memory(value, argument) for value in arrays for argument in given):
         found.append("result-is-the-input")
     if not all(
         np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
