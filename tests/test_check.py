@@ -449,3 +449,16 @@ def test_every_behaviour_is_found() -> None:
         "half-regularisation",
     }  # fmt: skip
     assert {m.id for m in BANK.values() if not m.steps} <= found | elsewhere
+
+
+def test_jax() -> None:
+    jax = pytest.importorskip("jax")
+
+    def loss(z: Any, y: Any) -> Any:
+        log_a = jax.nn.log_softmax(z, axis=1)
+        return -jax.numpy.take_along_axis(log_a, y[:, None], axis=1).mean()
+
+    for function in (loss, jax.jit(loss), jax.value_and_grad(loss)):
+        report = check(function)  # in float32, unless 64-bit types are switched on
+        assert report.verdict == "right", str(report)
+    assert check(lambda z, y: -loss(z, y)).mistakes == ["no-minus"]
