@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 # Subjects (modules and packages of softmaxloss) from the ground up. Each may import from the floors
 # below its own. A new subject gets its place here.
 FLOORS = [
-    {"arrays", "errors", "faces"},
+    {"arrays", "errors", "faces", "plain"},
     {"formula", "logits", "options", "pieces"},
     {"labels"},
     {"kernels"},

@@ -15,6 +15,7 @@ from .files.source import shown
 from .labels import read_indices
 from .loss import Scores, score
 from .options import Options
+from .plain import plain
 from .writers import ScoresFile
 
 __all__ = ["Evaluation", "Example", "evaluate", "highest"]
@@ -132,8 +133,8 @@ class Evaluation:
             "accuracy",
             "mean_entropy",
         )
-        totals: dict[str, object] = {name: _plain(getattr(self, name)) for name in names}
-        totals["top"] = [{k: _plain(v) for k, v in e._asdict().items()} for e in self.top]
+        totals: dict[str, object] = {name: plain(getattr(self, name)) for name in names}
+        totals["top"] = [{k: plain(v) for k, v in e._asdict().items()} for e in self.top]
         return totals
 
 
@@ -222,10 +223,3 @@ def highest(losses: Array, count: int) -> npt.NDArray[np.intp]:
         return np.flatnonzero(np.isnan(losses))[:count]
     above = np.flatnonzero(~(losses <= least))
     return np.concatenate([above, np.flatnonzero(losses == least)[: count - above.size]])
-
-
-def _plain(value: float) -> float | str:
-    """JSON has no number that is not finite."""
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

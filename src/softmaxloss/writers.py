@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from .files import FileError
 from .files.source import import_extra, one_line, quoted, shown
+from .files.whole import places
 from .loss import Scores
 
 __all__ = ["COLUMNS", "ScoresFile", "open_scores"]
@@ -45,12 +45,7 @@ class ScoresFile(ABC):
         self.path = path
         self._rows = rows
         self._written = 0
-        # A symbolic link stays one: the file it points to is replaced.
-        self._target = Path(os.path.realpath(path))
-        if os.path.exists(self._target) and not os.path.isfile(self._target):
-            raise FileError(path, "is not a regular file; name one to be written")
-        name = f".{self._target.name}.{secrets.token_hex(4)}.part"
-        self._part = self._target.with_name(name)
+        self._target, self._part = places(path)
         try:
             self._file: BinaryIO = open(self._part, "xb")  # noqa: SIM115 (closed by __exit__)
         except FileNotFoundError:

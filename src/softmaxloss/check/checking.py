@@ -128,12 +128,8 @@ def _parts(results: Sequence[Results], form: Form, kind: Part | None) -> tuple[s
 
     if form.labels == "none" or kind == "softmax":
         return ("softmax",) if there("softmax") else ()
-    found = tuple(part for part in ("loss", "gradient") if there(part))
-    if kind == "loss":
-        return tuple(p for p in found if p == "loss")
-    if kind == "gradient":
-        return tuple(p for p in found if p == "gradient")
-    return found
+    asked = (kind,) if kind in ("loss", "gradient") else ("loss", "gradient")
+    return tuple(part for part in asked if there(part))
 
 
 def _checked(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -50,8 +50,13 @@ def diagnose(
 
     One mistake is looked for before two, which are of different steps. bank: only these.
     """
-    known = [m for m in bank or BANK.values() if m.steps and set(m.steps) <= set(DEPENDS_ON[part])]
-    single = [(m,) for m in known if any(_gives(f, part, seen, given, epsilon) for f in m.forms)]
+    of_part = set(DEPENDS_ON[part])
+    known = [m for m in bank or BANK.values() if m.steps and set(m.steps) <= of_part]
+
+    def gives(form: Any) -> bool:
+        return all(_hits(form, part, seen, given, epsilon))
+
+    single = [m for m in known if any(gives(form) for form in m.forms)]
     if single:
         return _found(single, len(given))
     pairs = itertools.combinations(known, 2)
@@ -59,15 +64,15 @@ def diagnose(
         if set(both[0].steps) & set(both[1].steps):
             continue
         forms = itertools.product(*(m.forms for m in both))
-        if any(_gives({**f, **g}, part, seen, given, epsilon) for f, g in forms):
+        if any(gives({**f, **g}) for f, g in forms):
             return Diagnosis(both, (), len(given), len(given))
     return Diagnosis((), (), 0, len(given))
 
 
-def _found(single: list[tuple[Mistake]], probes: int) -> Diagnosis:
+def _found(single: list[Mistake], probes: int) -> Diagnosis:
     # Conventions and weaknesses first: who does nothing worse is not accused of it.
     order = {"convention": 0, "weakness": 1, "mistake": 2}
-    mistakes = sorted((m for (m,) in single), key=lambda m: order[m.kind])
+    mistakes = sorted(single, key=lambda m: order[m.kind])
     return Diagnosis((mistakes[0],), tuple(mistakes[1:]), probes, probes)
 
 
@@ -78,11 +83,7 @@ def nearest(part: str, seen: Sequence[Any], given: Sequence[Probe], epsilon: flo
         if not set(mistake.steps) <= set(DEPENDS_ON[part]):
             continue
         for form in mistake.forms:
-            steps = RIGHT.but(dict(form))
-            hits = sum(
-                agree(got, getattr(_run(steps, probe), part), epsilon, _size(probe))
-                for got, probe in zip(seen, given, strict=True)
-            )
+            hits = sum(_hits(form, part, seen, given, epsilon))
             if hits > best[0]:
                 best = (hits, mistake)
     hits, found = best
@@ -91,14 +92,13 @@ def nearest(part: str, seen: Sequence[Any], given: Sequence[Probe], epsilon: flo
     return Diagnosis((found,), (), hits, len(given))
 
 
-def _gives(
+def _hits(
     form: Any, part: str, seen: Sequence[Any], given: Sequence[Probe], epsilon: float
-) -> bool:
+) -> Iterator[bool]:
+    """Whether these wrong steps give what was seen, on each probe."""
     steps = RIGHT.but(dict(form))
-    return all(
-        agree(got, getattr(_run(steps, probe), part), epsilon, _size(probe))
-        for got, probe in zip(seen, given, strict=True)
-    )
+    for got, probe in zip(seen, given, strict=True):
+        yield agree(got, getattr(_run(steps, probe), part), epsilon, _size(probe))
 
 
 def _size(probe: Probe) -> float:

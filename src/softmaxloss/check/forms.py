@@ -133,9 +133,7 @@ def candidates(function: Callable[..., Any], kind: Part | None) -> Iterator[Form
     frameworks = ["torch", "numpy"] if _uses_torch(function) else ["numpy", "torch"]
     if "torch" not in sys.modules:
         frameworks = ["numpy"]
-    takes_labels = kind not in (None, "softmax") if most >= 2 else False
-    takes_labels = takes_labels or (kind is None and most >= 2)
-    labels = ["index", "one-hot"] if takes_labels else ["none"]
+    labels = ["index", "one-hot"] if most >= 2 and kind != "softmax" else ["none"]
     if kind is None and required <= 1 and most >= 2:
         labels.append("none")
     first = ["logits", "labels"]
@@ -157,9 +155,7 @@ def _collected(value: Any, shape: tuple[int, ...], columns: bool) -> Results:
     softmax = loss = gradient = None
     values = list(value) if isinstance(value, tuple | list) and len(value) == 2 else [value]
     for item in values:
-        array = np.asarray(item)
-        if array.dtype.kind not in "fiu":
-            raise ShapeError(f"it returned {type(item).__name__}, not numbers")
+        array = _numbers(item)
         if array.shape == matrix:
             gradient = array.T if columns else array
         elif array.shape in ((), (1,)):
@@ -180,9 +176,7 @@ def _of_one(value: Any, classes: int) -> tuple[Any, Any, Any]:
     softmax = loss = gradient = None
     values = list(value) if isinstance(value, tuple) and len(value) == 2 else [value]
     for item in values:
-        array = np.asarray(item)
-        if array.dtype.kind not in "fiu":
-            raise ShapeError(f"it returned {type(item).__name__}, not numbers")
+        array = _numbers(item)
         if array.size == classes and array.ndim and classes > 1:
             gradient = array.reshape(-1)
         elif array.size == 1:
@@ -192,6 +186,13 @@ def _of_one(value: Any, classes: int) -> tuple[Any, Any, Any]:
     if len(values) == 1 and gradient is not None:
         softmax = gradient
     return softmax, loss, gradient
+
+
+def _numbers(value: Any) -> Array:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise ShapeError(f"it returned {type(value).__name__}, not numbers")
+    return array
 
 
 def _features(count: int, dtype: Any) -> Array:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import operator
-import os
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,10 +13,10 @@ from numpy.typing import NDArray
 
 from .. import formula
 from ..errors import OptionError
-from ..files.whole import write_whole
 from ..loss import cross_entropy
-from .plain import plain
+from ..plain import plain
 from .remarks import remarks
+from .rendered import Rendered
 
 if TYPE_CHECKING:
     from .questions import Answer
@@ -146,7 +144,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Rendered):
     """Everything there is to say about the loss of one example. Made by `explain`.
 
     Arrays are read-only, float64, shape (C,), in the order of the classes; losses are in nats.
@@ -223,10 +221,6 @@ class Explanation:
         """How many classes there are to choose from: all but those masked out by a logit of −inf;
         the true one is not masked out by that, but has no chance."""
         return choices(self.before.logits, self.target)
-
-    def number(self, n: int) -> int:
-        """The number of the class at position n, as the caller's labels count."""
-        return n + self.first_class
 
     def strongest(self, count: int) -> list[int]:
         """The positions of at most `count` classes, the largest logit first.
@@ -337,10 +331,6 @@ class Explanation:
             "answers": [asdict(answer) for answer in self.answers()],
         }
 
-    def to_json(self) -> str:
-        """`to_dict` as one line of JSON, ASCII only."""
-        return json.dumps(self.to_dict(), allow_nan=False)
-
     def to_text(self, *, width: int = 80, color: bool = False) -> str:
         """The explanation in words and tables, for a terminal. `print(explanation)` shows it too.
 
@@ -358,18 +348,11 @@ class Explanation:
 
         return to_html(self)
 
-    def save_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to a file, which is there when it is complete."""
-        write_whole(path, self.to_html())
-
-    def __str__(self) -> str:
-        return self.to_text()
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """What a notebook shows: the page without its script, or the text."""
+    def to_fragment(self) -> str:
+        """The page for a place among other things, as in a notebook: without head and script."""
         from .page import fragment
 
-        return {"text/plain": self.to_text(), "text/html": fragment(self)}
+        return fragment(self)
 
 
 def choices(z: Vector, y: int) -> int:

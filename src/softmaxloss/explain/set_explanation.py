@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -21,9 +20,10 @@ from ..files.whole import write_whole
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
+from ..plain import plain
 from .explanation import class_names, frozen, whole_number
-from .plain import plain
 from .pushes import LEAST, AllPairs, PushSums, StrongPairs
+from .rendered import Rendered
 
 __all__ = ["Pairs", "Push", "SetExplanation", "explain_set"]
 
@@ -66,7 +66,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class SetExplanation:
+class SetExplanation(Rendered):
     """How a set of examples pushes the outputs of a classifier. Made by `explain_set`.
 
     An example of class i pushes every other output n down by ∂J/∂z_n = a_n and its own up, by
@@ -115,10 +115,6 @@ class SetExplanation:
     top: tuple[Example, ...]
     classes: tuple[str, ...] | None = None
     first_class: int = 0
-
-    def number(self, n: int) -> int:
-        """The number of the class at position n, as the caller's labels count."""
-        return n + self.first_class
 
     @property
     def shares(self) -> Vector:
@@ -194,10 +190,6 @@ class SetExplanation:
             "top": [{key: plain(v) for key, v in e._asdict().items()} for e in self.top],
         }
 
-    def to_json(self) -> str:
-        """`to_dict` as one line of JSON, ASCII only."""
-        return json.dumps(self.to_dict(), allow_nan=False)
-
     def to_text(
         self,
         *,
@@ -228,14 +220,11 @@ class SetExplanation:
         """Write the page to a file, which is there when it is complete."""
         write_whole(path, self.to_html(command=command))
 
-    def __str__(self) -> str:
-        return self.to_text()
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """What a notebook shows."""
+    def to_fragment(self) -> str:
+        """The page for a place among other things, as in a notebook: without head and script."""
         from .set_html import fragment
 
-        return {"text/plain": self.to_text(), "text/html": fragment(self, self.call)}
+        return fragment(self, self.call)
 
     def call(self, example: Example) -> str:
         """The call of `explain` that explains this example, to copy.

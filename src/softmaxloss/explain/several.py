@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -13,12 +11,12 @@ from numpy.typing import NDArray
 
 from .. import formula
 from ..errors import LabelError
-from ..files.whole import write_whole
 from ..labels import read_target
 from ..loss import cross_entropy, cross_entropy_with_grad
 from ..options import MultiLabel, Options
+from ..plain import plain
 from .explanation import State, frozen, plain_state
-from .plain import plain
+from .rendered import Rendered
 from .words import number
 
 __all__ = ["Policy", "SeveralLabels", "several_labels"]
@@ -71,7 +69,7 @@ class Policy:
 
 
 @dataclass(frozen=True, eq=False)
-class SeveralLabels:
+class SeveralLabels(Rendered):
     """One example whose target is not one class. Made by `explain` of a target of shape (C,).
 
     Arrays are read-only, float64, shape (C,); losses are in nats.
@@ -102,10 +100,6 @@ class SeveralLabels:
         [1, 2]
         """
         return [int(n) for n in np.flatnonzero(self.target)]
-
-    def number(self, n: int) -> int:
-        """The number of the class at position n, as the caller's labels count."""
-        return n + self.first_class
 
     def listed(self) -> list[int]:
         """The positions of the classes that renderings list: all of them up to 12; of more the
@@ -165,10 +159,6 @@ class SeveralLabels:
             "policies": [policy.to_dict() for policy in self.policies],
         }
 
-    def to_json(self) -> str:
-        """`to_dict` as one line of JSON, ASCII only."""
-        return json.dumps(self.to_dict(), allow_nan=False)
-
     def to_text(self, *, width: int = 80, color: bool = False) -> str:
         """The explanation in words and tables, as that of one label."""
         from .several_text import render  # loads rich
@@ -181,18 +171,11 @@ class SeveralLabels:
 
         return to_html(self)
 
-    def save_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to a file, which is there when it is complete."""
-        write_whole(path, self.to_html())
-
-    def __str__(self) -> str:
-        return self.to_text()
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """What a notebook shows."""
+    def to_fragment(self) -> str:
+        """The page for a place among other things, as in a notebook: without head and script."""
         from .page import fragment
 
-        return {"text/plain": self.to_text(), "text/html": fragment(self)}
+        return fragment(self)
 
 
 def several_labels(

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from .source import FileError
 
-__all__ = ["write_whole"]
+__all__ = ["places", "write_whole"]
+
+
+def places(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Where a file is in the end, and beside it where it is until it is complete.
+
+    Raises FileError where something else than a file is there.
+    """
+    target = Path(os.path.realpath(path))  # a symbolic link stays: what it points to is replaced
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise FileError(path, "is not a regular file; name one to be written")
+    return target, target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
 
 
 def write_whole(path: str | os.PathLike[str], content: str) -> None:
@@ -17,12 +28,8 @@ def write_whole(path: str | os.PathLike[str], content: str) -> None:
 
     Raises FileError where the folder is missing or cannot be written to.
     """
-    path = Path(path)
-    target = Path(os.path.realpath(path))  # a symbolic link stays one
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    target, part = places(path)
     try:
-        if target.exists() and not target.is_file():
-            raise FileError(path, "is not a regular file; name one to be written")
         part.write_text(content, encoding="utf-8", errors="backslashreplace", newline="\n")
         os.replace(part, target)
     except OSError as error:

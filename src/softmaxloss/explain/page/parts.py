@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..words import shorten
+from ..words import others, shorten
 
 if TYPE_CHECKING:
     from ..explanation import Explanation, Path
@@ -134,8 +134,8 @@ class Parts:
         for n in self.shown:
             true = ' class="true"' if n == self.e.target else ""
             rows.append(f'<tr data-n="{n}"{true}>{self.row_name(n)}{data(cells(n))}</tr>')
-        if others := self.rest.size:
-            name = f"{others} other{'s' if others > 1 else ''}"
+        if self.rest.size:
+            name = others(self.rest.size)
             rows.append(
                 f'<tr data-n="rest" class="rest"><th scope="row">{name}</th>{data(rest)}</tr>'
             )
