@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from softmaxloss.check.bank import Mistake, behaviour, gradient, loss, softmax, target
+from softmaxloss.check.bank import Mistake, behaviour, gradient, loss, options, softmax, target
 from softmaxloss.files.whole import write_whole
 
 PAGE = Path(__file__).parent / "check.md"
@@ -17,6 +17,7 @@ GROUPS = {
     "With the labels": target.MISTAKES,
     "In the loss": loss.MISTAKES,
     "In the gradient": gradient.MISTAKES,
+    "With options, labels that are none, and the gradient from above": options.MISTAKES,
     "Seen by watching calls": behaviour.MISTAKES,
 }
 

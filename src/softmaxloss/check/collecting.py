@@ -5,48 +5,90 @@ Nothing is judged here: in a process of its own the function cannot reach what j
 
 from __future__ import annotations
 
+import os
+import random
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .forms import Form, Part, candidates
+from .forms import NOTHING, Besides, Form, Part, candidates, options_of
+from .frameworks import Derived
 from .probes import Probe
+from .situations import Battery
 from .steps import Results
 
-__all__ = ["Try", "collect"]
+__all__ = ["Further", "Try", "collect"]
 
 RAISED = Results(None, None, None)
 
 
-class Try(NamedTuple):
-    """What a function gave in one form: results for each probe; the ids of what its calls do
-    besides, such as writing to their arguments; the first thing that it raised, or None."""
+class Further(NamedTuple):
+    """What came in a situation, by its name; what it raised, or None."""
 
-    form: Form
-    results: list[Results]
-    calls: list[str]
+    name: str
+    results: Results
     problem: str | None
 
 
-def collect(fn: Callable[..., Any], kind: Part | None, given: Sequence[Probe]) -> Iterator[Try]:
+class Try(NamedTuple):
+    """What a function gave in one form.
+
+    results  for each probe
+    problem  the first thing that it raised, or None
+    calls    the ids of what its calls do besides, such as writing to their arguments
+    further  what came in the situations that its form and parameters allow
+    derived  whether the gradient is one that a framework derived
+    follows  whether it is then the slope of the loss as it came
+    """
+
+    form: Form
+    results: list[Results]
+    problem: str | None
+    calls: list[str]
+    further: list[Further]
+    derived: bool
+    follows: bool
+
+
+def collect(fn: Callable[..., Any], kind: Part | None, battery: Battery) -> Iterator[Try]:
     """The tries of a function, the likeliest form first."""
+    options = options_of(fn)
+    settings = _settings()
     for form in candidates(fn, kind):
         results, problem = [], None
-        for probe in given:
-            try:
-                with _quiet():
-                    results.append(form.call(fn, probe))
-            except Exception as error:
-                problem = problem or f"{type(error).__name__}: {error}".partition("\n")[0]
-                results.append(RAISED)
-        calls = []
-        if any(part is not None for result in results for part in result):
-            with _quiet():
-                calls = _calls(fn, form, given[0])
-        yield Try(form, results, calls, problem)
+        for probe in battery.probes:
+            result, raised = _call(fn, form, probe, NOTHING)
+            results.append(result)
+            problem = problem or raised
+        if all(part is None for result in results for part in result):
+            yield Try(form, results, problem, [], [], False, False)
+            continue
+        further = [
+            Further(s.name, *_call(fn, form, s.probe, s.besides_of(options)))
+            for s in battery.situations
+            if s.applies(form, options)
+        ]
+        with _quiet():
+            calls = _calls(fn, form, battery.probes[0])
+            derived, follows = _follows(fn, form)
+        if _settings() != settings:
+            calls.append("settings-changed")
+        yield Try(form, results, problem, calls, further, derived, follows)
+
+
+def _call(
+    fn: Callable[..., Any], form: Form, probe: Probe, besides: Besides
+) -> tuple[Results, str | None]:
+    """What a call gives, and what it raises."""
+    try:
+        with _quiet():
+            return form.call(fn, probe, besides), None
+    except Exception as error:
+        return RAISED, f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 @contextmanager
@@ -83,34 +125,43 @@ def _calls(fn: Callable[..., Any], form: Form, probe: Probe) -> list[str]:
         for a, b in zip(kept, again, strict=False)
     ):
         found.append("not-repeatable")
-    if form.weights != "none":
-        found += _regularisation(fn, form, probe)
     return found
 
 
-def _regularisation(fn: Callable[..., Any], form: Form, probe: Probe) -> list[str]:
-    """What the last argument of f(W, X, y, reg) adds: reg·ΣW² with the gradient 2·reg·W, or half of
-    both."""
-    reg = 0.5
+def _settings() -> tuple[Any, ...]:
+    """What a call should leave as it is."""
+    state = np.random.get_state(legacy=False)  # noqa: NPY002 - it is what others may use
+    return (
+        np.geterr(), np.get_printoptions(), os.getcwd(), dict(os.environ), sys.getrecursionlimit(),
+        repr(state), random.getstate(),
+    )  # fmt: skip
+
+
+def _follows(fn: Callable[..., Any], form: Form) -> tuple[bool, bool]:
+    """Whether a framework derived the gradient, and whether it is then the slope of the loss as it
+    came: by differences, at one point."""
+    if form.framework == "numpy" or form.labels == "none" or not form.batch:
+        return False, False
+    z, y = np.array([[0.5, -1.0, 0.25], [-0.75, 0.125, 1.5]]), np.array([2, 0])
+    step = 2.0**-6  # error step², a few 1e-4; in float32 too: its rounding is 1e-7/step
+
+    def derived(z: Any) -> Any:
+        return form.one_call(fn, z, y, NOTHING)
+
+    wanted = np.zeros(z.shape)
     try:
-        loss, slope = fn(*form.arguments(probe.z, probe.y))
-        more, steeper = fn(*form.arguments(probe.z, probe.y, reg))
+        at = derived(z)
+        if not isinstance(at, Derived):
+            return False, False
+        for place in np.ndindex(z.shape):
+            aside = np.zeros(z.shape)
+            aside[place] = step
+            high, low = derived(z + aside).loss, derived(z - aside).loss
+            wanted[place] = np.sum(high - low) / (2 * step)
     except Exception:
-        return ["no-regularisation"]
-    W = form.arguments(probe.z, probe.y)[0]
-    added = float(np.asarray(more - loss)) / (reg * float((W * W).sum()))
-    by_weight = np.asarray(steeper) - np.asarray(slope)
-
-    def near(x: float, y: float) -> bool:
-        return abs(x - y) < 1e-3
-
-    if near(added, 0.0):
-        return ["no-regularisation"]
-    if not near(added, 1.0) and not near(added, 0.5):
-        return ["regularisation-wrong"]
-    if not np.allclose(by_weight, 2 * added * reg * W, rtol=1e-3, atol=1e-5):
-        return ["regularisation-gradient"]
-    return ["half-regularisation"] if near(added, 0.5) else []
+        return False, False
+    slope = at.gradient.T if form.columns else at.gradient
+    return True, bool((abs(slope - wanted) <= 2e-3 * (1 + abs(wanted))).all())
 
 
 def _values(value: Any) -> tuple[Any, ...]:

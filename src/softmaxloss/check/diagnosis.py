@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .bank import BANK, Mistake
-from .judge import agree
+from .expected import agree
 from .probes import Probe
 from .steps import RIGHT, Results, Steps
 

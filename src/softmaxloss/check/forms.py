@@ -9,21 +9,48 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import frameworks
+from .frameworks import Framework
 from .probes import Probe
 from .steps import Results
 
-__all__ = ["Form", "Part", "ShapeError", "candidates"]
+__all__ = ["NOTHING", "Besides", "Form", "Part", "ShapeError", "candidates", "options_of"]
 
 Array = NDArray[Any]
 Part = Literal["softmax", "loss", "gradient", "loss+gradient"]
+
+
+class Besides(NamedTuple):
+    """What is passed besides logits and labels.
+
+    options   keyword arguments, by the names that the function has for them
+    upstream  what each loss is multiplied by before automatic differentiation; None: 1
+    half      whether the logits are rounded to bfloat16
+    reg       the last argument of f(W, X, y, reg)
+    """
+
+    options: Mapping[str, Any] = {}
+    upstream: Array | None = None
+    half: bool = False
+    reg: float = 0.0
+
+
+NOTHING = Besides()
+
+#: The options of `torch.nn.functional.cross_entropy`, and what else people call them.
+OPTIONS = {
+    "weight": ("weight", "weights", "class_weight", "class_weights"),
+    "ignore_index": ("ignore_index", "ignore_label"),
+    "label_smoothing": ("label_smoothing", "smoothing"),
+    "reduction": ("reduction",),
+}
 
 
 class ShapeError(ValueError):
@@ -46,7 +73,7 @@ class Form:
     batch: bool = True
     columns: bool = False
     first: Literal["logits", "labels"] = "logits"
-    framework: Literal["numpy", "torch"] = "numpy"
+    framework: Framework = "numpy"
     weights: Literal["none", "(D, C)", "(C, D)"] = "none"
 
     def __str__(self) -> str:
@@ -54,19 +81,21 @@ class Form:
             X = "(N, D)" if self.weights == "(D, C)" else "(D, N)"
             return f"f(W, X, y, reg) with W {self.weights} and X {X}"
         z = ("(C, N)" if self.columns else "(N, C)") if self.batch else "(C,)"
-        array = "tensor" if self.framework == "torch" else "array"
+        array = {"numpy": "an array", "torch": "a tensor", "jax": "a JAX array"}[self.framework]
         if self.labels == "none":
-            return f"f(z) with z an {array} {z}" if array == "array" else f"f(z), z a {array} {z}"
+            return f"f(z) with z {array} {z}"
         index = "(N,)" if self.batch else "a number"
         y = index if self.labels == "index" else z
         call = "f(z, y)" if self.first == "logits" else "f(y, z)"
         kind = "class indices" if self.labels == "index" else "one-hot"
-        return f"{call} with z an {array} {z} and y {kind} {y}".replace("an tensor", "a tensor")
+        return f"{call} with z {array} {z} and y {kind} {y}"
 
-    def call(self, function: Callable[..., Any], probe: Probe) -> Results:
+    def call(
+        self, function: Callable[..., Any], probe: Probe, besides: Besides = NOTHING
+    ) -> Results:
         """The results for a probe. Raises what the function raises, and ShapeError."""
         if self.weights != "none":
-            loss, slope = function(*self.arguments(probe.z, probe.y))
+            loss, slope = function(*self.arguments(probe.z, probe.y, besides.reg))
             slope = np.asarray(slope).T if self.weights == "(C, D)" else np.asarray(slope)
             results = _collected((loss, slope), probe.z.shape, columns=False)
             if results.gradient is None or results.loss is None:
@@ -74,9 +103,11 @@ class Form:
             # ∂J/∂W = Xᵀ·∂J/∂z, and X is a permutation.
             return results._replace(gradient=_features(len(probe.z), slope.dtype) @ slope)
         if self.batch:
-            return _collected(self._one_call(function, probe.z, probe.y), probe.z.shape,
-                              self.columns)  # fmt: skip
-        rows = [self._one_call(function, z, y) for z, y in zip(probe.z, probe.y, strict=True)]
+            value = self.one_call(function, probe.z, probe.y, besides)
+            return _collected(value, probe.z.shape, self.columns)
+        rows = [
+            self.one_call(function, z, y, besides) for z, y in zip(probe.z, probe.y, strict=True)
+        ]
         parts = [_of_one(row, probe.z.shape[1]) for row in rows]
         joined = [
             None if any(part[k] is None for part in parts) else np.array([p[k] for p in parts])
@@ -86,12 +117,14 @@ class Form:
         loss = None if losses is None else losses.mean()
         return Results(softmax, loss, None if gradient is None else gradient / len(rows))
 
-    def _one_call(self, function: Callable[..., Any], z: Array, y: Array) -> Any:
+    def one_call(self, function: Callable[..., Any], z: Array, y: Array, besides: Besides) -> Any:
         """What the function gives for arguments made from z and y, as arrays."""
         arguments = self.arguments(z, y)
-        if self.framework == "torch":
-            return _with_torch(function, arguments, self.named(arguments).index("logits"))
-        return function(*arguments)
+        by = self.named(arguments).index("logits") if self.labels != "none" else None
+        return frameworks.call(
+            self.framework, function, arguments, by, besides.options,
+            upstream=besides.upstream, half=besides.half,
+        )  # fmt: skip
 
     def arguments(self, z: Array, y: Array, reg: float = 0.0) -> tuple[Any, ...]:
         """Fresh arguments for logits and labels, in the form's order."""
@@ -130,9 +163,6 @@ def candidates(function: Callable[..., Any], kind: Part | None) -> Iterator[Form
         yield Form(weights="(D, C)")
         yield Form(weights="(C, D)")
         return
-    frameworks = ["torch", "numpy"] if _uses_torch(function) else ["numpy", "torch"]
-    if "torch" not in sys.modules:
-        frameworks = ["numpy"]
     labels = ["index", "one-hot"] if most >= 2 and kind != "softmax" else ["none"]
     if kind is None and required <= 1 and most >= 2:
         labels.append("none")
@@ -141,11 +171,22 @@ def candidates(function: Callable[..., Any], kind: Part | None) -> Iterator[Form
     if names and names[0].lower() in ("y", "t", "target", "targets", "labels", "y_true", "label"):
         first.reverse()
     for framework, columns, batch, kinds, order in itertools.product(
-        frameworks, (False, True), (True, False), labels, first
+        frameworks.frameworks_of(function), (False, True), (True, False), labels, first
     ):
         if (columns and not batch) or (kinds == "none" and order == "labels"):
             continue
         yield Form(kinds, batch, columns, order, framework)  # type: ignore[arg-type]
+
+
+def options_of(function: Callable[..., Any]) -> dict[str, str]:
+    """The options that a function takes, and its names for them.
+
+    >>> options_of(lambda z, y, class_weight=None: 0)
+    {'weight': 'class_weight'}
+    """
+    names = _names(function)[1:]
+    found = {option: [n for n in names if n in known] for option, known in OPTIONS.items()}
+    return {option: given[0] for option, given in found.items() if given}
 
 
 def _collected(value: Any, shape: tuple[int, ...], columns: bool) -> Results:
@@ -198,36 +239,6 @@ def _numbers(value: Any) -> Array:
 def _features(count: int, dtype: Any) -> Array:
     """X: the examples in another order, a permutation that is not its own inverse."""
     return np.roll(np.eye(count, dtype=dtype), 1, axis=0)
-
-
-def _with_torch(function: Callable[..., Any], arguments: tuple[Any, ...], logits: int) -> Any:
-    """The call with tensors; where only a loss comes back, autograd gives the gradient by the
-    argument at the position `logits`."""
-    torch = sys.modules["torch"]
-    tensors = [torch.tensor(argument) for argument in arguments]
-    z = tensors[logits].requires_grad_()
-    value = function(*tensors)
-    values = value if isinstance(value, tuple) else (value,)
-    arrays = [v.detach().numpy() if isinstance(v, torch.Tensor) else np.asarray(v) for v in values]
-    differentiable = len(values) == 1 and isinstance(value, torch.Tensor) and value.requires_grad
-    if len(arguments) > 1 and differentiable and value.shape != z.shape:
-        value.sum().backward()
-        arrays.append(np.zeros(z.shape) if z.grad is None else z.grad.numpy())
-    return arrays[0] if len(arrays) == 1 else tuple(arrays)
-
-
-def _uses_torch(function: Any) -> bool:
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return False
-    if isinstance(function, torch.nn.Module):
-        return True
-    known = getattr(function, "__globals__", {})
-    code = getattr(function, "__code__", None)
-    names = set(code.co_names) if code is not None else set()
-    modules = {name for name, value in known.items() if value is torch or
-               str(getattr(value, "__name__", "")).startswith("torch")}  # fmt: skip
-    return bool(names & modules) or str(getattr(function, "__module__", "")).startswith("torch")
 
 
 def _positional(function: Callable[..., Any]) -> tuple[int, int]:

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from .bank import BANK
-from .checking import judge
-from .collecting import Try, collect
+from .collecting import Further, Try, collect
 from .forms import Form, Part
-from .probes import probes
+from .judge import judge
 from .report import Report
+from .situations import battery
 from .steps import Results
 
 __all__ = ["check_file"]
@@ -43,6 +43,7 @@ def check_file(
     seed: int = 0,
     timeout: float = 10.0,
     memory: int = 4 << 30,
+    strict: bool = False,
 ) -> Report:
     """`check` of a function in a Python file, in a process of its own.
 
@@ -65,7 +66,7 @@ def check_file(
         work = Path(folder) / "work"
         work.mkdir()
         problem = _run(request | {"answer": str(answer)}, work, printed, timeout)
-        given = probes(seed, dtype)
+        asked = battery(seed, dtype)
         said = printed.read_text("utf-8", "replace")[:MOST_SAID] if printed.exists() else ""
         if problem is None:
             try:
@@ -75,7 +76,8 @@ def check_file(
             except (OSError, ValueError, KeyError, TypeError):
                 problem, tries = "it ended before the check was over", []
             if problem is None:
-                return replace(judge(tries, kind, given, seed), printed=said)
+                report = judge(tries, kind, asked, strict)
+                return replace(report, printed=said)
         return Report("wrong", None, (), (), seed, problem or "it gave no answer", said)
 
 
@@ -117,9 +119,10 @@ def main() -> None:
     _limit(request["memory"])
     answer: dict[str, Any] = {"tries": [], "problem": None}
     try:
-        given, numpy = probes(request["seed"], request["dtype"]), dict(vars(np))
+        asked = battery(request["seed"], request["dtype"])
+        numpy = dict(vars(np))
         function = _load(Path(request["file"]), request["function"])
-        tries = list(collect(function, request["kind"], given))
+        tries = list(collect(function, request["kind"], asked))
         changed = any(vars(np).get(name) is not value for name, value in numpy.items())
         vars(np).update(numpy)
         for attempt in tries if changed else []:
@@ -164,22 +167,36 @@ def _load(path: Path, name: str) -> Any:
 
 def _plain(attempt: Try) -> dict[str, Any]:
     """A try as JSON can hold it (with NaN and Infinity, which Python's reads)."""
-    results = [[_numbers(part) for part in result] for result in attempt.results]
-    return attempt._asdict() | {"form": asdict(attempt.form), "results": results}
+    return attempt._asdict() | {
+        "form": asdict(attempt.form),
+        "results": [_numbers(result) for result in attempt.results],
+        "further": [(f.name, _numbers(f.results), f.problem) for f in attempt.further],
+    }
 
 
-def _numbers(part: Any) -> Any:
-    if part is None:
-        return None
-    array = np.asarray(part)
-    return {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
+def _numbers(results: Results) -> list[Any]:
+    def plain(part: Any) -> Any:
+        array = np.asarray(part)
+        return {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
+
+    return [None if part is None else plain(part) for part in results]
 
 
 def _try(attempt: Any) -> Try:
     """What `_plain` made plain."""
-    results = [Results(*(_array(part) for part in result)) for result in attempt["results"]]
-    calls = [str(id) for id in attempt["calls"] if id in BANK]
-    return Try(Form(**attempt["form"]), results, calls, attempt["problem"])
+    return Try(
+        form=Form(**attempt["form"]),
+        results=[_results(parts) for parts in attempt["results"]],
+        problem=attempt["problem"],
+        calls=[str(id) for id in attempt["calls"] if id in BANK],
+        further=[Further(name, _results(p), problem) for name, p, problem in attempt["further"]],
+        derived=attempt["derived"],
+        follows=attempt["follows"],
+    )
+
+
+def _results(parts: Any) -> Results:
+    return Results(*(_array(part) for part in parts))
 
 
 def _array(part: Any) -> Any:

@@ -1,4 +1,9 @@
-"""The inputs on which an implementation is tried: few, and each for a reason."""
+"""The inputs on which an implementation is tried: few, and each for a reason.
+
+Four of them belong together: one example is the first of two, and the two are given again with a
+common offset and with their classes in another order. Of wrong numbers whose mistake is not known
+they show which properties of the loss fail.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Probe", "probes"]
+__all__ = ["ORDER", "Probe", "probes"]
 
 Array = NDArray[Any]
+
+
+#: Of the classes in "reordered": a permutation that is not its own inverse.
+ORDER = [1, 2, 0]
 
 
 class Probe(NamedTuple):
@@ -51,6 +60,8 @@ def probes(seed: int, dtype: Any = np.float64) -> list[Probe]:
             z[row, row] = z[row, -1] - gap
         return z
 
+    by_hand, of_each = normal(2, 3).round(1), np.array([2, 0])
+
     sure = normal(4, 5)
     sure_labels = np.array([4, 0, 2, 1])
     sure[np.arange(4), sure_labels] += 9.0
@@ -63,9 +74,13 @@ def probes(seed: int, dtype: Any = np.float64) -> list[Probe]:
               np.array([7, 2, 5])),
         Probe("sure", "the model is right, by far", sure, sure_labels),
         Probe("equal outputs", "a = 1/C", np.zeros((3, 5)), np.array([4, 0, 1])),
-        Probe("two examples", "small enough to work out by hand", normal(2, 3).round(1),
-              np.array([2, 0])),
-        Probe("one example", "N = 1", normal(1, 3).round(1), np.array([1])),
+        Probe("two examples", "small enough to work out by hand", by_hand, of_each),
+        Probe("one example", "N = 1, the first of those two", by_hand[:1], of_each[:1]),
+        Probe("shifted", "those two, and 8 more on every output", by_hand + 8.0, of_each),
+        Probe("reordered", "those two, and the classes in another order", by_hand[:, ORDER],
+              np.argsort(ORDER)[of_each]),
+        Probe("many classes", "C = 1100, more than a block of threads", normal(2, 1100),
+              np.array([1099, 512])),
         Probe("large", "all outputs near 1000", 1000.0 + normal(3, 5), np.array([4, 0, 2])),
         Probe("mixed", "a row near 1000, one near −1000", mixed, np.array([3, 4, 0, 1])),
         Probe("apart", "true classes 14 and more below the largest",

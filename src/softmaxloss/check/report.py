@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from .bank import Mistake
 from .forms import Form
 
-__all__ = ["Finding", "Report", "Verdict"]
+__all__ = ["Checked", "Finding", "Report", "Verdict", "shown"]
 
 Verdict = Literal["right", "wrong"]
 
@@ -36,10 +38,19 @@ class Finding:
     example: dict[str, str] | None = None
     properties: tuple[str, ...] = ()
 
-    @property
-    def counts(self) -> bool:
-        """Whether it makes the implementation wrong: conventions and weaknesses do not."""
-        return not self.mistakes or any(m.kind == "mistake" for m in self.mistakes)
+    def counts(self, strict: bool = False) -> bool:
+        """Whether it makes the implementation wrong: conventions do not, weaknesses if strict."""
+        wrong = ("mistake", "weakness") if strict else ("mistake",)
+        return not self.mistakes or any(m.kind in wrong for m in self.mistakes)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One call that was judged: what it was, why, and whether each part was right."""
+
+    name: str
+    why: str
+    right: dict[str, bool]
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,7 @@ class Report:
     seed      of the probes: `check(fn, seed=…)` repeats them
     problem   why nothing could be checked, or None
     printed   what the code in a file printed, the beginning of it
+    checks    each call that was judged
     """
 
     verdict: Verdict
@@ -62,6 +74,7 @@ class Report:
     seed: int
     problem: str | None = None
     printed: str = ""
+    checks: tuple[Checked, ...] = ()
 
     @property
     def mistakes(self) -> list[str]:
@@ -79,6 +92,10 @@ class Report:
             "seed": self.seed,
             "problem": self.problem,
             "printed": self.printed,
+            "checks": [
+                {"name": check.name, "why": check.why, "right": check.right}
+                for check in self.checks
+            ],
             "findings": [
                 {
                     "part": finding.part,
@@ -114,6 +131,19 @@ class Report:
         return "\n".join(_lines(self)) + "\n"
 
 
+def shown(value: Any, beside: Any = None) -> str:
+    """An array as text, in as many digits as show it to be another than the one beside it."""
+
+    def text(value: Any, digits: int) -> str:
+        return np.array2string(
+            np.asarray(value), precision=digits, separator=", ", threshold=40,
+            max_line_width=10_000,
+        ).replace("\n", "")  # fmt: skip
+
+    digits = next((n for n in (4, 8) if beside is None or text(value, n) != text(beside, n)), 17)
+    return text(value, digits)
+
+
 def _plain(mistake: Mistake) -> dict[str, str]:
     return {
         "id": mistake.id,
@@ -131,8 +161,19 @@ def _lines(report: Report) -> list[str]:
         return lines + [f"   it printed: {line}" for line in report.printed.splitlines()[-3:]]
     checked = ", ".join(report.parts)
     lines = [f"{report.verdict}: {checked}, called as {report.form}; seed {report.seed}"]
+    lines += ["", *_table(report)]
     for finding in report.findings:
         lines += ["", *_of(finding)]
+    return lines
+
+
+def _table(report: Report) -> list[str]:
+    """A line for each call: whether each part was right, and what it was."""
+    lines = ["".join(f"{part:10}" for part in report.parts).rstrip()]
+    for check in report.checks:
+        marks = (check.right.get(part) for part in report.parts)
+        said = "".join(f"{'' if ok is None else 'ok' if ok else 'wrong':10}" for ok in marks)
+        lines.append(f"{said}{check.name}{f': {check.why}' if check.why else ''}")
     return lines
 
 

@@ -5,7 +5,7 @@ One file for each step of the computation. Ids stay: reports and graders refer t
 
 from __future__ import annotations
 
-from . import behaviour, gradient, loss, softmax, target
+from . import behaviour, gradient, loss, options, softmax, target
 from .mistake import Kind, Mistake
 
 __all__ = ["BANK", "Kind", "Mistake"]
@@ -15,6 +15,7 @@ _ALL = [
     *target.MISTAKES,
     *loss.MISTAKES,
     *gradient.MISTAKES,
+    *options.MISTAKES,
     *behaviour.MISTAKES,
 ]
 

@@ -32,41 +32,31 @@ MISTAKES = [
         "keep no state between calls",
     ),
     Mistake(
-        "half-regularisation",
-        "½·reg·ΣW²",
-        "The other convention is reg·ΣW²; the gradients are reg·W and 2·reg·W.",
-        "reg * np.sum(W * W)",
-        kind="convention",
-    ),
-    Mistake(
-        "no-regularisation",
-        "reg changes nothing",
-        "The loss asked for has the term reg·ΣW².",
-        "loss += reg * np.sum(W * W); dW += 2 * reg * W",
-    ),
-    Mistake(
-        "regularisation-wrong",
-        "reg adds something else than reg·ΣW² or half of that",
-        "The penalty is on the squares of all weights, and is not divided by N.",
-        "loss += reg * np.sum(W * W)",
-    ),
-    Mistake(
-        "regularisation-gradient",
-        "the gradient of the regularisation does not fit that of the loss",
-        "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
-        "dW += 2 * reg * W",
-    ),
-    Mistake(
         "loss-and-gradient-differ",
         "the gradient is not that of the loss: one is for a mean, or in nats, the other is not",
         "Descent then takes steps of another size than the loss says.",
         "divide both by N, or neither; take the natural logarithm in both",
     ),
     Mistake(
+        "settings-changed",
+        "settings of the process are changed: NumPy's errors, the state of its random numbers, "
+        "the folder, …",
+        "Everything else in the program gets them too.",
+        "with np.errstate(…), np.random.default_rng(seed)",
+        kind="weakness",
+    ),
+    Mistake(
         "constant",
         "the same number for every input",
         "The loss depends on the logits and the labels.",
         "return the loss that was computed",
+    ),
+    Mistake(
+        "computed-in-float32",
+        "float64 goes in, and what comes out has the precision of float32",
+        "On the way the logits are rounded to 7 digits.",
+        "keep the dtype of the logits",
+        kind="weakness",
     ),
     Mistake(
         "numpy-changed",

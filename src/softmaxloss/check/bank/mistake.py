@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ __all__ = ["Kind", "Mistake"]
 Kind = Literal["mistake", "weakness", "convention"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is itself: it holds functions
 class Mistake:
     """A way to get the softmax loss wrong.
 
@@ -24,6 +24,8 @@ class Mistake:
     steps    the wrong functions, by the step of `Steps` that each replaces; empty for what is seen
              by watching calls, and not in numbers
     also     other forms of the same mistake, with other numbers in it
+    about    for mistakes that only show in a certain situation, what that is about
+    wrong    of those, functions like the ones in optional.py that are wrong so
     """
 
     id: str
@@ -33,6 +35,8 @@ class Mistake:
     kind: Kind = "mistake"
     steps: Mapping[str, Any] = field(default_factory=dict)
     also: tuple[Mapping[str, Any], ...] = ()
+    about: str = ""
+    wrong: tuple[Callable[..., Any], ...] = ()
 
     @property
     def forms(self) -> tuple[Mapping[str, Any], ...]:

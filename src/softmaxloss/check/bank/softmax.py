@@ -174,6 +174,12 @@ def first_class_left_out(z: Array) -> tuple[Array, Array]:
     return with_logs(e / e[:, 1:].sum(axis=1, keepdims=True))
 
 
+def one_block_only(z: Array, block: int = 1024) -> tuple[Array, Array]:
+    """A row is taken to fit into one block of threads."""
+    e = np.exp(shifted(z))
+    return with_logs(e / e[:, :block].sum(axis=1, keepdims=True))
+
+
 def whole_blocks_only(z: Array) -> tuple[Array, Array]:
     """A vectorised loop over four classes at a time, without the rest."""
     e = np.exp(shifted(z))
@@ -181,11 +187,13 @@ def whole_blocks_only(z: Array) -> tuple[Array, Array]:
     return with_logs(e / e[:, :whole].sum(axis=1, keepdims=True))
 
 
-def padded_with_zeros(z: Array) -> tuple[Array, Array]:
-    """The padding to whole vectors of four is z = 0 and not −∞."""
-    padding = np.zeros((z.shape[0], -z.shape[1] % 4))
-    a, log_a = log_normalised(np.concatenate([z, padding], axis=1))
-    return a[:, : z.shape[1]], log_a[:, : z.shape[1]]
+def padded_with_zeros(z: Array, width: int | None = 4) -> tuple[Array, Array]:
+    """The padding to whole vectors, or to a power of two where the width is None, is z = 0 and not
+    −∞."""
+    classes = z.shape[1]
+    more = (1 << (classes - 1).bit_length()) - classes if width is None else -classes % width
+    a, log_a = log_normalised(np.concatenate([z, np.zeros((z.shape[0], more))], axis=1))
+    return a[:, :classes], log_a[:, :classes]
 
 
 def sum_not_rescaled(z: Array) -> tuple[Array, Array]:
@@ -217,6 +225,8 @@ MISTAKES = [
         "exp(−z) for exp(z)",
         "The largest output then gets the smallest probability: the least likely class wins.",
         exp_minus_z,
+        # Automatic differentiation of that loss has its minus too.
+        also=({"softmax": exp_minus_z, "gradient": lambda a, q: q - a},),
         fix="e = np.exp(z - z.max(axis=1, keepdims=True))   # no minus before z",
     ),
     _mistake(
@@ -424,11 +434,23 @@ MISTAKES = [
         fix="mask the last block, or add a loop for the rest",
     ),
     _mistake(
+        "one-block-only",
+        "the classes after the first 1024 are left out of the sum",
+        "A block has at most 1024 threads: with more classes each must take several.",
+        one_block_only,
+        fix="for n in range(thread, C, threads)",
+        also=tuple({"softmax": partial(one_block_only, block=block)} for block in (512, 256)),
+    ),
+    _mistake(
         "padded-with-zeros",
         "the padding of the last block counts as outputs of 0",
         "exp(0) is 1: each padded place adds to the denominator. Padding is −inf.",
         padded_with_zeros,
         fix="load with other=-inf",
+        also=tuple(
+            {"softmax": partial(padded_with_zeros, width=width)}
+            for width in (None, 8, 16, 32, 64, 128, 256, 512, 1024)
+        ),
     ),
     _mistake(
         "sum-not-rescaled",

@@ -1,0 +1,104 @@
+"""What is right, and how far from it is rounding.
+
+The expected values are the library's, in float64, for the inputs as they were rounded to the
+implementation's dtype. Any way to compute them is fine: the bounds are those of the least careful
+right one. Its error has these parts, each in units ε of the last place of 1:
+
+    z − m, log Σ exp z, z − log Σ exp z   each rounded: ε·max abs(z), a relative error after exp
+    the sum of C terms                    ε·C
+    exp, log, the quotient, the product   a few ε
+
+The entry of the true class, a_y − 1, has the absolute error of a_y, and no better relative one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import formula
+from ..loss import cross_entropy_with_grad
+from .probes import Probe
+
+__all__ = ["FEW", "Expected", "agree", "expected", "is_right", "unit"]
+
+Array = NDArray[Any]
+
+FEW = 32  # of ε: exp, log, a quotient, and the same again for those who compute in two steps
+
+
+class Expected(NamedTuple):
+    """The right values for a probe, and how far from each may be right still."""
+
+    softmax: Array
+    loss: float
+    gradient: Array
+    losses: Array
+    softmax_error: Array
+    loss_error: float
+    gradient_error: Array
+
+
+def unit(*dtypes: Any) -> float:
+    """ε of the coarsest of these dtypes; of no floats, float64's.
+
+    >>> unit(np.float32, np.float64) == 2.0**-23
+    True
+    """
+    floats = [np.finfo(t).eps for t in dtypes if np.issubdtype(t, np.floating)]
+    return float(max(floats, default=np.finfo(np.float64).eps))
+
+
+def expected(probe: Probe, epsilon: float) -> Expected:
+    """What is right for a probe, in a precision."""
+    z, y = probe.z.astype(np.float64), probe.y
+    rows, classes = z.shape
+    losses, by_row = cross_entropy_with_grad(z, y, reduction="none")
+    a = np.array([formula.softmax(row) for row in z])
+    largest = np.abs(z).max(axis=1)
+    relative = epsilon * (FEW + classes + 4 * largest)
+    softmax_error = relative[:, None] * a + np.finfo(np.float32).tiny * (epsilon > 1e-10)
+    gradient_error = softmax_error / rows
+    of_true = relative * a[np.arange(rows), y] + 2 * epsilon
+    gradient_error[np.arange(rows), y] = of_true / rows
+    loss_errors = epsilon * (FEW + classes + 4 * largest + 4 * losses)
+    return Expected(
+        softmax=a,
+        loss=float(losses.mean()),
+        gradient=by_row / rows,
+        losses=losses,
+        softmax_error=softmax_error,
+        loss_error=float(loss_errors.mean()),
+        gradient_error=gradient_error,
+    )
+
+
+def is_right(part: str, got: Any, want: Expected) -> bool:
+    """Whether a part of the results is right."""
+    value = np.asarray(got)
+    wanted = np.asarray(getattr(want, part))
+    if value.shape != wanted.shape or not np.issubdtype(value.dtype, np.floating):
+        return False
+    with np.errstate(invalid="ignore"):
+        return bool((np.abs(value - wanted) <= getattr(want, f"{part}_error")).all())
+
+
+def agree(got: Any, candidate: Any, epsilon: float, size: float) -> bool:
+    """Whether a result is what a wrong implementation gives. Wider than rounding, for its order of
+    operations is not known: mistakes differ by far more. size: that of the logits.
+
+    Where one has an overflow the other may have NaN: what is not finite counts as the same.
+    """
+    if got is None or candidate is None:
+        return got is candidate
+    x, y = np.asarray(got), np.asarray(candidate)
+    if x.shape != y.shape:
+        return False
+    finite = np.isfinite(x)
+    if not np.array_equal(finite, np.isfinite(y)):
+        return False
+    bound = 1000 * epsilon * (1 + size)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool((np.abs(x - y)[finite] <= bound * np.maximum(1e-3, np.abs(y[finite]))).all())
