@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .bank import BANK
 from .collecting import collect
-from .forms import Part
 from .judge import judge
 from .report import Report
-from .situations import battery
+from .terms import Layout, Part, terms_of
 
 __all__ = ["assert_softmax_loss", "check"]
 
@@ -22,26 +20,30 @@ def check(
     fn: Callable[..., Any],
     kind: Part | None = None,
     *,
+    layout: Layout | None = None,
     dtype: Any = np.float64,
     seed: int | None = None,
     strict: bool = False,
+    expected_failures: Collection[str] = (),
 ) -> Report:
     """Check a softmax, its cross-entropy loss, or the loss's gradient by the logits.
 
     Args:
-        fn: softmax(z); or of (z, y) the loss, the gradient, or both. Logits may be a batch with
-            examples in rows or columns, or one example; labels indices or one-hot; NumPy arrays or
-            PyTorch tensors, whose gradient autograd gives. Which it is is found out by trying.
+        fn: softmax(z); or of (z, y) the loss, the gradient, or both; or of (W, X, y, reg) the loss
+            of a layer and its gradient by W. Labels are indices or one-hot; arrays NumPy's,
+            PyTorch's or JAX's, of which the framework gives the gradient. Where it has the
+            parameters weight, ignore_index, label_smoothing or reduction they are tried too.
         kind: "softmax", "loss", "gradient" or "loss+gradient", where that cannot be told from what
             comes back.
+        layout: "rows" or "columns", how the examples of a batch lie, or "one", for a function of
+            one example. None: which of them it is is found out by trying.
         dtype: of the logits, float64 or float32.
-        seed: of the random probes; fresh for each check, and in the report.
-        strict: whether a weakness, such as a loss that overflows, makes it wrong.
+        seed: of the random inputs; fresh for each check, and in the report.
+        strict: whether weaknesses, such as a loss that is infinite for a very wrong prediction, and
+            conventions, such as a sum for a mean, make it wrong too.
+        expected_failures: ids of mistakes that do not; {id: reason} fits.
 
-    Where the function has the parameters weight, ignore_index, label_smoothing or reduction, they
-    are tried too.
-
-    Raises ValueError for another kind or dtype, TypeError where fn cannot be called.
+    Raises ValueError for another kind, layout, dtype or id, TypeError where fn cannot be called.
 
     >>> def loss(z, y):
     ...     a = np.exp(-z) / np.exp(-z).sum(axis=1, keepdims=True)
@@ -51,39 +53,40 @@ def check(
     """
     if not callable(fn):
         raise TypeError(f"check takes a function, got {type(fn).__name__}")
-    if np.dtype(dtype) not in (np.float64, np.float32):
-        raise ValueError(f"dtype must be float64 or float32, got {np.dtype(dtype)}")
-    seed = secrets.randbelow(10**6) if seed is None else seed
-    asked = battery(seed, dtype)
-    return judge(collect(fn, kind, asked), kind, asked, strict)
+    terms = terms_of(
+        kind,
+        layout=layout,
+        dtype=dtype,
+        seed=secrets.randbelow(10**6) if seed is None else seed,
+        strict=strict,
+        allowed=expected_failures,
+    )
+    return judge(collect(fn, terms), terms)
 
 
 def assert_softmax_loss(
     fn: Callable[..., Any],
     kind: Part | None = None,
     *,
+    layout: Layout | None = None,
     dtype: Any = np.float64,
     seed: int | None = None,
     strict: bool = False,
     expected_failures: Collection[str] = (),
 ) -> None:
-    """Raise AssertionError with the report unless the function is right: for tests.
-
-    expected_failures: ids of mistakes that are known and may be there; {id: reason} fits.
+    """Raise AssertionError with the report unless `check` finds the function right: for tests.
 
     >>> assert_softmax_loss(lambda z: np.exp(z) / np.exp(z).sum(1)[:, None],
     ...                     expected_failures={"no-max": "the logits are small"})
     """
-    unknown = set(expected_failures) - set(BANK)
-    if unknown:
-        raise ValueError(f"there is no mistake {min(unknown)!r}")
-    report = check(fn, kind, dtype=dtype, seed=seed, strict=strict)
-    known = set(expected_failures)
-    wrong = [
-        finding
-        for finding in report.findings
-        if finding.counts(strict)
-        and not (finding.mistakes and {m.id for m in finding.mistakes} <= known)
-    ]
-    if wrong or report.problem is not None:
+    report = check(
+        fn,
+        kind,
+        layout=layout,
+        dtype=dtype,
+        seed=seed,
+        strict=strict,
+        expected_failures=expected_failures,
+    )
+    if report.verdict == "wrong":
         raise AssertionError(str(report))

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .forms import NOTHING, Besides, Form, Part, candidates, options_of
+from .forms import NOTHING, Besides, Form, candidates, options_of
 from .frameworks import Derived
 from .probes import Probe
-from .situations import Battery
+from .situations import battery_of
 from .steps import Results
+from .terms import Terms
 
 __all__ = ["Further", "Try", "collect"]
 
@@ -54,11 +55,11 @@ class Try(NamedTuple):
     follows: bool
 
 
-def collect(fn: Callable[..., Any], kind: Part | None, battery: Battery) -> Iterator[Try]:
+def collect(fn: Callable[..., Any], terms: Terms) -> Iterator[Try]:
     """The tries of a function, the likeliest form first."""
-    options = options_of(fn)
+    battery, options = battery_of(terms.seed, terms.dtype), options_of(fn)
     settings = _settings()
-    for form in candidates(fn, kind):
+    for form in candidates(fn, terms):
         results, problem = [], None
         for probe in battery.probes:
             result, raised = _call(fn, form, probe, NOTHING)

@@ -11,7 +11,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,11 @@ from . import frameworks
 from .frameworks import Framework
 from .probes import Probe
 from .steps import Results
+from .terms import Terms
 
-__all__ = ["NOTHING", "Besides", "Form", "Part", "ShapeError", "candidates", "options_of"]
+__all__ = ["NOTHING", "Besides", "Form", "ShapeError", "candidates", "options_of"]
 
 Array = NDArray[Any]
-Part = Literal["softmax", "loss", "gradient", "loss+gradient"]
 
 
 class Besides(NamedTuple):
@@ -153,29 +153,29 @@ class Form:
         return names if self.first == "logits" else names[::-1]
 
 
-def candidates(function: Callable[..., Any], kind: Part | None) -> Iterator[Form]:
+def candidates(function: Callable[..., Any], terms: Terms) -> Iterator[Form]:
     """The forms in which a function may be meant to be called, the likeliest first."""
-    if kind is not None and kind not in get_args(Part):
-        listed = ", ".join(f'"{part}"' for part in get_args(Part))
-        raise ValueError(f"kind must be one of {listed}, got {kind!r}")
     required, most = _positional(function)
-    if 3 <= required <= 4 and most >= 4 and kind in (None, "loss+gradient"):
-        yield Form(weights="(D, C)")
-        yield Form(weights="(C, D)")
+    if 3 <= required <= 4 and most >= 4 and terms.kind in (None, "loss+gradient"):
+        if terms.layout in (None, "rows"):
+            yield Form(weights="(D, C)")
+        if terms.layout in (None, "columns"):
+            yield Form(weights="(C, D)", columns=True)
         return
-    labels = ["index", "one-hot"] if most >= 2 and kind != "softmax" else ["none"]
-    if kind is None and required <= 1 and most >= 2:
+    labels = ["index", "one-hot"] if most >= 2 and terms.kind != "softmax" else ["none"]
+    if terms.kind is None and required <= 1 and most >= 2:
         labels.append("none")
     first = ["logits", "labels"]
     names = _names(function)
     if names and names[0].lower() in ("y", "t", "target", "targets", "labels", "y_true", "label"):
         first.reverse()
-    for framework, columns, batch, kinds, order in itertools.product(
-        frameworks.frameworks_of(function), (False, True), (True, False), labels, first
+    # One example last: a function of columns, given one, may take it for a batch.
+    layouts = [terms.layout] if terms.layout is not None else ["rows", "columns", "one"]
+    for framework, layout, kinds, order in itertools.product(
+        frameworks.frameworks_of(function), layouts, labels, first
     ):
-        if (columns and not batch) or (kinds == "none" and order == "labels"):
-            continue
-        yield Form(kinds, batch, columns, order, framework)  # type: ignore[arg-type]
+        if kinds != "none" or order == "logits":
+            yield Form(kinds, layout != "one", layout == "columns", order, framework)  # type: ignore[arg-type]
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, str]:

@@ -23,11 +23,11 @@ import numpy as np
 
 from .bank import BANK
 from .collecting import Further, Try, collect
-from .forms import Form, Part
+from .forms import Form
 from .judge import judge
 from .report import Report
-from .situations import battery
 from .steps import Results
+from .terms import Terms
 
 __all__ = ["check_file"]
 
@@ -37,13 +37,10 @@ MOST_SAID = 2000  # characters of what the code printed, kept
 def check_file(
     path: str | os.PathLike[str],
     function: str,
-    kind: Part | None = None,
+    terms: Terms,
     *,
-    dtype: Any = np.float64,
-    seed: int = 0,
     timeout: float = 10.0,
     memory: int = 4 << 30,
-    strict: bool = False,
 ) -> Report:
     """`check` of a function in a Python file, in a process of its own.
 
@@ -55,9 +52,7 @@ def check_file(
     request = {
         "file": str(path),
         "function": function,
-        "kind": kind,
-        "dtype": np.dtype(dtype).name,
-        "seed": seed,
+        "terms": asdict(terms),
         "memory": memory,
     }
     with tempfile.TemporaryDirectory(prefix="softmaxloss-check-") as folder:
@@ -66,7 +61,6 @@ def check_file(
         work = Path(folder) / "work"
         work.mkdir()
         problem = _run(request | {"answer": str(answer)}, work, printed, timeout)
-        asked = battery(seed, dtype)
         said = printed.read_text("utf-8", "replace")[:MOST_SAID] if printed.exists() else ""
         if problem is None:
             try:
@@ -76,9 +70,8 @@ def check_file(
             except (OSError, ValueError, KeyError, TypeError):
                 problem, tries = "it ended before the check was over", []
             if problem is None:
-                report = judge(tries, kind, asked, strict)
-                return replace(report, printed=said)
-        return Report("wrong", None, (), (), seed, problem or "it gave no answer", said)
+                return replace(judge(tries, terms), printed=said)
+        return Report("wrong", None, (), (), terms, problem or "it gave no answer", said)
 
 
 def _run(request: dict[str, Any], work: Path, printed: Path, timeout: float) -> str | None:
@@ -119,10 +112,10 @@ def main() -> None:
     _limit(request["memory"])
     answer: dict[str, Any] = {"tries": [], "problem": None}
     try:
-        asked = battery(request["seed"], request["dtype"])
+        terms = Terms(**request["terms"])
         numpy = dict(vars(np))
         function = _load(Path(request["file"]), request["function"])
-        tries = list(collect(function, request["kind"], asked))
+        tries = list(collect(function, terms))
         changed = any(vars(np).get(name) is not value for name, value in numpy.items())
         vars(np).update(numpy)
         for attempt in tries if changed else []:

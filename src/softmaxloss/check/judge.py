@@ -12,31 +12,31 @@ from .bank import BANK, Mistake
 from .collecting import Try
 from .diagnosis import Diagnosis, diagnose, nearest
 from .expected import Expected, expected, is_right, unit
-from .forms import Form, Part
+from .forms import Form
 from .probes import Probe
 from .properties import properties
 from .report import Checked, Finding, Report, Verdict, shown
-from .situations import Battery
+from .situations import Battery, battery_of
 from .steps import Results
+from .terms import Part, Terms
 
 __all__ = ["judge"]
 
 
-def judge(
-    tries: Iterable[Try], kind: Part | None, battery: Battery, strict: bool = False
-) -> Report:
+def judge(tries: Iterable[Try], terms: Terms) -> Report:
     """The report on what `collect` gives; no more of it is asked for than is needed."""
+    battery = battery_of(terms.seed, terms.dtype)
     usable, problem = [], "it takes no arguments that are logits, or logits and labels"
     for attempt in tries:
         problem = attempt.problem or problem
-        parts = _parts(attempt.results, attempt.form, kind)
+        parts = _parts(attempt.results, attempt.form, terms.kind)
         if parts:
             plain = _plain(attempt, parts, battery, thorough=False)
             if not _is_wrong(plain.findings):
-                return _report(attempt, parts, plain, battery, strict)
+                return _report(attempt, parts, plain, battery, terms)
             usable.append((attempt, parts))
     if not usable:
-        return Report("wrong", None, (), (), battery.seed, problem)
+        return Report("wrong", None, (), (), terms, problem)
     # Wrong in every form. A form that raises less is likelier meant; of those that raise as little,
     # the first in which the mistakes are known, else the first.
     fewest = min(_raised(attempt) for attempt, _ in usable)
@@ -45,7 +45,7 @@ def judge(
         if _raised(attempt) > fewest:
             continue
         plain = _plain(attempt, parts, battery, thorough=True)
-        reports.append(_report(attempt, parts, plain, battery, strict))
+        reports.append(_report(attempt, parts, plain, battery, terms))
         if all(finding.mistakes for finding in reports[-1].findings):
             return reports[-1]
     return reports[0]
@@ -122,7 +122,7 @@ def _in_precision(
 
 
 def _report(
-    attempt: Try, parts: tuple[str, ...], plain: Plain, battery: Battery, strict: bool
+    attempt: Try, parts: tuple[str, ...], plain: Plain, battery: Battery, terms: Terms
 ) -> Report:
     """With what is found in the situations, which is asked where the plain calls are right."""
     findings = list(plain.findings)
@@ -142,12 +142,12 @@ def _report(
         if not ids or not ids <= seen_before:
             kept.append(finding)
         seen_before |= ids
-    verdict: Verdict = "wrong" if any(finding.counts(strict) for finding in kept) else "right"
-    return Report(verdict, attempt.form, parts, tuple(kept), battery.seed, checks=tuple(checks))
+    verdict: Verdict = "wrong" if any(finding.counts(terms) for finding in kept) else "right"
+    return Report(verdict, attempt.form, parts, tuple(kept), terms, checks=tuple(checks))
 
 
 def _is_wrong(findings: Sequence[Finding]) -> bool:
-    return any(finding.counts() for finding in findings)
+    return any(finding.counts(Terms()) for finding in findings)
 
 
 def _reductions(findings: Sequence[Finding]) -> Reductions | None:

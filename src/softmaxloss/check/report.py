@@ -10,6 +10,7 @@ import numpy as np
 
 from .bank import Mistake
 from .forms import Form
+from .terms import Terms
 
 __all__ = ["Checked", "Finding", "Report", "Verdict", "shown"]
 
@@ -38,10 +39,9 @@ class Finding:
     example: dict[str, str] | None = None
     properties: tuple[str, ...] = ()
 
-    def counts(self, strict: bool = False) -> bool:
-        """Whether it makes the implementation wrong: conventions do not, weaknesses if strict."""
-        wrong = ("mistake", "weakness") if strict else ("mistake",)
-        return not self.mistakes or any(m.kind in wrong for m in self.mistakes)
+    def counts(self, terms: Terms) -> bool:
+        """Whether it makes the implementation wrong, on these terms."""
+        return not self.mistakes or any(terms.forbid(mistake) for mistake in self.mistakes)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Report:
     form      how the function was called; None where no way worked
     parts     what was checked: "softmax", "loss", "gradient"
     findings  what was found; a right implementation may have conventions and weaknesses
-    seed      of the probes: `check(fn, seed=…)` repeats them
+    terms     on which it was checked; `check(fn, seed=report.seed)` repeats the inputs
     problem   why nothing could be checked, or None
     printed   what the code in a file printed, the beginning of it
     checks    each call that was judged
@@ -71,10 +71,15 @@ class Report:
     form: Form | None
     parts: tuple[str, ...]
     findings: tuple[Finding, ...]
-    seed: int
+    terms: Terms
     problem: str | None = None
     printed: str = ""
     checks: tuple[Checked, ...] = ()
+
+    @property
+    def seed(self) -> int:
+        """The seed of the inputs."""
+        return self.terms.seed
 
     @property
     def mistakes(self) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .forms import Besides, Form
 from .probes import Probe, probes
 
-__all__ = ["Battery", "Situation", "battery", "situations"]
+__all__ = ["Battery", "Situation", "battery_of", "situations"]
 
 Array = NDArray[Any]
 About = Literal[
@@ -57,14 +57,13 @@ class Situation(NamedTuple):
 class Battery(NamedTuple):
     """All that a function is called with, from one seed."""
 
-    seed: int
     probes: list[Probe]
     situations: list[Situation]
 
 
-def battery(seed: int, dtype: Any = np.float64) -> Battery:
+def battery_of(seed: int, dtype: Any = np.float64) -> Battery:
     """The probes and the situations of a seed, in a dtype."""
-    return Battery(seed, probes(seed, dtype), situations(seed, dtype))
+    return Battery(probes(seed, dtype), situations(seed, dtype))
 
 
 def situations(seed: int, dtype: Any = np.float64) -> list[Situation]:

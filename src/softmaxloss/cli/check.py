@@ -16,8 +16,8 @@ from typing import get_args
 import click
 
 from ..check import BANK, Report
-from ..check.forms import Part
 from ..check.isolated import check_file
+from ..check.terms import Part, terms_of
 from ..explain.terminal import printable
 from ..files.whole import write_whole
 from . import command
@@ -72,13 +72,14 @@ def check(
     if not files:
         raise click.UsageError(f"{printable(pattern)}: there is no such file")
     chosen = secrets.randbelow(10**6) if seed is None else seed
+    terms = terms_of(kind, dtype=dtype, seed=chosen)
     if write_test is not None and (len(files) > 1 or not Path(files[0]).stem.isidentifier()):
         raise click.UsageError("--write-test is for one file, which a test can import by its name")
     if not timeout > 0:
         raise click.UsageError("--timeout must be more than 0 seconds")
 
     def report_of(file: str) -> Report:
-        return check_file(file, function, kind, dtype=dtype, seed=chosen, timeout=timeout)
+        return check_file(file, function, terms, timeout=timeout)
 
     reports: dict[str, Report] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar() as on_progress:
