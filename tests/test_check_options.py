@@ -238,6 +238,17 @@ def reg_of_n(W: Any, X: Any, y: Any, reg: float) -> Any:
     return loss + reg * (W * W).sum() / len(y), slope + 2 * reg * W / len(y)
 
 
+def lasso(W: Any, X: Any, y: Any, reg: float) -> Any:
+    loss, slope = layer(W, X, y, 0.0)
+    return loss + reg * abs(W).sum(), slope + reg * np.sign(W)
+
+
+def without_bias(W: Any, X: Any, y: Any, reg: float) -> Any:
+    loss, slope = layer(W, X, y, 0.0)
+    slope[:-1] += 2 * reg * W[:-1]
+    return loss + reg * (W[:-1] ** 2).sum(), slope
+
+
 def reg_not_in_gradient(W: Any, X: Any, y: Any, reg: float) -> Any:
     return layer(W, X, y, reg)[0], layer(W, X, y, 0.0)[1]
 
@@ -259,13 +270,15 @@ def not_divided(W: Any, X: Any, y: Any, reg: float) -> Any:
         (layer_in_columns, "W (C, D) and X (D, N)", [], "right"),
         (half, "W (D, C) and X (N, D)", ["half-regularisation"], "right"),
         (no_reg, "W (D, C) and X (N, D)", ["no-regularisation"], "wrong"),
-        (reg_of_n, "W (D, C) and X (N, D)", ["regularisation-wrong"], "wrong"),
+        (reg_of_n, "W (D, C) and X (N, D)", ["regularisation-over-n"], "right"),
+        (without_bias, "W (D, C) and X (N, D)", ["bias-not-regularised"], "right"),
+        (lasso, "W (D, C) and X (N, D)", ["regularisation-wrong"], "wrong"),
         (reg_not_in_gradient, "W (D, C) and X (N, D)", ["regularisation-gradient"], "wrong"),
         (not_transposed, "W (D, C) and X (N, D)", [], "wrong"),
         (
             not_divided,
             "W (D, C) and X (N, D)",
-            ["gradient-of-the-sum", "loss-and-gradient-differ"],
+            ["loss-and-gradient-differ", "gradient-of-the-sum"],
             "wrong",
         ),
     ],

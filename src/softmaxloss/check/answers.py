@@ -6,7 +6,7 @@ It is asked only where the plain calls are right: an option changes what was rig
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -47,9 +47,14 @@ class Case(NamedTuple):
 
 
 def further(
-    attempt: Try, battery: Battery, parts: Sequence[str], reductions: Reductions, epsilon: float
+    attempt: Try,
+    battery: Battery,
+    parts: Sequence[str],
+    reductions: Reductions,
+    epsilons: Mapping[str, float],
 ) -> tuple[list[Checked], list[Finding]]:
     """What was checked in the situations that the function took, and what is found."""
+    epsilon = max(epsilons.values())
     checks: list[Checked] = []
     findings: list[Finding] = []
     came = {further.name: further for further in attempt.further}

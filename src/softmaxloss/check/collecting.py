@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .forms import NOTHING, Besides, Form, candidates, options_of
-from .frameworks import Derived
+from .frameworks import Derived, as_numpy, passed
 from .probes import Probe
 from .situations import battery_of
 from .steps import Results
@@ -102,31 +102,36 @@ def _quiet() -> Iterator[None]:
 
 def _calls(fn: Callable[..., Any], form: Form, probe: Probe) -> list[str]:
     """What is seen by watching calls: arguments written to, results that are not repeated."""
-    if form.framework != "numpy" or not form.batch:
-        return []
-    arguments = form.arguments(probe.z, probe.y)
-    before = form.arguments(probe.z, probe.y)
+    z, y = (probe.z, probe.y) if form.batch else (probe.z[0], probe.y[0])
+
+    def fresh() -> list[Any]:
+        return [passed(form.framework, argument) for argument in form.arguments(z, y)]
+
+    arguments, before = fresh(), fresh()
     found: list[str] = []
     try:
-        first = _values(fn(*arguments))
-        kept = [np.array(value, copy=True) for value in first]
-        again = _values(fn(*form.arguments(probe.z, probe.y)))
+        first = _arrays(fn(*arguments))
+        kept = [value.copy() for value in first]
+        again = _arrays(fn(*fresh()))
     except Exception:
         return []
-    names = form.named(arguments)
-    for name, now, was in zip(names, arguments, before, strict=True):
-        if name != "reg" and not np.array_equal(now, was):
+    for name, now, was in zip(form.named(arguments), arguments, before, strict=True):
+        if name != "reg" and not np.array_equal(as_numpy(now), as_numpy(was)):
             found.append(f"{'labels' if name == 'labels' else 'logits'}-overwritten")
-    arrays = [value for value in first if isinstance(value, np.ndarray)]
-    given = [argument for argument in arguments if isinstance(argument, np.ndarray)]
-    if any(np.shares_memory(value, argument) for value in arrays for argument in given):
+    given = [array for array in map(as_numpy, arguments) if isinstance(array, np.ndarray)]
+    if any(np.shares_memory(value, argument) for value in first for argument in given):
         found.append("result-is-the-input")
-    if not all(
-        np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
-        for a, b in zip(kept, again, strict=False)
-    ):
+    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(kept, again, strict=False)):
         found.append("not-repeatable")
     return found
+
+
+def _arrays(value: Any) -> list[Any]:
+    """What a call gave, as arrays of numbers; what is no number is left out."""
+    several = value.values() if isinstance(value, dict) else value
+    several = several if isinstance(value, tuple | dict) else [value]
+    arrays = [np.asarray(as_numpy(one)) for one in several]
+    return [array for array in arrays if array.dtype.kind in "fiu"]
 
 
 def _settings() -> tuple[Any, ...]:
@@ -163,7 +168,3 @@ def _follows(fn: Callable[..., Any], form: Form) -> tuple[bool, bool]:
         return False, False
     slope = at.gradient.T if form.columns else at.gradient
     return True, bool((abs(slope - wanted) <= 2e-3 * (1 + abs(wanted))).all())
-
-
-def _values(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)

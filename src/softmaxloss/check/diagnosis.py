@@ -14,7 +14,7 @@ from .expected import agree
 from .probes import Probe
 from .steps import RIGHT, Results, Steps
 
-__all__ = ["DEPENDS_ON", "Diagnosis", "diagnose", "nearest"]
+__all__ = ["DEPENDS_ON", "Diagnosis", "Seen", "diagnose", "nearest"]
 
 #: The steps that each part of the results comes from.
 DEPENDS_ON = {
@@ -24,81 +24,100 @@ DEPENDS_ON = {
 }
 
 
+class Seen(NamedTuple):
+    """One part of the results on each of some probes; None where it raised.
+
+    part     "softmax", "loss" or "gradient"
+    values   what came
+    right    whether it is right
+    wanted   what is right
+    given    the probes
+    epsilon  of the precision in which it was computed
+    """
+
+    part: str
+    values: Sequence[Any]
+    right: Sequence[bool]
+    wanted: Sequence[Any]
+    given: Sequence[Probe]
+    epsilon: float
+
+    def only(self, kept: Sequence[int]) -> Seen:
+        """The same on some of the probes."""
+
+        def of(values: Sequence[Any]) -> list[Any]:
+            return [values[k] for k in kept]
+
+        return self._replace(
+            values=of(self.values), right=of(self.right), wanted=of(self.wanted),
+            given=of(self.given),
+        )  # fmt: skip
+
+
 class Diagnosis(NamedTuple):
     """The mistakes that together give what was seen.
 
     mistakes  one, or two at once; none where no known one does
     others    mistakes that give the same numbers on all probes, and cannot be told from it
     matched   on how many probes the numbers are the mistakes'
-    probes    of how many
     """
 
     mistakes: tuple[Mistake, ...]
     others: tuple[Mistake, ...]
     matched: int
-    probes: int
 
 
-def diagnose(
-    part: str,
-    seen: Sequence[Any],
-    given: Sequence[Probe],
-    epsilon: float,
-    bank: Sequence[Mistake] | None = None,
-) -> Diagnosis:
-    """The mistakes that explain one part of the results, `seen` on each of the probes.
+def diagnose(seen: Seen, bank: Sequence[Mistake] | None = None) -> Diagnosis:
+    """The mistakes that explain one part of the results.
 
     One mistake is looked for before two, which are of different steps. bank: only these.
     """
-    of_part = set(DEPENDS_ON[part])
+    nothing = Diagnosis((), (), 0)
+    if all(got is None or ok for got, ok in zip(seen.values, seen.right, strict=True)):
+        return nothing  # it raises, and gives nothing wrong that could be somebody's numbers
+    of_part = set(DEPENDS_ON[seen.part])
     known = [m for m in bank or BANK.values() if m.steps and set(m.steps) <= of_part]
 
     def gives(form: Any) -> bool:
-        return all(_hits(form, part, seen, given, epsilon))
+        return all(_hits(form, seen))
 
     single = [m for m in known if any(gives(form) for form in m.forms)]
     if single:
-        return _found(single, len(given))
-    pairs = itertools.combinations(known, 2)
-    for both in pairs:
+        # Conventions and weaknesses first: who does nothing worse is not accused of it.
+        order = {"convention": 0, "weakness": 1, "mistake": 2}
+        single.sort(key=lambda m: order[m.kind])
+        return Diagnosis((single[0],), tuple(single[1:]), len(seen.values))
+    for both in itertools.combinations(known, 2):
         if set(both[0].steps) & set(both[1].steps):
             continue
         forms = itertools.product(*(m.forms for m in both))
         if any(gives({**f, **g}) for f, g in forms):
-            return Diagnosis(both, (), len(given), len(given))
-    return Diagnosis((), (), 0, len(given))
+            return Diagnosis(both, (), len(seen.values))
+    return nothing
 
 
-def _found(single: list[Mistake], probes: int) -> Diagnosis:
-    # Conventions and weaknesses first: who does nothing worse is not accused of it.
-    order = {"convention": 0, "weakness": 1, "mistake": 2}
-    mistakes = sorted(single, key=lambda m: order[m.kind])
-    return Diagnosis((mistakes[0],), tuple(mistakes[1:]), probes, probes)
-
-
-def nearest(part: str, seen: Sequence[Any], given: Sequence[Probe], epsilon: float) -> Diagnosis:
-    """The mistake with most probes, if those are most of them."""
-    best: tuple[int, Mistake | None] = (0, None)
+def nearest(seen: Seen) -> tuple[Mistake, int] | None:
+    """The mistake that gives most of the numbers, if those are three quarters of them, and on how
+    many probes. It must give some that are wrong: what is right everywhere else says nothing."""
+    best: tuple[Mistake, int] | None = None
     for mistake in BANK.values():
-        if not set(mistake.steps) <= set(DEPENDS_ON[part]):
+        if not mistake.steps or not set(mistake.steps) <= set(DEPENDS_ON[seen.part]):
             continue
         for form in mistake.forms:
-            hits = sum(_hits(form, part, seen, given, epsilon))
-            if hits > best[0]:
-                best = (hits, mistake)
-    hits, found = best
-    if found is None or hits * 4 < len(given) * 3:
-        return Diagnosis((), (), 0, len(given))
-    return Diagnosis((found,), (), hits, len(given))
+            hits = list(_hits(form, seen))
+            wrong = sum(hit and not ok for hit, ok in zip(hits, seen.right, strict=True))
+            if wrong * 4 >= 3 * sum(not ok for ok in seen.right) and (
+                best is None or sum(hits) > best[1]
+            ):
+                best = (mistake, sum(hits))
+    return best
 
 
-def _hits(
-    form: Any, part: str, seen: Sequence[Any], given: Sequence[Probe], epsilon: float
-) -> Iterator[bool]:
+def _hits(form: Any, seen: Seen) -> Iterator[bool]:
     """Whether these wrong steps give what was seen, on each probe."""
     steps = RIGHT.but(dict(form))
-    for got, probe in zip(seen, given, strict=True):
-        yield agree(got, getattr(_run(steps, probe), part), epsilon, _size(probe))
+    for got, probe in zip(seen.values, seen.given, strict=True):
+        yield agree(got, getattr(_run(steps, probe), seen.part), seen.epsilon, _size(probe))
 
 
 def _size(probe: Probe) -> float:

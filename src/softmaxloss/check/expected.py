@@ -13,6 +13,7 @@ The entry of the true class, a_y − 1, has the absolute error of a_y, and no be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,11 @@ from .. import formula
 from ..loss import cross_entropy_with_grad
 from .probes import Probe
 
-__all__ = ["FEW", "Expected", "agree", "expected", "is_right", "unit"]
+__all__ = ["FEW", "SINGLE", "Expected", "agree", "expected", "is_right", "precision"]
 
 Array = NDArray[Any]
 
+SINGLE = float(np.finfo(np.float32).eps)
 FEW = 32  # of ε: exp, log, a quotient, and the same again for those who compute in two steps
 
 
@@ -41,14 +43,21 @@ class Expected(NamedTuple):
     gradient_error: Array
 
 
-def unit(*dtypes: Any) -> float:
-    """ε of the coarsest of these dtypes; of no floats, float64's.
+def precision(given: Any, values: Sequence[Any]) -> float:
+    """ε of the precision in which results are computed: that of the logits that were given, or
+    float32 where all of the results are narrower than float64.
 
-    >>> unit(np.float32, np.float64) == 2.0**-23
+    >>> precision(np.float64, [np.float32(1.0), None]) == SINGLE
     True
     """
-    floats = [np.finfo(t).eps for t in dtypes if np.issubdtype(t, np.floating)]
-    return float(max(floats, default=np.finfo(np.float64).eps))
+    narrow = [np.asarray(v).dtype.itemsize < 8 for v in values if v is not None]
+    single = np.dtype(given) == np.float32 or (bool(narrow) and all(narrow))
+    return SINGLE if single else float(np.finfo(np.float64).eps)
+
+
+def _last_place(value: Array) -> float:
+    """ε of the dtype of a result, which is rounded once more for it."""
+    return float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else 0.0
 
 
 def expected(probe: Probe, epsilon: float) -> Expected:
@@ -81,8 +90,9 @@ def is_right(part: str, got: Any, want: Expected) -> bool:
     wanted = np.asarray(getattr(want, part))
     if value.shape != wanted.shape or not np.issubdtype(value.dtype, np.floating):
         return False
+    error = getattr(want, f"{part}_error") + _last_place(value) * np.abs(wanted)
     with np.errstate(invalid="ignore"):
-        return bool((np.abs(value - wanted) <= getattr(want, f"{part}_error")).all())
+        return bool((np.abs(value - wanted) <= error).all())
 
 
 def agree(got: Any, candidate: Any, epsilon: float, size: float) -> bool:
@@ -99,6 +109,6 @@ def agree(got: Any, candidate: Any, epsilon: float, size: float) -> bool:
     finite = np.isfinite(x)
     if not np.array_equal(finite, np.isfinite(y)):
         return False
-    bound = 1000 * epsilon * (1 + size)
+    bound = 1000 * epsilon * (1 + size) + 2 * _last_place(x)
     with np.errstate(invalid="ignore", over="ignore"):
         return bool((np.abs(x - y)[finite] <= bound * np.maximum(1e-3, np.abs(y[finite]))).all())

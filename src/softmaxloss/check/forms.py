@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -145,7 +145,7 @@ class Form:
             return (logits,)
         return (logits, labels) if self.first == "logits" else (labels, logits)
 
-    def named(self, arguments: tuple[Any, ...]) -> list[str]:
+    def named(self, arguments: Sequence[Any]) -> list[str]:
         """What each of the arguments is: "logits", "labels", "weights", "features" or "reg"."""
         if self.weights != "none":
             return ["weights", "features", "labels", "reg"]
@@ -193,47 +193,87 @@ def _collected(value: Any, shape: tuple[int, ...], columns: bool) -> Results:
     """What a call for a batch gave, by its shape."""
     rows, classes = shape
     matrix = (classes, rows) if columns else (rows, classes)
-    softmax = loss = gradient = None
-    values = list(value) if isinstance(value, tuple | list) and len(value) == 2 else [value]
-    for item in values:
-        array = _numbers(item)
-        if array.shape == matrix:
-            gradient = array.T if columns else array
-        elif array.shape in ((), (1,)):
-            loss = array.reshape(())[()]
-        elif array.shape in ((rows,), (rows, 1), (1, rows)):
-            loss = array.reshape(-1)
-        elif array.ndim == 2 and array.shape == (rows, rows):
-            loss = array
-        else:
-            raise ShapeError(f"it returned shape {array.shape}")
-    if len(values) == 1 and gradient is not None:
-        softmax = gradient
-    return Results(softmax, loss, gradient)
+    losses = ((), (1,), (rows,), (rows, 1), (1, rows), (rows, rows))
+
+    def is_a(array: Array) -> str | None:
+        return "gradient" if array.shape == matrix else "loss" if array.shape in losses else None
+
+    loss, gradient, alone = _parts_of(value, is_a)
+    if loss is not None:
+        if loss.shape in ((), (1,)):
+            loss = loss.reshape(())[()]
+        elif loss.shape != (rows, rows) or rows == 1:
+            loss = loss.reshape(-1)
+    if gradient is not None and columns:
+        gradient = gradient.T
+    return Results(gradient if alone else None, loss, gradient)
 
 
 def _of_one(value: Any, classes: int) -> tuple[Any, Any, Any]:
     """What a call for one example gave: softmax, loss, gradient."""
-    softmax = loss = gradient = None
-    values = list(value) if isinstance(value, tuple) and len(value) == 2 else [value]
-    for item in values:
-        array = _numbers(item)
-        if array.size == classes and array.ndim and classes > 1:
-            gradient = array.reshape(-1)
-        elif array.size == 1:
-            loss = array.reshape(())[()]
-        else:
+
+    def is_a(array: Array) -> str | None:
+        if array.size == classes and 0 < array.ndim < 3 and classes > 1:
+            return "gradient"
+        return "loss" if array.size == 1 else None
+
+    loss, gradient, alone = _parts_of(value, is_a)
+    if loss is not None:
+        loss = loss.reshape(())[()]
+    if gradient is not None:
+        gradient = gradient.reshape(-1)
+    return gradient if alone else None, loss, gradient
+
+
+def _parts_of(
+    value: Any, is_a: Callable[[Array], str | None]
+) -> tuple[Array | None, Array | None, bool]:
+    """The loss and the gradient in what was returned, and whether a gradient came alone: it may be
+    softmax as well. A list may be one array. Of more than two values, and of a dict, the one loss
+    and the one gradient are taken."""
+    if isinstance(value, list):
+        array = _numbers(value)
+        if array is not None and is_a(array):
+            return _parts_of(array, is_a)
+    if not isinstance(value, tuple | list | dict):
+        array = _numbers(value)
+        if array is None:
+            raise ShapeError(f"it returned {_what(value)}")
+        part = is_a(array)
+        if part is None:
             raise ShapeError(f"it returned shape {array.shape}")
-    if len(values) == 1 and gradient is not None:
-        softmax = gradient
-    return softmax, loss, gradient
+        return (array, None, False) if part == "loss" else (None, array, True)
+    several = list(value.values()) if isinstance(value, dict) else list(value)
+    arrays = [array for array in map(_numbers, several) if array is not None]
+    losses = [array for array in arrays if is_a(array) == "loss"]
+    slopes = [array for array in arrays if is_a(array) == "gradient"]
+    if len(losses) == 1 and len(slopes) == 1:
+        return losses[0], slopes[0], False
+    said = ", ".join(map(_what, several))
+    raise ShapeError(f"it returned {len(several)} values ({said}), not a loss and a gradient")
 
 
-def _numbers(value: Any) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise ShapeError(f"it returned {type(value).__name__}, not numbers")
-    return array
+def _what(value: Any) -> str:
+    """A few words on something returned."""
+    array = _numbers(value)
+    if array is None:
+        return "None" if value is None else f"a {type(value).__name__}"
+    return f"shape {array.shape}" if array.ndim else "a number"
+
+
+def _numbers(value: Any) -> Array | None:
+    """An array of what are numbers, else None."""
+    if value is None:
+        return None
+    if isinstance(value, np.ma.MaskedArray):
+        value = np.where(np.ma.getmaskarray(value), np.nan, value.data)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        return None
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    return array if array.dtype.kind in "fiu" else None
 
 
 def _features(count: int, dtype: Any) -> Array:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Derived", "Framework", "call", "frameworks_of"]
+__all__ = ["Derived", "Framework", "as_numpy", "call", "frameworks_of", "passed"]
 
 Array = NDArray[Any]
 Framework = Literal["numpy", "torch", "jax"]
@@ -52,6 +52,35 @@ def _is_module(function: Any) -> bool:
     return torch is not None and isinstance(function, torch.nn.Module)
 
 
+def passed(framework: Framework, value: Any, half: bool = False) -> Any:
+    """A NumPy array as the framework has it; half: in bfloat16, if it holds floats."""
+    if framework == "numpy" or not isinstance(value, np.ndarray | int):
+        return value
+    if framework == "torch":
+        torch = sys.modules["torch"]
+        made = torch.tensor(value)
+        return made.to(torch.bfloat16) if half and made.is_floating_point() else made
+    jnp = sys.modules["jax"].numpy
+    made = jnp.asarray(value)
+    return made.astype(jnp.bfloat16) if half and made.dtype.kind == "f" else made
+
+
+def as_numpy(value: Any) -> Any:
+    """Arrays of frameworks as NumPy's, without a copy where that can be; anything else as it is."""
+    torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
+    if torch is not None and isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    if jax is not None and isinstance(value, jax.Array):
+        is_half = value.dtype == jax.numpy.bfloat16
+        return np.asarray(value.astype(jax.numpy.float32) if is_half else value)
+    if isinstance(value, tuple | list):
+        return type(value)(as_numpy(one) for one in value)
+    if isinstance(value, dict):
+        return {name: as_numpy(one) for name, one in value.items()}
+    return value
+
+
 def call(
     framework: Framework,
     function: Callable[..., Any],
@@ -69,89 +98,59 @@ def call(
               first of them
     half      whether the floating-point arguments are rounded to bfloat16
     """
-    if framework == "numpy":
-        return function(*arguments, **options)
-    run = _with_torch if framework == "torch" else _with_jax
-    return run(function, arguments, logits, options, upstream, half)
+    given = [passed(framework, argument, half) for argument in arguments]
+    more = {
+        name: passed(framework, value, half) if isinstance(value, np.ndarray) else value
+        for name, value in options.items()
+    }
+    if framework == "numpy" or logits is None:
+        return as_numpy(function(*given, **more))
+    derive = _with_torch if framework == "torch" else _with_jax
+    return derive(function, given, logits, more, upstream)
 
 
 def _with_torch(
     function: Callable[..., Any],
-    arguments: Sequence[Any],
-    logits: int | None,
+    given: list[Any],
+    logits: int,
     options: Mapping[str, Any],
     upstream: Array | None,
-    half: bool,
 ) -> Any:
     torch = sys.modules["torch"]
-
-    def tensor(value: Any) -> Any:
-        if not isinstance(value, np.ndarray):
-            return value
-        made = torch.tensor(value)
-        return made.to(torch.bfloat16) if half and made.is_floating_point() else made
-
-    def array(value: Any) -> Any:
-        if not isinstance(value, torch.Tensor):
-            return value
-        value = value.detach().cpu()
-        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-
-    given = [torch.tensor(a) if isinstance(a, int) else tensor(a) for a in arguments]
-    if logits is not None:
-        given[logits].requires_grad_()
-    value = function(*given, **{name: tensor(v) for name, v in options.items()})
-    if not isinstance(value, torch.Tensor):
-        several = isinstance(value, tuple | list)
-        return type(value)(array(v) for v in value) if several else array(value)
-    if logits is None or not value.requires_grad or value.shape == given[logits].shape:
-        return array(value)
+    z = given[logits].requires_grad_()
+    value = function(*given, **options)
+    lone = isinstance(value, torch.Tensor) and value.shape != z.shape
+    if not lone or not value.requires_grad:
+        return as_numpy(value)
     above = torch.ones_like(value)
     if upstream is not None:
         whole = torch.tensor(upstream, dtype=value.dtype)
         above = whole[0].reshape(value.shape) if value.numel() == 1 else whole.reshape(value.shape)
     value.backward(above)
-    slope = given[logits].grad
-    zero = np.zeros(given[logits].shape)
-    return Derived(array(value), zero if slope is None else array(slope))
+    slope = np.zeros(z.shape) if z.grad is None else as_numpy(z.grad)
+    return Derived(as_numpy(value), slope)
 
 
 def _with_jax(
     function: Callable[..., Any],
-    arguments: Sequence[Any],
-    logits: int | None,
+    given: list[Any],
+    logits: int,
     options: Mapping[str, Any],
     upstream: Array | None,
-    half: bool,
 ) -> Any:
     jax = sys.modules["jax"]
     jnp = jax.numpy
-
-    def tensor(value: Any) -> Any:
-        if not isinstance(value, np.ndarray):
-            return value
-        made = jnp.asarray(value)
-        return made.astype(jnp.bfloat16) if half and value.dtype.kind == "f" else made
-
-    def array(value: Any) -> Any:
-        is_half = isinstance(value, jax.Array) and value.dtype == jnp.bfloat16
-        return np.asarray(value.astype(jnp.float32) if is_half else value)
-
-    given = [tensor(a) for a in arguments]
-    more = {name: tensor(v) for name, v in options.items()}
-    value = function(*given, **more)
-    if not isinstance(value, jax.Array):
-        several = isinstance(value, tuple | list)
-        return type(value)(array(v) for v in value) if several else array(value)
-    if logits is None or value.shape == given[logits].shape or value.dtype.kind in "iu":
-        return array(value)
+    value = function(*given, **options)
+    lone = isinstance(value, jax.Array) and value.shape != given[logits].shape
+    if not lone or value.dtype.kind in "iu":
+        return as_numpy(value)
 
     def of_logits(z: Any) -> Any:
-        return function(*given[:logits], z, *given[logits + 1 :], **more)
+        return function(*given[:logits], z, *given[logits + 1 :], **options)
 
     value, pull = jax.vjp(of_logits, given[logits])
     above = jnp.ones_like(value)
     if upstream is not None:
         whole = jnp.asarray(upstream, dtype=value.dtype)
         above = whole[0].reshape(value.shape) if value.size == 1 else whole.reshape(value.shape)
-    return Derived(array(value), array(pull(above)[0]))
+    return Derived(as_numpy(value), as_numpy(pull(above)[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,49 +11,76 @@ import numpy as np
 from .answers import Reductions, further
 from .bank import BANK, Mistake
 from .collecting import Try
-from .diagnosis import Diagnosis, diagnose, nearest
-from .expected import Expected, expected, is_right, unit
-from .forms import Form
-from .probes import Probe
+from .diagnosis import Diagnosis, Seen, diagnose, nearest
+from .expected import SINGLE, expected, is_right, precision
 from .properties import properties
 from .report import Checked, Finding, Report, Verdict, shown
 from .situations import Battery, battery_of
-from .steps import Results
 from .terms import Part, Terms
 
 __all__ = ["judge"]
+
+MOST_FORMS = 6  # that are looked into where all are wrong
+
+IN_HALF = (
+    "its results are in half precision, in which one mistake looks like another: let it keep the "
+    "precision of the logits"
+)
 
 
 def judge(tries: Iterable[Try], terms: Terms) -> Report:
     """The report on what `collect` gives; no more of it is asked for than is needed."""
     battery = battery_of(terms.seed, terms.dtype)
-    usable, problem = [], "it takes no arguments that are logits, or logits and labels"
+    usable: list[tuple[Try, tuple[str, ...]]] = []
+    problem: str | None = None
     for attempt in tries:
-        problem = attempt.problem or problem
-        parts = _parts(attempt.results, attempt.form, terms.kind)
+        problem = problem or attempt.problem  # of the likeliest form
+        parts = _parts(attempt, terms.kind)
         if parts:
             plain = _plain(attempt, parts, battery, thorough=False)
             if not _is_wrong(plain.findings):
+                if not attempt.form.batch and any(_takes_batches(one) for one, _ in usable):
+                    plain.findings.append(Finding("calls", mistakes=(BANK["one-example-only"],)))
                 return _report(attempt, parts, plain, battery, terms)
             usable.append((attempt, parts))
     if not usable:
+        problem = problem or "it takes no arguments that are logits, or logits and labels"
         return Report("wrong", None, (), (), terms, problem)
-    # Wrong in every form. A form that raises less is likelier meant; of those that raise as little,
-    # the first in which the mistakes are known, else the first.
-    fewest = min(_raised(attempt) for attempt, _ in usable)
+    # Wrong in every form. Those that raise less are likelier meant.
+    usable.sort(key=lambda pair: _raised(pair[0]))
     reports = []
-    for attempt, parts in usable:
-        if _raised(attempt) > fewest:
-            continue
+    for attempt, parts in usable[:MOST_FORMS]:
         plain = _plain(attempt, parts, battery, thorough=True)
-        reports.append(_report(attempt, parts, plain, battery, terms))
-        if all(finding.mistakes for finding in reports[-1].findings):
-            return reports[-1]
-    return reports[0]
+        reports.append((_rank(plain), _report(attempt, parts, plain, battery, terms), attempt))
+        if _rank(plain) <= 1:
+            break
+    _, report, attempt = min(reports, key=lambda one: one[0])
+    if not report.mistakes and _in_half(attempt):
+        return replace(report, problem=IN_HALF)
+    return report
 
 
-# With these an implementation is right still.
-HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
+class Plain(NamedTuple):
+    """What the calls without anything besides show: for each part, whether it is right on each of
+    the probes, and the ε of its precision; and what is found."""
+
+    right: dict[str, list[bool]]
+    epsilon: dict[str, float]
+    findings: list[Finding]
+
+
+def _rank(plain: Plain) -> int:
+    """How well a form is understood: it is right on most of the probes; its mistakes are known; it
+    is right where it does not raise; none of these."""
+    if all(sum(right) * 2 > len(right) for right in plain.right.values()):
+        return 0
+    if all(finding.mistakes for finding in plain.findings):
+        return 1
+    return 3 if any(finding.wrong_values for finding in plain.findings) else 2
+
+
+def _takes_batches(attempt: Try) -> bool:
+    return attempt.form.batch and _raised(attempt) < len(attempt.results) / 2
 
 
 def _raised(attempt: Try) -> int:
@@ -60,41 +88,45 @@ def _raised(attempt: Try) -> int:
     return sum(all(part is None for part in result) for result in attempt.results)
 
 
-def _parts(results: Sequence[Results], form: Form, kind: Part | None) -> tuple[str, ...]:
+def _in_half(attempt: Try) -> bool:
+    """Whether all numbers are such as half precision has, and not just 0 and 1."""
+    values = [np.ravel(v) for result in attempt.results for v in result if v is not None]
+    numbers = np.concatenate(values).astype(np.float32)
+    if len(set(numbers[np.isfinite(numbers)].tolist())) < 6:
+        return False
+    with np.errstate(over="ignore"):
+        float16 = np.array_equal(numbers, numbers.astype(np.float16), equal_nan=True)
+    return float16 or not (numbers.view(np.uint32) & 0xFFFF).any()
+
+
+def _parts(attempt: Try, kind: Part | None) -> tuple[str, ...]:
     """Which parts of the results there are to judge, by what came back and what was passed."""
 
     def there(part: str) -> bool:
-        return any(getattr(result, part) is not None for result in results)
+        return any(getattr(result, part) is not None for result in attempt.results)
 
-    if form.labels == "none" or kind == "softmax":
+    if attempt.form.labels == "none" or kind == "softmax":
         return ("softmax",) if there("softmax") else ()
     asked = (kind,) if kind in ("loss", "gradient") else ("loss", "gradient")
-    return tuple(part for part in asked if there(part))
-
-
-class Plain(NamedTuple):
-    """What the calls without anything besides show: for each part, whether it is right on each of
-    the probes; and what is found. epsilon: of the precision in which that is."""
-
-    right: dict[str, list[bool]]
-    findings: list[Finding]
-    epsilon: float
+    found = tuple(part for part in asked if there(part))
+    return asked if kind == "loss+gradient" and found else found
 
 
 def _plain(attempt: Try, parts: tuple[str, ...], battery: Battery, *, thorough: bool) -> Plain:
     """Not thorough: only what does not make it wrong is looked for."""
-    values = [np.asarray(v) for result in attempt.results for v in result if v is not None]
-    epsilon = unit(battery.probes[0].z.dtype, *(value.dtype for value in values))
-    plain = _in_precision(attempt, parts, battery, epsilon, thorough)
-    single = float(np.finfo(np.float32).eps)
-    if epsilon == single or all(finding.mistakes for finding in plain.findings):
+    given = battery.probes[0].z.dtype
+    seen = {part: [getattr(result, part) for result in attempt.results] for part in parts}
+    epsilon = {part: precision(given, seen[part]) for part in parts}
+    plain = _in_precision(attempt, seen, battery, epsilon, thorough)
+    if all(finding.mistakes for finding in plain.findings):
         return plain
+    values = [np.asarray(v) for part in parts for v in seen[part] if v is not None]
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = all(np.array_equal(v, v.astype(np.float32), equal_nan=True) for v in values)
-    if not rounded:
+    if not rounded or all(one == SINGLE for one in epsilon.values()):
         return plain
     # float64 came out, and holds float32.
-    coarse = _in_precision(attempt, parts, battery, single, thorough)
+    coarse = _in_precision(attempt, seen, battery, dict.fromkeys(parts, SINGLE), thorough)
     if all(finding.mistakes for finding in coarse.findings):
         coarse.findings.append(Finding("calls", mistakes=(BANK["computed-in-float32"],)))
         return coarse
@@ -102,23 +134,34 @@ def _plain(attempt: Try, parts: tuple[str, ...], battery: Battery, *, thorough: 
 
 
 def _in_precision(
-    attempt: Try, parts: tuple[str, ...], battery: Battery, epsilon: float, thorough: bool
+    attempt: Try,
+    seen: dict[str, list[Any]],
+    battery: Battery,
+    epsilon: dict[str, float],
+    thorough: bool,
 ) -> Plain:
-    results, given = attempt.results, battery.probes
-    wanted = [expected(probe, epsilon) for probe in given]
-    right = {
-        part: [
-            (got := getattr(result, part)) is not None and is_right(part, got, want)
-            for result, want in zip(results, wanted, strict=True)
-        ]
-        for part in parts
-    }
     findings: list[Finding] = []
-    for part in parts:
-        if part == "gradient" and attempt.follows and _is_wrong(findings):
-            continue  # it was derived from that loss, and is right for it
-        findings += _findings(part, results, given, wanted, right[part], epsilon, thorough)
-    return Plain(right, findings + _of_both(findings, parts), epsilon)
+    right: dict[str, list[bool]] = {}
+    for part, values in seen.items():
+        wanted = [expected(probe, epsilon[part]) for probe in battery.probes]
+        right[part] = [
+            got is not None and is_right(part, got, want)
+            for got, want in zip(values, wanted, strict=True)
+        ]
+        if all(right[part]) or (part == "gradient" and attempt.follows and _is_wrong(findings)):
+            continue  # if it was derived from a wrong loss, it is right for that
+        if all(got is None for got in values):
+            findings.append(Finding(part, mistakes=(BANK[f"no-{part}"],)))
+            continue
+        of_part = [getattr(want, part) for want in wanted]
+        whole = Seen(part, values, right[part], of_part, battery.probes, epsilon[part])
+        found = _finding(whole, attempt, thorough)
+        probabilities = [is_right("softmax", g, w) for g, w in zip(values, wanted, strict=True)]
+        if part == "gradient" and all(probabilities):
+            hint = "they are the probabilities: if those are meant, check it with kind='loss'"
+            found = replace(found, remarks=(*found.remarks, hint))
+        findings.append(found)
+    return Plain(right, epsilon, findings + _of_both(findings, tuple(seen)))
 
 
 def _report(
@@ -142,6 +185,7 @@ def _report(
         if not ids or not ids <= seen_before:
             kept.append(finding)
         seen_before |= ids
+    kept.sort(key=lambda finding: not finding.counts(terms))
     verdict: Verdict = "wrong" if any(finding.counts(terms) for finding in kept) else "right"
     return Report(verdict, attempt.form, parts, tuple(kept), terms, checks=tuple(checks))
 
@@ -152,12 +196,14 @@ def _is_wrong(findings: Sequence[Finding]) -> bool:
 
 def _reductions(findings: Sequence[Finding]) -> Reductions | None:
     """How the plain calls reduce, where they are right but for that."""
-    ids = {m.id for finding in findings for m in finding.mistakes if m.kind != "weakness"}
-    if _is_wrong(findings) or not ids <= {"sum", "a-loss-for-each", "gradient-of-the-sum"}:
+    conventions = {
+        m.id for f in findings if f.part != "calls" for m in f.mistakes if m.kind != "weakness"
+    }
+    if not conventions <= {"sum", "a-loss-for-each", "gradient-of-the-sum"} or _is_wrong(findings):
         return None
     return Reductions(
-        "none" if "a-loss-for-each" in ids else "sum" if "sum" in ids else "mean",
-        "sum" if "gradient-of-the-sum" in ids else "mean",
+        "none" if "a-loss-for-each" in conventions else "sum" if "sum" in conventions else "mean",
+        "sum" if "gradient-of-the-sum" in conventions else "mean",
     )
 
 
@@ -168,82 +214,94 @@ GO_TOGETHER = {"sum": "gradient-of-the-sum", "bits": "gradient-in-bits"}
 def _of_both(findings: Sequence[Finding], parts: tuple[str, ...]) -> list[Finding]:
     """Whether the gradient has the conventions of the loss."""
     found = {m.id for finding in findings for m in finding.mistakes}
-    if "a-loss-for-each" in found or not {"loss", "gradient"} <= set(parts):
+    if found & {"a-loss-for-each", "no-loss", "no-gradient"} or len(parts) < 2:
         return []
     if any((a in found) != (b in found) for a, b in GO_TOGETHER.items()):
         return [Finding("gradient", mistakes=(BANK["loss-and-gradient-differ"],))]
     return []
 
 
-def _findings(
-    part: str,
-    results: Sequence[Results],
-    given: Sequence[Probe],
-    wanted: Sequence[Expected],
-    right: Sequence[bool],
-    epsilon: float,
-    thorough: bool,
-) -> list[Finding]:
+# With these an implementation is right still.
+HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
+
+
+def _finding(seen: Seen, attempt: Try, thorough: bool) -> Finding:
     """What is wrong with one part."""
-    seen = [getattr(result, part) for result in results]
-    if all(right):
-        return []
-    failed = [probe.name for probe, ok in zip(given, right, strict=True) if not ok]
-    if part == "loss" and _is_constant(seen):
-        found = Diagnosis((BANK["constant"],), (), len(seen), len(seen))
+    constant = seen.part != "gradient" and _constant(seen.values)
+    if constant:
+        found = Diagnosis((BANK[constant],), (), len(seen.values))
     else:
-        found = diagnose(part, seen, given, epsilon, None if thorough else HARMLESS)
+        found = diagnose(seen, None if thorough else HARMLESS)
     if thorough and not found.mistakes:
-        found = _by_probe(part, seen, given, epsilon, right)
+        found = _by_probe(seen)
+    wrong = [k for k, ok in enumerate(seen.right) if not ok]
+    # The smallest, of those with a value if there are any.
+    smallest = min(wrong, key=lambda k: (seen.values[k] is None, seen.given[k].z.size))
+    remarks: tuple[str, ...] = ()
+    closest = None
     if thorough and not found.mistakes:
-        found = nearest(part, seen, given, epsilon)
-    smallest = min((k for k, ok in enumerate(right) if not ok), key=lambda k: given[k].z.size)
-    example = _example(part, given[smallest], seen[smallest], wanted[smallest])
-    fails = () if found.mistakes else properties(part, seen, given, epsilon)
-    return [
-        Finding(part, tuple(failed), found.mistakes, found.others, found.matched, found.probes,
-                example, fails)
-    ]  # fmt: skip
+        remarks = properties(seen, attempt.problem)
+        closest = nearest(seen)
+    got, want = seen.values[smallest], seen.wanted[smallest]
+    probe = seen.given[smallest]
+    example = {
+        "z": shown(probe.z),
+        "y": shown(probe.y),
+        "yours": f"it raised {attempt.problem}" if got is None else shown(got, want),
+        "expected": shown(want, got),
+    }
+    if attempt.form.weights != "none":
+        example["where"] = "X·W = z, and the gradient by W is Xᵀ times that by z"
+    return Finding(
+        seen.part,
+        tuple(seen.given[k].name for k in wrong),
+        found.mistakes,
+        found.others,
+        found.matched,
+        len(seen.values),
+        example,
+        remarks,
+        closest,
+        wrong_values=any(seen.values[k] is not None for k in wrong),
+    )
 
 
-def _is_constant(seen: Sequence[Any]) -> bool:
-    """Whether there is one number in all the results, NaN say, but 0 in a gradient."""
-    numbers = {x for got in seen if got is not None for x in np.asarray(got).ravel().tolist()}
-    return len(numbers) == 1 or (bool(numbers) and all(x != x for x in numbers))
+def _constant(values: Sequence[Any]) -> str | None:
+    """Whether there is one number in all the results, or no number in any of them."""
+    there = [np.asarray(got) for got in values if got is not None]
+    if len(there) < 3:
+        return None
+    numbers = np.concatenate([array.ravel() for array in there])
+    if not np.isfinite(numbers).any():
+        return "always-nan"
+    return "constant" if (numbers == numbers[0]).all() else None
 
 
-def _by_probe(
-    part: str,
-    seen: Sequence[Any],
-    given: Sequence[Probe],
-    epsilon: float,
-    right: Sequence[bool],
-) -> Diagnosis:
+def _by_probe(seen: Seen) -> Diagnosis:
     """Where no mistakes give all the numbers: those that give the finite ones, and beside them the
     one that makes the others NaN or infinite."""
-    finite = [
-        k for k, got in enumerate(seen) if got is not None and np.isfinite(np.asarray(got)).all()
-    ]
-    broken = {probe.name for k, probe in enumerate(given) if k not in finite}
-    nothing = Diagnosis((), (), 0, len(given))
-    if not finite or not broken or any(got is None for got in seen):
+    nothing = Diagnosis((), (), 0)
+    if any(got is None for got in seen.values):
+        return nothing
+    finite = [k for k, got in enumerate(seen.values) if np.isfinite(np.asarray(got)).all()]
+    broken = {probe.name for k, probe in enumerate(seen.given) if k not in finite}
+    if not finite or not broken:
         return nothing
     explained: tuple[Mistake, ...] = ()
-    if not all(right[k] for k in finite):
-        numbers, inputs = [seen[k] for k in finite], [given[k] for k in finite]
-        explained = diagnose(part, numbers, inputs, epsilon).mistakes
+    rest = seen.only(finite)
+    if not all(rest.right):
+        explained = diagnose(rest).mistakes
         if not explained:
             return nothing
     cause = "nan-for-good-logits"
-    if broken <= {"large", "mixed", "apart", "just apart", "far apart"}:
-        cause = "no-max" if broken & {"large", "mixed"} else "log-of-underflow"
-    return Diagnosis((*explained, BANK[cause]), (), len(finite), len(seen))
+    if broken & {"large", "mixed"} and broken <= EXTREME:
+        cause = "no-max"
+    elif seen.part == "loss" and broken <= {"apart", "just apart", "far apart"}:
+        cause = "log-of-underflow"
+    elif broken <= EXTREME:
+        cause = "not-the-maximum"
+    return Diagnosis((*explained, BANK[cause]), (), len(finite))
 
 
-def _example(part: str, probe: Probe, got: Any, want: Expected) -> dict[str, str]:
-    return {
-        "z": shown(probe.z),
-        "y": shown(probe.y),
-        "yours": "it raised" if got is None else shown(got, getattr(want, part)),
-        "expected": shown(getattr(want, part), got),
-    }
+# The probes on which a careless exp overflows or underflows.
+EXTREME = {"large", "low", "mixed", "apart", "just apart", "far apart", "far above"}

@@ -82,10 +82,13 @@ def probes(seed: int, dtype: Any = np.float64) -> list[Probe]:
         Probe("many classes", "C = 1100, more than a block of threads", normal(2, 1100),
               np.array([1099, 512])),
         Probe("large", "all outputs near 1000", 1000.0 + normal(3, 5), np.array([4, 0, 2])),
+        Probe("low", "all outputs near -1000", normal(2, 5) - 1000.0, np.array([1, 3])),
         Probe("mixed", "a row near 1000, one near −1000", mixed, np.array([3, 4, 0, 1])),
         Probe("apart", "true classes 14 and more below the largest",
               apart(14.0, 17.0, 30.0, 50.0), np.arange(4)),
         Probe("just apart", "the true class 17 below the largest", apart(17.0), np.array([0])),
-        Probe("far apart", "a true class 800 below the largest", apart(800.0, 120.0), np.arange(2)),
+        Probe("far apart", "true classes 1000 and 120 below the largest", apart(1000.0, 120.0),
+              np.arange(2)),
+        Probe("far above", "a true class 1000 above the others", apart(1000.0), np.array([5])),
     ]  # fmt: skip
     return [probe._replace(z=probe.z.astype(dtype)) for probe in made]

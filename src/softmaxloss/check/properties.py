@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .probes import ORDER, Probe
+from .diagnosis import Seen
+from .probes import ORDER
 
 __all__ = ["properties"]
 
 Array = NDArray[Any]
 
 
-def properties(
-    part: str, seen: Sequence[Any], given: Sequence[Probe], epsilon: float
-) -> tuple[str, ...]:
-    """Those that fail, each as a sentence about "it", the part."""
+def properties(seen: Seen, problem: str | None) -> tuple[str, ...]:
+    """Those that fail, each as a sentence about "it", the part. problem: what it raised first."""
     said = []
+    part = seen.part
     arrays = {
         probe.name: np.asarray(got)
-        for probe, got in zip(given, seen, strict=True)
+        for probe, got in zip(seen.given, seen.values, strict=True)
         if got is not None
     }
     finite = {name: array for name, array in arrays.items() if np.isfinite(array).all()}
-    loose = 1e4 * epsilon
-    if len(arrays) < len(seen):
-        said.append("it raises on some of the probes")
+    loose = 1e4 * seen.epsilon
+    raised = len(seen.values) - len(arrays)
+    if raised:
+        right = all(ok for got, ok in zip(seen.values, seen.right, strict=True) if got is not None)
+        else_ = ", and is right on the others" if right else ""
+        said.append(f"it raises on {raised} of {len(seen.values)} inputs{else_}: {problem}")
     if len(finite) < len(arrays):
         said.append("it is not finite everywhere")
     numbers = list(finite.values())
@@ -44,6 +46,7 @@ def properties(
     def differs(x: Array, y: Array) -> bool:
         return x.shape != y.shape or bool((abs(x - y) > loose * (1 + abs(y))).any())
 
+    said += _multiple(seen, loose)
     two = finite.get("two examples")
     if two is None:
         return tuple(said)
@@ -58,3 +61,24 @@ def properties(
         if differs(one, first) and differs(one, two[:1]):
             said.append("an example's values depend on the other examples")
     return tuple(said)
+
+
+def _multiple(seen: Seen, loose: float) -> list[str]:
+    """Whether the numbers are the right ones times a number, or plus one."""
+    pairs = [
+        (np.asarray(got), np.asarray(want))
+        for got, want in zip(seen.values, seen.wanted, strict=True)
+        if got is not None and np.shape(got) == np.shape(want)
+    ]
+    if len(pairs) < 3:
+        return []
+    x, y = (np.concatenate([np.ravel(pair[k]) for pair in pairs]) for k in (0, 1))
+    large = np.abs(y) > 1e-3
+    if not large.any() or not np.isfinite(x).all():
+        return []
+    ratio, difference = np.median(x[large] / y[large]), np.median(x - y)
+    if ratio and abs(ratio - 1) > loose and (abs(x - ratio * y) <= loose * (1 + abs(x))).all():
+        return [f"it is {ratio:.6g} times the right one, everywhere"]
+    if (abs(x - y - difference) <= loose * (1 + abs(x))).all():
+        return [f"it is the right one plus {difference:.6g}, everywhere"]
+    return []

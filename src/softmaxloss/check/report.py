@@ -27,7 +27,10 @@ class Finding:
     others      mistakes that give the same numbers
     matched     on how many of the probes the numbers are the mistakes', and of how many
     example     the smallest input on which it shows: z, y, got, expected, as text
-    properties  what else is wrong with the numbers, where the mistake is not known
+    remarks     what else can be said of the numbers
+    nearest     where the mistake is not known: the one that gives most of the numbers, and on how
+                many of the probes
+    wrong_values  whether something wrong came back, and not only errors
     """
 
     part: str
@@ -37,7 +40,9 @@ class Finding:
     matched: int = 0
     probes: int = 0
     example: dict[str, str] | None = None
-    properties: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    nearest: tuple[Mistake, int] | None = None
+    wrong_values: bool = False
 
     def counts(self, terms: Terms) -> bool:
         """Whether it makes the implementation wrong, on these terms."""
@@ -110,7 +115,8 @@ class Report:
                     "matched": finding.matched,
                     "probes": finding.probes,
                     "example": finding.example,
-                    "properties": list(finding.properties),
+                    "remarks": list(finding.remarks),
+                    "nearest": None if finding.nearest is None else finding.nearest[0].id,
                 }
                 for finding in self.findings
             ],
@@ -184,18 +190,21 @@ def _table(report: Report) -> list[str]:
 
 def _of(finding: Finding) -> list[str]:
     lines = []
-    for mistake in finding.mistakes:
+    for mistake in sorted(finding.mistakes, key=lambda m: m.kind != "mistake"):
         mark = {"mistake": "wrong", "weakness": "weak", "convention": "convention"}[mistake.kind]
         lines.append(f"{finding.part}: {mark}: {mistake.title} ({mistake.id})")
         lines += [f"   why: {mistake.why}", f"   fix: {mistake.fix}"]
         lines.append(f"   see: docs/check.md#{mistake.id}")
     if not finding.mistakes:
         lines.append(f"{finding.part}: wrong, and none of the mistakes that are known here")
-        lines += [f"   {property}" for property in finding.properties]
+    lines += [f"   {remark}" for remark in finding.remarks]
+    if finding.nearest is not None:
+        near, matched = finding.nearest
+        lines.append(f"   the nearest is {near.id}: {near.title}; on {matched} of {finding.probes}")
     if finding.others:
         same = ", ".join(m.id for m in finding.others)
         lines.append(f"   the numbers are those of {same} too")
-    if finding.probes:
+    if finding.matched:
         lines.append(f"   matches {finding.matched} of {finding.probes} probes")
     if finding.failed:
         lines.append(f"   shows on: {', '.join(finding.failed)}")

@@ -52,6 +52,32 @@ MISTAKES = [
         "return the loss that was computed",
     ),
     Mistake(
+        "always-nan",
+        "NaN or infinite for every input",
+        "A log of a negative number is: dx = a takes no copy, and dx[…] −= 1 before the log then "
+        "makes a_y negative.",
+        "dx = a.copy(), or take the log first",
+    ),
+    Mistake(
+        "no-gradient",
+        "no gradient comes back",
+        "It was asked for; a loss that was detached, or made by .item(), has none.",
+        "return loss, gradient; or leave the loss a tensor of the graph",
+    ),
+    Mistake(
+        "no-loss",
+        "no loss comes back",
+        "It was asked for.",
+        "return loss, gradient",
+    ),
+    Mistake(
+        "one-example-only",
+        "it takes one example; of a batch it makes wrong numbers without an error",
+        "A batch of one example is as good for it; one of several is not.",
+        "axis=1 (or axis=-1) and keepdims=True in each sum and maximum",
+        kind="convention",
+    ),
+    Mistake(
         "computed-in-float32",
         "float64 goes in, and what comes out has the precision of float32",
         "On the way the logits are rounded to 7 digits.",

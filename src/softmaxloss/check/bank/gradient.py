@@ -63,6 +63,10 @@ def at_the_prediction(a: Array, q: Array) -> Array:
     return a - np.eye(a.shape[1])[a.argmax(axis=1)]
 
 
+def others_negative(a: Array, q: Array) -> Array:
+    return np.where(q != 0, a - 1, -a)
+
+
 def minus_one_everywhere(a: Array, q: Array) -> Array:
     return a - 1
 
@@ -216,6 +220,12 @@ MISTAKES = [
         "1 is taken off at the likeliest class, not at the true one",
         "The label decides where.",
         at_the_prediction,
+    ),
+    _slope(
+        "others-negative",
+        "the other classes have −a_n",
+        "A step against the gradient must push them down: their derivative is a_n.",
+        others_negative,
     ),
     _slope(
         "minus-one-everywhere",

@@ -92,6 +92,24 @@ def log10(a: Array, log_a: Array, q: Array) -> Array:
     return losses(a, log_a, q) / np.log(10.0)
 
 
+def zero_for_underflow(a: Array, log_a: Array, q: Array) -> Array:
+    return picked(np.where(a > 0, -np.log(a), 0.0), q)
+
+
+def hinge(a: Array, log_a: Array, q: Array) -> Array:
+    """Of the outputs, whose differences are those of the logs."""
+    margins = np.maximum(0, log_a - picked(log_a, q)[:, None] + 1)
+    return np.asarray((margins * (q == 0)).sum(axis=1))
+
+
+def hits(a: Array, log_a: Array, q: Array) -> Array:
+    return (a.argmax(axis=1) == q.argmax(axis=1)).astype(float)
+
+
+def misses(a: Array, log_a: Array, q: Array) -> Array:
+    return 1 - hits(a, log_a, q)
+
+
 def perplexity(J: Array, shape: Shape) -> Any:
     return np.exp(J.mean())
 
@@ -101,7 +119,7 @@ def total(J: Array, shape: Shape) -> Any:
 
 
 def each(J: Array, shape: Shape) -> Any:
-    return J
+    return J if len(J) > 1 else J[0]  # one loss in an array is taken for a scalar
 
 
 def mean_over_classes_too(J: Array, shape: Shape) -> Any:
@@ -130,6 +148,18 @@ def largest(J: Array, shape: Shape) -> Any:
 
 def median(J: Array, shape: Shape) -> Any:
     return np.median(J)
+
+
+def log_of_mean(J: Array, shape: Shape) -> Any:
+    return -np.log(np.exp(-J).mean())
+
+
+def first_over_n(J: Array, shape: Shape) -> Any:
+    return J[0] / shape[0]
+
+
+def last_over_n(J: Array, shape: Shape) -> Any:
+    return J[-1] / shape[0]
 
 
 def last(J: Array, shape: Shape) -> Any:
@@ -253,6 +283,31 @@ MISTAKES = [
         focal,
         kind="convention",
     ),
+    _loss(
+        "zero-for-underflow",
+        "the loss is 0 where the probability has become 0",
+        "There the model is most wrong, and the loss should be largest.",
+        zero_for_underflow,
+        fix="take log softmax, z - m - log Σ exp(z - m): it is finite",
+    ),
+    _loss(
+        "hinge",
+        "Σ max(0, z_n − z_y + 1): the hinge loss",
+        "That is the loss of a support vector machine: it has no probabilities in it.",
+        hinge,
+    ),
+    _loss(
+        "accuracy",
+        "the share of the examples that are right",
+        "It has no slope: a small step of the outputs does not change it.",
+        hits,
+    ),
+    _loss(
+        "error-rate",
+        "the share of the examples that are wrong",
+        "It has no slope: a small step of the outputs does not change it.",
+        misses,
+    ),
     _loss("doubled", "twice the loss", "There is no factor 2: −log a_y.", doubled),
     _loss(
         "bits",
@@ -322,6 +377,13 @@ MISTAKES = [
         "That is for a variance; a mean divides by N.",
         divided_by_n_minus_1,
     ),
+    _mean(
+        "log-of-the-mean",
+        "−log of the mean probability, not the mean of −log",
+        "The log is taken for each example: a very wrong one must cost much.",
+        log_of_mean,
+        fix="-np.log(a[np.arange(N), y]).mean()",
+    ),
     _mean("largest-loss", "the largest loss of the batch", "The mean is asked for.", largest),
     _mean("median-loss", "the median of the losses", "The mean is asked for.", median),
     _mean(
@@ -329,6 +391,7 @@ MISTAKES = [
         "the loss of the last example alone",
         "A loop that assigns where it should add keeps the last one.",
         last,
+        also=({"reduce": last_over_n},),
         fix="total += J_i   # and not total = J_i",
     ),
     _mean(
@@ -336,6 +399,7 @@ MISTAKES = [
         "the loss of the first example alone",
         "A return inside the loop leaves after the first example.",
         first,
+        also=({"reduce": first_over_n},),
         fix="return after the loop",
     ),
     _mean(

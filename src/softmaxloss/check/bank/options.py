@@ -139,6 +139,18 @@ def _penalty(of_loss: float, of_gradient: float) -> Callable[..., Losses]:
     return losses
 
 
+def _without_row(row: int, factor: float) -> Callable[..., Losses]:
+    """A row of W is the bias: the probes' W has the first row of z last, and the second first."""
+
+    def losses(z: Array, y: Array, reg: float) -> Losses:
+        penalised = z.copy()
+        penalised[row] = 0
+        right = regularised(penalised, y, factor * reg)
+        return plain(z, y)._replace(penalty=right.penalty, penalty_slopes=right.penalty_slopes)
+
+    return losses
+
+
 def reg_over_n(z: Array, y: Array, reg: float) -> Losses:
     return regularised(z, y, reg / len(y))
 
@@ -370,12 +382,27 @@ MISTAKES = [
         _penalty(1.0, -1.0),
     ),
     _reg(
-        "regularisation-wrong",
-        "reg adds something else than reg·ΣW² or half of that",
-        "The penalty is on the squares of all weights, and is not divided by N.",
-        "loss += reg * np.sum(W * W)",
-        reg_over_n,
+        "regularisation-over-n",
+        "the penalty is divided by the number of examples",
+        "λ/(2N)·ΣW² is the convention of some courses: there it shrinks with more data.",
+        "loss += reg * np.sum(W * W), after the mean",
         half_reg_over_n,
+        reg_over_n,
+        kind="convention",
+    ),
+    _reg(
+        "bias-not-regularised",
+        "the row of W that is the bias is not regularised",
+        "Many leave the bias out of the penalty, where it is a row of W.",
+        "reg * np.sum(W * W)",
+        *(_without_row(row, factor) for row in (0, 1) for factor in (1.0, 0.5)),
+        kind="convention",
+    ),
+    _reg(
+        "regularisation-wrong",
+        "reg adds something else than ΣW²",
+        "The penalty is on the squares of the weights.",
+        "loss += reg * np.sum(W * W)",
         reg_of_length,
         reg_of_sizes,
     ),

@@ -54,9 +54,55 @@ def max_of_columns(z: Array) -> tuple[Array, Array]:
     return normalised(np.exp(z - z.max(axis=0)))
 
 
+def other_offset(z: Array, offset: Callable[[Array], Array]) -> tuple[Array, Array]:
+    return normalised(np.exp(z - offset(z)))
+
+
+OFFSETS: tuple[Callable[[Array], Array], ...] = (
+    lambda z: z[:, :1],
+    lambda z: z.mean(axis=1, keepdims=True),
+    lambda z: z.min(axis=1, keepdims=True),
+    lambda z: np.abs(z).max(axis=1, keepdims=True),
+)
+
+BOUNDS = (500, 5, 10, 15, 20, 30, 50, 80, 88, 100, 200, 250, 300, 600, 700, 709, 1000)
+
+
+def clipped_logits(z: Array, bound: float) -> tuple[Array, Array]:
+    return log_normalised(np.clip(z, -bound, bound))
+
+
+TEMPERATURES = (2, 0.1, 0.2, 0.25, 1.5, 3, 4, 5, 8, 10, 20, 50, 100)
+
+
+def divided(z: Array, temperature: float) -> tuple[Array, Array]:
+    return log_normalised(z / temperature)
+
+
+def taken_for_probabilities(z: Array) -> tuple[Array, Array]:
+    return with_logs(z.copy())
+
+
+def max_not_added_back(z: Array) -> tuple[Array, Array]:
+    log_a = z - np.log(np.exp(shifted(z)).sum(axis=1, keepdims=True))
+    return np.exp(log_a), log_a
+
+
+def denominator_not_reset(z: Array) -> tuple[Array, Array]:
+    """A loop over the rows whose total starts at 0 before it, and not in it."""
+    e = np.exp(shifted(z))
+    return with_logs(e / np.cumsum(e.sum(axis=1, keepdims=True), axis=0))
+
+
 def over_the_batch(z: Array) -> tuple[Array, Array]:
     e = np.exp(shifted(z))
     return with_logs(e / e.sum(axis=0, keepdims=True))
+
+
+def over_the_batch_alone(z: Array) -> tuple[Array, Array]:
+    """The maximum is that of the columns too: softmax with axis=0."""
+    a, log_a = log_normalised(z.T)
+    return a.T, log_a.T
 
 
 def over_everything(z: Array) -> tuple[Array, Array]:
@@ -259,10 +305,57 @@ MISTAKES = [
         fix="z.max(axis=1, keepdims=True), the maximum of each row",
     ),
     _mistake(
+        "not-the-maximum",
+        "something else than the maximum of the row is subtracted: its mean, its first output, the "
+        "largest absolute value, …",
+        "exp then overflows where one output is far above that, or all of them underflow to 0.",
+        partial(other_offset, offset=OFFSETS[0]),
+        fix="z.max(axis=1, keepdims=True), the maximum of each row",
+        also=tuple({"softmax": partial(other_offset, offset=offset)} for offset in OFFSETS),
+    ),
+    _mistake(
+        "logits-clipped",
+        "the outputs are clipped before exp",
+        "Two outputs beyond the bound become equal, and learn nothing. Subtracting the maximum "
+        "needs no bound.",
+        partial(clipped_logits, bound=BOUNDS[0]),
+        also=tuple({"softmax": partial(clipped_logits, bound=bound)} for bound in BOUNDS),
+    ),
+    _mistake(
+        "temperature",
+        "the outputs are divided by a number before softmax",
+        "That is a temperature: it changes every probability.",
+        partial(divided, temperature=TEMPERATURES[0]),
+        fix="softmax of z itself",
+        also=tuple({"softmax": partial(divided, temperature=t)} for t in TEMPERATURES),
+    ),
+    _mistake(
+        "takes-probabilities",
+        "the outputs are taken for probabilities: softmax is missing",
+        "−log z_y is no loss of the outputs, and NaN for those below 0.",
+        taken_for_probabilities,
+        fix="a = softmax(z) first; or check a function that takes z",
+    ),
+    _mistake(
+        "max-not-added-back",
+        "the maximum is subtracted inside the log-sum-exp, and not added again",
+        "log Σ exp z = m + log Σ exp(z − m): the loss is too small by the maximum.",
+        max_not_added_back,
+        fix="m + np.log(np.exp(z - m).sum(axis=1)) - z[np.arange(N), y]",
+    ),
+    _mistake(
+        "denominator-not-reset",
+        "the denominator still holds the exponentials of the rows before",
+        "Each row has a sum of its own.",
+        denominator_not_reset,
+        fix="total = 0 inside the loop over the rows",
+    ),
+    _mistake(
         "softmax-over-the-batch",
         "the probabilities are normalised over the examples, and not over the classes",
         "Each example's probabilities must sum to 1: here the columns do, and not the rows.",
         over_the_batch,
+        also=({"softmax": over_the_batch_alone},),
         fix="e / e.sum(axis=1, keepdims=True), the sum of each row",
     ),
     _mistake(

@@ -55,6 +55,10 @@ def label_0_ignored(y: Array, shape: Shape) -> Array:
     return q
 
 
+def mean_of_the_rest(J: Array, shape: Shape) -> Array:
+    return J.sum() / max((J != 0).sum(), 1)
+
+
 def smoothed(y: Array, shape: Shape) -> Array:
     q = target(y, shape)
     return np.asarray(0.9 * q + 0.1 / shape[1])
@@ -129,6 +133,7 @@ MISTAKES = [
         "Class 0 is a class; `if y:` and a mask by 0 take it for nothing.",
         "if y is not None, or a separate ignore_index",
         steps={"target": label_0_ignored},
+        also=({"target": label_0_ignored, "reduce": mean_of_the_rest},),
     ),
     Mistake(
         "smoothed",
