@@ -249,6 +249,19 @@ def without_bias(W: Any, X: Any, y: Any, reg: float) -> Any:
     return loss + reg * (W[:-1] ** 2).sum(), slope
 
 
+def by_name(X: Any, y: Any, W: Any, lam: float = 0.0) -> Any:
+    return layer(W, X, y, lam)
+
+
+def without_reg(W: Any, X: Any, y: Any) -> Any:
+    return layer(W, X, y, 0.0)
+
+
+def transposed(W: Any, X: Any, y: Any, reg: float) -> Any:
+    loss, slope = layer(W, X, y, reg)
+    return loss, slope.T
+
+
 def reg_not_in_gradient(W: Any, X: Any, y: Any, reg: float) -> Any:
     return layer(W, X, y, reg)[0], layer(W, X, y, 0.0)[1]
 
@@ -266,18 +279,21 @@ def not_divided(W: Any, X: Any, y: Any, reg: float) -> Any:
 @pytest.mark.parametrize(
     ("function", "form", "mistakes", "verdict"),
     [
-        (layer, "W (D, C) and X (N, D)", [], "right"),
-        (layer_in_columns, "W (C, D) and X (D, N)", [], "right"),
-        (half, "W (D, C) and X (N, D)", ["half-regularisation"], "right"),
-        (no_reg, "W (D, C) and X (N, D)", ["no-regularisation"], "wrong"),
-        (reg_of_n, "W (D, C) and X (N, D)", ["regularisation-over-n"], "right"),
-        (without_bias, "W (D, C) and X (N, D)", ["bias-not-regularised"], "right"),
-        (lasso, "W (D, C) and X (N, D)", ["regularisation-wrong"], "wrong"),
-        (reg_not_in_gradient, "W (D, C) and X (N, D)", ["regularisation-gradient"], "wrong"),
-        (not_transposed, "W (D, C) and X (N, D)", [], "wrong"),
+        (layer, "W an array (D, C), X (N, D)", [], "right"),
+        (layer_in_columns, "W an array (C, D), X (D, N)", [], "right"),
+        (half, "W an array (D, C), X (N, D)", ["half-regularisation"], "right"),
+        (no_reg, "W an array (D, C), X (N, D)", ["no-regularisation"], "wrong"),
+        (reg_of_n, "W an array (D, C), X (N, D)", ["regularisation-over-n"], "right"),
+        (without_bias, "W an array (D, C), X (N, D)", ["bias-not-regularised"], "right"),
+        (by_name, "f(X, y, W, reg) with W an array (D, C), X (N, D)", [], "right"),
+        (without_reg, "f(W, X, y) with W an array (D, C), X (N, D)", [], "right"),
+        (transposed, "W an array (D, C), X (N, D)", [], "wrong"),
+        (lasso, "W an array (D, C), X (N, D)", ["regularisation-wrong"], "wrong"),
+        (reg_not_in_gradient, "W an array (D, C), X (N, D)", ["regularisation-gradient"], "wrong"),
+        (not_transposed, "W an array (D, C), X (N, D)", [], "wrong"),
         (
             not_divided,
-            "W (D, C) and X (N, D)",
+            "W an array (D, C), X (N, D)",
             ["loss-and-gradient-differ", "gradient-of-the-sum"],
             "wrong",
         ),

@@ -178,7 +178,7 @@ def _numbers(results: Results) -> list[Any]:
 def _try(attempt: Any) -> Try:
     """What `_plain` made plain."""
     return Try(
-        form=Form(**attempt["form"]),
+        form=Form(**attempt["form"] | {"order": tuple(attempt["form"]["order"])}),
         results=[_results(parts) for parts in attempt["results"]],
         problem=attempt["problem"],
         calls=[str(id) for id in attempt["calls"] if id in BANK],

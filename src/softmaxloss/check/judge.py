@@ -105,7 +105,7 @@ def _parts(attempt: Try, kind: Part | None) -> tuple[str, ...]:
     def there(part: str) -> bool:
         return any(getattr(result, part) is not None for result in attempt.results)
 
-    if attempt.form.labels == "none" or kind == "softmax":
+    if attempt.form.order == ("logits",) or kind == "softmax":
         return ("softmax",) if there("softmax") else ()
     asked = (kind,) if kind in ("loss", "gradient") else ("loss", "gradient")
     found = tuple(part for part in asked if there(part))
@@ -250,7 +250,7 @@ def _finding(seen: Seen, attempt: Try, thorough: bool) -> Finding:
         "yours": f"it raised {attempt.problem}" if got is None else shown(got, want),
         "expected": shown(want, got),
     }
-    if attempt.form.weights != "none":
+    if attempt.form.is_layer:
         example["where"] = "X·W = z, and the gradient by W is Xᵀ times that by z"
     return Finding(
         seen.part,
@@ -268,10 +268,9 @@ def _finding(seen: Seen, attempt: Try, thorough: bool) -> Finding:
 
 def _constant(values: Sequence[Any]) -> str | None:
     """Whether there is one number in all the results, or no number in any of them."""
-    there = [np.asarray(got) for got in values if got is not None]
-    if len(there) < 3:
+    if any(got is None for got in values):
         return None
-    numbers = np.concatenate([array.ravel() for array in there])
+    numbers = np.concatenate([np.ravel(got) for got in values])
     if not np.isfinite(numbers).any():
         return "always-nan"
     return "constant" if (numbers == numbers[0]).all() else None

@@ -38,9 +38,9 @@ class Situation(NamedTuple):
 
     def applies(self, form: Form, options: Mapping[str, str]) -> bool:
         """Whether it can be asked of a function in this form, with these options."""
-        if self.about == "reg" or form.weights != "none":
-            return self.about == "reg" and form.weights != "none"
-        if not form.batch or form.labels == "none" or set(self.besides.options) - set(options):
+        if self.about == "reg" or form.is_layer:
+            return self.about == "reg" and "reg" in form.order
+        if not form.batch or "labels" not in form.order or set(self.besides.options) - set(options):
             return False
         if self.about in ("upstream", "bfloat16"):
             return form.framework != "numpy"
