@@ -31,7 +31,9 @@ SEEDS = range(1000)
 WITH_STEPS = [m for m in BANK.values() if m.steps]
 
 # A mistake in the logarithm alone is none of the probabilities, and so not of the gradient.
-OF_THE_LOSS_ALONE = {"log-of-underflow", "clipped", "log-of-a-plus-epsilon", "log-softmax-of-logs"}
+OF_THE_LOSS_ALONE = {
+    "log-of-underflow", "clipped", "log-of-a-plus-epsilon", "log-softmax-of-logs",
+}  # fmt: skip
 
 
 # What Python's indexing makes of −1: in every NumPy implementation that does not look.
@@ -82,7 +84,8 @@ def test_every_mistake_is_found_and_named(part: str, dtype: Any) -> None:
         if not any(shows_in(mistake, p) for p in parts):
             continue
         for seed in (1, 2):
-            report = check(planted(mistake, part), part, dtype=dtype, seed=seed)  # type: ignore[arg-type]
+            function = planted(mistake, part)
+            report = check(function, part, layout="rows", dtype=dtype, seed=seed)  # type: ignore[arg-type]
             expected_ids = [mistake.id]
             if part == "loss+gradient" and mistake.id in ALONE:  # one of the two has it
                 expected_ids.append("loss-and-gradient-differ")
@@ -355,6 +358,7 @@ def test_how_the_examples_lie() -> None:
         return scipy.special.softmax(z, axis=0)
 
     assert check(over_all).mistakes == ["one-example-only"]
+    assert "has softmax-over-everything" in str(check(over_all))
     assert str(check(over_columns).form) == "f(z) with z an array (C, N)"
     assert check(over_all, layout="rows").mistakes == ["softmax-over-everything"]
     assert check(over_columns, layout="rows").mistakes == ["softmax-over-the-batch"]
@@ -391,6 +395,24 @@ def test_what_comes_back() -> None:
         assert said in problem
     masked = check(lambda z, y: np.ma.masked_array(1.0, mask=True))
     assert masked.mistakes == ["always-nan"]
+
+
+def test_columns_of_one() -> None:
+    def f(z: Any, q: Any) -> Any:
+        assert z.shape == q.shape == (z.size, 1)
+        return (scipy.special.logsumexp(z) - (q * z).sum()).item()
+
+    report = check(f)
+    assert report.verdict == "right"
+    assert str(report.form) == "f(z, y) with z an array (C, 1) and y one-hot (C, 1)"
+
+
+def test_zero_times_log_zero() -> None:
+    def f(z: Any, q: Any) -> Any:
+        return -(q * np.log(softmax_only(z))).sum(axis=1).mean()
+
+    assert check(f).mistakes == ["zero-times-log-zero"]
+    assert check(f).verdict == "right"
 
 
 def test_probabilities_beside_a_loss() -> None:

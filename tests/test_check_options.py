@@ -257,6 +257,10 @@ def without_reg(W: Any, X: Any, y: Any) -> Any:
     return layer(W, X, y, 0.0)
 
 
+def loss_alone(W: Any, X: Any, y: Any, reg: float) -> Any:
+    return layer(W, X, y, reg)[0]
+
+
 def transposed(W: Any, X: Any, y: Any, reg: float) -> Any:
     loss, slope = layer(W, X, y, reg)
     return loss, slope.T
@@ -287,6 +291,7 @@ def not_divided(W: Any, X: Any, y: Any, reg: float) -> Any:
         (without_bias, "W an array (D, C), X (N, D)", ["bias-not-regularised"], "right"),
         (by_name, "f(X, y, W, reg) with W an array (D, C), X (N, D)", [], "right"),
         (without_reg, "f(W, X, y) with W an array (D, C), X (N, D)", [], "right"),
+        (loss_alone, "W an array (D, C), X (N, D)", [], "right"),
         (transposed, "W an array (D, C), X (N, D)", [], "wrong"),
         (lasso, "W an array (D, C), X (N, D)", ["regularisation-wrong"], "wrong"),
         (reg_not_in_gradient, "W an array (D, C), X (N, D)", ["regularisation-gradient"], "wrong"),

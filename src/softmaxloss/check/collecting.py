@@ -18,6 +18,7 @@ import numpy as np
 from .forms import NOTHING, Besides, Form, candidates, options_of
 from .frameworks import Derived, as_numpy, passed
 from .probes import Probe
+from .returned import ShapeError
 from .situations import battery_of
 from .steps import Results
 from .terms import Terms
@@ -88,6 +89,8 @@ def _call(
     try:
         with _quiet():
             return form.call(fn, probe, besides), None
+    except ShapeError as error:
+        return RAISED, str(error)
     except Exception as error:
         return RAISED, f"{type(error).__name__}: {error}".partition("\n")[0]
 
@@ -138,7 +141,7 @@ def _settings() -> tuple[Any, ...]:
     """What a call should leave as it is."""
     state = np.random.get_state(legacy=False)  # noqa: NPY002 - it is what others may use
     return (
-        np.geterr(), np.get_printoptions(), os.getcwd(), dict(os.environ), sys.getrecursionlimit(),
+        np.geterr(), np.get_printoptions(), os.getcwd(), sys.getrecursionlimit(),
         repr(state), random.getstate(),
     )  # fmt: skip
 

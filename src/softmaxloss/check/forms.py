@@ -74,7 +74,8 @@ class Form:
                 loss, f(W, X, y, reg) → (loss, ∂J/∂W), with the bits of z in W and X a permutation
     labels      whether labels are class indices or one-hot
     batch       whether all examples are passed at once
-    columns     whether the examples are columns: z (C, N), or X (D, N) and W (C, D)
+    columns     whether the examples are columns: z (C, N), or (C, 1) if there is one, or X (D, N)
+                and W (C, D)
     framework   what the arrays are
     """
 
@@ -96,7 +97,8 @@ class Form:
         if self.is_layer:
             shapes = ("(C, D)", "(D, N)") if self.columns else ("(D, C)", "(N, D)")
             return f"{call} with W {array} {shapes[0]}, X {shapes[1]} and y (N,)"
-        z = ("(C, N)" if self.columns else "(N, C)") if self.batch else "(C,)"
+        one = "(C, 1)" if self.columns else "(C,)"
+        z = ("(C, N)" if self.columns else "(N, C)") if self.batch else one
         if "labels" not in self.order:
             return f"{call} with z {array} {z}"
         index = "class indices (N,)" if self.batch else "a class index"
@@ -111,8 +113,10 @@ class Form:
         if self.is_layer:
             value = self.one_call(function, probe.z, probe.y, besides)
             results = of_layer(value, shape, self.columns)
+            if results.gradient is None:
+                return results
             # ∂J/∂W = Xᵀ·∂J/∂z, and X is a permutation.
-            slope = np.asarray(results.gradient)
+            slope = results.gradient
             return results._replace(gradient=_features(shape[0], slope.dtype) @ slope)
         if self.batch:
             value = self.one_call(function, probe.z, probe.y, besides)
@@ -140,10 +144,15 @@ class Form:
             W = X.T @ z  # so that X·W is z, to the bit
             made["features"] = X.T.copy() if self.columns else X
             made["weights"] = W.T.copy() if self.columns else W
-        made["logits"] = z.T.copy() if self.columns else z.copy()
+
+        def laid(array: Array) -> Array:
+            if not self.columns:
+                return array.copy()
+            return array.T.copy() if self.batch else array[:, None].copy()
+
+        made["logits"] = laid(z)
         if self.labels == "one-hot":
-            q = np.eye(z.shape[-1], dtype=z.dtype)[y]
-            made["labels"] = q.T.copy() if self.columns else q
+            made["labels"] = laid(np.eye(z.shape[-1], dtype=z.dtype)[y])
         elif not self.batch:
             made["labels"] = int(y)
         return [made[role] for role in self.order]
@@ -167,11 +176,18 @@ def candidates(function: Callable[..., Any], terms: Terms) -> Iterator[Form]:
     if not orders or (terms.kind is None and required <= 1):
         orders = [*orders, ("logits",)]
     # One example last: a function of columns, given one, may take it for a batch.
-    layouts = [terms.layout] if terms.layout is not None else ["rows", "columns", "one"]
+    layouts = {
+        "rows": [(True, False)],
+        "columns": [(True, True)],
+        "one": [(False, False), (False, True)],
+    }
+    asked = [terms.layout] if terms.layout is not None else list(layouts)
+    shapes = [shape for layout in asked for shape in layouts[layout]]
     labels: tuple[Literal["index", "one-hot"], ...] = ("index", "one-hot")
-    for framework, layout, kind, order in itertools.product(of, layouts, labels, orders):
-        if "labels" in order or kind == "index":
-            yield Form(order, kind, layout != "one", layout == "columns", framework)
+    for framework, shape, kind, order in itertools.product(of, shapes, labels, orders):
+        # Of softmax alone (C, 1) is a batch of columns.
+        if "labels" in order or (kind == "index" and shape != (False, True)):
+            yield Form(order, kind, *shape, framework)
 
 
 def _layer(required: int, most: int, names: Sequence[Role | None]) -> tuple[Role, ...]:

@@ -39,8 +39,8 @@ def judge(tries: Iterable[Try], terms: Terms) -> Report:
         if parts:
             plain = _plain(attempt, parts, battery, thorough=False)
             if not _is_wrong(plain.findings):
-                if not attempt.form.batch and any(_takes_batches(one) for one, _ in usable):
-                    plain.findings.append(Finding("calls", mistakes=(BANK["one-example-only"],)))
+                if not attempt.form.batch:
+                    plain.findings.extend(_of_batches(usable, battery))
                 return _report(attempt, parts, plain, battery, terms)
             usable.append((attempt, parts))
     if not usable:
@@ -79,8 +79,15 @@ def _rank(plain: Plain) -> int:
     return 3 if any(finding.wrong_values for finding in plain.findings) else 2
 
 
-def _takes_batches(attempt: Try) -> bool:
-    return attempt.form.batch and _raised(attempt) < len(attempt.results) / 2
+def _of_batches(usable: Sequence[tuple[Try, tuple[str, ...]]], battery: Battery) -> list[Finding]:
+    """What to say of a function that is right for one example, and takes batches too."""
+    for attempt, parts in usable:
+        if attempt.form.batch and _raised(attempt) < len(attempt.results) / 2:
+            found = _plain(attempt, parts, battery, thorough=True).findings
+            ids = dict.fromkeys(m.id for finding in found for m in finding.mistakes)
+            remarks = (f"a batch, called as {attempt.form}, has {', '.join(ids)}",) if ids else ()
+            return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=remarks)]
+    return []
 
 
 def _raised(attempt: Try) -> int:
@@ -91,7 +98,8 @@ def _raised(attempt: Try) -> int:
 def _in_half(attempt: Try) -> bool:
     """Whether all numbers are such as half precision has, and not just 0 and 1."""
     values = [np.ravel(v) for result in attempt.results for v in result if v is not None]
-    numbers = np.concatenate(values).astype(np.float32)
+    with np.errstate(over="ignore"):
+        numbers = np.concatenate(values).astype(np.float32)
     if len(set(numbers[np.isfinite(numbers)].tolist())) < 6:
         return False
     with np.errstate(over="ignore"):
@@ -293,14 +301,10 @@ def _by_probe(seen: Seen) -> Diagnosis:
         if not explained:
             return nothing
     cause = "nan-for-good-logits"
-    if broken & {"large", "mixed"} and broken <= EXTREME:
+    extreme = {"large", "low", "mixed", "apart", "just apart", "far apart", "above",
+               "far above"}  # fmt: skip
+    if broken & {"large", "mixed"} and broken <= extreme:
         cause = "no-max"
     elif seen.part == "loss" and broken <= {"apart", "just apart", "far apart"}:
         cause = "log-of-underflow"
-    elif broken <= EXTREME:
-        cause = "not-the-maximum"
     return Diagnosis((*explained, BANK[cause]), (), len(finite))
-
-
-# The probes on which a careless exp overflows or underflows.
-EXTREME = {"large", "low", "mixed", "apart", "just apart", "far apart", "far above"}

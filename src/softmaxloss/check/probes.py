@@ -66,6 +66,11 @@ def probes(seed: int, dtype: Any = np.float64) -> list[Probe]:
     sure_labels = np.array([4, 0, 2, 1])
     sure[np.arange(4), sure_labels] += 9.0
 
+    # Just so far above the others, and above their mean, that exp overflows, and exp of minus that
+    # is not yet 0.
+    above = rng.uniform(-1.0, 1.0, (1, 300))
+    above[0, -1] = 91.0 if np.dtype(dtype) == np.float32 else 714.0
+
     made = [
         Probe("ordinary", "N ≠ C; labels 0, C − 1 and a repeat", ordinary, labels),
         Probe("square", "N = C, where a wrong axis raises nothing", normal(6, 6),
@@ -89,6 +94,8 @@ def probes(seed: int, dtype: Any = np.float64) -> list[Probe]:
         Probe("just apart", "the true class 17 below the largest", apart(17.0), np.array([0])),
         Probe("far apart", "true classes 1000 and 120 below the largest", apart(1000.0, 120.0),
               np.arange(2)),
+        Probe("above", "a true class just too far above the others for exp", above,
+              np.array([299])),
         Probe("far above", "a true class 1000 above the others", apart(1000.0), np.array([5])),
     ]  # fmt: skip
     return [probe._replace(z=probe.z.astype(dtype)) for probe in made]

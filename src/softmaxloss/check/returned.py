@@ -30,7 +30,7 @@ def of_batch(value: Any, shape: tuple[int, ...], columns: bool) -> Results:
 
     loss, gradient, alone = _parts_of(value, is_a)
     if loss is not None:
-        if loss.shape in ((), (1,)):
+        if loss.size == 1:
             loss = loss.reshape(())[()]
         elif loss.shape != (rows, rows) or rows == 1:
             loss = loss.reshape(-1)
@@ -58,9 +58,9 @@ def of_layer(value: Any, shape: tuple[int, int], columns: bool) -> Results:
         return "gradient" if array.shape == matrix else "loss" if array.size == 1 else None
 
     loss, gradient, _ = _parts_of(value, is_a)
-    if loss is None or gradient is None:
-        raise ShapeError("it must return the loss and the gradient by W")
-    return Results(None, loss.reshape(())[()], gradient.T if columns else gradient)
+    if gradient is not None and columns:
+        gradient = gradient.T
+    return Results(None, None if loss is None else loss.reshape(())[()], gradient)
 
 
 def _of_one(value: Any, classes: int) -> Results:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..steps import losses
 from .mistake import Mistake
+from .softmax import log_of_underflow
 
 __all__ = ["MISTAKES"]
 
@@ -94,6 +95,10 @@ def log10(a: Array, log_a: Array, q: Array) -> Array:
 
 def zero_for_underflow(a: Array, log_a: Array, q: Array) -> Array:
     return picked(np.where(a > 0, -np.log(a), 0.0), q)
+
+
+def all_multiplied(a: Array, log_a: Array, q: Array) -> Array:
+    return -(q * log_a).sum(axis=1)  # 0 · −∞ is NaN
 
 
 def hinge(a: Array, log_a: Array, q: Array) -> Array:
@@ -289,6 +294,15 @@ MISTAKES = [
         "There the model is most wrong, and the loss should be largest.",
         zero_for_underflow,
         fix="take log softmax, z - m - log Σ exp(z - m): it is finite",
+    ),
+    Mistake(
+        "zero-times-log-zero",
+        "0 · log 0, which is NaN",
+        "Where another class's probability rounds to 0 the one-hot sum has 0 · −∞ in it: the loss "
+        "is NaN, for the best predictions too.",
+        "take log softmax, z - m - log Σ exp(z - m); or pick: np.log(a[np.arange(N), y])",
+        kind="weakness",
+        steps={"softmax": log_of_underflow, "losses": all_multiplied},
     ),
     _loss(
         "hinge",

@@ -192,20 +192,31 @@ def log_of_sum_of_z(z: Array) -> tuple[Array, Array]:
     return np.exp(log_a), log_a
 
 
-EPSILONS = (1e-7, 1e-8, 1e-6, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16)
+EPSILONS = (
+    1e-7, 1e-8, 1e-6, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 2.0**-52, 2.0**-23, 1e-20, 1e-30,
+    1e-37, 1e-38, 1e-45, 1e-100, 1e-300, 1e-308,
+)  # fmt: skip
+
+
+def in_dtype(epsilon: float, z: Array) -> Any:
+    """NaN for one that is 0 in float32: that clips nothing, and is another mistake."""
+    return z.dtype.type(epsilon) or np.nan
 
 
 def clipped(z: Array, epsilon: float = EPSILONS[0]) -> tuple[Array, Array]:
+    epsilon = in_dtype(epsilon, z)
     a = log_normalised(z)[0]
     return a, np.log(np.clip(a, epsilon, 1 - epsilon))
 
 
 def clipped_below(z: Array, epsilon: float = EPSILONS[0]) -> tuple[Array, Array]:
+    epsilon = in_dtype(epsilon, z)
     a = log_normalised(z)[0]
     return a, np.log(np.maximum(a, epsilon))
 
 
 def plus_epsilon(z: Array, epsilon: float = EPSILONS[1]) -> tuple[Array, Array]:
+    epsilon = in_dtype(epsilon, z)
     a = log_normalised(z)[0]
     return a, np.log(a + epsilon)
 
