@@ -1,4 +1,4 @@
-"""Write the mistakes that `check` knows into docs/check.md, between its two marks.
+"""Write the mistakes that `check` knows, and an example of a report, into docs/check.md.
 
 python -m docs.mistakes
 """
@@ -6,12 +6,15 @@ python -m docs.mistakes
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from softmaxloss.check import check
 from softmaxloss.check.bank import Mistake, behaviour, gradient, loss, options, softmax, target
 from softmaxloss.files.whole import write_whole
 
 PAGE = Path(__file__).parent / "check.md"
-BEGIN, END = "<!-- the mistakes -->\n", "<!-- end of the mistakes -->"
 GROUPS = {
     "In the probabilities": softmax.MISTAKES,
     "With the labels": target.MISTAKES,
@@ -40,10 +43,29 @@ def listing() -> str:
     return "".join(f"\n### {name}\n{table(mistakes)}\n" for name, mistakes in GROUPS.items())
 
 
+def minus(z: Any, y: Any) -> Any:
+    """exp(−z) for exp(z), and no maximum is subtracted."""
+    a = np.exp(-z) / np.exp(-z).sum(axis=1, keepdims=True)
+    return -np.log(a[np.arange(len(y)), y]).mean()
+
+
+def example() -> str:
+    """What `check` says of `minus`."""
+    with np.errstate(all="ignore"):
+        return f"```text\n{check(minus, seed=3)}```\n"
+
+
+def written(page: str) -> str:
+    """The page with the example and the tables between their marks."""
+    for name, text in (("an example", example()), ("the mistakes", listing())):
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}{text}{end}{rest.partition(end)[2]}"
+    return page
+
+
 def main() -> None:
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    write_whole(PAGE, f"{before}{BEGIN}{listing()}{END}{after}")
+    write_whole(PAGE, written(PAGE.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

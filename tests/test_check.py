@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.special
+import torch
 from tests.planted import (
     CHEATS,
     RIGHT_STYLES,
@@ -67,7 +68,7 @@ def planted(mistake: Mistake, part: str) -> Any:
 
 
 def test_the_bank_is_large_and_whole() -> None:
-    assert len(BANK) > 100  # as the README says
+    assert len(BANK) > 150  # as the README says
     for id, mistake in BANK.items():
         assert mistake.id == id
         assert id == id.lower().strip()
@@ -123,10 +124,13 @@ def test_right_implementations_are_not_accused(style: Any) -> None:
     allowed = {"log-of-underflow"} if style is naive_with_max else set()
     allowed |= {"sum", "gradient-of-the-sum"} if style.__name__ == "summed" else set()
     allowed |= {"one-example-only"} if style.__name__ == "one_example" else set()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on a busy machine several are slower for calls this small
     for seed in SEEDS:
         report = check(style, seed=seed, dtype=DTYPES[seed % 2])
         assert report.verdict == "right", str(report)
         assert set(report.mistakes) - {INDEXED} == allowed
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda f: f.__name__)
@@ -257,10 +261,10 @@ def test_the_smallest_case_can_be_worked_out_by_hand() -> None:
 
 
 def test_the_docs_list_every_mistake() -> None:
-    from docs.mistakes import BEGIN, END, PAGE, listing
+    from docs.mistakes import PAGE, written
 
     page = PAGE.read_text(encoding="utf-8")
-    assert page.partition(BEGIN)[2].partition(END)[0] == listing()
+    assert page == written(page)
     assert all(f'<a id="{id}"></a>' in page for id in BANK)
 
 

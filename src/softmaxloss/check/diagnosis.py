@@ -67,10 +67,11 @@ class Diagnosis(NamedTuple):
     matched: int
 
 
-def diagnose(seen: Seen, bank: Sequence[Mistake] | None = None) -> Diagnosis:
+def diagnose(seen: Seen, bank: Sequence[Mistake] | None = None, *, pairs: bool = True) -> Diagnosis:
     """The mistakes that explain one part of the results.
 
-    One mistake is looked for before two, which are of different steps. bank: only these.
+    One mistake is looked for before two, which are of different steps. bank: only these. pairs:
+    whether two are looked for.
     """
     nothing = Diagnosis((), (), 0)
     if all(got is None or ok for got, ok in zip(seen.values, seen.right, strict=True)):
@@ -87,7 +88,7 @@ def diagnose(seen: Seen, bank: Sequence[Mistake] | None = None) -> Diagnosis:
         order = {"convention": 0, "weakness": 1, "mistake": 2}
         single.sort(key=lambda m: order[m.kind])
         return Diagnosis((single[0],), tuple(single[1:]), len(seen.values))
-    for both in itertools.combinations(known, 2):
+    for both in itertools.combinations(known, 2) if pairs else ():
         if set(both[0].steps) & set(both[1].steps):
             continue
         forms = itertools.product(*(m.forms for m in both))
@@ -99,14 +100,14 @@ def diagnose(seen: Seen, bank: Sequence[Mistake] | None = None) -> Diagnosis:
 def nearest(seen: Seen) -> tuple[Mistake, int] | None:
     """The mistake that gives most of the numbers, if those are three quarters of them, and on how
     many probes. It must give some that are wrong: what is right everywhere else says nothing."""
+    wrong = [k for k, got in enumerate(seen.values) if got is not None and not seen.right[k]]
     best: tuple[Mistake, int] | None = None
     for mistake in BANK.values():
-        if not mistake.steps or not set(mistake.steps) <= set(DEPENDS_ON[seen.part]):
+        if not wrong or not mistake.steps or not set(mistake.steps) <= set(DEPENDS_ON[seen.part]):
             continue
         for form in mistake.forms:
             hits = list(_hits(form, seen))
-            wrong = sum(hit and not ok for hit, ok in zip(hits, seen.right, strict=True))
-            if wrong * 4 >= 3 * sum(not ok for ok in seen.right) and (
+            if sum(hits[k] for k in wrong) * 4 >= 3 * len(wrong) and (
                 best is None or sum(hits) > best[1]
             ):
                 best = (mistake, sum(hits))

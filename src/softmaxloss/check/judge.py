@@ -12,7 +12,7 @@ from .answers import Reductions, further
 from .bank import BANK, Mistake
 from .collecting import Try
 from .diagnosis import Diagnosis, Seen, diagnose, nearest
-from .expected import SINGLE, expected, is_right, precision
+from .expected import SINGLE, Expected, expected, is_right, precision
 from .properties import properties
 from .report import Checked, Finding, Report, Verdict, shown
 from .situations import Battery, battery_of
@@ -82,11 +82,17 @@ def _rank(plain: Plain) -> int:
 def _of_batches(usable: Sequence[tuple[Try, tuple[str, ...]]], battery: Battery) -> list[Finding]:
     """What to say of a function that is right for one example, and takes batches too."""
     for attempt, parts in usable:
-        if attempt.form.batch and _raised(attempt) < len(attempt.results) / 2:
-            found = _plain(attempt, parts, battery, thorough=True).findings
-            ids = dict.fromkeys(m.id for finding in found for m in finding.mistakes)
-            remarks = (f"a batch, called as {attempt.form}, has {', '.join(ids)}",) if ids else ()
-            return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=remarks)]
+        if not attempt.form.batch or _raised(attempt) > len(attempt.results) / 2:
+            continue
+        ids: dict[str, None] = {}
+        for part in parts:
+            values = [getattr(result, part) for result in attempt.results]
+            epsilon = precision(battery.probes[0].z.dtype, values)
+            wanted = [expected(probe, epsilon) for probe in battery.probes]
+            found = diagnose(_seen(part, values, wanted, battery, epsilon), pairs=False)
+            ids |= dict.fromkeys(mistake.id for mistake in found.mistakes)
+        remarks = (f"a batch, called as {attempt.form}, has {', '.join(ids)}",) if ids else ()
+        return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=remarks)]
     return []
 
 
@@ -152,17 +158,13 @@ def _in_precision(
     right: dict[str, list[bool]] = {}
     for part, values in seen.items():
         wanted = [expected(probe, epsilon[part]) for probe in battery.probes]
-        right[part] = [
-            got is not None and is_right(part, got, want)
-            for got, want in zip(values, wanted, strict=True)
-        ]
+        whole = _seen(part, values, wanted, battery, epsilon[part])
+        right[part] = list(whole.right)
         if all(right[part]) or (part == "gradient" and attempt.follows and _is_wrong(findings)):
             continue  # if it was derived from a wrong loss, it is right for that
         if all(got is None for got in values):
             findings.append(Finding(part, mistakes=(BANK[f"no-{part}"],)))
             continue
-        of_part = [getattr(want, part) for want in wanted]
-        whole = Seen(part, values, right[part], of_part, battery.probes, epsilon[part])
         found = _finding(whole, attempt, thorough)
         probabilities = [is_right("softmax", g, w) for g, w in zip(values, wanted, strict=True)]
         if part == "gradient" and all(probabilities):
@@ -170,6 +172,17 @@ def _in_precision(
             found = replace(found, remarks=(*found.remarks, hint))
         findings.append(found)
     return Plain(right, epsilon, findings + _of_both(findings, tuple(seen)))
+
+
+def _seen(
+    part: str, values: Sequence[Any], wanted: Sequence[Expected], battery: Battery, epsilon: float
+) -> Seen:
+    right = [
+        got is not None and is_right(part, got, want)
+        for got, want in zip(values, wanted, strict=True)
+    ]
+    of_part = [getattr(want, part) for want in wanted]
+    return Seen(part, values, right, of_part, battery.probes, epsilon)
 
 
 def _report(

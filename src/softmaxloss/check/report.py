@@ -204,10 +204,10 @@ def _of(finding: Finding) -> list[str]:
     if finding.others:
         same = ", ".join(m.id for m in finding.others)
         lines.append(f"   the numbers are those of {same} too")
-    if finding.matched:
-        lines.append(f"   matches {finding.matched} of {finding.probes} probes")
-    if finding.failed:
-        lines.append(f"   shows on: {', '.join(finding.failed)}")
+    if 0 < finding.matched < finding.probes:
+        lines.append(f"   on {finding.matched} of {finding.probes} inputs; the others give no number")
+    elif finding.matched:
+        lines.append(f"   it gives the numbers on all {finding.probes} inputs")
     if finding.example is not None:
         lines += [f"   {name:8} {value}" for name, value in finding.example.items()]
     return lines
