@@ -205,7 +205,8 @@ def _of(finding: Finding) -> list[str]:
         same = ", ".join(m.id for m in finding.others)
         lines.append(f"   the numbers are those of {same} too")
     if 0 < finding.matched < finding.probes:
-        lines.append(f"   on {finding.matched} of {finding.probes} inputs; the others give no number")
+        of = f"{finding.matched} of {finding.probes}"
+        lines.append(f"   on {of} inputs; on the others no number comes back")
     elif finding.matched:
         lines.append(f"   it gives the numbers on all {finding.probes} inputs")
     if finding.example is not None:
