@@ -42,7 +42,7 @@ def markdown(report: Report) -> str:
     for section in dict.fromkeys(of_row.values()):
         rows = [row for row, its in of_row.items() if its == section]
         parts.append(f"## {section}\n{_table(report, rows)}")
-    return "\n\n".join([*parts, notes])
+    return "\n\n".join([*parts, _battery(report), notes])
 
 
 def _implementations(report: Report) -> str:
@@ -87,6 +87,47 @@ def _table(report: Report, rows: list[str]) -> str:
             lines.append(_line([shown, f"**{key[1]}**: {key[2]}", *cells]))
             shown = ""  # the row's text stands beside its first case
     return "\n".join(lines)
+
+
+def _battery(report: Report) -> str:
+    """The inputs of `check`, and what it says of each."""
+    of = {
+        IMPLEMENTATIONS[answers.name].title: answers.checked
+        for answers in report.answers
+        if answers.checked
+    }
+    why: dict[str, str] = {}
+    right: dict[tuple[str, str, str], bool] = {}
+    for title, reports in of.items():
+        for dtype, found in reports.items():
+            for check in found["checks"]:
+                why[check["name"]] = check["why"]
+                right[title, dtype, check["name"]] = all(check["right"].values())
+
+    def cell(title: str, name: str) -> str:
+        asked = {d: right[title, d, name] for d in of[title] if (title, d, name) in right}
+        wrong = [dtype for dtype, ok in asked.items() if not ok]
+        if not asked:
+            return "not offered"
+        where = f"{wrong[0]}: " if 0 < len(wrong) < len(asked) else ""
+        return f"{where}**wrong**" if wrong else "right"
+
+    def said(title: str) -> str:
+        ids = {m["id"] for r in of[title].values() for f in r["findings"] for m in f["mistakes"]}
+        unknown = any(not f["mistakes"] for r in of[title].values() for f in r["findings"])
+        links = [f"[{id}](check.md#{id})" for id in sorted(ids)]
+        return ", ".join(links + ["no known mistake"] * unknown) or "nothing"
+
+    lines = [
+        "## The inputs of `check`",
+        "Those of [check.md](check.md), seed 0. Labels that are no class must raise, or give NaN.",
+        "",
+        _line(["input", *of]),
+        _line(["---"] * (1 + len(of))),
+    ]
+    for name, text in why.items():
+        lines.append(_line([f"**{name}**: {text}", *(cell(title, name) for title in of)]))
+    return "\n".join([*lines, _line(["**what it says**", *map(said, of)])])
 
 
 def _line(cells: list[str]) -> str:

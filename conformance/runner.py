@@ -26,6 +26,8 @@ class Answers:
     #: why there is none; empty where the implementation could be loaded
     absent: str = ""
     results: list[dict[str, Any]] = field(default_factory=list)
+    #: the reports of battery.py, by dtype
+    checked: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def run(name: str, seconds: float) -> Answers:
@@ -34,7 +36,7 @@ def run(name: str, seconds: float) -> Answers:
         start = len(answers.results)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "results"
-            end_of_process = _process(name, path, start, end - monotonic())
+            end_of_process = _process("worker", [name, str(path), str(start)], end - monotonic())
             lines = _lines(path)
         if not lines:
             answers.absent = f"it could not be loaded: {end_of_process}"
@@ -48,12 +50,20 @@ def run(name: str, seconds: float) -> Answers:
             break
         answers.results.append({"crashes": end_of_process})
     answers.results += [{"not asked": True}] * (count - len(answers.results))
+    answers.checked = _checked(name, end - monotonic())
     return answers
 
 
-def _process(name: str, path: Path, start: int, seconds: float) -> str:
+def _checked(name: str, seconds: float) -> dict[str, dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "results"
+        _process("battery", [name, str(path)], seconds)
+        return dict(_lines(path))
+
+
+def _process(module: str, arguments: list[str], seconds: float) -> str:
     """Run it to its end, and how it ended."""
-    command = [sys.executable, "-m", "conformance.worker", name, str(path), str(start)]
+    command = [sys.executable, "-m", f"conformance.{module}", *arguments]
     try:
         done = subprocess.run(
             command,
@@ -69,7 +79,7 @@ def _process(name: str, path: Path, start: int, seconds: float) -> str:
     return f"code {done.returncode}" + (f", {last}" if last else "")
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path) -> list[Any]:
     """The whole lines of the file: a process that is ended may leave half a line."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return [json.loads(line) for line in text.split("\n")[:-1]]

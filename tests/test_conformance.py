@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,24 @@ def test_this_library_is_right_everywhere(report):
     assert not faults
 
 
+def test_the_inputs_of_check(report):
+    """This library is right on them, SciPy but for labels that are none."""
+    checked = {answers.name: answers.checked for answers in report.answers}
+    for dtype in ("float32", "float64"):
+        ours = checked["library"][dtype]
+        assert ours["verdict"] == "right"
+        assert not ours["findings"]
+        assert {"ordinary", "far above", "weight", "ignore_index, all", "label C"} <= {
+            check["name"] for check in ours["checks"]
+        }
+        found = [m["id"] for f in checked["scipy"][dtype]["findings"] for m in f["mistakes"]]
+        assert found == ["negative-label-accepted"]
+    section = page.markdown(report).partition("## The inputs of `check`")[2]
+    row = next(line for line in section.splitlines() if line.startswith("| **label -1**"))
+    assert row.endswith("| right | **wrong** |")
+    assert "[negative-label-accepted](check.md#negative-label-accepted) |" in section
+
+
 def test_scipy_is_right_where_it_keeps_the_answer(report):
     cells = {(trial.name, trial.dtype): verdict for trial, verdict in report.judged["SciPy"]}
     assert cells["a Python integer", "float32"].kind == "right"
@@ -57,7 +76,8 @@ def test_the_page(report):
     text = page.markdown(report)
     for section in ("The true class", "The logits", "Options"):
         assert text.count(f"\n## {section}\n") == 1
-    rows = [line for line in text.splitlines() if line.startswith("| ") and "**: " in line]
+    cases = text.partition("## The inputs of `check`")[0]
+    rows = [line for line in cases.splitlines() if line.startswith("| ") and "**: " in line]
     assert len(rows) == len({(trial.row, trial.name) for trial in TRIALS})
     assert {row.count(" | ") for row in rows} == {3}
     assert all(line.isprintable() for line in text.splitlines())
@@ -212,9 +232,11 @@ def test_a_crash_is_a_verdict_and_the_rest_is_asked(monkeypatch):
     """Two processes, of which the first dies in its third trial."""
     lives = iter([3, len(TRIALS) - 4])
 
-    def process(name, path, start, seconds):
+    def process(module, arguments, seconds):
+        if module == "battery":
+            return "code 0"
         count = next(lives)
-        path.write_text('{"version": "1"}\n' + '{"raises": "X"}\n' * count + '{"rai')
+        Path(arguments[1]).write_text('{"version": "1"}\n' + '{"raises": "X"}\n' * count + '{"rai')
         return "code -11"
 
     monkeypatch.setattr(runner, "_process", process)
@@ -225,8 +247,10 @@ def test_a_crash_is_a_verdict_and_the_rest_is_asked(monkeypatch):
 
 
 def test_out_of_time_is_not_asked(monkeypatch):
-    def process(name, path, start, seconds):
-        path.write_text('{"version": "1"}\n{"raises": "X"}\n')
+    def process(module, arguments, seconds):
+        if module == "battery":
+            return "out of time"
+        Path(arguments[1]).write_text('{"version": "1"}\n{"raises": "X"}\n')
         return "out of time"
 
     monkeypatch.setattr(runner, "_process", process)
