@@ -14,12 +14,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from softmaxloss.check import Report, check
 
-from .implementations import IMPLEMENTATIONS, Implementation
+from .implementations import IMPLEMENTATIONS, Implementation, NotOfferedError
 
 SEED = 0
-OPTIONS = ("weight", "ignore_index", "label_smoothing", "reduction")
+OPTIONS = {
+    "weight": np.ones(3), "ignore_index": 2, "label_smoothing": 0.1, "reduction": "sum"
+}  # fmt: skip
 
 
 def function_of(implementation: Implementation) -> Callable[..., Any]:
@@ -30,13 +34,20 @@ def function_of(implementation: Implementation) -> Callable[..., Any]:
             loss, gradient = implementation.run(z, y, options, 1.0)
         return loss if gradient is None else (loss, gradient)
 
+    def takes(option: str, value: Any) -> bool:
+        try:
+            function(np.zeros((2, 3)), np.array([0, 1]), **{option: value})
+        except NotOfferedError:  # with class indices
+            return False
+        return True
+
     kinds = inspect.Parameter
     parameters = [kinds(name, kinds.POSITIONAL_OR_KEYWORD) for name in ("z", "y")]
     # What is not passed has the implementation's own default.
     parameters += [
         kinds(name, kinds.KEYWORD_ONLY, default=...)
-        for name in OPTIONS
-        if name in implementation.offers
+        for name, value in OPTIONS.items()
+        if name in implementation.offers and takes(name, value)
     ]
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return function

@@ -353,6 +353,19 @@ def test_a_narrow_result_excuses_nothing() -> None:
     assert "half precision" in str(check(in_half).problem)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_flushed_to_zero_is_right(dtype: Any) -> None:
+    """As XLA and GPUs do with what is below the smallest normal number."""
+
+    def flushed(z: Any, y: Any) -> Any:
+        gradient = gradient_only(z, y)
+        return np.where(abs(gradient) < np.finfo(dtype).tiny, 0, gradient).astype(dtype)
+
+    assert check(flushed, "gradient", dtype=dtype).verdict == "right"
+    unscaled = check(lambda z, y: flushed(z, y) * len(y), dtype=dtype)
+    assert "log-of-underflow" not in unscaled.mistakes
+
+
 def test_how_the_examples_lie() -> None:
     def over_all(z: Any) -> Any:
         e = np.exp(z - z.max())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,8 +140,7 @@ def _settings() -> tuple[Any, ...]:
     """What a call should leave as it is."""
     state = np.random.get_state(legacy=False)  # noqa: NPY002 - it is what others may use
     return (
-        np.geterr(), np.get_printoptions(), os.getcwd(), sys.getrecursionlimit(),
-        repr(state), random.getstate(),
+        np.geterr(), np.get_printoptions(), os.getcwd(), repr(state), random.getstate(),
     )  # fmt: skip
 
 

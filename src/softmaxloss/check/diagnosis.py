@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .bank import BANK, Mistake
-from .expected import agree
+from .expected import Expected, agree, is_right
 from .probes import Probe
 from .steps import RIGHT, Results, Steps
 
@@ -30,7 +30,7 @@ class Seen(NamedTuple):
     part     "softmax", "loss" or "gradient"
     values   what came
     right    whether it is right
-    wanted   what is right
+    wanted   what is right, and how far from it is rounding
     given    the probes
     epsilon  of the precision in which it was computed
     """
@@ -38,7 +38,7 @@ class Seen(NamedTuple):
     part: str
     values: Sequence[Any]
     right: Sequence[bool]
-    wanted: Sequence[Any]
+    wanted: Sequence[Expected]
     given: Sequence[Probe]
     epsilon: float
 
@@ -74,13 +74,19 @@ def diagnose(seen: Seen, bank: Sequence[Mistake] | None = None, *, pairs: bool =
     whether two are looked for.
     """
     nothing = Diagnosis((), (), 0)
-    if all(got is None or ok for got, ok in zip(seen.values, seen.right, strict=True)):
-        return nothing  # it raises, and gives nothing wrong that could be somebody's numbers
     of_part = set(DEPENDS_ON[seen.part])
     known = [m for m in bank or BANK.values() if m.steps and set(m.steps) <= of_part]
 
+    wrong = [k for k, ok in enumerate(seen.right) if not ok and seen.values[k] is not None]
+
     def gives(form: Any) -> bool:
-        return all(_hits(form, seen))
+        if not all(_hits(form, seen)):
+            return False
+        # What is right where the numbers are wrong explains nothing: a mistake in the loss alone
+        # has the right gradient.
+        steps = RIGHT.but(dict(form))
+        given = ((getattr(_run(steps, seen.given[k]), seen.part), seen.wanted[k]) for k in wrong)
+        return any(not is_right(seen.part, value, want) for value, want in given)
 
     single = [m for m in known if any(gives(form) for form in m.forms)]
     if single:

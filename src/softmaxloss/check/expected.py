@@ -68,7 +68,9 @@ def expected(probe: Probe, epsilon: float) -> Expected:
     a = np.array([formula.softmax(row) for row in z])
     largest = np.abs(z).max(axis=1)
     relative = epsilon * (FEW + classes + 4 * largest)
-    softmax_error = relative[:, None] * a + np.finfo(np.float32).tiny * (epsilon > 1e-10)
+    # Below the smallest normal number, where precision is lost, much hardware gives 0.
+    tiny = np.finfo(np.float32 if epsilon == SINGLE else np.float64).tiny
+    softmax_error = relative[:, None] * a + tiny
     gradient_error = softmax_error / rows
     of_true = relative * a[np.arange(rows), y] + 2 * epsilon
     gradient_error[np.arange(rows), y] = of_true / rows

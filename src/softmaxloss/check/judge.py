@@ -181,8 +181,7 @@ def _seen(
         got is not None and is_right(part, got, want)
         for got, want in zip(values, wanted, strict=True)
     ]
-    of_part = [getattr(want, part) for want in wanted]
-    return Seen(part, values, right, of_part, battery.probes, epsilon)
+    return Seen(part, values, right, wanted, battery.probes, epsilon)
 
 
 def _report(
@@ -263,7 +262,7 @@ def _finding(seen: Seen, attempt: Try, thorough: bool) -> Finding:
     if thorough and not found.mistakes:
         remarks = properties(seen, attempt.problem)
         closest = nearest(seen)
-    got, want = seen.values[smallest], seen.wanted[smallest]
+    got, want = seen.values[smallest], getattr(seen.wanted[smallest], seen.part)
     probe = seen.given[smallest]
     example = {
         "z": shown(probe.z),

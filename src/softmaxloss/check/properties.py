@@ -65,9 +65,10 @@ def properties(seen: Seen, problem: str | None) -> tuple[str, ...]:
 
 def _multiple(seen: Seen, loose: float) -> list[str]:
     """Whether the numbers are the right ones times a number, or plus one."""
+    wanted = [np.asarray(getattr(want, seen.part)) for want in seen.wanted]
     pairs = [
-        (np.asarray(got), np.asarray(want))
-        for got, want in zip(seen.values, seen.wanted, strict=True)
+        (np.asarray(got), want)
+        for got, want in zip(seen.values, wanted, strict=True)
         if got is not None and np.shape(got) == np.shape(want)
     ]
     if len(pairs) < 3:
