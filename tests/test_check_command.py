@@ -83,8 +83,8 @@ def test_exit_codes_for_several_files(run: Any) -> None:
 def test_mistakes_come_before_weaknesses(run: Any) -> None:
     code = WEAK.replace("mean()\n", "mean(), (a + np.eye(a.shape[1])[y]) / len(y)\n")
     Path("weak.py").write_text(code)
-    _, out, _ = run("[mw]*.py:f", "--csv", "grades.csv")
-    assert "weak.py: wrong (plus-one, log-of-underflow)" in out
+    _, out, _ = run("[mw]*.py:f", "--strict", "--csv", "grades.csv")
+    assert "weak.py: wrong (plus-one, log-of-underflow)\n" in out
     assert ",plus-one log-of-underflow," in Path("grades.csv").read_text()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from tests.submissions import METHODS, MINUS, RIGHT
 
 from softmaxloss.check.collecting import Try
 from softmaxloss.check.forms import Form
+from softmaxloss.check.frameworks import frameworks_of
 from softmaxloss.check.isolated import check_file
 from softmaxloss.check.lines import read, written
 from softmaxloss.check.report import Report
@@ -89,19 +93,35 @@ def test_an_exit_in_one_form_leaves_the_others() -> None:
     assert report.verdict == "right"
 
 
+def test_the_framework_of_what_is_wrapped() -> None:
+    class Compiled:
+        __module__ = "jaxlib.of"
+
+        def __call__(self, z: Any, y: Any) -> Any:
+            return z
+
+    compiled = functools.update_wrapper(Compiled(), lambda z, y: z)
+
+    @functools.wraps(compiled)
+    def call(*arguments: Any) -> Any:
+        return compiled(*arguments)
+
+    assert frameworks_of(call) == ["jax", "numpy"]
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        "b'[' * 100_000",
-        "b'9' * 5000",
-        "b'{\"Try\": 3}'",
-        "b'{\"Ended\": {}}'",
-        'b\'{"Try": {"form": {"order": ["me"]}, "results": []}}\'',
-        "b'3'",
+        b"3\n",
+        b"[" * 100_000 + b"\n",
+        b'{"Ended": {}}\n',
+        b'{"Ended": {"problem": ' + b"9" * 5000 + b"}}\n",
+        written(Try(Form(order=("me",)), [], None, [], [], False, False)),  # type: ignore[arg-type]
+        written(Try(Form(), [Results(None, "1", None)], None, [], [], False, False)),
     ],
 )
-def test_an_answer_that_is_none(line: str) -> None:
-    report = checked(f"import os\nos.write(3, {line} + b'\\n')\n{RIGHT}")
+def test_an_answer_that_is_none(line: bytes) -> None:
+    report = checked(f"import os\nos.write(3, {line!r})\n{RIGHT}")
     assert report.problem == "what it wrote down cannot be read"
 
 
@@ -124,14 +144,24 @@ def test_numbers_that_json_has_not() -> None:
     assert gradient is None
 
 
-def test_a_process_that_outlives_its_parent() -> None:
+def test_a_process_that_outlives_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It goes on to write into the folder that is removed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     report = checked(
         "import os, time\nif not os.fork():\n    os.setsid()\n    end = time.monotonic() + 2\n"
         "    while time.monotonic() < end:\n"
         f"        open(str(time.monotonic()), 'w').close()\n    os._exit(0)\n{RIGHT}"
     )
     assert report.verdict == "right"
+
+
+def test_a_process_cannot_run_for_ever() -> None:
+    """Not even when nobody is there to end it."""
+    code = "import resource\nraise ValueError(resource.getrlimit(resource.RLIMIT_CPU)[1])\n"
+    cores = os.cpu_count() or 1
+    assert checked(code, timeout=7.5).problem == f"ValueError: {13 * cores}"
 
 
 def test_a_copy_of_the_process_answers_nothing() -> None:
@@ -160,7 +190,7 @@ def test_an_exported_notebook() -> None:
     )
 
 
-def test_what_it_changes_and_prints() -> None:
+def test_what_it_changes_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     report = checked(
         "import numpy as np\nnp.abs = lambda x: 0 * x\nnp.isfinite = lambda x: True\n"
         "import softmaxloss.check.judge as judge\njudge.is_right = lambda *a: True\n"
@@ -169,6 +199,7 @@ def test_what_it_changes_and_prints() -> None:
     assert report.verdict == "wrong"
     assert "numpy-changed" in report.mistakes
     assert len(report.printed) == 2000
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     assert checked("print('a word')\n1 / 0").printed == "a word\n"
     assert [path.name for path in Path().iterdir()] == ["file.py"]
 

@@ -57,13 +57,11 @@ def main() -> None:
 
 
 def _messages(file: Path, name: str, terms: dict[str, Any]) -> Iterator[Message]:
-    numpy, changed = dict(vars(np)), False
+    numpy = dict(vars(np))
     function, expression = load(file, name)
     yield Loaded(expression)
     for attempt in collect(_without_exits(function), Terms(**terms)):
-        changed = changed or any(vars(np).get(name) is not value for name, value in numpy.items())
-        if changed:
-            vars(np).update(numpy)  # what is written is written with NumPy's own
+        if any(vars(np).get(name) is not value for name, value in numpy.items()):
             attempt.calls.append("numpy-changed")
         yield attempt
 
