@@ -141,15 +141,16 @@ class Report:
         }
         usual = asdict(Terms()) | {"expected_failures": ()}
         asked = {key: value for key, value in terms.items() if value != usual[key]}
+        defined, used = (f"TERMS = {asked!r}\n\n\n", ", **TERMS") if asked else ("\n", "")
         found = f"  # found: {', '.join(self.mistakes)}" if self.mistakes else ""
         return (
             f'"""{function} of {module}.py is a softmax loss, its gradient, or softmax."""\n\n'
             f"from {module} import {owner}\n"
             "from softmaxloss.check import assert_softmax_loss\n\n"
-            f"TERMS = {asked!r}\n\n\n"
+            f"{defined}"
             f"def test_{name}():\n"
-            f"    assert_softmax_loss({function}, seed={self.seed}, **TERMS){found}\n"
-            f"    assert_softmax_loss({function}, **TERMS)  # and on fresh inputs, each time\n"
+            f"    assert_softmax_loss({function}, seed={self.seed}{used}){found}\n"
+            f"    assert_softmax_loss({function}{used})  # and on fresh inputs, each time\n"
         )
 
     def to_json(self) -> str:
