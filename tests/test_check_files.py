@@ -1,123 +1,246 @@
-"""`check_file` and `softmaxloss check`: each file in a process of its own, and what is written."""
+"""`check_file`: a function in a process of its own; what it does there is its own problem."""
 
 from __future__ import annotations
 
-import csv
-import json
+import functools
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from tests.submissions import METHODS, MINUS, RIGHT
 
+from softmaxloss.check.collecting import Try
+from softmaxloss.check.forms import Form
+from softmaxloss.check.frameworks import frameworks_of
 from softmaxloss.check.isolated import check_file
+from softmaxloss.check.lines import read, written
+from softmaxloss.check.report import Report
+from softmaxloss.check.steps import Results
 from softmaxloss.check.terms import Terms
-from softmaxloss.cli import main
-
-SUBMISSIONS = {
-    "right": "import numpy as np\ndef f(x, y):\n"
-    "    z = x - x.max(axis=1, keepdims=True)\n"
-    "    log_a = z - np.log(np.exp(z).sum(axis=1, keepdims=True))\n"
-    "    return -log_a[np.arange(len(y)), y].mean()\n",
-    "minus": "import numpy as np\ndef f(x, y):\n"
-    "    a = np.exp(-x) / np.exp(-x).sum(axis=1, keepdims=True)\n"
-    "    return -np.log(a[np.arange(len(y)), y]).mean()\n",
-    "endless": "while True:\n    pass\n",
-    "exits": "import sys\ndef f(x, y):\n    sys.exit(0)\n",
-    "exits_hard": "import os\nos._exit(0)\n",
-    "crashes": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n",
-    "syntax": "def f(x y):\n    pass\n",
-    "missing": "def g(x, y):\n    return 0\n",
-    "greedy": "def f(x, y):\n    return bytearray(1 << 40)\n",
-    "patches": "import numpy as np\nnp.abs = lambda x: 0 * x\nnp.isfinite = lambda x: True\n"
-    "import softmaxloss.check.judge as judge\njudge.is_right = lambda *a: True\n"
-    "def f(x, y):\n    print('=1+1')\n    return 0.5 * x[0, 0]\n",
-    "prints": "print('hello ' * 100000)\ndef f(x, y):\n    raise ValueError('no\x1b[31m')\n",
-}
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name, code in SUBMISSIONS.items():
-        (tmp_path / f"{name}.py").write_text(code)
-    return tmp_path
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
-def test_each_file_in_a_process_of_its_own(folder: Path) -> None:
-    terms = Terms(seed=1)
-    said = {
-        name: check_file(folder / f"{name}.py", "f", terms, timeout=2 if name == "endless" else 8)
-        for name in SUBMISSIONS
-    }
-    assert said["right"].verdict == "right"
-    assert said["minus"].mistakes == ["exp-minus-z", "no-max"]
-    problems = {name: report.problem for name, report in said.items() if report.problem}
-    assert problems == {
-        "endless": "it took longer than 2 seconds",
-        "exits": "it called sys.exit: 0",
-        "exits_hard": "it ended before the check was over",
-        "crashes": "it crashed: SIGSEGV",
-        "syntax": "SyntaxError: invalid syntax (syntax.py, line 1)",
-        "missing": "AttributeError: there is no f in missing.py; there is g",
-        "greedy": "MemoryError: ",
-        "prints": "ValueError: no\x1b[31m",
-    }
-    assert said["patches"].verdict == "wrong"
-    assert "numpy-changed" in said["patches"].mistakes
-    assert len(said["prints"].printed) == 2000
-    assert not [p for p in folder.iterdir() if p.suffix != ".py"]
+def checked(code: str, function: str = "f", timeout: float = 8) -> Report:
+    Path("file.py").write_text(code)
+    return check_file("file.py", function, Terms(seed=1), timeout=timeout)
 
 
-def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.chdir(folder)
-    (folder / "endless.py").unlink()
-
-    def run(*arguments: str) -> tuple[int, str]:
-        code = main(["check", *arguments])
-        return code, capsys.readouterr().out
-
-    assert run("right.py:f")[0] == 0
-    code, out = run("minus.py:f", "--seed", "3")
-    assert code == 1
-    assert "exp-minus-z" in out
-    assert "seed 3" in out
-    code, out = run("prints.py:f")
-    assert code == 2
-    assert out.startswith("not checked: ValueError: no\\x1b[31m\n")
-    code, out = run("*.py:f", "--csv", "grades.csv", "--junit", "report.xml")
-    assert code == 1
-    assert "minus.py: wrong (exp-minus-z, no-max)" in out
-    assert out.endswith(f"1 of {len(SUBMISSIONS) - 1} right\n")
-    rows = list(csv.DictReader((folder / "grades.csv").open(encoding="utf-8")))
-    assert {row["file"]: row["verdict"] for row in rows}["right.py"] == "right"
-    assert {row["file"]: row["mistakes"] for row in rows}["minus.py"] == "exp-minus-z no-max"
-    suite = ElementTree.parse(folder / "report.xml").getroot()
-    assert len(suite) == len(SUBMISSIONS) - 1
-    assert int(suite.get("failures", 0)) == 2
-    code, out = run("right.py:f", "--json")
-    assert json.loads(out)["verdict"] == "right"
-    for wrong in ("right.py", "right.py:", "nowhere/*.py:f", "right.py:f(x)"):
-        assert main(["check", wrong]) == 2
-        assert len(capsys.readouterr().err.splitlines()) == 1
+def first(code: str, of: str) -> str:
+    """The function f, with a line of code before the others."""
+    return of.replace("(x, y):\n", f"(x, y):\n    {code}\n")
 
 
-def test_a_class_of_files(tmp_path: Path) -> None:
-    for n in range(24):
-        code = SUBMISSIONS["right" if n % 2 else "minus"]
-        (tmp_path / f"{n:03}.py").write_text(code)
-    assert main(["check", f"{tmp_path}/*.py:f", "--csv", str(tmp_path / "grades.csv")]) == 1
-    rows = list(csv.DictReader((tmp_path / "grades.csv").open(encoding="utf-8")))
-    assert [row["verdict"] for row in rows] == ["wrong", "right"] * 12
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("while True:\n    pass\n", "it took longer than 2 seconds"),
+        ("import sys\nsys.exit(0)\n", "it called sys.exit: 0"),
+        ("import sys\ndef f(x, y):\n    sys.exit(0)\n", "RuntimeError: it called sys.exit"),
+        ("import os\nos._exit(0)\n", "it ended before the check was over"),
+        ("import os\nos._exit(3)\n", "it ended with exit code 3 before the check was over"),
+        ("import os\nos.kill(os.getpid(), 11)\n", "it crashed: SIGSEGV"),
+        ("def f(x y):\n    pass\n", "SyntaxError: invalid syntax (file.py, line 1)"),
+        ("def f(x, y):\n    return bytearray(1 << 40)\n", "MemoryError: "),
+        ("def f(x, y):\n    raise ValueError('no\\x1b[31m\\nmore')\n", "ValueError: no\x1b[31m"),
+        ("raise ValueError('x' * 5_000_000)\n", f"ValueError: {'x' * 287}…"),
+        (first("raise ValueError('x' * 5_000_000)", RIGHT), f"ValueError: {'x' * 287}…"),
+        ("print('x' * (70 << 20))\n", "OSError: [Errno 27] File too large"),
+        ("class E(Exception):\n    def __str__(self):\n        1 / 0\nraise E\n", "E"),
+        ("", "there is no f in file.py, and nothing else that can be called"),
+        ("from math import *\ndef g():\n    pass\n", "there is no f in file.py; there is g, acos, "
+         "acosh, asin, asinh, atan, atan2, atanh, cbrt, ceil, …"),
+        ("f = 3\n", "f in file.py is no function but: int"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_checked(code: str, problem: str) -> None:
+    assert checked(code, timeout=2).problem == problem
 
 
-def test_a_test_to_keep(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    for name, passes in (("right", True), ("minus", False)):
-        assert main(["check", f"{name}.py:f", "--write-test", f"test_{name}.py"]) == 1 - passes
-        command = [sys.executable, "-m", "pytest", "-q", f"test_{name}.py"]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert (done.returncode == 0) == passes, done.stdout
-    assert "# found: exp-minus-z, no-max" in (folder / "test_minus.py").read_text()
-    assert main(["check", "*.py:f", "--write-test", "t.py"]) == 2
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        ("while x.ndim != 2: pass", "it took longer than 3 seconds"),
+        ("import os; x.ndim == 2 or os._exit(1)", "it ended with exit code 1 before the check was "
+         "over"),
+        ("import os; x.ndim == 2 or os.abort()", "it crashed: SIGABRT"),
+        # Half a line of the answer.
+        ("import os; x.ndim == 2 or [os.write(3, b'{'), os._exit(0)]", "it ended before the check "
+         "was over"),
+        ("import os; x.ndim == 2 or os.write(3, b'}\\n')", "what it wrote down cannot be read"),
+    ],
+)  # fmt: skip
+def test_trouble_in_a_form_that_was_not_meant(trouble: str, said: str) -> None:
+    assert checked(first(trouble, RIGHT), timeout=3).verdict == "right"
+    report = checked(first(trouble, MINUS), timeout=3)
+    assert report.mistakes[0] == "exp-minus-z"
+    assert report.findings[0].remarks == (f"other ways to call it were not tried: {said}",)
+
+
+def test_an_exit_in_one_form_leaves_the_others() -> None:
+    columns = RIGHT.replace("=1", "=0").replace("np.arange(len(y)), y", "y, np.arange(len(y))")
+    code = first("import sys; x.shape[1] == len(y) or sys.exit(1)", columns)
+    report = checked(code)
+    assert report.form == Form(columns=True)
+    assert report.verdict == "right"
+
+
+def test_the_framework_of_what_is_wrapped() -> None:
+    class Compiled:
+        __module__ = "jaxlib.of"
+
+        def __call__(self, z: Any, y: Any) -> Any:
+            return z
+
+    compiled = functools.update_wrapper(Compiled(), lambda z, y: z)
+
+    @functools.wraps(compiled)
+    def call(*arguments: Any) -> Any:
+        return compiled(*arguments)
+
+    assert frameworks_of(call) == ["jax", "numpy"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"3\n",
+        b"[" * 100_000 + b"\n",
+        b'{"Ended": {}}\n',
+        b'{"Ended": {"problem": ' + b"9" * 5000 + b"}}\n",
+        written(Try(Form(order=("me",)), [], None, [], [], False, False)),  # type: ignore[arg-type]
+        written(Try(Form(), [Results(None, "1", None)], None, [], [], False, False)),
+    ],
+)
+def test_an_answer_that_is_none(line: bytes) -> None:
+    report = checked(f"import os\nos.write(3, {line!r})\n{RIGHT}")
+    assert report.problem == "what it wrote down cannot be read"
+
+
+def test_an_answer_that_cannot_be_judged() -> None:
+    """Three results, where there are more probes."""
+    line = written(Try(Form(), [Results(None, 1.0, None)] * 3, None, [], [], False, False))
+    report = checked(f"import os\nos.write(3, {line!r})\n{RIGHT}")
+    assert report.problem is not None
+
+
+def test_numbers_that_json_has_not() -> None:
+    part = np.array([[1, np.nan, np.inf]], np.longdouble)
+    attempt = Try(Form(), [Results(part, np.float32(0.1), None)], None, [], [], False, False)
+    message = read(written(attempt))
+    assert isinstance(message, Try)
+    softmax, loss, gradient = message.results[0]
+    np.testing.assert_array_equal(softmax, part)
+    assert loss.dtype == np.float32
+    assert loss == np.float32(0.1)
+    assert gradient is None
+
+
+def test_a_process_that_outlives_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on to write into the folder that is removed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    report = checked(
+        "import os, time\nif not os.fork():\n    os.setsid()\n    end = time.monotonic() + 2\n"
+        "    while time.monotonic() < end:\n"
+        f"        open(str(time.monotonic()), 'w').close()\n    os._exit(0)\n{RIGHT}"
+    )
+    assert report.verdict == "right"
+
+
+def test_a_process_cannot_run_for_ever() -> None:
+    """Not even when nobody is there to end it."""
+    code = "import resource\nraise ValueError(resource.getrlimit(resource.RLIMIT_CPU)[1])\n"
+    cores = os.cpu_count() or 1
+    assert checked(code, timeout=7.5).problem == f"ValueError: {13 * cores}"
+
+
+def test_a_copy_of_the_process_answers_nothing() -> None:
+    report = checked(f"import os\nif not os.fork():\n    1 / 0\n{RIGHT}")
+    assert report.verdict == "right"
+
+
+def test_a_link_to_itself() -> None:
+    os.symlink("loop.py", "loop.py")
+    assert check_file("loop.py", "f", Terms()).problem == "there is no file loop.py"
+
+
+def test_modules_beside_the_file() -> None:
+    for name in ("queue", "scipy", "helper"):
+        Path(f"{name}.py").write_text("ours = True\n")
+    report = checked(
+        f"import helper, queue, scipy\nhelper.ours, queue.Queue, scipy.linalg\n{RIGHT}"
+    )
+    assert report.verdict == "right"
+
+
+def test_an_exported_notebook() -> None:
+    assert checked(f"get_ipython().run_line_magic('matplotlib', 'inline')\n{RIGHT}").form
+    assert checked("import os\nraise ValueError(os.environ['MPLBACKEND'])").problem == (
+        "ValueError: Agg"
+    )
+
+
+def test_what_it_changes_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = checked(
+        "import numpy as np\nnp.abs = lambda x: 0 * x\nnp.isfinite = lambda x: True\n"
+        "import softmaxloss.check.judge as judge\njudge.is_right = lambda *a: True\n"
+        "def f(x, y):\n    print('hello ' * 100)\n    return 0.5 * x[0, 0]\n"
+    )
+    assert report.verdict == "wrong"
+    assert "numpy-changed" in report.mistakes
+    assert len(report.printed) == 2000
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    assert checked("print('a word')\n1 / 0").printed == "a word\n"
+    assert [path.name for path in Path().iterdir()] == ["file.py"]
+
+
+MODULE = """import torch
+class Module(torch.nn.Module):
+    def forward(self, x, y):
+        return torch.nn.functional.cross_entropy(x, y)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("Loss.forward", "Loss().forward"),
+        ("Sized.static", "Sized.static"),
+        ("Callable", "Callable()"),
+        ("Module", "Module()"),
+        ("made.forward", "made.forward"),
+    ],
+)
+def test_methods(name: str, function: str) -> None:
+    report = checked(MODULE if name == "Module" else METHODS, name, timeout=20)
+    assert (report.verdict, report.function, report.problem) == ("right", function, None)
+    assert report.form is not None
+    assert report.form.framework == ("torch" if name == "Module" else "numpy")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("Loss", "instances of Loss cannot be called; name a method: Loss.forward, Loss.static"),
+        ("Loss.g", "there is no g in Loss; there is forward, static"),
+        ("Sized.forward", "Sized cannot be made without arguments: "),
+    ],
+)
+def test_methods_that_are_none(name: str, problem: str) -> None:
+    assert str(checked(METHODS, name).problem).startswith(problem)
+
+
+def test_it_is_imported_where_there_are_no_limits() -> None:
+    code = "import sys; sys.modules.update(resource=None, ctypes=None); import softmaxloss.check."
+    for module in ("child", "isolated"):
+        subprocess.run([sys.executable, "-c", f"{code}{module}"], check=True)

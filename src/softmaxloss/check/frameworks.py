@@ -5,6 +5,7 @@ Neither framework is imported here: a function that uses one has done it.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -28,11 +29,15 @@ class Derived(NamedTuple):
 def frameworks_of(function: Any) -> list[Framework]:
     """The frameworks whose arrays a function may take, the likeliest first: that which it is of, or
     whose names it uses, and NumPy; PyTorch last where its module only knows of it."""
-    known = getattr(function, "__globals__", {})
-    code = getattr(function, "__code__", None)
+    wrappers: list[Any] = []
+    inner = inspect.unwrap(function, stop=wrappers.append)
+    known = getattr(inner, "__globals__", {})
+    code = getattr(inner, "__code__", None)
     names = set(code.co_names) & set(known) if code is not None else set()
-    used = {_root(known[name]) for name in names} | {_root(function), _root(type(function))}
-    if "torch" in used or _is_module(function):
+    used = {_root(known[name]) for name in names}
+    for one in (*wrappers, inner):
+        used |= {_root(one), _root(type(one))}
+    if "torch" in used or _is_module(inner):
         return ["torch", "numpy"]
     if used & {"jax", "jaxlib", "optax", "flax"}:
         return ["jax", "numpy"]

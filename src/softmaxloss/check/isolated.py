@@ -1,37 +1,60 @@
 """The check of a file's function in a process of its own, with limits.
 
-The process calls the function and writes down what comes; what is right is computed and compared
-here, where the function's code is not. Endless loops, crashes, exits, prints and a NumPy that was
-changed harm nobody. It is no protection from malice: the process has the user's rights.
+The process calls the function and writes down what comes (child.py); what is right is computed and
+compared here, where the function's code is not, and as it comes: when a form is right, the process
+is ended. Endless loops, crashes, exits, prints and a NumPy that was changed harm nobody. It is no
+protection from malice: the process has the user's rights.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import numpy as np
-
-from .bank import BANK
-from .collecting import Further, Try, collect
-from .forms import Form
+from .collecting import Try
 from .judge import judge
+from .lines import Ended, Loaded, read, told
 from .report import Report
-from .steps import Results
 from .terms import Terms
 
-__all__ = ["check_file"]
+__all__ = ["check_file", "check_files"]
 
 MOST_SAID = 2000  # characters of what the code printed, kept
+LONGEST = 4 << 20  # bytes of a line of the answer: ten times what a try takes
+OFTEN = 0.01  # seconds between looks at the answer
+
+
+def check_files(
+    paths: Sequence[str], function: str, terms: Terms, *, timeout: float
+) -> Generator[tuple[str, Report]]:
+    """Each file and its report, in the order in which they are done, several files at a time.
+
+    Closing it ends what runs.
+    """
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        checks = {
+            pool.submit(check_file, path, function, terms, timeout=timeout, stop=stop): path
+            for path in paths
+        }
+        for done in as_completed(checks):
+            yield checks[done], done.result()
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
 
 
 def check_file(
@@ -41,162 +64,143 @@ def check_file(
     *,
     timeout: float = 10.0,
     memory: int = 4 << 30,
+    stop: threading.Event | None = None,
 ) -> Report:
     """`check` of a function in a Python file, in a process of its own.
 
-    timeout: seconds that the process may take. memory: bytes of data that it may hold.
+    timeout: seconds that the process may take. memory: bytes of data that it may hold. stop: ends
+    the check early when it is set.
 
-    A file that cannot be run gives a report that says why, as does a function that is not there.
+    A file that cannot be run gives a report that says why, as does a function that is not there:
+    whatever is wrong with a file, there is a report.
     """
-    path = Path(path).resolve()
-    request = {
-        "file": str(path),
-        "function": function,
-        "terms": asdict(terms),
-        "memory": memory,
-    }
-    with tempfile.TemporaryDirectory(prefix="softmaxloss-check-") as folder:
-        answer = Path(folder) / "answer.json"
-        printed = Path(folder) / "printed.txt"
-        work = Path(folder) / "work"
-        work.mkdir()
-        problem = _run(request | {"answer": str(answer)}, work, printed, timeout)
-        said = printed.read_text("utf-8", "replace")[:MOST_SAID] if printed.exists() else ""
-        if problem is None:
-            try:
-                data = json.loads(answer.read_text("utf-8"))
-                problem = data["problem"]
-                tries = [_try(attempt) for attempt in data["tries"]]
-            except (OSError, ValueError, KeyError, TypeError):
-                problem, tries = "it ended before the check was over", []
-            if problem is None:
-                return replace(judge(tries, terms), printed=said)
-        return Report("wrong", None, (), (), terms, problem or "it gave no answer", said)
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix="softmaxloss-check-", ignore_cleanup_errors=True
+        ) as folder:
+            request = {
+                "file": os.path.realpath(path),
+                "function": function,
+                "terms": asdict(terms),
+                "memory": memory,
+                "timeout": timeout,
+            }
+            return _checked(request, terms, Path(folder), stop or threading.Event())
+    except Exception as error:
+        return Report("wrong", None, (), (), terms, told(error))
 
 
-def _run(request: dict[str, Any], work: Path, printed: Path, timeout: float) -> str | None:
-    """Run the process; what went wrong, or None."""
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(work)}
-    with open(printed, "wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            cwd=work,
-            env=environment,
-            start_new_session=True,  # so that what it starts ends with it
-        )
-        try:
-            process.communicate(json.dumps(request).encode(), timeout=timeout)
-        except subprocess.TimeoutExpired:
-            return f"it took longer than {timeout:g} seconds"
-        except BrokenPipeError:
-            pass
-        finally:
+def _checked(request: dict[str, Any], terms: Terms, folder: Path, stop: threading.Event) -> Report:
+    answer, printed, work = folder / "answer", folder / "printed", folder / "work"
+    answer.touch()
+    work.mkdir()
+    with (
+        open(printed, "wb") as output,
+        open(answer, "rb") as lines,
+        _process(request | {"answer": str(answer)}, work, output) as process,
+    ):
+        coming = _Coming(process, lines, request["timeout"], stop)
+        report = judge(coming.tries(), terms)
+    with open(printed, "rb") as beginning:
+        said = beginning.read(4 * MOST_SAID).decode("utf-8", "replace")[:MOST_SAID]
+    if coming.problem is not None and report.form is None:
+        report = replace(report, problem=coming.problem)
+    elif coming.problem is not None and report.findings:
+        first, *others = report.findings
+        remark = f"other ways to call it were not tried: {coming.problem}"
+        first = replace(first, remarks=(*first.remarks, remark))
+        report = replace(report, findings=(first, *others))
+    return replace(report, printed=said, function=coming.function)
+
+
+@contextlib.contextmanager
+def _process(
+    request: dict[str, Any], work: Path, output: BinaryIO
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process that answers a request; in the end it is killed, with what it started."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "softmaxloss.check.child"],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        cwd=work,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(work), "MPLBACKEND": "Agg"},
+        start_new_session=True,
+    )
+    try:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(json.dumps(request | {"parent": os.getpid()}).encode())
+        yield process
+    finally:
+        if sys.platform == "win32":
+            process.kill()
+        else:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    code = process.returncode
+        process.wait()
+
+
+class _Coming:
+    """What comes from a process.
+
+    function  how the function is written in Python
+    problem   why it ended before all was tried, or None
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        answer: BinaryIO,
+        timeout: float,
+        stop: threading.Event,
+    ) -> None:
+        self.function = ""
+        self.problem: str | None = None
+        self._process, self._answer, self._stop = process, answer, stop
+        self._timeout = timeout
+
+    def tries(self) -> Iterator[Try]:
+        """The tries, as they come."""
+        for line in self._lines():
+            try:
+                message = read(line)
+            except ValueError as error:
+                self.problem = str(error)
+                return
+            if isinstance(message, Try):
+                yield message
+            elif isinstance(message, Loaded):
+                self.function = message.function
+            elif isinstance(message, Ended):
+                self.problem = message.problem
+                return
+
+    def _lines(self) -> Iterator[bytes]:
+        """The complete lines; sets the problem where they end without a last message."""
+        deadline = time.monotonic() + self._timeout
+        line = b""
+        while len(line) < LONGEST:
+            ended = self._process.poll() is not None  # then what is there now is all
+            line += self._answer.readline(LONGEST)
+            if line.endswith(b"\n"):
+                yield line
+                line = b""
+            elif ended:
+                self.problem = _ending(self._process.returncode)
+                return
+            elif time.monotonic() > deadline:
+                self.problem = f"it took longer than {self._timeout:g} seconds"
+                return
+            elif self._stop.wait(OFTEN):
+                self.problem = "the check was stopped"
+                return
+        self.problem = "what it wrote down is too long"
+
+
+def _ending(code: int) -> str:
+    """Why a process ended too early."""
     if code < 0:
-        return f"it crashed: {signal.Signals(-code).name}"
-    return None if code == 0 else f"it ended with exit code {code} before the check was over"
-
-
-# --- in the process -------------------------------------------------------------------------------
-
-
-def main() -> None:
-    """Read a request from standard input, and write the tries to the file it names."""
-    request = json.loads(sys.stdin.buffer.read())
-    _limit(request["memory"])
-    answer: dict[str, Any] = {"tries": [], "problem": None}
-    try:
-        terms = Terms(**request["terms"])
-        numpy = dict(vars(np))
-        function = _load(Path(request["file"]), request["function"])
-        tries = list(collect(function, terms))
-        changed = any(vars(np).get(name) is not value for name, value in numpy.items())
-        vars(np).update(numpy)
-        for attempt in tries if changed else []:
-            attempt.calls.append("numpy-changed")
-        answer["tries"] = [_plain(attempt) for attempt in tries]
-    except BaseException as error:
-        # SystemExit, KeyboardInterrupt and MemoryError too: it is the function's, not ours.
-        what = "it called sys.exit" if isinstance(error, SystemExit) else type(error).__name__
-        answer["problem"] = f"{what}: {error}".partition("\n")[0]
-    part = f"{request['answer']}.part"
-    Path(part).write_text(json.dumps(answer), "utf-8")
-    os.replace(part, request["answer"])
-    os._exit(0)  # threads and exit handlers of the code are not waited for
-
-
-def _limit(memory: int) -> None:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _load(path: Path, name: str) -> Any:
-    """The function of a file; modules beside the file can be imported by it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path.name}")
-    sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location("submission", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["submission"] = module
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        known = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise AttributeError(f"there is no {name} in {path.name}; there is {', '.join(known)}")
-    return getattr(module, name)
-
-
-def _plain(attempt: Try) -> dict[str, Any]:
-    """A try as JSON can hold it (with NaN and Infinity, which Python's reads)."""
-    return attempt._asdict() | {
-        "form": asdict(attempt.form),
-        "results": [_numbers(result) for result in attempt.results],
-        "further": [(f.name, _numbers(f.results), f.problem) for f in attempt.further],
-    }
-
-
-def _numbers(results: Results) -> list[Any]:
-    def plain(part: Any) -> Any:
-        array = np.asarray(part)
-        return {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
-
-    return [None if part is None else plain(part) for part in results]
-
-
-def _try(attempt: Any) -> Try:
-    """What `_plain` made plain."""
-    return Try(
-        form=Form(**attempt["form"] | {"order": tuple(attempt["form"]["order"])}),
-        results=[_results(parts) for parts in attempt["results"]],
-        problem=attempt["problem"],
-        calls=[str(id) for id in attempt["calls"] if id in BANK],
-        further=[Further(name, _results(p), problem) for name, p, problem in attempt["further"]],
-        derived=attempt["derived"],
-        follows=attempt["follows"],
-    )
-
-
-def _results(parts: Any) -> Results:
-    return Results(*(_array(part) for part in parts))
-
-
-def _array(part: Any) -> Any:
-    if part is None:
-        return None
-    return np.array(part["values"], np.dtype(part["dtype"])).reshape(part["shape"])
-
-
-if __name__ == "__main__":
-    main()
+        known = -code in list(signal.Signals)
+        return f"it crashed: {signal.Signals(-code).name if known else f'signal {-code}'}"
+    return f"it ended{f' with exit code {code}' if code else ''} before the check was over"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -70,6 +71,7 @@ class Report:
     problem   why nothing could be checked, or None
     printed   what the code in a file printed, the beginning of it
     checks    each call that was judged
+    function  what was checked in a file, in Python: `f`, or `Loss().forward`
     """
 
     verdict: Verdict
@@ -80,6 +82,7 @@ class Report:
     problem: str | None = None
     printed: str = ""
     checks: tuple[Checked, ...] = ()
+    function: str = ""
 
     @property
     def seed(self) -> int:
@@ -123,15 +126,31 @@ class Report:
         }
 
     def regression_test(self, module: str, function: str) -> str:
-        """A test to keep, as the text of a file for pytest: the same probes once more."""
+        """A test to keep, as the text of a file for pytest: the same probes once more, on the same
+        terms.
+
+        function: what is tested, in Python, such as `f` or `Loss().forward`.
+        """
+        owner, name = re.split(r"\W", function)[0], "_".join(re.findall(r"\w+", function))
+        terms = {
+            "kind": self.terms.kind,
+            "layout": self.terms.layout,
+            "dtype": self.terms.dtype,
+            "strict": self.terms.strict,
+            "expected_failures": self.terms.allowed,
+        }
+        usual = asdict(Terms()) | {"expected_failures": ()}
+        asked = {key: value for key, value in terms.items() if value != usual[key]}
+        defined, used = (f"TERMS = {asked!r}\n\n\n", ", **TERMS") if asked else ("\n", "")
         found = f"  # found: {', '.join(self.mistakes)}" if self.mistakes else ""
         return (
             f'"""{function} of {module}.py is a softmax loss, its gradient, or softmax."""\n\n'
-            f"from {module} import {function}\n"
-            "from softmaxloss.check import assert_softmax_loss\n\n\n"
-            f"def test_{function}():\n"
-            f"    assert_softmax_loss({function}, seed={self.seed}){found}\n"
-            f"    assert_softmax_loss({function})  # and on fresh inputs, each time\n"
+            f"from {module} import {owner}\n"
+            "from softmaxloss.check import assert_softmax_loss\n\n"
+            f"{defined}"
+            f"def test_{name}():\n"
+            f"    assert_softmax_loss({function}, seed={self.seed}{used}){found}\n"
+            f"    assert_softmax_loss({function}{used})  # and on fresh inputs, each time\n"
         )
 
     def to_json(self) -> str:

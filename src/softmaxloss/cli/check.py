@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import glob
-import io
 import json
+import keyword
 import os
 import secrets
-import xml.etree.ElementTree as ET
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import get_args
 
 import click
 
-from ..check import BANK, Report
-from ..check.isolated import check_file
-from ..check.terms import Part, terms_of
+from ..check import Report
+from ..check.isolated import check_files
+from ..check.terms import Layout, Part, Terms, terms_of
 from ..explain.terminal import printable
-from ..files.whole import write_whole
+from ..files.whole import places, write_whole
 from . import command
+from .grades import as_csv, as_junit, as_text
 from .progress import progress_bar
 
 __all__ = ["check"]
+
+DAY = 24 * 60 * 60
 
 
 @click.command(
@@ -31,15 +34,22 @@ __all__ = ["check"]
     short_help="Name the mistake in a softmax loss.",
     examples="""
     softmaxloss check my_loss.py:softmax_loss
-    softmaxloss check my_loss.py:softmax --kind softmax --seed 17
+    softmaxloss check my_loss.py:Loss.forward --kind loss --seed 17
     softmaxloss check 'submissions/*.py:softmax_loss' --csv grades.csv
     """,
 )
 @click.argument("what", metavar="FILE.py:FUNCTION")
 @click.option("--kind", type=click.Choice(get_args(Part)), help="What the function computes.")
+@click.option("--layout", type=click.Choice(get_args(Layout)), help="How the examples lie.")
 @click.option(
-    "--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True
+    "--dtype",
+    type=click.Choice(["float64", "float32"]),
+    default="float64",
+    show_default=True,
+    help="Of the logits.",
 )
+@click.option("--strict", is_flag=True, help="Weaknesses and conventions count as wrong.")
+@click.option("--allow", metavar="ID", multiple=True, help="A mistake that does not; repeatable.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the probes of an earlier check.")
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds for each file.")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write one line for each file.")
@@ -51,7 +61,10 @@ def check(
     context: click.Context,
     what: str,
     kind: Part | None,
+    layout: Layout | None,
     dtype: str,
+    strict: bool,
+    allow: tuple[str, ...],
     seed: int | None,
     timeout: float,
     csv_file: str | None,
@@ -61,107 +74,95 @@ def check(
 ) -> None:
     """Check the softmax, its loss or its gradient in a file, and name what is wrong.
 
-    The file may be a pattern, in quotes: then each file that fits is checked. Exit code 0: right,
-    1: wrong, 2: it could not be checked. The code runs in a process of its own, with limits of time
-    and memory; that protects from accidents, not from malice.
+    FUNCTION may be Class.method, or a class whose instances can be called; FILE.py a pattern, in
+    quotes: then each file that fits is checked. Exit code 0: right, 1: wrong, 2: none could be
+    checked. Interrupted, it writes no file. The code runs in a process of its own, with limits of
+    time and memory; that protects from accidents, not from malice.
     """
     pattern, _, function = what.rpartition(":")
-    if not pattern or not function.isidentifier():
+    if not pattern or not all(part.isidentifier() for part in function.split(".")):
         raise click.UsageError(f"{printable(what)}: write FILE.py:FUNCTION")
     files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise click.UsageError(f"{printable(pattern)}: there is no such file")
-    chosen = secrets.randbelow(10**6) if seed is None else seed
-    terms = terms_of(kind, dtype=dtype, seed=chosen)
-    if write_test is not None and (len(files) > 1 or not Path(files[0]).stem.isidentifier()):
-        raise click.UsageError("--write-test is for one file, which a test can import by its name")
-    if not timeout > 0:
-        raise click.UsageError("--timeout must be more than 0 seconds")
+    terms = terms_of(
+        kind,
+        layout=layout,
+        dtype=dtype,
+        seed=secrets.randbelow(10**6) if seed is None else seed,
+        strict=strict,
+        allowed=allow,
+    )
+    if not 0 < timeout <= DAY:
+        raise click.UsageError(f"--timeout must be more than 0 and at most {DAY} seconds")
+    for output in (csv_file, junit, write_test):
+        if output is not None:
+            _expect_writable(output, files)
+    if write_test is not None:
+        _expect_importable(files)
 
-    def report_of(file: str) -> Report:
-        return check_file(file, function, terms, timeout=timeout)
-
-    reports: dict[str, Report] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar() as on_progress:
-        for done, (file, report) in enumerate(zip(files, pool.map(report_of, files), strict=True)):
-            reports[file] = report
-            if on_progress is not None:
-                on_progress(done + 1, len(files))
+    reports = _checked(files, function, terms, timeout)
     if csv_file is not None:
-        write_whole(csv_file, _csv(reports))
+        write_whole(csv_file, as_csv(reports))
     if junit is not None:
-        write_whole(junit, _junit(reports, function))
+        write_whole(junit, as_junit(reports, function))
     if write_test is not None:
         ((file, report),) = reports.items()
-        write_whole(write_test, report.regression_test(Path(file).stem, function))
+        if report.problem is None:
+            write_whole(write_test, report.regression_test(Path(file).stem, report.function))
+        else:
+            click.echo("no test written: it was not checked", err=True)
     if as_json:
         fields = [{"file": file} | report.to_dict() for file, report in reports.items()]
         command.write(json.dumps(fields[0] if len(fields) == 1 else fields) + "\n")
     else:
-        command.write(_text(reports))
-    unchecked = any(report.problem is not None for report in reports.values())
-    wrong = any(report.verdict == "wrong" for report in reports.values())
-    context.exit(2 if unchecked and len(reports) == 1 else 1 if wrong else 0)
+        command.write(as_text(reports))
+    context.exit(_exit_code(reports.values()))
 
 
-def _text(reports: dict[str, Report]) -> str:
-    if len(reports) == 1:
-        (report,) = reports.values()
-        return "".join(f"{printable(line)}\n" for line in str(report).splitlines())
-    lines = [f"{printable(file)}: {_summary(report)}" for file, report in reports.items()]
-    right = sum(report.verdict == "right" for report in reports.values())
-    return "\n".join([*lines, f"{right} of {len(reports)} right"]) + "\n"
+def _checked(
+    files: Sequence[str], function: str, terms: Terms, timeout: float
+) -> dict[str, Report]:
+    """The reports, in the order of the files."""
+    reports: dict[str, Report] = {}
+    try:
+        with (
+            progress_bar() as on_progress,
+            contextlib.closing(check_files(files, function, terms, timeout=timeout)) as checks,
+        ):
+            for file, report in checks:
+                reports[file] = report
+                if on_progress is not None:
+                    on_progress(len(reports), len(files))
+    except (KeyboardInterrupt, SystemExit):
+        click.echo(f"stopped: {len(reports)} of {len(files)} files were checked", err=True)
+        raise
+    return {file: reports[file] for file in files}
 
 
-def _summary(report: Report) -> str:
-    if report.problem is not None:
-        return f"not checked: {printable(report.problem)}"
-    named = ", ".join(report.mistakes)
-    unknown = any(not finding.mistakes for finding in report.findings)
-    said = named or ("no known mistake" if unknown else "")
-    return f"{report.verdict}{f' ({said})' if said else ''}"
+def _exit_code(reports: Collection[Report]) -> int:
+    if all(report.problem is not None for report in reports):
+        return 2
+    return 1 if any(report.verdict == "wrong" for report in reports) else 0
 
 
-def _csv(reports: dict[str, Report]) -> str:
-    """One line for each file. What could be a formula to a spreadsheet is text."""
-    output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(["file", "verdict", "checked", "mistakes", "problem", "why", "fix", "seed"])
-
-    def cell(text: str) -> str:
-        text = printable(text)
-        return f"'{text}" if text[:1] in "=+-@" and text else text
-
-    for file, report in reports.items():
-        found = [BANK[id] for id in report.mistakes]
-        verdict = "not checked" if report.problem is not None else report.verdict
-        fields = [file, verdict, " ".join(report.parts), " ".join(report.mistakes)]
-        fields += [report.problem or "", " ".join(m.why for m in found)]
-        fields += [" | ".join(m.fix for m in found), str(report.seed)]
-        writer.writerow([cell(field) for field in fields])
-    return output.getvalue()
+def _expect_writable(output: str, files: Sequence[str]) -> None:
+    """Raise where the output could not be written in the end, or would replace what is checked."""
+    target, _ = places(output)
+    if not target.parent.is_dir():
+        raise click.UsageError(f"{printable(output)}: there is no such folder")
+    if not os.access(target.parent, os.W_OK):
+        raise click.UsageError(f"{printable(output)}: its folder cannot be written to")
+    if any(os.path.realpath(file) == str(target) for file in files):
+        raise click.UsageError(f"{printable(output)}: that is a file to check")
 
 
-def _junit(reports: dict[str, Report], function: str) -> str:
-    failed = [r for r in reports.values() if r.problem is None and r.verdict == "wrong"]
-    errors = [r for r in reports.values() if r.problem is not None]
-    suite = ET.Element(
-        "testsuite",
-        name="softmaxloss check",
-        tests=str(len(reports)),
-        failures=str(len(failed)),
-        errors=str(len(errors)),
-    )
-    for file, report in reports.items():
-        case = ET.SubElement(suite, "testcase", classname=_xml(file), name=function)
-        if report.problem is not None:
-            ET.SubElement(case, "error", message=_xml(report.problem))
-        elif report.verdict == "wrong":
-            found = ET.SubElement(case, "failure", message=_xml(_summary(report)))
-            found.text = _xml(str(report))
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suite, "unicode") + "\n"
-
-
-def _xml(text: str) -> str:
-    """Text that XML may hold: it knows no control characters."""
-    return "".join(c if c in "\n\t" or c.isprintable() else printable(c) for c in text)
+def _expect_importable(files: Sequence[str]) -> None:
+    if len(files) > 1:
+        raise click.UsageError("--write-test is for one file")
+    name = Path(files[0]).stem
+    if not name.isidentifier() or keyword.iskeyword(name) or name in sys.stdlib_module_names:
+        raise click.UsageError(
+            f"--write-test: a test cannot import {printable(Path(files[0]).name)} by its name; "
+            "give the file another"
+        )

@@ -1,0 +1,83 @@
+"""The reports on files, written: as text, as CSV, as JUnit XML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+
+from ..check import BANK, Mistake, Report
+from ..explain.terminal import printable
+
+__all__ = ["as_csv", "as_junit", "as_text"]
+
+
+def as_text(reports: Mapping[str, Report]) -> str:
+    """The report on a file; of several, a line for each."""
+    if len(reports) == 1:
+        (report,) = reports.values()
+        return "".join(f"{printable(line)}\n" for line in str(report).splitlines())
+    lines = [f"{printable(file)}: {_summary(report)}" for file, report in reports.items()]
+    right = sum(report.verdict == "right" for report in reports.values())
+    return "\n".join([*lines, f"{right} of {len(reports)} right"]) + "\n"
+
+
+def as_csv(reports: Mapping[str, Report]) -> str:
+    """One line for each file. What could be a formula to a spreadsheet is text."""
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(["file", "verdict", "checked", "mistakes", "problem", "why", "fix", "seed"])
+
+    def cell(text: str) -> str:
+        text = printable(text)
+        return f"'{text}" if text[:1] in "=+-@" and text else text
+
+    for file, report in reports.items():
+        found = _found(report)
+        verdict = "not checked" if report.problem is not None else report.verdict
+        fields = [file, verdict, " ".join(report.parts), " ".join(m.id for m in found)]
+        fields += [report.problem or "", " ".join(m.why for m in found)]
+        fields += [" | ".join(m.fix for m in found), str(report.seed)]
+        writer.writerow([cell(field) for field in fields])
+    return output.getvalue()
+
+
+def as_junit(reports: Mapping[str, Report], function: str) -> str:
+    """A test for each file."""
+    failed = [r for r in reports.values() if r.problem is None and r.verdict == "wrong"]
+    errors = [r for r in reports.values() if r.problem is not None]
+    suite = ET.Element(
+        "testsuite",
+        name="softmaxloss check",
+        tests=str(len(reports)),
+        failures=str(len(failed)),
+        errors=str(len(errors)),
+    )
+    for file, report in reports.items():
+        case = ET.SubElement(suite, "testcase", classname=_xml(file), name=function)
+        if report.problem is not None:
+            ET.SubElement(case, "error", message=_xml(report.problem))
+        elif report.verdict == "wrong":
+            found = ET.SubElement(case, "failure", message=_xml(_summary(report)))
+            found.text = _xml(str(report))
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suite, "unicode") + "\n"
+
+
+def _found(report: Report) -> list[Mistake]:
+    """What was found, mistakes before weaknesses and conventions."""
+    return sorted((BANK[id] for id in report.mistakes), key=lambda m: m.kind != "mistake")
+
+
+def _summary(report: Report) -> str:
+    if report.problem is not None:
+        return f"not checked: {printable(report.problem)}"
+    named = ", ".join(mistake.id for mistake in _found(report))
+    unknown = any(not finding.mistakes for finding in report.findings)
+    said = named or ("no known mistake" if unknown else "")
+    return f"{report.verdict}{f' ({said})' if said else ''}"
+
+
+def _xml(text: str) -> str:
+    """Text that XML may hold: it knows no control characters."""
+    return "".join(c if c in "\n\t" or c.isprintable() else printable(c) for c in text)

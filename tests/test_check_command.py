@@ -1,0 +1,221 @@
+"""`softmaxloss check`: many files, what is written, what is refused, how it is stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from tests.submissions import METHODS, MINUS, RIGHT, WEAK
+
+from softmaxloss.cli import main
+
+INDEXED = "negative-label-accepted"
+
+FILES = {
+    "right": RIGHT,
+    "minus": MINUS,
+    "weak": WEAK,
+    "columns": "def f(x, y):\n    return 0.5 * x[0, 0]\n",
+    "raises": "def f(x, y):\n    print('=1+1')\n    raise ValueError('no\\x1b[31m')\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, code in FILES.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(["check", *arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_one_file(run: Any) -> None:
+    assert run("right.py:f")[0] == 0
+    code, out, _ = run("minus.py:f", "--seed", "3")
+    assert (code, out.count("seed 3"), out.count("(exp-minus-z)")) == (1, 1, 1)
+    code, out, _ = run("raises.py:f")
+    assert code == 2
+    assert out.startswith("not checked: ValueError: no\\x1b[31m\n   it printed: =1+1\n")
+    code, out, _ = run("right.py:f", "--json")
+    assert json.loads(out)["verdict"] == "right"
+
+
+def test_several_files(run: Any) -> None:
+    code, out, _ = run("*.py:f", "--csv", "grades.csv", "--junit", "report.xml")
+    assert code == 1
+    *lines, last = out.splitlines()
+    assert [line.partition(".py: ")[0] for line in lines] == sorted(FILES)
+    assert "minus.py: wrong (exp-minus-z, no-max)" in lines
+    assert last == f"2 of {len(FILES)} right"
+    grades = Path("grades.csv").read_text(encoding="utf-8").splitlines()
+    rows = {row["file"]: row for row in csv.DictReader(grades)}
+    assert rows["right.py"]["verdict"] == "right"
+    assert rows["minus.py"]["mistakes"] == "exp-minus-z no-max"
+    suite = ElementTree.parse("report.xml").getroot()
+    assert [suite.get(count) for count in ("tests", "failures", "errors")] == ["5", "2", "1"]
+
+
+def test_exit_codes_for_several_files(run: Any) -> None:
+    for name in ("right", "raises"):
+        Path(f"{name}2.py").write_text(FILES[name])
+    assert run("right*.py:f")[0] == 0
+    assert run("raises*.py:f")[0] == 2
+    assert run("r*.py:f")[0] == 1
+
+
+def test_mistakes_come_before_weaknesses(run: Any) -> None:
+    code = WEAK.replace("mean()\n", "mean(), (a + np.eye(a.shape[1])[y]) / len(y)\n")
+    Path("weak.py").write_text(code)
+    _, out, _ = run("[mw]*.py:f", "--strict", "--csv", "grades.csv")
+    assert "weak.py: wrong (plus-one, log-of-underflow)\n" in out
+    assert ",plus-one log-of-underflow," in Path("grades.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["weak.py:f"], 0),
+        (["weak.py:f", "--strict"], 1),
+        (["weak.py:f", "--strict", "--allow", "log-of-underflow", "--allow", INDEXED], 0),
+        (["minus.py:f", "--allow", "exp-minus-z", "--allow", "no-max"], 0),
+        (["right.py:f", "--layout", "columns"], 1),
+        (["right.py:f", "--layout", "rows"], 0),
+    ],
+)
+def test_terms(run: Any, arguments: list[str], code: int) -> None:
+    assert run(*arguments)[0] == code
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["right.py"],
+        ["right.py:"],
+        ["nowhere/*.py:f"],
+        ["right.py:f(x)"],
+        ["right.py:f..g"],
+        ["right.py:f", "--allow", "no-such"],
+        ["right.py:f", "--layout", "diagonal"],
+        *(["right.py:f", "--timeout", time] for time in ("0", "-1", "inf", "1e400", "1e12", "nan")),
+        *(["right.py:f", option, "no/such"] for option in ("--csv", "--junit", "--write-test")),
+        *(["right.py:f", option, "."] for option in ("--csv", "--junit", "--write-test")),
+        ["*.py:f", "--csv", "minus.py"],
+        ["*.py:f", "--write-test", "t.py"],
+        ["class.py:f", "--write-test", "t.py"],
+        ["queue.py:f", "--write-test", "t.py"],
+        ["2nd.py:f", "--write-test", "t.py"],
+    ],
+)
+def test_what_is_refused_before_any_check(
+    wrong: list[str], run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("softmaxloss.cli.check.check_files")
+    for name in ("class", "queue", "2nd"):
+        Path(f"{name}.py").write_text(RIGHT)
+    code, out, said = run(*wrong)
+    assert (code, out, len(said.splitlines())) == (2, "", 1)
+    assert Path("minus.py").read_text() == MINUS
+
+
+@pytest.mark.parametrize(
+    ("what", "options"),
+    [
+        ("right.py:f", []),
+        ("minus.py:f", []),
+        ("minus.py:f", ["--allow", "exp-minus-z", "--allow", "no-max"]),
+        ("weak.py:f", ["--strict", "--dtype", "float32", "--kind", "loss"]),
+        ("right.py:f", ["--layout", "columns"]),
+        ("methods.py:Loss.forward", ["--layout", "rows"]),
+        ("methods.py:Callable", []),
+        ("methods.py:Sized.static", []),
+    ],
+)
+def test_a_test_to_keep(run: Any, what: str, options: list[str]) -> None:
+    """It fails exactly when the check says wrong."""
+    Path("methods.py").write_text(METHODS)
+    code = run(what, "--write-test", "test_it.py", *options)[0]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "test_it.py"], capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stdout
+    assert f"1 {'failed' if code else 'passed'}" in done.stdout
+
+
+def test_no_test_where_nothing_was_checked(run: Any) -> None:
+    code, _, said = run("raises.py:f", "--write-test", "test_it.py")
+    assert (code, said) == (2, "no test written: it was not checked\n")
+    assert not Path("test_it.py").exists()
+
+
+def stop(sent: signal.Signals) -> tuple[int, str, float]:
+    """The exit code, what was said, and the seconds until the end, when it is stopped while a file
+    is checked; that file's process must end too."""
+    for name in ("endless", "endless2"):
+        Path(f"{name}.py").write_text(
+            f"import os\nopen({str(Path.cwd() / 'process')!r}, 'a').write(f'{{os.getpid()}} ')\n"
+            "while True: pass\n"
+        )
+    Path("temporary").mkdir()
+    command = subprocess.Popen(
+        [sys.executable, "-m", "softmaxloss", "check", "*.py:f", "--csv", "grades.csv"],
+        env=os.environ | {"TMPDIR": str(Path("temporary").resolve())},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: Path("process").exists() and len(Path("process").read_text().split()) > 0)
+    began = time.monotonic()
+    command.send_signal(sent)
+    said = command.communicate()[1]
+    seconds = time.monotonic() - began
+    for process in Path("process").read_text().split():
+        until(lambda process=process: not is_running(int(process)))
+    assert not Path("grades.csv").exists()
+    return command.returncode, said, seconds
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 8
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_is_stopped(sent: signal.Signals, code: int) -> None:
+    found, said, seconds = stop(sent)
+    assert found == code
+    assert said.startswith("stopped: ")
+    assert said.endswith(" of 7 files were checked\n")
+    assert seconds < 3
+    assert not list(Path("temporary").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there it can be asked for")
+def test_it_is_killed() -> None:
+    assert stop(signal.SIGKILL)[0] == -signal.SIGKILL
