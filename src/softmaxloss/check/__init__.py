@@ -1,9 +1,15 @@
 """Check anyone's softmax loss, and name the mistake.
 
-`bank` holds the mistakes, each a wrong step of `steps.py`; `probes.py` the inputs that tell them
-apart; `judge.py` what is right and how far from it is rounding; `diagnosis.py` finds the mistakes
-behind wrong numbers; `forms.py` the ways in which people write the function; `report.py` what comes
-out.
+What is asked of a function: terms.py (what it should be), forms.py (the ways in which people write
+it), frameworks.py (with whose arrays), probes.py (on which inputs) and situations.py (with which
+options). collecting.py calls it, in a process of its own where it comes from a file (isolated.py,
+child.py, loading.py, lines.py), and reads what is returned.
+
+What is said of it: expected.py (what is right, and how far from it is rounding), diagnosis.py
+(which of the mistakes in `bank` give the numbers; each is a wrong step of steps.py), answers.py (the
+same
+with options, of optional.py), properties.py (what else fails), and judge.py, which puts it together
+as a report.
 """
 
 from .bank import BANK, Mistake

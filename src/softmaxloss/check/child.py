@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import functools
 import json
 import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .collecting import collect
-from .lines import Ended, Loaded, Message, cut, told, written
+from .lines import Ended, Loaded, Message, written
 from .loading import NotThereError, load
+from .problems import cut, told
 from .terms import Terms
 
 MOST_WRITTEN = 64 << 20  # bytes in any one file
@@ -60,23 +60,10 @@ def _messages(file: Path, name: str, terms: dict[str, Any]) -> Iterator[Message]
     numpy = dict(vars(np))
     function, expression = load(file, name)
     yield Loaded(expression)
-    for attempt in collect(_without_exits(function), Terms(**terms)):
+    for attempt in collect(function, Terms(**terms)):
         if any(vars(np).get(name) is not value for name, value in numpy.items()):
             attempt.calls.append("numpy-changed")
         yield attempt
-
-
-def _without_exits(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, for which sys.exit is an error like others: it ends a call, and no more."""
-
-    @functools.wraps(function)
-    def call(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except SystemExit:
-            raise RuntimeError("it called sys.exit") from None
-
-    return call
 
 
 class _Anything:

@@ -17,6 +17,7 @@ import numpy as np
 from .forms import NOTHING, Besides, Form, candidates, options_of
 from .frameworks import Derived, as_numpy, passed
 from .probes import Probe
+from .problems import told
 from .returned import ShapeError
 from .situations import battery_of
 from .steps import Results
@@ -90,8 +91,10 @@ def _call(
             return form.call(fn, probe, besides), None
     except ShapeError as error:
         return RAISED, str(error)
+    except SystemExit:
+        return RAISED, "it called sys.exit"
     except Exception as error:
-        return RAISED, f"{type(error).__name__}: {error}".partition("\n")[0]
+        return RAISED, told(error)
 
 
 @contextmanager
@@ -115,7 +118,7 @@ def _calls(fn: Callable[..., Any], form: Form, probe: Probe) -> list[str]:
         first = _arrays(fn(*arguments))
         kept = [value.copy() for value in first]
         again = _arrays(fn(*fresh()))
-    except Exception:
+    except (Exception, SystemExit):
         return []
     for name, now, was in zip(form.order, arguments, before, strict=True):
         if name != "reg" and not np.array_equal(as_numpy(now), as_numpy(was)):
@@ -165,7 +168,7 @@ def _follows(fn: Callable[..., Any], form: Form) -> tuple[bool, bool]:
             aside[place] = step
             high, low = derived(z + aside).loss, derived(z - aside).loss
             wanted[place] = np.sum(high - low) / (2 * step)
-    except Exception:
+    except (Exception, SystemExit):
         return False, False
     slope = at.gradient.T if form.columns else at.gradient
     return True, bool((abs(slope - wanted) <= 2e-3 * (1 + abs(wanted))).all())

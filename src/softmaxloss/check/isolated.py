@@ -25,7 +25,8 @@ from typing import Any, BinaryIO
 
 from .collecting import Try
 from .judge import judge
-from .lines import Ended, Loaded, read, told
+from .lines import Ended, Loaded, read
+from .problems import told
 from .report import Report
 from .terms import Terms
 

@@ -14,11 +14,10 @@ import numpy as np
 from .bank import BANK
 from .collecting import Further, Try
 from .forms import Form
+from .problems import cut
 from .steps import Results
 
-__all__ = ["Ended", "Loaded", "Message", "cut", "read", "told", "written"]
-
-LONGEST = 300  # characters of a text in a report
+__all__ = ["Ended", "Loaded", "Message", "read", "written"]
 
 
 class Loaded(NamedTuple):
@@ -53,20 +52,6 @@ def read(line: bytes) -> Message:
         return Ended(_text(data["problem"]))
     except Exception:  # a wrong type, a missing field, a number too large, too many brackets
         raise ValueError("what it wrote down cannot be read") from None
-
-
-def cut(text: str) -> str:
-    """The first line of a text, and the beginning of that if it is long."""
-    line = text.partition("\n")[0]
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
-
-
-def told(error: BaseException) -> str:
-    """An exception on one line; its own text may raise another."""
-    try:
-        return cut(f"{type(error).__name__}: {error}")
-    except Exception:
-        return type(error).__name__
 
 
 def _plain(attempt: Try) -> dict[str, Any]:
