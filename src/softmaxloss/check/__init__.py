@@ -6,10 +6,9 @@ options). collecting.py calls it, in a process of its own where it comes from a 
 child.py, loading.py, lines.py), and reads what is returned.
 
 What is said of it: expected.py (what is right, and how far from it is rounding), diagnosis.py
-(which of the mistakes in `bank` give the numbers; each is a wrong step of steps.py), answers.py (the
-same
-with options, of optional.py), properties.py (what else fails), and judge.py, which puts it together
-as a report.
+(which of the mistakes in `bank` give the numbers; each is a wrong step of steps.py), answers.py
+(the same with options, of optional.py), properties.py (what else fails), and judge.py, which puts
+it together as a report.
 """
 
 from .bank import BANK, Mistake
