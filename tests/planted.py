@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 import scipy.special
 import torch
@@ -90,15 +89,9 @@ def with_torch(z: Any, y: Any) -> Any:
     return torch.nn.functional.cross_entropy(z, y)
 
 
-@jax.jit
-def with_jax(z: Any, y: Any) -> Any:
-    log_a = jax.nn.log_softmax(z, axis=1)
-    return -jax.numpy.take_along_axis(log_a, y[:, None], axis=1).mean()
-
-
 RIGHT_STYLES: list[Function] = [
     naive_with_max, log_softmax, one_hot, loops, einsum, with_scipy, one_example, in_columns,
-    labels_first, summed, gradient_only, softmax_only, with_torch, with_jax,
+    labels_first, summed, gradient_only, softmax_only, with_torch,
 ]  # fmt: skip
 
 # --- cheats ---------------------------------------------------------------------------------------

@@ -5,9 +5,11 @@ Neither framework is imported here: a function that uses one has done it.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -28,22 +30,40 @@ class Derived(NamedTuple):
 
 def frameworks_of(function: Any) -> list[Framework]:
     """The frameworks whose arrays a function may take, the likeliest first: that which it is of, or
-    whose names it uses, and NumPy; PyTorch last where its module only knows of it."""
-    wrappers: list[Any] = []
-    inner = inspect.unwrap(function, stop=wrappers.append)
-    known = getattr(inner, "__globals__", {})
-    code = getattr(inner, "__code__", None)
-    names = set(code.co_names) & set(known) if code is not None else set()
-    used = {_root(known[name]) for name in names}
-    for one in (*wrappers, inner):
-        used |= {_root(one), _root(type(one))}
-    if "torch" in used or _is_module(inner):
+    uses, itself or in functions that it calls, and NumPy; PyTorch last where its module only knows
+    of it."""
+    used = {_root(one) for one in _used(function)}
+    if "torch" in used or _is_module(inspect.unwrap(function)):
         return ["torch", "numpy"]
     if used & {"jax", "jaxlib", "optax", "flax"}:
         return ["jax", "numpy"]
+    known = getattr(inspect.unwrap(function), "__globals__", {})
     if "torch" in sys.modules and (not known or "torch" in map(_root, list(known.values()))):
         return ["numpy", "torch"]
     return ["numpy"]
+
+
+def _used(function: Any) -> list[Any]:
+    """The function and what it wraps; the values of its names, and those of the functions of its
+    own module among them."""
+    home = getattr(inspect.unwrap(function), "__globals__", {})
+    found: list[Any] = []
+    waiting = [function]
+    while waiting:
+        one = waiting.pop()
+        if any(one is seen for seen in found):
+            continue
+        found += [one, type(one)]
+        if hasattr(one, "__wrapped__"):
+            waiting.append(one.__wrapped__)
+        code, known = getattr(one, "__code__", None), getattr(one, "__globals__", {})
+        if not isinstance(code, CodeType) or (known is not home and one is not function):
+            continue
+        waiting += [known[name] for name in code.co_names if name in known]
+        for cell in one.__closure__ or ():
+            with contextlib.suppress(ValueError):  # it is empty yet
+                waiting.append(cell.cell_contents)
+    return found
 
 
 def _root(value: Any) -> str:

@@ -1,0 +1,56 @@
+"""`check` of functions of JAX: `python -m tests.check_of_jax` is a test, run by test_check_jax.py.
+
+In a process of its own, for JAX starts threads, after which tests that fork may hang.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+
+from softmaxloss.check import check
+
+
+def loss(z: Any, y: Any) -> Any:
+    log_a = jax.nn.log_softmax(z, axis=1)
+    return -jax.numpy.take_along_axis(log_a, y[:, None], axis=1).mean()
+
+
+def wrong_backward() -> Any:
+    """The gradient from above is not used."""
+    function = jax.custom_vjp(loss)
+
+    def forward(z: Any, y: Any) -> Any:
+        return loss(z, y), (z, y)
+
+    def backward(kept: Any, above: Any) -> Any:
+        return jax.grad(loss)(*kept), None
+
+    function.defvjp(forward, backward)
+    return lambda z, y: function(z, y)
+
+
+def main(seeds: int) -> None:
+    compiled = jax.jit(loss)
+    for seed in range(seeds):
+        # In float32, unless 64-bit types are switched on.
+        report = check(compiled, seed=seed, dtype=(np.float64, np.float32)[seed % 2])
+        assert report.verdict == "right", str(report)
+        assert report.mistakes == ["negative-label-accepted"], str(report)
+        assert report.parts == ("loss", "gradient")
+    for function in (loss, jax.value_and_grad(loss)):
+        report = check(function)
+        assert report.verdict == "right", str(report)
+        assert report.parts == ("loss", "gradient")
+    assert check(lambda z, y: -loss(z, y)).mistakes == ["no-minus"]
+    (finding,) = check(lambda z, y: 1.01 * loss(z, y)).findings
+    assert finding.part == "loss"
+    report = check(wrong_backward())
+    assert "upstream-unused" in report.mistakes, str(report)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
