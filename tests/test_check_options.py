@@ -31,7 +31,8 @@ def with_option(about: str, wrong: Any, part: str) -> Any:
     """A loss with this option, which is wrong so."""
 
     def function(z: Any, y: Any, value: Any, reduction: str) -> Any:
-        if (y < 0).any() or (y >= z.shape[1]).any():
+        ignored = y == value if about == "ignore_index" else np.zeros(len(y), bool)
+        if (((y < 0) | (y >= z.shape[1])) & ~ignored).any():
             raise ValueError("no such class")
         loss, slope = reduced((plain if value is None else wrong)(z, y, value), reduction)
         loss, slope = np.asarray(loss, z.dtype), np.asarray(slope, z.dtype)
@@ -41,7 +42,7 @@ def with_option(about: str, wrong: Any, part: str) -> Any:
         return function(z, y, weight, reduction)
 
     def ignore_index(z: Any, y: Any, ignore_label: Any = None, reduction: str = "mean") -> Any:
-        return function(z, y, None if ignore_label == -100 else ignore_label, reduction)
+        return function(z, y, ignore_label, reduction)
 
     def smoothing(z: Any, y: Any, label_smoothing: Any = None, reduction: str = "mean") -> Any:
         return function(z, y, label_smoothing, reduction)
@@ -273,7 +274,7 @@ def reg_not_in_gradient(W: Any, X: Any, y: Any, reg: float) -> Any:
 
 def not_transposed(W: Any, X: Any, y: Any, reg: float) -> Any:
     loss, slope = layer(W, X, y, 0.0)
-    return loss + reg * (W * W).sum(), X @ X @ slope + 2 * reg * W
+    return loss + reg * (W * W).sum(), abs(X).T @ (X @ slope) + 2 * reg * W
 
 
 def not_divided(W: Any, X: Any, y: Any, reg: float) -> Any:
@@ -300,7 +301,7 @@ def not_divided(W: Any, X: Any, y: Any, reg: float) -> Any:
         (
             not_divided,
             "W an array (D, C), X (N, D)",
-            ["loss-and-gradient-differ", "gradient-of-the-sum"],
+            ["gradient-not-divided"],
             "wrong",
         ),
     ],

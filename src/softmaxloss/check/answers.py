@@ -6,7 +6,7 @@ It is asked only where the plain calls are right: an option changes what was rig
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -99,7 +99,7 @@ def _case(
         right = RIGHT_WITH[situation.about](z, y, value)
         wanted = _reduced(right, reductions)
         wrong = {
-            (mistake.id, k): _reduced(function(z, y, value), reductions)
+            (mistake.id, k): _given(function, z, y, value, reductions)
             for mistake in BANK.values()
             if mistake.about == situation.about
             for k, function in enumerate(mistake.wrong)
@@ -129,8 +129,10 @@ def _finding(about: str, cases: Sequence[Case], epsilon: float) -> Finding:
         "yours": f"{part} {yours}",
         "expected": shown(want, got),
     }
-    named, others = _explained(cases, HALF / 100 if about == "bfloat16" else epsilon)
     names = tuple(case.situation.name for case in failed)
+    if all(case.came.problem is not None for case in failed):
+        return Finding(about, names, (BANK["raises"],), example=example)
+    named, others = _explained(cases, HALF / 100 if about == "bfloat16" else epsilon)
     return Finding(about, names, named, others, example=example)
 
 
@@ -149,6 +151,9 @@ def _explained(
             # Of several that give the same numbers the one that is a convention, as everywhere.
             ranked = [sorted(ids, key=lambda id: BANK[id].kind != "convention") for ids in found]
             named = dict.fromkeys(BANK[ids[0]] for ids in ranked)
+            whole = key is _all or len(cases[0].right) == 1 or len(wrong) == len(groups)
+            if any(m.kind == "convention" for m in named) and not (whole and len(named) == 1):
+                named[BANK["loss-and-gradient-differ"]] = None
             others = dict.fromkeys(BANK[id] for ids in ranked for id in ids[1:])
             return tuple(named), tuple(m for m in others if m not in named)
     return (), ()
@@ -189,6 +194,16 @@ def _value(situation: Situation, reductions: Reductions) -> Any:
     if situation.about == "reg":
         return besides.reg
     return besides.options.get(situation.about)
+
+
+def _given(
+    function: Callable[..., Losses], z: Array, y: Array, value: Any, reductions: Reductions
+) -> Results:
+    """What a wrong function gives; nothing where it raises, as for an ignored label."""
+    try:
+        return _reduced(function(z, y, value), reductions)
+    except IndexError:
+        return Results(None, None, None)
 
 
 def _reduced(parts: Losses, reductions: Reductions) -> Results:

@@ -75,7 +75,8 @@ def collect(fn: Callable[..., Any], terms: Terms) -> Iterator[Try]:
             if s.applies(form, options)
         ]
         with _quiet():
-            calls = _calls(fn, form, battery.probes[0])
+            watched = [p for p in battery.probes if p.name in ("ordinary", "mixed")]
+            calls = [*dict.fromkeys(id for probe in watched for id in _calls(fn, form, probe))]
             derived, follows = _follows(fn, form)
         if _settings() != settings:
             calls.append("settings-changed")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,6 +22,14 @@ DEPENDS_ON = {
     "softmax": ("softmax",),
     "loss": ("softmax", "target", "losses", "reduce"),
     "gradient": ("softmax", "target", "gradient", "scale"),
+}
+
+
+#: The conventions that are the right number times a factor, by the number of examples.
+FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
+    "softmax": {},
+    "loss": {"sum": float, "bits": lambda rows: 1 / math.log(2.0)},
+    "gradient": {"gradient-of-the-sum": float, "gradient-in-bits": lambda rows: 1 / math.log(2.0)},
 }
 
 
@@ -79,8 +88,8 @@ def diagnose(seen: Seen, bank: Sequence[Mistake] | None = None, *, pairs: bool =
 
     wrong = [k for k, ok in enumerate(seen.right) if not ok and seen.values[k] is not None]
 
-    def gives(form: Any) -> bool:
-        if not all(_hits(form, seen)):
+    def gives(form: Any, tight: bool = False) -> bool:
+        if not all(_hits(form, seen, tight)):
             return False
         # What is right where the numbers are wrong explains nothing: a mistake in the loss alone
         # has the right gradient.
@@ -88,7 +97,15 @@ def diagnose(seen: Seen, bank: Sequence[Mistake] | None = None, *, pairs: bool =
         given = ((getattr(_run(steps, seen.given[k]), seen.part), seen.wanted[k]) for k in wrong)
         return any(not is_right(seen.part, value, want) for value, want in given)
 
-    single = [m for m in known if any(gives(form) for form in m.forms)]
+    scaled = _scaled(seen)
+    if scaled is not None:
+        return scaled
+    single = [
+        m
+        for m in known
+        if m.id not in FACTORS[seen.part]
+        and any(gives(form, tight=m.kind != "mistake") for form in m.forms)
+    ]
     if single:
         # Conventions and weaknesses first: who does nothing worse is not accused of it.
         order = {"convention": 0, "weakness": 1, "mistake": 2}
@@ -103,6 +120,30 @@ def diagnose(seen: Seen, bank: Sequence[Mistake] | None = None, *, pairs: bool =
     return nothing
 
 
+def _scaled(seen: Seen) -> Diagnosis | None:
+    """The conventions that are a factor, which can be judged as what is right can."""
+    factors = FACTORS[seen.part]
+    if seen.part == "loss" and all(map(_is_each, seen.values, seen.wanted)):
+        return Diagnosis((BANK["a-loss-for-each"],), (), len(seen.values))
+    for count in range(1, len(factors) + 1):
+        for ids in itertools.combinations(factors, count):
+            pairs = zip(seen.values, seen.wanted, strict=True)
+            if all(
+                got is not None
+                and is_right(
+                    seen.part, got, want, math.prod(factors[id](len(want.losses)) for id in ids)
+                )
+                for got, want in pairs
+            ):
+                return Diagnosis(tuple(BANK[id] for id in ids), (), len(seen.values))
+    return None
+
+
+def _is_each(got: Any, want: Expected) -> bool:
+    losses = np.reshape(got, -1) if got is not None and np.ndim(got) == 0 else got
+    return losses is not None and is_right("losses", losses, want)
+
+
 def nearest(seen: Seen) -> tuple[Mistake, int] | None:
     """The mistake that gives most of the numbers, if those are three quarters of them, and on how
     many probes. It must give some that are wrong: what is right everywhere else says nothing."""
@@ -113,18 +154,18 @@ def nearest(seen: Seen) -> tuple[Mistake, int] | None:
             continue
         for form in mistake.forms:
             hits = list(_hits(form, seen))
-            if sum(hits[k] for k in wrong) * 4 >= 3 * len(wrong) and (
-                best is None or sum(hits) > best[1]
-            ):
+            most = sum(hits[k] for k in wrong) * 4 >= 3 * len(wrong) and sum(hits) * 2 > len(hits)
+            if most and (best is None or sum(hits) > best[1]):
                 best = (mistake, sum(hits))
     return best
 
 
-def _hits(form: Any, seen: Seen) -> Iterator[bool]:
+def _hits(form: Any, seen: Seen, tight: bool = False) -> Iterator[bool]:
     """Whether these wrong steps give what was seen, on each probe."""
     steps = RIGHT.but(dict(form))
     for got, probe in zip(seen.values, seen.given, strict=True):
-        yield agree(got, getattr(_run(steps, probe), seen.part), seen.epsilon, _size(probe))
+        candidate = getattr(_run(steps, probe), seen.part)
+        yield agree(got, candidate, seen.epsilon, _size(probe), tight=tight)
 
 
 def _size(probe: Probe) -> float:

@@ -38,6 +38,7 @@ class Expected(NamedTuple):
     loss: float
     gradient: Array
     losses: Array
+    losses_error: Array
     softmax_error: Array
     loss_error: float
     gradient_error: Array
@@ -55,9 +56,12 @@ def precision(given: Any, values: Sequence[Any]) -> float:
     return SINGLE if single else float(np.finfo(np.float64).eps)
 
 
-def _last_place(value: Array) -> float:
-    """ε of the dtype of a result, which is rounded once more for it."""
-    return float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else 0.0
+def _last_place(value: Array, size: Any) -> Any:
+    """What the rounding of a result to its own dtype costs a number of this size."""
+    if value.dtype.kind != "f":
+        return 0.0
+    info = np.finfo(value.dtype)
+    return info.eps * np.abs(size) + float(info.tiny)
 
 
 def expected(probe: Probe, epsilon: float) -> Expected:
@@ -80,28 +84,31 @@ def expected(probe: Probe, epsilon: float) -> Expected:
         loss=float(losses.mean()),
         gradient=by_row / rows,
         losses=losses,
+        losses_error=loss_errors,
         softmax_error=softmax_error,
         loss_error=float(loss_errors.mean()),
         gradient_error=gradient_error,
     )
 
 
-def is_right(part: str, got: Any, want: Expected) -> bool:
-    """Whether a part of the results is right."""
+def is_right(part: str, got: Any, want: Expected, factor: float = 1.0) -> bool:
+    """Whether a part of the results is right, or the right one times a factor."""
     value = np.asarray(got)
-    wanted = np.asarray(getattr(want, part))
+    wanted = factor * np.asarray(getattr(want, part))
     if value.shape != wanted.shape or not np.issubdtype(value.dtype, np.floating):
         return False
-    error = getattr(want, f"{part}_error") + _last_place(value) * np.abs(wanted)
+    error = factor * getattr(want, f"{part}_error") + _last_place(value, wanted)
     with np.errstate(invalid="ignore"):
         return bool((np.abs(value - wanted) <= error).all())
 
 
-def agree(got: Any, candidate: Any, epsilon: float, size: float) -> bool:
+def agree(got: Any, candidate: Any, epsilon: float, size: float, *, tight: bool = False) -> bool:
     """Whether a result is what a wrong implementation gives. Wider than rounding, for its order of
-    operations is not known: mistakes differ by far more. size: that of the logits.
+    operations is not known: mistakes differ by far more. size: that of the logits. tight: no wider
+    than what rounding costs, for what is to excuse the numbers, and not to explain them.
 
-    Where one has an overflow the other may have NaN: what is not finite counts as the same.
+    Where one has an overflow the other may have NaN: what is not finite counts as the same, but
+    +∞ and −∞.
     """
     if got is None or candidate is None:
         return got is candidate
@@ -111,6 +118,13 @@ def agree(got: Any, candidate: Any, epsilon: float, size: float) -> bool:
     finite = np.isfinite(x)
     if not np.array_equal(finite, np.isfinite(y)):
         return False
-    bound = 1000 * epsilon * (1 + size) + 2 * _last_place(x)
     with np.errstate(invalid="ignore", over="ignore"):
-        return bool((np.abs(x - y)[finite] <= bound * np.maximum(1e-3, np.abs(y[finite]))).all())
+        if (np.isinf(x) & np.isinf(y) & (x * y < 0)).any():
+            return False
+        x, y = x[finite], y[finite]
+        if tight:
+            relative = 4 * epsilon * (FEW + x.shape[-1] + 4 * size)
+            return bool((np.abs(x - y) <= relative * (1 + np.abs(y)) + _last_place(x, y)).all())
+        bound = 1000 * epsilon * (1 + size)
+        error = bound * np.maximum(1e-3, np.abs(y)) + 2 * _last_place(x, y)
+        return bool((np.abs(x - y) <= error).all())

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import frameworks
 from .frameworks import Framework
+from .layers import by_logits, layer_of
 from .probes import Probe
 from .returned import of_batch, of_examples, of_layer
 from .steps import Results
@@ -71,7 +72,7 @@ class Form:
     """One way to call a function.
 
     order       what its arguments are; ("weights", "features", "labels", "reg") is a layer with its
-                loss, f(W, X, y, reg) → (loss, ∂J/∂W), with the bits of z in W and X a permutation
+                loss, f(W, X, y, reg) → (loss, ∂J/∂W), with z = X·W
     labels      whether labels are class indices or one-hot
     batch       whether all examples are passed at once
     columns     whether the examples are columns: z (C, N), or (C, 1) if there is one, or X (D, N)
@@ -112,12 +113,10 @@ class Form:
         shape = (probe.z.shape[0], probe.z.shape[1])
         if self.is_layer:
             value = self.one_call(function, probe.z, probe.y, besides)
-            results = of_layer(value, shape, self.columns)
+            results = of_layer(value, (shape[0] + 1, shape[1]), self.columns)
             if results.gradient is None:
                 return results
-            # ∂J/∂W = Xᵀ·∂J/∂z, and X is a permutation.
-            slope = results.gradient
-            return results._replace(gradient=_features(shape[0], slope.dtype) @ slope)
+            return results._replace(gradient=by_logits(results.gradient))
         if self.batch:
             value = self.one_call(function, probe.z, probe.y, besides)
             return of_batch(value, shape, self.columns)
@@ -140,8 +139,7 @@ class Form:
         """Fresh arguments for logits and labels, in the form's order."""
         made: dict[Role, Any] = {"reg": reg, "labels": np.asarray(y).copy()}
         if self.is_layer:
-            X = _features(len(z), z.dtype)
-            W = X.T @ z  # so that X·W is z, to the bit
+            W, X = layer_of(z)
             made["features"] = X.T.copy() if self.columns else X
             made["weights"] = W.T.copy() if self.columns else W
 
@@ -207,11 +205,6 @@ def options_of(function: Callable[..., Any]) -> dict[str, str]:
     names = _names(function)[1:]
     found = {option: [n for n in names if n in known] for option, known in OPTIONS.items()}
     return {option: given[0] for option, given in found.items() if given}
-
-
-def _features(count: int, dtype: Any) -> Array:
-    """X: the examples in another order, a permutation that is not its own inverse."""
-    return np.roll(np.eye(count, dtype=dtype), 1, axis=0)
 
 
 def _positional(function: Callable[..., Any]) -> tuple[int, int]:

@@ -38,7 +38,9 @@ def judge(tries: Iterable[Try], terms: Terms) -> Report:
         parts = _parts(attempt, terms.kind)
         if parts:
             plain = _plain(attempt, parts, battery, thorough=False)
-            if not _is_wrong(plain.findings):
+            if not _is_wrong(plain.findings) and (
+                attempt.form.batch or terms.layout == "one" or not _takes_batches(usable)
+            ):
                 if not attempt.form.batch:
                     plain.findings.extend(_of_batches(usable, battery))
                 return _report(attempt, parts, plain, battery, terms)
@@ -77,6 +79,17 @@ def _rank(plain: Plain) -> int:
     if all(finding.mistakes for finding in plain.findings):
         return 1
     return 3 if any(finding.wrong_values for finding in plain.findings) else 2
+
+
+def _takes_batches(usable: Sequence[tuple[Try, tuple[str, ...]]]) -> bool:
+    """Whether a batch with a label for each example has a loss: then one example is not meant."""
+    return any(
+        attempt.form.batch
+        and attempt.form.labels == "index"
+        and sum(result.loss is not None for result in attempt.results) > len(attempt.results) / 2
+        for attempt, parts in usable
+        if "loss" in parts
+    )
 
 
 def _of_batches(usable: Sequence[tuple[Try, tuple[str, ...]]], battery: Battery) -> list[Finding]:
@@ -134,17 +147,32 @@ def _plain(attempt: Try, parts: tuple[str, ...], battery: Battery, *, thorough: 
     plain = _in_precision(attempt, seen, battery, epsilon, thorough)
     if all(finding.mistakes for finding in plain.findings):
         return plain
+    if all(one == SINGLE for one in epsilon.values()):
+        return plain
+    # float64 came out: does it hold float32?
     values = [np.asarray(v) for part in parts for v in seen[part] if v is not None]
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = all(np.array_equal(v, v.astype(np.float32), equal_nan=True) for v in values)
-    if not rounded or all(one == SINGLE for one in epsilon.values()):
+    if not rounded and not _near_in_single(seen, battery):
         return plain
-    # float64 came out, and holds float32.
     coarse = _in_precision(attempt, seen, battery, dict.fromkeys(parts, SINGLE), thorough)
     if all(finding.mistakes for finding in coarse.findings):
         coarse.findings.append(Finding("calls", mistakes=(BANK["computed-in-float32"],)))
         return coarse
     return plain
+
+
+def _near_in_single(seen: dict[str, list[Any]], battery: Battery) -> bool:
+    """Whether all is right to the digits that float32 keeps, not just to what it may lose."""
+    for part, values in seen.items():
+        for got, probe in zip(values, battery.probes, strict=True):
+            want = np.asarray(getattr(expected(probe, SINGLE), part))
+            if got is None or np.shape(got) != want.shape:
+                return False
+            bound = 8 * SINGLE * (1 + np.abs(probe.z).max())
+            if not (np.abs(got - want) <= bound * (part == "loss" or np.abs(want) + 1)).all():
+                return False
+    return True
 
 
 def _in_precision(
@@ -171,7 +199,9 @@ def _in_precision(
             hint = "they are the probabilities: if those are meant, check it with kind='loss'"
             found = replace(found, remarks=(*found.remarks, hint))
         findings.append(found)
-    return Plain(right, epsilon, findings + _of_both(findings, tuple(seen)))
+    if not attempt.follows:
+        findings = _of_both(findings, tuple(seen))
+    return Plain(right, epsilon, findings)
 
 
 def _seen(
@@ -197,6 +227,10 @@ def _report(
     if reductions is not None:
         more, found = further(attempt, battery, parts, reductions, plain.epsilon)
         checks, findings = checks + more, findings + found
+    elif attempt.further and not _is_wrong(findings):
+        names = ", ".join(further.name for further in attempt.further)
+        remark = f"with this convention these were not checked: {names}"
+        findings[0] = replace(findings[0], remarks=(*findings[0].remarks, remark))
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.calls]
     seen_before: set[str] = set()
     kept = []
@@ -227,18 +261,27 @@ def _reductions(findings: Sequence[Finding]) -> Reductions | None:
     )
 
 
-# A convention of the loss, and the one of its gradient that goes with it.
-GO_TOGETHER = {"sum": "gradient-of-the-sum", "bits": "gradient-in-bits"}
+# The convention of a gradient that goes with one of a loss, where it has another name. A perplexity
+# and a focal loss have gradients for which there is no name.
+OF_GRADIENT = {"sum": "gradient-of-the-sum", "bits": "gradient-in-bits"}
 
 
 def _of_both(findings: Sequence[Finding], parts: tuple[str, ...]) -> list[Finding]:
-    """Whether the gradient has the conventions of the loss."""
-    found = {m.id for finding in findings for m in finding.mistakes}
-    if found & {"a-loss-for-each", "no-loss", "no-gradient"} or len(parts) < 2:
-        return []
-    if any((a in found) != (b in found) for a, b in GO_TOGETHER.items()):
-        return [Finding("gradient", mistakes=(BANK["loss-and-gradient-differ"],))]
-    return []
+    """The findings, and whether the gradient has the conventions of the loss."""
+    of: dict[str, set[str]] = {"loss": set(), "gradient": set()}
+    if set(parts) != set(of) or any(f.counts(Terms()) for f in findings):
+        return list(findings)
+    for finding in findings:
+        of[finding.part] |= {m.id for m in finding.mistakes if m.kind == "convention"}
+    wanted = {OF_GRADIENT.get(id, id) for id in of["loss"]}
+    if "a-loss-for-each" in wanted:  # the gradient may be that of their sum or of their mean
+        wanted = wanted - {"a-loss-for-each"} | of["gradient"] & {"gradient-of-the-sum"}
+    if wanted == of["gradient"]:
+        return list(findings)
+    if not wanted and of["gradient"] == {"gradient-of-the-sum"}:
+        divided = (BANK["gradient-not-divided"],)
+        return [replace(f, mistakes=divided) if f.part == "gradient" else f for f in findings]
+    return [*findings, Finding("gradient", mistakes=(BANK["loss-and-gradient-differ"],))]
 
 
 # With these an implementation is right still.
@@ -264,14 +307,17 @@ def _finding(seen: Seen, attempt: Try, thorough: bool) -> Finding:
         closest = nearest(seen)
     got, want = seen.values[smallest], getattr(seen.wanted[smallest], seen.part)
     probe = seen.given[smallest]
-    example = {
-        "z": shown(probe.z),
-        "y": shown(probe.y),
-        "yours": f"it raised {attempt.problem}" if got is None else shown(got, want),
-        "expected": shown(want, got),
-    }
     if attempt.form.is_layer:
-        example["where"] = "X·W = z, and the gradient by W is Xᵀ times that by z"
+        names = {"weights": "W", "features": "X", "labels": "y", "reg": "reg"}
+        arguments = attempt.form.arguments(probe.z, probe.y)
+        example = {names[r]: shown(v) for r, v in zip(attempt.form.order, arguments, strict=True)}
+        example["z = X·W"] = shown(probe.z)
+    else:
+        example = {"z": shown(probe.z), "y": shown(probe.y)}
+    example["yours"] = f"it raised {attempt.problem}" if got is None else shown(got, want)
+    example["expected"] = shown(want, got)
+    if attempt.form.is_layer and seen.part == "gradient":
+        example["which is"] = "the gradient by z: that by W is Xᵀ times it"
     return Finding(
         seen.part,
         tuple(seen.given[k].name for k in wrong),
@@ -312,11 +358,13 @@ def _by_probe(seen: Seen) -> Diagnosis:
         explained = diagnose(rest).mistakes
         if not explained:
             return nothing
-    cause = "nan-for-good-logits"
     extreme = {"large", "low", "mixed", "apart", "just apart", "far apart", "above",
                "far above"}  # fmt: skip
-    if broken & {"large", "mixed"} and broken <= extreme:
+    values = np.concatenate([np.ravel(seen.values[k]) for k in range(len(seen.given))])
+    up = not (np.isnan(values) | np.isneginf(values)).any()
+    cause = "nan-for-good-logits"
+    if "large" in broken and broken <= extreme:
         cause = "no-max"
-    elif seen.part == "loss" and broken <= {"apart", "just apart", "far apart"}:
+    elif seen.part == "loss" and up and (explained or broken == {"far apart"}):
         cause = "log-of-underflow"
     return Diagnosis((*explained, BANK[cause]), (), len(finite))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .layers import scales
 from .steps import RIGHT, softmax
 
 __all__ = ["RIGHT_WITH", "Losses", "plain"]
@@ -46,7 +47,8 @@ def weighted(z: Array, y: Array, weight: Array) -> Losses:
 
 def ignoring(z: Array, y: Array, index: int) -> Losses:
     """Examples with that label have no loss, no gradient and no part in the mean."""
-    kept, of_each = y != index, plain(z, y)
+    kept = y != index
+    of_each = plain(z, np.where(kept, y, 0))  # it may be no class
     losses = np.where(kept, of_each.losses, 0.0)
     return Losses(losses, np.where(kept[:, None], of_each.slopes, 0.0), kept.sum())
 
@@ -59,9 +61,10 @@ def smoothed(z: Array, y: Array, epsilon: float) -> Losses:
 
 
 def regularised(z: Array, y: Array, reg: float) -> Losses:
-    """reg·ΣW²; the probes' W is z with its rows in another order."""
-    of_each = plain(z, y)
-    return of_each._replace(penalty=reg * float((z * z).sum()), penalty_slopes=2 * reg * z)
+    """reg·ΣW²; the rows of W are those of z, divided by the scales of the layer."""
+    of_each, w = plain(z, y), z / scales(len(z))
+    slopes = 2 * reg * w / scales(len(z))
+    return of_each._replace(penalty=reg * float((w * w).sum()), penalty_slopes=slopes)
 
 
 def with_upstream(z: Array, y: Array, above: Array) -> Losses:

@@ -80,6 +80,6 @@ def _multiple(seen: Seen, loose: float) -> list[str]:
     ratio, difference = np.median(x[large] / y[large]), np.median(x - y)
     if ratio and abs(ratio - 1) > loose and (abs(x - ratio * y) <= loose * (1 + abs(x))).all():
         return [f"it is {ratio:.6g} times the right one, everywhere"]
-    if (abs(x - y - difference) <= loose * (1 + abs(x))).all():
+    if abs(difference) > loose and (abs(x - y - difference) <= loose * (1 + abs(x))).all():
         return [f"it is the right one plus {difference:.6g}, everywhere"]
     return []

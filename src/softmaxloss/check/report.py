@@ -199,12 +199,24 @@ def _lines(report: Report) -> list[str]:
 
 def _table(report: Report) -> list[str]:
     """A line for each call: whether each part was right, and what it was."""
+    words = {part: _word([f for f in report.findings if f.part == part]) for part in report.parts}
     lines = ["".join(f"{part:10}" for part in report.parts).rstrip()]
     for check in report.checks:
         marks = (check.right.get(part) for part in report.parts)
-        said = "".join(f"{'' if ok is None else 'ok' if ok else 'wrong':10}" for ok in marks)
+        said = "".join(
+            f"{'' if ok is None else 'ok' if ok else words[part]:10}"
+            for part, ok in zip(report.parts, marks, strict=True)
+        )
         lines.append(f"{said}{check.name}{f': {check.why}' if check.why else ''}")
     return lines
+
+
+def _word(findings: list[Finding]) -> str:
+    """For what is not right: whether that is a convention, a weakness, or wrong."""
+    kinds = {m.kind for finding in findings for m in finding.mistakes}
+    if "mistake" in kinds or any(not finding.mistakes for finding in findings):
+        return "wrong"
+    return "weak" if kinds == {"weakness"} else "other" if kinds else "wrong"
 
 
 def _of(finding: Finding) -> list[str]:
@@ -225,9 +237,9 @@ def _of(finding: Finding) -> list[str]:
         lines.append(f"   the numbers are those of {same} too")
     if 0 < finding.matched < finding.probes:
         of = f"{finding.matched} of {finding.probes}"
-        lines.append(f"   on {of} inputs; on the others no number comes back")
+        lines.append(f"   that gives your numbers on {of} inputs; the others are not finite")
     elif finding.matched:
-        lines.append(f"   it gives the numbers on all {finding.probes} inputs")
+        lines.append(f"   that gives your numbers on all {finding.probes} inputs")
     if finding.example is not None:
         lines += [f"   {name:8} {value}" for name, value in finding.example.items()]
     return lines

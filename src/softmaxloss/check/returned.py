@@ -15,6 +15,13 @@ __all__ = ["ShapeError", "of_batch", "of_examples", "of_layer"]
 Array = NDArray[Any]
 
 
+#: What people call the results in a dict.
+KEYS = {
+    **dict.fromkeys(("loss", "cost", "j", "value"), "loss"),
+    **dict.fromkeys(("grad", "gradient", "grads", "dz", "dx", "dw", "dlogits"), "gradient"),
+}
+
+
 class ShapeError(ValueError):
     """What came back has none of the shapes that this form has."""
 
@@ -51,7 +58,8 @@ def of_examples(values: Sequence[Any], classes: int) -> Results:
 
 
 def of_layer(value: Any, shape: tuple[int, int], columns: bool) -> Results:
-    """What a layer with its loss gave: the gradient is that by W, which here has the shape of z."""
+    """What a layer with its loss gave: the gradient is that by W, which has the shape `shape`, or
+    where examples are columns the transposed one."""
     matrix = shape[::-1] if columns else shape
 
     def is_a(array: Array) -> str | None:
@@ -97,7 +105,12 @@ def _parts_of(
         if part is None:
             raise ShapeError(f"it returned shape {array.shape}")
         return (array, None, False) if part == "loss" else (None, array, True)
-    several = list(value.values()) if isinstance(value, dict) else list(value)
+    if isinstance(value, dict):
+        named = {KEYS.get(str(key).lower(), str(key)): one for key, one in value.items()}
+        value = [named["loss"], named["gradient"]] if {"loss", "gradient"} <= set(named) else [
+            *value.values()
+        ]  # fmt: skip
+    several = list(value)
     arrays = [array for array in map(_numbers, several) if array is not None]
     losses = [array for array in arrays if is_a(array) == "loss"]
     slopes = [array for array in arrays if is_a(array) == "gradient"]

@@ -79,6 +79,7 @@ def situations(seed: int, dtype: Any = np.float64) -> list[Situation]:
     weight = np.array([0.5, 2.0, 1.25, 3.0], dtype)
     not_finite = z.copy()
     not_finite[1] = np.nan
+    padded = np.array([0, -100, 3, 2, 1])
     above = rng.permutation([0.5, -1.0, 2.0, 3.0, 1.5]).astype(dtype)
 
     def probe(z: Array, y: Array) -> Probe:
@@ -92,12 +93,14 @@ def situations(seed: int, dtype: Any = np.float64) -> list[Situation]:
     return [
         option("weight", weight, "a weight for each class", plain),
         option("ignore_index", 2, "two of five examples are left out", plain),
+        option("ignore_index", -100, "the label of a row is -100", probe(z, padded), ", -100"),
+        option("ignore_index", 0, "class 0 is left out", plain, ", 0"),
         option("ignore_index", 2, "NaN in a row that is left out", probe(not_finite, y), ", NaN"),
         option("ignore_index", 2, "all are left out", probe(z[:3], np.full(3, 2)), ", all"),
         option("label_smoothing", 0.1, "0.1", plain),
         *(option("reduction", how, "as it says", plain, f"={how!r}")
           for how in ("mean", "sum", "none")),
-        Situation("reg", "0.5", "reg", plain, Besides(reg=0.5)),
+        Situation("reg", "0.7", "reg", plain, Besides(reg=0.7)),
         Situation("upstream", "a gradient from above that is not 1", "upstream", plain,
                   Besides(upstream=above)),
         Situation("upstream of each", "one for each example", "upstream", plain,

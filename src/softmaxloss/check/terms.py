@@ -55,11 +55,17 @@ def terms_of(
         if value is not None and value not in get_args(known):
             listed = ", ".join(f'"{one}"' for one in get_args(known))
             raise ValueError(f"{name} must be one of {listed}, got {value!r}")
-    if np.dtype(dtype) not in (np.float64, np.float32):
-        raise ValueError(f"dtype must be float64 or float32, got {np.dtype(dtype)}")
-    if isinstance(allowed, str):
-        raise TypeError(f"the ids of mistakes are a list or a dict, got the text {allowed!r}")
+    try:
+        known_dtype = np.dtype(dtype) in (np.float64, np.float32)
+    except TypeError:
+        known_dtype = False
+    if not known_dtype:
+        raise ValueError(f"dtype must be float64 or float32, got {dtype!r}")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be an integer from 0 on, got {seed!r}")
+    if isinstance(allowed, str) or not isinstance(allowed, Collection):
+        raise TypeError(f"the ids of mistakes are a list or a dict, got {allowed!r}")
     unknown = set(allowed) - set(BANK)
     if unknown:
         raise ValueError(f"there is no mistake {min(unknown)!r}")
-    return Terms(kind, layout, np.dtype(dtype).name, seed, strict, tuple(allowed))
+    return Terms(kind, layout, np.dtype(dtype).name, int(seed), bool(strict), tuple(allowed))

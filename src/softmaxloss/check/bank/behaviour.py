@@ -33,9 +33,9 @@ MISTAKES = [
     ),
     Mistake(
         "loss-and-gradient-differ",
-        "the gradient is not that of the loss: one is for a mean, or in nats, the other is not",
-        "Descent then takes steps of another size than the loss says.",
-        "divide both by N, or neither; take the natural logarithm in both",
+        "the gradient is not that of the loss: one has a convention that the other has not",
+        "Descent then goes down another function than the one that is shown.",
+        "the same in both: a mean or a sum, nats or bits, the same target",
     ),
     Mistake(
         "settings-changed",
@@ -44,6 +44,18 @@ MISTAKES = [
         "Everything else in the program gets them too.",
         "with np.errstate(…), np.random.default_rng(seed)",
         kind="weakness",
+    ),
+    Mistake(
+        "gradient-not-divided",
+        "the gradient is not divided by the number of examples, and the loss is",
+        "The mean of N losses has a gradient with the factor 1/N.",
+        "dz /= N",
+    ),
+    Mistake(
+        "raises",
+        "it raises where there is an answer",
+        "The option is among its parameters.",
+        "see the message",
     ),
     Mistake(
         "constant",

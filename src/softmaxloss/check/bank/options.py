@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..layers import scales
 from ..optional import Losses, ignoring, plain, regularised, smoothed, weighted, with_upstream
 from ..steps import RIGHT, softmax
 from .mistake import Mistake
@@ -51,6 +52,8 @@ def ignored_in_mean(z: Array, y: Array, index: int) -> Losses:
 
 
 def ignored_have_gradient(z: Array, y: Array, index: int) -> Losses:
+    if not 0 <= index < z.shape[1]:
+        return ignored_have_gradient_without_one(z, y, index)
     return ignoring(z, y, index)._replace(slopes=plain(z, y).slopes)
 
 
@@ -60,13 +63,16 @@ def ignored_have_gradient_without_one(z: Array, y: Array, index: int) -> Losses:
 
 
 def ignored_class_left_out(z: Array, y: Array, index: int) -> Losses:
+    if not 0 <= index < z.shape[1]:
+        return ignoring(z, y, index)
     without = z.copy()
     without[:, index] = -np.inf
     return ignoring(without, y, index)
 
 
 def ignored_times_zero(z: Array, y: Array, index: int) -> Losses:
-    kept, of_each = (y != index) * 1.0, plain(z, y)
+    kept = (y != index) * 1.0
+    of_each = plain(z, np.where(y == index, 0, y))
     return Losses(kept * of_each.losses, kept[:, None] * of_each.slopes, kept.sum())
 
 
@@ -140,7 +146,7 @@ def _penalty(of_loss: float, of_gradient: float) -> Callable[..., Losses]:
 
 
 def _without_row(row: int, factor: float) -> Callable[..., Losses]:
-    """A row of W is the bias: the probes' W has the first row of z last, and the second first."""
+    """A row of W is the bias: the layer's W has the first row of z second, and the last first."""
 
     def losses(z: Array, y: Array, reg: float) -> Losses:
         penalised = z.copy()
@@ -161,14 +167,16 @@ def half_reg_over_n(z: Array, y: Array, reg: float) -> Losses:
 
 def reg_of_length(z: Array, y: Array, reg: float) -> Losses:
     """The root of ΣW², and not ΣW²."""
-    length = float(np.sqrt((z * z).sum()))
-    return plain(z, y)._replace(penalty=reg * length, penalty_slopes=reg * z / length)
+    w = z / scales(len(z))
+    length = float(np.sqrt((w * w).sum()))
+    slopes = reg * w / length / scales(len(z))
+    return plain(z, y)._replace(penalty=reg * length, penalty_slopes=slopes)
 
 
 def reg_of_sizes(z: Array, y: Array, reg: float) -> Losses:
-    return plain(z, y)._replace(
-        penalty=reg * float(np.abs(z).sum()), penalty_slopes=reg * np.sign(z)
-    )
+    w = z / scales(len(z))
+    slopes = reg * np.sign(w) / scales(len(z))
+    return plain(z, y)._replace(penalty=reg * float(np.abs(w).sum()), penalty_slopes=slopes)
 
 
 def half_sum(z: Array, y: Array, _: Any) -> Losses:
@@ -395,7 +403,7 @@ MISTAKES = [
         "the row of W that is the bias is not regularised",
         "Many leave the bias out of the penalty, where it is a row of W.",
         "reg * np.sum(W * W)",
-        *(_without_row(row, factor) for row in (0, 1) for factor in (1.0, 0.5)),
+        *(_without_row(row, factor) for row in (-1, -2) for factor in (1.0, 0.5)),
         kind="convention",
     ),
     _reg(

@@ -352,7 +352,8 @@ MISTAKES = [
         "the maximum is subtracted inside the log-sum-exp, and not added again",
         "log Σ exp z = m + log Σ exp(z − m): the loss is too small by the maximum.",
         max_not_added_back,
-        fix="m + np.log(np.exp(z - m).sum(axis=1)) - z[np.arange(N), y]",
+        fix="m = z.max(axis=1); J = m + np.log(np.exp(z - m[:, None]).sum(axis=1)) "
+        "- z[np.arange(N), y]",
     ),
     _mistake(
         "denominator-not-reset",

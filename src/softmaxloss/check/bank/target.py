@@ -55,6 +55,10 @@ def label_0_ignored(y: Array, shape: Shape) -> Array:
     return q
 
 
+def mean_of_all_pairs(J: Array, shape: Shape) -> Array:
+    return J.sum() / shape[0] ** 2
+
+
 def mean_of_the_rest(J: Array, shape: Shape) -> Array:
     return J.sum() / max((J != 0).sum(), 1)
 
@@ -104,6 +108,7 @@ MISTAKES = [
         "a[:, y] takes the columns of all labels for every row, an N × N result.",
         "a[np.arange(N), y]",
         steps={"target": all_with_all},
+        also=({"target": all_with_all, "reduce": mean_of_all_pairs},),
     ),
     Mistake(
         "first-label-for-all",
