@@ -56,6 +56,10 @@ def small_is_0(z: Any, y: Any) -> Any:
     return -np.log(np.where(a < 1e-6, 0, a)[np.arange(len(y)), y]).mean()
 
 
+def log_of_product(z: Any, y: Any) -> Any:
+    return -np.log(softmax_only(z)[np.arange(len(y)), y].prod())
+
+
 def by_columns(z: Any, y: Any) -> Any:
     return torch.nn.functional.nll_loss(torch.log_softmax(z, dim=0), y)
 
@@ -73,8 +77,10 @@ def overwrites_large(z: Any, y: Any) -> Any:
 
 @pytest.mark.parametrize(
     "function",
-    [shorter_side, first_rows, two_classes, cut_off, best_for_worst, small_is_0, by_columns,
-     sure_of_large, overwrites_large],
+    [
+        shorter_side, first_rows, two_classes, cut_off, best_for_worst, small_is_0, by_columns,
+        log_of_product, sure_of_large, overwrites_large,
+    ],
 )  # fmt: skip
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_what_is_wrong_for_some_inputs(function: Any, dtype: Any) -> None:

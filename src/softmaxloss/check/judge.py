@@ -365,6 +365,8 @@ def _by_probe(seen: Seen) -> Diagnosis:
     cause = "nan-for-good-logits"
     if "large" in broken and broken <= extreme:
         cause = "no-max"
-    elif seen.part == "loss" and up and (explained or broken == {"far apart"}):
+    elif (
+        seen.part == "loss" and up and broken <= extreme and (explained or broken == {"far apart"})
+    ):
         cause = "log-of-underflow"
     return Diagnosis((*explained, BANK[cause]), (), len(finite))
