@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import formula
 from ..loss import cross_entropy_with_grad
 from .probes import Probe
 
@@ -69,7 +68,8 @@ def expected(probe: Probe, epsilon: float) -> Expected:
     z, y = probe.z.astype(np.float64), probe.y
     rows, classes = z.shape
     losses, by_row = cross_entropy_with_grad(z, y, reduction="none")
-    a = np.array([formula.softmax(row) for row in z])
+    a = np.exp(z - z.max(axis=1, keepdims=True))
+    a /= a.sum(axis=1, keepdims=True)
     largest = np.abs(z).max(axis=1)
     relative = epsilon * (FEW + classes + 4 * largest)
     # Below the smallest normal number, where precision is lost, much hardware gives 0.

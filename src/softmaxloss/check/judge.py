@@ -86,7 +86,9 @@ def _takes_batches(usable: Sequence[tuple[Try, tuple[str, ...]]]) -> bool:
     return any(
         attempt.form.batch
         and attempt.form.labels == "index"
-        and sum(result.loss is not None for result in attempt.results) > len(attempt.results) / 2
+        # An N × N matrix is what indexing by the labels makes of z, where one is meant.
+        and sum(r.loss is not None and np.ndim(r.loss) < 2 for r in attempt.results) * 2
+        > len(attempt.results)
         for attempt, parts in usable
         if "loss" in parts
     )
