@@ -179,6 +179,8 @@ def stop(sent: signal.Signals) -> tuple[int, str, float]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background, interrupts are ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until(lambda: Path("process").exists() and len(Path("process").read_text().split()) > 0)
     began = time.monotonic()

@@ -70,7 +70,7 @@ def situations(seed: int, dtype: Any = np.float64) -> list[Situation]:
     """Fresh ones for each seed.
 
     >>> [s.name for s in situations(0)][:3]
-    ['weight', 'ignore_index', 'ignore_index, NaN']
+    ['weight', 'ignore_index', 'ignore_index, -100']
     """
     rng = np.random.default_rng([seed, 1])
     z = rng.normal(0.0, 2.0, (5, 4)).round(1).astype(dtype)
