@@ -97,12 +97,16 @@ def _battery(report: Report) -> str:
         if answers.checked
     }
     why: dict[str, str] = {}
+    other: set[tuple[str, str, str]] = set()
     right: dict[tuple[str, str, str], bool] = {}
     for title, reports in of.items():
         for dtype, found in reports.items():
             for check in found["checks"]:
                 why[check["name"]] = check["why"]
                 right[title, dtype, check["name"]] = all(check["right"].values())
+            for finding in found["findings"]:
+                if {m["kind"] for m in finding["mistakes"]} == {"convention"}:
+                    other |= {(title, dtype, name) for name in finding["failed"]}
 
     def cell(title: str, name: str) -> str:
         asked = {d: right[title, d, name] for d in of[title] if (title, d, name) in right}
@@ -110,6 +114,8 @@ def _battery(report: Report) -> str:
         if not asked:
             return "not offered"
         where = f"{wrong[0]}: " if 0 < len(wrong) < len(asked) else ""
+        if wrong and all((title, dtype, name) in other for dtype in wrong):
+            return f"{where}other"
         return f"{where}**wrong**" if wrong else "right"
 
     def said(title: str) -> str:
