@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
@@ -134,6 +135,13 @@ def call(
     return derive(function, given, logits, more, upstream)
 
 
+def _above(shape: tuple[int, ...], upstream: Array | None) -> Array:
+    """What a loss of this shape is multiplied by."""
+    if upstream is None:
+        return np.ones(shape)
+    return np.reshape(upstream[0] if math.prod(shape) == 1 else upstream, shape)
+
+
 def _with_torch(
     function: Callable[..., Any],
     given: list[Any],
@@ -147,11 +155,7 @@ def _with_torch(
     lone = isinstance(value, torch.Tensor) and value.shape != z.shape
     if not lone or not value.requires_grad:
         return as_numpy(value)
-    above = torch.ones_like(value)
-    if upstream is not None:
-        whole = torch.tensor(upstream, dtype=value.dtype)
-        above = whole[0].reshape(value.shape) if value.numel() == 1 else whole.reshape(value.shape)
-    value.backward(above)
+    value.backward(torch.tensor(_above(tuple(value.shape), upstream), dtype=value.dtype))
     slope = np.zeros(z.shape) if z.grad is None else as_numpy(z.grad)
     return Derived(as_numpy(value), slope)
 
@@ -164,7 +168,6 @@ def _with_jax(
     upstream: Array | None,
 ) -> Any:
     jax = sys.modules["jax"]
-    jnp = jax.numpy
     value = function(*given, **options)
     lone = isinstance(value, jax.Array) and value.shape != given[logits].shape
     if not lone or value.dtype.kind in "iu":
@@ -174,8 +177,5 @@ def _with_jax(
         return function(*given[:logits], z, *given[logits + 1 :], **options)
 
     value, pull = jax.vjp(of_logits, given[logits])
-    above = jnp.ones_like(value)
-    if upstream is not None:
-        whole = jnp.asarray(upstream, dtype=value.dtype)
-        above = whole[0].reshape(value.shape) if value.size == 1 else whole.reshape(value.shape)
+    above = jax.numpy.asarray(_above(value.shape, upstream), dtype=value.dtype)
     return Derived(as_numpy(value), as_numpy(pull(above)[0]))

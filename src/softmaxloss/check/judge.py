@@ -12,7 +12,7 @@ from .answers import Reductions, further
 from .bank import BANK, Mistake
 from .collecting import Try
 from .diagnosis import Diagnosis, Seen, diagnose, nearest
-from .expected import SINGLE, Expected, expected, is_right, precision
+from .expected import SINGLE, expected, is_right, precision
 from .properties import properties
 from .report import Checked, Finding, Report, Verdict, shown
 from .situations import Battery, battery_of
@@ -103,8 +103,7 @@ def _of_batches(usable: Sequence[tuple[Try, tuple[str, ...]]], battery: Battery)
         for part in parts:
             values = [getattr(result, part) for result in attempt.results]
             epsilon = precision(battery.probes[0].z.dtype, values)
-            wanted = [expected(probe, epsilon) for probe in battery.probes]
-            found = diagnose(_seen(part, values, wanted, battery, epsilon), pairs=False)
+            found = diagnose(_seen(part, values, battery, epsilon), pairs=False)
             ids |= dict.fromkeys(mistake.id for mistake in found.mistakes)
         remarks = (f"a batch, called as {attempt.form}, has {', '.join(ids)}",) if ids else ()
         return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=remarks)]
@@ -187,8 +186,7 @@ def _in_precision(
     findings: list[Finding] = []
     right: dict[str, list[bool]] = {}
     for part, values in seen.items():
-        wanted = [expected(probe, epsilon[part]) for probe in battery.probes]
-        whole = _seen(part, values, wanted, battery, epsilon[part])
+        whole = _seen(part, values, battery, epsilon[part])
         right[part] = list(whole.right)
         if all(right[part]) or (part == "gradient" and attempt.follows and _is_wrong(findings)):
             continue  # if it was derived from a wrong loss, it is right for that
@@ -196,8 +194,8 @@ def _in_precision(
             findings.append(Finding(part, mistakes=(BANK[f"no-{part}"],)))
             continue
         found = _finding(whole, attempt, thorough)
-        probabilities = [is_right("softmax", g, w) for g, w in zip(values, wanted, strict=True)]
-        if part == "gradient" and all(probabilities):
+        pairs = zip(values, whole.wanted, strict=True)
+        if part == "gradient" and all(is_right("softmax", got, want) for got, want in pairs):
             hint = "they are the probabilities: if those are meant, check it with kind='loss'"
             found = replace(found, remarks=(*found.remarks, hint))
         findings.append(found)
@@ -206,9 +204,8 @@ def _in_precision(
     return Plain(right, epsilon, findings)
 
 
-def _seen(
-    part: str, values: Sequence[Any], wanted: Sequence[Expected], battery: Battery, epsilon: float
-) -> Seen:
+def _seen(part: str, values: Sequence[Any], battery: Battery, epsilon: float) -> Seen:
+    wanted = [expected(probe, epsilon) for probe in battery.probes]
     right = [
         got is not None and is_right(part, got, want)
         for got, want in zip(values, wanted, strict=True)
