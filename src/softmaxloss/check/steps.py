@@ -10,13 +10,13 @@ All examples at once, float64 unless the logits are narrower: z, a, q and the gr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RIGHT", "STEPS", "Results", "Steps"]
+__all__ = ["RIGHT", "Results", "Steps"]
 
 Array = NDArray[Any]
 
@@ -109,8 +109,5 @@ class Steps:
         """
         return replace(self, **changes)
 
-
-#: The names of the steps.
-STEPS = tuple(field.name for field in fields(Steps))
 
 RIGHT = Steps()
