@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import machine
 
-from softmaxloss.files.whole import write_whole
+from softmaxloss.files.atomic import write_whole
 
 from .implementations import IMPLEMENTATIONS
 from .page import Report, markdown

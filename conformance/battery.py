@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from softmaxloss.check import Report, check
+from softmaxloss.checking import Report, check
 
 from .implementations import IMPLEMENTATIONS, Implementation, NotOfferedError
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from softmaxloss.check import check
-from softmaxloss.check.bank import Mistake, behaviour, gradient, loss, options, softmax, target
-from softmaxloss.files.whole import write_whole
+from softmaxloss.checking import check
+from softmaxloss.checking.bank import Mistake, behaviour, gradient, loss, options, softmax, target
+from softmaxloss.files.atomic import write_whole
 
 PAGE = Path(__file__).parent / "check.md"
 GROUPS = {

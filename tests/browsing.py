@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tests.chromium import chromium
 
-from softmaxloss.explain import Explanation
-from softmaxloss.explain.words import number
+from softmaxloss.explanation import Explanation
+from softmaxloss.explanation.words import number
 
 LAYER = {"features": [1.0, 2.0, 3.0, 4.0], "linear_weight": np.arange(12).reshape(3, 4) / 9}
 SEED = [2.0, 1.0, 0.1, -1.2]

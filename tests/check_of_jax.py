@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from softmaxloss.check import check
+from softmaxloss.checking import check
 
 
 def loss(z: Any, y: Any) -> Any:

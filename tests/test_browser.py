@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tests.browsing import LAYER, NAMES, SEED, Open, agrees, in_sight, shown, type_logit
 
-from softmaxloss.explain import Explanation, explain, explain_set
-from softmaxloss.explain.words import number
+from softmaxloss.explanation import Explanation, explain, explain_set
+from softmaxloss.explanation.words import number
 
 NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[31m", "</script>x"]
 

@@ -21,11 +21,11 @@ from tests.planted import (
     softmax_only,
 )
 
-from softmaxloss.check import BANK, Mistake, assert_softmax_loss, check
-from softmaxloss.check.diagnosis import DEPENDS_ON, Seen, diagnose
-from softmaxloss.check.expected import expected, is_right, precision
-from softmaxloss.check.probes import probes
-from softmaxloss.check.steps import RIGHT
+from softmaxloss.checking import BANK, Mistake, assert_softmax_loss, check
+from softmaxloss.checking.diagnosis import DEPENDS_ON, Seen, diagnose
+from softmaxloss.checking.expected import expected, is_right, precision
+from softmaxloss.checking.probes import probes
+from softmaxloss.checking.steps import RIGHT
 
 DTYPES = [np.float64, np.float32]
 SEEDS = range(1000)

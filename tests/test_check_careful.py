@@ -10,7 +10,7 @@ import torch
 from tests.planted import gradient_only, log_softmax, softmax_only
 from tests.test_check_options import layer
 
-from softmaxloss.check import check
+from softmaxloss.checking import check
 
 
 def losses(z: Any, y: Any) -> Any:

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from tests.submissions import METHODS, MINUS, RIGHT
 
-from softmaxloss.check.collecting import Try
-from softmaxloss.check.forms import Form
-from softmaxloss.check.frameworks import frameworks_of
-from softmaxloss.check.isolated import check_file
-from softmaxloss.check.lines import read, written
-from softmaxloss.check.report import Report
-from softmaxloss.check.steps import Results
-from softmaxloss.check.terms import Terms
+from softmaxloss.checking.collecting import Try
+from softmaxloss.checking.forms import Form
+from softmaxloss.checking.frameworks import frameworks_of
+from softmaxloss.checking.isolated import check_file
+from softmaxloss.checking.lines import read, written
+from softmaxloss.checking.report import Report
+from softmaxloss.checking.steps import Results
+from softmaxloss.checking.terms import Terms
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +193,7 @@ def test_an_exported_notebook() -> None:
 def test_what_it_changes_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     report = checked(
         "import numpy as np\nnp.abs = lambda x: 0 * x\nnp.isfinite = lambda x: True\n"
-        "import softmaxloss.check.judge as judge\njudge.is_right = lambda *a: True\n"
+        "import softmaxloss.checking.judge as judge\njudge.is_right = lambda *a: True\n"
         "def f(x, y):\n    print('hello ' * 100)\n    return 0.5 * x[0, 0]\n"
     )
     assert report.verdict == "wrong"
@@ -241,6 +241,8 @@ def test_methods_that_are_none(name: str, problem: str) -> None:
 
 
 def test_it_is_imported_where_there_are_no_limits() -> None:
-    code = "import sys; sys.modules.update(resource=None, ctypes=None); import softmaxloss.check."
+    code = (
+        "import sys; sys.modules.update(resource=None, ctypes=None); import softmaxloss.checking."
+    )
     for module in ("child", "isolated"):
         subprocess.run([sys.executable, "-c", f"{code}{module}"], check=True)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import softmaxloss
-from softmaxloss.check import BANK, check
-from softmaxloss.check.optional import RIGHT_WITH, Losses, plain
+from softmaxloss.checking import BANK, check
+from softmaxloss.checking.optional import RIGHT_WITH, Losses, plain
 
 DTYPES = [np.float64, np.float32]
 

@@ -21,7 +21,7 @@ import softmaxloss
 from softmaxloss.cli import explain as explain_command
 from softmaxloss.cli import main
 from softmaxloss.cli import score as score_command
-from softmaxloss.explain import QUESTIONS, explain
+from softmaxloss.explanation import QUESTIONS, explain
 
 SEED = ["explain", "2.0", "1.0", "0.1", "-1.2"]
 

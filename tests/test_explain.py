@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from softmaxloss import LabelError, OptionError
-from softmaxloss.explain import Explanation, explain
+from softmaxloss.explanation import Explanation, explain
 
 INF, NAN = math.inf, math.nan
 SEED = [2.0, 1.0, 0.1, -1.2]

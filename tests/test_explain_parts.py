@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softmaxloss import LabelError, OptionError, cross_entropy
-from softmaxloss.explain import Explanation, SeveralLabels, explain, explain_set
-from softmaxloss.explain.words import number
+from softmaxloss.explanation import Explanation, SeveralLabels, explain, explain_set
+from softmaxloss.explanation.words import number
 
 INF = math.inf
 SEED = [2.0, 1.0, 0.1, -1.2]

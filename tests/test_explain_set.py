@@ -25,7 +25,7 @@ from rich.cells import cell_len
 from softmaxloss import LabelError, OptionError, SetExplanation, explain_set
 from softmaxloss.cli import explain_set as set_command
 from softmaxloss.cli import main
-from softmaxloss.explain import explain, pushes, set_html
+from softmaxloss.explanation import explain, pushes, set_html
 from softmaxloss.files import open_logits
 
 INF, NAN = math.inf, math.nan

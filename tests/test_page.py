@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from softmaxloss.explain import QUESTIONS, explain, explain_set
-from softmaxloss.explain.words import number, printable
+from softmaxloss.explanation import QUESTIONS, explain, explain_set
+from softmaxloss.explanation.words import number, printable
 from softmaxloss.files import FileError
 
 INF, NAN = math.inf, math.nan

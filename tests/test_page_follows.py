@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.browsing import LAYER, NAMES, SEED, Open, agrees, in_sight, prose, shown, type_logit
 
-from softmaxloss.explain import Explanation, explain
-from softmaxloss.explain.words import number
+from softmaxloss.explanation import Explanation, explain
+from softmaxloss.explanation.words import number
 
 INF, NAN = math.inf, math.nan
 

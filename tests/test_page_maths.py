@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from tests.chromium import chromium
 
-from softmaxloss.explain import explain
-from softmaxloss.explain.words import number
+from softmaxloss.explanation import explain
+from softmaxloss.explanation.words import number
 
 INF, NAN = math.inf, math.nan
-SOURCE = resources.files("softmaxloss.explain.page").joinpath("maths.js").read_text("utf-8")
+SOURCE = resources.files("softmaxloss.explanation.page").joinpath("maths.js").read_text("utf-8")
 
 # Run the module on many examples at once. JSON has no NaN: numbers go as text.
 CALL = """async ([source, examples]) => {

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import softmaxloss
 from softmaxloss import OptionError
-from softmaxloss.explain import explain
-from softmaxloss.explain.questions import QUESTIONS, answers, ask
-from softmaxloss.explain.words import number
+from softmaxloss.explanation import explain
+from softmaxloss.explanation.questions import QUESTIONS, answers, ask
+from softmaxloss.explanation.words import number
 
 INF, NAN = math.inf, math.nan
 SEED = [2.0, 1.0, 0.1, -1.2]
@@ -96,7 +96,7 @@ def test_an_unknown_id_gets_one_line_that_names_the_nearest(id, says):
 
 def test_answers_load_numpy_alone():
     code = (
-        "import sys, softmaxloss; from softmaxloss.explain.questions import answers;"
+        "import sys, softmaxloss; from softmaxloss.explanation.questions import answers;"
         "answers(softmaxloss.explain([1.0, 2.0], 0));"
         "assert not {'rich', 'click', 'scipy', 'torch'} & set(sys.modules)"
     )

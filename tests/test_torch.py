@@ -178,9 +178,9 @@ def test_logits_changed_after_the_loss() -> None:
 
 def test_the_gradient_is_made_once_and_only_when_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    kernel = softmaxloss.loss.cross_entropy_with_grad
+    kernel = softmaxloss.api.cross_entropy_with_grad
     monkeypatch.setattr(
-        softmaxloss.loss,
+        softmaxloss.api,
         "cross_entropy_with_grad",
         lambda *args, **options: made.append(1) or kernel(*args, **options),
     )

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from softmaxloss.api import Scores, score
 from softmaxloss.files import FileError
-from softmaxloss.loss import Scores, score
-from softmaxloss.writers import COLUMNS, open_scores
+from softmaxloss.files.writers import COLUMNS, open_scores
 
 RNG = np.random.default_rng(5)
 LOGITS = RNG.normal(size=(50, 4)) * 3
@@ -171,7 +171,7 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str)
         def full(*_: object, buffering: int = buffering) -> BinaryIO:
             return open("/dev/full", "wb", buffering=buffering)
 
-        monkeypatch.setattr("softmaxloss.writers.open", full, raising=False)
+        monkeypatch.setattr("softmaxloss.files.writers.open", full, raising=False)
         with pytest.raises(
             FileError, match=r"s\.\w+: cannot be written: .*No space left on device"
         ):

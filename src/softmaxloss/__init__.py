@@ -5,12 +5,13 @@
 np.float64(0.443537896...)
 """
 
+from .api import Scores, cross_entropy, cross_entropy_with_grad, score
+from .checking import Report, assert_softmax_loss, check
 from .errors import LabelError, OptionError
-from .explain import Explanation, SetExplanation, explain, explain_set
+from .explanation import Explanation, SetExplanation, explain, explain_set
 from .files import FileError
 from .kernels.cpu import get_num_threads, set_num_threads
 from .linear import LinearGradients, linear_cross_entropy, linear_cross_entropy_with_grad
-from .loss import Scores, cross_entropy, cross_entropy_with_grad, score
 
 __all__ = [
     "Explanation",
@@ -18,8 +19,11 @@ __all__ = [
     "LabelError",
     "LinearGradients",
     "OptionError",
+    "Report",
     "Scores",
     "SetExplanation",
+    "assert_softmax_loss",
+    "check",
     "cross_entropy",
     "cross_entropy_with_grad",
     "explain",

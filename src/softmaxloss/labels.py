@@ -17,7 +17,7 @@ from .arrays import BFLOAT16, as_array, float32_of_bits, is_float
 from .errors import LabelError, OptionError
 from .logits import class_last, without_classes
 from .options import Options
-from .pieces import Place, rows_in_place, rows_of
+from .rows import Place, rows_in_place, rows_of
 
 __all__ = [
     "ClassIndices",

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from .. import __version__
-from ..explain.terminal import printable
+from ..text import printable
 from . import check, explain, score
 from .command import ExamplesFirst
 

@@ -15,11 +15,11 @@ from typing import get_args
 
 import click
 
-from ..check import Report
-from ..check.isolated import check_files
-from ..check.terms import Layout, Part, Terms, terms_of
-from ..explain.terminal import printable
-from ..files.whole import places, write_whole
+from ..checking import Report
+from ..checking.isolated import check_files
+from ..checking.terms import Layout, Part, Terms, terms_of
+from ..files.atomic import places, write_whole
+from ..text import printable
 from . import command
 from .grades import as_csv, as_junit, as_text
 from .progress import progress_bar

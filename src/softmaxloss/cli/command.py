@@ -15,7 +15,8 @@ from typing import Any
 
 import click
 
-from ..explain.terminal import printable, to_ascii
+from ..explanation.terminal import to_ascii
+from ..text import printable
 
 __all__ = [
     "ExamplesFirst",

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import click
 from click.core import ParameterSource
 
-from ..explain import Explanation, SeveralLabels
-from ..explain import explain as explanation_of
-from ..explain.terminal import lay_out
-from ..explain.text import answers_as_text
+from ..explanation import Explanation, SeveralLabels
+from ..explanation import explain as explanation_of
+from ..explanation.terminal import lay_out
+from ..explanation.text import answers_as_text
 from ..files import open_logits, read_labels
 from . import command
 from .explain_set import explain_set

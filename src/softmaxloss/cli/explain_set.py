@@ -7,9 +7,9 @@ from functools import partial
 import click
 
 from ..errors import LabelError
-from ..evaluation import Example
-from ..explain import explain_set as explanation_of_set
+from ..explanation import explain_set as explanation_of_set
 from ..files import LogitsFile, read_labels
+from ..files.evaluation import Example
 from . import command
 from .progress import progress_bar
 

@@ -7,8 +7,8 @@ import io
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 
-from ..check import BANK, Mistake, Report
-from ..explain.terminal import printable
+from ..checking import BANK, Mistake, Report
+from ..text import printable
 
 __all__ = ["as_csv", "as_junit", "as_text"]
 

@@ -13,11 +13,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ..errors import LabelError
-from ..evaluation import Evaluation, evaluate
-from ..explain.set_text import hardest, plural
-from ..explain.terminal import FAINT, indent, lay_out, number, printable, shorten, table
+from ..explanation.set_text import hardest, plural
+from ..explanation.terminal import FAINT, indent, lay_out, number, table
 from ..files import open_logits, read_labels
-from ..writers import open_scores
+from ..files.evaluation import Evaluation, evaluate
+from ..files.writers import open_scores
+from ..text import printable, shorten
 from . import command
 from .progress import progress_bar
 

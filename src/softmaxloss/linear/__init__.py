@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..api import Scores, read_upstream
 from ..arrays import as_array, is_float
+from ..backends import face_of
 from ..errors import LabelError
-from ..faces import face_of
 from ..kernels import kernel_for
 from ..labels import ClassIndices
 from ..logits import compute_dtype, gradient_dtype
-from ..loss import Scores, read_upstream
 from ..options import MultiLabel, Options, Reduction, checked_options, class_weights
-from .block import Rows, empty_scores, finished_scores, loss_in_place, uses_class
+from .blocks import Rows, empty_scores, finished_scores, loss_in_place, uses_class
 from .plan import Extras, check_shapes, plan_for
 
 __all__ = ["LinearGradients", "linear_cross_entropy", "linear_cross_entropy_with_grad"]

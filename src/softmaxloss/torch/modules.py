@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..options import MultiLabel, Reduction, checked_options
+from .functional import cross_entropy
 from .linear import linear_cross_entropy
-from .loss import cross_entropy
 
 __all__ = ["CrossEntropyLoss", "LinearCrossEntropyLoss"]
 

@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...api import Scores
 from ...errors import LabelError, OptionError
 from ...linear import LinearGradients
 from ...linear.plan import Extras, check_shapes
-from ...loss import Scores
 from ...options import MultiLabel, Reduction, checked_options
-from ..ops import needs_formula
+from ..operators import needs_formula
 from ..tensors import (
     compiled_denominator,
     one_denominator,
     saved_tensors_are_hooked,
     tensor_beside,
 )
-from .ops import composed, forward, options_of
+from .operators import composed, forward, options_of
 
 __all__ = ["linear_cross_entropy", "linear_cross_entropy_with_grad"]
 

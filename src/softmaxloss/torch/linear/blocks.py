@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...api import Scores
 from ...kernels import kernel_for
 from ...labels import ClassIndices
-from ...linear.block import (
+from ...linear.blocks import (
     Rows,
     empty_scores,
     finished_scores,
@@ -20,9 +21,8 @@ from ...linear.block import (
     small_parts,
 )
 from ...linear.plan import Extras, Plan, plan_for
-from ...loss import Scores
 from ...options import Options, class_weights
-from ..ops import has_kernel
+from ..operators import has_kernel
 from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
 from .products import Products, computed_dtype

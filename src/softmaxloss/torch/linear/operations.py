@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...labels import ClassIndices
-from ...linear.block import Rows, small_parts
+from ...linear.blocks import Rows, small_parts
 from ...linear.plan import Extras
 from .. import formula
 
@@ -27,7 +27,7 @@ def loss_in_operations(
     extras: Extras,
     with_gradient: bool,
 ) -> None:
-    """As `softmaxloss.linear.block.loss_in_place`, for a tensor of logits on any device."""
+    """As `softmaxloss.linear.blocks.loss_in_place`, for a tensor of logits on any device."""
     for part in small_parts(*logits.shape):  # each operation takes memory for its result
         gradient = _few_rows(logits[part], rows.part(part), weight, label_smoothing, extras)
         if with_gradient:

@@ -1,0 +1,225 @@
+"""A whole file of logits against its labels: totals, and the examples with the highest loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..api import Scores, score
+from ..errors import LabelError, OptionError
+from ..jsonable import jsonable
+from ..labels import read_indices
+from ..options import Options
+from . import LogitsFile
+from .source import shown
+from .writers import ScoresFile
+
+__all__ = ["Evaluation", "Example", "evaluate", "highest"]
+
+Array = npt.NDArray[Any]
+
+
+class Example(NamedTuple):
+    """One row of the file: its number from 0, its label, and what `score` says of it."""
+
+    row: int
+    label: int
+    predicted: int
+    loss: float
+    probability: float
+    rank: int
+
+
+class Evaluation:
+    """Running totals over blocks of scored rows.
+
+    Attributes:
+        examples: rows that count, that is all but the ignored ones.
+        ignored: rows whose label is `ignore_index`.
+        invalid: rows among `examples` without a loss (a logit is NaN or +inf, or all are −inf).
+        top: the examples with the highest loss; invalid ones first, then loss descending, then row.
+
+    An invalid row makes the means NaN, as it does in `cross_entropy`; `invalid` and `top` say
+    which rows to look at.
+
+    >>> import numpy as np
+    >>> logits, labels = np.array([[0.0, 0.0], [0.0, np.log(3)]]), np.array([0, 0])
+    >>> totals = Evaluation(top=1)
+    >>> totals.add(0, labels, score(logits, labels))
+    >>> round(totals.perplexity, 12)  # sqrt(2 · 4): the losses are ln 2 and ln 4
+    2.828427124746
+    >>> totals.accuracy, totals.top[0].row
+    (0.5, 1)
+    """
+
+    def __init__(self, *, top: int = 10, ignore_index: int = -100) -> None:
+        if top < 0:
+            raise OptionError(f"top must be 0 or more, got {top}")
+        self.examples = 0
+        self.ignored = 0
+        self.invalid = 0
+        self.top: list[Example] = []
+        self._limit = top
+        self._ignore_index = ignore_index
+        self._correct = 0
+        # One sum per block, added up exactly at the end: the order of blocks cannot matter.
+        self._losses: list[float] = []
+        self._entropies: list[float] = []
+
+    def add(self, start: int, labels: Array, scores: Scores) -> None:
+        """Count the rows from `start` on; `labels` and each of `scores` have shape (rows,)."""
+        counted = np.flatnonzero(labels != self._ignore_index)
+        loss = scores.loss[counted]
+        self.examples += counted.size
+        self.ignored += labels.size - counted.size
+        self.invalid += int(np.count_nonzero(np.isnan(loss)))
+        self._correct += int(np.count_nonzero(scores.predicted[counted] == labels[counted]))
+        self._losses.append(float(np.sum(loss, dtype=np.float64)))
+        self._entropies.append(float(np.sum(scores.entropy[counted], dtype=np.float64)))
+        for i in counted[highest(loss, self._limit)].tolist():
+            self.top.append(
+                Example(
+                    start + i,
+                    int(labels[i]),
+                    int(scores.predicted[i]),
+                    float(scores.loss[i]),
+                    float(scores.probability[i]),
+                    int(scores.rank[i]),
+                )
+            )
+        self.top.sort(key=lambda e: (not math.isnan(e.loss), -e.loss, e.row))
+        del self.top[self._limit :]
+
+    @property
+    def mean_loss(self) -> float:
+        """In nats; NaN where no row counts or one is invalid."""
+        return self._mean(self._losses)
+
+    @property
+    def mean_entropy(self) -> float:
+        """Of the predicted distributions, in nats."""
+        return self._mean(self._entropies)
+
+    @property
+    def perplexity(self) -> float:
+        """exp(mean_loss)."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(np.float64(self.mean_loss)))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of examples whose predicted class is their label; an invalid one is wrong."""
+        return self._correct / self.examples if self.examples else math.nan
+
+    def _mean(self, sums: list[float]) -> float:
+        return math.fsum(sums) / self.examples if self.examples else math.nan
+
+    def to_dict(self) -> dict[str, object]:
+        """Every figure under its name, for JSON: "NaN" and "Infinity" are strings there.
+
+        >>> Evaluation(top=0).to_dict()["mean_loss"]
+        'NaN'
+        """
+        names = (
+            "examples",
+            "ignored",
+            "invalid",
+            "mean_loss",
+            "perplexity",
+            "accuracy",
+            "mean_entropy",
+        )
+        totals: dict[str, object] = {name: jsonable(getattr(self, name)) for name in names}
+        totals["top"] = [{k: jsonable(v) for k, v in e._asdict().items()} for e in self.top]
+        return totals
+
+
+def evaluate(
+    logits: LogitsFile,
+    labels: Array,
+    *,
+    top: int = 10,
+    ignore_index: int = -100,
+    first_class: int = 0,
+    scores: ScoresFile | None = None,
+    on_block: Callable[[Array, Array, Scores], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    max_elements: int = 1 << 22,
+) -> Evaluation:
+    """Score every row of a file, in blocks of at most `max_elements` logits.
+
+    Args:
+        logits: from `open_logits`, shape (N, C).
+        labels: class indices, shape (N,), for example from `read_labels`.
+        top: how many of the examples with the highest loss to keep.
+        ignore_index: rows with this label do not count.
+        first_class: 1 if the labels count from one.
+        scores: where to write every row's scores, from `open_scores`.
+        on_block: called with the logits, the labels and the scores of each block, to add up more.
+        on_progress: called with (done, total) after each block; rows, or bytes of a .csv file.
+
+    Raises:
+        LabelError: more or fewer labels than logits, or a label that is no class; before the first
+            block, except that the rows of a .csv file are known only at its end.
+        FileError: the logits turn out to be damaged, or the scores cannot be written.
+
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from softmaxloss.files import open_logits
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "logits.npy"
+    >>> np.save(path, np.zeros((3, 4)))
+    >>> with open_logits(path) as logits:
+    ...     result = evaluate(logits, np.array([0, 1, 2]))
+    >>> round(result.perplexity, 12)
+    4.0
+    """
+    rows, classes = logits.shape
+    if labels.ndim != 1:
+        raise LabelError(f"labels have shape {labels.shape}; give one class index for each row")
+    if rows is not None and rows != len(labels):
+        raise _count_error(len(labels), rows, logits)
+    # All labels at once: so that a wrong one is named by its row in the file, before any block.
+    read_indices(labels, classes, Options(ignore_index=ignore_index, first_class=first_class))
+    result = Evaluation(top=top, ignore_index=ignore_index)
+    done = 0
+    for start, block in logits.blocks(max_elements=max_elements):
+        done = start + len(block)
+        if done > len(labels):
+            continue  # only to count the rows for the message
+        part = labels[start:done]
+        scored = score(block, part, ignore_index=ignore_index, first_class=first_class)
+        result.add(start, part, scored)
+        if scores is not None:
+            scores.append(start, part, scored)
+        if on_block is not None:
+            on_block(block, part, scored)
+        if on_progress is not None:
+            on_progress(*logits.progress)
+    if done != len(labels):
+        raise _count_error(len(labels), done, logits)
+    return result
+
+
+def _count_error(labels: int, rows: int, logits: LogitsFile) -> LabelError:
+    return LabelError(
+        f"{labels} label{'s' * (labels != 1)} for {rows} row{'s' * (rows != 1)} of logits in "
+        f"{shown(str(logits.path), 4096)}; give one label for each row"
+    )
+
+
+def highest(losses: Array, count: int) -> npt.NDArray[np.intp]:
+    """Positions of the `count` highest losses, NaN counting as the highest, ties by position."""
+    if losses.size <= count:
+        return np.arange(losses.size)
+    if count == 0:
+        return np.arange(0)
+    # partition, like sort, puts NaN behind +inf
+    least = np.partition(losses, losses.size - count)[losses.size - count]
+    if np.isnan(least):
+        return np.flatnonzero(np.isnan(losses))[:count]
+    above = np.flatnonzero(~(losses <= least))
+    return np.concatenate([above, np.flatnonzero(losses == least)[: count - above.size]])

@@ -1,0 +1,26 @@
+"""Numbers as JSON can hold them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["jsonable"]
+
+
+def jsonable(value: NDArray[np.float64] | float) -> Any:
+    """The value as JSON can hold it: an array, of one axis, as a list; what JSON lacks as a string,
+    which `float()` reads back.
+
+    >>> jsonable(np.array([1.0, -np.inf])), jsonable(math.nan)
+    ([1.0, '-Infinity'], 'NaN')
+    """
+    if isinstance(value, np.ndarray):
+        numbers = value.tolist()
+        return numbers if np.isfinite(value).all() else [jsonable(number) for number in numbers]
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
