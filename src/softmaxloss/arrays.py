@@ -9,6 +9,8 @@ import numpy as np
 from numpy.ma import MaskedArray
 from numpy.typing import ArrayLike, NDArray
 
+from .text import first_line
+
 __all__ = ["BFLOAT16", "as_array", "float32_of_bits", "is_float", "rounded"]
 
 Array = NDArray[Any]
@@ -40,9 +42,9 @@ def as_array(value: ArrayLike, name: str) -> Array:
             raise ValueError(
                 f"{name} is not one rectangular array: its rows differ in length"
             ) from None
-        raise ValueError(f"{name} does not convert to one array: {_first_line(error)}") from None
+        raise ValueError(f"{name} does not convert to one array: {first_line(error)}") from None
     except (TypeError, RuntimeError, OverflowError) as error:
-        raise TypeError(f"{name} does not convert to a NumPy array: {_first_line(error)}") from None
+        raise TypeError(f"{name} does not convert to a NumPy array: {first_line(error)}") from None
 
 
 @cache
@@ -75,7 +77,3 @@ def rounded(value: float, dtype: np.dtype[Any]) -> Any:
         return dtype.type(value)
     with np.errstate(over="ignore"):  # beyond the largest float32 is inf
         return dtype.type(value)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]

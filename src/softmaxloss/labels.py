@@ -18,6 +18,7 @@ from .errors import LabelError, OptionError
 from .logits import class_last, without_classes
 from .options import Options
 from .rows import Place, rows_in_place, rows_of
+from .text import few, shown
 
 __all__ = [
     "ClassIndices",
@@ -216,7 +217,7 @@ def _not_integers(y: Array, classes: int) -> str:
             "target.astype(int) of NumPy, target.long() of PyTorch"
         )
     if y.dtype.kind in "OUS":
-        names = [label for label in y.flat if not isinstance(label, int)]
+        names = [label for label in y.ravel().tolist() if not isinstance(label, int)]
         if not names:
             too_large = next((label for label in y.flat if not -(2**63) <= label < 2**64), None)
             if too_large is None:
@@ -224,9 +225,8 @@ def _not_integers(y: Array, classes: int) -> str:
             return f"target holds {too_large}, which no integer dtype holds"
         # Numbers among names were made text by NumPy: the first real name tells more.
         name = next((n for n in names if not str(n).lstrip("-").isdecimal()), names[0])
-        shown = repr(str(name) if isinstance(name, str | bytes) else name)
         return (
-            f"target holds {shown}: pass class indices 0..{classes - 1}, e.g. "
+            f"target holds {shown(name)}: pass class indices 0..{classes - 1}, e.g. "
             "classes.index(name) for class names"
         )
     return f"target must be integers, got dtype {y.dtype}"
@@ -289,9 +289,8 @@ def _not_one_label(position: tuple[Any, ...], q: Array, total: float, first_clas
             "has loss 0"
         )
     if np.isin(q, (0, 1)).all():
-        labels = [str(n + first_class) for n in np.flatnonzero(q)]
-        shown = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")
-        what = f"the target{row} has {len(labels)} labels (classes {shown})"
+        labels = (np.flatnonzero(q) + first_class).tolist()
+        what = f"the target{row} has {len(labels)} labels (classes {few(labels)})"
     else:
         what = f"the target{row} sums to {total:.9g}, not 1"
     return (

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array, is_float
 from .errors import OptionError
+from .text import shown
 
 __all__ = [
     "OPTION_NAMES",
@@ -169,14 +170,14 @@ def _require_integer(name: str, value: Any) -> None:
         operator.index(value)
     except TypeError:
         hint = "; leave it out for its default" if value is None else ""
-        raise TypeError(f"{name} must be an integer, got {_shown(value)}{hint}") from None
+        raise TypeError(f"{name} must be an integer, got {shown(value)}{hint}") from None
     if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be an integer, got {_shown(value)}")
+        raise TypeError(f"{name} must be an integer, got {shown(value)}")
 
 
 def _require_number(name: str, value: Any, fits: str) -> None:
     if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be {fits}, got {_shown(value)}")
+        raise TypeError(f"{name} must be {fits}, got {shown(value)}")
     try:
         float(value)
     except OverflowError:
@@ -186,10 +187,4 @@ def _require_number(name: str, value: Any, fits: str) -> None:
 def _require_one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in known:
         listed = ", ".join(f'"{word}"' for word in known)
-        raise OptionError(f"{name} must be one of {listed}; got {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    """The value in one short line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}…"
+        raise OptionError(f"{name} must be one of {listed}; got {shown(value)}")
