@@ -51,6 +51,18 @@ template <class Real, class Storage> Real largest_of(const Storage *x, int64_t c
     using Int = typename Exp<Real>::Int;
     constexpr int lanes = Exp<Real>::lanes;
     const auto larger = [](Real a, Real b) { return a > b ? a : b; };
+    const auto checked = [](Real m, Int nan) {
+        return nan || m > std::numeric_limits<Real>::max() ? Real(__builtin_nan("")) : m;
+    };
+    if (classes < lanes) { // faster than a padded group
+        Real m = -__builtin_inf();
+        Int nan = 0;
+        for (int64_t i = 0; i < classes; ++i) {
+            m = larger(Real(x[i]), m);
+            nan |= Real(x[i]) != Real(x[i]);
+        }
+        return checked(m, nan);
+    }
     Real top[lanes];
     Int nans[lanes] = {};
     for (int l = 0; l < lanes; ++l)
@@ -76,7 +88,7 @@ template <class Real, class Storage> Real largest_of(const Storage *x, int64_t c
             top[l] = larger(top[l + half], top[l]);
             nans[l] |= nans[l + half];
         }
-    return nans[0] || top[0] > std::numeric_limits<Real>::max() ? Real(__builtin_nan("")) : top[0];
+    return checked(top[0], nans[0]);
 }
 
 template <class Real, class Storage>
