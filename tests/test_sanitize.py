@@ -11,8 +11,8 @@ import pytest
 
 FOLDER = Path(__file__).parent / "sanitize"
 COMPILER = os.environ.get("CXX", "c++")
-# Unoptimised, which compiles in a quarter of the time (20 s on two cores); kept, so that make
-# compiles what changed.
+# Unoptimised, which compiles in a quarter of the time (20 s on two cores), and kept, so that make
+# compiles only what has changed.
 BUILD = FOLDER.parent.parent / "build" / "sanitize-short"
 
 

@@ -14,6 +14,7 @@ from .text import first_line
 __all__ = [
     "BFLOAT16",
     "as_array",
+    "bfloat16_bits",
     "float32_of_bits",
     "is_float",
     "is_real",
@@ -90,6 +91,21 @@ def float32_of_bits(x: Array) -> NDArray[np.float32]:
     array([ 1., -2.], dtype=float32)
     """
     return (x["bfloat16"].astype(np.uint32) << 16).view(np.float32)
+
+
+def bfloat16_bits(x: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """float64 numbers rounded to bfloat16, to nearest, ties to even, as bits.
+
+    >>> bfloat16_bits(np.array([1.0, -2.0])) == [0x3F80, 0xC000]
+    array([ True,  True])
+    """
+    # To float32 towards zero, with the last bit set where that is not exact: the second rounding
+    # then goes where a single one would.
+    narrow = x.astype(np.float32)
+    bits = narrow.view(np.uint32) - (np.abs(narrow) > np.abs(x))
+    bits |= bits.view(np.float32) != x
+    bits += 0x7FFF + ((bits >> 16) & 1)
+    return np.where(np.isnan(x), 0x7FC0, bits >> 16).astype(np.uint16)
 
 
 def round_to(dtype: np.dtype[Any], value: float) -> Any:
