@@ -79,7 +79,7 @@ def test_labels_as_they_come(dtype: Any) -> None:
     ("denominator", "says"),
     [
         (torch.tensor([2.0, 3.0]), "denominator must be one number"),
-        (torch.tensor(2.0, requires_grad=True), "gets no derivative"),
+        (torch.tensor(2.0, requires_grad=True), "gets no gradient"),
         (torch.tensor(0.0), "denominator must be positive"),
         (torch.tensor(True), "denominator must be a positive number"),
         (0, "denominator must be positive"),
