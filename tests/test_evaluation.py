@@ -13,9 +13,8 @@ from scipy.special import entr, logsumexp, softmax
 
 from softmaxloss.api import score
 from softmaxloss.errors import LabelError, OptionError
-from softmaxloss.files import open_logits
+from softmaxloss.files import open_logits, open_scores
 from softmaxloss.files.evaluation import Evaluation, evaluate
-from softmaxloss.files.writers import open_scores
 
 RNG = np.random.default_rng(11)
 N, C = 257, 9

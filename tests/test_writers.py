@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from softmaxloss.api import Scores, score
-from softmaxloss.files import FileError
-from softmaxloss.files.writers import COLUMNS, open_scores
+from softmaxloss.files import FileError, open_scores
+from softmaxloss.files.writers import COLUMNS
 
 RNG = np.random.default_rng(5)
 LOGITS = RNG.normal(size=(50, 4)) * 3
@@ -123,8 +123,8 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
 
 
 def failure(path: Path) -> str:
-    with pytest.raises(FileError) as caught:
-        open_scores(path, 3)
+    with pytest.raises(FileError) as caught, open_scores(path, 3):
+        pass
     message = str(caught.value)
     assert message.isprintable()
     assert path.name in message
@@ -134,7 +134,7 @@ def failure(path: Path) -> str:
 def test_what_cannot_be_written_fails_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "unknown suffix '.txt'; .csv, .npy, .parquet fit" in failure(tmp_path / "s.txt")
+    assert "unknown suffix '.txt'; .npy, .csv, .parquet fit" in failure(tmp_path / "s.txt")
     assert "no such directory" in failure(tmp_path / "no" / "s.csv")
     (tmp_path / "file").write_text("")
     assert "Not a directory" in failure(tmp_path / "file" / "s.csv")
@@ -171,7 +171,7 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str)
         def full(*_: object, buffering: int = buffering) -> BinaryIO:
             return open("/dev/full", "wb", buffering=buffering)
 
-        monkeypatch.setattr("softmaxloss.files.writers.open", full, raising=False)
+        monkeypatch.setattr("softmaxloss.files.atomic.open", full, raising=False)
         with pytest.raises(
             FileError, match=r"s\.\w+: cannot be written: .*No space left on device"
         ):

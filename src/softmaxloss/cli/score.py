@@ -15,9 +15,8 @@ from rich.text import Text
 from ..errors import LabelError
 from ..explanation.set_text import hardest, plural
 from ..explanation.terminal import FAINT, indent, lay_out, number, table
-from ..files import open_logits, read_labels
+from ..files import open_logits, open_scores, read_labels
 from ..files.evaluation import Evaluation, evaluate
-from ..files.writers import open_scores
 from ..text import printable, shorten
 from . import command
 from .progress import progress_bar

@@ -14,8 +14,8 @@ from ..errors import LabelError, OptionError
 from ..jsonable import jsonable
 from ..labels import read_indices
 from ..options import Options
+from ..text import shorten
 from . import LogitsFile
-from .source import shown
 from .writers import ScoresFile
 
 __all__ = ["Evaluation", "Example", "evaluate", "highest"]
@@ -207,7 +207,7 @@ def evaluate(
 def _count_error(labels: int, rows: int, logits: LogitsFile) -> LabelError:
     return LabelError(
         f"{labels} label{'s' * (labels != 1)} for {rows} row{'s' * (rows != 1)} of logits in "
-        f"{shown(str(logits.path), 4096)}; give one label for each row"
+        f"{shorten(str(logits.path), 4096)}; give one label for each row"
     )
 
 

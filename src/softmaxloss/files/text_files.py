@@ -13,17 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .source import (
-    Array,
-    ArraySource,
-    FileError,
-    Source,
-    check_file,
-    choose_key,
-    quoted,
-)
+from ..text import shown
+from .source import Array, ArraySource, BadFileError, Source, choose_key, refuse_key
 
-__all__ = ["CsvSource", "csv_labels", "json_labels", "open_json"]
+__all__ = ["open_csv", "open_csv_labels", "open_json", "open_json_labels"]
 
 _LINE_LIMIT = 1 << 29  # characters: ten million classes written with 50 characters each
 _BLOCK_LIMIT = 1 << 19  # numbers: their text takes several times the memory of the numbers
@@ -31,54 +24,49 @@ _JSON_LIMIT = 1 << 30
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*")
 
 
-class CsvSource(Source):
+def open_csv(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     """Rows of comma-separated numbers, with or without a first line of class names."""
+    del defaults  # the logits are all columns
+    refuse_key(key)
+    return _CsvSource(path)
 
+
+class _CsvSource(Source):
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._path = path
         self.dtype = np.dtype(np.float64)
-        self._size = check_file(path)
+        self._size = path.stat().st_size
         lines = _lines(path)
         number, line, _ = next(lines)
-        cells = _cells(path, number, line)
+        cells = _cells(number, line)
         second = next(lines, None)
         lines.close()
         self._skip = 0
         if any(_as_float(cell) is None for cell in cells):
             self._skip = number
-            self.names = _class_names(path, number, cells)
+            self.names = _class_names(number, cells)
             if second is None:
-                raise FileError(
-                    path, "has one line and that is not all numbers; expected one line per example"
+                raise BadFileError(
+                    "has one line and that is not all numbers; expected one line per example"
                 )
         elif second is not None and len(cells) > 1 and cells == [str(j) for j in range(len(cells))]:
-            raise FileError(
-                path,
+            raise BadFileError(
                 f"line {number} reads 0,1,…,{len(cells) - 1}: column numbers or an example? "
-                "Remove the line if it is a heading; write 0.0,1.0,… if it is an example",
+                "Remove the line if it is a heading; write 0.0,1.0,… if it is an example"
             )
         self._width = len(cells)
         self.shape = (None, len(cells))
 
     def blocks(self, rows: int) -> Iterator[Array]:
         rows = min(rows, max(1, _BLOCK_LIMIT // self._width))
-        batch: list[tuple[int, str]] = []
-        for number, line, done in _lines(self.path):
-            if number <= self._skip:
-                continue
-            batch.append((number, line))
-            if len(batch) == rows:
-                block = self._parse(batch)
-                self.progress = (done, self._size)
-                yield block
-                batch.clear()
-        if batch:
-            block = self._parse(batch)
-            self.progress = (self._size, self._size)
+        lines = (item for item in _lines(self._path) if item[0] > self._skip)
+        while batch := list(itertools.islice(lines, rows)):
+            block = self._parse([(number, line) for number, line, _ in batch])
+            self.progress = (batch[-1][2], self._size)
             yield block
 
     def close(self) -> None:
-        """Nothing is held between two calls of `blocks`."""
+        """Nothing to release: `blocks` closes the file itself."""
 
     def _parse(self, batch: list[tuple[int, str]]) -> Array:
         try:
@@ -96,93 +84,84 @@ class CsvSource(Source):
             raise self._fault(batch)
         return block
 
-    def _fault(self, batch: list[tuple[int, str]]) -> FileError:
-        """Which line and column of a batch that could not be read is at fault."""
+    def _fault(self, batch: list[tuple[int, str]]) -> BadFileError:
+        """The error that names the line and column where a batch cannot be read."""
         for number, line in batch:
-            cells = _cells(self.path, number, line)
+            cells = _cells(number, line)
             if len(cells) != self._width:
-                return FileError(
-                    self.path, f"line {number} has {len(cells)} columns, not {self._width}"
-                )
+                return BadFileError(f"line {number} has {len(cells)} columns, not {self._width}")
             for column, cell in enumerate(cells, start=1):
                 if _as_float(cell) is None or not cell.isascii():  # float() reads any script
-                    return FileError(
-                        self.path,
-                        f"line {number}, column {column}: {quoted(cell)} is not a number"
-                        + _separator_hint(cell),
+                    return BadFileError(
+                        f"line {number}, column {column}: {shown(cell, 40)} is not a number"
+                        + _separator_hint(cell)
                     )
-        return FileError(
-            self.path, f"lines {batch[0][0]} to {batch[-1][0]} are not comma-separated numbers"
+        return BadFileError(
+            f"lines {batch[0][0]} to {batch[-1][0]} are not comma-separated numbers"
         )
 
 
-def _class_names(path: Path, line: int, cells: list[str]) -> list[str]:
+def _class_names(line: int, cells: list[str]) -> list[str]:
     if cells[0] == "":
-        raise FileError(
-            path,
+        raise BadFileError(
             "the first column has no name: is it a row index? "
-            "Write the table without it (pandas: index=False)",
+            "Write the table without it (pandas: index=False)"
         )
     for name in cells:
         if name.lower() in ("label", "labels"):
-            raise FileError(
-                path, f"column {name!r} stands among the classes; write the logits alone"
-            )
+            raise BadFileError(f"column {name!r} stands among the classes; write the logits alone")
     if len(cells) == 1 and (hint := _separator_hint(cells[0])):
-        raise FileError(path, f"line {line} is one column, {quoted(cells[0])}{hint}")
+        raise BadFileError(f"line {line} is one column, {shown(cells[0], 40)}{hint}")
     words = [column for column, cell in enumerate(cells) if _as_float(cell) is None]
     if len(words) < len(cells):  # a row with a typo must not pass for names
         word = cells[words[0]]
-        raise FileError(
-            path,
+        raise BadFileError(
             f"line {line} is neither all numbers nor all names: column {words[0] + 1} is "
-            + quoted(word)
-            + _separator_hint(word),
+            f"{shown(word, 40)}{_separator_hint(word)}"
         )
     return cells
 
 
-def csv_labels(path: Path, key: str | None) -> Array:
-    """The one column of a .csv file, or the one named `key`, as whole numbers."""
-    check_file(path)
+def open_csv_labels(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
+    """Whole numbers: the one column, or the one named `key`."""
     labels = array.array("q")
     column = width = 0
     for number, line, _ in _lines(path):
-        cells = _cells(path, number, line)
+        cells = _cells(number, line)
         if width == 0:
             width = len(cells)
             heading = any(_as_float(cell) is None for cell in cells)
             if key is not None and not heading:
-                raise FileError(path, f"has no line of column names in which to find {quoted(key)}")
+                raise BadFileError(f"has no line of column names to find {shown(key, 40)} in")
             if width > 1 and not heading:
-                raise FileError(path, f"has {width} columns; labels are one column")
+                raise BadFileError(f"has {width} columns; labels are one column")
             if heading:
-                column = cells.index(choose_key(path, cells, key, ("labels", "label")))
+                column = cells.index(choose_key(cells, key, defaults))
                 continue
         if len(cells) != width:
-            raise FileError(path, f"line {number} has {len(cells)} columns, not {width}")
+            raise BadFileError(f"line {number} has {len(cells)} columns, not {width}")
         cell = cells[column]
         if not _WHOLE_NUMBER.fullmatch(cell):
-            raise FileError(path, f"line {number}: {_not_a_label(cell)}")
+            raise BadFileError(f"line {number}: {_not_a_label(cell)}")
         try:
             labels.append(int(cell))
         except (OverflowError, ValueError):  # ValueError: more digits than int() takes
-            raise FileError(path, f"line {number}: {quoted(cell)} is no 64-bit number") from None
+            raise BadFileError(f"line {number}: {shown(cell, 40)} is not a 64-bit number") from None
     if not labels:
-        raise FileError(path, "holds no labels; expected one whole number per line")
-    return np.frombuffer(labels, dtype=np.int64)
+        raise BadFileError("holds no labels; expected one whole number per line")
+    return ArraySource.of(np.frombuffer(labels, dtype=np.int64))
 
 
 def _not_a_label(cell: str) -> str:
-    value = _as_float(cell)
+    value, word = _as_float(cell), shown(cell, 40)
     if value is None and cell.strip():
         return (
-            f"{quoted(cell)} is text; labels are class numbers, 0 for the first class: "
+            f"{word} is text; labels are class numbers, 0 for the first class: "
             "map the names to their position" + _separator_hint(cell)
         )
     if value is not None and value.is_integer() and abs(value) < 1e15:
-        return f"label {quoted(cell)}: write whole numbers without a point, {int(value)}"
-    return f"{quoted(cell)} is no whole number; labels are class numbers, 0 for the first class"
+        return f"label {word}: write whole numbers without a point, {int(value)}"
+    return f"{word} is not a whole number; labels are class numbers, 0 for the first class"
 
 
 def _lines(path: Path) -> Generator[tuple[int, str, int]]:
@@ -195,30 +174,30 @@ def _lines(path: Path) -> Generator[tuple[int, str, int]]:
             if not line:
                 break
             if len(line) == _LINE_LIMIT:
-                raise FileError(path, f"line {number} is longer than {_LINE_LIMIT} bytes")
+                raise BadFileError(f"line {number} is longer than {_LINE_LIMIT} bytes")
             done += len(line)
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise FileError(
-                    path, f"line {number} is not UTF-8 text ({error.reason}); save it as UTF-8"
+                raise BadFileError(
+                    f"line {number} is not UTF-8 text ({error.reason}); save it as UTF-8"
                 ) from None
             if text.strip():
                 found = True
                 yield number, text, done
     if not found:
-        raise FileError(path, "holds only blank lines")
+        raise BadFileError("holds only blank lines")
 
 
-def _cells(path: Path, number: int, line: str) -> list[str]:
+def _cells(number: int, line: str) -> list[str]:
     try:
         return [cell.strip() for cell in next(csv.reader([line]))]
     except csv.Error as error:
         if "\r" in line.strip():
-            raise FileError(
-                path, f"line {number} holds carriage returns (\\r): end its lines with \\n"
+            raise BadFileError(
+                f"line {number} holds carriage returns (\\r): end its lines with \\n"
             ) from None
-        raise FileError(path, f"line {number} is not comma-separated text: {error}") from None
+        raise BadFileError(f"line {number} is not comma-separated text: {error}") from None
 
 
 def _as_float(cell: str) -> float | None:
@@ -232,58 +211,57 @@ def _separator_hint(cell: str) -> str:
     return "; separate columns by commas" if ";" in cell or "\t" in cell else ""
 
 
-def open_json(path: Path, key: str | None) -> Source:
+def open_json(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     """A list of lists of numbers, or an object that holds one."""
-    data = _json_list(path, key, ("logits",))
+    data = _json_list(path, key, defaults)
     rows = data if data and isinstance(data[0], list) else [data]
     for i, row in enumerate(rows):
         if not isinstance(row, list):
-            raise FileError(path, f"row {i} is {_kind(row)}, not a list of numbers")
+            raise BadFileError(f"row {i} is {_kind(row)}, not a list of numbers")
         if len(row) != len(rows[0]):
-            raise FileError(path, f"row {i} has {len(row)} numbers, row 0 has {len(rows[0])}")
+            raise BadFileError(f"row {i} has {len(row)} numbers, row 0 has {len(rows[0])}")
         for j, value in enumerate(row):
             if type(value) is not float and type(value) is not int:
-                raise FileError(path, f"row {i}, column {j} is {_kind(value)}, not a number")
+                raise BadFileError(f"row {i}, column {j} is {_kind(value)}, not a number")
     try:
-        block = np.array(rows, dtype=np.float64)
+        return ArraySource.of(np.array(rows, dtype=np.float64))
     except OverflowError:
-        raise FileError(path, "holds a whole number too large for float64") from None
-    return ArraySource(path, block, block.shape, block.dtype)
+        raise BadFileError("holds a whole number too large for float64") from None
 
 
-def json_labels(path: Path, key: str | None) -> Array:
+def open_json_labels(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     """A list of whole numbers, or an object that holds one."""
-    data = _json_list(path, key, ("labels", "label"))
+    data = _json_list(path, key, defaults)
     for i, value in enumerate(data):
         if type(value) is not int:
             text = str(value) if isinstance(value, str | float) else ""
-            raise FileError(
-                path, f"row {i}: " + (_not_a_label(text) if text else f"a label is {_kind(value)}")
+            raise BadFileError(
+                f"row {i}: " + (_not_a_label(text) if text else f"a label is {_kind(value)}")
             )
     try:
-        return np.array(data, dtype=np.int64)
+        return ArraySource.of(np.array(data, dtype=np.int64))
     except OverflowError:
-        raise FileError(path, "holds a label that is no 64-bit number") from None
+        raise BadFileError("holds a label that is not a 64-bit number") from None
 
 
 def _json_list(path: Path, key: str | None, defaults: Sequence[str]) -> list[Any]:
-    if check_file(path) > _JSON_LIMIT:
-        raise FileError(path, "is over 1 GiB; .json is read whole: save .npy, which is streamed")
+    if path.stat().st_size > _JSON_LIMIT:
+        raise BadFileError("is over 1 GiB; .json is read whole: save .npy, which is streamed")
     try:
         data = json.loads(path.read_bytes())
     except UnicodeDecodeError as error:
-        raise FileError(path, f"is not UTF-8 text ({error.reason})") from None
+        raise BadFileError(f"is not UTF-8 text ({error.reason})") from None
     except RecursionError:
-        raise FileError(path, "is nested too deeply; expected a list of lists") from None
+        raise BadFileError("is nested too deeply; expected a list of lists") from None
     except ValueError as error:
-        raise FileError(path, f"is not valid JSON (cut short?): {error}") from None
+        raise BadFileError(f"is not valid JSON (cut short?): {error}") from None
     if isinstance(data, dict):
         lists = [name for name, value in data.items() if isinstance(value, list)]
-        data = data[choose_key(path, lists, key, defaults)]
+        data = data[choose_key(lists, key, defaults)]
     elif key is not None:
-        raise FileError(path, f"holds no object in which to find {quoted(key)}")
+        raise BadFileError(f"holds no object to find {shown(key, 40)} in")
     if not isinstance(data, list):
-        raise FileError(path, f"holds {_kind(data)}; expected a list, or an object with a list")
+        raise BadFileError(f"holds {_kind(data)}; expected a list, or an object with a list")
     return data
 
 
@@ -294,7 +272,7 @@ def _kind(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f"the text {quoted(value)}"
+        return f"the text {shown(value, 40)}"
     if isinstance(value, dict):
         return "an object"
     return "a list" if isinstance(value, list) else f"the number {value}"
