@@ -134,7 +134,7 @@ def failure(path: Path) -> str:
 def test_what_cannot_be_written_fails_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "unknown suffix '.txt'; .npy, .csv, .parquet fit" in failure(tmp_path / "s.txt")
+    assert "unknown suffix '.txt'; use .npy, .csv or .parquet" in failure(tmp_path / "s.txt")
     assert "no such directory" in failure(tmp_path / "no" / "s.csv")
     (tmp_path / "file").write_text("")
     assert "Not a directory" in failure(tmp_path / "file" / "s.csv")

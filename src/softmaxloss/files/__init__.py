@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from .writers import CsvScores, NpyScores, ParquetScores, ScoresFile
 
 __all__ = [
     "FORMATS",
+    "WRITERS",
     "FileError",
     "LogitsFile",
     "listed",
@@ -34,6 +35,7 @@ __all__ = [
     "read_labels",
 ]
 
+T = TypeVar("T")
 Opener = Callable[[Path, str | None, Sequence[str]], Source]
 
 
@@ -72,7 +74,7 @@ FORMATS = {
         "tensors by name", open_safetensors, open_safetensors, needs="safetensors ml_dtypes"
     ),
 }
-WRITTEN = [suffix for suffix, known in FORMATS.items() if known.scores is not None]
+WRITERS = {suffix: known.scores for suffix, known in FORMATS.items() if known.scores is not None}
 
 
 def listed(suffixes: Iterable[str]) -> str:
@@ -183,7 +185,7 @@ def open_logits(path: str | os.PathLike[str], *, key: str | None = None) -> Logi
     (None, 2) ['cat', 'dog'] [2. 1.]
     """
     path = Path(path)
-    opener = _format_of(path, FORMATS).logits
+    opener = _entry(FORMATS, path).logits
     with _faults_of(path):
         check_file(path)
         source = opener(path, key, ("logits",))
@@ -214,7 +216,7 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> npt.
     array([2, 0])
     """
     path = Path(path)
-    opener = _format_of(path, FORMATS).labels
+    opener = _entry(FORMATS, path).labels
     with _faults_of(path):
         check_file(path)
         with contextlib.closing(opener(path, key, ("labels", "label"))) as source:
@@ -257,8 +259,7 @@ def open_scores(path: str | os.PathLike[str], rows: int) -> Iterator[ScoresFile]
     array([0.25, 0.25])
     """
     path = Path(path)
-    writer = _format_of(path, WRITTEN).scores
-    assert writer is not None
+    writer = _entry(WRITERS, path)
     with atomic_write(path) as file:
         with _faults_of(path), writing(path):
             scores = writer(path, file, rows)
@@ -273,11 +274,11 @@ def open_scores(path: str | os.PathLike[str], rows: int) -> Iterator[ScoresFile]
                 scores.close()
 
 
-def _format_of(path: Path, fit: Iterable[str]) -> Format:
+def _entry(table: Mapping[str, T], path: Path) -> T:
     suffix = path.suffix.lower()
-    if suffix not in fit:
-        raise FileError(path, f"unknown suffix {shown(suffix, 40)}; {', '.join(fit)} fit")
-    return FORMATS[suffix]
+    if suffix not in table:
+        raise FileError(path, f"unknown suffix {shown(suffix, 40)}; use {listed(table)}")
+    return table[suffix]
 
 
 @contextlib.contextmanager

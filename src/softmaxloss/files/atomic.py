@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ..text import first_line, shorten
+from ..text import first_line
 from .source import FileError
 
 __all__ = ["atomic_write", "atomic_write_text", "target_of", "writing"]
@@ -22,8 +22,7 @@ __all__ = ["atomic_write", "atomic_write_text", "target_of", "writing"]
 def target_of(path: str | os.PathLike[str]) -> Path:
     """The file that writing to `path` replaces: a symbolic link stays, its target is replaced.
 
-    Raises:
-        FileError: a folder, a pipe or a device has that name.
+    Raises a `FileError` if a folder, a pipe or a device has that name.
     """
     target = Path(os.path.realpath(path))
     if os.path.exists(target) and not os.path.isfile(target):
@@ -37,11 +36,9 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        folder = shorten(os.path.dirname(path) or ".", 4096)
-        raise FileError(path, f"cannot be written: no such directory: {folder}") from None
+        raise FileError(path, "cannot be written: no such directory") from None
     except OSError as error:
-        why = error.strerror or first_line(error)
-        raise FileError(path, f"cannot be written: {why}") from None
+        raise FileError(path, f"cannot be written: {error.strerror or first_line(error)}") from None
 
 
 @contextlib.contextmanager
@@ -49,7 +46,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary file to write to, which appears as `path` when the body ends without an error.
 
     Raises:
-        FileError: the file cannot be created (at once), completed or renamed.
+        FileError: it cannot be created (raised before the body), completed or renamed.
     """
     target = target_of(path)
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
@@ -67,10 +64,6 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file in UTF-8 atomically.
-
-    Raises:
-        FileError: the folder is missing or cannot be written to, or the disk is full.
-    """
+    """Write a text file in UTF-8 atomically; raises a `FileError` where that is not possible."""
     with atomic_write(path) as file, writing(path):
         file.write(text.encode("utf-8", "backslashreplace"))

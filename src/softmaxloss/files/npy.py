@@ -7,16 +7,14 @@ file before any memory is allocated.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import math
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..text import first_line
+from ..text import first_line, shown
 from .source import Array, ArraySource, BadFileError, Source, choose_key, refuse_key
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ _READ_AT_ONCE = 1 << 20  # bytes
 
 def open_npy(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     """The array of a .npy file, memory-mapped."""
-    del defaults  # a .npy file has no names to choose from
     refuse_key(key)
     size = path.stat().st_size
     with open(path, "rb") as file:
@@ -59,7 +56,7 @@ def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
 
     try:
         archive = zipfile.ZipFile(path)
-    except _zip_errors() as error:
+    except Exception as error:
         raise BadFileError(f"is no .npz (zip) file or is cut short: {first_line(error)}") from None
     try:
         members = {
@@ -71,30 +68,11 @@ def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
         source = _NpzSource(archive, members[name], path.stat().st_size)
         if not source.fortran:
             return source
-        with archive:
-            return _fortran_source(source)
+        with archive:  # a row is scattered over the whole member, which is therefore read whole
+            return ArraySource.of(source.transposed().T)
     except BaseException:
         archive.close()
         raise
-
-
-@cache
-def _zip_errors() -> tuple[type[Exception], ...]:
-    """What a damaged zip file can raise; zlib and lzma are missing from some Pythons."""
-    import zipfile
-
-    found: list[type[Exception]] = [
-        zipfile.BadZipFile,
-        EOFError,
-        OSError,
-        NotImplementedError,  # an unknown compression method
-        RuntimeError,  # an encrypted member, or a method that this Python lacks
-        ValueError,
-    ]
-    for module, name in (("zlib", "error"), ("lzma", "LZMAError")):
-        with contextlib.suppress(ImportError):
-            found.append(getattr(importlib.import_module(module), name))
-    return tuple(found)
 
 
 class _NpzSource(Source):
@@ -102,88 +80,68 @@ class _NpzSource(Source):
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> None:
         self.archive, self.info = archive, info
-        self._name = f"member {info.filename!r}"
         unpacked, packed = info.file_size, info.compress_size
-        if packed > size:
-            raise BadFileError(f"is cut short: {self._name} takes {packed} bytes of {size}")
-        if unpacked > _GIB and unpacked > 1000 * packed:
-            raise BadFileError(
-                f"refused: {self._name} would unpack from {packed} to {unpacked} bytes "
-                "(a zip bomb?); save it uncompressed with numpy.save"
-            )
-        with self._open() as file:
-            shape, fortran, self.dtype = _header(file, self._name)
-            offset = file.tell()
-        declared = offset + math.prod(shape) * self.dtype.itemsize
-        if declared != unpacked:
-            raise BadFileError(
-                f"{self._name}: its header promises {_described(shape, self.dtype)} = "
-                f"{declared} bytes in all, the zip directory says {unpacked}"
-            )
-        self.shape = shape
+        with self._opened() as file:
+            if packed > size:
+                raise BadFileError(f"is cut short: it takes {packed} bytes of {size}")
+            if unpacked > _GIB and unpacked > 1000 * packed:
+                raise BadFileError(
+                    f"is refused: it would unpack from {packed} to {unpacked} bytes "
+                    "(a zip bomb?); save it uncompressed with numpy.save"
+                )
+            self.shape, fortran, self.dtype = _header(file)
+            declared = file.tell() + math.prod(self.shape) * self.dtype.itemsize
+            if declared != unpacked:
+                raise BadFileError(
+                    f"is damaged: its header promises {_described(self.shape, self.dtype)} = "
+                    f"{declared} bytes in all, the zip directory says {unpacked}"
+                )
         # Both orders store the same bytes where at most one axis is longer than 1.
-        self.fortran = fortran and sum(n > 1 for n in shape) > 1
+        self.fortran = fortran and sum(n > 1 for n in self.shape) > 1
 
-    def _open(self) -> IO[bytes]:
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        """The unpacked bytes; errors, those of zipfile and its codecs too, name the member."""
         try:
-            return self.archive.open(self.info)
-        except _zip_errors() as error:
-            raise self._damaged(error) from None
-
-    def _damaged(self, error: Exception) -> BadFileError:
-        return BadFileError(f"{self._name} cannot be unpacked: {first_line(error)}")
+            with self.archive.open(self.info) as file:
+                yield file
+        except Exception as error:
+            known = isinstance(error, BadFileError)
+            why = str(error) if known else f"cannot be unpacked: {first_line(error)}"
+            raise BadFileError(f"member {shown(self.info.filename)} {why}") from None
 
     def blocks(self, rows: int) -> Iterator[Array]:
         total, *rest = self.shape
-        with self._open() as file:
-            _header(file, self._name)
+        with self._opened() as file:
+            _header(file)
             for start in range(0, total, rows):
-                shape = (min(rows, total - start), *rest)
-                try:
-                    block = np.empty(shape, self.dtype)
-                except (MemoryError, ValueError):
-                    wanted = _described(shape, self.dtype)
-                    raise BadFileError(f"{self._name}: no memory for {wanted}") from None
-                self._fill(file, block)
+                block = np.empty((min(rows, total - start), *rest), self.dtype)
+                view = block.reshape(-1).view(np.uint8)
+                for done in range(0, len(view), _READ_AT_ONCE):  # one read would double the memory
+                    part = view[done : done + _READ_AT_ONCE]
+                    data = file.read(len(part))
+                    if len(data) < len(part):
+                        raise BadFileError("is cut short")
+                    part[:] = np.frombuffer(data, np.uint8)
                 self.progress = (start + len(block), total)
                 yield block
 
-    def _fill(self, file: IO[bytes], block: Array) -> None:
-        # One large read would hold the block in memory twice.
-        view = block.reshape(-1).view(np.uint8)
-        done = 0
-        while done < len(view):
-            try:
-                part = file.read(min(_READ_AT_ONCE, len(view) - done))
-            except _zip_errors() as error:
-                raise self._damaged(error) from None
-            if not part:
-                raise BadFileError(f"{self._name} is cut short")
-            view[done : done + len(part)] = np.frombuffer(part, np.uint8)
-            done += len(part)
+    def transposed(self) -> Array:
+        """The transpose of an array in Fortran order: the same bytes in C order."""
+        if self.info.file_size > _FORTRAN_LIMIT:
+            raise BadFileError(
+                f"holds an array in Fortran (column) order, {self.info.file_size} bytes long: too "
+                "long to be streamed by rows; save numpy.ascontiguousarray(…), or as .npy"
+            )
+        self.shape = self.shape[::-1]
+        return self.whole()
 
     def close(self) -> None:
         self.archive.close()
 
 
-def _fortran_source(source: _NpzSource) -> Source:
-    """A column-major array, read whole: each of its rows is scattered over the whole of it."""
-    if source.info.file_size > _FORTRAN_LIMIT:
-        raise BadFileError(
-            f"{source._name} is in Fortran (column) order and {source.info.file_size} bytes long: "
-            "too long to be streamed by rows; save numpy.ascontiguousarray(…), or as .npy"
-        )
-    # Its bytes are those of the transposed array in C order.
-    source.shape = source.shape[::-1]
-    return ArraySource.of(source.whole().T)
-
-
-def _header(file: IO[bytes], member: str = "") -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and dtype; refused where they describe no plain array of numbers."""
-
-    def refused(why: str) -> BadFileError:
-        return BadFileError(f"{member} {why}".lstrip())
-
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and dtype; raises where they describe no plain array of numbers."""
     try:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
@@ -194,22 +152,21 @@ def _header(file: IO[bytes], member: str = "") -> tuple[tuple[int, ...], bool, n
             # 3.0 exists for field names outside latin-1; an array of numbers has no fields.
             raise ValueError(f"format version {version[0]}.{version[1]}")
     except Exception as error:  # the header is a Python literal from an untrusted file
+        why = f"has no valid .npy header (cut short?): {first_line(error)}"
         if "max_header_size" in str(error):  # NumPy's own message advises allowing pickles
-            raise refused(
-                "has a .npy header that no array of numbers needs: it is over 10000 bytes long"
-            ) from None
-        raise refused(f"has no valid .npy header (cut short?): {first_line(error)}") from None
+            why = "has a .npy header of over 10000 bytes, which no array of numbers needs"
+        raise BadFileError(why) from None
     if dtype.hasobject:
-        raise refused(
+        raise BadFileError(
             "holds pickled Python objects, which are never loaded; "
             "save an array of numbers: numpy.save(path, numpy.asarray(x, dtype=…))"
         )
     if not shape:
-        raise refused("holds a single number; expected an array of them")
+        raise BadFileError("holds a single number; expected an array of them")
     if any(n < 0 for n in shape):
-        raise refused(f"has a negative length in its shape {shape}")
+        raise BadFileError(f"has a negative length in its shape {shape}")
     if dtype.kind == "V" and dtype.names is None and dtype.itemsize == 2:
-        raise refused(
+        raise BadFileError(
             "holds raw 2-byte values: .npy does not keep bfloat16; "
             "save float32 instead, or .safetensors"
         )

@@ -15,10 +15,7 @@ __all__ = ["open_parquet", "open_parquet_labels"]
 
 
 def open_parquet(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
-    """Logits: a column of lists, one for each example, or numeric columns only, one for each class.
-
-    Beside a column of lists other columns may stand.
-    """
+    """Logits: one column of lists (among others), or numeric columns only, one for each class."""
     file = _parquet_file(path)
     try:
         fields = list(file.schema_arrow)
@@ -27,14 +24,15 @@ def open_parquet(path: Path, key: str | None, defaults: Sequence[str]) -> Source
             return _ListColumn(file, choose_key(lists, key, defaults))
         for field in fields:
             if _number_dtype(field.type) is None:
-                raise BadFileError(f"{_column(field.name)} is {_type(field)}, not float or integer")
+                kind = first_line(field.type, 40)
+                raise BadFileError(f"{_column(field.name)} is {kind}, not float or integer")
             if field.name.lower() in ("label", "labels", "__index_level_0__"):
                 raise BadFileError(
                     f"{_column(field.name)} stands among the classes; write the logits alone"
                 )
         if not fields:
             raise BadFileError("has no columns")
-        return _ClassColumns(file)
+        return _Columns(file)
     except BaseException:
         file.close()
         raise
@@ -48,21 +46,17 @@ def open_parquet_labels(path: Path, key: str | None, defaults: Sequence[str]) ->
         name = choose_key(list(fields), key, defaults)
         dtype = _number_dtype(fields[name].type)
         if dtype is None or dtype.kind == "f":
-            raise BadFileError(
-                f"{_column(name)} is {_type(fields[name])}; "
-                "labels are integers, 0 for the first class"
-            )
-        return _LabelColumn(file, name, dtype)
+            kind = f"{_column(name)} is {first_line(fields[name].type, 40)}"
+            raise BadFileError(f"{kind}; labels are integers, 0 for the first class")
+        return _Columns(file, fields[name])
     except BaseException:
         file.close()
         raise
 
 
 class _ParquetSource(Source):
-    _columns: list[str] | None = None
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    def __init__(self, file: Any, columns: list[str] | None) -> None:
+        self._file, self._columns = file, columns  # None: all
         self._rows: int = file.metadata.num_rows
 
     def blocks(self, rows: int) -> Iterator[Array]:
@@ -82,24 +76,16 @@ class _ParquetSource(Source):
     def _block(self, batch: Any, start: int) -> Array:
         raise NotImplementedError
 
-    def _numbers(self, column: Any, name: str, start: int) -> Array:
-        """The numbers of a column whose first row is `start`."""
-        self._refuse_nulls(column, name, start)
-        return np.asarray(column.to_numpy(zero_copy_only=False))
-
-    def _refuse_nulls(self, column: Any, name: str, start: int) -> None:
-        if column.null_count:
-            row = start + _first(column.is_null())
-            raise BadFileError(f"{_column(name)}, row {row}: the value is missing")
-
     def close(self) -> None:
         self._file.close()
 
 
-class _ClassColumns(_ParquetSource):
-    def __init__(self, file: Any) -> None:
-        super().__init__(file)
-        fields = list(file.schema_arrow)
+class _Columns(_ParquetSource):
+    """Numeric columns: all, or only one."""
+
+    def __init__(self, file: Any, only: Any = None) -> None:
+        super().__init__(file, None if only is None else [only.name])
+        fields = list(file.schema_arrow) if only is None else [only]
         self.names = [field.name for field in fields]
         self.dtype = np.result_type(*(field.type.to_pandas_dtype() for field in fields))
         self.shape = (self._rows, len(fields))
@@ -107,23 +93,15 @@ class _ClassColumns(_ParquetSource):
     def _block(self, batch: Any, start: int) -> Array:
         block = np.empty((batch.num_rows, batch.num_columns), self.dtype)
         for j, column in enumerate(batch.columns):
-            block[:, j] = self._numbers(column, batch.schema.names[j], start)
+            _refuse_nulls(column, batch.schema.names[j], start)
+            block[:, j] = column.to_numpy(zero_copy_only=False)
         return block
-
-
-class _LabelColumn(_ParquetSource):
-    def __init__(self, file: Any, name: str, dtype: np.dtype[Any]) -> None:
-        super().__init__(file)
-        self._columns, self.dtype, self.shape = [name], dtype, (self._rows,)
-
-    def _block(self, batch: Any, start: int) -> Array:
-        return self._numbers(batch.column(0), batch.schema.names[0], start)
 
 
 class _ListColumn(_ParquetSource):
     def __init__(self, file: Any, name: str) -> None:
-        super().__init__(file)
-        self._columns, self._name = [name], name
+        super().__init__(file, [name])
+        self._name = name
         self._width: int | None = None
         dtype = _number_dtype(file.schema_arrow.field(name).type.value_type)
         if dtype is None:
@@ -138,16 +116,14 @@ class _ListColumn(_ParquetSource):
         import pyarrow.compute
 
         column = batch.column(0)
-        self._refuse_nulls(column, self._name, start)
+        _refuse_nulls(column, self._name, start)
         lengths = pyarrow.compute.list_value_length(column).to_numpy(zero_copy_only=False)
         width = int(lengths[0]) if self._width is None else self._width
         if (lengths != width).any():
             row = int(np.flatnonzero(lengths != width)[0])
             raise BadFileError(f"row {start + row} has {lengths[row]} numbers, row 0 has {width}")
         values = column.flatten()
-        if values.null_count:
-            row = start + _first(values.is_null()) // width
-            raise BadFileError(f"{_column(self._name)}, row {row} holds a missing value")
+        _refuse_nulls(values, self._name, start, width)
         return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(-1, width)
 
 
@@ -157,8 +133,7 @@ def _parquet_file(path: Path) -> Any:
     try:
         return pyarrow.parquet.ParquetFile(path, memory_map=True, pre_buffer=False)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        why = first_line(error)
-        raise BadFileError(f"is no .parquet file or is cut short: {why}") from None
+        raise BadFileError(f"is no .parquet file or is cut short: {first_line(error)}") from None
 
 
 def _number_dtype(arrow_type: Any) -> np.dtype[Any] | None:
@@ -171,14 +146,13 @@ def _number_dtype(arrow_type: Any) -> np.dtype[Any] | None:
     return None
 
 
-def _first(flags: Any) -> int:
-    """The position of the first true value of an Arrow array."""
-    return int(np.flatnonzero(flags.to_numpy(zero_copy_only=False))[0])
+def _refuse_nulls(values: Any, name: str, start: int, width: int = 1) -> None:
+    """Raise for a missing value; `width` values make a row, `start` is the first row."""
+    if values.null_count:
+        position = int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
+        row = start + position // width
+        raise BadFileError(f"{_column(name)}, row {row} holds a missing value")
 
 
 def _column(name: str) -> str:
     return f"column {shown(name, 40)}"
-
-
-def _type(field: Any) -> str:
-    return first_line(field.type, 40)

@@ -37,7 +37,5 @@ def open_safetensors(path: Path, key: str | None, defaults: Sequence[str]) -> So
     if dtype == "BF16":
         import ml_dtypes  # noqa: F401 (teaches NumPy the name of this dtype)
     if not shape:
-        raise BadFileError(
-            f"tensor {shown(name, 40)} is a single number; expected an array of them"
-        )
+        raise BadFileError("holds a single number; expected an array of them")
     return ArraySource(tensor, shape, np.dtype(_DTYPES[dtype]))

@@ -7,7 +7,7 @@ import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -118,23 +118,17 @@ class Source(ABC):
             return np.empty(tuple(n or 0 for n in self.shape), self.dtype)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    @abstractmethod
     def close(self) -> None:
         """Release the file."""
-
-
-class Sliceable(Protocol):
-    """An array, or anything else that gives rows by slice."""
-
-    def __getitem__(self, rows: slice, /) -> Array: ...
+        return
 
 
 class ArraySource(Source):
     """Rows of an array that can be sliced: in memory, memory-mapped, or read slice by slice."""
 
-    def __init__(self, array: Sliceable, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.shape, self.dtype = shape, dtype
-        self._array: Sliceable | None = array
+        self._array = array
         self._rows = shape[0]
 
     @classmethod
@@ -152,12 +146,13 @@ class ArraySource(Source):
         return np.array(self._slice(index, index + 1)[0]) if index < self._rows else None
 
     def whole(self) -> Array:
-        return next(self.blocks(self._rows)) if self._rows else super().whole()
+        return self._slice(0, self._rows) if self._rows else super().whole()
 
     def _slice(self, start: int, stop: int) -> Array:
         if self._array is None:
             raise BadFileError("is already closed")
-        return self._array[start : min(stop, self._rows)]
+        block: Array = self._array[start : min(stop, self._rows)]
+        return block
 
     def close(self) -> None:
         self._array = None

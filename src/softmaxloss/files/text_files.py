@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import csv
 import itertools
 import json
@@ -26,7 +27,6 @@ _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*")
 
 def open_csv(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     """Rows of comma-separated numbers, with or without a first line of class names."""
-    del defaults  # the logits are all columns
     refuse_key(key)
     return _CsvSource(path)
 
@@ -61,32 +61,18 @@ class _CsvSource(Source):
         rows = min(rows, max(1, _BLOCK_LIMIT // self._width))
         lines = (item for item in _lines(self._path) if item[0] > self._skip)
         while batch := list(itertools.islice(lines, rows)):
-            block = self._parse([(number, line) for number, line, _ in batch])
+            lines_only = [line for _, line, _ in batch]
+            block: Array = np.empty(0)
+            with contextlib.suppress(ValueError):
+                block = np.loadtxt(lines_only, delimiter=",", comments=None, quotechar='"', ndmin=2)
+            if block.shape != (len(batch), self._width):
+                raise self._fault(batch)
             self.progress = (batch[-1][2], self._size)
             yield block
 
-    def close(self) -> None:
-        """Nothing to release: `blocks` closes the file itself."""
-
-    def _parse(self, batch: list[tuple[int, str]]) -> Array:
-        try:
-            block = np.loadtxt(
-                [line for _, line in batch],
-                delimiter=",",
-                comments=None,
-                quotechar='"',
-                ndmin=2,
-                dtype=np.float64,
-            )
-        except ValueError:
-            raise self._fault(batch) from None
-        if block.shape != (len(batch), self._width):
-            raise self._fault(batch)
-        return block
-
-    def _fault(self, batch: list[tuple[int, str]]) -> BadFileError:
+    def _fault(self, batch: list[tuple[int, str, int]]) -> BadFileError:
         """The error that names the line and column where a batch cannot be read."""
-        for number, line in batch:
+        for number, line, _ in batch:
             cells = _cells(number, line)
             if len(cells) != self._width:
                 return BadFileError(f"line {number} has {len(cells)} columns, not {self._width}")
@@ -96,9 +82,8 @@ class _CsvSource(Source):
                         f"line {number}, column {column}: {shown(cell, 40)} is not a number"
                         + _separator_hint(cell)
                     )
-        return BadFileError(
-            f"lines {batch[0][0]} to {batch[-1][0]} are not comma-separated numbers"
-        )
+        first, last = batch[0][0], batch[-1][0]
+        return BadFileError(f"lines {first} to {last} are not comma-separated numbers")
 
 
 def _class_names(line: int, cells: list[str]) -> list[str]:
@@ -234,10 +219,9 @@ def open_json_labels(path: Path, key: str | None, defaults: Sequence[str]) -> So
     data = _json_list(path, key, defaults)
     for i, value in enumerate(data):
         if type(value) is not int:
-            text = str(value) if isinstance(value, str | float) else ""
-            raise BadFileError(
-                f"row {i}: " + (_not_a_label(text) if text else f"a label is {_kind(value)}")
-            )
+            number_or_text = isinstance(value, str | float)
+            why = _not_a_label(str(value)) if number_or_text else f"a label is {_kind(value)}"
+            raise BadFileError(f"row {i}: {why}")
     try:
         return ArraySource.of(np.array(data, dtype=np.int64))
     except OverflowError:
@@ -266,13 +250,9 @@ def _json_list(path: Path, key: str | None, defaults: Sequence[str]) -> list[Any
 
 
 def _kind(value: object) -> str:
-    """What a JSON value is, in JSON's words."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f"the text {shown(value, 40)}"
-    if isinstance(value, dict):
-        return "an object"
-    return "a list" if isinstance(value, list) else f"the number {value}"
+    """A JSON value in JSON's words."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return f"the text {shown(value, 40)}" if isinstance(value, str) else f"the number {value}"

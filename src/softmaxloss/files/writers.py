@@ -43,6 +43,7 @@ class ScoresFile(ABC):
     def __init__(self, path: Path, file: BinaryIO, rows: int) -> None:
         self.path, self.rows, self.written = path, rows, 0
         self._file = file
+        self._begin()
 
     def append(self, start: int, labels: Array, scores: Scores) -> None:
         """Write the scores of the rows from `start` on; rows come in order, without a gap.
@@ -59,6 +60,9 @@ class ScoresFile(ABC):
             self._write(columns)
 
     @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
     def _write(self, columns: dict[str, Array]) -> None: ...
 
     def finish(self) -> None:
@@ -73,9 +77,8 @@ class ScoresFile(ABC):
 class CsvScores(ScoresFile):
     """Text: the shortest digits that give the same float of the scores' width again."""
 
-    def __init__(self, path: Path, file: BinaryIO, rows: int) -> None:
-        super().__init__(path, file, rows)
-        file.write((",".join(COLUMNS) + "\n").encode())
+    def _begin(self) -> None:
+        self._file.write((",".join(COLUMNS) + "\n").encode())
 
     def _write(self, columns: dict[str, Array]) -> None:
         text = [columns[name].astype(str).tolist() for name in COLUMNS]
@@ -87,11 +90,10 @@ class NpyScores(ScoresFile):
 
     _dtype = np.dtype(list(COLUMNS.items()))
 
-    def __init__(self, path: Path, file: BinaryIO, rows: int) -> None:
-        super().__init__(path, file, rows)
+    def _begin(self) -> None:
         descr = np.lib.format.dtype_to_descr(self._dtype)
-        header = {"descr": descr, "fortran_order": False, "shape": (rows,)}
-        np.lib.format.write_array_header_1_0(file, header)
+        header = {"descr": descr, "fortran_order": False, "shape": (self.rows,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
     def _write(self, columns: dict[str, Array]) -> None:
         block = np.empty(len(columns["row"]), self._dtype)
@@ -103,15 +105,14 @@ class NpyScores(ScoresFile):
 class ParquetScores(ScoresFile):
     """A table of pyarrow, in groups of at least 65536 rows."""
 
-    def __init__(self, path: Path, file: BinaryIO, rows: int) -> None:
+    def _begin(self) -> None:
         import pyarrow.parquet
 
-        super().__init__(path, file, rows)
         self._arrow = pyarrow
         schema = pyarrow.schema(
             [(name, pyarrow.from_numpy_dtype(dtype)) for name, dtype in COLUMNS.items()]
         )
-        self._writer = pyarrow.parquet.ParquetWriter(file, schema)
+        self._writer = pyarrow.parquet.ParquetWriter(self._file, schema)
         self._waiting: list[Any] = []
 
     def _write(self, columns: dict[str, Array]) -> None:
