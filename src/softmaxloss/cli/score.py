@@ -1,4 +1,4 @@
-"""`softmaxloss score`: a file of logits against its labels."""
+"""`softmaxloss score`: the totals of a file of logits and its labels, and its hardest examples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 from ..errors import LabelError
 from ..explanation.set_text import hardest, plural
 from ..explanation.terminal import FAINT, indent, lay_out, number, table
-from ..files import open_logits, open_scores, read_labels
+from ..files import FORMATS, WRITERS, listed, open_logits, open_scores, read_labels
 from ..files.evaluation import Evaluation, evaluate
 from ..text import printable, shorten
 from . import command
@@ -23,9 +23,21 @@ from .progress import progress_bar
 
 __all__ = ["score"]
 
+HELP = f"""Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
+
+LOGITS is a {listed(FORMATS)} file with one row for each example, LABELS one with a class number for
+each. Files larger than memory are read block by block. A file of logits holds:
+
+\b
+"""
+for suffix, known in FORMATS.items():
+    needs = f" (needs {known.needs})" if known.needs else ""
+    HELP += f"  {suffix:<13} {known.holds}{needs}\n"
+
 
 @click.command(
     cls=command.ExamplesFirst,
+    help=HELP,
     short_help="Loss, accuracy and hardest examples of a file.",
     examples="""
     softmaxloss score logits.npy labels.npy
@@ -40,12 +52,14 @@ __all__ = ["score"]
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="List so many of the examples with the highest loss.",
+    help="How many of the examples with the highest loss to list.",
 )
 @command.classes
 @command.one_based
 @command.ignore_index
-@click.option("--out", metavar="FILE", help="Write each example's scores: .csv, .npy or .parquet.")
+@click.option(
+    "--out", metavar="FILE", help=f"Write the scores of every example, as {listed(WRITERS)}."
+)
 @command.logits_key
 @command.labels_key
 @command.as_json
@@ -61,12 +75,7 @@ def score(
     labels_key: str | None,
     as_json: bool,
 ) -> None:
-    """Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
-
-    LOGITS is a .npy, .npz, .csv, .json, .parquet or .safetensors file with one row for each
-    example, LABELS one of these with a class number for each. Files larger than memory are read
-    piece by piece.
-    """
+    """Score the files and report; the parameters are the options of the command."""
     if out is not None:
         for given in (logits, labels):
             if os.path.exists(out) and os.path.exists(given) and os.path.samefile(out, given):
@@ -117,7 +126,7 @@ def _report(
     first_class: int,
     width: int,
 ) -> Iterator[RenderableType]:
-    """The totals and the table of the hardest examples."""
+    """The totals, and the table of the hardest examples."""
     yield Text(
         f"{printable(file)}: {plural(result.examples, 'example')}, {plural(classes, 'class')}"
     )
@@ -137,7 +146,7 @@ def _report(
     if not result.top:
         return
 
-    cells = max(6, (width - 60) // 2)  # of two names; the numbers take the rest
+    cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
 
     def name(label: int) -> str:
         known = "" if names is None else f" {shorten(names[label - first_class], cells)}"
