@@ -64,7 +64,7 @@ FORMATS = {
     ".csv": Format("numbers, below class names or without", open_csv, open_csv_labels, CsvScores),
     ".json": Format("a list of lists, or such lists by name", open_json, open_json_labels),
     ".parquet": Format(
-        "numeric columns, or lists of numbers in a column",
+        "numeric columns, or a column of lists",
         open_parquet,
         open_parquet_labels,
         ParquetScores,
