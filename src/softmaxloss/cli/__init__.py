@@ -58,15 +58,9 @@ commands.add_command(check.check)
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line on `args` (default: those of the process) and return the exit code.
 
-    SIGTERM raises SystemExit while it runs, so that unfinished files are removed.
-
-    Args:
-        args: the arguments; those of the process by default.
-
-    Returns:
-        The exit code.
+    Meanwhile SIGTERM raises SystemExit, so that unfinished files are removed.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     with _terminating():

@@ -30,9 +30,7 @@ each. Files larger than memory are read block by block. A file of logits holds:
 
 \b
 """
-for suffix, known in FORMATS.items():
-    needs = f" (needs {known.needs})" if known.needs else ""
-    HELP += f"  {suffix:<13} {known.holds}{needs}\n"
+HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items())
 
 
 @click.command(
@@ -76,10 +74,9 @@ def score(
     as_json: bool,
 ) -> None:
     """Score the files and report; the parameters are the options of the command."""
-    if out is not None:
-        for given in (logits, labels):
-            if os.path.exists(out) and os.path.exists(given) and os.path.samefile(out, given):
-                raise click.UsageError(f"--out {out} is a file to be read: choose another name")
+    for read in (logits, labels):
+        if out and os.path.exists(out) and os.path.exists(read) and os.path.samefile(out, read):
+            raise click.UsageError(f"--out {out} is a file to be read: choose another name")
     first_class = 1 if one_based else 0
     known = read_labels(labels, key=labels_key)
     with contextlib.ExitStack() as stack:
@@ -99,13 +96,9 @@ def score(
         except LabelError as error:
             raise click.UsageError(f"{labels}: {command.as_options(str(error))}") from None
     if as_json:
-        fields = {
-            "schema": "softmaxloss.scores",
-            "version": 1,
-            "classes": names,
-            "first_class": first_class,
-        }
-        command.write(json.dumps(fields | result.to_dict(), allow_nan=False) + "\n")
+        fields = {"schema": "softmaxloss.scores", "version": 1, "classes": names}
+        fields |= {"first_class": first_class} | result.to_dict()
+        command.write(json.dumps(fields, allow_nan=False) + "\n")
         return
     width, color = command.terminal()
     report = _report(result, source.path.name, source.shape[1], names, first_class, width)

@@ -21,7 +21,7 @@ from .npy import open_npy, open_npz
 from .parquet import open_parquet, open_parquet_labels
 from .safetensors import open_safetensors
 from .source import ArraySource, BadFileError, FileError, Source, check_file
-from .text_files import open_csv, open_csv_labels, open_json, open_json_labels
+from .text_files import CsvSource, open_csv_labels, open_json, open_json_labels
 from .writers import CsvScores, NpyScores, ParquetScores, ScoresFile
 
 __all__ = [
@@ -56,12 +56,15 @@ class Format(NamedTuple):
     scores: type[ScoresFile] | None = None
     needs: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.holds} (needs {self.needs})" if self.needs else self.holds
+
 
 #: Every suffix that is read; those with `scores` are written, too.
 FORMATS = {
     ".npy": Format("an array", open_npy, open_npy, NpyScores),
     ".npz": Format("arrays by name", open_npz, open_npz),
-    ".csv": Format("numbers, below class names or without", open_csv, open_csv_labels, CsvScores),
+    ".csv": Format("numbers, below class names or without", CsvSource, open_csv_labels, CsvScores),
     ".json": Format("a list of lists, or such lists by name", open_json, open_json_labels),
     ".parquet": Format(
         "numeric columns, or a column of lists",
@@ -234,14 +237,14 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> npt.
 
 @contextlib.contextmanager
 def open_scores(path: str | os.PathLike[str], rows: int) -> Iterator[ScoresFile]:
-    """Open a file for the scores of `rows` examples.
+    """Open a file for the scores of `rows` examples, for a `with` statement.
 
     The columns are row, label, loss, probability, predicted, rank, entropy and logsumexp, as
-    `score` gives them. The file appears once it is complete, and its folder is written to at
-    once: a folder that cannot be written to fails before any work.
+    `score` gives them: an ignored row has loss 0, rank 0 and no other score. The file appears once
+    it is complete; a folder that cannot be written to raises before any work.
 
     Args:
-        path: the file, .csv, .npy (a structured array) or .parquet.
+        path: the file: .npy (a structured array), .csv or .parquet.
         rows: the number of rows that will be appended.
 
     Raises:
@@ -268,7 +271,7 @@ def open_scores(path: str | os.PathLike[str], rows: int) -> Iterator[ScoresFile]
             if scores.written != rows:
                 raise FileError(path, f"not written: {scores.written} rows of {rows} were given")
             with writing(path):
-                scores.finish()
+                scores.close()
         finally:
             with contextlib.suppress(OSError):  # a full disk fails again, and was raised above
                 scores.close()

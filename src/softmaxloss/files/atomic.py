@@ -19,10 +19,7 @@ __all__ = ["atomic_write", "atomic_write_text", "target_of", "writing"]
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
-    """The file that writing to `path` replaces: a symbolic link stays, its target is replaced.
-
-    Raises a `FileError` if a folder, a pipe or a device has that name.
-    """
+    """The file to replace, behind symbolic links; a `FileError` for a folder, pipe or device."""
     target = Path(os.path.realpath(path))
     if os.path.exists(target) and not os.path.isfile(target):
         raise FileError(path, "is not a regular file; name a file to write")

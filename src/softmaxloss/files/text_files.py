@@ -17,7 +17,7 @@ import numpy as np
 from ..text import shown
 from .source import Array, ArraySource, BadFileError, Source, choose_key, refuse_key
 
-__all__ = ["open_csv", "open_csv_labels", "open_json", "open_json_labels"]
+__all__ = ["CsvSource", "open_csv_labels", "open_json", "open_json_labels"]
 
 _LINE_LIMIT = 1 << 29  # characters: ten million classes written with 50 characters each
 _BLOCK_LIMIT = 1 << 19  # numbers: their text takes several times the memory of the numbers
@@ -25,14 +25,11 @@ _JSON_LIMIT = 1 << 30
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*")
 
 
-def open_csv(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
+class CsvSource(Source):
     """Rows of comma-separated numbers, with or without a first line of class names."""
-    refuse_key(key)
-    return _CsvSource(path)
 
-
-class _CsvSource(Source):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: str | None, defaults: Sequence[str]) -> None:
+        refuse_key(key)
         self._path = path
         self.dtype = np.dtype(np.float64)
         self._size = path.stat().st_size

@@ -65,12 +65,8 @@ class ScoresFile(ABC):
     @abstractmethod
     def _write(self, columns: dict[str, Array]) -> None: ...
 
-    def finish(self) -> None:
-        """Write what the format adds after the last row."""
-        return
-
     def close(self) -> None:
-        """Release what the format holds besides the file; may be called twice."""
+        """Write what the format adds after the last row; may be called twice."""
         return
 
 
@@ -122,13 +118,10 @@ class ParquetScores(ScoresFile):
             self._flush()
 
     def _flush(self) -> None:
-        if self._waiting:
-            self._writer.write_table(self._arrow.concat_tables(self._waiting))
-            self._waiting = []
-
-    def finish(self) -> None:
-        self._flush()
-        self._writer.close()
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._writer.write_table(self._arrow.concat_tables(waiting))
 
     def close(self) -> None:
+        self._flush()
         self._writer.close()
