@@ -62,6 +62,15 @@ def test_the_written_scores_read_back(tmp_path: Path, suffix: str, dtype: type) 
     assert os.listdir(tmp_path) == [path.name]
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_an_ignored_row_has_loss_0_and_no_rank(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"s.{suffix}"
+    write(path)
+    row = {name: column[9] for name, column in read(path).items()}
+    assert (row["label"], row["loss"], row["rank"]) == (255, 0.0, 0)
+    assert np.isnan(row["probability"])
+
+
 def test_the_text_of_a_csv_file(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     write(path, np.zeros((1, 4), np.float32), np.array([2]))

@@ -120,10 +120,8 @@ def _report(
     width: int,
 ) -> Iterator[RenderableType]:
     """The totals, and the table of the hardest examples."""
-    yield Text(
-        f"{printable(file)}: {plural(result.examples, 'example')}, {plural(classes, 'class')}"
-    )
-    yield Text()
+    count = plural(result.examples, "example")
+    yield Text(f"{printable(file)}: {count}, {plural(classes, 'class')}\n")
     totals = table("", "<", "<")
     totals.show_header = False
     uniform = f"(a uniform guess: ln {classes} = {number(math.log(classes))})"
@@ -145,7 +143,6 @@ def _report(
         known = "" if names is None else f" {shorten(names[label - first_class], cells)}"
         return f"{label}{known}"
 
-    count = len(result.top)
-    which = "example" if count == 1 else f"{count} examples"
+    which = "example" if len(result.top) == 1 else f"{len(result.top)} examples"
     yield Text(f"\nThe {which} with the highest loss", "bold")
     yield indent(hardest(result.top, name))

@@ -79,8 +79,7 @@ class CsvSource(Source):
                         f"line {number}, column {column}: {shown(cell, 40)} is not a number"
                         + _separator_hint(cell)
                     )
-        first, last = batch[0][0], batch[-1][0]
-        return BadFileError(f"lines {first} to {last} are not comma-separated numbers")
+        return BadFileError(f"lines {batch[0][0]} to {number} are not comma-separated numbers")
 
 
 def _class_names(line: int, cells: list[str]) -> list[str]:
