@@ -81,7 +81,7 @@ WRITERS = {suffix: known.scores for suffix, known in FORMATS.items() if known.sc
 
 
 def listed(suffixes: Iterable[str]) -> str:
-    """The suffixes in a sentence.
+    """The suffixes as part of a sentence.
 
     >>> listed(FORMATS)
     '.npy, .npz, .csv, .json, .parquet or .safetensors'
@@ -106,14 +106,15 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
         self.class_names = source.names
         *rows, classes = source.shape
         if len(rows) > 1 or classes is None:
-            raise BadFileError(
-                f"has shape {source.shape}; logits are (examples, classes), or (classes,) for one"
+            raise FileError(
+                path,
+                f"has shape {source.shape}; logits are (examples, classes), or (classes,) for one",
             )
         if classes == 0:
-            raise BadFileError(f"has shape {source.shape}: no classes")
+            raise FileError(path, f"has shape {source.shape}: no classes")
         kind, name = source.dtype.kind, source.dtype.name
         if kind not in "fiu" and name != "bfloat16":
-            raise BadFileError(f"holds {name}; logits are floats or integers")
+            raise FileError(path, f"holds {name}; logits are floats or integers")
         if not rows:
             with contextlib.closing(source):
                 source = ArraySource.of(source.whole()[np.newaxis])
