@@ -106,10 +106,8 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
         self.class_names = source.names
         *rows, classes = source.shape
         if len(rows) > 1 or classes is None:
-            raise FileError(
-                path,
-                f"has shape {source.shape}; logits are (examples, classes), or (classes,) for one",
-            )
+            shapes = "(examples, classes), or (classes,) for one example"
+            raise FileError(path, f"has shape {source.shape}; logits are {shapes}")
         if classes == 0:
             raise FileError(path, f"has shape {source.shape}: no classes")
         kind, name = source.dtype.kind, source.dtype.name
