@@ -18,7 +18,7 @@ import click
 from ..checking import Report
 from ..checking.isolated import check_files
 from ..checking.terms import Layout, Part, Terms, terms_of
-from ..files.atomic import places, write_whole
+from ..files.atomic import atomic_write_text, target_of
 from ..text import printable
 from . import command
 from .grades import as_csv, as_junit, as_text
@@ -103,13 +103,13 @@ def check(
 
     reports = _checked(files, function, terms, timeout)
     if csv_file is not None:
-        write_whole(csv_file, as_csv(reports))
+        atomic_write_text(csv_file, as_csv(reports))
     if junit is not None:
-        write_whole(junit, as_junit(reports, function))
+        atomic_write_text(junit, as_junit(reports, function))
     if write_test is not None:
         ((file, report),) = reports.items()
         if report.problem is None:
-            write_whole(write_test, report.regression_test(Path(file).stem, report.function))
+            atomic_write_text(write_test, report.regression_test(Path(file).stem, report.function))
         else:
             click.echo("no test written: it was not checked", err=True)
     if as_json:
@@ -148,7 +148,7 @@ def _exit_code(reports: Collection[Report]) -> int:
 
 def _expect_writable(output: str, files: Sequence[str]) -> None:
     """Raise where the output could not be written in the end, or would replace what is checked."""
-    target, _ = places(output)
+    target = target_of(output)
     if not target.parent.is_dir():
         raise click.UsageError(f"{printable(output)}: there is no such folder")
     if not os.access(target.parent, os.W_OK):

@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from typing import Any
 
-from ..files.atomic import write_whole
+from ..files.atomic import atomic_write_text
 
 __all__ = ["Rendered"]
 
@@ -47,7 +47,7 @@ class Rendered(ABC):
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file, which is there when it is complete."""
-        write_whole(path, self.to_html())
+        atomic_write_text(path, self.to_html())
 
     def __str__(self) -> str:
         return self.to_text()

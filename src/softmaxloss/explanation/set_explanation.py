@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import LabelError
 from ..files import LogitsFile
-from ..files.atomic import write_whole
+from ..files.atomic import atomic_write_text
 from ..files.evaluation import Evaluation, Example, evaluate, highest
-from ..files.source import ArraySource
 from ..jsonable import jsonable
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
@@ -218,7 +216,7 @@ class SetExplanation(Rendered):
         self, path: str | os.PathLike[str], *, command: Callable[[Example], str] | None = None
     ) -> None:
         """Write the page to a file, which is there when it is complete."""
-        write_whole(path, self.to_html(command=command))
+        atomic_write_text(path, self.to_html(command=command))
 
     def to_fragment(self) -> str:
         """The page for a place among other things, as in a notebook: without head and script."""
@@ -316,7 +314,7 @@ def _source(
         raise LabelError(
             "explain_set takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
         )
-    return LogitsFile(ArraySource(Path("logits"), x, x.shape, x.dtype)), np.asarray(target)
+    return LogitsFile.in_memory(x), np.asarray(target)
 
 
 def _explanation(
