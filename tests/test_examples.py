@@ -85,6 +85,24 @@ def test_the_readme_computes_what_it_shows():
     assert tried > 10
 
 
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_links_of_the_pages_lead_to_files(page):
+    text = page.read_text(encoding="utf-8")
+    links = [*re.findall(r"\]\(([^)#\s]+)[^)\s]*\)", text), *re.findall(r'src="([^"]+)"', text)]
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_the_index_lists_every_page():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert len(pages) >= 9
+    assert not [name for name in pages if f"]({name})" not in index]
+
+
 def test_the_language_model_learns_alike_with_both_losses():
     pytest.importorskip("torch")
     done = subprocess.run(
