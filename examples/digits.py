@@ -1,11 +1,11 @@
 """Softmax regression on real handwritten digits, trained with this library's gradient alone.
 
-1797 digits of 8×8 pixels, which scikit-learn carries. The model has one linear layer, logits
-z = x·W + b, and learns by plain descent: W ← W − α·∂J/∂W. The chain rule gives both from the one
-that the library computes, G = ∂J/∂z:  ∂J/∂W = xᵀ·G  and  ∂J/∂b = Σ_i G_i.
+The data are the 1797 digits of 8×8 pixels that scikit-learn ships. The model has one linear layer,
+with the logits z = x·W + b, and learns by gradient descent: W ← W − α·∂J/∂W. The library computes
+G = ∂J/∂z, and the chain rule gives the rest:  ∂J/∂W = xᵀ·G  and  ∂J/∂b = Σ_i G_i.
 
 With W = 0 every class has probability 1/10, so the loss starts at ln 10. The logits and labels of
-the digits that were not trained on are written to a folder, for `softmaxloss score` and `explain`.
+the digits that are not trained on are written to a folder, for `softmaxloss score` and `explain`.
 
     python examples/digits.py --out out
 """

@@ -1,8 +1,8 @@
 """A small byte language model of the text of Python's own help, with PyTorch's loss and with ours.
 
-It reads 48 bytes and predicts the next three, as one of the 13 thousand triples that the text has:
-like the words of a large language model, they make the last layer the largest, and its logits the
-most memory. Both losses start from the same weights and see the same batches.
+It reads 48 bytes and predicts the next three, as one of the 13 thousand triples in the text. As in
+a large language model, the last layer is the largest, and its logits take the most memory. Both
+losses start from the same weights and see the same batches.
 
     python examples/language_model.py                      both, side by side
     python examples/language_model.py --loss softmaxloss   one of them
@@ -29,7 +29,7 @@ CONTEXT, BATCH, WIDTH = 48, 2048, 512
 
 
 class Text:
-    """Batches of a text: the bytes before random places, and the number of the triple there."""
+    """Batches of a text: the bytes before random places, and the index of the triple there."""
 
     def __init__(self) -> None:
         topics = pydoc_data.topics.topics
@@ -53,7 +53,7 @@ class Model(torch.nn.Module):
         self.output = torch.nn.Linear(WIDTH, classes)
 
     def forward(self, before: Tensor) -> Tensor:
-        """What the last layer reads; the loss has that layer in it."""
+        """The input of the last layer. The loss includes that layer."""
         return torch.tanh(self.hidden(self.embedding(before).flatten(1)))
 
 
