@@ -17,7 +17,7 @@ from softmaxloss.linear.plan import COPIES, Extras, bytes_of, plan_for
 from softmaxloss.options import Options
 
 pytest.importorskip("torch")
-from tests.linear_truth import CASES, CLASSES, FEATURES, ROWS, arguments, close, truth
+from truth.linear import CASES, CLASSES, FEATURES, ROWS, arguments, close, truth
 
 ONE_ROW = 8 * CLASSES  # bytes of a row of logits, float64
 BUDGETS = ["64MB", 12 * ONE_ROW, (COPIES + 4) * ONE_ROW]

@@ -18,45 +18,27 @@ import softmaxloss
 
 torch = pytest.importorskip("torch")
 
+from tests.tensors import OPTIONS, close, example, name_of  # noqa: E402
 from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
-from softmaxloss.torch import CrossEntropyLoss, cross_entropy, ops  # noqa: E402
+from softmaxloss.torch import CrossEntropyLoss, cross_entropy, operators  # noqa: E402
 
-OPTIONS: list[dict[str, Any]] = [
-    {},
-    {"reduction": "sum"},
-    {"reduction": "none"},
-    {"weight": torch.tensor([0.5, 2.0, 1.0, 0.0, 3.0], dtype=torch.float64)},
-    {"label_smoothing": 0.1},
-    {"ignore_index": 2, "reduction": "sum"},
-]
 KERNELS = ["kernel", "formula"]
 
 
 @pytest.fixture(params=KERNELS)
 def on_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "formula":
-        monkeypatch.setattr(ops, "has_kernel", lambda tensor: False)
+        monkeypatch.setattr(operators, "has_kernel", lambda tensor: False)
     return str(request.param)
-
-
-def example(dtype: Any = torch.float64, rows: int = 6, classes: int = 5) -> tuple[Any, Any]:
-    generator = torch.Generator().manual_seed(rows * classes)
-    z = torch.randn(rows, classes, generator=generator, dtype=dtype)
-    y = torch.randint(classes, (rows,), generator=generator)
-    return z.requires_grad_(), y
-
-
-def close(got: Any, want: Any, **tolerance: float) -> None:
-    torch.testing.assert_close(got, want, **tolerance)
 
 
 # --- derivatives ---------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("on_kernel")
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
 @pytest.mark.parametrize("soft", [False, True])
 def test_numerical_derivatives(options: dict[str, Any], soft: bool) -> None:
     z, y = example()
@@ -72,7 +54,7 @@ def test_numerical_derivatives(options: dict[str, Any], soft: bool) -> None:
     assert torch.autograd.gradgradcheck(lambda z: cross_entropy(z, y, **options), z)
 
 
-@pytest.mark.parametrize("options", OPTIONS[:5], ids=str)
+@pytest.mark.parametrize("options", OPTIONS[:5], ids=name_of)
 def test_derivatives_by_soft_targets_and_weights(options: dict[str, Any]) -> None:
     z, _ = example()
     q = torch.rand(6, 5, dtype=torch.float64, requires_grad=True)
@@ -253,7 +235,7 @@ def test_accumulated_over_unequal_micro_batches() -> None:
 # --- compile and operators -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
 def test_compiled_without_a_graph_break(options: dict[str, Any]) -> None:
     torch._dynamo.reset()
     z, y = example()

@@ -13,7 +13,7 @@ import softmaxloss
 
 torch = pytest.importorskip("torch")
 
-from tests.test_torch import close, example  # noqa: E402
+from tests.tensors import close, example  # noqa: E402
 from torch.fx.experimental.proxy_tensor import FakeTensorMode  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 from torch.utils.checkpoint import checkpoint  # noqa: E402
@@ -23,7 +23,7 @@ from softmaxloss.torch import (  # noqa: E402
     LinearCrossEntropyLoss,
     cross_entropy,
     linear_cross_entropy,
-    ops,
+    operators,
 )
 
 
@@ -121,7 +121,7 @@ def test_compiled_with_labels_that_are_no_tensor() -> None:
 def test_what_has_no_place_for_the_gradient(
     device_has_kernel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ops, "has_kernel", lambda tensor: device_has_kernel)
+    monkeypatch.setattr(operators, "has_kernel", lambda tensor: device_has_kernel)
     z, y = example()
     for out in (torch.empty(6, 4).double(), torch.empty(6, 5), torch.empty(6, 5, device="meta")):
         version = out._version

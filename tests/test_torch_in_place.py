@@ -11,13 +11,13 @@ import softmaxloss
 
 torch = pytest.importorskip("torch")
 
-from tests.test_torch import OPTIONS, close, example  # noqa: E402
+from tests.tensors import OPTIONS, close, example, name_of  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from softmaxloss.torch import cross_entropy  # noqa: E402
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_in_place(options: dict[str, Any], dtype: Any) -> None:
     x, y = example(dtype)

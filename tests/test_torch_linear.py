@@ -16,7 +16,7 @@ from softmaxloss.linear.plan import COPIES, Extras
 from softmaxloss.options import Options
 
 torch = pytest.importorskip("torch")
-from tests.linear_truth import (  # noqa: E402
+from truth.linear import (  # noqa: E402
     CASES,
     CLASSES,
     FEATURES,
@@ -27,7 +27,7 @@ from tests.linear_truth import (  # noqa: E402
 )
 
 from softmaxloss.torch.linear import blocks, products  # noqa: E402
-from softmaxloss.torch.linear import ops as linear_ops  # noqa: E402
+from softmaxloss.torch.linear import operators as linear_operators  # noqa: E402
 
 F = torch.nn.functional
 ONE_ROW = 8 * CLASSES
@@ -230,12 +230,12 @@ def test_the_operators_keep_the_rules(reduction: Any) -> None:
     x, W, b, y, _ = tensors("bias", torch.float32)
     rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 0.0, "2KB")
     torch.library.opcheck(
-        linear_ops.forward._opoverload, (x, W, b, y, None, True, True, True, True, *rest)
+        linear_operators.forward._opoverload, (x, W, b, y, None, True, True, True, True, *rest)
     )
     upstream = torch.ones(() if reduction == "mean" else ROWS)
     x, W, b = (t.detach() for t in (x, W, b))
     torch.library.opcheck(
-        linear_ops.gradients_of._opoverload,
+        linear_operators.gradients_of._opoverload,
         (upstream, x, W, b, y, None, True, False, True, *rest),
     )
 

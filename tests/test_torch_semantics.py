@@ -1,8 +1,8 @@
-"""What every input gets, on tensors: the cases of cases/semantics.json, and PyTorch's own.
+"""The cases of truth/semantics.json on tensors, and PyTorch's own samples.
 
-The kernels give a tensor the bits that they give an array, which test_semantics.py compares with
-the truth. The formula in PyTorch's operations, for devices without a kernel, gives the same numbers
-up to its rounding; it is run here on the CPU.
+The kernels give a tensor the same bits as an array, which test_semantics.py compares with the
+truth. The formula in PyTorch's operations, for devices without a kernel, gives the same numbers up
+to its rounding; here it runs on the CPU.
 """
 
 from __future__ import annotations
@@ -13,21 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.test_semantics import (
-    CASES,
-    Case,
-    arguments,
-    in_each_dtype,
-    is_valid,
-    run,
-    torch_error,
-)
+from tests.semantics import CASES, ERRORS, in_each_dtype, run, torch_error
+from truth.cases import Case, arguments, wants_error
 
 import softmaxloss
 
 torch = pytest.importorskip("torch")
 
-from softmaxloss.torch import ops  # noqa: E402
+from softmaxloss.torch import operators  # noqa: E402
 from softmaxloss.torch.tensors import as_numpy  # noqa: E402
 
 Array = NDArray[Any]
@@ -37,7 +30,7 @@ KERNELS = ["kernel", "formula"]
 @pytest.fixture
 def on_kernel(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel == "formula":
-        monkeypatch.setattr(ops, "has_kernel", lambda tensor: False)
+        monkeypatch.setattr(operators, "has_kernel", lambda tensor: False)
 
 
 def as_tensor(array: Any) -> Any:
@@ -64,18 +57,18 @@ def has_tensors(case: Case, dtype: str) -> bool:
     return True
 
 
-def cases(valid: bool) -> list[Any]:
-    these = in_each_dtype([case for case in CASES if is_valid(case) == valid])
+def cases(*, errors: bool) -> list[Any]:
+    these = in_each_dtype([case for case in CASES if wants_error(case) == errors])
     return [one for one in these if has_tensors(*one.values)]
 
 
 def test_most_cases_have_tensors() -> None:
-    assert len(cases(True)) + len(cases(False)) > 0.8 * len(in_each_dtype(CASES))
+    assert len(cases(errors=False)) + len(cases(errors=True)) > 0.8 * len(in_each_dtype(CASES))
 
 
 @pytest.mark.usefixtures("on_kernel")
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize(("case", "dtype"), cases(True))
+@pytest.mark.parametrize(("case", "dtype"), cases(errors=False))
 def test_case(case: Case, dtype: str, kernel: str) -> None:
     logits, target, options = arguments(case, dtype)
     loss, grad = run(case, dtype)
@@ -109,19 +102,13 @@ def test_case(case: Case, dtype: str, kernel: str) -> None:
 
 @pytest.mark.usefixtures("on_kernel")
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize(("case", "dtype"), cases(False))
+@pytest.mark.parametrize(("case", "dtype"), cases(errors=True))
 def test_error(case: Case, dtype: str, kernel: str) -> None:
     logits, target, options = arguments(case, dtype)
-    kinds = {
-        "LabelError": softmaxloss.LabelError,
-        "OptionError": softmaxloss.OptionError,
-        "TypeError": TypeError,
-        "ValueError": ValueError,
-    }
     z, y = as_tensor(logits), as_tensor(target)
     for needs_grad in {False, z.is_floating_point()}:
         z.requires_grad_(needs_grad)
-        with pytest.raises(kinds[case["expect"]["error"]]) as caught:
+        with pytest.raises(ERRORS[case["expect"]["error"]]) as caught:
             softmaxloss.cross_entropy(z, y, **options)
         assert case["expect"]["message"] in str(caught.value)
         assert "\n" not in str(caught.value)
