@@ -1,4 +1,4 @@
-"""Small examples as tensors, and the ways to compute them: by the kernel, by PyTorch's operations."""
+"""Small examples as tensors, and options to compute their loss with."""
 
 from __future__ import annotations
 
