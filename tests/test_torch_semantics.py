@@ -34,11 +34,11 @@ def on_kernel(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def as_tensor(array: Any) -> Any:
-    """The same memory as a tensor; ValueError or TypeError where PyTorch has no such tensor."""
+    """The same memory as a tensor; raises where PyTorch has no such tensor."""
     if not isinstance(array, np.ndarray):
         return torch.tensor(array)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is read-only
+        warnings.simplefilter("ignore")  # the memory may be read-only
         if array.dtype.name == "bfloat16":
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(array)
@@ -117,7 +117,7 @@ def test_error(case: Case, dtype: str, kernel: str) -> None:
 # --- PyTorch's own test cases --------------------------------------------------------------------
 
 
-def opinfo_samples(dtype: Any) -> list[Any]:
+def samples_of_pytorch(dtype: Any) -> list[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_methods_invocations import op_db
@@ -125,15 +125,17 @@ def opinfo_samples(dtype: Any) -> list[Any]:
     return list(info.sample_inputs("cpu", dtype, requires_grad=True))
 
 
+# The samples take seconds to load.
+@pytest.mark.xdist_group("compile")
 @pytest.mark.usefixtures("on_kernel")
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", ["float64", "float32", "bfloat16", "float16"])
 def test_the_samples_of_pytorch(name: str, kernel: str) -> None:
     dtype = getattr(torch, name)
-    for number, sample in enumerate(opinfo_samples(dtype)):
+    for number, sample in enumerate(samples_of_pytorch(dtype)):
         torch.manual_seed(number)
         z, (target,), options = sample.input, sample.args, dict(sample.kwargs)
-        if "weight" in options:  # negative ones, which mean nothing, are among them
+        if "weight" in options:  # some of the samples' weights are negative, which has no meaning
             options["weight"] = options["weight"].detach().abs()
         # Half precision is compared with PyTorch in float32, in which the library computes it.
         wide = torch.float64 if name == "float64" else torch.float32
