@@ -15,8 +15,8 @@ from click.core import ParameterSource
 
 from ..explanation import Explanation, SeveralLabels
 from ..explanation import explain as explanation_of
-from ..explanation.terminal import lay_out
-from ..explanation.text import answers_as_text
+from ..explanation.one_text import answers_as_text
+from ..explanation.rendering.terminal import lay_out
 from ..files import open_logits, read_labels
 from . import command
 from .explain_set import explain_set

@@ -13,8 +13,10 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ..errors import LabelError
-from ..explanation.set_text import hardest, plural
-from ..explanation.terminal import FAINT, indent, lay_out, number, table
+from ..explanation.rendering.names import plural
+from ..explanation.rendering.numbers import number
+from ..explanation.rendering.terminal import FAINT, indent, lay_out, table
+from ..explanation.set_text import hardest
 from ..files import open_logits, read_labels
 from ..files.evaluation import Evaluation, evaluate
 from ..files.writers import open_scores

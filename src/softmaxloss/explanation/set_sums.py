@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..api import Scores, cross_entropy_with_grad
 from ..files.evaluation import highest
 
-__all__ = ["PushSums"]
+__all__ = ["LEAST", "AllPairs", "Integers", "PushSums", "StrongPairs"]
 
 Vector = NDArray[np.float64]
 Integers = NDArray[np.int64]
