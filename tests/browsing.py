@@ -11,7 +11,7 @@ import pytest
 from tests.chromium import chromium
 
 from softmaxloss.explanation import Explanation
-from softmaxloss.explanation.words import number
+from softmaxloss.explanation.rendering.numbers import number
 
 LAYER = {"features": [1.0, 2.0, 3.0, 4.0], "linear_weight": np.arange(12).reshape(3, 4) / 9}
 SEED = [2.0, 1.0, 0.1, -1.2]

@@ -11,7 +11,7 @@ import pytest
 from tests.browsing import LAYER, NAMES, SEED, Open, agrees, in_sight, shown, type_logit
 
 from softmaxloss.explanation import Explanation, explain, explain_set
-from softmaxloss.explanation.words import number
+from softmaxloss.explanation.rendering.numbers import number
 
 NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[31m", "</script>x"]
 

@@ -211,18 +211,18 @@ UNUSUAL = [
     pytest.param([INF, 1.0], 0, NAN, ["class 0 is +inf"], id="plus infinity on the true class"),
     pytest.param([INF, 1.0], 1, NAN, ["class 0 is +inf"], id="plus infinity elsewhere"),
     pytest.param([-INF, -INF], 0, NAN, ["Every logit is -inf"], id="all masked"),
-    pytest.param([0.0, -INF], 1, INF, ["it has no chance at all"], id="true class masked"),
+    pytest.param([0.0, -INF], 1, INF, ["its probability is 0, and the loss is infinite"], id="true class masked"),
     pytest.param([0.0, -INF, 0.0], 0, math.log(2), ["masked out", "shared"], id="other masked"),
     pytest.param(
         [-INF, 3.0], 1, 0.0, ["masked out", "Every derivative is 0"], id="only the true class left"
     ),
     pytest.param([1.0, 1.0, 0.0], 1, None, ["shared by classes 0 and 1"], id="tie"),
     pytest.param([1.0] * 9, 1, math.log(9), ["and 4 more"], id="tie of many"),
-    pytest.param([100.0, 0.0], 0, math.exp(-100), ["lost digits"], id="tiny loss"),
+    pytest.param([100.0, 0.0], 0, math.exp(-100), ["loses digits"], id="tiny loss"),
     pytest.param([1000.0, 0.0], 1, 1000.0, ["rounds to 0"], id="probability underflows"),
     pytest.param([1e8, 1e8 + 1], 0, math.log(1 + math.e), [], id="common offset"),
     pytest.param(
-        [1e20, 1e20], 0, math.log(2), ["lost digits", "changes nothing"], id="huge offset"
+        [1e20, 1e20], 0, math.log(2), ["loses digits", "changes nothing"], id="huge offset"
     ),
     pytest.param([1e30, -1e30], 1, 2e30, ["rounds to 0"], id="huge logits"),
     pytest.param([1e308, -1e308], 1, INF, [], id="difference overflows"),

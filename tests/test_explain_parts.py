@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from softmaxloss import LabelError, OptionError, cross_entropy
 from softmaxloss.explanation import Explanation, SeveralLabels, explain, explain_set
-from softmaxloss.explanation.words import number
+from softmaxloss.explanation.rendering.numbers import number
 
 INF = math.inf
 SEED = [2.0, 1.0, 0.1, -1.2]
@@ -247,9 +247,9 @@ def test_probabilities_that_sum_to_1_mean_the_same_to_all() -> None:
     ("q", "says"),
     [
         ([0, 1, 1, 0], "and 2 labels: classes 1 and 2."),
-        ([0, 0.5, 0.5, 0], "gives 2 of them a part: classes 1 and 2."),
+        ([0, 0.5, 0.5, 0], "gives 2 of them a share: classes 1 and 2."),
         ([0, 0, 0, 0], "and no label: its target is all zeros."),
-        ([0, 0, 2, 0], "gives 1 of them a part: class 2."),
+        ([0, 0, 2, 0], "gives 1 of them a share: class 2."),
         ([1, 1, 1, 1], "classes 0, 1, 2 and 3."),
     ],
 )
@@ -307,8 +307,8 @@ def test_formulas_can_be_computed_again(z: list[float], y: int) -> None:
     ("logits", "says", "not_this"),
     [
         ([1000.0, 0.0], "Every derivative is 0", "is pushed up"),
-        ([0.0, 1.0, -INF], "a_n is positive, but for classes that are masked out", "never"),
-        ([-INF, 1.0], "no step moves an output away from −inf", "the true output is pushed up"),
+        ([0.0, 1.0, -INF], "where a_n is 0, as for an output of −inf, there is no push", "a_n is positive"),
+        ([-INF, 1.0], "the true output is −inf, and no step moves it", "the true output is pushed up"),
     ],
 )
 def test_which_way_outputs_are_pushed(logits: list[float], says: str, not_this: str) -> None:

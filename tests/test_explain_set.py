@@ -25,7 +25,7 @@ from rich.cells import cell_len
 from softmaxloss import LabelError, OptionError, SetExplanation, explain_set
 from softmaxloss.cli import explain_set as set_command
 from softmaxloss.cli import main
-from softmaxloss.explanation import explain, pushes, set_html
+from softmaxloss.explanation import explain, set_page, set_sums
 from softmaxloss.files import open_logits
 
 INF, NAN = math.inf, math.nan
@@ -39,6 +39,11 @@ COUNTED = LABELS != -100
 
 # Sums of n numbers of one sign, each right to 4 ulp, one after the other: n + 4 roundings at most.
 CLOSE = {"rtol": (N + 4) * 2.0**-52, "atol": 0.0}
+
+
+def page_of(e, command=None):
+    """The body of the page, as HTML."""
+    return set_page.body(e, command or e.call)
 
 
 def plain_numpy(z, y):
@@ -213,14 +218,14 @@ def test_unusual_sets(logits, labels):
     assert "nan" not in text.replace("Mean loss nan", "").replace("accuracy nan", "") or e.invalid
     data = json.loads(e.to_json(), parse_constant=pytest.fail)
     assert data["examples"] == e.examples
-    check_html(set_html.body(e))
+    check_html(page_of(e))
 
 
 def test_nothing_is_pushed_where_all_is_known():
     e = explain_set([[1000.0, 0.0]], [0])
     assert e.strongest() == []
     assert "None: every example has all its probability on its own class" in e.to_text()
-    assert "None: every example" in set_html.body(e)
+    assert "None: every example" in page_of(e)
 
 
 def test_it_is_read_only():
@@ -275,9 +280,9 @@ def many(rows, classes, *, seed=0):
 def test_many_classes_against_the_full_matrix(monkeypatch, most, max_elements):
     z, y = many(600, 5000)
     if most is not None:
-        monkeypatch.setattr(pushes, "MOST_PAIRS", most)
+        monkeypatch.setattr(set_sums, "MOST_PAIRS", most)
     e = explain_set(z, y, max_elements=max_elements)
-    monkeypatch.setattr(pushes, "ALL_PAIRS", 5000)
+    monkeypatch.setattr(set_sums, "ALL_PAIRS", 5000)
     full = explain_set(z, y)
     assert e.pushes is None
     assert full.pairs is None
@@ -311,11 +316,11 @@ def test_many_classes_against_the_full_matrix(monkeypatch, most, max_elements):
     totals = pairs.mean * e.counts[pairs.true]
     assert (np.diff(totals) <= 1e-12).all()
     text = e.to_text()
-    assert "With 5000 classes only the stronger pairs are kept" in text
+    assert "With 5000 classes only the strong pairs are kept" in text
     data = json.loads(e.to_json(), parse_constant=pytest.fail)
     assert data["pushes"] is None
     assert len(data["strongest"]) == 100
-    check_html(set_html.body(e))
+    check_html(page_of(e))
 
 
 def test_the_pull_completes_what_is_kept():
@@ -326,7 +331,7 @@ def test_the_pull_completes_what_is_kept():
     assert (e.pairs.short[[5, 6]] == 1e-3).all()
     text = e.to_text()
     assert "none is strong: no example gives 0.001 or more" in re.sub(r"\s+", " ", text)
-    check_html(set_html.body(e))
+    check_html(page_of(e))
 
 
 def test_a_hundred_thousand_classes_in_bounded_memory(tmp_path):
@@ -491,7 +496,7 @@ def check_html(text):
 
 def test_the_page_has_the_numbers():
     e = explain_set(LOGITS, LABELS)
-    text = set_html.body(e)
+    text = page_of(e)
     page = check_html(text)
     root = ET.fromstring(f"<body>{text}</body>")
     svg = "{http://www.w3.org/2000/svg}"
@@ -524,7 +529,7 @@ def test_the_page_has_the_numbers():
 
 
 def test_names_on_the_page_are_text():
-    text = set_html.body(nasty(), command=lambda e: f"<img src=x onerror=alert({e.row})>\x1b\n")
+    text = page_of(nasty(), command=lambda e: f"<img src=x onerror=alert({e.row})>\x1b\n")
     page = check_html(text)
     words = " ".join(page.words)
     assert "<script>alert(1)</scrip…" in words  # cut to the width of a column
@@ -533,7 +538,7 @@ def test_names_on_the_page_are_text():
     assert r"\x1b[31m" in words
     assert r"\u202eevil" in words
     one = explain_set([[0.0, 1.0, 9.0]], [2], first_class=1, classes=["cat", "dog", "fox"])
-    cells = re.findall("<td>(.*?)</td>", set_html.body(one).partition("look at first")[2])
+    cells = re.findall("<td>(.*?)</td>", page_of(one).partition("look at first")[2])
     assert cells[:2] == ["2 dog", "3 fox"]
 
 
@@ -541,7 +546,7 @@ def test_names_on_the_page_are_text():
 def test_the_map_of_many_classes_is_of_the_strongest(classes):
     z, y = many(900, classes)
     e = explain_set(z, y)
-    text = set_html.body(e)
+    text = page_of(e)
     root = ET.fromstring(f"<body>{text}</body>")
     side = math.isqrt(len(root.findall(".//{http://www.w3.org/2000/svg}rect")))
     assert 35 <= side <= 40

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from softmaxloss.explanation import QUESTIONS, explain, explain_set
-from softmaxloss.explanation.words import number, printable
+from softmaxloss.explanation.rendering.numbers import number
+from softmaxloss.text import printable
 from softmaxloss.files import FileError
 
 INF, NAN = math.inf, math.nan

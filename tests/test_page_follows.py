@@ -10,7 +10,7 @@ import pytest
 from tests.browsing import LAYER, NAMES, SEED, Open, agrees, in_sight, prose, shown, type_logit
 
 from softmaxloss.explanation import Explanation, explain
-from softmaxloss.explanation.words import number
+from softmaxloss.explanation.rendering.numbers import number
 
 INF, NAN = math.inf, math.nan
 

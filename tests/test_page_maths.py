@@ -12,7 +12,7 @@ import pytest
 from tests.chromium import chromium
 
 from softmaxloss.explanation import explain
-from softmaxloss.explanation.words import number
+from softmaxloss.explanation.rendering.numbers import number
 
 INF, NAN = math.inf, math.nan
 SOURCE = resources.files("softmaxloss.explanation.page").joinpath("maths.js").read_text("utf-8")

@@ -19,7 +19,7 @@ import softmaxloss
 from softmaxloss import OptionError
 from softmaxloss.explanation import explain
 from softmaxloss.explanation.questions import QUESTIONS, answers, ask
-from softmaxloss.explanation.words import number
+from softmaxloss.explanation.rendering.numbers import number
 
 INF, NAN = math.inf, math.nan
 SEED = [2.0, 1.0, 0.1, -1.2]
@@ -112,20 +112,21 @@ def test_the_three_questions_asked_most():
     assert ask(why, "only-true-class").text == (
         "Yes, the loss is one term, J = −log a_y, and nothing is added for the other classes. But "
         "each of them counts, because it is in the denominator of a_y = exp z_y / Σ exp z.\n\n"
-        "Here J = −log a_2 = −log 0.09599 = 2.3435, one of 4 losses that were possible: 0.4435 for "
+        "Here J = −log a_2 = −log 0.09599 = 2.3435, one of 4 possible losses: 0.4435 for "
         "class 0, 1.4435 for class 1, 2.3435 for class 2, 3.6435 for class 3. The 3 others have "
         "0.9040 of the denominator."
     )
     assert ask(why, "others-learn").text == (
-        "Through the denominator. Each other class n has a derivative of its own, ∂J/∂z_n = a_n, "
-        "and as it is not negative, descent pushes that output down, by step · a_n.\n\n"
+        "Through the denominator. The derivative of J with respect to the output of another class "
+        "n is ∂J/∂z_n = a_n. It is never negative, so descent pushes that output down, by "
+        "step · a_n.\n\n"
         "Here the strongest other is class 0: ∂J/∂z_0 = a_0 = 0.6418, and a step of 0.1 takes z_0 "
         "from 2.0000 to 1.9358."
     )
     assert ask(why, "derivatives-sum").text == (
-        "No, to zero. The probabilities sum to 1, and the derivatives are the same numbers but "
-        "for the true class, where 1 is taken off: the true output is pulled up as hard as all "
-        "the others together are pushed down.\n\n"
+        "No, to zero. The derivatives are the probabilities, which sum to 1, minus 1 for the true "
+        "class: the true output is pulled up as hard as all the others together are pushed "
+        "down.\n\n"
         "Here the derivative of class 2, the true one, is -0.9040, and those of the 3 others add "
         "up to 0.9040: together 0."
     )
@@ -245,7 +246,7 @@ def test_the_call_for_tensorflow():
 def test_where_the_frameworks_differ_it_is_said():
     text, results = call_each([-INF, 0.0, 3.0], 0)
     assert results == {"softmaxloss": INF, "torch": INF, "scipy": INF}
-    assert "raises a_0 to 2.2e-16: it would say 36.0437" in text
+    assert "clips a_0 to 2.2e-16: it would return 36.0437" in text
     import sklearn.metrics
 
     assert f"{sklearn.metrics.log_loss([0], [[0.0, 1.0]], labels=[0, 1]):.4f}" == "36.0437"
@@ -253,7 +254,7 @@ def test_where_the_frameworks_differ_it_is_said():
     text, results = call_each([100.0, 0.0], 0)
     assert results["softmaxloss"] == pytest.approx(math.exp(-100))
     assert results["torch"] == 0.0
-    assert "Such a small loss only softmaxloss keeps" in text
+    assert "Only softmaxloss keeps such a small loss" in text
 
     text, results = call_each([1e8, 1e8 + 1], 0)
     assert results["scipy"] == pytest.approx(math.log1p(math.e))
@@ -293,7 +294,7 @@ UNUSUAL = [
         "several-labels": 'J = −log a_1 − log a_0 = +inf with "sum", and with "mean" too',
         "good-loss": "J = +inf nats is above ln 2",
         "logits": "z_1 is -inf",
-        "minus-infinity": "Here it is so: z_1 is -inf, a_1 is 0, J is +inf and ∂J/∂z_1 is -1.",
+        "minus-infinity": "That is the case here: z_1 is -inf, a_1 is 0, J is +inf and ∂J/∂z_1 is -1.",
     }, id="true class masked"),
     pytest.param([-INF, 3.0], 1, {
         "only-true-class": "No other class has a share of the denominator: each is masked out.",
@@ -344,13 +345,13 @@ UNUSUAL = [
         "derivatives-sum": "that of class 1, the other one, is 0.2500",
     }, id="two classes"),
     pytest.param([1e30, -1e30], 1, {
-        "others-learn": "leaves z_0 at 1e+30: it is too small beside it for float64",
-        "step-size": "nothing of it but rounding: J stays 2e+30",
+        "others-learn": "leaves z_0 at 1e+30: the step is too small for float64 to show",
+        "step-size": "float64 shows only rounding: J stays 2e+30",
         "minus-infinity": "z_1 = -1e+30 is finite, no class is masked out, and J is 2e+30",
     }, id="huge"),
     # A spacing of float64 is 1/8 here: the step is rounded to it, and J would fall by too much.
     pytest.param([1e15, 1e15 + 1], 0, {
-        "step-size": "nothing of it but rounding: J stays 1.3133",
+        "step-size": "float64 shows only rounding: J stays 1.3133",
     }, id="common offset"),
     pytest.param([1e308, -1e308], 1, {
         "step-size": "J is too large for float64",
@@ -388,7 +389,7 @@ def test_200_000_classes():
     assert time.perf_counter() - start < 0.5
     for answer in found:
         assert len(answer.text) < 1200
-    assert "one of 200000 losses" in found[0].text
+    assert "one of 200000 possible losses" in found[0].text
     assert "a one-hot row of 200000 numbers: a 1 in place 13, and 0 in all the others" in here(
         "index-or-one-hot", z, 12
     )

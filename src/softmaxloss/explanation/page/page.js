@@ -75,8 +75,8 @@ const scalars = {
   "path-J1": () => (walk.length ? number(walk.at(-1).J) : ""),
 };
 
-/** What is the case, for what has data-if: the same as in parts.py. */
-function cases() {
+/** Which facts hold, for what has data-if: the same as in one_words.py. */
+function facts() {
   const { y } = state;
   const possible = state.z[y] > -Infinity;
   const moving = now.grad.some((slope) => slope !== 0);
@@ -88,8 +88,8 @@ function cases() {
     || state.z.some((value, n) => !Object.is(value, logits[n]));
   const renumbered = state.first !== given.first;
   return {
-    softmax: now.k !== null, pushed: possible && moving, still: !moving, moving, impossible: !possible,
-    "all-others": allOthers, "some-others": !allOthers, product, "no-product": !product,
+    softmax: now.k !== null, still: !moving, pushed: possible && moving, impossible: !possible,
+    "all-others": moving && allOthers, "some-others": moving && !allOthers, product, "no-product": !product,
     path: drawn, reached, "not-reached": !reached,
     unchanged: !changed, changed, renumbered, stale: changed || renumbered, warm: state.T !== 1,
   };
@@ -124,8 +124,8 @@ function draw() {
   for (const input of all("[data-z]")) follow(input);
   for (const input of all("[name=y]")) input.checked = Number(input.value) === state.y;
   if (walk.length > 0) drawPath(main, walk, state.path, state.y + state.first);
-  const facts = cases();
-  for (const element of all("[data-if]")) element.hidden = !facts[element.dataset.if];
+  const hold = facts();
+  for (const element of all("[data-if]")) element.hidden = !hold[element.dataset.if];
 }
 
 /** The name of a class that is listed, with a space before it; empty where it has none. */
