@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from numbers import Real
 from pathlib import Path
 from typing import Any, SupportsIndex, TypedDict, Unpack, overload
@@ -211,17 +211,13 @@ def _one_row(logits: ArrayLike) -> Vector:
 
 def _position(target: Any, classes: int, first_class: int) -> int | Vector:
     """The true class, counted from 0; or a value for each class where there are several."""
-    label = None
-    if not isinstance(target, bool | np.bool_):
-        with contextlib.suppress(TypeError):
-            label = operator.index(target)
+    label = _integer(target)
     if label is None:
         return _of_each_class(target, classes)
     last = first_class + classes - 1
     if not first_class <= label <= last:
-        hint = ""
-        if first_class == 0 and label == classes:
-            hint = "; if labels count from one, pass first_class=1"
+        off_by_one = first_class == 0 and label == classes
+        hint = "; if labels count from one, pass first_class=1" if off_by_one else ""
         raise LabelError(f"the label is {label}, outside {first_class}..{last}{hint}")
     return label - first_class
 
@@ -263,8 +259,6 @@ def _layer(features: Any, weight: Any, bias: Any) -> _Layer | None:
             f"linear_weight has shape {W.shape}; {x.size} features need shape (C, {x.size}), as in "
             f"torch.nn.Linear{hint}"
         )
-    if W.shape[0] == 0:
-        raise OptionError(f"linear_weight has shape {W.shape}: no classes")
     b = None if bias is None else _numbers(bias, "linear_bias", 1)
     if b is not None and b.size != W.shape[0]:
         raise OptionError(
@@ -288,8 +282,7 @@ def _logits_of(layer: _Layer | None) -> Vector:
         raise ValueError("logits are missing: pass them, or features and linear_weight")
     x, W, b = layer
     with np.errstate(over="ignore", invalid="ignore"):
-        z: Vector = W @ x if b is None else W @ x + b
-    return z
+        return _one_row(W @ x if b is None else W @ x + b)
 
 
 def _require_same_logits(z: Vector, layer: _Layer) -> None:
@@ -316,23 +309,14 @@ def _positive(name: str, value: Any) -> float:
     raise OptionError(f"{name} must be a positive number, got {repr(value)[:40]}")
 
 
-# --- options ---
-
-
 def _class_names(classes: Any, count: int) -> tuple[str, ...] | None:
     """The checked names of `count` classes."""
     if classes is None:
         return None
-    if isinstance(classes, str):
-        raise TypeError("classes must be a sequence of names, got one string; write ['cat', 'dog']")
-    if isinstance(classes, set | frozenset | dict):
-        raise TypeError(f"classes must be in order, got a {type(classes).__name__}")
-    try:
-        names = tuple(classes)
-    except TypeError:
-        raise TypeError(
-            f"classes must be a sequence of names, got {type(classes).__name__}"
-        ) from None
+    if isinstance(classes, str | Set | Mapping) or not isinstance(classes, Iterable):
+        kind = type(classes).__name__
+        raise TypeError(f"classes must be a sequence of names such as ['cat', 'dog'], got {kind}")
+    names = tuple(classes)
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"class names must be strings, got {name!r}")
@@ -343,10 +327,15 @@ def _class_names(classes: Any, count: int) -> tuple[str, ...] | None:
 
 def _whole_number(name: str, value: Any) -> int:
     """A checked count."""
-    try:
-        number = -1 if isinstance(value, bool | np.bool_) else operator.index(value)
-    except TypeError:
-        number = -1
-    if number < 0:
+    number = _integer(value)
+    if number is None or number < 0:
         raise OptionError(f"{name} must be a whole number, 0 or more, got {value!r}")
     return number
+
+
+def _integer(value: Any) -> int | None:
+    """The value as an integer; None where it is not one, as True is not."""
+    if not isinstance(value, bool | np.bool_):
+        with contextlib.suppress(TypeError):
+            return operator.index(value)
+    return None

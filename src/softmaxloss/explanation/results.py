@@ -11,7 +11,7 @@ from typing import Any
 
 from ..files.atomic import write_whole
 from ..files.evaluation import Example
-from . import one_words, questions, several_words
+from . import one_words, page, questions, set_page, several_page, several_words
 from .one_data import ExampleData
 from .questions import Answer
 from .set_data import SetData
@@ -19,8 +19,8 @@ from .several_data import SeveralLabelsData
 
 __all__ = ["Explanation", "SetExplanation", "SeveralLabels"]
 
-# The fields of an explanation, and its docstring, are those of its data. Renderings are imported
-# where they are used: `import softmaxloss` needs none of them, and the texts load rich.
+# The fields of an explanation, and its docstring, are those of its data. The texts are imported
+# where they are used, because they load rich.
 
 
 class Rendered(ABC):
@@ -116,14 +116,10 @@ class Explanation(ExampleData, Rendered):
     def to_html(self) -> str:
         """The explanation as a page: one complete file of HTML that fetches nothing, in which the
         outputs can be changed."""
-        from .page import to_html
-
-        return to_html(self)
+        return page.to_html(self)
 
     def to_fragment(self) -> str:
-        from .page import to_fragment
-
-        return to_fragment(self)
+        return page.to_fragment(self)
 
 
 class SeveralLabels(SeveralLabelsData, Rendered):
@@ -142,14 +138,10 @@ class SeveralLabels(SeveralLabelsData, Rendered):
         return render(self, width=width, color=color)
 
     def to_html(self) -> str:
-        from .several_page import to_html
-
-        return to_html(self)
+        return several_page.to_html(self)
 
     def to_fragment(self) -> str:
-        from .several_page import to_fragment
-
-        return to_fragment(self)
+        return several_page.to_fragment(self)
 
 
 class SetExplanation(SetData, Rendered):
@@ -174,9 +166,7 @@ class SetExplanation(SetData, Rendered):
     def to_html(self, *, command: Callable[[Example], str] | None = None) -> str:
         """The explanation as a page: one file of HTML with a map of the pushes, without a script.
         For `command` see `to_text`."""
-        from .set_page import to_html
-
-        return to_html(self, command or self.call)
+        return set_page.to_html(self, command or self.call)
 
     def save_html(
         self, path: str | os.PathLike[str], *, command: Callable[[Example], str] | None = None
@@ -185,9 +175,7 @@ class SetExplanation(SetData, Rendered):
         write_whole(path, self.to_html(command=command))
 
     def to_fragment(self) -> str:
-        from .set_page import to_fragment
-
-        return to_fragment(self, self.call)
+        return set_page.to_fragment(self, self.call)
 
     def call(self, example: Example) -> str:
         """The call of `explain` that explains this example, to copy.

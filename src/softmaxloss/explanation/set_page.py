@@ -10,25 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files.evaluation import Example
+from . import set_words as words
 from .rendering.html import document, enclosed, paragraph, row, section, table, text
 from .rendering.names import NAME, in_table, plural
 from .rendering.numbers import number
 from .set_data import SetData
-from .set_words import (
-    EMPTY,
-    HARDEST,
-    NET,
-    NET_ABOUT,
-    NET_TITLE,
-    PUSHES,
-    hardest_cells,
-    heaviest,
-    net_cells,
-    no_pushes,
-    notes,
-    push_cells,
-    short,
-)
 
 __all__ = ["body", "to_fragment", "to_html"]
 
@@ -78,7 +64,7 @@ def _summary(e: SetData) -> str:
     if e.ignored:
         facts["rows ignored"] = str(e.ignored)
     rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
-    said = "".join(map(paragraph, notes(e)))
+    said = "".join(map(paragraph, words.notes(e)))
     return f'<section class="set-summary"><dl>{rows}</dl>{said}</section>'
 
 
@@ -99,7 +85,7 @@ def _map(e: SetData) -> str:
     heading = f"Which classes push which{which}"
     names = [in_table(e, n) for n in shown]
     rows = (
-        [name, *(number(x) if not math.isnan(x) else EMPTY for x in line)]
+        [name, *(number(x) if not math.isnan(x) else words.EMPTY for x in line)]
         for name, line in zip(names, means.tolist(), strict=True)
     )
     caption = "Mean of ∂J/∂z: row by true class, column by class"
@@ -183,34 +169,39 @@ def _said(e: SetData, i: int, n: int, x: float) -> str:
 def _strongest(e: SetData) -> str:
     strongest = e.strongest(PAIRS)
     if not strongest:
-        return section("The strongest pushes", paragraph(no_pushes(e)))
+        return section("The strongest pushes", paragraph(words.no_pushes(e)))
     said = (
         "An example pushes the output of every other class n down by its probability a_n of that "
         "class, so the average says how far the model takes the one class for the other. The order "
-        f"is by number of examples times average. {short(e, strongest)}"
+        f"is by number of examples times average. {words.short(e, strongest)}"
     )
-    rows = (push_cells(e, push, NAME) for push in strongest)
+    rows = (words.push_cells(e, push, NAME) for push in strongest)
     return section(
-        "The strongest pushes", paragraph(said.rstrip()) + _table("Strongest pushes", PUSHES, rows)
+        "The strongest pushes",
+        paragraph(said.rstrip()) + _table("Strongest pushes", words.PUSHES, rows),
     )
 
 
 def _net(e: SetData) -> str:
-    shown = heaviest(e, CLASSES)
-    rows = (net_cells(e, [n], in_table(e, n)) for n in shown)
-    said = NET_ABOUT
+    shown = words.heaviest(e, CLASSES)
+    rows = (words.net_cells(e, [n], in_table(e, n)) for n in shown)
+    said = words.NET_ABOUT
     if len(shown) < e.counts.size:
         said += f" Listed are the {len(shown)} classes that are moved most."
-    return section(NET_TITLE, paragraph(said) + _table("Net gradient by class", NET, rows))
+    return section(
+        words.NET_TITLE, paragraph(said) + _table("Net gradient by class", words.NET, rows)
+    )
 
 
 def _hardest(e: SetData, command: Callable[[Example], str]) -> str:
     lines = []
     for example in e.top:
-        head, *cells = hardest_cells(example, lambda label: in_table(e, label - e.first_class))
+        head, *cells = words.hardest_cells(
+            example, lambda label: in_table(e, label - e.first_class)
+        )
         code = f"<code>{text(command(example))}</code>"
         lines.append(row(text(head), [*map(text, cells), code]))
-    examples = table("The examples with the highest loss", [*HARDEST, "explain it"], lines)
+    examples = table("The examples with the highest loss", [*words.HARDEST, "explain it"], lines)
     return section("Examples to look at first", examples)
 
 

@@ -11,25 +11,11 @@ from rich.text import Text
 
 from ..files.evaluation import Example
 from ..text import printable
+from . import set_words as words
 from .rendering.names import in_sentence, in_table, others, plural
 from .rendering.numbers import number
 from .rendering.terminal import descent_cells, heading, indent, lay_out, prose, table
 from .set_data import Push, SetData
-from .set_words import (
-    HARDEST,
-    NET,
-    NET_ABOUT,
-    NET_TITLE,
-    PUSHES,
-    hardest_cells,
-    heaviest,
-    net_cells,
-    net_gradient,
-    no_pushes,
-    notes,
-    push_cells,
-    short,
-)
 
 __all__ = ["hardest", "render"]
 
@@ -50,10 +36,10 @@ def render(
 
 def hardest(top: Iterable[Example], name: Callable[[int], str]) -> Table:
     """The table of the examples with the highest loss. name: shows a label."""
-    row, label, predicted, *rest = HARDEST
+    row, label, predicted, *rest = words.HARDEST
     examples = table(f">{row}", f"<{label}", f"<{predicted}", *rest)
     for example in top:
-        examples.add_row(*hardest_cells(example, name))
+        examples.add_row(*words.hardest_cells(example, name))
     return examples
 
 
@@ -86,19 +72,19 @@ def _title(e: SetData) -> Iterator[RenderableType]:
     )
     if e.ignored:
         yield prose(f"{plural(e.ignored, 'row')} with the label to ignore left out.")
-    yield from map(prose, notes(e))
+    yield from map(prose, words.notes(e))
 
 
 def _pushes(e: SetData, cells: int) -> Iterator[RenderableType]:
     yield heading("1. Which classes push which down")
     strongest = e.strongest(PAIRS)
     if not strongest:
-        yield prose(no_pushes(e), 1)
+        yield prose(words.no_pushes(e), 1)
         return
-    first_header, second, *rest = PUSHES
+    first_header, second, *rest = words.PUSHES
     pushes = table(first_header, f"<{second}", *rest)
     for push in strongest:
-        true, pushed, _, *after = push_cells(e, push, cells)
+        true, pushed, _, *after = words.push_cells(e, push, cells)
         pushes.add_row(true, pushed, descent_cells(push.mean)[0], *after)
     yield indent(pushes)
     yield Text()
@@ -108,7 +94,7 @@ def _pushes(e: SetData, cells: int) -> Iterator[RenderableType]:
         "down: ∂J/∂z_n = a_n for every other class n, a_y − 1 for its own, and these sum to 0.",
         1,
     )
-    if said := short(e, strongest):
+    if said := words.short(e, strongest):
         yield prose(said, 1)
 
 
@@ -127,17 +113,17 @@ def _strongest(e: SetData, push: Push, cells: int) -> str:
 
 
 def _net(e: SetData, cells: int) -> Iterator[RenderableType]:
-    yield heading(f"2. {NET_TITLE}")
-    *heads, last = NET
+    yield heading(f"2. {words.NET_TITLE}")
+    *heads, last = words.NET
     net = table(*heads, f"<{last}")
-    shown = heaviest(e, CLASSES)
+    shown = words.heaviest(e, CLASSES)
     rest = np.delete(np.arange(e.counts.size), shown).tolist()
     rows = [([n], in_table(e, n, cells)) for n in shown]
     if rest:
         rows.append((rest, others(len(rest))))
     for classes, name in rows:
-        *before, _, _ = net_cells(e, classes, name)
-        net.add_row(*before, *descent_cells(net_gradient(e, classes)))
+        *before, _, _ = words.net_cells(e, classes, name)
+        net.add_row(*before, *descent_cells(words.net_gradient(e, classes)))
     yield indent(net)
     yield Text()
-    yield prose(NET_ABOUT, 1)
+    yield prose(words.NET_ABOUT, 1)

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
+from . import several_words as words
 from .rendering.html import document, enclosed, row, section, table, text
 from .rendering.names import name
 from .several_data import SeveralLabelsData
-from .several_words import (
-    MEANING,
-    TERMS,
-    TERMS_TITLE,
-    gradient_cells,
-    loss_cells,
-    outcome,
-    term_cells,
-)
 
 __all__ = ["to_fragment", "to_html"]
 
@@ -40,26 +32,28 @@ def _body(e: SeveralLabelsData) -> str:
         return row(known, cells, ' class="true"' if e.target[n] else "")
 
     losses = table(
-        "The loss that each class would have", TERMS, [line(n, term_cells(e, n)) for n in shown]
+        "The loss that each class would have",
+        words.TERMS,
+        [line(n, words.term_cells(e, n)) for n in shown],
     )
     compared = table(
         "The loss J and its gradient ∂J/∂z",
         ["", *(f"“{policy.name}”" for policy in policies)],
-        [row("J", loss_cells(e)), *(line(n, gradient_cells(e, n)) for n in shown)],
+        [row("J", words.loss_cells(e)), *(line(n, words.gradient_cells(e, n)) for n in shown)],
     )
     meanings = "".join(
-        f"<dt>“{p.name}”</dt><dd>{MEANING[p.name]}."
+        f"<dt>“{p.name}”</dt><dd>{words.MEANING[p.name]}."
         f"{f' Here: {text(p.error)}.' if p.error else ''}</dd>"
         for p in policies
     )
     rest = e.terms.size - len(shown)
     more = f" {rest} other classes are not listed." if rest else ""
     lead = f"{e.terms.size} classes, numbered from {e.first_class}.{more}"
-    meaning = f"{compared}\n<dl>{meanings}</dl>\n<p>{outcome(e)}</p>"
+    meaning = f"{compared}\n<dl>{meanings}</dl>\n<p>{words.outcome(e)}</p>"
     return "\n".join(
         [
             f'<h1>{_title(e)}</h1>\n<p class="lead">{lead}</p>',
-            section(TERMS_TITLE, losses),
+            section(words.TERMS_TITLE, losses),
             section("2. What several labels mean", meaning),
         ]
     )

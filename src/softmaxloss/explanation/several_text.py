@@ -9,19 +9,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ..text import printable
+from . import several_words as words
 from .rendering.names import in_sentence, listed, others, plural
 from .rendering.numbers import number, zero
 from .rendering.terminal import FAINT, TRUE, Rows, heading, indent, lay_out, prose, table
 from .several_data import SeveralLabelsData
-from .several_words import (
-    MEANING,
-    TERMS,
-    TERMS_TITLE,
-    gradient_cells,
-    loss_cells,
-    outcome,
-    term_cells,
-)
 
 __all__ = ["render"]
 
@@ -42,10 +34,10 @@ def _parts(e: SeveralLabelsData, width: int) -> Iterator[RenderableType]:
     rows = Rows(e, shown, width, labels)
     yield _title(e, rows.cells)
 
-    yield heading(TERMS_TITLE)
-    terms = table(*TERMS)
+    yield heading(words.TERMS_TITLE)
+    terms = table(*words.TERMS)
     for n in shown:
-        terms.add_row(rows.name(n), *term_cells(e, n), style=TRUE if n in labels else None)
+        terms.add_row(rows.name(n), *words.term_cells(e, n), style=TRUE if n in labels else None)
     rest = np.delete(np.arange(e.terms.size), shown)
     if rest.size:
         target, share = float(e.target[rest].sum()), float(e.probabilities[rest].sum())
@@ -54,19 +46,19 @@ def _parts(e: SeveralLabelsData, width: int) -> Iterator[RenderableType]:
 
     yield heading("2. The loss and its gradient for each meaning of several labels")
     columns = table("", *(f'"{policy.name}"' for policy in e.policies))
-    columns.add_row("J", *loss_cells(e), style=TRUE)
+    columns.add_row("J", *words.loss_cells(e), style=TRUE)
     for n in shown:
-        columns.add_row(Text.assemble("∂J/∂z ", rows.name(n)), *gradient_cells(e, n))
+        columns.add_row(Text.assemble("∂J/∂z ", rows.name(n)), *words.gradient_cells(e, n))
     sums = ["–" if p.gradient_sum is None else zero(p.gradient_sum) for p in e.policies]
     columns.add_row("sum", *sums, style=FAINT)
     yield indent(columns)
     yield Text()
     for policy in e.policies:
-        yield prose(f'"{policy.name}" {MEANING[policy.name]}.', 1)
+        yield prose(f'"{policy.name}" {words.MEANING[policy.name]}.', 1)
         if policy.error is not None:
             yield prose(f"Here: {printable(policy.error)}.", 2)
     yield Text()
-    yield prose(outcome(e), 1)
+    yield prose(words.outcome(e), 1)
 
 
 def _title(e: SeveralLabelsData, cells: int) -> RenderableType:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from ..one_data import ExampleData
 from ..one_words import drawn_path
@@ -53,6 +53,6 @@ def _data(e: ExampleData) -> dict[str, object]:
 @cache
 def _script() -> str:
     """All modules as one: without what they import from each other."""
-    files = (resources.files(__package__) / name for name in ("maths.js", "chart.js", "page.js"))
+    files = (Path(__file__).with_name(name) for name in ("maths.js", "chart.js", "page.js"))
     modules = "".join(file.read_text(encoding="utf-8") for file in files)
     return re.sub(r"^import .*\n|^export ", "", modules, flags=re.MULTILINE)

@@ -49,6 +49,8 @@ class _Page(Parts):
     def __init__(self, e: ExampleData, controls: bool) -> None:
         super().__init__(e, controls)
         self.i = f"<sub>{self.index('y')}</sub>"
+        self.a_y = value("a", e.before.probabilities[e.target], "y")
+        self.J = value("J", e.before.loss)
 
     def head(self) -> str:
         e = self.e
@@ -58,7 +60,7 @@ class _Page(Parts):
             listed = self.when("unchanged", f" {others.capitalize()} are listed, {rest}")
             listed += self.when("changed", f" Listed are those that were {others} at first, {rest}")
         return (
-            f"<h1>Why the loss is {value('J', e.before.loss)}</h1>\n"
+            f"<h1>Why the loss is {self.J}</h1>\n"
             f'<p class="lead">One example with {plural(e.terms.size, "class")}, numbered from '
             f'<span data-class="first">{e.first_class}</span>. The true class is <strong class="y">'
             f'<span data-name="y">{self.index("y")}{self.name(e.target)}</span></strong>.'
@@ -101,7 +103,7 @@ class _Page(Parts):
 
     def _formulas(self) -> str:
         e, y, i, by_T = self.e, self.e.target, self.i, self.warm("/T")
-        a_y, J = value("a", e.before.probabilities[y], "y"), value("J", e.before.loss)
+        a_y, J = self.a_y, self.J
         minus_z = value("minus-z", minus(e.before.logits[y]), "y")
         exp_y, den = value("exp", e.exponentials[y], "y"), value("den", e.denominator)
         lse, from_logits = value("lse", e.logsumexp), value("J2", e.loss_from_logits)
@@ -149,7 +151,7 @@ class _Page(Parts):
             ["0", self.of_rest("jac", e.jacobian_row), *others],
             ["", jac_sum, value("sum-grad", zero(e.gradient_sum)), "", ""],
         )
-        a_y, slope_y = value("a", e.before.probabilities[y], "y"), e.gradient[y]
+        slope_y = value("plain-grad", e.gradient[y], "y")
         opened, closed = self.warm("("), self.warm(")/T")
         sentences = " ".join(
             self.when(fact, words.format(a_y=f"a{i}", a_n="a<sub>n</sub>")) for fact, words in PUSH
@@ -157,7 +159,7 @@ class _Page(Parts):
         return section(
             "2. Which output is raised, and which lowered",
             f'{table}\n<p class="formula">∂J/∂z{i} = {opened}a{i} − 1{closed} = '
-            f"{opened}{a_y} − 1{closed} = {value('plain-grad', slope_y, 'y')} for the true class"
+            f"{opened}{self.a_y} − 1{closed} = {slope_y} for the true class"
             f'</p>\n<p class="formula">∂J/∂z<sub>n</sub> = a<sub>n</sub>{self.warm("/T")}'
             f" for every other class n</p>\n<p>{sentences}</p>\n<p>{self._chain_rule()}</p>",
         )
@@ -191,12 +193,10 @@ class _Page(Parts):
             ["", "", self.of_rest("a", before.probabilities), self.of_rest("a1", a)],
             ["", "", "", value("sum-a", float(a.sum()))],
         )
-        a_y, a_after = value("a", before.probabilities[y], "y"), value("a1", a[y], "y")
-        J, J_after = value("J", before.loss), value("J1", e.after.loss)
         return section(
             f"3. Descent: z − {value('step', f'{e.step:g}')} · ∂J/∂z",
-            f'{table}\n<p class="formula">a{i}: {a_y} → {a_after}</p>\n'
-            f'<p class="formula">J: {J} → {J_after}</p>\n{self._path()}',
+            f'{table}\n<p class="formula">a{i}: {self.a_y} → {value("a1", a[y], "y")}</p>\n'
+            f'<p class="formula">J: {self.J} → {value("J1", e.after.loss)}</p>\n{self._path()}',
         )
 
     def _path(self) -> str:

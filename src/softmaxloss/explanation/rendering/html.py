@@ -12,8 +12,8 @@ import html
 import json
 from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib import resources
 from itertools import zip_longest
+from pathlib import Path
 
 from ...text import printable
 
@@ -122,7 +122,7 @@ def document(
 
 @cache
 def _styles() -> str:
-    return resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
 def _hash(content: str) -> str:
