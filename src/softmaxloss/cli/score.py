@@ -15,8 +15,9 @@ from rich.text import Text
 from ..errors import LabelError
 from ..explanation.rendering.names import plural
 from ..explanation.rendering.numbers import number
-from ..explanation.rendering.terminal import FAINT, indent, lay_out, table
-from ..explanation.set_text import hardest
+from ..explanation.rendering.sections import Cell, Row, Table
+from ..explanation.rendering.terminal import indent, lay_out, table_of
+from ..explanation.set_sections import hardest
 from ..files import open_logits, read_labels
 from ..files.evaluation import Evaluation, evaluate
 from ..files.writers import open_scores
@@ -125,17 +126,21 @@ def _report(
         f"{printable(file)}: {plural(result.examples, 'example')}, {plural(classes, 'class')}"
     )
     yield Text()
-    totals = table("", "<", "<")
-    totals.show_header = False
     uniform = f"(a uniform guess: ln {classes} = {number(math.log(classes))})"
-    totals.add_row("mean loss", f"{number(result.mean_loss)} nats", Text(uniform, FAINT))
-    totals.add_row("perplexity", number(result.perplexity), Text("(exp of the mean loss)", FAINT))
-    totals.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
+    perplexity, accuracy = number(result.perplexity), f"{100 * result.accuracy:.2f} %"
+    rows = [
+        ("mean loss", f"{number(result.mean_loss)} nats", uniform),
+        ("perplexity", perplexity, "(exp of the mean loss)"),
+        ("accuracy", accuracy, ""),
+    ]
     if result.ignored:
-        totals.add_row("ignored", plural(result.ignored, "row"))
+        rows.append(("ignored", plural(result.ignored, "row"), ""))
     if result.invalid:
-        why = "(NaN, +inf or -inf alone: no loss, so no mean)"
-        totals.add_row("invalid", plural(result.invalid, "row"), Text(why, FAINT))
+        why = "(NaN, +inf or only -inf: no loss, so no mean)"
+        rows.append(("invalid", plural(result.invalid, "row"), why))
+    lines = [Row([name, value, Cell(note, "faint")]) for name, value, note in rows]
+    totals = table_of(Table("", ["", "<", "<"], lines))
+    totals.show_header = False
     yield indent(totals)
     if not result.top:
         return
@@ -149,4 +154,4 @@ def _report(
     count = len(result.top)
     which = "example" if count == 1 else f"{count} examples"
     yield Text(f"\nThe {which} with the highest loss", "bold")
-    yield indent(hardest(result.top, name))
+    yield indent(table_of(hardest(result.top, name)))

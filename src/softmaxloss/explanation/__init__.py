@@ -3,7 +3,7 @@
 |                              | one example    | several labels    | a set                      |
 |------------------------------|----------------|-------------------|----------------------------|
 | the numbers                  | one_data.py    | several_data.py   | set_data.py, set_sums.py   |
-| what text and page both say  | one_words.py   | several_words.py  | set_words.py               |
+| what text and page both say  | one_words.py   | several_sections.py | set_sections.py          |
 | questions and answers        | questions.py   |                   |                            |
 | text, for a terminal         | one_text.py    | several_text.py   | set_text.py                |
 | page, for a browser          | page/          | several_page.py   | set_page.py                |

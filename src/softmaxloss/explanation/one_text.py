@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from .data import SHOWN
@@ -17,18 +17,17 @@ from .one_words import ONE_CLASS, layer_title, push, remarks, step_for_weights
 from .questions import Answer
 from .rendering.names import in_sentence, others, plural
 from .rendering.numbers import argument, compared, minus, number, numbers, told_apart, zero
+from .rendering.sections import Cell, Row, Table, class_cells, slope_cells
 from .rendering.terminal import (
     FAINT,
     INDENT,
-    TRUE,
-    Rows,
     bar,
-    descent_cells,
     heading,
     indent,
     lay_out,
+    name_cells,
     prose,
-    table,
+    table_of,
     table_width,
 )
 
@@ -62,19 +61,36 @@ def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
                 yield indent(Text(line)) if code else prose(line, 1)
 
 
+class _Listed:
+    """The classes that tables list, the first cells of their rows, and the classes that are not."""
+
+    def __init__(self, e: ExampleData, width: int) -> None:
+        self.e = e
+        self.heads = class_cells(e, e.listed(), name_cells(width))
+        self.rest = np.delete(np.arange(e.terms.size), list(self.heads))
+
+    def rows(self, cells: Callable[[int], list[str | Cell]]) -> list[Row]:
+        """The rows of the classes listed."""
+        y = self.e.target
+        return [Row([head, *cells(n)], "true" if n == y else "") for n, head in self.heads.items()]
+
+    def others(self, cells: Callable[[NDArray[np.intp]], list[str | Cell]]) -> list[Row]:
+        """The row of the rest, where there is one."""
+        rest = self.rest
+        return [Row([others(rest.size), *cells(rest)])] if rest.size else []
+
+
 def _parts(e: ExampleData, width: int) -> Iterator[RenderableType]:
     """The sections, top to bottom."""
-    shown = e.listed()
-    rest = np.delete(np.arange(e.terms.size), shown)
-    rows = Rows(e, shown, width, {e.target})
-    yield _title(e, rows.cells)
-    yield from _loss(e, shown, rest, rows, width)
+    listed = _Listed(e, width)
+    yield _title(e, name_cells(width))
+    yield from _loss(e, listed, width)
     if e.defined and e.terms.size > 1:
-        yield from _pushes(e, shown, rest, rows)
+        yield from _pushes(e, listed)
         yield from _after(e)
-        yield from _verdict(e, rows.cells)
+        yield from _verdict(e, name_cells(width))
         if e.layer is not None:
-            yield from _layer(e, e.layer, shown, rows)
+            yield from _layer(e, e.layer, listed)
     if said := remarks(e):
         yield heading("Note")
         yield from map(_say, said)
@@ -83,44 +99,35 @@ def _parts(e: ExampleData, width: int) -> Iterator[RenderableType]:
 def _title(e: ExampleData, cells: int) -> RenderableType:
     classes = e.terms.size
     title = f"One example with {plural(classes, 'class')}, numbered from {e.first_class}."
-    true = (in_sentence(e, e.target, cells), TRUE)
+    true = (in_sentence(e, e.target, cells), "bold")
     line = Text.assemble(title, " The true class is ", true, ".")
     if classes > SHOWN:
         line.append(f" The {SHOWN - 1} strongest others are listed, the rest in one line.")
     return prose(line)
 
 
-def _loss(
-    e: ExampleData, shown: list[int], rest: NDArray[np.intp], rows: Rows, width: int
-) -> Iterator[RenderableType]:
+def _loss(e: ExampleData, listed: _Listed, width: int) -> Iterator[RenderableType]:
     z, a, y = e.before.logits, e.before.probabilities, e.target
 
-    def shares(bar_width: int, exponentials: bool) -> Table:
+    def shares(bar_width: int, exponentials: bool) -> RichTable:
         def exp(x: float) -> list[str]:
             return [number(x)] if exponentials else []
 
-        head = ["exp(z−m)"] if exponentials else []
-        result = table("class", "output z", *head, "probability a", "<", "−log a", "<")
-        for n in shown:
+        def cells(n: int) -> list[str | Cell]:
             term = number(e.terms[n])
-            result.add_row(
-                rows.name(n),
-                number(z[n]),
-                *exp(e.exponentials[n]),
-                number(a[n]),
-                bar(a[n], bar_width),
-                f"{term} " if n == y else f"({term})",
-                "← J" if n == y else "",
-                style=TRUE if n == y else None,
-            )
-        if rest.size:
-            total = float(a[rest].sum())
-            of_exp = exp(float(e.exponentials[rest].sum()))
-            end = (number(total), bar(total, bar_width))
-            result.add_row(f"  {others(rest.size)}", "", *of_exp, *end)
-        total = float(a.sum())
-        result.add_row("  sum", "", *exp(e.denominator), number(total), style=FAINT)
-        return result
+            end = [f"{term} ", "← J"] if n == y else [f"({term})", ""]
+            start = [number(z[n]), *exp(e.exponentials[n]), number(a[n])]
+            return [*start, bar(a[n], bar_width), *end]
+
+        def rest(classes: NDArray[np.intp]) -> list[str | Cell]:
+            share = float(a[classes].sum())
+            of_exp = exp(float(e.exponentials[classes].sum()))
+            return ["", *of_exp, number(share), bar(share, bar_width)]
+
+        total = Row(["sum", "", *exp(e.denominator), number(float(a.sum()))], "sum")
+        heads = ["class", "output z", *(["exp(z−m)"] if exponentials else [])]
+        heads += ["probability a", "<", "−log a", "<"]
+        return table_of(Table("", heads, [*listed.rows(cells), *listed.others(rest), total]))
 
     yield heading("1. The loss J")
     forms = [(BAR_WIDTH, True), (BAR_WIDTH, False), (0, False)]
@@ -152,22 +159,22 @@ def _loss(
     )
 
 
-def _pushes(
-    e: ExampleData, shown: list[int], rest: NDArray[np.intp], rows: Rows
-) -> Iterator[RenderableType]:
-    y, i = e.target, e.number(e.target)
-    pushes = table("class", "∂J/∂z", "<descent", "z after a step", "a after")
-    for n in shown:
-        z_after, a_after = float(e.after.logits[n]), number(e.after.probabilities[n])
-        cells = descent_cells(float(e.gradient[n]), moves=z_after != -math.inf)
-        style = TRUE if n == y else None
-        pushes.add_row(rows.name(n), *cells, number(z_after), a_after, style=style)
-    if rest.size:
-        cells = descent_cells(float(e.gradient[rest].sum()))
-        a_after = number(float(e.after.probabilities[rest].sum()))
-        pushes.add_row(f"  {others(rest.size)}", *cells, "", a_after)
-    one = number(float(e.after.probabilities.sum()))
-    pushes.add_row("  sum", zero(e.gradient_sum), "", "", one, style=FAINT)
+def _pushes(e: ExampleData, listed: _Listed) -> Iterator[RenderableType]:
+    y, i, after = e.target, e.number(e.target), e.after
+
+    def cells(n: int) -> list[str | Cell]:
+        moves = bool(after.logits[n] != -math.inf)
+        slope = slope_cells(float(e.gradient[n]), moves=moves)
+        return [*slope, number(after.logits[n]), number(after.probabilities[n])]
+
+    def rest(classes: NDArray[np.intp]) -> list[str | Cell]:
+        share = number(float(after.probabilities[classes].sum()))
+        return [*slope_cells(float(e.gradient[classes].sum())), "", share]
+
+    one = number(float(after.probabilities.sum()))
+    total = Row(["sum", zero(e.gradient_sum), "", "", one], "sum")
+    heads = ["class", "∂J/∂z", "<descent", "z after a step", "a after"]
+    pushes = table_of(Table("", heads, [*listed.rows(cells), *listed.others(rest), total]))
 
     yield heading("2. Which output is raised, and which lowered")
     yield indent(pushes)
@@ -208,20 +215,16 @@ def _after(e: ExampleData) -> Iterator[RenderableType]:
     yield _say(f"Step after step, a_{i} is {', '.join(values)} steps{end}.")
 
 
-def _layer(e: ExampleData, layer: Layer, shown: list[int], rows: Rows) -> Iterator[RenderableType]:
+def _layer(e: ExampleData, layer: Layer, listed: _Listed) -> Iterator[RenderableType]:
+    def cells(n: int) -> list[str | Cell]:
+        change = e.gradient[n] * layer.features
+        weight = numbers(layer.weight[n] - layer.step * change, FEATURES)
+        z_after, a_after = layer.after.logits[n], layer.after.probabilities[n]
+        return [numbers(change, FEATURES), weight, number(z_after), number(a_after)]
+
+    heads = ["class", "<∂J/∂W = ∂J/∂z · x", "<W after a step", "z after", "a after"]
     yield heading(layer_title(layer))
-    changes = table("class", "<∂J/∂W = ∂J/∂z · x", "<W after a step", "z after", "a after")
-    for n in shown:
-        row = e.gradient[n] * layer.features
-        changes.add_row(
-            rows.name(n),
-            numbers(row, FEATURES),
-            numbers(layer.weight[n] - layer.step * row, FEATURES),
-            number(layer.after.logits[n]),
-            number(layer.after.probabilities[n]),
-            style=TRUE if n == e.target else None,
-        )
-    yield indent(changes)
+    yield indent(table_of(Table("", heads, listed.rows(cells))))
     yield Text()
     yield _say(f"x is {numbers(layer.features, FEATURES)}, so {step_for_weights(layer)}")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..files.atomic import write_whole
 from ..files.evaluation import Example
-from . import one_words, page, questions, set_page, several_page, several_words
+from . import one_words, page, questions, set_page, several_page, several_sections
 from .one_data import ExampleData
 from .questions import Answer
 from .set_data import SetData
@@ -130,7 +130,7 @@ class SeveralLabels(SeveralLabelsData, Rendered):
         >>> explain([2.0, 1.0, 0.1], [0, 0, 2]).outcome()
         'Descent moves the probability of the one class in the target towards 1.'
         """
-        return several_words.outcome(self)
+        return several_sections.outcome(self)
 
     def to_text(self, *, width: int = 80, color: bool = False) -> str:
         from .several_text import render

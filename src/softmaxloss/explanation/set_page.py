@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..files.evaluation import Example
-from . import set_words as words
-from .rendering.html import document, enclosed, paragraph, row, section, table, text
+from .rendering.html import document, enclosed, paragraph, section, section_of, table_of, text
 from .rendering.names import NAME, in_table, plural
 from .rendering.numbers import number
+from .rendering.sections import Row, Table
 from .set_data import SetData
+from .set_sections import EMPTY, hardest, net, notes, pushes
 
 __all__ = ["body", "to_fragment", "to_html"]
 
@@ -46,9 +47,12 @@ def body(e: SetData, command: Callable[[Example], str]) -> str:
     """The sections of the page, as well-formed XML."""
     parts = [_summary(e)]
     if e.counts.size > 1 and e.counts.any():
-        parts += [_map(e), _strongest(e), _net(e)]
+        sections = (pushes(e, PAIRS, NAME), net(e, CLASSES, NAME))
+        parts += [_map(e), *map(section_of, sections)]
     if e.top:
-        parts.append(_hardest(e, command))
+        examples = hardest(e.top, lambda label: in_table(e, label - e.first_class))
+        again = {"explain it": [command(example) for example in e.top]}
+        parts.append(section("Examples to look at first", table_of(examples, code=again)))
     return "\n".join(parts)
 
 
@@ -64,7 +68,7 @@ def _summary(e: SetData) -> str:
     if e.ignored:
         facts["rows ignored"] = str(e.ignored)
     rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
-    said = "".join(map(paragraph, words.notes(e)))
+    said = "".join(map(paragraph, notes(e)))
     return f'<section class="set-summary"><dl>{rows}</dl>{said}</section>'
 
 
@@ -84,12 +88,12 @@ def _map(e: SetData) -> str:
         said += " Pairs too weak to be kept are blank."
     heading = f"Which classes push which{which}"
     names = [in_table(e, n) for n in shown]
-    rows = (
-        [name, *(number(x) if not math.isnan(x) else words.EMPTY for x in line)]
+    rows = [
+        Row([name, *(EMPTY if math.isnan(x) else number(x) for x in line)])
         for name, line in zip(names, means.tolist(), strict=True)
-    )
+    ]
     caption = "Mean of ∂J/∂z: row by true class, column by class"
-    numbers = _table(caption, ["true class", *names], rows)
+    numbers = table_of(Table(caption, ["true class", *names], rows))
     folded = f"<details><summary>The same as numbers</summary>{numbers}</details>"
     return section(heading, f"{paragraph(said)}{_svg(e, shown, means, heading)}{folded}")
 
@@ -164,48 +168,3 @@ def _said(e: SetData, i: int, n: int, x: float) -> str:
         least = number(float(e.pairs.short[i]))
         return f"{examples} push class {in_table(e, n)} down by {least} at most on average"
     return f"{examples} push class {in_table(e, n)} down by {number(x)} on average"
-
-
-def _strongest(e: SetData) -> str:
-    strongest = e.strongest(PAIRS)
-    if not strongest:
-        return section("The strongest pushes", paragraph(words.no_pushes(e)))
-    said = (
-        "An example pushes the output of every other class n down by its probability a_n of that "
-        "class, so the average says how far the model takes the one class for the other. The order "
-        f"is by number of examples times average. {words.short(e, strongest)}"
-    )
-    rows = (words.push_cells(e, push, NAME) for push in strongest)
-    return section(
-        "The strongest pushes",
-        paragraph(said.rstrip()) + _table("Strongest pushes", words.PUSHES, rows),
-    )
-
-
-def _net(e: SetData) -> str:
-    shown = words.heaviest(e, CLASSES)
-    rows = (words.net_cells(e, [n], in_table(e, n)) for n in shown)
-    said = words.NET_ABOUT
-    if len(shown) < e.counts.size:
-        said += f" Listed are the {len(shown)} classes that are moved most."
-    return section(
-        words.NET_TITLE, paragraph(said) + _table("Net gradient by class", words.NET, rows)
-    )
-
-
-def _hardest(e: SetData, command: Callable[[Example], str]) -> str:
-    lines = []
-    for example in e.top:
-        head, *cells = words.hardest_cells(
-            example, lambda label: in_table(e, label - e.first_class)
-        )
-        code = f"<code>{text(command(example))}</code>"
-        lines.append(row(text(head), [*map(text, cells), code]))
-    examples = table("The examples with the highest loss", [*words.HARDEST, "explain it"], lines)
-    return section("Examples to look at first", examples)
-
-
-def _table(caption: str, heads: Iterable[str], rows: Iterable[list[str]]) -> str:
-    """A table of plain texts; the first cell of a row heads it."""
-    lines = (row(text(head), map(text, cells)) for head, *cells in rows)
-    return table(caption, [text(head) for head in heads], lines)

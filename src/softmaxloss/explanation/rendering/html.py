@@ -16,8 +16,19 @@ from itertools import zip_longest
 from pathlib import Path
 
 from ...text import printable
+from .sections import Cell, Section, Table
 
-__all__ = ["document", "enclosed", "paragraph", "row", "section", "table", "text"]
+__all__ = [
+    "document",
+    "enclosed",
+    "paragraph",
+    "row",
+    "section",
+    "section_of",
+    "table",
+    "table_of",
+    "text",
+]
 
 
 def text(untrusted: str) -> str:
@@ -31,9 +42,33 @@ def paragraph(words: str) -> str:
 
 
 def section(heading: str, content: str, kind: str = "") -> str:
-    """A section. heading, content: HTML; kind: its class."""
+    """A section of HTML. kind: its class."""
     css = f' class="{kind}"' if kind else ""
     return f"<section{css}>\n<h2>{heading}</h2>\n{content}\n</section>"
+
+
+def section_of(part: Section) -> str:
+    """A section of plain text."""
+    content = "" if part.table is None else table_of(part.table)
+    return section(text(part.title), content + "".join(map(paragraph, part.words)))
+
+
+def table_of(part: Table, *, code: dict[str, list[str]] | None = None) -> str:
+    """A table of plain text. code: more columns, of code to copy, by their headers."""
+    rows = []
+    more = code or {}
+    for k, ((head, *cells), kind) in enumerate(part.rows):
+        line = [*map(_words, cells), *(f"<code>{text(c[k])}</code>" for c in more.values())]
+        rows.append(row(_words(head), line, ' class="true"' if kind == "true" else ""))
+    heads = [text(head.lstrip("<>")) for head in [*part.heads, *more]]
+    return table(text(part.caption), heads, rows)
+
+
+def _words(cell: str | Cell) -> str:
+    if isinstance(cell, str):
+        return text(cell)
+    known = f'<span class="name">{text(cell.name)}</span>' if cell.name else ""
+    return text(cell.text) + known
 
 
 def row(

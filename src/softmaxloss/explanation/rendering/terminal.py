@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from rich.console import Console, RenderableType
 from rich.constrain import Constrain
 from rich.measure import Measurement
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from ..data import Data
-from .names import name
-from .numbers import direction, signed
+from ...text import printable
+from .sections import Cell, Section, Table
 
 __all__ = [
     "FAINT",
     "INDENT",
-    "TRUE",
-    "Rows",
     "bar",
-    "descent_cells",
     "heading",
     "indent",
     "lay_out",
+    "name_cells",
     "prose",
-    "table",
+    "section",
+    "table_of",
     "table_width",
     "to_ascii",
 ]
@@ -37,7 +36,9 @@ INDENT = 3
 PROSE_WIDTH = 79
 LEAST_WIDTH = 40  # of prose: no number is longer, so that none is broken
 UNLIMITED = 10_000
-FAINT, TRUE, UP, DOWN = "dim", "bold", "green", "red"
+FAINT = "dim"
+STYLES = {"": "", "true": "bold", "loss": "bold", "sum": FAINT, "faint": FAINT}
+STYLES |= {"up": "green", "down": "red"}
 
 
 def lay_out(parts: Iterable[RenderableType], *, color: bool, width: int = PROSE_WIDTH) -> str:
@@ -73,19 +74,27 @@ def to_ascii(text: str) -> str:
     return text.translate(signs).replace("Σ", "sum").encode("ascii", "backslashreplace").decode()
 
 
-def table(*headers: str) -> Table:
-    """A table without lines. The first column is aligned left, the others right; "<" or ">" before
-    a header says otherwise."""
-    result = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=FAINT)
-    for k, header in enumerate(headers):
+def table_of(part: Table) -> RichTable:
+    """A table without lines, in which the rows of true classes are marked."""
+    result = RichTable(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=FAINT)
+    for k, header in enumerate(part.heads):
         left = header.startswith("<") or (k == 0 and not header.startswith(">"))
-        result.add_column(
-            Text(header.lstrip("<>")), justify="left" if left else "right", no_wrap=True
-        )
+        justify: Literal["left", "right"] = "left" if left else "right"
+        result.add_column(Text(header.lstrip("<>")), justify=justify, no_wrap=True)
+    marked = any(row.kind == "true" for row in part.rows)
+    for (head, *cells), kind in part.rows:
+        mark = "" if not marked else "> " if kind == "true" else "  "
+        result.add_row(Text.assemble(mark, _cell(head)), *map(_cell, cells), style=STYLES[kind])
     return result
 
 
-def table_width(part: Table) -> int:
+def _cell(cell: str | Cell) -> Text:
+    if isinstance(cell, str):
+        return Text(printable(cell))
+    return Text(printable(cell.text) + cell.name, STYLES[cell.tint])
+
+
+def table_width(part: RichTable) -> int:
     """The width of the table in columns of the terminal."""
     console = Console(width=UNLIMITED)
     return Measurement.get(console, console.options, part).maximum
@@ -114,27 +123,17 @@ def bar(share: float, width: int) -> str:
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
-def descent_cells(slope: float, *, moves: bool = True) -> tuple[Text, Text]:
-    """A derivative and where descent moves its output, coloured."""
-    word = direction(slope) if moves else ""
-    style = "" if not word else UP if slope < 0 else DOWN
-    return Text(signed(slope), style), Text(word, style)
+def name_cells(width: int) -> int:
+    """The width of a class name in a table beside its numbers."""
+    return max(6, width - 62)
 
 
-class Rows:
-    """The classes as the first cells of table rows: number and name, true classes marked.
-
-    Attributes:
-        cells: the cells that a name may take.
-    """
-
-    def __init__(self, e: Data, shown: list[int], width: int, true: Container[int]) -> None:
-        self.e, self.true = e, true
-        self.digits = max(len(str(e.number(n))) for n in shown)
-        self.cells = max(6, width - 62)
-
-    def name(self, n: int) -> Text:
-        """The cell for the class at position n."""
-        mark = ">" if n in self.true else " "
-        known = f"{self.e.number(n):>{self.digits}}{name(self.e, n, self.cells)}"
-        return Text(f"{mark} {known}")
+def section(part: Section) -> Iterator[RenderableType]:
+    """A heading, the table, the sentences below it."""
+    yield heading(part.title)
+    if part.table is not None:
+        yield indent(table_of(part.table))
+        if part.words:
+            yield Text()
+    for words in part.words:
+        yield prose(printable(words), 1)
