@@ -14,6 +14,7 @@ from ..files.evaluation import Example
 from . import one_words, page, questions, set_page, several_page, several_sections
 from .one_data import ExampleData
 from .questions import Answer
+from .rendering.html import Page
 from .set_data import SetData
 from .several_data import SeveralLabelsData
 
@@ -44,12 +45,16 @@ class Rendered(ABC):
         """
 
     @abstractmethod
+    def _page(self, *, script: bool) -> Page:
+        """The page of the explanation."""
+
     def to_html(self) -> str:
         """The explanation as a page: one complete file of HTML that fetches nothing."""
+        return self._page(script=True).document()
 
-    @abstractmethod
     def to_fragment(self) -> str:
         """The page as a part of another, as in a notebook: without head and script."""
+        return self._page(script=False).fragment()
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file, with an atomic write."""
@@ -113,13 +118,8 @@ class Explanation(ExampleData, Rendered):
 
         return render(self, width=width, color=color)
 
-    def to_html(self) -> str:
-        """The explanation as a page: one complete file of HTML that fetches nothing, in which the
-        outputs can be changed."""
-        return page.to_html(self)
-
-    def to_fragment(self) -> str:
-        return page.to_fragment(self)
+    def _page(self, *, script: bool) -> Page:
+        return page.page(self, script=script)
 
 
 class SeveralLabels(SeveralLabelsData, Rendered):
@@ -137,11 +137,8 @@ class SeveralLabels(SeveralLabelsData, Rendered):
 
         return render(self, width=width, color=color)
 
-    def to_html(self) -> str:
-        return several_page.to_html(self)
-
-    def to_fragment(self) -> str:
-        return several_page.to_fragment(self)
+    def _page(self, *, script: bool) -> Page:
+        return several_page.page(self)
 
 
 class SetExplanation(SetData, Rendered):
@@ -166,7 +163,7 @@ class SetExplanation(SetData, Rendered):
     def to_html(self, *, command: Callable[[Example], str] | None = None) -> str:
         """The explanation as a page: one file of HTML with a map of the pushes, without a script.
         For `command` see `to_text`."""
-        return set_page.to_html(self, command or self.call)
+        return set_page.page(self, command or self.call).document()
 
     def save_html(
         self, path: str | os.PathLike[str], *, command: Callable[[Example], str] | None = None
@@ -174,8 +171,8 @@ class SetExplanation(SetData, Rendered):
         """Write the page to a file, with an atomic write."""
         write_whole(path, self.to_html(command=command))
 
-    def to_fragment(self) -> str:
-        return set_page.to_fragment(self, self.call)
+    def _page(self, *, script: bool) -> Page:
+        return set_page.page(self, self.call)
 
     def call(self, example: Example) -> str:
         """The call of `explain` that explains this example, to copy.

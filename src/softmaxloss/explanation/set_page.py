@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files.evaluation import Example
-from .rendering.html import document, enclosed, paragraph, section, section_of, table_of, text
+from .rendering.html import Page, paragraph, section, section_of, table_of, text
 from .rendering.names import NAME, in_table, plural
 from .rendering.numbers import number
 from .rendering.sections import Row, Table
 from .set_data import SetData
 from .set_sections import EMPTY, hardest, net, notes, pushes
 
-__all__ = ["body", "to_fragment", "to_html"]
+__all__ = ["body", "page"]
 
 MAPPED = 40  # classes in the map; of more, those in the strongest pairs
 PAIRS = 20  # listed
@@ -25,22 +25,10 @@ CLASSES = 20  # listed
 LABEL = 14  # cells of a name in the map
 
 
-def to_html(e: SetData, command: Callable[[Example], str]) -> str:
-    """The whole page. command: what to type to explain one example."""
-    return document(_title(e), _headed(e, command))
-
-
-def to_fragment(e: SetData, command: Callable[[Example], str]) -> str:
-    """The page as a part of another, as in a notebook."""
-    return enclosed(_headed(e, command))
-
-
-def _title(e: SetData) -> str:
-    return f"{plural(e.examples, 'example')}, {plural(e.counts.size, 'class')}"
-
-
-def _headed(e: SetData, command: Callable[[Example], str]) -> str:
-    return f"<h1>{_title(e)}</h1>\n{body(e, command)}"
+def page(e: SetData, command: Callable[[Example], str]) -> Page:
+    """The page. command: what to type to explain one example."""
+    title = f"{plural(e.examples, 'example')}, {plural(e.counts.size, 'class')}"
+    return Page(title, f"<h1>{title}</h1>\n{body(e, command)}")
 
 
 def body(e: SetData, command: Callable[[Example], str]) -> str:
@@ -86,7 +74,7 @@ def _map(e: SetData) -> str:
     )
     if e.pairs is not None:
         said += " Pairs too weak to be kept are blank."
-    heading = f"Which classes push which{which}"
+    heading = f"A map of the pushes{which}"
     names = [in_table(e, n) for n in shown]
     rows = [
         Row([name, *(EMPTY if math.isnan(x) else number(x) for x in line)])

@@ -13,27 +13,24 @@ from pathlib import Path
 
 from ..one_data import ExampleData
 from ..one_words import drawn_path
-from ..rendering.html import document, enclosed
+from ..rendering.html import Page
 from .sections import body, title
 
-__all__ = ["to_fragment", "to_html"]
+__all__ = ["page"]
 
 
-def to_html(e: ExampleData) -> str:
-    """The whole page.
+def page(e: ExampleData, *, script: bool) -> Page:
+    """The page; without a script also without controls.
 
     >>> import numpy as np
     >>> z, names = np.array([2.0, 1.0, 0.1, -1.2]), ("a", "b", "<i>", "d")
-    >>> page = to_html(ExampleData.of(z, 2, step=0.1, steps=0, classes=names))
-    >>> "2.3435" in page, "<i>" in page, "http" in page.replace("http-equiv", "")
+    >>> e = ExampleData.of(z, 2, step=0.1, steps=0, classes=names)
+    >>> html = page(e, script=True).document()
+    >>> "2.3435" in html, "<i>" in html, "http" in html.replace("http-equiv", "")
     (True, False, False)
     """
-    return document(title(e), body(e, controls=True), script=_script(), data=_data(e))
-
-
-def to_fragment(e: ExampleData) -> str:
-    """The page as a part of another, as in a notebook: without controls and script."""
-    return enclosed(body(e, controls=False))
+    written = body(e, controls=script)
+    return Page(title(e), written, _script(), _data(e)) if script else Page(title(e), written)
 
 
 def _data(e: ExampleData) -> dict[str, object]:

@@ -11,6 +11,7 @@ import hashlib
 import html
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -19,8 +20,7 @@ from ...text import printable
 from .sections import Cell, Section, Table
 
 __all__ = [
-    "document",
-    "enclosed",
+    "Page",
     "paragraph",
     "row",
     "section",
@@ -113,46 +113,52 @@ def _cell(tag: str, content: str, css: str) -> str:
     return f"<{tag}{style}>{content}</{tag.split()[0]}>"
 
 
-def enclosed(body: str) -> str:
-    """A body with the styles that it needs, to be shown among other things, as in a notebook."""
-    return f'<div class="softmaxloss"><style>{_styles()}</style>\n{body}\n</div>\n'
+@dataclass(frozen=True)
+class Page:
+    """A page.
 
-
-def document(
-    title: str, body: str, *, script: str = "", data: dict[str, object] | None = None
-) -> str:
-    """A page around a body.
-
-    Args:
+    Attributes:
         title: plain text.
         body: HTML in which untrusted text is escaped.
         script: the script of the page, if any.
         data: what the script starts from.
     """
-    allowed = _hash(script) if script else "'none'"
-    policy = (
-        f"default-src 'none'; style-src {_hash(_styles())}; script-src {allowed}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{text(title)}</title>",
-        f"<style>{_styles()}</style>",
-        "</head>",
-        "<body>",
-        f'<main class="softmaxloss">\n{body}\n</main>',
-    ]
-    if script:
-        # A `<` could end the element, or begin a comment in it.
-        numbers = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
-        parts.append(f'<script type="application/json" id="example">{numbers}</script>')
-        parts.append(f'<script type="module">{script}</script>')
-    return "\n".join([*parts, "</body>", "</html>", ""])
+
+    title: str
+    body: str
+    script: str = ""
+    data: dict[str, object] = field(default_factory=dict)
+
+    def fragment(self) -> str:
+        """The body with its styles, to be shown among other things, as in a notebook."""
+        return f'<div class="softmaxloss"><style>{_styles()}</style>\n{self.body}\n</div>\n'
+
+    def document(self) -> str:
+        """The page as a file."""
+        allowed = _hash(self.script) if self.script else "'none'"
+        policy = (
+            f"default-src 'none'; style-src {_hash(_styles())}; script-src {allowed}; "
+            "base-uri 'none'; form-action 'none'"
+        )
+        parts = [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{text(self.title)}</title>",
+            f"<style>{_styles()}</style>",
+            "</head>",
+            "<body>",
+            f'<main class="softmaxloss">\n{self.body}\n</main>',
+        ]
+        if self.script:
+            # A `<` could end the element, or begin a comment in it.
+            numbers = json.dumps(self.data, allow_nan=False).replace("<", "\\u003c")
+            parts.append(f'<script type="application/json" id="example">{numbers}</script>')
+            parts.append(f'<script type="module">{self.script}</script>')
+        return "\n".join([*parts, "</body>", "</html>", ""])
 
 
 @cache
