@@ -197,10 +197,13 @@ def test_class_names_of_a_file_are_text(run, data):
         (["1", "\x1b[31m", "--label", "0"], r"\x1b[31m"),
         (["1", "y" * 9999, "--label", "0"], "yyy…' is not a number"),
         (["1", "2", "--label", "2"], "if you count from one, add --one-based"),
-        (["1", "2", "--label", "-1"], "the label -1 is no class: it must be a number from 0 to 1"),
+        (
+            ["1", "2", "--label", "-1"],
+            "the label -1 is not a class: it must be a number from 0 to 1",
+        ),
         (["1", "2", "--label", "-100"], "-100"),
         (["1", "2", "--label", "0", "--one-based"], "from 1 to 2"),
-        (["1", "2", "--label", "1.0"], "'1.0' is no class"),
+        (["1", "2", "--label", "1.0"], "'1.0' is not a class"),
         (["1", "2", "--label", "cow", "--classes", "cat,dog"], "or a class name"),
         (["1", "2", "--label", "a", "--classes", "a,a"], "several classes"),
         (["1", "2", "--label", "1", "--classes", "1,2"], "both the number"),
@@ -597,7 +600,7 @@ def test_several_labels(run, label):
 def test_several_labels_from_one(run):
     out = run(*SEED, "--label", "1,4", "--one-based")[1]
     assert "and 2 labels: classes 1 and 4." in out
-    fails(run(*SEED, "--label", "1,7"), "the label 7 is no class")
+    fails(run(*SEED, "--label", "1,7"), "the label 7 is not a class")
 
 
 def test_the_path_is_as_long_as_asked(run):

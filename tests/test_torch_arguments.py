@@ -149,9 +149,7 @@ def test_compiled_with_labels_that_are_no_tensor() -> None:
 
 
 @pytest.mark.parametrize("device_has_kernel", [True, False])
-def test_an_out_that_does_not_fit(
-    device_has_kernel: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_out_that_does_not_fit(device_has_kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not device_has_kernel:
         use_formula(monkeypatch)
     z, y = example()

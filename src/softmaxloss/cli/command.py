@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from ..explanation.terminal import to_ascii
+from ..explanation.rendering.terminal import to_ascii
 from ..text import printable
 
 __all__ = [

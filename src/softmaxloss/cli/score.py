@@ -13,8 +13,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ..errors import LabelError
-from ..explanation.set_text import hardest, plural
-from ..explanation.terminal import FAINT, indent, lay_out, number, table
+from ..explanation.rendering.names import plural
+from ..explanation.rendering.numbers import number
+from ..explanation.rendering.sections import Cell, Row, Table
+from ..explanation.rendering.terminal import indent, lay_out, table_of
+from ..explanation.set_sections import hardest
 from ..files import FORMATS, WRITERS, listed, open_logits, open_scores, read_labels
 from ..files.evaluation import Evaluation, evaluate
 from ..text import printable, shorten
@@ -119,20 +122,26 @@ def _report(
     first_class: int,
     width: int,
 ) -> Iterator[RenderableType]:
-    """The totals, and the table of the hardest examples."""
-    count = plural(result.examples, "example")
-    yield Text(f"{printable(file)}: {count}, {plural(classes, 'class')}\n")
-    totals = table("", "<", "<")
-    totals.show_header = False
+    """The totals and the table of the hardest examples."""
+    yield Text(
+        f"{printable(file)}: {plural(result.examples, 'example')}, {plural(classes, 'class')}"
+    )
+    yield Text()
     uniform = f"(a uniform guess: ln {classes} = {number(math.log(classes))})"
-    totals.add_row("mean loss", f"{number(result.mean_loss)} nats", Text(uniform, FAINT))
-    totals.add_row("perplexity", number(result.perplexity), Text("(exp of the mean loss)", FAINT))
-    totals.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
+    perplexity, accuracy = number(result.perplexity), f"{100 * result.accuracy:.2f} %"
+    rows = [
+        ("mean loss", f"{number(result.mean_loss)} nats", uniform),
+        ("perplexity", perplexity, "(exp of the mean loss)"),
+        ("accuracy", accuracy, ""),
+    ]
     if result.ignored:
-        totals.add_row("ignored", plural(result.ignored, "row"))
+        rows.append(("ignored", plural(result.ignored, "row"), ""))
     if result.invalid:
-        why = "(NaN, +inf or -inf alone: no loss, so no mean)"
-        totals.add_row("invalid", plural(result.invalid, "row"), Text(why, FAINT))
+        why = "(NaN, +inf or only -inf: no loss, so no mean)"
+        rows.append(("invalid", plural(result.invalid, "row"), why))
+    lines = [Row([name, value, Cell(note, "faint")]) for name, value, note in rows]
+    totals = table_of(Table("", ["", "<", "<"], lines))
+    totals.show_header = False
     yield indent(totals)
     if not result.top:
         return
@@ -145,4 +154,4 @@ def _report(
 
     which = "example" if len(result.top) == 1 else f"{len(result.top)} examples"
     yield Text(f"\nThe {which} with the highest loss", "bold")
-    yield indent(hardest(result.top, name))
+    yield indent(table_of(hardest(result.top, name)))
