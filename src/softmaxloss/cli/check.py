@@ -48,7 +48,12 @@ DAY = 24 * 60 * 60
     help="Dtype of the logits.",
 )
 @click.option("--strict", is_flag=True, help="Weaknesses and conventions count as wrong.")
-@click.option("--allow", metavar="ID", multiple=True, help="A mistake that does not count as wrong; repeatable.")
+@click.option(
+    "--allow",
+    metavar="ID",
+    multiple=True,
+    help="A mistake that does not count as wrong; repeatable.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the inputs of an earlier check.")
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds for each file.")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write one line for each file.")

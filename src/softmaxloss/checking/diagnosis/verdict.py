@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,8 +69,7 @@ class PlainResult(NamedTuple):
 
 def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     """The report on the attempts to call a function; no more of them are made than needed."""
-    given = inputs(settings.seed, settings.dtype)
-    numbers = Numbers(given.plain)
+    given, numbers = _inputs_and_numbers(settings.seed, settings.dtype)
     usable: list[Usable] = []
     problem: str | None = None
     for attempt in attempts:
@@ -101,6 +101,12 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     if not report.mistakes and _in_half(best[0].attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
     return report
+
+
+@lru_cache(maxsize=2)  # one after another, many functions are checked with one seed
+def _inputs_and_numbers(seed: int, dtype: str) -> tuple[Inputs, Numbers]:
+    given = inputs(seed, dtype)
+    return given, Numbers(given.plain)
 
 
 def _takes_batches(one: Usable) -> bool:
