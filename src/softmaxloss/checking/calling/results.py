@@ -1,4 +1,4 @@
-"""What a function returned, as results: by the shapes of its arrays, whatever holds them."""
+"""What a function returned, read as results by the shapes of its arrays."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .steps import Results
+from ..reference import Results
 
 __all__ = ["ShapeError", "of_batch", "of_examples", "of_layer"]
 
 Array = NDArray[Any]
 
-
-#: What people call the results in a dict.
+#: The part of the results by its key in a dict.
 KEYS = {
     **dict.fromkeys(("loss", "cost", "j", "value"), "loss"),
     **dict.fromkeys(("grad", "gradient", "grads", "dz", "dx", "dw", "dlogits"), "gradient"),
@@ -23,11 +22,11 @@ KEYS = {
 
 
 class ShapeError(ValueError):
-    """What came back has none of the shapes that this form has."""
+    """The result has none of the shapes that the form allows."""
 
 
-def of_batch(value: Any, shape: tuple[int, ...], columns: bool) -> Results:
-    """What a call for a batch gave, by its shape."""
+def of_batch(value: Any, shape: tuple[int, int], columns: bool) -> Results:
+    """The results of a call for a batch."""
     rows, classes = shape
     matrix = (classes, rows) if columns else (rows, classes)
     losses = ((), (1,), (rows,), (rows, 1), (1, rows), (rows, rows))
@@ -47,19 +46,37 @@ def of_batch(value: Any, shape: tuple[int, ...], columns: bool) -> Results:
 
 
 def of_examples(values: Sequence[Any], classes: int) -> Results:
-    """What calls for one example each gave, as a batch with a mean."""
-    rows = [_of_one(value, classes) for value in values]
-    softmax, losses, gradient = (
-        None if any(row[k] is None for row in rows) else np.array([row[k] for row in rows])
-        for k in range(3)
+    """The results of a call for each example, as those of a batch with a mean."""
+
+    def is_a(array: Array) -> str | None:
+        if array.size == classes and 0 < array.ndim < 3 and classes > 1:
+            return "gradient"
+        return "loss" if array.size == 1 else None
+
+    losses, gradients, softmax = [], [], []
+    for value in values:
+        loss, gradient, alone = _parts_of(value, is_a)
+        losses.append(None if loss is None else loss.reshape(())[()])
+        gradients.append(None if gradient is None else gradient.reshape(-1))
+        softmax.append(gradients[-1] if alone else None)
+
+    def batch(parts: list[Any]) -> Array | None:
+        return None if any(part is None for part in parts) else np.array(parts)
+
+    loss, gradient = batch(losses), batch(gradients)
+    return Results(
+        batch(softmax),
+        None if loss is None else loss.mean(),
+        None if gradient is None else gradient / len(values),
     )
-    loss = None if losses is None else losses.mean()
-    return Results(softmax, loss, None if gradient is None else gradient / len(rows))
 
 
 def of_layer(value: Any, shape: tuple[int, int], columns: bool) -> Results:
-    """What a layer with its loss gave: the gradient is that by W, which has the shape `shape`, or
-    where examples are columns the transposed one."""
+    """The results of a layer with its loss.
+
+    The gradient is that with respect to W, which has this shape, or the transposed one where the
+    examples are columns.
+    """
     matrix = shape[::-1] if columns else shape
 
     def is_a(array: Array) -> str | None:
@@ -71,57 +88,40 @@ def of_layer(value: Any, shape: tuple[int, int], columns: bool) -> Results:
     return Results(None, None if loss is None else loss.reshape(())[()], gradient)
 
 
-def _of_one(value: Any, classes: int) -> Results:
-    """What a call for one example gave."""
-
-    def is_a(array: Array) -> str | None:
-        if array.size == classes and 0 < array.ndim < 3 and classes > 1:
-            return "gradient"
-        return "loss" if array.size == 1 else None
-
-    loss, gradient, alone = _parts_of(value, is_a)
-    if loss is not None:
-        loss = loss.reshape(())[()]
-    if gradient is not None:
-        gradient = gradient.reshape(-1)
-    return Results(gradient if alone else None, loss, gradient)
-
-
 def _parts_of(
     value: Any, is_a: Callable[[Array], str | None]
 ) -> tuple[Array | None, Array | None, bool]:
-    """The loss and the gradient in what was returned, and whether a gradient came alone: it may be
-    softmax as well. A list may be one array. Of more than two values, and of a dict, the one loss
-    and the one gradient are taken."""
+    """The loss, the gradient, and whether the gradient was returned alone: then it may be a softmax
+    instead. A list may be one array. From a dict or more than two values, the only loss and the
+    only gradient are taken."""
     if isinstance(value, list):
         array = _numbers(value)
         if array is not None and is_a(array):
-            return _parts_of(array, is_a)
+            value = array
     if not isinstance(value, tuple | list | dict):
         array = _numbers(value)
         if array is None:
-            raise ShapeError(f"it returned {_what(value)}")
+            raise ShapeError(f"it returned {_description(value)}")
         part = is_a(array)
         if part is None:
             raise ShapeError(f"it returned shape {array.shape}")
         return (array, None, False) if part == "loss" else (None, array, True)
+    values = list(value)
     if isinstance(value, dict):
         named = {KEYS.get(str(key).lower(), str(key)): one for key, one in value.items()}
-        value = [named["loss"], named["gradient"]] if {"loss", "gradient"} <= set(named) else [
-            *value.values()
-        ]  # fmt: skip
-    several = list(value)
-    arrays = [array for array in map(_numbers, several) if array is not None]
+        known = {"loss", "gradient"} <= set(named)
+        values = [named["loss"], named["gradient"]] if known else list(value.values())
+    arrays = [array for array in map(_numbers, values) if array is not None]
     losses = [array for array in arrays if is_a(array) == "loss"]
-    slopes = [array for array in arrays if is_a(array) == "gradient"]
-    if len(losses) == 1 and len(slopes) == 1:
-        return losses[0], slopes[0], False
-    said = ", ".join(map(_what, several))
-    raise ShapeError(f"it returned {len(several)} values ({said}), not a loss and a gradient")
+    gradients = [array for array in arrays if is_a(array) == "gradient"]
+    if len(losses) == 1 and len(gradients) == 1:
+        return losses[0], gradients[0], False
+    listed = ", ".join(map(_description, values))
+    raise ShapeError(f"it returned {len(values)} values ({listed}), not a loss and a gradient")
 
 
-def _what(value: Any) -> str:
-    """A few words on something returned."""
+def _description(value: Any) -> str:
+    """A returned value in a few words."""
     array = _numbers(value)
     if array is None:
         return "None" if value is None else f"a {type(value).__name__}"
@@ -129,7 +129,7 @@ def _what(value: Any) -> str:
 
 
 def _numbers(value: Any) -> Array | None:
-    """An array of what are numbers, else None."""
+    """The value as an array of numbers; None if it is not one."""
     if value is None:
         return None
     if isinstance(value, np.ma.MaskedArray):

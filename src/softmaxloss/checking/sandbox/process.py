@@ -1,9 +1,9 @@
 """The check of a file's function in a process of its own, with limits.
 
-The process calls the function and writes down what comes (child.py); what is right is computed and
-compared here, where the function's code is not, and as it comes: when a form is right, the process
-is ended. Endless loops, crashes, exits, prints and a NumPy that was changed harm nobody. It is no
-protection from malice: the process has the user's rights.
+The process calls the function and sends the results (child.py). They are compared here, where the
+function's code does not run, as they arrive: the process is ended when a form is right. Endless
+loops, crashes, exits, prints and a modified NumPy do no harm. It is no protection from malice: the
+process has the user's rights.
 """
 
 from __future__ import annotations
@@ -23,32 +23,31 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .collecting import Try
-from .judge import judge
-from .lines import Ended, Loaded, read
-from .problems import told
-from .report import Report
-from .terms import Terms
+from ..calling.calls import Attempt, error_line
+from ..diagnosis.verdict import judge
+from ..report import Report
+from ..settings import Settings
+from .protocol import Done, Loaded, decode
 
 __all__ = ["check_file", "check_files"]
 
-MOST_SAID = 2000  # characters of what the code printed, kept
-LONGEST = 4 << 20  # bytes of a line of the answer: ten times what a try takes
-OFTEN = 0.01  # seconds between looks at the answer
+MOST_PRINTED = 2000  # characters of what the code printed, kept
+LONGEST = 4 << 20  # bytes of a line of the answer: ten times what an attempt takes
+POLL = 0.01  # seconds between looks at the answer
 
 
 def check_files(
-    paths: Sequence[str], function: str, terms: Terms, *, timeout: float
+    paths: Sequence[str], function: str, settings: Settings, *, timeout: float
 ) -> Generator[tuple[str, Report]]:
-    """Each file and its report, in the order in which they are done, several files at a time.
+    """Each file and its report, in the order in which they finish, several files at a time.
 
-    Closing it ends what runs.
+    Closing the generator ends the processes.
     """
     stop = threading.Event()
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         checks = {
-            pool.submit(check_file, path, function, terms, timeout=timeout, stop=stop): path
+            pool.submit(check_file, path, function, settings, timeout=timeout, stop=stop): path
             for path in paths
         }
         for done in as_completed(checks):
@@ -61,7 +60,7 @@ def check_files(
 def check_file(
     path: str | os.PathLike[str],
     function: str,
-    terms: Terms,
+    settings: Settings,
     *,
     timeout: float = 10.0,
     memory: int = 4 << 30,
@@ -69,11 +68,16 @@ def check_file(
 ) -> Report:
     """`check` of a function in a Python file, in a process of its own.
 
-    timeout: seconds that the process may take. memory: bytes of data that it may hold. stop: ends
-    the check early when it is set.
+    Whatever is wrong with the file, there is a report: if it cannot be run, or has no such
+    function, the verdict is "not checked".
 
-    A file that cannot be run gives a report that says why, as does a function that is not there:
-    whatever is wrong with a file, there is a report.
+    Args:
+        path: The file.
+        function: The name of the function, or Class.method, or a class with `__call__`.
+        settings: The settings of the check.
+        timeout: Seconds that the process may take.
+        memory: Bytes of data that it may hold.
+        stop: Ends the check early when it is set.
     """
     try:
         with tempfile.TemporaryDirectory(
@@ -82,16 +86,18 @@ def check_file(
             request = {
                 "file": os.path.realpath(path),
                 "function": function,
-                "terms": asdict(terms),
+                "settings": asdict(settings),
                 "memory": memory,
                 "timeout": timeout,
             }
-            return _checked(request, terms, Path(folder), stop or threading.Event())
+            return _check(request, settings, Path(folder), stop or threading.Event())
     except Exception as error:
-        return Report("wrong", None, (), (), terms, told(error))
+        return Report.not_checked(error_line(error), settings)
 
 
-def _checked(request: dict[str, Any], terms: Terms, folder: Path, stop: threading.Event) -> Report:
+def _check(
+    request: dict[str, Any], settings: Settings, folder: Path, stop: threading.Event
+) -> Report:
     answer, printed, work = folder / "answer", folder / "printed", folder / "work"
     answer.touch()
     work.mkdir()
@@ -100,18 +106,17 @@ def _checked(request: dict[str, Any], terms: Terms, folder: Path, stop: threadin
         open(answer, "rb") as lines,
         _process(request | {"answer": str(answer)}, work, output) as process,
     ):
-        coming = _Coming(process, lines, request["timeout"], stop)
-        report = judge(coming.tries(), terms)
+        reader = _Reader(process, lines, request["timeout"], stop)
+        report = judge(reader.attempts(), settings)
     with open(printed, "rb") as beginning:
-        said = beginning.read(4 * MOST_SAID).decode("utf-8", "replace")[:MOST_SAID]
-    if coming.problem is not None and report.form is None:
-        report = replace(report, problem=coming.problem)
-    elif coming.problem is not None and report.findings:
+        text = beginning.read(4 * MOST_PRINTED).decode("utf-8", "replace")[:MOST_PRINTED]
+    if reader.problem is not None and report.form is None:
+        report = Report.not_checked(reader.problem, settings)
+    elif reader.problem is not None and report.findings:
         first, *others = report.findings
-        remark = f"other ways to call it were not tried: {coming.problem}"
-        first = replace(first, remarks=(*first.remarks, remark))
-        report = replace(report, findings=(first, *others))
-    return replace(report, printed=said, function=coming.function)
+        remark = f"other ways to call it were not tried: {reader.problem}"
+        report = replace(report, findings=(first.with_remark(remark), *others))
+    return replace(report, printed=text, function=reader.function)
 
 
 @contextlib.contextmanager
@@ -120,7 +125,7 @@ def _process(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The process that answers a request; in the end it is killed, with what it started."""
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "softmaxloss.checking.child"],
+        [sys.executable, "-u", "-m", "softmaxloss.checking.sandbox.child"],
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=output,
@@ -142,11 +147,12 @@ def _process(
         process.wait()
 
 
-class _Coming:
-    """What comes from a process.
+class _Reader:
+    """Reads what a process sends.
 
-    function  how the function is written in Python
-    problem   why it ended before all was tried, or None
+    Attributes:
+        function: How the function is written in Python.
+        problem: Why the process ended before all forms were tried, or None.
     """
 
     def __init__(
@@ -161,28 +167,28 @@ class _Coming:
         self._process, self._answer, self._stop = process, answer, stop
         self._timeout = timeout
 
-    def tries(self) -> Iterator[Try]:
-        """The tries, as they come."""
+    def attempts(self) -> Iterator[Attempt]:
+        """The attempts, as they arrive."""
         for line in self._lines():
             try:
-                message = read(line)
+                message = decode(line)
             except ValueError as error:
                 self.problem = str(error)
                 return
-            if isinstance(message, Try):
+            if isinstance(message, Attempt):
                 yield message
             elif isinstance(message, Loaded):
                 self.function = message.function
-            elif isinstance(message, Ended):
+            elif isinstance(message, Done):
                 self.problem = message.problem
                 return
 
     def _lines(self) -> Iterator[bytes]:
-        """The complete lines; sets the problem where they end without a last message."""
+        """The complete lines; sets the problem if they end without a last message."""
         deadline = time.monotonic() + self._timeout
         line = b""
         while len(line) < LONGEST:
-            ended = self._process.poll() is not None  # then what is there now is all
+            ended = self._process.poll() is not None  # before the read: nothing follows it then
             line += self._answer.readline(LONGEST)
             if line.endswith(b"\n"):
                 yield line
@@ -193,10 +199,10 @@ class _Coming:
             elif time.monotonic() > deadline:
                 self.problem = f"it took longer than {self._timeout:g} seconds"
                 return
-            elif self._stop.wait(OFTEN):
+            elif self._stop.wait(POLL):
                 self.problem = "the check was stopped"
                 return
-        self.problem = "what it wrote down is too long"
+        self.problem = "its results are too long"
 
 
 def _ending(code: int) -> str:
