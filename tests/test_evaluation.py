@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.special import entr, logsumexp, softmax
 
-from softmaxloss.api import score
+from softmaxloss import score
 from softmaxloss.errors import LabelError, OptionError
 from softmaxloss.files import open_logits
 from softmaxloss.files.evaluation import Evaluation, evaluate

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from tests import truth
 
 import softmaxloss
-from softmaxloss.kernels import DEVICES, cpu
+from softmaxloss import kernels
+from softmaxloss.kernels import cpu
 
 Array = NDArray[Any]
 Case = dict[str, Any]
@@ -184,7 +185,7 @@ def allowed_ulps(kernel: str, dtype: str, case: Case) -> float:
 @pytest.fixture
 def on_kernel(kernel: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if kernel == "reference":
-        monkeypatch.setitem(DEVICES, "cpu", "softmaxloss.kernels.reference")
+        monkeypatch.setitem(kernels.KERNELS, "cpu", ("softmaxloss.kernels.reference",))
         yield
         return
     before = cpu.level()

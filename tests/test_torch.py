@@ -18,10 +18,11 @@ import softmaxloss
 
 torch = pytest.importorskip("torch")
 
+from tests.without_kernels import use_formula  # noqa: E402
 from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
-from softmaxloss.torch import CrossEntropyLoss, cross_entropy, ops  # noqa: E402
+from softmaxloss.torch import CrossEntropyLoss, cross_entropy  # noqa: E402
 
 OPTIONS: list[dict[str, Any]] = [
     {},
@@ -37,7 +38,7 @@ KERNELS = ["kernel", "formula"]
 @pytest.fixture(params=KERNELS)
 def on_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "formula":
-        monkeypatch.setattr(ops, "has_kernel", lambda tensor: False)
+        use_formula(monkeypatch)
     return str(request.param)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from softmaxloss.api import Scores, score
+from softmaxloss import Scores, score
 from softmaxloss.files import FileError
 from softmaxloss.files.writers import COLUMNS, open_scores
 

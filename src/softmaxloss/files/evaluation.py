@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..api import Scores, score
+from ..api import score
 from ..errors import LabelError, OptionError
 from ..jsonable import jsonable
 from ..labels import read_indices
 from ..options import Options
+from ..scores import Scores
 from . import LogitsFile
 from .source import shown
 from .writers import ScoresFile

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..api import Scores
+from ..scores import Scores
 from . import FileError
 from .atomic import places
 from .source import import_extra, one_line, quoted, shown
