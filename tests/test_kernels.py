@@ -3,6 +3,7 @@ but what they are given. And the CPU kernel in a process with threads, forks and
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import platform
@@ -109,6 +110,18 @@ each_kernel = pytest.mark.parametrize("kernel", NAMES, indirect=True)
 each_level = pytest.mark.parametrize("kernel", LEVELS, indirect=True)
 
 
+def combinations() -> list[Any]:
+    """Every (dtype, kind, target). `make test` runs each of them with the plainest of the others,
+    and the kinds of logits with the plainest and the richest target in the two wide dtypes."""
+    found = []
+    for dtype, kind, target in itertools.product(DTYPES, KINDS, TARGETS):
+        wide = dtype in ("float32", "float64") and target in (TARGETS[0], TARGETS[-1])
+        marks = () if kind is normal or wide else pytest.mark.slow
+        name = f"{np.dtype(dtype).name}-{kind.__name__}-{target}"
+        found.append(pytest.param(dtype, kind, target, id=name, marks=marks))
+    return found
+
+
 def target_of(
     name: str, rng: np.random.Generator, shape: tuple[int, int], dtype: str
 ) -> tuple[Array, dict[str, Any]]:
@@ -144,9 +157,7 @@ def as_before() -> Iterator[None]:
 # --- the same bits ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "kind", "target"), combinations())
 def test_same_bits_on_every_level(dtype: str, kind: Callable[..., Array], target: str) -> None:
     rng = np.random.default_rng(0)
     for classes in [*CLASSES, *LONG]:
@@ -184,9 +195,7 @@ def test_same_bits_for_any_number_of_threads(dtype: str, classes: int, target: s
 
 
 @each_kernel
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "kind", "target"), combinations())
 def test_same_bits_in_any_batch(
     dtype: str, kind: Callable[..., Array], target: str, kernel: Kernel
 ) -> None:

@@ -17,7 +17,7 @@ from softmaxloss.linear.plan import COPIES, plan_for
 from softmaxloss.options import LinearOptions, number_of_bytes
 
 pytest.importorskip("torch")
-from tests.linear_truth import CASES, CLASSES, FEATURES, ROWS, arguments, close, truth
+from truth.linear import CASES, CLASSES, FEATURES, ROWS, arguments, close, truth
 
 ONE_ROW = 8 * CLASSES  # bytes of a row of logits, float64
 BUDGETS = ["64MB", 12 * ONE_ROW, (COPIES + 4) * ONE_ROW]

@@ -7,7 +7,6 @@ these functions.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 __all__ = ["as_html", "few", "first_line", "printable", "shorten", "shown"]
@@ -30,6 +29,8 @@ def shorten(text: str, cells: int) -> str:
     >>> print(shorten("tab\there", 6), shorten("a long name", 6), shorten("鳥鳥鳥鳥", 6))
     tab\t… a lon… 鳥鳥…
     """
+    import unicodedata
+
     text = printable(text[: cells + 1])  # every character takes at least one cell
     widths = [2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text]
     if sum(widths) <= cells:
