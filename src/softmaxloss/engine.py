@@ -106,7 +106,7 @@ def _one_example(logits: Any, target: Any, grad: Array | None) -> Any | None:
     """The loss of one example without options, past the checks of `_Call`, which would be most of
     its time. None where only `_Call` can tell what the arguments mean."""
     dtype = logits.dtype
-    loss = kernel_for(dtype, dtype)[0].one_example(logits, target, grad)
+    loss = kernel_for(dtype)[0].one_example(logits, target, grad)
     return None if loss is None else round_to(dtype, loss)
 
 
@@ -123,7 +123,7 @@ class _Call:
         self.weight = None if weight is None else class_weights(weight, self.classes)
         self.target: Target = read_target(target, x.shape, options)
         self.dtype = compute_dtype(x.dtype)  # of the loss
-        self.kernel, self.storage = kernel_for(x.dtype, self.dtype)
+        self.kernel, self.storage = kernel_for(x.dtype)
         self.divisor = mean_divisor(self.target, self.weight, self.rows, options)
         # Whether the losses are the result: nothing is left to add up or to divide.
         self.final = options.reduction == "none" or (self.rows == 1 and self.divisor == 1.0)

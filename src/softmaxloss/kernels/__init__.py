@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels import ClassIndices, Target
+from ..logits import compute_dtype
 from ..options import Options
 from ..scores import Scores
 
@@ -98,19 +99,15 @@ def has_kernel(device: str) -> bool:
     return device in KERNELS
 
 
-def kernel_for(
-    dtype: np.dtype[Any], computed: np.dtype[Any], device: str = HOST
-) -> tuple[Kernel, np.dtype[Any]]:
-    """The kernel for logits of this dtype that are computed in `computed`, and the dtype in which
-    it reads them; the last of the table for a dtype that none reads."""
-    return _choose(KERNELS[device], dtype, computed)
+def kernel_for(dtype: np.dtype[Any], device: str = HOST) -> tuple[Kernel, np.dtype[Any]]:
+    """The kernel for logits of this dtype, and the dtype in which it reads them: the same, or the
+    one that they are computed in."""
+    return _choose(KERNELS[device], dtype)
 
 
 @cache
-def _choose(
-    modules: tuple[str, ...], dtype: np.dtype[Any], computed: np.dtype[Any]
-) -> tuple[Kernel, np.dtype[Any]]:
-    kernels = _load(modules)
+def _choose(modules: tuple[str, ...], dtype: np.dtype[Any]) -> tuple[Kernel, np.dtype[Any]]:
+    kernels, computed = _load(modules), compute_dtype(dtype)
     for kernel in kernels:
         for storage in (dtype, computed):
             if kernel.supports(storage):

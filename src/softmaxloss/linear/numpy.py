@@ -93,7 +93,7 @@ class _Layer:
         self.x = x.reshape(rows, features)
         self.weight = class_weights(weight, classes)
         self.dtype = np.dtype(np.result_type(compute_dtype(x.dtype), compute_dtype(W.dtype)))
-        self.kernel, _ = kernel_for(self.dtype, self.dtype)
+        self.kernel, _ = kernel_for(self.dtype)
         self.plan = plan_for(
             rows,
             (classes, features),

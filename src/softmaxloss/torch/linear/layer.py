@@ -144,7 +144,7 @@ class Layer:
         for part in few_rows(*logits.shape) if convert else [slice(0, logits.shape[0])]:
             z = logits[part].float() if convert else logits[part]
             array = as_numpy(z)
-            kernel, _ = kernel_for(array.dtype, array.dtype)
+            kernel, _ = kernel_for(array.dtype)
             some = rows.part(part) if convert else rows
             block_loss(kernel, array, some, self.class_weight, self.options, with_gradient)
             if convert and with_gradient:
