@@ -19,7 +19,7 @@ Layout = Literal["rows", "columns", "one"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a check.
+    """The settings of a check, as `check` takes them.
 
     Attributes:
         kind: What the function computes; None: found by trying.

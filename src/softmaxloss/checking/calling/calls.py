@@ -6,6 +6,7 @@ Nothing is compared here: in a process of its own, the function cannot reach wha
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -168,8 +169,8 @@ def _arrays(value: Any) -> list[Any]:
 
 def _process_state() -> tuple[Any, ...]:
     """The settings of the process that a call should not change."""
-    state = np.random.get_state(legacy=False)  # noqa: NPY002 - others may use it
-    return np.geterr(), np.get_printoptions(), os.getcwd(), repr(state), random.getstate()
+    state = pickle.dumps(np.random.get_state(legacy=False))  # noqa: NPY002 - others may use it
+    return np.geterr(), np.get_printoptions(), os.getcwd(), state, random.getstate()
 
 
 def _differentiation(fn: Callable[..., Any], form: Form) -> tuple[bool, bool]:

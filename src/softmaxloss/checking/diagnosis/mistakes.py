@@ -12,7 +12,7 @@ import numpy as np
 
 from ..bank import BANK, Mistake
 from ..inputs import Input
-from ..reference import RIGHT, Expected, Results, Steps, agree, expected, is_right
+from ..reference import Expected, Results, Steps, agree, expected, is_right
 
 __all__ = ["DEPENDS_ON", "Diagnosis", "Numbers", "Observed", "diagnose", "nearest", "observe"]
 
@@ -129,7 +129,7 @@ def diagnose(
     wrong = [k for k, (ok, got) in enumerate(right) if not ok and got is not None]
 
     def explains(changes: Mapping[str, Any], tight: bool = False) -> bool:
-        steps = RIGHT.but(changes)
+        steps = Steps(**changes)
         if not all(observed.hit(steps, k, tight=tight) for k in range(len(observed.values))):
             return False
         # Steps that are right where the numbers are wrong explain nothing: a mistake in the loss
@@ -176,7 +176,9 @@ def _scaled(observed: Observed) -> Diagnosis | None:
         for ids in itertools.combinations(factors, count):
             if all(
                 got is not None
-                and is_right(part, got, want, math.prod(factors[i](len(want.losses)) for i in ids))
+                and is_right(
+                    part, got, want, math.prod(factors[i](len(want.values["losses"])) for i in ids)
+                )
                 for got, want in zip(observed.values, observed.expected, strict=True)
             ):
                 return Diagnosis(tuple(BANK[id] for id in ids), (), every)
@@ -204,7 +206,7 @@ def nearest(observed: Observed) -> tuple[Mistake, int] | None:
 
     def hits(changes: Mapping[str, Any]) -> int:
         """On how many inputs; 0 if these are too few."""
-        steps, missed, missed_wrong = RIGHT.but(changes), 0, 0
+        steps, missed, missed_wrong = Steps(**changes), 0, 0
         for k in order:
             if not observed.hit(steps, k):
                 missed, missed_wrong = missed + 1, missed_wrong + (k in wrong)
