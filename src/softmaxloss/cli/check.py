@@ -16,7 +16,7 @@ import click
 
 from ..checking import Report
 from ..checking.sandbox.process import check_files
-from ..checking.settings import Layout, Part, Settings, settings_from
+from ..checking.settings import Layout, Part, Settings
 from ..files.atomic import places, write_whole
 from ..text import printable
 from . import command
@@ -89,9 +89,7 @@ def check(
     files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise click.UsageError(f"{printable(pattern)}: there is no such file")
-    settings = settings_from(
-        kind, layout=layout, dtype=dtype, seed=seed, strict=strict, allowed=allow
-    )
+    settings = Settings(kind, layout, dtype, seed, strict, allow)
     if not 0 < timeout <= DAY:
         raise click.UsageError(f"--timeout must be more than 0 and at most {DAY} seconds")
     for output in (csv_file, junit, write_test):

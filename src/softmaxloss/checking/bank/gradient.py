@@ -129,7 +129,7 @@ MISTAKES = [
     _gradient(
         "zero-gradient",
         "the gradient is zero",
-        "Nothing would be learned. Is a tensor detached, or an array never filled?",
+        "Nothing would be learned: a tensor may be detached, or an array never filled.",
         lambda a, q: np.zeros_like(a),
     ),
     _gradient(

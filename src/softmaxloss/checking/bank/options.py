@@ -12,7 +12,6 @@ from ..reference import (
     LossParts,
     ignoring,
     plain,
-    regularised,
     smoothed,
     softmax,
     target,
@@ -101,42 +100,30 @@ def not_reduced(q: Array, epsilon: float) -> Array:
     return q + epsilon / q.shape[1]
 
 
-def _regularised(of_loss: float, of_gradient: float, over_n: bool = False) -> Wrong:
-    """reg·ΣW² and its gradient 2·reg·W, times these factors."""
+def _penalty(penalty: Callable[[Array], tuple[Any, Array]]) -> Wrong:
+    """reg times another penalty of W, of which the value and the gradient are given."""
 
     def wrong(z: Array, y: Array, reg: float) -> LossParts:
-        right = regularised(z, y, reg / len(y) if over_n else reg)
-        gradient = of_gradient * right.penalty_gradient
-        return right._replace(penalty=of_loss * right.penalty, penalty_gradient=gradient)
+        scales = row_scales(len(z))
+        value, gradient = penalty(z / scales)
+        return plain(z, y)._replace(penalty=reg * value, penalty_gradient=reg * gradient / scales)
 
     return wrong
+
+
+def _squares(of_loss: float, of_gradient: float) -> Wrong:
+    """These times ΣW² and its gradient 2·W."""
+    return _penalty(lambda w: (of_loss * (w * w).sum(), of_gradient * 2 * w))
 
 
 def _without_row(row: int, factor: float) -> Wrong:
     """A row of W is the bias: the layer's W has the first row of z second, and the last first."""
 
-    def wrong(z: Array, y: Array, reg: float) -> LossParts:
-        penalised = z.copy()
-        penalised[row] = 0
-        right = regularised(penalised, y, factor * reg)
-        return plain(z, y)._replace(penalty=right.penalty, penalty_gradient=right.penalty_gradient)
+    def penalty(w: Array) -> tuple[Any, Array]:
+        w[row] = 0
+        return factor * (w * w).sum(), factor * 2 * w
 
-    return wrong
-
-
-def reg_of_norm(z: Array, y: Array, reg: float) -> LossParts:
-    """The root of ΣW² instead of ΣW²."""
-    w = z / row_scales(len(z))
-    norm = float(np.sqrt((w * w).sum()))
-    gradient = reg * w / norm / row_scales(len(z))
-    return plain(z, y)._replace(penalty=reg * norm, penalty_gradient=gradient)
-
-
-def reg_of_absolute(z: Array, y: Array, reg: float) -> LossParts:
-    """Σ|W| instead of ΣW²."""
-    w = z / row_scales(len(z))
-    gradient = reg * np.sign(w) / row_scales(len(z))
-    return plain(z, y)._replace(penalty=reg * float(np.abs(w).sum()), penalty_gradient=gradient)
+    return _penalty(penalty)
 
 
 def half_sum(z: Array, y: Array, _: Any) -> LossParts:
@@ -328,7 +315,7 @@ MISTAKES = [
         "½·reg·ΣW²",
         "The other convention is reg·ΣW²; the gradients are reg·W and 2·reg·W.",
         "reg * np.sum(W * W)",
-        _regularised(0.5, 0.5),
+        _squares(0.5, 0.5),
         kind="convention",
     ),
     _reg(
@@ -343,21 +330,21 @@ MISTAKES = [
         "the gradient of the regularisation is not that of its loss",
         "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
         "dW += 2 * reg * W",
-        _regularised(1.0, 0.5),
-        _regularised(1.0, 0.0),
-        _regularised(0.5, 1.0),
-        _regularised(0.5, 0.0),
-        _regularised(0.0, 1.0),
-        _regularised(0.0, 0.5),
-        _regularised(1.0, -1.0),
+        _squares(1.0, 0.5),
+        _squares(1.0, 0.0),
+        _squares(0.5, 1.0),
+        _squares(0.5, 0.0),
+        _squares(0.0, 1.0),
+        _squares(0.0, 0.5),
+        _squares(1.0, -1.0),
     ),
     _reg(
         "regularisation-over-n",
         "the penalty is divided by the number of examples",
         "λ/(2N)·ΣW² is the convention of some courses: the penalty shrinks with more data.",
         "loss += reg * np.sum(W * W), after the mean",
-        _regularised(0.5, 0.5, over_n=True),
-        _regularised(1.0, 1.0, over_n=True),
+        _penalty(lambda w: ((w * w).sum() / (2 * len(w)), w / len(w))),
+        _penalty(lambda w: ((w * w).sum() / len(w), 2 * w / len(w))),
         kind="convention",
     ),
     _reg(
@@ -373,8 +360,8 @@ MISTAKES = [
         "reg adds something else than ΣW²",
         "The penalty is on the squares of the weights.",
         "loss += reg * np.sum(W * W)",
-        reg_of_norm,
-        reg_of_absolute,
+        _penalty(lambda w: (np.linalg.norm(w), w / np.linalg.norm(w))),
+        _penalty(lambda w: (np.abs(w).sum(), np.sign(w))),
     ),
     _half(
         "half-precision-sum",

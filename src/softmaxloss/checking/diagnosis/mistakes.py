@@ -36,6 +36,7 @@ class Numbers:
 
     def __init__(self, inputs: Sequence[Input]) -> None:
         self.inputs = inputs
+        self.sizes = {input.name: float(np.abs(input.z).max()) for input in inputs}
         self._expected: dict[float, list[Expected]] = {}
         self._wrong: dict[tuple[Steps, str], Results] = {}
 
@@ -84,7 +85,7 @@ class Observed(NamedTuple):
         """Whether wrong steps give the numbers on input k."""
         input = self.inputs[k]
         candidate = getattr(self.numbers.wrong(steps, input), self.part)
-        size = float(np.abs(input.z).max())
+        size = self.numbers.sizes[input.name]
         return agree(self.values[k], candidate, self.epsilon, size, tight=tight)
 
     def known(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
@@ -170,7 +171,10 @@ def _scaled(observed: Observed) -> Diagnosis | None:
     """The conventions that are a factor: these are compared as closely as the right numbers."""
     part, factors = observed.part, FACTORS[observed.part]
     every = len(observed.values)
-    if part == "loss" and all(map(_is_each, observed.values, observed.expected)):
+    if part == "loss" and all(
+        got is not None and is_right("losses", np.atleast_1d(got), want)
+        for got, want in zip(observed.values, observed.expected, strict=True)
+    ):
         return Diagnosis((BANK["a-loss-for-each"],), (), every)
     for count in range(1, len(factors) + 1):
         for ids in itertools.combinations(factors, count):
@@ -183,11 +187,6 @@ def _scaled(observed: Observed) -> Diagnosis | None:
             ):
                 return Diagnosis(tuple(BANK[id] for id in ids), (), every)
     return None
-
-
-def _is_each(got: Any, want: Expected) -> bool:
-    losses = np.reshape(got, -1) if got is not None and np.ndim(got) == 0 else got
-    return losses is not None and is_right("losses", losses, want)
 
 
 def nearest(observed: Observed) -> tuple[Mistake, int] | None:

@@ -195,8 +195,7 @@ class _Reader:
                 self.problem = f"it took longer than {self.timeout:g} seconds"
                 return
             elif self.stop.wait(POLL):
-                self.problem = "the check was stopped"
-                return
+                raise InterruptedError("the check was stopped")
         self.problem = "its results are too long"
 
 
