@@ -256,7 +256,7 @@ def test_assert_softmax_loss() -> None:
         assert_softmax_loss(lambda z, y: -naive_with_max(z, y))
     known = {"no-minus": "to be fixed", "log-of-underflow": "fine"}
     assert_softmax_loss(lambda z, y: -naive_with_max(z, y), expected_failures=known)
-    with pytest.raises(ValueError, match="there is no mistake 'no-such'"):
+    with pytest.raises(ValueError, match="unknown mistake: 'no-such'"):
         assert_softmax_loss(naive_with_max, expected_failures={"no-such": ""})
 
 
@@ -376,10 +376,10 @@ def test_a_narrow_result_excuses_nothing() -> None:
 
     assert check(hinge).verdict == "not checked"
 
-    def beside(z: Any, y: Any) -> Any:
+    def both(z: Any, y: Any) -> Any:
         return 1.04 * log_softmax(z, y), gradient_only(z, y).astype(np.float16)
 
-    assert check(beside).verdict == "wrong"
+    assert check(both).verdict == "wrong"
     # And a right one, rounded at the end, is right.
     report = check(lambda z, y: np.float16(log_softmax(z, y)))
     assert report.verdict == "right", str(report)
@@ -441,7 +441,7 @@ def test_kinds_of_results() -> None:
         assert report.parts == ("loss", "gradient")
     assert check(lambda z: softmax_only(z).tolist()).verdict == "right"
     assert check(lambda z, y: style(z[:1], y[:1])[0] if len(y) == 1 else None).verdict == "wrong"
-    for returned, said in (
+    for returned, message in (
         (None, "it returned None"),
         ("text", "it returned a str"),
         ((1.0, None), "it returned 2 values (a number, None), not a loss and a gradient"),
@@ -449,7 +449,7 @@ def test_kinds_of_results() -> None:
     ):
         problem = check(lambda z, y, returned=returned: returned).problem
         assert problem is not None
-        assert said in problem
+        assert message in problem
     masked = check(lambda z, y: np.ma.masked_array(1.0, mask=True))
     assert masked.mistakes == ["always-nan"]
 

@@ -56,7 +56,7 @@ class Settings:
             raise TypeError(f"the ids of mistakes must be a list or a dict, got {self.allowed!r}")
         unknown = set(self.allowed) - set(BANK)
         if unknown:
-            raise ValueError(f"there is no mistake {min(unknown)!r}")
+            raise ValueError(f"unknown mistake: {min(unknown)!r}")
         plain = {"dtype": dtype, "seed": int(seed), "allowed": tuple(self.allowed)}
         for name, value in plain.items():
             object.__setattr__(self, name, value)

@@ -88,7 +88,7 @@ def check(
         raise click.UsageError(f"{printable(what)}: write FILE.py:FUNCTION")
     files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not files:
-        raise click.UsageError(f"{printable(pattern)}: there is no such file")
+        raise click.UsageError(f"{printable(pattern)}: no such file")
     settings = Settings(kind, layout, dtype, seed, strict, allow)
     if not 0 < timeout <= DAY:
         raise click.UsageError(f"--timeout must be more than 0 and at most {DAY} seconds")
@@ -146,7 +146,7 @@ def _expect_writable(output: str, files: Sequence[str]) -> None:
     """Raise if the output cannot be written, or would replace a file that is checked."""
     target, _ = places(output)
     if not target.parent.is_dir():
-        raise click.UsageError(f"{printable(output)}: there is no such folder")
+        raise click.UsageError(f"{printable(output)}: no such folder")
     if not os.access(target.parent, os.W_OK):
         raise click.UsageError(f"{printable(output)}: its folder cannot be written to")
     if any(os.path.realpath(file) == str(target) for file in files):

@@ -147,7 +147,7 @@ def load(path: Path, name: str) -> tuple[Any, str]:
 
 def _module(path: Path) -> ModuleType:
     if not path.is_file():
-        raise NotFoundError(f"there is no file {path.name}")
+        raise NotFoundError(f"no such file: {path.name}")
     spec = importlib.util.spec_from_file_location(MODULE, path)
     if spec is None or spec.loader is None:
         raise NotFoundError(f"{path.name} is not a Python file")
