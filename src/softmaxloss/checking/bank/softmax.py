@@ -200,7 +200,7 @@ MISTAKES = [
     ),
     _softmax(
         "not-the-maximum",
-        "not the maximum of the row is subtracted, but its mean, its first output, …",
+        "the mean, the first output, … is subtracted instead of the maximum of the row",
         "exp then overflows where one output is far above it, or every exp underflows to 0.",
         other_offset(lambda z: z[:, :1]),
         other_offset(lambda z: z.mean(axis=1, keepdims=True)),
