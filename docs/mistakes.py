@@ -12,7 +12,7 @@ import numpy as np
 
 from softmaxloss import check
 from softmaxloss.checking.bank import Mistake, behaviour, gradient, loss, options, softmax, target
-from softmaxloss.files.atomic import write_whole
+from softmaxloss.files.atomic import atomic_write_text
 
 PAGE = Path(__file__).parent / "check.md"
 GROUPS = {
@@ -65,7 +65,7 @@ def written(page: str) -> str:
 
 
 def main() -> None:
-    write_whole(PAGE, written(PAGE.read_text(encoding="utf-8")))
+    atomic_write_text(PAGE, written(PAGE.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

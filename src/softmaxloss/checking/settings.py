@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ..text import shown
 from .bank import BANK, Mistake
 
 __all__ = ["Layout", "Part", "Settings"]
@@ -42,21 +43,23 @@ class Settings:
         for name, value, known in (("kind", self.kind, Part), ("layout", self.layout, Layout)):
             if value is not None and value not in get_args(known):
                 listed = ", ".join(f'"{one}"' for one in get_args(known))
-                raise ValueError(f"{name} must be one of {listed}, got {value!r}")
+                raise ValueError(f"{name} must be one of {listed}, got {shown(value)}")
         try:
             dtype = np.dtype(self.dtype).name
         except TypeError:
             dtype = ""
         if dtype not in ("float64", "float32"):
-            raise ValueError(f"dtype must be float64 or float32, got {self.dtype!r}")
+            raise ValueError(f"dtype must be float64 or float32, got {shown(self.dtype)}")
         seed = secrets.randbelow(10**6) if self.seed is None else self.seed
         if not isinstance(seed, int | np.integer) or seed < 0:
-            raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
+            raise ValueError(f"seed must be an integer of at least 0, got {shown(seed)}")
         if isinstance(self.allowed, str) or not isinstance(self.allowed, Collection):
-            raise TypeError(f"the ids of mistakes must be a list or a dict, got {self.allowed!r}")
+            raise TypeError(
+                f"the ids of mistakes must be a list or a dict, got {shown(self.allowed)}"
+            )
         unknown = set(self.allowed) - set(BANK)
         if unknown:
-            raise ValueError(f"unknown mistake: {min(unknown)!r}")
+            raise ValueError(f"unknown mistake: {shown(min(unknown))}")
         plain = {"dtype": dtype, "seed": int(seed), "allowed": tuple(self.allowed)}
         for name, value in plain.items():
             object.__setattr__(self, name, value)

@@ -17,7 +17,7 @@ import click
 from ..checking import Report
 from ..checking.sandbox.process import check_files
 from ..checking.settings import Layout, Part, Settings
-from ..files.atomic import places, write_whole
+from ..files.atomic import atomic_write_text, target_of
 from ..text import printable
 from . import command
 from .grades import as_csv, as_junit, as_text
@@ -100,15 +100,15 @@ def check(
 
     reports = _checked(files, function, settings, timeout)
     if csv_file is not None:
-        write_whole(csv_file, as_csv(reports))
+        atomic_write_text(csv_file, as_csv(reports))
     if junit is not None:
-        write_whole(junit, as_junit(reports, function))
+        atomic_write_text(junit, as_junit(reports, function))
     if write_test is not None:
         ((file, report),) = reports.items()
         if report.verdict == "not checked":
             click.echo("no test written: it was not checked", err=True)
         else:
-            write_whole(write_test, report.regression_test(Path(file).stem, report.function))
+            atomic_write_text(write_test, report.regression_test(Path(file).stem, report.function))
     if as_json:
         fields = [{"file": file} | report.to_dict() for file, report in reports.items()]
         command.write(json.dumps(fields[0] if len(fields) == 1 else fields) + "\n")
@@ -144,7 +144,7 @@ def _exit_code(reports: Collection[Report]) -> int:
 
 def _expect_writable(output: str, files: Sequence[str]) -> None:
     """Raise if the output cannot be written, or would replace a file that is checked."""
-    target, _ = places(output)
+    target = target_of(output)
     if not target.parent.is_dir():
         raise click.UsageError(f"{printable(output)}: no such folder")
     if not os.access(target.parent, os.W_OK):

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from ..calling.calls import call_in_every_form, error_line, one_line
+from ...text import first_line
+from ..calling.calls import call_in_every_form, error_line
 from ..settings import Settings
 from .protocol import Done, Loaded, Message, encode
 
@@ -53,9 +54,9 @@ def main() -> None:
                 write(message)
             write(Done(None))
         except NotFoundError as error:
-            write(Done(one_line(str(error))))
+            write(Done(first_line(error)))
         except SystemExit as error:
-            write(Done(one_line(f"it called sys.exit: {error}")))
+            write(Done(first_line(f"it called sys.exit: {error}")))
         except BaseException as error:  # MemoryError and KeyboardInterrupt too
             write(Done(error_line(error)))
     os._exit(0)

@@ -1,13 +1,13 @@
-"""The loss and its gradient by their plain definitions, in arithmetic precise enough not to matter.
+"""The loss and its gradient from their definitions, in arithmetic with 50 digits.
 
     J = Σ_n c_n·(−log a_n),   ∂J/∂z_n = (Σ_j c_j)·a_n − c_n,   a_n = exp(z_n) / Σ_j exp(z_j)
 
 No shift by the maximum, no log1p, nothing rearranged: mpmath's numbers have exponents without
-bound, and each row is computed with 50 digits beyond what its own cancellations take away. Shared
-with the code under test: nothing but the definition. Inputs are exact: each float is taken as the
-number that it is.
+bound, and each row is computed with 50 digits beyond those that its own cancellations lose. The
+code under test shares nothing with this but the definition. Inputs are exact: each float is the
+number that it represents.
 
-`cross_entropy` is the whole public call over again, from the tables of docs/semantics.md.
+`cross_entropy` is the public call once more, written from the tables of docs/semantics.md.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ NAN, INF = mp.nan, mp.inf
 
 
 class Truth(NamedTuple):
-    """The results as arrays of mpmath numbers; the last two have the shape of the logits."""
+    """Arrays of mpmath numbers; the last two have the shape of the logits."""
 
     loss: Any
     grad: Array
-    size: Array  # of the two parts whose difference an entry of the gradient is
+    size: Array  # the sum of the two parts whose difference is an entry of the gradient
 
 
 def exact(value: Any) -> Number:
-    """The number that a float (or integer) is."""
+    """The number that a float (or integer) represents."""
     return mp.mpf(int(value)) if isinstance(value, int | np.integer) else mp.mpf(float(value))
 
 
@@ -62,8 +62,8 @@ def coefficients(
 
 
 def example(z: ArrayLike, c: list[Number]) -> tuple[Number, list[Number], list[Number]]:
-    """The loss of one example whose classes count c_n, its gradient, and the size of the two parts
-    of each entry, (Σ_j c_j)·a_n + c_n."""
+    """One example with coefficients c_n: its loss, its gradient, and for each entry of the gradient
+    the size of its two parts, (Σ_j c_j)·a_n + c_n."""
     z = [float(value) for value in np.asarray(z)]
     if not any(c):
         return mp.zero, [mp.zero] * len(z), [mp.zero] * len(z)
@@ -101,7 +101,7 @@ def cross_entropy(
     first_class: int = 0,
     grad_output: ArrayLike = 1.0,
 ) -> Truth:
-    """What cross_entropy_with_grad gives for valid arguments."""
+    """The results of `cross_entropy_with_grad` for valid arguments."""
     logits, target = np.asarray(logits), np.asarray(target)
     axis = 0 if logits.ndim == 1 else 1
     rows = np.moveaxis(logits, axis, -1)
@@ -120,7 +120,7 @@ def cross_entropy(
         else:
             y = targets[i]
             divisor += 1
-        with mp.workdps(DIGITS + WIDEST):  # c enters the cancellations that `example` allows for
+        with mp.workdps(DIGITS + WIDEST):  # `example` subtracts c from numbers near it
             c = coefficients(y, classes, weight, label_smoothing)
             if not by_index and multi_label == "mean":
                 c = [c_n / mp.fsum(exact(q) for q in targets[i]) for c_n in c]
@@ -141,11 +141,12 @@ def cross_entropy(
 
 
 def ulps(got: ArrayLike, want: Any, dtype: Any, of: Any = None) -> Array:
-    """How far each number is from the wanted one, in units in the last place of the wanted one, or
-    of another number `of`.
+    """The distance of each number from the wanted one, in units in the last place (ulp) of the
+    wanted one, or of the number `of`.
 
-    The unit does not shrink below the least subnormal. 0 where both are NaN or the same infinity,
-    or where `got` is the infinity that the wanted number rounds to; inf where only one of them is.
+    The unit never falls below the smallest subnormal. The distance is 0 where both are NaN or the
+    same infinity, or where `got` is the infinity to which the wanted number rounds; it is inf where
+    only one of them is NaN or infinite.
     """
     got, want = np.asarray(got), np.asarray(want, object)
     assert got.shape == want.shape, f"shape {got.shape}, wanted {want.shape}"

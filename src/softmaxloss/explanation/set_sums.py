@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import Scores, cross_entropy_with_grad
+from ..api import cross_entropy_with_grad
 from ..files.evaluation import highest
+from ..scores import Scores
 
-__all__ = ["PushSums"]
+__all__ = ["LEAST", "AllPairs", "Integers", "PushSums", "StrongPairs"]
 
 Vector = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -1,7 +1,7 @@
-"""The linear loss and its gradients by their definition, in PyTorch's float64 and its autograd.
+"""The linear loss and its gradients from their definition, with PyTorch's autograd in float64.
 
-All logits at once, log_softmax, coefficients of every class: nothing is shared with the code under
-test. `CASES` are calls that each use some of the options.
+All logits at once, log_softmax, a coefficient for every class: the code under test shares nothing
+with this. `CASES` are calls, each with some of the options.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 FEATURES, CLASSES, ROWS = 6, 13, 11
 
-#: name → options beyond the defaults; "target" is a kind of target
+#: name → the options that are not the default; "target" is the kind of target
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "sum": {"reduction": "sum"},
@@ -68,7 +68,7 @@ class Truth(NamedTuple):
 
 
 def arguments(name: str, lead: tuple[int, ...] = (ROWS,)) -> Arguments:
-    """Float64 arguments of a case, for input of shape (*lead, FEATURES)."""
+    """The float64 arguments of a case, with an input of shape (*lead, FEATURES)."""
     options = dict(CASES[name])
     rng = np.random.default_rng(len(name))
     x = rng.normal(size=(*lead, FEATURES))
@@ -149,7 +149,7 @@ def truth(
 
 
 def close(got: Any, want: Any, eps: float = 2.0**-52, ops: int = 200) -> None:
-    """Within `ops` roundings of the largest number: the sums here have a few dozen terms."""
+    """Within `ops` roundings of the largest number: the sums have a few dozen terms."""
     got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
     assert got.shape == want.shape
     np.testing.assert_allclose(got, want, rtol=0, atol=ops * eps * max(1.0, np.abs(want).max()))
