@@ -28,7 +28,7 @@ from softmaxloss import assert_softmax_loss, check
 from softmaxloss.checking import BANK, Mistake
 from softmaxloss.checking.diagnosis.mistakes import DEPENDS_ON, Numbers, diagnose, observe
 from softmaxloss.checking.inputs import Input, inputs
-from softmaxloss.checking.reference import RIGHT, expected, is_right, precision
+from softmaxloss.checking.reference import Steps, expected, is_right, precision
 
 DTYPES = [np.float64, np.float32]
 WITH_STEPS = [m for m in BANK.values() if m.steps]
@@ -54,7 +54,7 @@ def shows_in(mistake: Mistake, part: str) -> bool:
 
 def planted(mistake: Mistake, part: str) -> Any:
     """An implementation with this mistake, of the loss, the gradient, both, or the softmax."""
-    steps = RIGHT.but(dict(mistake.steps))
+    steps = Steps(**mistake.steps)
 
     def result(got: Any) -> Any:
         if got is None:
@@ -123,7 +123,7 @@ def test_no_other_mistake_has_the_same_numbers(
     mistake: Mistake, part: str, dtype: Any, seed: int
 ) -> None:
     given, numbers = inputs_and_numbers(seed, dtype)
-    steps = RIGHT.but(mistake.steps)
+    steps = Steps(**mistake.steps)
     values = [getattr(steps.run(input.z, input.y), part) for input in given]
     found = diagnose(observe(part, values, precision(dtype, []), numbers))
     assert [m.id for m in found.mistakes] == [mistake.id]
@@ -256,7 +256,7 @@ def test_assert_softmax_loss() -> None:
         assert_softmax_loss(lambda z, y: -naive_with_max(z, y))
     known = {"no-minus": "to be fixed", "log-of-underflow": "fine"}
     assert_softmax_loss(lambda z, y: -naive_with_max(z, y), expected_failures=known)
-    with pytest.raises(ValueError, match="there is no mistake 'no-such'"):
+    with pytest.raises(ValueError, match="unknown mistake: 'no-such'"):
         assert_softmax_loss(naive_with_max, expected_failures={"no-such": ""})
 
 
@@ -275,8 +275,8 @@ def test_the_expected_values_are_right(dtype: Any) -> None:
                 for n, x in enumerate(e):
                     gradient[i, n] = float(x / total - (n == y)) / len(input.z)
             loss = float(mpmath.fsum(losses) / len(losses))
-        assert want.loss == pytest.approx(loss, rel=1e-14)
-        np.testing.assert_allclose(want.gradient, gradient, rtol=1e-12, atol=1e-300)
+        assert want.values["loss"] == pytest.approx(loss, rel=1e-14)
+        np.testing.assert_allclose(want.values["gradient"], gradient, rtol=1e-12, atol=1e-300)
         # A value that is off by a hundred times the rounding is not right.
         assert is_right("loss", np.asarray(loss, dtype), want)
         off = 1000 * epsilon * (1 + np.abs(input.z).max())
@@ -376,10 +376,10 @@ def test_a_narrow_result_excuses_nothing() -> None:
 
     assert check(hinge).verdict == "not checked"
 
-    def beside(z: Any, y: Any) -> Any:
+    def both(z: Any, y: Any) -> Any:
         return 1.04 * log_softmax(z, y), gradient_only(z, y).astype(np.float16)
 
-    assert check(beside).verdict == "wrong"
+    assert check(both).verdict == "wrong"
     # And a right one, rounded at the end, is right.
     report = check(lambda z, y: np.float16(log_softmax(z, y)))
     assert report.verdict == "right", str(report)
@@ -441,7 +441,7 @@ def test_kinds_of_results() -> None:
         assert report.parts == ("loss", "gradient")
     assert check(lambda z: softmax_only(z).tolist()).verdict == "right"
     assert check(lambda z, y: style(z[:1], y[:1])[0] if len(y) == 1 else None).verdict == "wrong"
-    for returned, said in (
+    for returned, message in (
         (None, "it returned None"),
         ("text", "it returned a str"),
         ((1.0, None), "it returned 2 values (a number, None), not a loss and a gradient"),
@@ -449,7 +449,7 @@ def test_kinds_of_results() -> None:
     ):
         problem = check(lambda z, y, returned=returned: returned).problem
         assert problem is not None
-        assert said in problem
+        assert message in problem
     masked = check(lambda z, y: np.ma.masked_array(1.0, mask=True))
     assert masked.mistakes == ["always-nan"]
 

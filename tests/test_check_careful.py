@@ -118,9 +118,9 @@ def test_the_gradient_of_another_loss(function: Any) -> None:
 
 
 def divided_by_features(W: Any, X: Any, y: Any, reg: float) -> Any:
-    loss, slope = layer(W, X, y, 0.0)
+    loss, gradient = layer(W, X, y, 0.0)
     factor = len(y) / X.shape[1]
-    return loss * factor + reg * (W * W).sum(), slope * factor + 2 * reg * W
+    return loss * factor + reg * (W * W).sum(), gradient * factor + 2 * reg * W
 
 
 def rectified(W: Any, X: Any, y: Any, reg: float) -> Any:

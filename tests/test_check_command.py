@@ -132,8 +132,8 @@ def test_arguments_that_are_refused_before_any_check(
     monkeypatch.delattr("softmaxloss.cli.check.check_files")
     for name in ("class", "queue", "2nd"):
         Path(f"{name}.py").write_text(RIGHT)
-    code, out, said = run(*wrong)
-    assert (code, out, len(said.splitlines())) == (2, "", 1)
+    code, out, stderr = run(*wrong)
+    assert (code, out, len(stderr.splitlines())) == (2, "", 1)
     assert Path("minus.py").read_text() == MINUS
 
 
@@ -162,8 +162,8 @@ def test_a_test_to_keep(run: Any, what: str, options: list[str]) -> None:
 
 
 def test_no_test_where_nothing_was_checked(run: Any) -> None:
-    code, _, said = run("raises.py:f", "--write-test", "test_it.py")
-    assert (code, said) == (2, "no test written: it was not checked\n")
+    code, _, stderr = run("raises.py:f", "--write-test", "test_it.py")
+    assert (code, stderr) == (2, "no test written: it was not checked\n")
     assert not Path("test_it.py").exists()
 
 
@@ -190,12 +190,12 @@ def stop(sent: signal.Signals) -> tuple[int, str, float]:
     until(lambda: Path("process").exists() and len(Path("process").read_text().split()) > 0)
     began = time.monotonic()
     command.send_signal(sent)
-    said = command.communicate()[1]
+    stderr = command.communicate()[1]
     seconds = time.monotonic() - began
     for process in Path("process").read_text().split():
         until(lambda process=process: not is_running(int(process)))
     assert not Path("grades.csv").exists()
-    return command.returncode, said, seconds
+    return command.returncode, stderr, seconds
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -215,10 +215,10 @@ def is_running(process: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_is_stopped(sent: signal.Signals, code: int) -> None:
-    found, said, seconds = stop(sent)
+    found, stderr, seconds = stop(sent)
     assert found == code
-    assert said.startswith("stopped: ")
-    assert said.endswith(" of 7 files were checked\n")
+    assert stderr.startswith("stopped: ")
+    assert stderr.endswith(" of 7 files were checked\n")
     assert seconds < 3
     assert not list(Path("temporary").iterdir())
 

@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_checked(code: str, problem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "said"),
+    ("trouble", "problem"),
     [
         ("while x.ndim != 2: pass", "it took longer than 3 seconds"),
         ("import os; x.ndim == 2 or os._exit(1)", "it ended with exit code 1 before the check was "
@@ -79,11 +79,11 @@ def test_a_file_that_cannot_be_checked(code: str, problem: str) -> None:
         ("import os; x.ndim == 2 or os.write(3, b'}\\n')", "its results cannot be read"),
     ],
 )  # fmt: skip
-def test_trouble_in_a_form_that_was_not_meant(trouble: str, said: str) -> None:
+def test_trouble_in_a_form_that_was_not_meant(trouble: str, problem: str) -> None:
     assert checked(first(trouble, RIGHT), timeout=3).verdict == "right"
     report = checked(first(trouble, MINUS), timeout=3)
     assert report.mistakes[0] == "exp-minus-z"
-    assert report.findings[0].remarks == (f"other ways to call it were not tried: {said}",)
+    assert report.findings[0].remarks == (f"other ways to call it were not tried: {problem}",)
 
 
 def test_an_exit_in_one_form_leaves_the_others() -> None:
@@ -172,7 +172,7 @@ def test_a_forked_copy_sends_nothing() -> None:
 
 def test_a_link_to_itself() -> None:
     os.symlink("loop.py", "loop.py")
-    assert check_file("loop.py", "f", Settings()).problem == "there is no file loop.py"
+    assert check_file("loop.py", "f", Settings()).problem == "no such file: loop.py"
 
 
 def test_modules_beside_the_file() -> None:

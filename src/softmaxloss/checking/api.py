@@ -10,7 +10,7 @@ import numpy as np
 from .calling.calls import call_in_every_form
 from .diagnosis.verdict import judge
 from .report import Report
-from .settings import Layout, Part, settings_from
+from .settings import Layout, Part, Settings
 
 __all__ = ["assert_softmax_loss", "check"]
 
@@ -63,9 +63,7 @@ def check(
     """
     if not callable(fn):
         raise TypeError(f"check takes a function, got {type(fn).__name__}")
-    settings = settings_from(
-        kind, layout=layout, dtype=dtype, seed=seed, strict=strict, allowed=expected_failures
-    )
+    settings = Settings(kind, layout, dtype, seed, strict, expected_failures)
     return judge(call_in_every_form(fn, settings), settings)
 
 

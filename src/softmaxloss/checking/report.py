@@ -151,7 +151,7 @@ class Report:
     @property
     def seed(self) -> int:
         """The seed of the inputs."""
-        return self.settings.seed
+        return int(self.settings.seed)
 
     @property
     def mistakes(self) -> list[str]:

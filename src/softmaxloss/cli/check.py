@@ -16,7 +16,7 @@ import click
 
 from ..checking import Report
 from ..checking.sandbox.process import check_files
-from ..checking.settings import Layout, Part, Settings, settings_from
+from ..checking.settings import Layout, Part, Settings
 from ..files.atomic import atomic_write_text, target_of
 from ..text import printable
 from . import command
@@ -88,10 +88,8 @@ def check(
         raise click.UsageError(f"{printable(what)}: write FILE.py:FUNCTION")
     files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not files:
-        raise click.UsageError(f"{printable(pattern)}: there is no such file")
-    settings = settings_from(
-        kind, layout=layout, dtype=dtype, seed=seed, strict=strict, allowed=allow
-    )
+        raise click.UsageError(f"{printable(pattern)}: no such file")
+    settings = Settings(kind, layout, dtype, seed, strict, allow)
     if not 0 < timeout <= DAY:
         raise click.UsageError(f"--timeout must be more than 0 and at most {DAY} seconds")
     for output in (csv_file, junit, write_test):
@@ -148,7 +146,7 @@ def _expect_writable(output: str, files: Sequence[str]) -> None:
     """Raise if the output cannot be written, or would replace a file that is checked."""
     target = target_of(output)
     if not target.parent.is_dir():
-        raise click.UsageError(f"{printable(output)}: there is no such folder")
+        raise click.UsageError(f"{printable(output)}: no such folder")
     if not os.access(target.parent, os.W_OK):
         raise click.UsageError(f"{printable(output)}: its folder cannot be written to")
     if any(os.path.realpath(file) == str(target) for file in files):

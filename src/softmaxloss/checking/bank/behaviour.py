@@ -39,8 +39,7 @@ MISTAKES = [
     ),
     Mistake(
         "settings-changed",
-        "settings of the process are changed: NumPy's error handling, its random state, the "
-        "working directory, …",
+        "settings of the process are changed: NumPy's errors, the random state, the folder, …",
         "The change affects everything else in the program.",
         "with np.errstate(…), np.random.default_rng(seed)",
         kind="weakness",
@@ -66,8 +65,7 @@ MISTAKES = [
     Mistake(
         "always-nan",
         "NaN or infinite for every input",
-        "The log of a negative number is NaN: dx = a makes no copy, and dx[…] -= 1 before the log "
-        "then makes a_y negative.",
+        "A log of a negative number is NaN: after dx = a, which is no copy, dx[…] -= 1 changes a.",
         "dx = a.copy(), or take the log first",
     ),
     Mistake(

@@ -44,8 +44,7 @@ MISTAKES = [
     _gradient(
         "no-minus-one",
         "the gradient is a: the − 1 at the true class is missing",
-        "Each row sums to 1 instead of 0: every output is pushed down, even that of the true "
-        "class.",
+        "Each row sums to 1 instead of 0: every output is pushed down, the true one too.",
         lambda a, q: a,
     ),
     _gradient(
@@ -130,8 +129,7 @@ MISTAKES = [
     _gradient(
         "zero-gradient",
         "the gradient is zero",
-        "Nothing would be learned. A detached tensor or an array that is never filled has this "
-        "effect.",
+        "Nothing would be learned: a tensor may be detached, or an array never filled.",
         lambda a, q: np.zeros_like(a),
     ),
     _gradient(

@@ -143,9 +143,8 @@ MISTAKES = [
     ),
     _loss(
         "zero-times-log-zero",
-        "0 · log 0, which is NaN",
-        "Where the probability of another class underflows to 0 the one-hot sum contains 0 · −∞: "
-        "the loss is NaN, even for the best predictions.",
+        "the log of 0 is multiplied by 0",
+        "Where another probability underflows to 0 the one-hot sum contains 0 · −∞, which is NaN.",
         # A plain product: 0 · −∞ is NaN.
         {"softmax": log_of_underflow, "losses": lambda a, log_a, q: -(q * log_a).sum(axis=1)},
         fix="use log softmax, z - m - log Σ exp(z - m); or index: np.log(a[np.arange(N), y])",

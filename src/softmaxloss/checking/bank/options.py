@@ -12,7 +12,6 @@ from ..reference import (
     LossParts,
     ignoring,
     plain,
-    regularised,
     smoothed,
     softmax,
     target,
@@ -27,15 +26,7 @@ Array = Any  # NDArray, whose operators mypy types as Any
 Wrong = Callable[..., LossParts]  # of z, y and the value of the option
 
 
-def weighted_over_n(z: Array, y: Array, weight: Array) -> LossParts:
-    return weighted(z, y, weight)._replace(divisor=len(y))
-
-
-def weight_not_in_gradient(z: Array, y: Array, weight: Array) -> LossParts:
-    return weighted(z, y, weight)._replace(gradients=plain(z, y).gradients)
-
-
-def weight_not_in_gradient_over_n(z: Array, y: Array, weight: Array) -> LossParts:
+def weight_in_loss_only_over_n(z: Array, y: Array, weight: Array) -> LossParts:
     """The gradients are divided by N, the losses by Σ w."""
     right = weighted(z, y, weight)
     return right._replace(gradients=plain(z, y).gradients * right.divisor / len(y))
@@ -54,10 +45,6 @@ def weight_in_log(z: Array, y: Array, weight: Array) -> LossParts:
 def weight_on_logits(z: Array, y: Array, weight: Array) -> LossParts:
     parts = plain(z * weight, y)
     return parts._replace(gradients=parts.gradients * weight)
-
-
-def ignored_in_mean(z: Array, y: Array, index: int) -> LossParts:
-    return ignoring(z, y, index)._replace(divisor=len(y))
 
 
 def ignored_have_gradient(z: Array, y: Array, index: int) -> LossParts:
@@ -92,10 +79,6 @@ def zero_over_zero(z: Array, y: Array, index: int) -> LossParts:
     return right if right.divisor else right._replace(gradients=np.full(z.shape, np.nan))
 
 
-def smoothed_loss_only(z: Array, y: Array, epsilon: float) -> LossParts:
-    return smoothed(z, y, epsilon)._replace(gradients=plain(z, y).gradients)
-
-
 def _other_target(change: Callable[[Array, float], Array], simple: bool = False) -> Wrong:
     """The loss with another target q than (1 − ε)·onehot + ε/C, and its gradient a·Σq − q; simple:
     a − q, although q does not sum to 1."""
@@ -109,10 +92,6 @@ def _other_target(change: Callable[[Array, float], Array], simple: bool = False)
     return wrong
 
 
-def over_others(q: Array, epsilon: float) -> Array:
-    return np.where(q == 1, 1 - epsilon, epsilon / (q.shape[1] - 1))
-
-
 def without_uniform(q: Array, epsilon: float) -> Array:
     return (1 - epsilon) * q
 
@@ -121,54 +100,30 @@ def not_reduced(q: Array, epsilon: float) -> Array:
     return q + epsilon / q.shape[1]
 
 
-def swapped(q: Array, epsilon: float) -> Array:
-    return epsilon * q + (1 - epsilon) / q.shape[1]
-
-
-def first_for_all(z: Array, y: Array, upstream: Array) -> LossParts:
-    return with_upstream(z, y, np.full_like(upstream, upstream[0]))
-
-
-def mean_for_all(z: Array, y: Array, upstream: Array) -> LossParts:
-    return with_upstream(z, y, np.full_like(upstream, upstream.mean()))
-
-
-def _regularised(of_loss: float, of_gradient: float, over_n: bool = False) -> Wrong:
-    """reg·ΣW² and its gradient 2·reg·W, times these factors."""
+def _penalty(penalty: Callable[[Array], tuple[Any, Array]]) -> Wrong:
+    """reg times another penalty of W, of which the value and the gradient are given."""
 
     def wrong(z: Array, y: Array, reg: float) -> LossParts:
-        right = regularised(z, y, reg / len(y) if over_n else reg)
-        gradient = of_gradient * right.penalty_gradient
-        return right._replace(penalty=of_loss * right.penalty, penalty_gradient=gradient)
+        scales = row_scales(len(z))
+        value, gradient = penalty(z / scales)
+        return plain(z, y)._replace(penalty=reg * value, penalty_gradient=reg * gradient / scales)
 
     return wrong
+
+
+def _squares(of_loss: float, of_gradient: float) -> Wrong:
+    """These times ΣW² and its gradient 2·W."""
+    return _penalty(lambda w: (of_loss * (w * w).sum(), of_gradient * 2 * w))
 
 
 def _without_row(row: int, factor: float) -> Wrong:
     """A row of W is the bias: the layer's W has the first row of z second, and the last first."""
 
-    def wrong(z: Array, y: Array, reg: float) -> LossParts:
-        penalised = z.copy()
-        penalised[row] = 0
-        right = regularised(penalised, y, factor * reg)
-        return plain(z, y)._replace(penalty=right.penalty, penalty_gradient=right.penalty_gradient)
+    def penalty(w: Array) -> tuple[Any, Array]:
+        w[row] = 0
+        return factor * (w * w).sum(), factor * 2 * w
 
-    return wrong
-
-
-def reg_of_norm(z: Array, y: Array, reg: float) -> LossParts:
-    """The root of ΣW² instead of ΣW²."""
-    w = z / row_scales(len(z))
-    norm = float(np.sqrt((w * w).sum()))
-    gradient = reg * w / norm / row_scales(len(z))
-    return plain(z, y)._replace(penalty=reg * norm, penalty_gradient=gradient)
-
-
-def reg_of_absolute(z: Array, y: Array, reg: float) -> LossParts:
-    """Σ|W| instead of ΣW²."""
-    w = z / row_scales(len(z))
-    gradient = reg * np.sign(w) / row_scales(len(z))
-    return plain(z, y)._replace(penalty=reg * float(np.abs(w).sum()), penalty_gradient=gradient)
+    return _penalty(penalty)
 
 
 def half_sum(z: Array, y: Array, _: Any) -> LossParts:
@@ -206,7 +161,7 @@ MISTAKES = [
         "the mean of the weighted losses divides by N",
         "PyTorch divides by the sum of the weights of the examples; TensorFlow and Keras by N.",
         "(w[y] * J).sum() / w[y].sum()",
-        weighted_over_n,
+        lambda z, y, weight: weighted(z, y, weight)._replace(divisor=len(y)),
         kind="convention",
     ),
     _weight(
@@ -221,8 +176,8 @@ MISTAKES = [
         "the weights are in the loss but not in the gradient",
         "w_y·J has the gradient w_y·(a − onehot).",
         "dz *= w[y][:, None]",
-        weight_not_in_gradient,
-        weight_not_in_gradient_over_n,
+        lambda z, y, weight: weighted(z, y, weight)._replace(gradients=plain(z, y).gradients),
+        weight_in_loss_only_over_n,
     ),
     _weight(
         "weight-of-the-prediction",
@@ -250,7 +205,7 @@ MISTAKES = [
         "the mean divides by the number of all examples, the ignored ones included",
         "The more padding a batch has, the smaller are its loss and its steps.",
         "J.sum() / (y != ignore_index).sum()",
-        ignored_in_mean,
+        lambda z, y, index: ignoring(z, y, index)._replace(divisor=len(y)),
     ),
     _ignored(
         "ignore-index-unused",
@@ -294,7 +249,7 @@ MISTAKES = [
         "ε is spread over the other classes, ε/(C − 1) each",
         "PyTorch, Keras and the paper spread it over all classes, ε/C each.",
         SMOOTHED,
-        _other_target(over_others),
+        _other_target(lambda q, eps: np.where(q == 1, 1 - eps, eps / (q.shape[1] - 1))),
         kind="convention",
     ),
     _smoothing(
@@ -309,7 +264,7 @@ MISTAKES = [
         "label smoothing is in the loss but not in the gradient",
         "The gradient is a − q with the same q.",
         "dz = (a - q) / N, with the smoothed q",
-        smoothed_loss_only,
+        lambda z, y, eps: smoothed(z, y, eps)._replace(gradients=plain(z, y).gradients),
     ),
     _smoothing(
         "smoothing-without-the-uniform-part",
@@ -332,7 +287,7 @@ MISTAKES = [
         "ε and 1 − ε are swapped",
         "ε is the share that is spread over the classes: 0.1 is little smoothing.",
         SMOOTHED,
-        _other_target(swapped),
+        _other_target(lambda q, eps: eps * q + (1 - eps) / q.shape[1]),
     ),
     _reduction(
         "reduction-unused",
@@ -343,8 +298,7 @@ MISTAKES = [
     _upstream(
         "upstream-unused",
         "the upstream gradient is not used",
-        "The loss may be scaled, or be part of a larger one: backward receives ∂L/∂J and must "
-        "multiply by it.",
+        "The loss may be part of a larger one: backward receives ∂L/∂J and must multiply by it.",
         "return grad_output * dz",
         plain,
     ),
@@ -353,15 +307,15 @@ MISTAKES = [
         "the upstream gradient is assumed to be the same for all examples",
         "If each example has a loss, each has its own factor.",
         "grad_output[:, None] * dz",
-        first_for_all,
-        mean_for_all,
+        lambda z, y, upstream: with_upstream(z, y, np.full_like(upstream, upstream[0])),
+        lambda z, y, upstream: with_upstream(z, y, np.full_like(upstream, upstream.mean())),
     ),
     _reg(
         "half-regularisation",
         "½·reg·ΣW²",
         "The other convention is reg·ΣW²; the gradients are reg·W and 2·reg·W.",
         "reg * np.sum(W * W)",
-        _regularised(0.5, 0.5),
+        _squares(0.5, 0.5),
         kind="convention",
     ),
     _reg(
@@ -376,21 +330,21 @@ MISTAKES = [
         "the gradient of the regularisation is not that of its loss",
         "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
         "dW += 2 * reg * W",
-        _regularised(1.0, 0.5),
-        _regularised(1.0, 0.0),
-        _regularised(0.5, 1.0),
-        _regularised(0.5, 0.0),
-        _regularised(0.0, 1.0),
-        _regularised(0.0, 0.5),
-        _regularised(1.0, -1.0),
+        _squares(1.0, 0.5),
+        _squares(1.0, 0.0),
+        _squares(0.5, 1.0),
+        _squares(0.5, 0.0),
+        _squares(0.0, 1.0),
+        _squares(0.0, 0.5),
+        _squares(1.0, -1.0),
     ),
     _reg(
         "regularisation-over-n",
         "the penalty is divided by the number of examples",
         "λ/(2N)·ΣW² is the convention of some courses: the penalty shrinks with more data.",
         "loss += reg * np.sum(W * W), after the mean",
-        _regularised(0.5, 0.5, over_n=True),
-        _regularised(1.0, 1.0, over_n=True),
+        _penalty(lambda w: ((w * w).sum() / (2 * len(w)), w / len(w))),
+        _penalty(lambda w: ((w * w).sum() / len(w), 2 * w / len(w))),
         kind="convention",
     ),
     _reg(
@@ -406,22 +360,20 @@ MISTAKES = [
         "reg adds something else than ΣW²",
         "The penalty is on the squares of the weights.",
         "loss += reg * np.sum(W * W)",
-        reg_of_norm,
-        reg_of_absolute,
+        _penalty(lambda w: (np.linalg.norm(w), w / np.linalg.norm(w))),
+        _penalty(lambda w: (np.abs(w).sum(), np.sign(w))),
     ),
     _half(
         "half-precision-sum",
         "the sum of the exponentials is kept in half precision",
-        "256 + 1 is 256 in bfloat16: with many classes the sum stops growing, and the loss is too "
-        "small.",
+        "256 + 1 is 256 in bfloat16: with many classes the sum, and so the loss, is too small.",
         "sum in float32, and round the result",
         half_sum,
     ),
     _label(
         "negative-label-accepted",
         "a label of −1 is accepted",
-        "In Python the index −1 is the last class: a wrong label, or one that counts from 1, "
-        "passes silently.",
+        "In Python the index −1 is the last class: a wrong label passes silently.",
         'if (y < 0).any(): raise ValueError("labels count from 0")',
         kind="weakness",
     ),

@@ -200,8 +200,7 @@ MISTAKES = [
     ),
     _softmax(
         "not-the-maximum",
-        "something else than the maximum of the row is subtracted: its mean, its first output, the "
-        "largest absolute value, …",
+        "the mean, the first output, … is subtracted instead of the maximum of the row",
         "exp then overflows where one output is far above it, or every exp underflows to 0.",
         other_offset(lambda z: z[:, :1]),
         other_offset(lambda z: z.mean(axis=1, keepdims=True)),
@@ -212,8 +211,7 @@ MISTAKES = [
     _softmax(
         "logits-clipped",
         "the outputs are clipped before exp",
-        "Two outputs beyond the bound become equal and learn nothing. With the maximum "
-        "subtracted, no bound is needed.",
+        "Outputs beyond the bound become equal and learn nothing. Subtract the maximum instead.",
         *(partial(clipped_logits, bound=bound) for bound in BOUNDS),
     ),
     _softmax(
@@ -266,16 +264,14 @@ MISTAKES = [
     _softmax(
         "no-keepdims",
         "keepdims is missing",
-        "A sum of shape (N,) divides the columns, not the rows: an error where N ≠ C, and "
-        "silently wrong results where N = C.",
+        "A sum of shape (N,) divides the columns: an error if N ≠ C, silently wrong if N = C.",
         other_denominator(lambda e: e.sum(axis=1)),
         fix="e / e.sum(axis=1, keepdims=True)",
     ),
     _softmax(
         "softmax-twice",
         "softmax is applied twice",
-        "Probabilities lie in [0, 1]: their softmax is nearly uniform, and the loss never falls "
-        "below log(1 + (C−1)/e).",
+        "Softmax of probabilities is nearly uniform: the loss never falls below log(1 + (C−1)/e).",
         changed(lambda z: log_softmax(z)[0]),
         fix="pass the logits to the loss, before any softmax",
     ),
@@ -289,8 +285,7 @@ MISTAKES = [
     _softmax(
         "not-normalised",
         "exp(z − m) is not divided by its sum",
-        "Without the denominator the values are not probabilities, and the other outputs do not "
-        "learn.",
+        "The values are not probabilities, and the other outputs do not learn.",
         lambda z: (np.exp(shifted(z)), shifted(z)),
     ),
     _softmax(
@@ -386,8 +381,7 @@ MISTAKES = [
     _softmax(
         "clipped",
         "the probabilities are clipped before the log",
-        "The loss stops growing near 16.1 (for 1e-7), where the model is most wrong, and has no "
-        "gradient beyond.",
+        "The loss stops growing, near 16.1 for 1e-7, and has no gradient beyond.",
         *(partial(step, epsilon=e) for step in (clipped, clipped_below) for e in EPSILONS),
         fix="use log softmax, z - m - log Σ exp(z - m), which needs no clipping",
     ),

@@ -86,8 +86,7 @@ MISTAKES = [
     _target(
         "label-of-the-next",
         "each example gets the label of the next one",
-        "Labels and rows are shifted against each other, as when the labels of a language model "
-        "are shifted twice.",
+        "The labels are shifted against the rows; in a language model: shifted twice.",
         lambda y, shape: target(np.roll(y, -1), shape),
         fix="shift once",
     ),

@@ -6,6 +6,7 @@ Nothing is compared here: in a process of its own, the function cannot reach wha
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...text import shorten
+from ...text import first_line
 from ..inputs import Input, inputs
 from ..reference import Results
 from ..settings import Settings
@@ -22,9 +23,7 @@ from .forms import Form, forms_of, option_names
 from .frameworks import Differentiated, as_numpy, to_framework
 from .results import ShapeError
 
-__all__ = ["Attempt", "OptionResult", "call_in_every_form", "error_line", "one_line"]
-
-LONGEST = 300  # characters of a message
+__all__ = ["Attempt", "OptionResult", "call_in_every_form", "error_line"]
 
 
 class OptionResult(NamedTuple):
@@ -168,8 +167,8 @@ def _arrays(value: Any) -> list[Any]:
 
 def _process_state() -> tuple[Any, ...]:
     """The settings of the process that a call should not change."""
-    state = np.random.get_state(legacy=False)  # noqa: NPY002 - others may use it
-    return np.geterr(), np.get_printoptions(), os.getcwd(), repr(state), random.getstate()
+    state = pickle.dumps(np.random.get_state(legacy=False))  # noqa: NPY002 - others may use it
+    return np.geterr(), np.get_printoptions(), os.getcwd(), state, random.getstate()
 
 
 def _differentiation(fn: Callable[..., Any], form: Form) -> tuple[bool, bool]:
@@ -195,16 +194,7 @@ def _differentiation(fn: Callable[..., Any], form: Form) -> tuple[bool, bool]:
     return True, bool((abs(gradient - slope) <= 2e-3 * (1 + abs(slope))).all())
 
 
-def one_line(text: str) -> str:
-    """The first line of an untrusted text, printable and shortened."""
-    return shorten(text.partition("\n")[0], LONGEST)
-
-
 def error_line(error: BaseException) -> str:
-    """An error on one line: its type and message. Its own `__str__` may raise another error."""
-    name = type(error).__name__
-    try:
-        text = one_line(str(error))
-    except Exception:
-        text = ""
-    return f"{name}: {text}" if text else name
+    """The type and the message of an error, on one line."""
+    name, message = type(error).__name__, first_line(error)
+    return name if message == name else f"{name}: {message}"

@@ -37,12 +37,14 @@ def frameworks_of(function: Any) -> list[Framework]:
     calls; then NumPy. PyTorch comes last where the module only imports it.
     """
     used = {_package(one) for one in _used(function)}
-    if "torch" in used or _is_module(inspect.unwrap(function)):
+    torch = sys.modules.get("torch")
+    is_module = torch is not None and isinstance(inspect.unwrap(function), torch.nn.Module)
+    if "torch" in used or is_module:
         return ["torch", "numpy"]
     if used & {"jax", "jaxlib", "optax", "flax"}:
         return ["jax", "numpy"]
     known = getattr(inspect.unwrap(function), "__globals__", {})
-    if "torch" in sys.modules and (not known or "torch" in map(_package, list(known.values()))):
+    if torch is not None and (not known or "torch" in map(_package, list(known.values()))):
         return ["numpy", "torch"]
     return ["numpy"]
 
@@ -74,11 +76,6 @@ def _package(value: Any) -> str:
     """The top-level package in which something is defined."""
     name = getattr(value, "__module__", None) or getattr(value, "__name__", None)
     return str(name).partition(".")[0]
-
-
-def _is_module(function: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(function, torch.nn.Module)
 
 
 def to_framework(framework: Framework, value: Any, half: bool = False) -> Any:

@@ -72,11 +72,8 @@ def of_examples(values: Sequence[Any], classes: int) -> Results:
 
 
 def of_layer(value: Any, shape: tuple[int, int], columns: bool) -> Results:
-    """The results of a layer with its loss.
-
-    The gradient is that with respect to W, which has this shape, or the transposed one where the
-    examples are columns.
-    """
+    """The results of a layer with its loss: the gradient is that with respect to W, of this shape,
+    or the transposed one where the examples are columns."""
     matrix = shape[::-1] if columns else shape
 
     def is_a(array: Array) -> str | None:

@@ -56,7 +56,7 @@ def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict
     """The smallest wrong input, if possible one with a value."""
     k = min(wrong, key=lambda k: (observed.values[k] is None, observed.inputs[k].z.size))
     input, form = observed.inputs[k], attempt.form
-    got, want = observed.values[k], getattr(observed.expected[k], observed.part)
+    got, want = observed.values[k], observed.expected[k].values[observed.part]
     if form.is_layer:
         names = {"weights": "W", "features": "X", "labels": "y", "reg": "reg"}
         arguments = zip(form.order, form.arguments(input.z, input.y), strict=True)
@@ -162,7 +162,7 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
 
 def _multiple(observed: Observed, loose: float) -> list[str]:
     """Whether the numbers are the right ones times a number, or plus one."""
-    wanted = [np.asarray(getattr(want, observed.part)) for want in observed.expected]
+    wanted = [np.asarray(want.values[observed.part]) for want in observed.expected]
     pairs = [
         (np.asarray(got), want)
         for got, want in zip(observed.values, wanted, strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..bank import BANK, Mistake
 from ..inputs import Input
-from ..reference import RIGHT, Expected, Results, Steps, agree, expected, is_right
+from ..reference import Expected, Results, Steps, agree, expected, is_right
 
 __all__ = ["DEPENDS_ON", "Diagnosis", "Numbers", "Observed", "diagnose", "nearest", "observe"]
 
@@ -36,6 +36,7 @@ class Numbers:
 
     def __init__(self, inputs: Sequence[Input]) -> None:
         self.inputs = inputs
+        self.sizes = {input.name: float(np.abs(input.z).max()) for input in inputs}
         self._expected: dict[float, list[Expected]] = {}
         self._wrong: dict[tuple[Steps, str], Results] = {}
 
@@ -84,7 +85,7 @@ class Observed(NamedTuple):
         """Whether wrong steps give the numbers on input k."""
         input = self.inputs[k]
         candidate = getattr(self.numbers.wrong(steps, input), self.part)
-        size = float(np.abs(input.z).max())
+        size = self.numbers.sizes[input.name]
         return agree(self.values[k], candidate, self.epsilon, size, tight=tight)
 
     def known(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
@@ -129,7 +130,7 @@ def diagnose(
     wrong = [k for k, (ok, got) in enumerate(right) if not ok and got is not None]
 
     def explains(changes: Mapping[str, Any], tight: bool = False) -> bool:
-        steps = RIGHT.but(changes)
+        steps = Steps(**changes)
         if not all(observed.hit(steps, k, tight=tight) for k in range(len(observed.values))):
             return False
         # Steps that are right where the numbers are wrong explain nothing: a mistake in the loss
@@ -170,22 +171,22 @@ def _scaled(observed: Observed) -> Diagnosis | None:
     """The conventions that are a factor: these are compared as closely as the right numbers."""
     part, factors = observed.part, FACTORS[observed.part]
     every = len(observed.values)
-    if part == "loss" and all(map(_is_each, observed.values, observed.expected)):
+    if part == "loss" and all(
+        got is not None and is_right("losses", np.atleast_1d(got), want)
+        for got, want in zip(observed.values, observed.expected, strict=True)
+    ):
         return Diagnosis((BANK["a-loss-for-each"],), (), every)
     for count in range(1, len(factors) + 1):
         for ids in itertools.combinations(factors, count):
             if all(
                 got is not None
-                and is_right(part, got, want, math.prod(factors[i](len(want.losses)) for i in ids))
+                and is_right(
+                    part, got, want, math.prod(factors[i](len(want.values["losses"])) for i in ids)
+                )
                 for got, want in zip(observed.values, observed.expected, strict=True)
             ):
                 return Diagnosis(tuple(BANK[id] for id in ids), (), every)
     return None
-
-
-def _is_each(got: Any, want: Expected) -> bool:
-    losses = np.reshape(got, -1) if got is not None and np.ndim(got) == 0 else got
-    return losses is not None and is_right("losses", losses, want)
 
 
 def nearest(observed: Observed) -> tuple[Mistake, int] | None:
@@ -204,7 +205,7 @@ def nearest(observed: Observed) -> tuple[Mistake, int] | None:
 
     def hits(changes: Mapping[str, Any]) -> int:
         """On how many inputs; 0 if these are too few."""
-        steps, missed, missed_wrong = RIGHT.but(changes), 0, 0
+        steps, missed, missed_wrong = Steps(**changes), 0, 0
         for k in order:
             if not observed.hit(steps, k):
                 missed, missed_wrong = missed + 1, missed_wrong + (k in wrong)

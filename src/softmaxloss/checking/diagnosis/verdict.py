@@ -193,7 +193,7 @@ def _near_in_single(values: dict[str, list[Any]], numbers: Numbers) -> bool:
     for part, results in values.items():
         pairs = zip(results, numbers.expected(SINGLE), numbers.inputs, strict=True)
         for got, expected, input in pairs:
-            want = np.asarray(getattr(expected, part))
+            want = np.asarray(expected.values[part])
             if got is None or np.shape(got) != want.shape:
                 return False
             bound = 8 * SINGLE * (1 + np.abs(input.z).max())

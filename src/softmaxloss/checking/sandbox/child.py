@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from ..calling.calls import call_in_every_form, error_line, one_line
+from ...text import first_line
+from ..calling.calls import call_in_every_form, error_line
 from ..settings import Settings
 from .protocol import Done, Loaded, Message, encode
 
@@ -53,9 +54,9 @@ def main() -> None:
                 write(message)
             write(Done(None))
         except NotFoundError as error:
-            write(Done(one_line(str(error))))
+            write(Done(first_line(error)))
         except SystemExit as error:
-            write(Done(one_line(f"it called sys.exit: {error}")))
+            write(Done(first_line(f"it called sys.exit: {error}")))
         except BaseException as error:  # MemoryError and KeyboardInterrupt too
             write(Done(error_line(error)))
     os._exit(0)
@@ -147,7 +148,7 @@ def load(path: Path, name: str) -> tuple[Any, str]:
 
 def _module(path: Path) -> ModuleType:
     if not path.is_file():
-        raise NotFoundError(f"there is no file {path.name}")
+        raise NotFoundError(f"no such file: {path.name}")
     spec = importlib.util.spec_from_file_location(MODULE, path)
     if spec is None or spec.loader is None:
         raise NotFoundError(f"{path.name} is not a Python file")

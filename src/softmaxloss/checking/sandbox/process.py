@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -147,25 +147,20 @@ def _process(
         process.wait()
 
 
+@dataclass
 class _Reader:
     """Reads what a process sends.
 
-    Attributes:
-        function: How the function is written in Python.
-        problem: Why the process ended before all forms were tried, or None.
+    `function` is how the function is written in Python; `problem` is why the process ended before
+    all forms were tried, or None.
     """
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        answer: BinaryIO,
-        timeout: float,
-        stop: threading.Event,
-    ) -> None:
-        self.function = ""
-        self.problem: str | None = None
-        self._process, self._answer, self._stop = process, answer, stop
-        self._timeout = timeout
+    process: subprocess.Popen[bytes]
+    answer: BinaryIO
+    timeout: float
+    stop: threading.Event
+    function: str = ""
+    problem: str | None = None
 
     def attempts(self) -> Iterator[Attempt]:
         """The attempts, as they arrive."""
@@ -185,23 +180,22 @@ class _Reader:
 
     def _lines(self) -> Iterator[bytes]:
         """The complete lines; sets the problem if they end without a last message."""
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self.timeout
         line = b""
         while len(line) < LONGEST:
-            ended = self._process.poll() is not None  # before the read: nothing follows it then
-            line += self._answer.readline(LONGEST)
+            ended = self.process.poll() is not None  # before the read: nothing follows it then
+            line += self.answer.readline(LONGEST)
             if line.endswith(b"\n"):
                 yield line
                 line = b""
             elif ended:
-                self.problem = _ending(self._process.returncode)
+                self.problem = _ending(self.process.returncode)
                 return
             elif time.monotonic() > deadline:
-                self.problem = f"it took longer than {self._timeout:g} seconds"
+                self.problem = f"it took longer than {self.timeout:g} seconds"
                 return
-            elif self._stop.wait(POLL):
-                self.problem = "the check was stopped"
-                return
+            elif self.stop.wait(POLL):
+                raise InterruptedError("the check was stopped")
         self.problem = "its results are too long"
 
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...text import first_line
 from ..bank import BANK
-from ..calling.calls import Attempt, OptionResult, one_line
+from ..calling.calls import Attempt, OptionResult
 from ..calling.forms import Form
 from ..reference import Results
 
@@ -54,7 +55,7 @@ def decode(line: bytes) -> Message:
         if kind == "Attempt":
             return _decode_attempt(data)
         if kind == "Loaded":
-            return Loaded(one_line(str(data["function"])))
+            return Loaded(first_line(data["function"]))
         return Done(_text(data["problem"]))
     except Exception:  # a wrong type, a missing field, a number too large, too many brackets
         raise ValueError("its results cannot be read") from None
@@ -79,7 +80,7 @@ def _decode_attempt(data: Any) -> Attempt:
         problem=_text(data["problem"]),
         behaviour=[id for id in data["behaviour"] if id in BANK],
         with_options=[
-            OptionResult(one_line(name), _decode_results(parts), _text(problem))
+            OptionResult(first_line(name), _decode_results(parts), _text(problem))
             for name, parts, problem in data["with_options"]
         ],
         differentiated=bool(data["differentiated"]),
@@ -88,7 +89,7 @@ def _decode_attempt(data: Any) -> Attempt:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else one_line(str(value))
+    return None if value is None else first_line(value)
 
 
 def _decode_results(parts: Any) -> Results:
