@@ -321,20 +321,25 @@ def test_reads_nothing_beyond_its_rows(kernel: Kernel) -> None:
 # --- right numbers ----------------------------------------------------------------------------
 
 
+def labels(values: Array) -> ClassIndices:
+    return ClassIndices(values, -100, True)
+
+
 def of_rows(name: str, rng: np.random.Generator, shape: tuple[int, int], dtype: str) -> Any:
     """A target and options of `target_of` as kernels get them: target, weight, options, factor."""
     y, options = target_of(name, rng, shape, dtype)
-    target: Target = ClassIndices(y[:, None], -100, True)
+    target: Target = labels(y)
     if y.ndim == 2:
         target = ClassProbabilities(y[:, :, None], None)
     smoothing = Options(label_smoothing=options.get("label_smoothing", 0.0))
-    return target, options.get("weight"), smoothing, options["grad_output"][:, None]
+    return target, options.get("weight"), smoothing, options["grad_output"]
 
 
 def filled(kernel: Kernel, logits: Array, *rest: Any) -> tuple[Array, Array]:
     """Loss and gradient of rows (outer, classes, inner)."""
     narrow = logits.dtype.itemsize < 8
-    loss = np.empty((logits.shape[0], logits.shape[2]), np.float32 if narrow else np.float64)
+    rows = logits.shape[0] * logits.shape[2]
+    loss = np.empty(rows, np.float32 if narrow else np.float64)
     grad = np.empty(logits.shape, logits.dtype)
     kernel.cross_entropy(logits, *rest, loss, grad)
     return loss, grad
@@ -378,7 +383,7 @@ def test_the_numbers_of_the_formula(
             factor[:] = 1.0  # what a larger one magnifies, `formula` has rounded
         loss, grad = filled(kernel, z[:, :, None], rows, weight, options, factor)
         for i, x in enumerate(np.asarray(z, float)):
-            y = rows.values[i, 0] if rows.values.ndim == 2 else rows.values[i, :, 0]
+            y = rows.values[i] if rows.values.ndim == 1 else rows.values[i, :, 0]
             c = np.zeros(classes)
             if not np.array_equal(y, -100):
                 c = formula.coefficients(y, classes, weight, options.label_smoothing)
@@ -399,12 +404,12 @@ def test_the_scores_of_the_formula(dtype: str, kind: Callable[..., Array], kerne
     for classes in (1, 2, 10, 65, 129):
         with np.errstate(over="ignore"):
             z = kind(rng, (ROWS, classes)).astype(dtype)
-        y = rng.integers(classes, size=(ROWS, 1))
+        y = rng.integers(classes, size=ROWS)
         scores = empty_scores(y.shape, np.dtype("float64" if dtype == "float64" else "float32"))
-        kernel.score(z[:, :, None], ClassIndices(y, -100, True), scores)
+        kernel.score(z[:, :, None], labels(y), scores)
         for i, x in enumerate(np.asarray(z, float)):
-            got = Scores(*[array[i, 0] for array in scores])
-            a, label = formula.softmax(x), int(y[i, 0])
+            got = Scores(*[array[i] for array in scores])
+            a, label = formula.softmax(x), int(y[i])
             if np.isnan(a).any():
                 assert (got.predicted, got.rank) == (-1, 0)
                 assert np.isnan([got.loss, got.probability, got.entropy, got.logsumexp]).all()
@@ -466,7 +471,7 @@ def test_the_next_kernel_of_the_table_is_used_where_the_first_reads_nothing(
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_same_bits_in_any_layout(dtype: Any, target: str, kernel: Kernel) -> None:
-    """(outer, classes, inner) with any strides, for logits, target, factor, loss and gradient."""
+    """Logits, probabilities and gradient, (outer, classes, inner), with any strides."""
     rng = np.random.default_rng(8)
     outer, classes, inner = 5, 11, 7
     z = rng.normal(0, 5, (outer * inner, classes)).astype(dtype)
@@ -475,47 +480,53 @@ def test_same_bits_in_any_layout(dtype: Any, target: str, kernel: Kernel) -> Non
     want = filled(kernel, z[:, :, None], rows, weight, options, factor)
 
     def spread(values: Array) -> Iterator[Array]:
-        """(rows,) or (rows, classes) values as (outer, inner) or (outer, classes, inner)."""
-        shaped = values.reshape(outer, inner, *values.shape[1:])
+        """(rows, classes) values as (outer, classes, inner)."""
+        shaped = values.reshape(outer, inner, classes)
         for order in ("C", "F", "between others"):
             if order == "between others":
                 wide = np.full([2 * n + 1 for n in shaped.shape], 7, values.dtype)
-                view = wide[tuple(slice(1, None, 2) for _ in shaped.shape)]
+                view = wide[1::2, 1::2, 1::2]
             else:
                 view = np.empty(shaped.shape, values.dtype, order=order)  # type: ignore[arg-type]
             view[...] = shaped
-            yield np.moveaxis(view, -1, 1) if shaped.ndim == 3 else view
-        yield np.ascontiguousarray(np.moveaxis(shaped, -1, 1) if shaped.ndim == 3 else shaped)
+            yield np.moveaxis(view, -1, 1)
+        yield np.ascontiguousarray(np.moveaxis(shaped, -1, 1))
 
-    flat = rows.values[:, 0] if rows.values.ndim == 2 else rows.values[:, :, 0]
-    arrays = [z, flat, factor[:, 0], want[0][:, 0], want[1][:, :, 0]]
-    for x, y, f, loss, grad in zip(*map(spread, arrays), strict=True):
-        given = (
-            ClassIndices(np.ascontiguousarray(y), -100, True)
-            if y.ndim == 2
-            else ClassProbabilities(y, None)
-        )
-        loss[...] = 0
-        kernel.cross_entropy(x, given, weight, options, np.ascontiguousarray(f), loss, None)
-        assert bits(loss.reshape(-1)) == bits(want[0])
+    loss = np.empty_like(want[0])
+    soft = isinstance(rows, ClassProbabilities)
+
+    def scored(x: Array) -> list[bytes]:
+        numbers = np.dtype("float64" if dtype == "float64" else "float32")
+        scores = empty_scores((outer * inner,), numbers)
+        kernel.score(x, rows, scores)
+        return bits(*scores)
+
+    arrays = [z, z, rows.values[:, :, 0] if soft else z]
+    for x, grad, q in zip(*map(spread, arrays), strict=True):
+        given = ClassProbabilities(q, None) if soft else rows
+        kernel.cross_entropy(x, given, weight, options, factor, loss, None)
+        assert bits(loss) == bits(want[0])
+        assert soft or scored(x) == scored(z[:, :, None])
         for out in (grad, x):  # the gradient may overwrite the logits
-            kernel.cross_entropy(x, given, weight, options, np.ascontiguousarray(f), loss, out)
-            assert bits(loss.reshape(-1), np.moveaxis(out, 1, -1).reshape(z.shape)) == bits(*want)
-            for written in (loss, out):
-                whole = written if written.base is None else written.base
-                between = np.count_nonzero(whole == 7) - np.count_nonzero(written == 7)
-                assert between == whole.size - written.size, "wrote between its numbers"
+            loss[...] = 0
+            kernel.cross_entropy(x, given, weight, options, factor, loss, out)
+            assert bits(loss, np.moveaxis(out, 1, -1).reshape(z.shape)) == bits(
+                want[0], want[1][:, :, 0]
+            )
+            whole = out if out.base is None else out.base
+            between = np.count_nonzero(whole == 7) - np.count_nonzero(out == 7)
+            assert between == whole.size - out.size, "wrote between its numbers"
 
 
 def binding_arguments() -> dict[str, Any]:
     return {
         "logits": np.zeros((3, 4, 1), np.float32),
-        "target": np.zeros((3, 1), np.int64),
+        "target": np.zeros(3, np.int64),
         "weight": None,
         "options": Options(),
         "ignore_index": -100,
         "factor": 1.0,
-        "loss": np.empty((3, 1)),
+        "loss": np.empty(3),
         "grad": np.empty((3, 4, 1), np.float32),
         "threads": 1,
     }
@@ -525,33 +536,43 @@ def binding_arguments() -> dict[str, Any]:
     ("name", "bad"),
     [
         ("logits", np.zeros((4, 3, 1), np.float32)),
-        ("logits", np.zeros((4, 3, 1), np.float32).transpose(1, 0, 2)),
         ("logits", np.zeros((3, 4, 1), np.int32)),
         ("logits", np.zeros((3, 4), np.float32)),
-        ("target", np.zeros((2, 1), np.int64)),
+        ("target", np.zeros(2, np.int64)),
+        ("target", np.zeros((3, 1), np.int64)),
         ("target", np.zeros((3, 4, 1), np.float16)),
         ("target", np.zeros((3, 5, 1), np.float32)),
-        ("target", np.zeros((6, 1), np.int64)[::2]),
+        ("target", np.zeros(6, np.int64)[::2]),
         ("weight", np.ones(3)),
         ("weight", np.ones(4, np.float32)),
-        ("factor", np.ones((2, 1))),
-        ("loss", np.empty((2, 1), np.float32)),
-        ("loss", np.empty((3, 1), np.float16)),
+        ("factor", np.ones(2)),
+        ("factor", np.ones(6)[::2]),
+        ("loss", np.empty(2, np.float32)),
+        ("loss", np.empty(3, np.float16)),
+        ("loss", np.empty(6)[::2]),
         ("grad", np.empty((3, 3, 1), np.float32)),
         ("grad", np.empty((3, 4, 1), np.float64)),
         ("grad", np.empty((3, 4), np.float32)),
-        ("grad", np.empty((4, 3, 1), np.float32).transpose(1, 0, 2)),
     ],
 )
 def test_no_call_reaches_beyond_its_arrays(name: str, bad: Array) -> None:
     """The last line of defence, in the extension itself: an error and no access."""
-    cpu._cpu.cross_entropy(**binding_arguments())
+    assert cpu._cpu.cross_entropy(**binding_arguments())
     with pytest.raises(TypeError):
         cpu._cpu.cross_entropy(**{**binding_arguments(), name: bad})
 
 
-def labels(values: Array) -> ClassIndices:
-    return ClassIndices(values, -100, True)
+@pytest.mark.parametrize("name", ["logits", "target", "grad"])
+def test_the_extension_leaves_what_is_not_in_rows(name: str) -> None:
+    """It writes nothing, and says so."""
+    values = np.full((4, 3, 1), 7, np.float32).transpose(1, 0, 2)
+    arguments = {**binding_arguments(), name: values}
+    arguments["loss"][:] = 7
+    if name != "grad":
+        arguments["grad"][:] = 7
+    assert not cpu._cpu.cross_entropy(**arguments)
+    assert (arguments["loss"] == 7).all()
+    assert (arguments["grad"] == 7).all()
 
 
 @each_kernel
@@ -562,21 +583,21 @@ def test_a_label_outside_the_classes_reads_nothing_there(
 ) -> None:
     """Labels come checked, but another thread may change them before the kernel reads them."""
     z = np.random.default_rng(0).normal(size=(40, classes, 1))
-    y = np.zeros((40, 1), np.int64)
-    want = np.empty((40, 1))
+    y = np.zeros(40, np.int64)
+    want = np.empty(40)
     kernel.cross_entropy(z, labels(y), None, Options(), 1.0, want, None)
     y[[3, 39]] = bad
-    loss, grad = np.empty((40, 1)), np.empty_like(z)
+    loss, grad = np.empty(40), np.empty_like(z)
     kernel.cross_entropy(z, labels(y), None, Options(), 1.0, loss, grad)
-    seen = (y != bad)[:, 0]
+    seen = y != bad
     assert np.array_equal(loss[seen], want[seen])
     assert np.isnan(loss[~seen]).all()
     assert np.isnan(grad[~seen]).all()
     assert np.isfinite(grad[seen]).all()
-    scores = empty_scores((40, 1), np.dtype("float64"))
+    scores = empty_scores((40,), np.dtype("float64"))
     kernel.score(z, labels(y), scores)
-    assert np.array_equal(np.isnan(scores.loss[:, 0]), ~seen)
-    assert np.array_equal(scores.rank[:, 0] == 0, ~seen)
+    assert np.array_equal(np.isnan(scores.loss), ~seen)
+    assert np.array_equal(scores.rank == 0, ~seen)
 
 
 @each_level
