@@ -321,10 +321,14 @@ def test_reads_nothing_beyond_its_rows(kernel: Kernel) -> None:
 # --- right numbers ----------------------------------------------------------------------------
 
 
+def labels(values: Array) -> ClassIndices:
+    return ClassIndices(values, -100, True)
+
+
 def of_rows(name: str, rng: np.random.Generator, shape: tuple[int, int], dtype: str) -> Any:
     """A target and options of `target_of` as kernels get them: target, weight, options, factor."""
     y, options = target_of(name, rng, shape, dtype)
-    target: Target = ClassIndices(y, -100, True)
+    target: Target = labels(y)
     if y.ndim == 2:
         target = ClassProbabilities(y[:, :, None], None)
     smoothing = Options(label_smoothing=options.get("label_smoothing", 0.0))
@@ -334,7 +338,8 @@ def of_rows(name: str, rng: np.random.Generator, shape: tuple[int, int], dtype: 
 def filled(kernel: Kernel, logits: Array, *rest: Any) -> tuple[Array, Array]:
     """Loss and gradient of rows (outer, classes, inner)."""
     narrow = logits.dtype.itemsize < 8
-    loss = np.empty(logits.shape[0] * logits.shape[2], np.float32 if narrow else np.float64)
+    rows = logits.shape[0] * logits.shape[2]
+    loss = np.empty(rows, np.float32 if narrow else np.float64)
     grad = np.empty(logits.shape, logits.dtype)
     kernel.cross_entropy(logits, *rest, loss, grad)
     return loss, grad
@@ -384,7 +389,7 @@ def test_the_numbers_of_the_formula(
                 c = formula.coefficients(y, classes, weight, options.label_smoothing)
             want, wanted = formula.cross_entropy(x, c), formula.cross_entropy_grad(x, c)
             lost = spread_of(x, dtype)
-            assert close(loss[i], np.array(want), loss.dtype, want, lost), (classes, i)
+            assert close(loss[i], np.array([want]), loss.dtype, want, lost), (classes, i)
             size = np.abs(wanted) if np.count_nonzero(c) <= 1 else c.sum() * formula.softmax(x) + c
             with np.errstate(over="ignore", invalid="ignore", under="ignore"):
                 size, wanted = size * factor[i], wanted * factor[i]
@@ -401,7 +406,7 @@ def test_the_scores_of_the_formula(dtype: str, kind: Callable[..., Array], kerne
             z = kind(rng, (ROWS, classes)).astype(dtype)
         y = rng.integers(classes, size=ROWS)
         scores = empty_scores(y.shape, np.dtype("float64" if dtype == "float64" else "float32"))
-        kernel.score(z[:, :, None], ClassIndices(y, -100, True), scores)
+        kernel.score(z[:, :, None], labels(y), scores)
         for i, x in enumerate(np.asarray(z, float)):
             got = Scores(*[array[i] for array in scores])
             a, label = formula.softmax(x), int(y[i])
@@ -466,7 +471,7 @@ def test_the_next_kernel_of_the_table_is_used_where_the_first_reads_nothing(
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_same_bits_in_any_layout(dtype: Any, target: str, kernel: Kernel) -> None:
-    """(outer, classes, inner) with any strides, for logits, target, factor, loss and gradient."""
+    """Logits, probabilities and gradient, (outer, classes, inner), with any strides."""
     rng = np.random.default_rng(8)
     outer, classes, inner = 5, 11, 7
     z = rng.normal(0, 5, (outer * inner, classes)).astype(dtype)
@@ -480,24 +485,34 @@ def test_same_bits_in_any_layout(dtype: Any, target: str, kernel: Kernel) -> Non
         for order in ("C", "F", "between others"):
             if order == "between others":
                 wide = np.full([2 * n + 1 for n in shaped.shape], 7, values.dtype)
-                view = wide[tuple(slice(1, None, 2) for _ in shaped.shape)]
+                view = wide[1::2, 1::2, 1::2]
             else:
                 view = np.empty(shaped.shape, values.dtype, order=order)  # type: ignore[arg-type]
             view[...] = shaped
             yield np.moveaxis(view, -1, 1)
         yield np.ascontiguousarray(np.moveaxis(shaped, -1, 1))
 
-    layouts = [spread(z), spread(want[1][:, :, 0])]
-    if isinstance(rows, ClassProbabilities):
-        layouts.append(spread(rows.values[:, :, 0]))
-    for x, grad, *q in zip(*layouts, strict=True):
-        given = ClassProbabilities(q[0]) if q else rows
-        loss = np.zeros_like(want[0])
+    loss = np.empty_like(want[0])
+    soft = isinstance(rows, ClassProbabilities)
+
+    def scored(x: Array) -> list[bytes]:
+        numbers = np.dtype("float64" if dtype == "float64" else "float32")
+        scores = empty_scores((outer * inner,), numbers)
+        kernel.score(x, rows, scores)
+        return bits(*scores)
+
+    arrays = [z, z, rows.values[:, :, 0] if soft else z]
+    for x, grad, q in zip(*map(spread, arrays), strict=True):
+        given = ClassProbabilities(q, None) if soft else rows
         kernel.cross_entropy(x, given, weight, options, factor, loss, None)
         assert bits(loss) == bits(want[0])
+        assert soft or scored(x) == scored(z[:, :, None])
         for out in (grad, x):  # the gradient may overwrite the logits
+            loss[...] = 0
             kernel.cross_entropy(x, given, weight, options, factor, loss, out)
-            assert bits(loss, np.moveaxis(out, 1, -1).reshape(z.shape)) == bits(*want)
+            assert bits(loss, np.moveaxis(out, 1, -1).reshape(z.shape)) == bits(
+                want[0], want[1][:, :, 0]
+            )
             whole = out if out.base is None else out.base
             between = np.count_nonzero(whole == 7) - np.count_nonzero(out == 7)
             assert between == whole.size - out.size, "wrote between its numbers"
@@ -524,14 +539,17 @@ def binding_arguments() -> dict[str, Any]:
         ("logits", np.zeros((3, 4, 1), np.int32)),
         ("logits", np.zeros((3, 4), np.float32)),
         ("target", np.zeros(2, np.int64)),
+        ("target", np.zeros((3, 1), np.int64)),
         ("target", np.zeros((3, 4, 1), np.float16)),
         ("target", np.zeros((3, 5, 1), np.float32)),
         ("target", np.zeros(6, np.int64)[::2]),
         ("weight", np.ones(3)),
         ("weight", np.ones(4, np.float32)),
         ("factor", np.ones(2)),
+        ("factor", np.ones(6)[::2]),
         ("loss", np.empty(2, np.float32)),
         ("loss", np.empty(3, np.float16)),
+        ("loss", np.empty(6)[::2]),
         ("grad", np.empty((3, 3, 1), np.float32)),
         ("grad", np.empty((3, 4, 1), np.float64)),
         ("grad", np.empty((3, 4), np.float32)),
@@ -545,16 +563,16 @@ def test_no_call_reaches_beyond_its_arrays(name: str, bad: Array) -> None:
 
 
 @pytest.mark.parametrize("name", ["logits", "target", "grad"])
-def test_an_array_that_is_not_in_rows_is_refused_and_nothing_written(name: str) -> None:
-    arguments = binding_arguments()
+def test_the_extension_leaves_what_is_not_in_rows(name: str) -> None:
+    """It writes nothing, and says so."""
+    values = np.full((4, 3, 1), 7, np.float32).transpose(1, 0, 2)
+    arguments = {**binding_arguments(), name: values}
     arguments["loss"][:] = 7
-    arguments[name] = np.zeros((4, 3, 1), np.float32).transpose(1, 0, 2)
+    if name != "grad":
+        arguments["grad"][:] = 7
     assert not cpu._cpu.cross_entropy(**arguments)
     assert (arguments["loss"] == 7).all()
-
-
-def labels(values: Array) -> ClassIndices:
-    return ClassIndices(values, -100, True)
+    assert (arguments["grad"] == 7).all()
 
 
 @each_kernel
