@@ -191,7 +191,7 @@ function remember() {
 
 /** Why no step is possible; empty where one is. */
 function obstacle() {
-  if (now.k === null) return "There is no softmax of these outputs, and so no step.";
+  if (now.k === null) return "These outputs have no softmax, so no step is possible.";
   if (!(now.after[state.y] < Infinity)) return "A step of this size leads beyond the numbers of float64.";
   const same = now.after.every((value, n) => value === state.z[n]);
   return same ? "A step changes nothing that float64 can show." : "";
