@@ -62,7 +62,9 @@ class Example(NamedTuple):
 )
 @click.option("--file", "file", metavar="FILE", help="Read the logits from a row of this file.")
 @click.option("--row", type=click.IntRange(min=0), help="The row of the file, counted from 0.")
-@click.option("--labels", "labels", metavar="FILE", help="Read the label from the same row of this file.")
+@click.option(
+    "--labels", "labels", metavar="FILE", help="Read the label from the same row of this file."
+)
 @click.option(
     "--top",
     type=click.IntRange(min=0),

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import click
 
+from ..text import shorten
 from . import command
 
 __all__ = ["NumbersCommand", "read_numbers"]
 
-# -1.2, -inf and "-1.2, 3" are values, -1.0x is a misprint; anything else with a hyphen is an option.
+# -1.2, -inf and "-1.2, 3" are values, -1.0x is a misprint; other words with a hyphen are options.
 NEGATIVE = re.compile(r"-(\.?\d.*|(inf(inity)?|nan)[\s,\]]*)", re.IGNORECASE | re.DOTALL)
 SEPARATORS = re.compile(r"[\s,;]+")
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
@@ -76,8 +77,7 @@ def _number(word: str, where: str) -> float:
     try:
         return float(word)
     except ValueError:
-        shown = word if len(word) <= 40 else f"{word[:40]}…"
-        raise click.UsageError(f"{shown!r}{where} is not a number") from None
+        raise click.UsageError(f"'{shorten(word, 40)}'{where} is not a number") from None
 
 
 def _json_numbers(text: str) -> list[float]:
