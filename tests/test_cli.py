@@ -184,7 +184,7 @@ def test_class_names_of_a_file_are_text(run, data):
         (["1", "\x1b[31m", "--label", "0"], r"\x1b[31m"),
         (["1", "y" * 9999, "--label", "0"], "yyy…' is not a number"),
         (["1", "2", "--label", "2"], "if you count from one, add --one-based"),
-        (["1", "2", "--label", "-1"], "the label -1 is not a class: it must be a number from 0 to 1"),
+        (["1", "2", "--label", "-1"], "label -1 is not a class: it must be a number from 0 to 1"),
         (["1", "2", "--label", "-100"], "-100"),
         (["1", "2", "--label", "0", "--one-based"], "from 1 to 2"),
         (["1", "2", "--label", "1.0"], "'1.0' is not a class"),
