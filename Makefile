@@ -6,8 +6,11 @@ PY := $(VENV)/bin/python
 SOURCES := pyproject.toml CMakeLists.txt \
 	$(wildcard $(addprefix src/softmaxloss/,kernels/cpu/*.cpp kernels/cpu/*.h */__init__.py))
 
-# The builds of tests/sanitize make as many random calls.
+# The number of random calls that each build of tests/sanitize makes.
 CALLS ?= 1000000
+# Tests run in one process per processor, at most 8 (each loads PyTorch); JOBS=0: in one process.
+JOBS ?= auto
+PYTEST := $(PY) -m pytest --numprocesses $(JOBS) --maxprocesses 8 --dist loadgroup
 
 .PHONY: run test test-slow sanitize lint format bench conformance clean
 
@@ -15,10 +18,10 @@ run: $(VENV)/package
 	@$(PY) examples/tour.py
 
 test: $(VENV)/package $(VENV)/test
-	$(PY) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(VENV)/package $(VENV)/test
-	$(PY) -m pytest -m slow
+	$(PYTEST) -m slow
 
 sanitize:
 	$(MAKE) -C tests/sanitize CALLS=$(CALLS)

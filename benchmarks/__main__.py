@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from softmaxloss.kernels import cpu
+import softmaxloss
 
 from . import linear, machine, page, picture, table
 from .cases import select
@@ -37,8 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(warning, file=sys.stderr)
 
     names = [name for name in PEERS if name in (*LIMITS, *options.peers)]
-    threads = cpu.get_num_threads()
-    with Runner(names, threads, options.repeat, _progress) as runner:
+    threads = softmaxloss.get_num_threads()
+    with Runner(names, threads, options.repeat, _progress, options.seconds) as runner:
         rows = runner.run(cases)
     _progress("")
     report = Report(
@@ -79,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--peers", nargs="+", choices=peers, default=peers, help="default: all")
     parser.add_argument("--repeat", type=int, default=7, metavar="N", help="turns; default: 7")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0.02,
+        help="a timing repeats its call until it takes so long; default: 0.02",
+    )
     parser.add_argument("--quick", action="store_true", help="a sixteenth of the rows")
     parser.add_argument("--json", action="store_true", help="print JSON, with every timing")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw time over limit per shape")
@@ -94,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _selection(options: argparse.Namespace) -> str:
-    """The options that leave something out, as they would be typed."""
+    """The options that leave something out, as typed on the command line."""
     words = ["--quick"] if options.quick else []
     if options.only:
         words += ["--only", *options.only]

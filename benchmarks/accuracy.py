@@ -3,9 +3,9 @@
     python -m benchmarks.accuracy            prints the tables
     python -m benchmarks.accuracy --write    puts them into docs/numerics.md as well
 
-Every number is compared with 50-digit arithmetic on the same, exact inputs (tests/truth.py). What
-is shown is the largest error over a family of examples, apart for the loss, for the gradient's
-entry of the true class, and for its other entries. Needs the packages of the group "test".
+Every number is compared with 50-digit arithmetic on the same, exact inputs (truth/). The tables
+show the largest error over a family of examples: of the loss, of the gradient's entry of the true
+class, and of its other entries. Needs the packages of the group "test".
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy
 import torch
+import truth
 from numpy.typing import NDArray
-from tests import truth
 
 import softmaxloss
-from softmaxloss.kernels import cpu
+from softmaxloss import kernels
 
 from . import machine, page
 
@@ -248,7 +248,7 @@ def measured_on() -> str:
     processor = machine.describe(threads=1)["processor"]
     return (
         f"Measured on {datetime.date.today().isoformat()}: {processor}, {platform.system()}, "
-        f"level {cpu.level()}; Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"level {kernels.level()}; Python {platform.python_version()}, NumPy {np.__version__}, "
         f"SciPy {scipy.__version__}, PyTorch {torch.__version__}."
     )
 

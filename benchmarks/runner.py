@@ -1,4 +1,4 @@
-"""The runner: one process per peer, each asked for one timed call in its turn."""
+"""The runner: one process per peer; they take turns, with one timed call in each turn."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from .cases import WHATS, Case
 from .peers import LIMITS, PEERS
 from .report import Row
 
-#: With these, the C library keeps freed memory, and a peer that allocates its results gets the same
-#: pages again: the nearest that it has to a given buffer. Without, an array of 32 MiB or more costs
-#: its page faults in each call: that is how these packages come.
+#: With these settings the C library keeps freed memory, and a peer that allocates its results gets
+#: the same pages again: the closest that it has to a given buffer. Without them, which is the
+#: default, an array of 32 MiB or more costs its page faults in each call.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
-#: Losses further apart than this are not the same loss (bfloat16 peers round it to 8 bits).
+#: Losses that differ by more are not the same loss (bfloat16 peers round it to 8 bits).
 SAME_LOSS = 0.01
 
 
 class PeerError(Exception):
-    """A peer that is absent, failed or died; the message is one line."""
+    """A peer that is not installed, failed or ended; the message is one line."""
 
 
 class Process:
-    """A worker process, spoken to in lines of JSON."""
+    """A worker process; requests and answers are lines of JSON."""
 
-    def __init__(self, name: str, threads: int, keep_memory: bool) -> None:
+    def __init__(self, name: str, threads: int, seconds: float, keep_memory: bool) -> None:
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
         if keep_memory:
             environment |= KEEP_MEMORY
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name, str(threads)],
+            [sys.executable, "-m", "benchmarks.worker", name, str(threads), str(seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -62,7 +62,7 @@ class Process:
 
     def ask(self, **request: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # read() says what became of it
+        with suppress(BrokenPipeError):  # read() reports how the process ended
             print(json.dumps(request), file=self.process.stdin, flush=True)
         return self.read()
 
@@ -76,12 +76,26 @@ class Process:
 
 
 class Runner:
-    """Measures rows; `notes` collects what a reader of the tables must know about the peers."""
+    """Measures rows; `notes` collects what a reader of the tables must know about the peers.
+
+    Args:
+        names: the peers, keys of `PEERS`
+        threads: of each peer
+        repeat: the number of turns
+        progress: called with one line about the present step
+        seconds: a timing repeats its call until it takes so long
+    """
 
     def __init__(
-        self, names: list[str], threads: int, repeat: int, progress: Callable[[str], None]
+        self,
+        names: list[str],
+        threads: int,
+        repeat: int,
+        progress: Callable[[str], None],
+        seconds: float = 0.02,
     ) -> None:
         self.names, self.threads, self.repeat, self.progress = names, threads, repeat, progress
+        self.seconds = seconds
         self.processes: dict[tuple[str, bool], Process] = {}
         self.versions: dict[str, str] = {}
         self.absent: dict[str, str] = {}
@@ -104,7 +118,7 @@ class Runner:
         return rows
 
     def measure(self, case: Case, what: str) -> Row:
-        """One row: everybody prepares, then they take turns, then they give their memory back."""
+        """One row: all peers prepare, then they take turns, then they free their memory."""
         keep = what == "gradient"
         label = f"{case.name}, {WHATS[what][0]}"
         ready: dict[str, Process] = {}
@@ -145,7 +159,7 @@ class Runner:
 
     def process(self, name: str, keep: bool) -> Process:
         if (name, keep) not in self.processes:
-            process = Process(name, self.threads, keep)
+            process = Process(name, self.threads, self.seconds, keep)
             self.processes[name, keep] = process
             try:
                 hello = process.read()
@@ -158,7 +172,7 @@ class Runner:
         return self.processes[name, keep]
 
     def failed(self, name: str, keep: bool, label: str, error: PeerError) -> None:
-        """Say so; a process that died is started again for the next row."""
+        """Add a note; a process that ended is started again for the next row."""
         where = "" if name in self.absent else f", {label}"
         self.notes.append(f"{PEERS[name].title}{where}: {error}")
         process = self.processes.get((name, keep))
@@ -167,7 +181,7 @@ class Runner:
             del self.processes[name, keep]
 
     def compare(self, label: str, losses: dict[str, float]) -> None:
-        """A peer that computes something else must not be in the table unnoticed."""
+        """Add a note about each peer that computes another loss."""
         if not math.isfinite(ours := losses.get("library", math.nan)):
             return
         for name, loss in losses.items():

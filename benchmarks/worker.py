@@ -1,11 +1,12 @@
-"""One peer in a process of its own: `python -m benchmarks.worker NAME THREADS`.
+"""One peer in a process of its own: `python -m benchmarks.worker NAME THREADS SECONDS`.
 
-Each line on standard input is a request, each line on standard output its answer, in JSON:
+A timing repeats its call until it takes SECONDS, so that the resolution of the clock does not
+matter. Each line on standard input is a request, each line on standard output its answer, in JSON:
 
     (on start)                          {"version": "2.13.0"} or {"absent": "torch is …"}
-    {"prepare": {case}, "what": WHAT}   {"loss": 3.2}      everything compiled, warm, calls chosen
-    {"time": true}                      {"seconds": 0.12}  for one call
-    {"free": true}                      {}                 the memory given back
+    {"prepare": {case}, "what": WHAT}   {"loss": 3.2}      compiled, warm, number of calls chosen
+    {"time": true}                      {"seconds": 0.12}  of one call
+    {"free": true}                      {}                 memory is freed
 
 or {"error": "one line"}.
 """
@@ -25,18 +26,17 @@ from typing import Any
 from .cases import Case
 from .peers import PEERS, Call
 
-#: A timing is repeated within until it takes this long, so that the clock does not matter.
-ENOUGH_SECONDS = 0.02
 MOST_CALLS = 20000
-#: Where freed memory is kept, it takes some calls until an allocator finds a place for everything
-#: in pages that it has: a timing with page faults is not one of reused memory, and is taken again.
+#: An allocator that keeps freed memory needs some calls until everything has a place in pages that
+#: the process has. A timing with page faults is not one of reused memory, and is taken again.
 MOST_TRIES = 8
 FEW_PAGE_FAULTS = 100
 
 
 class Worker:
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, enough_seconds: float) -> None:
         self.peer = PEERS[name](threads)
+        self.enough_seconds = enough_seconds
         self.call: Call | None = None
         self.calls = 1
         self.keeps_memory = False
@@ -48,12 +48,12 @@ class Worker:
         loss = float("nan") if result is None else float(result.mean())
         del result
         self.calls = 1
-        if (once := self.seconds()) < ENOUGH_SECONDS:
-            self.calls = min(MOST_CALLS, int(ENOUGH_SECONDS / once) + 1)
+        if (once := self.seconds()) < self.enough_seconds:
+            self.calls = min(MOST_CALLS, int(self.enough_seconds / once) + 1)
         return {"loss": loss}
 
     def seconds(self) -> float:
-        """The time of one call, the mean of `self.calls`, after one that is not counted."""
+        """The seconds of one call, as the mean of `self.calls`, after one that is not counted."""
         assert self.call is not None
         self.call()
         for _ in range(MOST_TRIES if self.keeps_memory else 1):
@@ -61,7 +61,7 @@ class Worker:
             seconds = mean_seconds(self.call, self.calls)
             if page_faults() - before < FEW_PAGE_FAULTS:
                 break
-        # What this process keeps for its next call, the other processes would lack.
+        # Memory that this process keeps for its next call would be missing in the others.
         give_back_memory()
         return seconds
 
@@ -92,7 +92,7 @@ _malloc_trim = _trim()
 
 
 def give_back_memory() -> None:
-    """Freed memory goes back to the system, where the C library can do that."""
+    """Return freed memory to the system, where the C library can do that."""
     _malloc_trim(0)
 
 
@@ -116,8 +116,8 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
-def main(name: str, threads: int) -> None:
-    # Packages print to standard output; the answers must stay apart from that.
+def main(name: str, threads: int, enough_seconds: float) -> None:
+    # Packages print to standard output; the answers must not be mixed with that.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -127,7 +127,7 @@ def main(name: str, threads: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     try:
-        worker = Worker(name, threads)
+        worker = Worker(name, threads, enough_seconds)
     except ModuleNotFoundError as error:
         return send({"absent": f"{error.name} is not installed"})
     except Exception as error:
@@ -143,4 +143,4 @@ def main(name: str, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""The cases of tests/cases/semantics.json on other people's implementations of the same loss.
+"""The cases of truth/semantics.json on other implementations of the same loss.
 
 `python -m conformance` writes docs/conformance.md.
 """

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
-from tests.truth import mp
+from truth import mp
 
 from .trials import Trial
 

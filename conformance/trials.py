@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests import truth
-from tests.test_semantics import arguments, expanded
+import truth
+from truth import cases
 
 ROOT = Path(__file__).parent.parent
-Case = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -24,14 +22,14 @@ class Trial:
     row: str
     name: str
     #: the case, with one of each list of alternatives
-    case: Case
+    case: cases.Case
     dtype: str
     #: whether it stands for its case where calls are slow
     first: bool
 
     @property
     def wants_error(self) -> bool:
-        return "error" in self.case.get("expect", {})
+        return cases.wants_error(self.case)
 
     @property
     def upstream(self) -> Any:
@@ -39,7 +37,7 @@ class Trial:
 
     @cached_property
     def arguments(self) -> tuple[Any, Any, dict[str, Any]]:
-        return arguments(self.case, self.dtype)
+        return cases.arguments(self.case, self.dtype)
 
     @cached_property
     def by_index(self) -> bool:
@@ -92,18 +90,12 @@ def _shape(logits: Any) -> tuple[int, ...] | None:
         return None
 
 
-def cases() -> list[Case]:
-    path = ROOT / "tests" / "cases" / "semantics.json"
-    loaded: list[Case] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
-
-
 def trials() -> list[Trial]:
     """All of them, in an order that is the same in every process."""
     found = []
-    for case in cases():
+    for case in cases.load():
         first = True
-        for variant in expanded(case):
+        for variant in cases.expanded(case):
             # float32 first: it is what people train in
             for dtype in sorted(case.get("dtypes", ["float32", "float64"])):
                 found.append(Trial(case["row"], case["name"], variant, dtype, first))

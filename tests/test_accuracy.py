@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 import pytest
+import truth
 from benchmarks import accuracy
-from tests import truth
 
 import softmaxloss
 

@@ -1,4 +1,4 @@
-"""The shape of the house: which way imports run, what an import loads, which names are public."""
+"""The architecture: the direction of imports, what an import loads, which names are public."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,16 +19,20 @@ import softmaxloss
 PACKAGE = Path(softmaxloss.__file__).parent
 ROOT = Path(__file__).parent.parent
 
-# Subjects (modules and packages of softmaxloss) from the ground up. Each may import from the floors
-# below its own. A new subject gets its place here.
+# Subjects (modules and packages of softmaxloss) from the ground up. A subject may import from the
+# floors below its own. A new subject gets its place here.
 FLOORS = [
-    {"arrays", "errors", "backends", "jsonable", "text"},
-    {"formula", "logits", "options", "rows"},
+    {"errors", "jsonable", "text", "scores"},
+    {"arrays"},
+    {"formula", "options", "logits", "rows"},
     {"labels"},
+    {"kernels", "reduction"},
     {"kernels"},
-    {"api"},
+    {"engine"},
     {"linear"},
     {"torch"},
+    {"backends"},
+    {"api"},
     {"files"},
     {"explanation", "checking"},
     {"cli"},
@@ -35,77 +40,136 @@ FLOORS = [
 ]
 FLOOR = {subject: number for number, floor in enumerate(FLOORS) for subject in floor}
 
-
-def modules() -> Iterator[tuple[str, Path]]:
-    """(dotted name, file) of every module of the package."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield ".".join(["softmaxloss", *path.relative_to(PACKAGE).with_suffix("").parts]), path
+Graph = dict[str, set[str]]
 
 
-def imports_of(name: str, path: Path) -> Iterator[str]:
-    """The modules that a file imports anywhere, by full name."""
-    package = name.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def modules(package: Path = PACKAGE) -> dict[str, Path]:
+    """Dotted name → file, for every module; a package is the module of its __init__.py, and an
+    extension that of its stub."""
+    found = {}
+    for path in sorted([*package.rglob("*.py"), *package.rglob("*.pyi")]):
+        parts = ["softmaxloss", *path.relative_to(package).with_suffix("").parts]
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imported(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
+    """The modules of the package that a module imports anywhere: at its top, inside a function,
+    under TYPE_CHECKING, or through import_module and a string that names one."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    by_string = any(
+        isinstance(node, ast.Name | ast.Attribute | ast.alias)
+        and "import_module" in (getattr(node, key, "") for key in ("id", "attr", "name"))
+        for node in ast.walk(tree)
+    )
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            for alias in node.names:
+                if alias.name in known:
+                    yield alias.name
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
-            # `from . import x` imports the submodule x, or a name of the package itself
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                if f"{module}.{alias.name}" in known:
+                    yield f"{module}.{alias.name}"
+                elif module in known:
+                    yield module
+        elif by_string and isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = f"{'.'.join(package)}{node.value}" if node.value[:1] == "." else node.value
+            if text in known:
+                yield text
 
 
-def subject(name: str) -> str | None:
-    """The floor's entry that a full name belongs to; None outside of the package."""
-    parts = name.split(".")
-    if parts[0] != "softmaxloss":
-        return None
-    return parts[1] if len(parts) > 1 and parts[1] in FLOOR else "__init__"
+def graph_of(package: Path = PACKAGE) -> Graph:
+    """Module → the modules that it imports, within the package.
+
+    `import softmaxloss.a.b` and `from softmaxloss.a import b` are edges to a.b; Python runs the
+    __init__.py of a as well, which is no edge.
+    """
+    known = modules(package)
+    return {name: set(imported(name, path, known)) for name, path in known.items()}
+
+
+def cycles(graph: Graph) -> list[str]:
+    """A shortest circle "a -> b -> a" through each module that is on one, each circle once."""
+    found = set()
+    for start in graph:
+        paths = [[start]]
+        seen: set[str] = set()
+        while paths:
+            path = paths.pop(0)
+            if start in graph[path[-1]]:
+                least = path.index(min(path))
+                circle = path[least:] + path[:least]
+                found.add(" -> ".join([*circle, circle[0]]))
+                break
+            following = sorted(graph[path[-1]] - seen)
+            seen.update(following)
+            paths += [[*path, module] for module in following]
+    return sorted(found)
+
+
+def subject(name: str) -> str:
+    """The entry of FLOORS that a module belongs to."""
+    return name.split(".")[1] if "." in name else "__init__"
 
 
 def test_every_subject_has_its_floor() -> None:
-    found = {name.split(".")[1] for name, _ in modules()}
-    assert found == set(FLOOR)
+    assert {subject(name) for name in modules()} == set(FLOOR)
 
 
 def test_imports_run_one_way() -> None:
-    wrong = []
-    for name, path in modules():
-        here = subject(name)
-        assert here is not None
-        for imported in imports_of(name, path):
-            there = subject(imported)
-            # what every module may know of the package itself
-            if there is None or there == here or imported == "softmaxloss.__version__":
-                continue
-            if here == "backends":  # the table of what is above: imported when an array arrives
-                continue
-            if FLOOR[there] >= FLOOR[here]:
-                wrong.append(f"{name} imports {imported}")
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in graph_of().items()
+        for other in sorted(others)
+        if subject(name) != subject(other) and FLOOR[subject(other)] >= FLOOR[subject(name)]
+    ]
     assert not wrong
 
 
-def test_the_import_reader_sees_them(tmp_path: Path) -> None:
-    """That the test above can fail: each way to write an import is read."""
-    file = tmp_path / "labels.py"
-    file.write_text(
-        "from . import loss\nfrom .loss import score\nimport softmaxloss.cli\n"
-        "def f():\n    from ..kernels import cpu\n"
-    )
-    found = list(imports_of("softmaxloss.kernels.labels", file))
-    assert found == [
-        *("softmaxloss.kernels.loss", "softmaxloss.kernels.loss.score", "softmaxloss.cli"),
-        "softmaxloss.kernels.cpu",
-    ]
-    assert subject("softmaxloss.cli") == "cli"
-    assert subject("numpy.linalg") is None
+def test_no_import_runs_in_a_circle() -> None:
+    found = cycles(graph_of())
+    assert not found, "\n".join(["", *found])
 
 
-def test_kernels_know_the_maths_and_nothing_else() -> None:
-    for name, path in modules():
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "from .labels import read_target",
+        "from . import labels",
+        "import softmaxloss.labels",
+        "from softmaxloss import labels",
+        "def later():\n    from .labels import read_target",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import labels",
+        "from importlib import import_module\nimport_module('softmaxloss.labels')",
+        "import importlib\nimportlib.import_module('.labels', __package__)",
+    ],
+)
+def test_a_planted_circle_is_found(planted: str, tmp_path: Path) -> None:
+    """labels.py imports options.py; here the copy of options.py imports labels.py as well."""
+    copy = tmp_path / "softmaxloss"
+    shutil.copytree(PACKAGE, copy, ignore=lambda _, names: [n for n in names if n[-3:] == ".so"])
+    before = cycles(graph_of(copy))
+    with (copy / "options.py").open("a", encoding="utf-8") as file:
+        file.write(f"\n{planted}\n")
+    new = set(cycles(graph_of(copy))) - set(before)
+    assert new == {"softmaxloss.labels -> softmaxloss.options -> softmaxloss.labels"}
+
+
+def test_circles_of_every_length_are_found() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert cycles({"a": {"a"}}) == ["a -> a"]
+    assert cycles({"d": {"b"}, "a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a -> b -> c -> a"]
+
+
+def test_kernels_know_the_arguments_of_a_call_and_no_engine() -> None:
+    known = {"kernels", "formula", "arrays", "labels", "options", "rows", "scores"}
+    for name, others in graph_of().items():
         if subject(name) == "kernels":
-            known = {subject(imported) for imported in imports_of(name, path)}
-            assert known <= {None, "kernels", "formula"} | {"__init__"}, name
+            assert {subject(other) for other in others} <= known, name
 
 
 def loaded_by(code: str) -> set[str]:
@@ -133,7 +197,7 @@ def test_using_it_loads_numpy_only() -> None:
 def test_public_names() -> None:
     names = softmaxloss.__all__
     assert names == sorted(names)
-    submodules = {name.split(".")[1] for name, _ in modules()}
+    submodules = {subject(name) for name in modules()}
     present = {name for name in vars(softmaxloss) if not name.startswith("_")}
     assert present - submodules <= set(names)
     assert set(names) <= present
@@ -141,7 +205,7 @@ def test_public_names() -> None:
 
 @pytest.mark.parametrize("name", softmaxloss.__all__)
 def test_public_names_are_documented(name: str) -> None:
-    """Each has a docstring, with a doctest where it is a function, and its place in the docs."""
+    """Each has a docstring, with a doctest if it is a function, and is named in the docs."""
     value = getattr(softmaxloss, name)
     doc = inspect.getdoc(value)
     assert doc
@@ -152,11 +216,13 @@ def test_public_names_are_documented(name: str) -> None:
     assert any(pattern.search(text.read_text(encoding="utf-8")) for text in texts), name
 
 
-@pytest.mark.parametrize("name", [name for name, _ in modules()])
-def test_every_module_says_what_it_is_for(name: str) -> None:
-    if name.endswith("__main__"):  # importing it runs it
-        return
-    module = importlib.import_module(name.removesuffix(".__init__"))
+# Not softmaxloss.__main__: to import it is to run it.
+@pytest.mark.parametrize(
+    "name",
+    [n for n, path in modules().items() if path.suffix == ".py" and not n.endswith("__main__")],
+)
+def test_every_module_has_a_docstring_and_the_names_of_its_all(name: str) -> None:
+    module = importlib.import_module(name)
     assert module.__doc__
     for public in getattr(module, "__all__", []):
         assert hasattr(module, public)

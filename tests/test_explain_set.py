@@ -633,7 +633,7 @@ def test_one_row_and_one_label_are_one_example(run):
         (["--file", "z.npy", "--labels", "z.npy"], "z.npy"),
         (["--file", "z.npy", "--labels", "y.npy", "--step", "0.2"], "--step is for one example"),
         (["--file", "z.npy", "--labels", "y.npy", "--top", "-1"], "--top"),
-        (["--file", "z.npy", "--labels", "y.npy", "--classes", "a,b"], "--classes is 2"),
+        (["--file", "z.npy", "--labels", "y.npy", "--classes", "a,b"], "names, got 2"),
         (["--file", "z.npy", "--labels", "y.npy", "--label", "1"], "not both"),
         (["--file", "z.npy", "--labels", "y.npy", "--row", "1", "--top", "3"], "--top is for a"),
         (["1", "2", "--label", "0", "--ignore-index", "3"], "--ignore-index is for a whole file"),

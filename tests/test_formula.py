@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import truth
 from numpy.typing import NDArray
-from tests import truth
 
 from softmaxloss import formula
 

@@ -12,8 +12,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 import scipy.special
+import truth
 from numpy.typing import NDArray
-from tests import truth
 
 import softmaxloss
 from softmaxloss import LabelError, OptionError, cross_entropy, cross_entropy_with_grad, score

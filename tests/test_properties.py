@@ -7,11 +7,11 @@ import math
 from typing import Any
 
 import numpy as np
+import truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from tests import truth
 
 from softmaxloss import cross_entropy, cross_entropy_with_grad, score
 

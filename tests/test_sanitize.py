@@ -1,4 +1,4 @@
-"""A short run of tests/sanitize; `make sanitize` is the long one."""
+"""Short runs of tests/sanitize; `make sanitize` is the long one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 
 FOLDER = Path(__file__).parent / "sanitize"
 COMPILER = os.environ.get("CXX", "c++")
-# Unoptimised, which compiles in a quarter of the time (20 s on two cores); kept, so that make
-# compiles what changed.
-BUILD = FOLDER.parent.parent / "build" / "sanitize-short"
+# Unoptimised, which compiles in a quarter of the time; kept, so that make compiles only changes.
+BUILD = FOLDER.parent.parent / "build"
 
 
 def reason_to_skip(sanitizer: str, folder: Path) -> str | None:
@@ -32,12 +31,12 @@ def reason_to_skip(sanitizer: str, folder: Path) -> str | None:
     return None
 
 
-@pytest.mark.parametrize(("sanitizer", "calls"), [("address", 2000), ("thread", 500)])
-def test_no_finding(sanitizer: str, calls: int, tmp_path: Path) -> None:
+def run(sanitizer: str, calls: int, tmp_path: Path, name: str, *settings: str) -> None:
+    """Build and run; fails when the sanitizer reports anything."""
     if reason := reason_to_skip(sanitizer, tmp_path):
         pytest.skip(reason)
-    settings = ["OPTIMISE=-O0", f"BUILD={BUILD}", f"CXX={COMPILER}"]
-    settings += [f"CALLS={calls}", f"THREADED_CALLS={calls}"]
+    settings += ("OPTIMISE=-O0", f"BUILD={BUILD / name}", f"CXX={COMPILER}")
+    settings += (f"CALLS={calls}", f"THREADED_CALLS={calls}")
     done = subprocess.run(
         ["make", "-j2", f"run-{sanitizer}", *settings],
         cwd=FOLDER,
@@ -48,3 +47,13 @@ def test_no_finding(sanitizer: str, calls: int, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert f"{calls} calls from seed 1 " in done.stdout
+
+
+@pytest.mark.parametrize(("sanitizer", "calls"), [("address", 2000), ("thread", 500)])
+def test_no_finding_on_the_baseline_level(sanitizer: str, calls: int, tmp_path: Path) -> None:
+    run(sanitizer, calls, tmp_path, "sanitize-baseline", "LEVELS=baseline")
+
+
+@pytest.mark.slow
+def test_no_finding_on_any_level(tmp_path: Path) -> None:
+    run("address", 2000, tmp_path, "sanitize-short")

@@ -1,13 +1,11 @@
-"""What every input gets: the cases of cases/semantics.json on every kernel, loss and gradient.
+"""The cases of truth/semantics.json on every kernel, for the loss and for the gradient.
 
-Each case is compared with `truth`, and where it says so with explicit values, with another call
+Each case is compared with `truth` and, where it says so, with explicit values, with another call
 that must give the same bits, or with an error message. A second test compares with PyTorch.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import math
 import mmap
 import sys
@@ -15,147 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
+import truth
 from numpy.typing import NDArray
-from tests import truth
+from tests.semantics import CASES, ERRORS, in_each_dtype, label, run, torch_error
+from truth.cases import Case, arguments, wants_error
 
 import softmaxloss
-from softmaxloss.kernels import DEVICES, cpu
+from softmaxloss import kernels
+from softmaxloss.kernels import cpu
 
 Array = NDArray[Any]
-Case = dict[str, Any]
 
 KERNELS = ["reference", *(f"cpu {level}" for level in cpu.levels())]
-
-
-def expanded(case: Case) -> Iterator[Case]:
-    """A case for each element of the fields that may be lists of alternatives."""
-    fields = [("target_dtype",), ("logits_dtype",), ("layout",), ("target_layout",)]
-    fields += [("options", name) for name in ("reduction", "denominator", "label_smoothing")]
-    choices = []
-    for *path, last in fields:
-        holder = case.get(path[0], {}) if path else case
-        if isinstance(holder.get(last), list):
-            choices.append([(path, last, value) for value in holder[last]])
-    for chosen in itertools.product(*choices):
-        one = {**case, "options": dict(case.get("options", {}))}
-        for path, last, value in chosen:
-            (one[path[0]] if path else one)[last] = value
-            one["name"] += f", {last} {value}"
-        yield one
-
-
-def load() -> list[Case]:
-    text = (Path(__file__).parent / "cases" / "semantics.json").read_text(encoding="utf-8")
-    return [one for case in json.loads(text) for one in expanded(case)]
-
-
-CASES = load()
-
-
-def label(case: Case) -> str:
-    return f"{case['row'][:40]}: {case['name']}".encode("ascii", "replace").decode()
-
-
-def is_valid(case: Case) -> bool:
-    return "error" not in case.get("expect", {})
-
-
-def in_each_dtype(cases: list[Case]) -> list[Any]:
-    """(case, dtype) for every dtype that a case is about."""
-    return [
-        pytest.param(case, dtype, id=f"{label(case)}-{dtype}")
-        for case in cases
-        for dtype in case.get("dtypes", ["float64", "float32"])
-    ]
-
-
-def build(spec: Any, dtype: str) -> Any:
-    """The array that a spec means: nested lists, or a shape, what fills it, and what differs."""
-    if dtype == "as is":
-        return spec
-    if dtype in ("str", "object"):
-        return np.array(spec, dtype=object if dtype == "object" else None)
-    if dtype == "masked":
-        return np.ma.masked_greater(spec, 1.0)
-    if dtype == "bfloat16":
-        return build(spec, "float64").astype(ml_dtypes.bfloat16)
-    if isinstance(spec, dict):
-        array = np.full(spec["shape"], float(spec["fill"])).astype(dtype)
-        for *index, value in spec.get("at", []):
-            array[tuple(index)] = float(value)
-        return array
-    integers = np.dtype(dtype).kind in "iu"
-    return np.array(spec, dtype=dtype if integers else None).astype(dtype)
-
-
-def arranged(array: Array, layout: str) -> Array:
-    """The same numbers, laid out in memory in another way."""
-    match layout:
-        case "contiguous":
-            return array
-        case "strided classes":
-            return np.repeat(array, 2, axis=-1)[..., ::2]
-        case "strided rows":
-            return np.repeat(array, 3, axis=0)[::3]
-        case "padded rows":
-            return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(1, 2)])[..., 1:-2]
-        case "transposed":
-            return np.ascontiguousarray(array.swapaxes(0, -1)).swapaxes(0, -1)
-        case "reversed":
-            return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
-        case "reversed rows":
-            return np.ascontiguousarray(array[::-1])[::-1]
-        case "read-only":
-            copy = array.copy()
-            copy.setflags(write=False)
-            return copy
-        case "misaligned":
-            data = np.zeros(array.nbytes + 1, np.uint8)
-            view = data[1:].view(array.dtype).reshape(array.shape)
-            view[...] = array
-            return view
-        case "Fortran order":
-            return np.asfortranarray(array)
-        case "byte-swapped":
-            return array.astype(array.dtype.newbyteorder())
-        case "broadcast":
-            return np.broadcast_to(array[:1], array.shape)
-        case "broadcast classes":
-            return np.broadcast_to(array[:, :1], array.shape)
-    raise ValueError(layout)
-
-
-def arguments(case: Case, dtype: str) -> tuple[Any, Any, dict[str, Any]]:
-    logits = build(case["logits"], case.get("logits_dtype", dtype))
-    if case.get("python_target"):
-        target = case["target"]
-    else:
-        flat = str(case["target"])
-        floats = "." in flat or isinstance(case["target"], dict)
-        target = build(case["target"], case.get("target_dtype", dtype if floats else "int64"))
-    if "layout" in case:
-        logits = arranged(logits, case["layout"])
-    if "target_layout" in case:
-        target = arranged(target, case["target_layout"])
-    options = dict(case.get("options", {}))
-    if "weight" in options:
-        options["weight"] = np.array([float(w) for w in options["weight"]]).tolist()
-        if all(isinstance(w, int) for w in case["options"]["weight"]):
-            options["weight"] = case["options"]["weight"]
-    for name, value in options.items():
-        if value in ("nan", "inf"):
-            options[name] = float(value)
-    return logits, target, options
-
-
-def run(case: Case, dtype: str) -> tuple[Any, Array]:
-    logits, target, options = arguments(case, dtype)
-    return softmaxloss.cross_entropy_with_grad(
-        logits, target, **options, grad_output=case.get("grad_output")
-    )
 
 
 def computed_dtype(logits: Array) -> np.dtype[Any]:
@@ -167,24 +38,14 @@ def is_half(logits: Array) -> bool:
     return logits.dtype.kind not in "iu" and logits.itemsize == 2
 
 
-def allowed_ulps(kernel: str, dtype: str, case: Case) -> float:
-    """The goals of docs/numerics.md, and what the float64 formula rounds before it takes exp."""
-    if dtype == "float32":
-        return 2.0
-    if kernel != "reference":
-        return 4.0
-    # z_n − m is rounded by up to half a unit of it, |z_n − m|·2^-53, which exp makes relative:
-    # |z_n − m| units in the last place. Where that is above 745, exp is 0.
-    logits = np.asarray(build(case["logits"], case.get("logits_dtype", dtype)), float)
-    finite = logits[np.isfinite(logits)]
-    spread = float(finite.max()) - float(finite.min()) if finite.size else 0.0
-    return 4.0 + min(spread, 745.0)
+# The goals of docs/numerics.md, in units in the last place.
+ALLOWED_ULPS = {"float32": 2.0, "float64": 4.0}
 
 
 @pytest.fixture
 def on_kernel(kernel: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if kernel == "reference":
-        monkeypatch.setitem(DEVICES, "cpu", "softmaxloss.kernels.reference")
+        monkeypatch.setitem(kernels.KERNELS, "cpu", ("softmaxloss.kernels.reference",))
         yield
         return
     before = cpu.level()
@@ -198,7 +59,7 @@ def on_kernel(kernel: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(("case", "dtype"), in_each_dtype(CASES))
 def test_case(case: Case, kernel: str, dtype: str, gradient: bool) -> None:
-    if not is_valid(case):
+    if wants_error(case):
         check_error(case, dtype, gradient)
     elif gradient:
         check_gradient(case, kernel, dtype)
@@ -211,13 +72,13 @@ def check_loss(case: Case, kernel: str, dtype: str) -> None:
     loss = softmaxloss.cross_entropy(logits, target, **options)
     want = truth.cross_entropy(logits, target, **options).loss
     assert np.asarray(loss).dtype == computed_dtype(logits)
-    assert np.all(truth.ulps(loss, want, dtype) <= allowed_ulps(kernel, dtype, case)), (loss, want)
+    assert np.all(truth.ulps(loss, want, dtype) <= ALLOWED_ULPS[dtype]), (loss, want)
     assert not np.any(np.signbit(loss)), "a loss is never negative, nor −0.0"
     expect = case.get("expect", {})
     if "loss" in expect:
         expected = np.asarray(expect["loss"], float)
         error = truth.ulps(loss, expected.astype(dtype).astype(object), dtype)
-        assert np.all(error <= allowed_ulps(kernel, dtype, case)), (loss, expected)
+        assert np.all(error <= ALLOWED_ULPS[dtype]), (loss, expected)
     for other in other_calls(case, kernel):
         same, _ = run(other, dtype)
         assert_same(loss, taken(same, other), other, dtype)
@@ -239,7 +100,7 @@ def check_gradient(case: Case, kernel: str, dtype: str) -> None:
     several = np.shape(target) == logits.shape or options.get("label_smoothing")
     error = truth.ulps(grad, want, grad.dtype, of=size if several else None)
     # A half type rounds the float32 gradient, whose 2 units are 2^-12 of its own or less.
-    allowed = 0.501 if is_half(logits) else allowed_ulps(kernel, dtype, case)
+    allowed = 0.501 if is_half(logits) else ALLOWED_ULPS[dtype]
     assert np.all(error <= allowed), (grad, want, error)
     if "grad_output" not in case:
         masked = (np.asarray(logits, float) == -np.inf) & (grad == 0)
@@ -278,18 +139,12 @@ def assert_same(got: Any, same: Any, other: Case, dtype: str) -> None:
 
 def check_error(case: Case, dtype: str, gradient: bool) -> None:
     expect = case["expect"]
-    kinds = {
-        "LabelError": softmaxloss.LabelError,
-        "OptionError": softmaxloss.OptionError,
-        "TypeError": TypeError,
-        "ValueError": ValueError,
-    }
     logits, target, options = arguments(case, dtype)
     out = np.full(np.shape(logits), 7.0, dtype) if isinstance(logits, np.ndarray) else None
     call: Any = softmaxloss.cross_entropy
     if gradient:
         call, options = softmaxloss.cross_entropy_with_grad, {**options, "out": out}
-    with pytest.raises(kinds[expect["error"]]) as caught:
+    with pytest.raises(ERRORS[expect["error"]]) as caught:
         call(logits, target, **options)
     message = str(caught.value)
     assert expect["message"] in message
@@ -300,7 +155,7 @@ def check_error(case: Case, dtype: str, gradient: bool) -> None:
 
 @pytest.mark.parametrize(
     ("case", "dtype"),
-    in_each_dtype([case for case in CASES if is_valid(case) and "torch" not in case]),
+    in_each_dtype([case for case in CASES if not wants_error(case) and "torch" not in case]),
 )
 def test_as_torch(case: Case, dtype: str) -> None:
     """The same number as PyTorch wherever it gives that meaning a right one."""
@@ -320,22 +175,6 @@ def test_as_torch(case: Case, dtype: str) -> None:
     tolerance = torch_error(np.asarray(logits, float), options, case, dtype)
     np.testing.assert_allclose(loss, want.detach().numpy(), rtol=0, atol=tolerance)
     np.testing.assert_allclose(grad, z.grad.numpy(), rtol=0, atol=tolerance)
-
-
-def torch_error(logits: Array, options: dict[str, Any], case: Case, dtype: str) -> float:
-    """How far PyTorch's own rounding may be off.
-
-    Its log-softmax z_n − m − log Σ exp has rounding errors of eps times the size of these terms,
-    the spread of the logits and log C; the gradient is exp of it, with values below 1. Each is then
-    weighted, multiplied by what comes from upstream, and at worst summed over the examples.
-    """
-    finite = logits[np.isfinite(logits)]
-    classes = logits.shape[min(1, logits.ndim - 1)]
-    spread = np.ptp(finite) if finite.size else 0.0
-    size = 2.0 + spread + math.log(max(classes, 1))
-    scale = max(options.get("weight", [1.0])) * np.max(np.abs(case.get("grad_output", 1.0)))
-    examples = max(1, logits.size // max(classes, 1))
-    return float(4 * np.finfo(dtype).eps * size * scale * examples)
 
 
 def test_every_row_of_the_docs_has_a_case() -> None:

@@ -1,6 +1,6 @@
-"""The loss on tensors as PyTorch's users meet it: autograd of every kind, compile, vmap, in place.
+"""The loss on tensors with the tools of PyTorch: autograd of every kind, torch.compile, vmap.
 
-Its numbers for every input are in test_torch_semantics.py.
+The numbers for every input are in test_torch_semantics.py.
 """
 
 from __future__ import annotations
@@ -18,50 +18,37 @@ import softmaxloss
 
 torch = pytest.importorskip("torch")
 
+from tests.tensors import OPTIONS, close, example, name_of  # noqa: E402
+from tests.without_kernels import use_formula  # noqa: E402
 from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
-from softmaxloss.torch import CrossEntropyLoss, cross_entropy, ops  # noqa: E402
+from softmaxloss.torch import CrossEntropyLoss, cross_entropy  # noqa: E402
 
-OPTIONS: list[dict[str, Any]] = [
-    {},
-    {"reduction": "sum"},
-    {"reduction": "none"},
-    {"weight": torch.tensor([0.5, 2.0, 1.0, 0.0, 3.0], dtype=torch.float64)},
-    {"label_smoothing": 0.1},
-    {"ignore_index": 2, "reduction": "sum"},
-]
 KERNELS = ["kernel", "formula"]
+# torch.compile takes seconds to load: the tests that need it run in one process.
+compiles = pytest.mark.xdist_group("compile")
 
 
 @pytest.fixture(params=KERNELS)
 def on_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "formula":
-        monkeypatch.setattr(ops, "has_kernel", lambda tensor: False)
+        use_formula(monkeypatch)
     return str(request.param)
-
-
-def example(dtype: Any = torch.float64, rows: int = 6, classes: int = 5) -> tuple[Any, Any]:
-    generator = torch.Generator().manual_seed(rows * classes)
-    z = torch.randn(rows, classes, generator=generator, dtype=dtype)
-    y = torch.randint(classes, (rows,), generator=generator)
-    return z.requires_grad_(), y
-
-
-def close(got: Any, want: Any, **tolerance: float) -> None:
-    torch.testing.assert_close(got, want, **tolerance)
 
 
 # --- derivatives ---------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("on_kernel")
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
 @pytest.mark.parametrize("soft", [False, True])
 def test_numerical_derivatives(options: dict[str, Any], soft: bool) -> None:
-    z, y = example()
+    """Two rows: the time of the second derivatives grows with the square of the entries."""
+    z, _ = example(rows=2)
+    y = torch.tensor([2, 0])
     if soft:
-        y = torch.softmax(torch.randn(6, 5, dtype=torch.float64), 1)
+        y = torch.softmax(torch.randn(2, 5, dtype=torch.float64), 1)
         options = {name: value for name, value in options.items() if name != "ignore_index"}
     assert torch.autograd.gradcheck(
         lambda z: cross_entropy(z, y, **options),
@@ -72,8 +59,8 @@ def test_numerical_derivatives(options: dict[str, Any], soft: bool) -> None:
     assert torch.autograd.gradgradcheck(lambda z: cross_entropy(z, y, **options), z)
 
 
-@pytest.mark.parametrize("options", OPTIONS[:5], ids=str)
-def test_derivatives_by_soft_targets_and_weights(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", OPTIONS[:5], ids=name_of)
+def test_derivatives_with_respect_to_soft_targets_and_weights(options: dict[str, Any]) -> None:
     z, _ = example()
     q = torch.rand(6, 5, dtype=torch.float64, requires_grad=True)
     w = torch.rand(5, dtype=torch.float64, requires_grad=True)
@@ -89,7 +76,7 @@ def test_derivatives_by_soft_targets_and_weights(options: dict[str, Any]) -> Non
     )
 
 
-def test_derivatives_by_weights_that_are_0() -> None:
+def test_derivatives_with_respect_to_weights_of_0() -> None:
     z, y = example()
     w = torch.tensor([0.0, 1, 2, 0, 3], dtype=torch.float64, requires_grad=True)
     (grad,) = torch.autograd.grad(cross_entropy(z, y, w, reduction="sum"), w)
@@ -105,18 +92,27 @@ def test_hessians() -> None:
     close(torch.func.hessian(lambda z: cross_entropy(z, y))(z.detach()), want)
 
 
-def test_functional_transforms() -> None:
+TRANSFORMS: dict[str, Callable[..., Any]] = {
+    "grad": lambda f, z, y: torch.func.grad(f)(z, y),
+    "vmap of grad": lambda f, z, y: torch.func.vmap(torch.func.grad(f))(z, y),
+    "vmap": lambda f, z, y: torch.func.vmap(f)(z, y),
+    "vmap over another axis": lambda f, z, y: torch.func.vmap(f, in_dims=(1, None))(
+        z.expand(3, 6, 5).movedim(0, 1), y
+    ),
+    "jacfwd": lambda f, z, y: torch.func.jacfwd(lambda z: f(z, y))(z),
+    "jacrev": lambda f, z, y: torch.func.jacrev(lambda z: f(z, y, reduction="none"))(z),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_functional_transforms(transform: str) -> None:
     z, y = example()
     z = z.detach()
-    for transform in (
-        lambda f: torch.func.grad(f)(z, y),
-        lambda f: torch.func.vmap(torch.func.grad(f))(z, y),
-        lambda f: torch.func.vmap(f)(z, y),
-        lambda f: torch.func.vmap(f, in_dims=(1, None))(z.expand(3, 6, 5).movedim(0, 1), y),
-        lambda f: torch.func.jacfwd(lambda z: f(z, y))(z),
-        lambda f: torch.func.jacrev(lambda z: f(z, y, reduction="none"))(z),
-    ):
-        close(transform(cross_entropy), transform(F.cross_entropy))
+    close(TRANSFORMS[transform](cross_entropy, z, y), TRANSFORMS[transform](F.cross_entropy, z, y))
+
+
+def test_functional_transforms_check_labels() -> None:
+    z = example()[0].detach()
     bad = torch.tensor([0, 1, 2, 3, 4, 5])
     with pytest.raises(softmaxloss.LabelError, match="the label of row 5 is 5, outside"):
         torch.func.vmap(torch.func.grad(cross_entropy))(z, bad)
@@ -145,7 +141,7 @@ def test_any_upstream_gradient(kind: str, reduction: Any) -> None:
 
 
 def test_a_second_backward_pass() -> None:
-    """The gradient of the first pass is the caller's; what becomes of it changes nothing."""
+    """The gradient of the first pass is the caller's, who may change it."""
     z, y = example()
     want = torch.autograd.grad(F.cross_entropy(z, y), z)[0]
     loss = cross_entropy(z, y)
@@ -161,7 +157,7 @@ def test_a_second_backward_pass() -> None:
 
 
 def test_logits_changed_after_the_loss() -> None:
-    """As with PyTorch's own loss, they may be, until something needs them again."""
+    """They may change, as with PyTorch's own loss, until a pass needs them again."""
     w = torch.ones(6, 5, dtype=torch.float64, requires_grad=True)
     y = torch.tensor([0, 1, 2, 3, 4, 0])
     z = w * 2
@@ -172,11 +168,13 @@ def test_logits_changed_after_the_loss() -> None:
     z = w * 2
     loss = cross_entropy(z, y)
     z.detach().zero_()
-    loss.backward()  # needs nothing again
+    loss.backward()  # needs no logits
     close(w.grad, torch.autograd.grad(F.cross_entropy(w * 2, y), w)[0])
 
 
-def test_the_gradient_is_made_once_and_only_when_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gradient_is_computed_once_and_only_when_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made = []
     kernel = softmaxloss.api.cross_entropy_with_grad
     monkeypatch.setattr(
@@ -229,7 +227,7 @@ def test_autocast() -> None:
 
 
 def test_loss_scaling_saves_small_gradients() -> None:
-    """Entries that float16 cannot hold are there once the loss is scaled up."""
+    """Entries below the least float16 are not lost when the loss is scaled up."""
     z = torch.zeros(1000, 4000, dtype=torch.float16)
     z[:, 0] = 10
     z.requires_grad_()
@@ -253,7 +251,8 @@ def test_accumulated_over_unequal_micro_batches() -> None:
 # --- compile and operators -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@compiles
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
 def test_compiled_without_a_graph_break(options: dict[str, Any]) -> None:
     torch._dynamo.reset()
     z, y = example()
@@ -269,18 +268,24 @@ def test_compiled_without_a_graph_break(options: dict[str, Any]) -> None:
     close(torch.autograd.grad(got, z, upstream), torch.autograd.grad(want, z, upstream))
 
 
-def test_compiled_with_inductor() -> None:
+@compiles
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compiled_between_other_operations_and_in_place(backend: str) -> None:
+    """The inductor calls a C++ compiler, which takes half a minute where nothing is cached."""
     torch._dynamo.reset()
     z, y = example(torch.float32, 9, 33)
-    loss = torch.compile(lambda z: cross_entropy(z.exp(), y, inplace=True).exp(), fullgraph=True)
+    loss = torch.compile(
+        lambda z: cross_entropy(z.exp(), y, inplace=True).exp(), fullgraph=True, backend=backend
+    )
     got, want = loss(z), F.cross_entropy(z.exp(), y).exp()
     close(got, want)
     close(torch.autograd.grad(got, z), torch.autograd.grad(want, z))
     with pytest.raises(softmaxloss.LabelError, match="the label of row 0 is "):
-        torch.compile(cross_entropy, fullgraph=True)(z, y + 33)
+        torch.compile(cross_entropy, fullgraph=True, backend=backend)(z, y + 33)
 
 
-def test_compiled_derivatives_by_targets_and_weights() -> None:
+@compiles
+def test_compiled_derivatives_with_respect_to_targets_and_weights() -> None:
     torch._dynamo.reset()
     z, _ = example()
     q = torch.rand(6, 5, dtype=torch.float64, requires_grad=True)
@@ -293,15 +298,17 @@ def test_compiled_derivatives_by_targets_and_weights() -> None:
         close(ours, theirs)
 
 
-def test_compiled_transforms() -> None:
+@compiles
+@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.jacfwd])
+def test_compiled_transforms(transform: Callable[..., Any]) -> None:
     torch._dynamo.reset()
     z, y = example()
     z = z.detach()
-    for transform in (torch.func.grad, torch.func.jacfwd):
-        compiled = torch.compile(transform(lambda z: cross_entropy(z, y)), backend="aot_eager")
-        close(compiled(z), torch.func.grad(F.cross_entropy)(z, y))
+    compiled = torch.compile(transform(lambda z: cross_entropy(z, y)), backend="aot_eager")
+    close(compiled(z), torch.func.grad(F.cross_entropy)(z, y))
 
 
+@compiles
 @pytest.mark.usefixtures("on_kernel")
 def test_compiled_with_classes_in_the_middle() -> None:
     torch._dynamo.reset()
@@ -322,28 +329,31 @@ def test_recorded_and_run_on_other_logits() -> None:
     close(graph(z.detach() * 3), F.cross_entropy(z.detach() * 3, y))
 
 
-def test_operators_are_well_formed() -> None:
-    z, y = example(rows=4)
-    soft = torch.softmax(torch.randn(4, 5).double(), 1)
-    w = torch.rand(5).double()
-    for target, weight, reduction in (
-        (y, None, "mean"),
-        (y, w, "sum"),
-        (soft, w, "none"),
-    ):
-        values = (-100, reduction, 0.1, "error", None, 0)
-        upstream = torch.rand(4 if reduction == "none" else ()).double().requires_grad_()
-        namespace = torch.ops.softmaxloss
-        torch.library.opcheck(namespace.cross_entropy.default, (z, target, weight, *values))
-        torch.library.opcheck(
-            namespace.cross_entropy_backward.default, (upstream, z, target, weight, *values)
-        )
-        torch.library.opcheck(
-            namespace.class_indices.default, (target, z.detach(), weight, *values)
-        )
+@compiles
+@pytest.mark.parametrize("operator", ["cross_entropy", "cross_entropy_backward", "class_indices"])
+@pytest.mark.parametrize(
+    ("soft", "weighted", "reduction"),
+    [(False, False, "mean"), (False, True, "sum"), (True, True, "none")],
+)
+def test_operators_are_well_formed(
+    operator: str, soft: bool, weighted: bool, reduction: str
+) -> None:
+    z, target = example(rows=4)
+    if soft:
+        target = torch.softmax(torch.randn(4, 5).double(), 1)
+    weight = torch.rand(5).double() if weighted else None
+    upstream = torch.rand(4 if reduction == "none" else ()).double().requires_grad_()
+    tensors = {
+        "cross_entropy": (z, target, weight),
+        "cross_entropy_backward": (upstream, z, target, weight),
+        "class_indices": (target, z.detach(), weight),
+    }[operator]
+    values = (-100, reduction, 0.1, "error", None, 0)
+    overload = getattr(torch.ops.softmaxloss, operator).default
+    torch.library.opcheck(overload, (*tensors, *values))
 
 
-# --- the rest ------------------------------------------------------------------------------------
+# --- the public functions, the module, memory and processes --------------------------------------
 
 
 def test_the_public_functions_take_tensors() -> None:
@@ -419,7 +429,7 @@ def peak():
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 class Source(torch.autograd.Function):
-    # hands out memory that it did not compute, so that only the loss needs more
+    # returns memory that exists already, so that only the loss needs more
     @staticmethod
     def forward(ctx, w):
         return z.detach()
@@ -428,7 +438,7 @@ class Source(torch.autograd.Function):
         return grad.sum()
 
 inplace = sys.argv[1] == "True"
-for rows in (10, 4000):  # the first time, everything is loaded
+for rows in (10, 4000):  # the first call loads everything
     z = torch.randn(rows, 16000)
     y = torch.randint(16000, (rows,))
     before = peak()
@@ -441,7 +451,7 @@ print((peak() - before) / (z.numel() * 4))
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("inplace", "more"), [(False, 1.0), (True, 0.0)])
 def test_peak_memory(inplace: bool, more: float) -> None:
-    """The gradient, where it is not in place, and not one per cent beyond."""
+    """The size of the gradient, or nothing in place; within one per cent."""
     done = subprocess.run(
         [sys.executable, "-c", PEAK, str(inplace)], capture_output=True, text=True, check=True
     )

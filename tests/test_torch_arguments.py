@@ -1,4 +1,4 @@
-"""What the losses take as tensors, and what they refuse in one line."""
+"""The arguments of the losses on tensors: what is valid, and one line for what is not."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.without_kernels import use_formula
 
 import softmaxloss
 
 torch = pytest.importorskip("torch")
 
-from tests.test_torch import close, example  # noqa: E402
+from tests.tensors import close, example  # noqa: E402
 from torch.fx.experimental.proxy_tensor import FakeTensorMode  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 from torch.utils.checkpoint import checkpoint  # noqa: E402
@@ -23,8 +24,10 @@ from softmaxloss.torch import (  # noqa: E402
     LinearCrossEntropyLoss,
     cross_entropy,
     linear_cross_entropy,
-    ops,
 )
+
+# torch.compile takes seconds to load: the tests that need it run in one process.
+compiles = pytest.mark.xdist_group("compile")
 
 
 def test_out_tells_autograd() -> None:
@@ -40,18 +43,36 @@ def test_out_tells_autograd() -> None:
         softmaxloss.cross_entropy_with_grad(z, y, out=np.empty((6, 5)))
 
 
-def test_arrays_beside_tensors() -> None:
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda y: y.numpy()[::-1].copy()[::-1],
+        lambda y: y.numpy().astype(">i8"),
+        lambda y: y.tolist(),
+    ],
+    ids=["reversed array", "byte-swapped array", "list"],
+)
+def test_labels_that_are_no_tensor(convert: Callable[[Any], Any]) -> None:
     z, y = example()
-    want = F.cross_entropy(z, y)
-    for labels in (y.numpy()[::-1].copy()[::-1], y.numpy().astype(">i8"), y.tolist()):
-        close(cross_entropy(z, labels), want)
+    close(cross_entropy(z, convert(y)), F.cross_entropy(z, y))
+
+
+def test_labels_in_an_array_may_change_after_the_call() -> None:
+    z, y = example()
     labels = y.numpy().copy()
     loss = cross_entropy(z, labels) / 2
-    labels[:] = 0  # the caller's again
-    close(torch.autograd.grad(loss, z), torch.autograd.grad(want / 2, z))
-    for bad in (None, "cat", [2**70] * 6):
-        with pytest.raises(TypeError, match="target must be numbers"):
-            cross_entropy(z, bad)
+    labels[:] = 0
+    close(torch.autograd.grad(loss, z), torch.autograd.grad(F.cross_entropy(z, y) / 2, z))
+
+
+@pytest.mark.parametrize("bad", [None, "cat", [2**70] * 6])
+def test_a_target_must_be_numbers(bad: Any) -> None:
+    with pytest.raises(TypeError, match="target must be numbers"):
+        cross_entropy(example()[0], bad)
+
+
+def test_weights_and_upstream_gradients_must_be_real() -> None:
+    z, y = example()
     with pytest.raises(TypeError, match="weight must be 5 real numbers"):
         cross_entropy(z, y, torch.ones(5) + 5j)
     with pytest.raises(TypeError, match="grad_output must be real numbers"):
@@ -68,33 +89,42 @@ def test_tensors_on_two_devices() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16, torch.int32])
-def test_labels_as_they_come(dtype: Any) -> None:
+def test_labels_of_every_integer_dtype(dtype: Any) -> None:
     z, y = example()
     close(cross_entropy(z, y.to(dtype)), F.cross_entropy(z, y))
     same = y[:1].expand(6)
     close(cross_entropy(z, same.to(dtype)), F.cross_entropy(z, same))
 
 
+DENOMINATORS = [
+    (torch.tensor([2.0, 3.0]), "denominator must be one number"),
+    (torch.tensor(2.0, requires_grad=True), "gets no gradient"),
+    (torch.tensor(0.0), "denominator must be positive"),
+    (torch.tensor(True), "denominator must be a positive number"),
+    (0, "denominator must be positive"),
+]
+
+
+@pytest.mark.parametrize(("denominator", "says"), DENOMINATORS)
 @pytest.mark.parametrize(
-    ("denominator", "says"),
+    "function",
     [
-        (torch.tensor([2.0, 3.0]), "denominator must be one number"),
-        (torch.tensor(2.0, requires_grad=True), "gets no derivative"),
-        (torch.tensor(0.0), "denominator must be positive"),
-        (torch.tensor(True), "denominator must be a positive number"),
-        (0, "denominator must be positive"),
+        cross_entropy,
+        softmaxloss.cross_entropy_with_grad,
+        lambda z, y, **options: linear_cross_entropy(z, torch.rand(5, 5).double(), y, **options),
     ],
+    ids=["cross_entropy", "cross_entropy_with_grad", "linear_cross_entropy"],
 )
-def test_denominators(denominator: Any, says: str) -> None:
+def test_wrong_denominators(function: Callable[..., Any], denominator: Any, says: str) -> None:
     z, y = example()
-    W = torch.rand(5, 5).double()
-    for call in (
-        lambda: cross_entropy(z, y, denominator=denominator),
-        lambda: softmaxloss.cross_entropy_with_grad(z, y, denominator=denominator),
-        lambda: linear_cross_entropy(z, W, y, denominator=denominator),
-    ):
-        with pytest.raises((softmaxloss.OptionError, TypeError), match=says):
-            call()
+    with pytest.raises((softmaxloss.OptionError, TypeError), match=says):
+        function(z, y, denominator=denominator)
+
+
+@compiles
+@pytest.mark.parametrize("denominator", [denominator for denominator, _ in DENOMINATORS], ids=str)
+def test_wrong_denominators_compiled(denominator: Any) -> None:
+    z, y = example()
     compiled = torch.compile(cross_entropy, backend="aot_eager")
     with pytest.raises((softmaxloss.OptionError, TypeError, RuntimeError), match="denominator"):
         compiled(z, y, denominator=denominator)
@@ -109,6 +139,7 @@ def test_a_tensor_as_denominator() -> None:
     close(grad, torch.autograd.grad(want, z)[0])
 
 
+@compiles
 def test_compiled_with_labels_that_are_no_tensor() -> None:
     torch._dynamo.reset()
     z, y = example()
@@ -118,10 +149,9 @@ def test_compiled_with_labels_that_are_no_tensor() -> None:
 
 
 @pytest.mark.parametrize("device_has_kernel", [True, False])
-def test_what_has_no_place_for_the_gradient(
-    device_has_kernel: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ops, "has_kernel", lambda tensor: device_has_kernel)
+def test_an_out_that_does_not_fit(device_has_kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not device_has_kernel:
+        use_formula(monkeypatch)
     z, y = example()
     for out in (torch.empty(6, 4).double(), torch.empty(6, 5), torch.empty(6, 5, device="meta")):
         version = out._version
@@ -136,7 +166,7 @@ FUNCTIONS = [softmaxloss.score, softmaxloss.cross_entropy_with_grad]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_numbers_that_are_not_there(function: Callable[..., Any]) -> None:
+def test_tensors_without_numbers_are_refused(function: Callable[..., Any]) -> None:
     z, y = example()
     z = z.detach()
     says = re.escape(f"{function.__name__} computes at once")
@@ -164,8 +194,8 @@ def test_symbolic_traces() -> None:
     close(torch.fx.symbolic_trace(layer)(z, y), layer(z, y))
 
 
-def test_checkpointing_sees_all_that_is_kept() -> None:
-    """Between the passes nothing of the size of the logits is held but them."""
+def test_checkpointing_sees_everything_that_is_kept() -> None:
+    """Between the passes nothing of the size of the logits is kept except the logits."""
     z, y = example()
     layer = torch.rand(7, 5).double().requires_grad_()
 
@@ -188,14 +218,14 @@ def test_checkpointing_sees_all_that_is_kept() -> None:
     )
 
 
-def test_where_nothing_counts_forward_mode_gives_0() -> None:
+@pytest.mark.parametrize("jacobian", [torch.func.jacfwd, torch.func.jacrev])
+def test_the_jacobian_is_0_where_every_row_is_ignored(jacobian: Callable[..., Any]) -> None:
     z, y = example()
     z, y = z.detach(), torch.full_like(y, -100)
-    for jacobian in (torch.func.jacfwd, torch.func.jacrev):
-        assert not jacobian(lambda z: cross_entropy(z, y))(z).any()
+    assert not jacobian(lambda z: cross_entropy(z, y))(z).any()
 
 
-def test_a_memory_budget_as_people_write_it() -> None:
+def test_a_memory_budget_may_be_a_float() -> None:
     z, y = example()
     W = torch.rand(7, 5).double()
     close(linear_cross_entropy(z, W, y, memory_budget=64e6), linear_cross_entropy(z, W, y))

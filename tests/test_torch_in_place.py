@@ -1,4 +1,4 @@
-"""`cross_entropy(…, inplace=True)`: the gradient where the logits were, and what may go wrong."""
+"""`cross_entropy(…, inplace=True)`: the gradient in the memory of the logits, and its errors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import softmaxloss
 
 torch = pytest.importorskip("torch")
 
-from tests.test_torch import OPTIONS, close, example  # noqa: E402
+from tests.tensors import OPTIONS, close, example, name_of  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from softmaxloss.torch import cross_entropy  # noqa: E402
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_in_place(options: dict[str, Any], dtype: Any) -> None:
     x, y = example(dtype)
@@ -34,7 +34,7 @@ def test_in_place(options: dict[str, Any], dtype: Any) -> None:
     (loss, grad, there), (want_loss, want, _) = gradient(True), gradient(False)
     assert there
     assert torch.equal(loss, want_loss)
-    eps = torch.finfo(dtype).eps  # the upstream gradient is a second rounding
+    eps = torch.finfo(dtype).eps  # the product with the upstream gradient rounds once more
     close(grad, want, rtol=2 * eps, atol=0)
 
 
@@ -56,7 +56,7 @@ def test_in_place_tells_autograd() -> None:
         (loss + square.sum()).backward()
 
 
-def test_in_place_notices_what_is_written_to_its_memory() -> None:
+def test_in_place_notices_writes_to_its_memory() -> None:
     x, y = example()
     z = x * 2
     twice = cross_entropy(z, y, inplace=True) + cross_entropy(z, y, inplace=True)
@@ -69,8 +69,8 @@ def test_in_place_notices_what_is_written_to_its_memory() -> None:
         loss.backward()
 
 
-def test_in_place_where_the_memory_holds_other_numbers() -> None:
-    """A negated view is one whose memory has the other sign: its gradient is made elsewhere."""
+def test_in_place_on_a_negated_view() -> None:
+    """The memory of such a view has the opposite sign, so its gradient gets memory of its own."""
     c = torch.randn(6, 5, dtype=torch.complex128, requires_grad=True)
     _, y = example()
 
@@ -88,26 +88,25 @@ def test_in_place_has_one_gradient() -> None:
     loss = cross_entropy(x * 2, y, inplace=True)
     with pytest.raises(RuntimeError, match="leave inplace out"):
         torch.autograd.grad(loss, x, torch.eye(1, dtype=torch.float64)[0], is_grads_batched=True)
-    loss.backward()  # the gradient is still there
+    loss.backward()  # the gradient is intact
     losses = cross_entropy(x * 2, y, reduction="none", inplace=True)
     with pytest.raises(RuntimeError, match="leave inplace out"):
         torch.autograd.grad(losses, x, torch.eye(6).double(), is_grads_batched=True)
     losses.sum().backward()
 
 
+@pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("reduction", ["sum", "none"])
-def test_in_place_and_an_infinite_upstream_gradient(reduction: Any) -> None:
-    """Rows that do not count stay 0."""
+def test_ignored_rows_stay_0_for_an_infinite_upstream_gradient(
+    reduction: Any, inplace: bool
+) -> None:
     x, y = example()
     y[2] = -100
-    grads = []
-    for inplace in (False, True):
-        loss = cross_entropy(x * 2, y, reduction=reduction, inplace=inplace)
-        upstream = torch.full(loss.shape, torch.inf).double()
-        grads.append(torch.autograd.grad(loss, x, upstream)[0])
-    for grad in grads:
-        assert not grad[2].any()
-        assert not grad[:2].isfinite().any()
+    loss = cross_entropy(x * 2, y, reduction=reduction, inplace=inplace)
+    upstream = torch.full(loss.shape, torch.inf).double()
+    (grad,) = torch.autograd.grad(loss, x, upstream)
+    assert not grad[2].any()
+    assert not grad[:2].isfinite().any()
 
 
 def test_in_place_refusals() -> None:

@@ -1,4 +1,4 @@
-"""The linear loss on tensors: values and gradients of every order, ways of autograd, memory."""
+"""The linear loss on tensors: values, gradients of every order, autograd, torch.compile, memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 
 import softmaxloss
 from softmaxloss import LabelError, OptionError, linear_cross_entropy
-from softmaxloss.linear.plan import COPIES, Extras
-from softmaxloss.options import Options
+from softmaxloss.linear.plan import COPIES
+from softmaxloss.options import LinearOptions
 
 torch = pytest.importorskip("torch")
-from tests.linear_truth import (  # noqa: E402
+from tests.without_kernels import use_formula  # noqa: E402
+from truth.linear import (  # noqa: E402
     CASES,
     CLASSES,
     FEATURES,
@@ -26,14 +27,17 @@ from tests.linear_truth import (  # noqa: E402
     truth,
 )
 
-from softmaxloss.torch.linear import blocks, products  # noqa: E402
-from softmaxloss.torch.linear import ops as linear_ops  # noqa: E402
+from softmaxloss.torch import _private  # noqa: E402
+from softmaxloss.torch.linear import layer  # noqa: E402
+from softmaxloss.torch.linear import operators as linear_operators  # noqa: E402
 
 F = torch.nn.functional
-ONE_ROW = 8 * CLASSES
+ONE_ROW = 8 * CLASSES  # bytes of a row of logits, float64
 SMALL = (COPIES + 4) * ONE_ROW
 EPS = {torch.float64: 2.0**-52, torch.float32: 2.0**-23}
 EPS |= {torch.bfloat16: 2.0**-7, torch.float16: 2.0**-10}
+# torch.compile takes seconds to load: the tests that need it run in one process.
+compiles = pytest.mark.xdist_group("compile")
 
 
 def tensors(name: str, dtype: Any = torch.float64, lead: tuple[int, ...] = (ROWS,)) -> Any:
@@ -79,9 +83,9 @@ def check(x: Any, W: Any, b: Any, y: Any, upstream: Any, options: Any, ops: int 
 def test_loss_and_gradients(
     name: str, budget: Any, kernel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a device without a kernel PyTorch's operations do the same: as if this were one."""
+    """Also as on a device without a kernel, where PyTorch's operations compute the same."""
     if not kernel:
-        monkeypatch.setattr(blocks, "has_kernel", lambda tensor: False)
+        use_formula(monkeypatch)
     x, W, b, y, options = tensors(name)
     check(x, W, b, y, 1.0, options | {"memory_budget": budget})
     upstream = torch.randn(ROWS, dtype=torch.float64) if "none" in name else -0.7
@@ -96,7 +100,7 @@ def test_loss_and_gradients(
 def test_dtypes(name: str, dtype: Any, onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounding a logit of size 8 to the dtype changes a probability by 8·eps."""
     if not onednn:
-        monkeypatch.setattr(products, "_onednn", lambda: None)
+        monkeypatch.setattr(layer, "fast_product", lambda: None)
     x, W, b, y, options = tensors(name, dtype)
     check(x, W, b, y, 1.0, options | {"memory_budget": SMALL // 2}, ops=20)
     check(x, W, b, y, 3.0, options | {"memory_budget": "1MB"}, ops=20)
@@ -137,7 +141,7 @@ def test_the_same_for_arrays_and_tensors() -> None:
 
 @pytest.mark.parametrize("name", ["bias", "some ignored, none"])
 def test_backward_twice(name: str) -> None:
-    """The second makes the gradients again, from the same logits."""
+    """The second pass computes the gradients again, from the same logits."""
     x, W, b, y, options = tensors(name, torch.float32)
     leaves = [t for t in (x, W, b) if t is not None]
     loss = linear_cross_entropy(x, W, y, linear_bias=b, memory_budget=SMALL, **options)
@@ -164,7 +168,7 @@ def test_upstream_of_any_layout() -> None:
     torch.testing.assert_close(W.grad, 2 * loss.detach() * grad)
 
 
-def test_gradients_are_handed_out_without_a_copy() -> None:
+def test_gradients_are_not_copied() -> None:
     x, W, b, y, options = tensors("bias", torch.float32)
     loss = linear_cross_entropy(x, W, y, linear_bias=b, **options)
     places = [grad.data_ptr() for grad in loss.grad_fn.kept]
@@ -175,19 +179,19 @@ def test_gradients_are_handed_out_without_a_copy() -> None:
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 @pytest.mark.parametrize("frozen", ["x", "W", "both"])
-def test_what_is_frozen_costs_no_product(
+def test_frozen_tensors_cost_no_product(
     frozen: str, reduction: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, W, _, y, _ = tensors("plain", torch.float32)
     made = []
-    product = products.Products.product
+    product = layer.Layer.product
 
     def counted(self: Any, a: Any, b: Any) -> Any:
         made.append("W" if a.shape[0] == CLASSES else "x")
         return product(self, a, b)
 
-    monkeypatch.setattr(products.Products, "product", counted)
-    monkeypatch.setattr(products, "_onednn", lambda: torch.ops.mkldnn._linear_pointwise)
+    monkeypatch.setattr(layer.Layer, "product", counted)
+    monkeypatch.setattr(layer, "fast_product", _private.fast_product)
     for name, tensor in (("x", x), ("W", W)):
         if frozen in (name, "both"):
             tensor.requires_grad_(False)
@@ -217,7 +221,7 @@ def test_derivatives_of_derivatives(name: str) -> None:
 
     assert torch.autograd.gradcheck(loss, (x, W))
     assert torch.autograd.gradgradcheck(loss, (x, W))
-    # and what was kept for the first derivatives is still right after it
+    # The gradients that were kept for first derivatives are still right.
     value = loss(x, W)
     ones = torch.ones_like(value)
     (graph,) = torch.autograd.grad(value, W, ones, create_graph=True)
@@ -225,21 +229,23 @@ def test_derivatives_of_derivatives(name: str) -> None:
     torch.testing.assert_close(graph.detach(), plain)
 
 
+@compiles
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_the_operators_keep_the_rules(reduction: Any) -> None:
+def test_operators_are_well_formed(reduction: Any) -> None:
     x, W, b, y, _ = tensors("bias", torch.float32)
-    rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 0.0, "2KB")
+    rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 2000, 0.0)
     torch.library.opcheck(
-        linear_ops.forward._opoverload, (x, W, b, y, None, True, True, True, True, *rest)
+        linear_operators.forward._opoverload, (x, W, b, y, None, True, True, True, True, *rest)
     )
     upstream = torch.ones(() if reduction == "mean" else ROWS)
     x, W, b = (t.detach() for t in (x, W, b))
     torch.library.opcheck(
-        linear_ops.gradients_of._opoverload,
+        linear_operators.gradients_of._opoverload,
         (upstream, x, W, b, y, None, True, False, True, *rest),
     )
 
 
+@compiles
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_compiled(reduction: Any) -> None:
     x, W, b, y, _ = tensors("bias", torch.float32)
@@ -336,30 +342,53 @@ def test_all_rows_ignored(reduction: Any) -> None:
         assert not leaf.grad.any()
 
 
-def test_errors_are_one_line() -> None:
+ERRORS: dict[str, tuple[Any, Any, str]] = {
+    "label": (lambda x, W, y: linear_cross_entropy(x, W, y + 20), LabelError, "label of row 0 is"),
+    "target shape": (
+        lambda x, W, y: linear_cross_entropy(x, W, y[:3]),
+        LabelError,
+        r"target has shape \(3,\)",
+    ),
+    "array beside tensors": (
+        lambda x, W, y: linear_cross_entropy(x, W.detach().numpy(), y),
+        TypeError,
+        "linear_weight must be",
+    ),
+    "two dtypes": (
+        lambda x, W, y: linear_cross_entropy(x, W.float(), y),
+        TypeError,
+        "linear_weight is torch",
+    ),
+    "integers": (
+        lambda x, W, y: linear_cross_entropy(x.int(), W.int(), y),
+        TypeError,
+        "input must be float32",
+    ),
+    "z_loss": (
+        lambda x, W, y: linear_cross_entropy(x, W, y, z_loss=-1.0),
+        OptionError,
+        "z_loss",
+    ),
+    "memory_budget": (
+        lambda x, W, y: linear_cross_entropy(x, W, y, memory_budget=9),
+        OptionError,
+        "it takes",
+    ),
+    "two devices": (
+        lambda x, W, y: linear_cross_entropy(x, W, y.to("meta")),
+        OptionError,
+        "target is on meta",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_one_line(name: str) -> None:
     x, W, _, y, _ = tensors("plain")
-    calls: list[tuple[Any, Any, str]] = [
-        (lambda: linear_cross_entropy(x, W, y + 20), LabelError, "label of row 0 is"),
-        (lambda: linear_cross_entropy(x, W, y[:3]), LabelError, r"target has shape \(3,\)"),
-        (
-            lambda: linear_cross_entropy(x, W.detach().numpy(), y),
-            TypeError,
-            "linear_weight must be",
-        ),
-        (
-            lambda: linear_cross_entropy(x, W.float(), y),
-            TypeError,
-            "linear_weight is torch",
-        ),
-        (lambda: linear_cross_entropy(x.int(), W.int(), y), TypeError, "input must be float32"),
-        (lambda: linear_cross_entropy(x, W, y, z_loss=-1.0), OptionError, "z_loss"),
-        (lambda: linear_cross_entropy(x, W, y, memory_budget=9), OptionError, "it takes"),
-        (lambda: linear_cross_entropy(x, W, y.to("meta")), OptionError, "target is on meta"),
-    ]
-    for call, error, message in calls:
-        with pytest.raises(error, match=message) as caught:
-            call()
-        assert "\n" not in str(caught.value)
+    call, error, message = ERRORS[name]
+    with pytest.raises(error, match=message) as caught:
+        call(x, W, y)
+    assert "\n" not in str(caught.value)
 
 
 # --- precision --------------------------------------------------------------------------------
@@ -384,13 +413,15 @@ def test_half_precision_sums_are_not_worse_than_all_at_once(number: int) -> None
     ):
         (grad,) = torch.autograd.grad(loss, W)
         errors.append((grad.double() - exact.grad).norm().item())
-    call = blocks.Call(x, W, None, y, None, Options(), Extras(memory_budget=budget))
+    call = layer.Layer(
+        x, W, None, y, None, LinearOptions(memory_budget=budget), (True, True, False)
+    )
     assert len(call.plan.blocks) == number
     assert errors[0] <= errors[1]
 
 
-def test_float16_gradients_survive_until_the_loss_scale_comes() -> None:
-    """1/N·a_n is far below the least float16 here; times the scale it is not."""
+def test_float16_gradients_are_not_lost_before_the_loss_scale_is_applied() -> None:
+    """1/N·a_n is far below the least float16; times the scale it is not."""
     x = torch.full((4096, 2), 1.0, dtype=torch.float16, requires_grad=True)
     W = torch.tensor([[0.0, 0.0], [-5.0, -5.0]], dtype=torch.float16, requires_grad=True)
     y = torch.zeros(4096, dtype=torch.int64)
@@ -399,34 +430,37 @@ def test_float16_gradients_survive_until_the_loss_scale_comes() -> None:
     assert x.grad[0, 0].item() == pytest.approx(65536 / 4096 * a * -5, rel=2e-3)
 
 
-def test_skip_below_on_tensors() -> None:
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_skip_below_keeps_its_bound(reduction: Any) -> None:
     torch.manual_seed(0)
     x = torch.randn(40, FEATURES, requires_grad=True)
     W = (3 * torch.randn(500, FEATURES)).requires_grad_()
     y = torch.randint(500, (40,))
-    for reduction in ("mean", "none"):
-        up = torch.rand(40) if reduction == "none" else torch.ones(())
-        f = up.double() if reduction == "none" else torch.full((40,), 1 / 40).double()
-        grads = []
-        for p in (0.0, 1e-3):
-            loss = linear_cross_entropy(
-                x, W, y, skip_below=p, reduction=reduction, memory_budget=20000
-            )
-            grads.append(torch.autograd.grad(loss, (x, W), up))
-        off = (grads[0][0] - grads[1][0]).abs().double()
-        assert (off <= f[:, None] * 1e-3 * W.detach().abs().sum(0) + 1e-6).all()
-        off = (grads[0][1] - grads[1][1]).abs().double()
-        assert (off <= 1e-3 * (f[:, None] * x.detach().abs()).sum(0) + 1e-6).all()
-        assert (grads[1][1] == 0).all(1).sum() > 10  # classes that no row has a part in
+    up = torch.rand(40) if reduction == "none" else torch.ones(())
+    f = up.double() if reduction == "none" else torch.full((40,), 1 / 40).double()
+    grads = []
+    for p in (0.0, 1e-3):
+        loss = linear_cross_entropy(x, W, y, skip_below=p, reduction=reduction, memory_budget=20000)
+        grads.append(torch.autograd.grad(loss, (x, W), up))
+    off = (grads[0][0] - grads[1][0]).abs().double()
+    assert (off <= f[:, None] * 1e-3 * W.detach().abs().sum(0) + 1e-6).all()
+    off = (grads[0][1] - grads[1][1]).abs().double()
+    assert (off <= 1e-3 * (f[:, None] * x.detach().abs()).sum(0) + 1e-6).all()
+    assert (grads[1][1] == 0).all(1).sum() > 10  # classes to which no row contributes
+
+
+def test_skip_below_every_entry() -> None:
+    x = torch.randn(40, FEATURES)
+    y = torch.randint(500, (40,))
     W = torch.ones(2, FEATURES, requires_grad=True)
     linear_cross_entropy(x, W, y % 2, skip_below=0.6).backward()
-    assert not W.grad.any()  # all are left out: each part is 0.5
+    assert not W.grad.any()  # every entry is skipped: each is 0.5
 
 
 @pytest.mark.parametrize("kernel", [True, False])
 def test_scores(kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not kernel:
-        monkeypatch.setattr(blocks, "has_kernel", lambda tensor: False)
+        use_formula(monkeypatch)
     x, W, b, y, options = tensors("one-based")
     x = x.reshape(1, ROWS, FEATURES)
     loss, scores = linear_cross_entropy(
@@ -477,20 +511,22 @@ def memory_beyond_gradients(**values: Any) -> int:
     return int(done.stdout)
 
 
+# In half precision the sum of the weight's gradient is added; 63.8 MB were measured beside it.
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
-def test_memory_stays_within_the_budget() -> None:
+@pytest.mark.parametrize(
+    ("dtype", "limit"), [("float32", 64e6), ("bfloat16", 70e6 + 4 * 32000 * 512)]
+)
+def test_memory_stays_within_the_budget(dtype: str, limit: float) -> None:
     sizes = {"rows": 2048, "features": 512, "classes": 32000}
-    assert memory_beyond_gradients(**sizes, dtype="float32") <= 64e6
-    # half precision: the sum of the weight's gradient, too; 63.8 MB were measured beside it
-    assert memory_beyond_gradients(**sizes, dtype="bfloat16") <= 70e6 + 4 * 32000 * 512
+    assert memory_beyond_gradients(**sizes, dtype=dtype) <= limit
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 def test_a_million_classes() -> None:
     sizes = {"rows": 4096, "features": 64, "classes": 10**6}
-    # With the budget of 64 MB, which hold twelve rows, it takes twice as long.
+    # With a budget of 64 MB, which holds twelve rows, it takes twice as long.
     used = memory_beyond_gradients(**sizes, dtype="float32", budget="200MB")
     assert used <= 256e6
 
@@ -500,8 +536,8 @@ def test_a_million_classes() -> None:
     [{}, {"z_loss": 0.01, "softcap": 3.0, "label_smoothing": 0.1}],
     ids=["plain", "extras"],
 )
-def test_derivatives_that_are_not_the_operators(extras: dict[str, Any]) -> None:
-    """Of torch.func, in forward mode, and by soft targets and class weights."""
+def test_derivatives_outside_the_operators(extras: dict[str, Any]) -> None:
+    """By torch.func, in forward mode, and with respect to soft targets and class weights."""
     torch.manual_seed(0)
     x, W = torch.randn(5, 3).double(), torch.randn(4, 3).double()
     y = torch.tensor([0, 3, 1, -100, 2])
@@ -525,6 +561,7 @@ def test_derivatives_that_are_not_the_operators(extras: dict[str, Any]) -> None:
     )
 
 
+@compiles
 def test_compiled_with_a_denominator() -> None:
     torch._dynamo.reset()
     x, W, y = torch.randn(5, 3).requires_grad_(), torch.randn(4, 3), torch.tensor([0, 3, 1, 1, 2])
@@ -541,7 +578,7 @@ def test_compiled_with_a_denominator() -> None:
 
 @pytest.mark.parametrize("layout", ["transposed", "strided", "expanded"])
 def test_weights_in_any_layout(layout: str) -> None:
-    """Larger than a block's chunk, where another layout takes another way."""
+    """Larger than a chunk of classes, where the layout decides how the product is computed."""
     torch.manual_seed(0)
     x, W, y = torch.randn(64, 48), torch.randn(5000, 48), torch.randint(5000, (64,))
     W = {

@@ -1,8 +1,8 @@
-"""What every input gets, on tensors: the cases of cases/semantics.json, and PyTorch's own.
+"""The cases of truth/semantics.json on tensors, and PyTorch's own samples.
 
-The kernels give a tensor the bits that they give an array, which test_semantics.py compares with
-the truth. The formula in PyTorch's operations, for devices without a kernel, gives the same numbers
-up to its rounding; it is run here on the CPU.
+The kernels give a tensor the same bits as an array, which test_semantics.py compares with the
+truth. The formula in PyTorch's operations, for devices without a kernel, gives the same numbers up
+to its rounding; here it runs on the CPU.
 """
 
 from __future__ import annotations
@@ -13,21 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.test_semantics import (
-    CASES,
-    Case,
-    arguments,
-    in_each_dtype,
-    is_valid,
-    run,
-    torch_error,
-)
+from tests.semantics import CASES, ERRORS, in_each_dtype, run, torch_error
+from truth.cases import Case, arguments, wants_error
 
 import softmaxloss
 
 torch = pytest.importorskip("torch")
 
-from softmaxloss.torch import ops  # noqa: E402
+from tests.without_kernels import use_formula  # noqa: E402
+
 from softmaxloss.torch.tensors import as_numpy  # noqa: E402
 
 Array = NDArray[Any]
@@ -37,15 +31,15 @@ KERNELS = ["kernel", "formula"]
 @pytest.fixture
 def on_kernel(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel == "formula":
-        monkeypatch.setattr(ops, "has_kernel", lambda tensor: False)
+        use_formula(monkeypatch)
 
 
 def as_tensor(array: Any) -> Any:
-    """The same memory as a tensor; ValueError or TypeError where PyTorch has no such tensor."""
+    """The same memory as a tensor; raises where PyTorch has no such tensor."""
     if not isinstance(array, np.ndarray):
         return torch.tensor(array)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is read-only
+        warnings.simplefilter("ignore")  # the memory may be read-only
         if array.dtype.name == "bfloat16":
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(array)
@@ -64,18 +58,18 @@ def has_tensors(case: Case, dtype: str) -> bool:
     return True
 
 
-def cases(valid: bool) -> list[Any]:
-    these = in_each_dtype([case for case in CASES if is_valid(case) == valid])
+def cases(*, errors: bool) -> list[Any]:
+    these = in_each_dtype([case for case in CASES if wants_error(case) == errors])
     return [one for one in these if has_tensors(*one.values)]
 
 
 def test_most_cases_have_tensors() -> None:
-    assert len(cases(True)) + len(cases(False)) > 0.8 * len(in_each_dtype(CASES))
+    assert len(cases(errors=False)) + len(cases(errors=True)) > 0.8 * len(in_each_dtype(CASES))
 
 
 @pytest.mark.usefixtures("on_kernel")
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize(("case", "dtype"), cases(True))
+@pytest.mark.parametrize(("case", "dtype"), cases(errors=False))
 def test_case(case: Case, dtype: str, kernel: str) -> None:
     logits, target, options = arguments(case, dtype)
     loss, grad = run(case, dtype)
@@ -109,19 +103,13 @@ def test_case(case: Case, dtype: str, kernel: str) -> None:
 
 @pytest.mark.usefixtures("on_kernel")
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize(("case", "dtype"), cases(False))
+@pytest.mark.parametrize(("case", "dtype"), cases(errors=True))
 def test_error(case: Case, dtype: str, kernel: str) -> None:
     logits, target, options = arguments(case, dtype)
-    kinds = {
-        "LabelError": softmaxloss.LabelError,
-        "OptionError": softmaxloss.OptionError,
-        "TypeError": TypeError,
-        "ValueError": ValueError,
-    }
     z, y = as_tensor(logits), as_tensor(target)
     for needs_grad in {False, z.is_floating_point()}:
         z.requires_grad_(needs_grad)
-        with pytest.raises(kinds[case["expect"]["error"]]) as caught:
+        with pytest.raises(ERRORS[case["expect"]["error"]]) as caught:
             softmaxloss.cross_entropy(z, y, **options)
         assert case["expect"]["message"] in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -130,7 +118,7 @@ def test_error(case: Case, dtype: str, kernel: str) -> None:
 # --- PyTorch's own test cases --------------------------------------------------------------------
 
 
-def opinfo_samples(dtype: Any) -> list[Any]:
+def samples_of_pytorch(dtype: Any) -> list[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_methods_invocations import op_db
@@ -138,15 +126,17 @@ def opinfo_samples(dtype: Any) -> list[Any]:
     return list(info.sample_inputs("cpu", dtype, requires_grad=True))
 
 
+# The samples take seconds to load.
+@pytest.mark.xdist_group("compile")
 @pytest.mark.usefixtures("on_kernel")
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", ["float64", "float32", "bfloat16", "float16"])
 def test_the_samples_of_pytorch(name: str, kernel: str) -> None:
     dtype = getattr(torch, name)
-    for number, sample in enumerate(opinfo_samples(dtype)):
+    for number, sample in enumerate(samples_of_pytorch(dtype)):
         torch.manual_seed(number)
         z, (target,), options = sample.input, sample.args, dict(sample.kwargs)
-        if "weight" in options:  # negative ones, which mean nothing, are among them
+        if "weight" in options:  # some of the samples' weights are negative, which has no meaning
             options["weight"] = options["weight"].detach().abs()
         # Half precision is compared with PyTorch in float32, in which the library computes it.
         wide = torch.float64 if name == "float64" else torch.float32

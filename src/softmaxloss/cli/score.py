@@ -1,4 +1,4 @@
-"""`softmaxloss score`: a file of logits against its labels."""
+"""`softmaxloss score`: the totals of a file of logits and its labels, and its hardest examples."""
 
 from __future__ import annotations
 
@@ -18,18 +18,27 @@ from ..explanation.rendering.numbers import number
 from ..explanation.rendering.sections import Cell, Row, Table
 from ..explanation.rendering.terminal import indent, lay_out, table_of
 from ..explanation.set_sections import hardest
-from ..files import open_logits, read_labels
+from ..files import FORMATS, WRITERS, listed, open_logits, open_scores, read_labels
 from ..files.evaluation import Evaluation, evaluate
-from ..files.writers import open_scores
 from ..text import printable, shorten
 from . import command
 from .progress import progress_bar
 
 __all__ = ["score"]
 
+HELP = f"""Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
+
+LOGITS is a {listed(FORMATS)} file with one row for each example, LABELS one with a class number for
+each. Files larger than memory are read block by block. A file of logits holds:
+
+\b
+"""
+HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items())
+
 
 @click.command(
     cls=command.ExamplesFirst,
+    help=HELP,
     short_help="Loss, accuracy and hardest examples of a file.",
     examples="""
     softmaxloss score logits.npy labels.npy
@@ -44,12 +53,14 @@ __all__ = ["score"]
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="List so many of the examples with the highest loss.",
+    help="How many of the examples with the highest loss to list.",
 )
 @command.classes
 @command.one_based
 @command.ignore_index
-@click.option("--out", metavar="FILE", help="Write each example's scores: .csv, .npy or .parquet.")
+@click.option(
+    "--out", metavar="FILE", help=f"Write the scores of every example, as {listed(WRITERS)}."
+)
 @command.logits_key
 @command.labels_key
 @command.as_json
@@ -65,16 +76,10 @@ def score(
     labels_key: str | None,
     as_json: bool,
 ) -> None:
-    """Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
-
-    LOGITS is a .npy, .npz, .csv, .json, .parquet or .safetensors file with one row for each
-    example, LABELS one of these with a class number for each. Files larger than memory are read
-    piece by piece.
-    """
-    if out is not None:
-        for given in (logits, labels):
-            if os.path.exists(out) and os.path.exists(given) and os.path.samefile(out, given):
-                raise click.UsageError(f"--out {out} is a file to be read: choose another name")
+    """Score the files and report; the parameters are the options of the command."""
+    for read in (logits, labels):
+        if out and os.path.exists(out) and os.path.exists(read) and os.path.samefile(out, read):
+            raise click.UsageError(f"--out {out} is a file to be read: choose another name")
     first_class = 1 if one_based else 0
     known = read_labels(labels, key=labels_key)
     with contextlib.ExitStack() as stack:
@@ -94,13 +99,9 @@ def score(
         except LabelError as error:
             raise click.UsageError(f"{labels}: {command.as_options(str(error))}") from None
     if as_json:
-        fields = {
-            "schema": "softmaxloss.scores",
-            "version": 1,
-            "classes": names,
-            "first_class": first_class,
-        }
-        command.write(json.dumps(fields | result.to_dict(), allow_nan=False) + "\n")
+        fields = {"schema": "softmaxloss.scores", "version": 1, "classes": names}
+        fields |= {"first_class": first_class} | result.to_dict()
+        command.write(json.dumps(fields, allow_nan=False) + "\n")
         return
     width, color = command.terminal()
     report = _report(result, source.path.name, source.shape[1], names, first_class, width)
@@ -145,13 +146,12 @@ def _report(
     if not result.top:
         return
 
-    cells = max(6, (width - 60) // 2)  # of two names; the numbers take the rest
+    cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
 
     def name(label: int) -> str:
         known = "" if names is None else f" {shorten(names[label - first_class], cells)}"
         return f"{label}{known}"
 
-    count = len(result.top)
-    which = "example" if count == 1 else f"{count} examples"
+    which = "example" if len(result.top) == 1 else f"{len(result.top)} examples"
     yield Text(f"\nThe {which} with the highest loss", "bold")
     yield indent(table_of(hardest(result.top, name)))

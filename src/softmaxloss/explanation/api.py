@@ -7,7 +7,6 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from numbers import Real
-from pathlib import Path
 from typing import Any, SupportsIndex, TypedDict, Unpack, overload
 
 import numpy as np
@@ -17,7 +16,6 @@ from ..arrays import as_array, is_float
 from ..errors import LabelError, OptionError
 from ..files import LogitsFile
 from ..files.evaluation import evaluate
-from ..files.source import ArraySource
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
@@ -197,7 +195,7 @@ def _source(
         raise LabelError(
             "explain_set takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
         )
-    return LogitsFile(ArraySource(Path("logits"), x, x.shape, x.dtype)), np.asarray(target)
+    return LogitsFile.in_memory(x), np.asarray(target)
 
 
 def _one_row(logits: ArrayLike) -> Vector:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from ..files.atomic import write_whole
+from ..files.atomic import atomic_write_text
 from ..files.evaluation import Example
 from . import one_words, page, questions, set_page, several_page, several_sections
 from .one_data import ExampleData
@@ -58,7 +58,7 @@ class Rendered(ABC):
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file, with an atomic write."""
-        write_whole(path, self.to_html())
+        atomic_write_text(path, self.to_html())
 
     def __str__(self) -> str:
         return self.to_text()
@@ -169,7 +169,7 @@ class SetExplanation(SetData, Rendered):
         self, path: str | os.PathLike[str], *, command: Callable[[Example], str] | None = None
     ) -> None:
         """Write the page to a file, with an atomic write."""
-        write_whole(path, self.to_html(command=command))
+        atomic_write_text(path, self.to_html(command=command))
 
     def _page(self, *, script: bool) -> Page:
         return set_page.page(self, self.call)

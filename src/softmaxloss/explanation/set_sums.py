@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import Scores, cross_entropy_with_grad
+from ..api import cross_entropy_with_grad
 from ..files.evaluation import highest
+from ..scores import Scores
 
 __all__ = ["LEAST", "AllPairs", "Integers", "PushSums", "StrongPairs"]
 

@@ -1,5 +1,5 @@
-// The Python side of the kernel: arrays in, a plain call out. The arguments come checked from
-// loss.py; what is checked here again is what would read or write out of bounds.
+// The Python side of the kernel: from arrays to the plain data of a call. The engines check the
+// arguments; only what would access memory out of bounds is checked here again.
 #include "dispatch.h"
 #include "threads.h"
 
@@ -27,13 +27,9 @@ void require(bool holds, const char *message) {
         throw nb::type_error(message);
 }
 
-template <class Array> bool is(const Array &array, const nb::dlpack::dtype &type) {
-    return array.dtype() == type;
-}
-
-// bfloat16, which neither NumPy nor its buffers know, comes as its bits.
+// NumPy and its buffers have no bfloat16: its bits are passed as uint16.
 LogitsType logits_type(const In &logits) {
-    require(logits.ndim() == 2, "logits: (rows, classes)");
+    require(logits.ndim() == 3, "logits: (outer, classes, inner)");
     const auto type = logits.dtype();
     if (type == nb::dtype<float>())
         return f32;
@@ -49,21 +45,27 @@ nb::dlpack::dtype computed(LogitsType type) {
     return type == f64 ? nb::dtype<double>() : nb::dtype<float>();
 }
 
-// A (rows, classes) array whose last axis is contiguous; its row stride in elements.
-template <class Array>
-int64_t row_stride(const Array &array, int64_t rows, int64_t classes, const char *name) {
-    require(array.ndim() == 2 && int64_t(array.shape(0)) == rows &&
-                int64_t(array.shape(1)) == classes &&
-                (rows == 0 || classes <= 1 || array.stride(1) == 1),
-            name);
-    return array.stride(0);
+// Requires (outer, classes, inner) with contiguous rows at one distance from each other; returns
+// that distance in elements.
+template <class Array> int64_t row_stride(const Array &array, const In &logits, const char *name) {
+    require(array.ndim() == 3, name);
+    for (int axis = 0; axis < 3; ++axis)
+        require(array.shape(axis) == logits.shape(axis), name);
+    const int64_t outer = array.shape(0), inner = array.shape(2);
+    require(outer * inner == 0 || array.shape(1) <= 1 || array.stride(1) == 1, name);
+    require(inner == 1 || outer <= 1 || array.stride(0) == inner * array.stride(2), name);
+    return inner == 1 ? array.stride(0) : array.stride(2);
 }
 
+// Requires a contiguous array of `size` numbers; returns its data.
 template <class Array>
 void *vector(const Array &array, int64_t size, const nb::dlpack::dtype &type, const char *name) {
-    require(array.ndim() == 1 && int64_t(array.shape(0)) == size &&
-                (size <= 1 || array.stride(0) == 1) && is(array, type),
-            name);
+    int64_t stride = 1;
+    for (size_t axis = array.ndim(); axis-- > 0;) {
+        require(array.shape(axis) <= 1 || array.stride(axis) == stride, name);
+        stride *= array.shape(axis);
+    }
+    require(array.ndim() >= 1 && stride == size && array.dtype() == type, name);
     return const_cast<void *>(static_cast<const void *>(array.data()));
 }
 
@@ -71,32 +73,24 @@ LabelType label_type(const In &labels) {
     const auto type = labels.dtype();
     const bool is_signed = type.code == uint8_t(nb::dlpack::dtype_code::Int);
     require(is_signed || type.code == uint8_t(nb::dlpack::dtype_code::UInt), "target: integers");
-    switch (type.bits) {
-    case 8:
-        return is_signed ? LabelType::i8 : LabelType::u8;
-    case 16:
-        return is_signed ? LabelType::i16 : LabelType::u16;
-    case 32:
-        return is_signed ? LabelType::i32 : LabelType::u32;
-    default:
-        return is_signed ? LabelType::i64 : LabelType::u64;
-    }
+    const int width = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : 3;
+    return LabelType(width + (is_signed ? int(LabelType::i8) : int(LabelType::u8)));
 }
 
-// A row with more classes than this is worth sharing among threads.
+// Threads share a row of at least so many classes.
 constexpr int64_t long_row = 1 << 19;
 
-// A gradient of more bytes than this is not likely to be in cache when it is used.
+// A gradient of more bytes is unlikely to be in cache when it is used.
 constexpr int64_t stream_from = 16 << 20;
 
-// A call on fewer logits than this, some µs, is over before the GIL is handed to another thread.
+// A call on fewer logits takes some µs, less than handing the GIL to another thread.
 constexpr int64_t short_call = 1 << 12;
 
-// Whether the threads may share a row: where the kernel takes a row in chunks.
+// Whether threads can share a row: whether the kernel processes it in chunks.
 bool in_chunks(const CrossEntropy &call) { return call.labels && call.label_smoothing == 0; }
 bool in_chunks(const Score &) { return true; }
 
-// Runs the call, without the GIL unless it is short; a Ctrl-C ends it with KeyboardInterrupt.
+// Runs the call, without the GIL unless it is short. Ctrl-C ends it with KeyboardInterrupt.
 template <class Call>
 void run(const Call &call, void (*level)(const Call &, int64_t, int64_t, const Team *),
          int threads) {
@@ -129,30 +123,30 @@ void run(const Call &call, void (*level)(const Call &, int64_t, int64_t, const T
 }
 
 void cross_entropy(const In &logits, const In &target, const std::optional<In> &weight,
-                   double label_smoothing, int64_t ignore_index,
-                   const std::variant<double, In> &factor, const Out &loss,
-                   const std::optional<Out> &grad, int threads) {
+                   nb::handle options, int64_t ignore_index, const std::variant<double, In> &factor,
+                   const Out &loss, const std::optional<Out> &grad, int threads) {
     CrossEntropy call{};
     const LogitsType storage = logits_type(logits);
-    call.rows = logits.shape(0);
+    call.rows = logits.shape(0) * logits.shape(2);
     call.classes = logits.shape(1);
     call.logits = logits.data();
-    call.logits_stride = row_stride(logits, call.rows, call.classes, "logits: contiguous rows");
-    if (target.ndim() == 2) {
-        call.double_probabilities = is(target, nb::dtype<double>());
-        require(call.double_probabilities || is(target, nb::dtype<float>()),
+    call.logits_stride = row_stride(logits, logits, "logits: contiguous rows");
+    if (target.ndim() == 3) {
+        call.double_probabilities = target.dtype() == nb::dtype<double>();
+        require(call.double_probabilities || target.dtype() == nb::dtype<float>(),
                 "target: probabilities in float32 or float64");
         call.probabilities = target.data();
         call.probabilities_stride =
-            row_stride(target, call.rows, call.classes, "target: contiguous (rows, classes)");
+            row_stride(target, logits, "target: contiguous rows, as many as the logits");
     } else {
         call.label_type = label_type(target);
-        call.labels = vector(target, call.rows, target.dtype(), "target: contiguous (rows,)");
+        call.labels =
+            vector(target, call.rows, target.dtype(), "target: contiguous (outer, inner)");
     }
     if (weight)
         call.weight = static_cast<const double *>(
             vector(*weight, call.classes, nb::dtype<double>(), "weight: (classes,) float64"));
-    call.label_smoothing = label_smoothing;
+    call.label_smoothing = nb::cast<double>(options.attr("label_smoothing"));
     call.ignore_index = ignore_index;
     if (const double *number = std::get_if<double>(&factor)) {
         call.factor = number;
@@ -160,23 +154,24 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
     } else {
         call.factor =
             static_cast<const double *>(vector(std::get<In>(factor), call.rows, nb::dtype<double>(),
-                                               "factor: one number or (rows,) float64"));
+                                               "factor: one number or (outer, inner) float64"));
         call.factor_stride = 1;
     }
-    call.double_loss = is(loss, nb::dtype<double>());
+    call.double_loss = loss.dtype() == nb::dtype<double>();
     call.loss = vector(loss, call.rows, call.double_loss ? nb::dtype<double>() : nb::dtype<float>(),
-                       "loss: (rows,) in float32 or float64");
+                       "loss: (outer, inner) in float32 or float64");
     if (grad) {
-        require(is(*grad, logits.dtype()), "grad: in the logits' dtype");
+        require(grad->dtype() == logits.dtype(), "grad: in the logits' dtype");
         call.grad = grad->data();
-        call.grad_stride = row_stride(*grad, call.rows, call.classes, "grad: (rows, classes)");
+        call.grad_stride =
+            row_stride(*grad, logits, "grad: contiguous rows, as many as the logits");
         call.stream = call.grad != call.logits &&
                       call.rows * call.classes * int64_t(grad->itemsize()) > stream_from;
     }
     run(call, current_level().cross_entropy[storage], threads);
 }
 
-// A vector of float or double as Python's buffers give it, which is quicker than an ndarray.
+// A vector of float or double from Python's buffer protocol, which is faster than an ndarray.
 struct Vector {
     Py_buffer view;
     bool held = false;
@@ -200,8 +195,8 @@ struct Vector {
     }
 };
 
-// See Kernel.one_example. Here, arguments are looked at and not required: None leaves them to the
-// call that says what is wrong with them.
+// See Kernel.one_example. For arguments that it does not handle it returns None, so that the
+// general call can report what is wrong with them.
 nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
     Vector x, g;
     if (!x.get(logits.ptr(), 0) || x.view.shape[0] >= short_call)
@@ -220,7 +215,7 @@ nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
     }
     const bool is_float = x.view.format[0] == 'f';
     const double factor = 1;
-    double loss; // also of float32: to round it is left to the caller, whom no mode disturbs
+    double loss; // also for float32: the caller rounds it, whatever the floating-point mode
     call.rows = 1;
     call.classes = call.logits_stride = call.grad_stride = x.view.shape[0];
     call.logits = x.view.buf;
@@ -240,13 +235,13 @@ void score(const In &logits, const In &target, int64_t ignore_index, const Out &
     Score call{};
     const LogitsType storage = logits_type(logits);
     const auto type = computed(storage);
-    const char *outputs = "score's outputs: (rows,), int64 or in the computed dtype";
-    call.rows = logits.shape(0);
+    const char *outputs = "score's outputs: (outer, inner), int64 or in the computed dtype";
+    call.rows = logits.shape(0) * logits.shape(2);
     call.classes = logits.shape(1);
     call.logits = logits.data();
-    call.logits_stride = row_stride(logits, call.rows, call.classes, "logits: contiguous rows");
+    call.logits_stride = row_stride(logits, logits, "logits: contiguous rows");
     call.label_type = label_type(target);
-    call.labels = vector(target, call.rows, target.dtype(), "target: contiguous (rows,)");
+    call.labels = vector(target, call.rows, target.dtype(), "target: contiguous (outer, inner)");
     call.ignore_index = ignore_index;
     call.loss = vector(loss, call.rows, type, outputs);
     call.probability = vector(probability, call.rows, type, outputs);
@@ -262,7 +257,7 @@ void score(const In &logits, const In &target, int64_t ignore_index, const Out &
 
 NB_MODULE(_cpu, module) {
     module.def("cross_entropy", cross_entropy, nb::arg("logits"), nb::arg("target"),
-               nb::arg("weight").none(), nb::arg("label_smoothing"), nb::arg("ignore_index"),
+               nb::arg("weight").none(), nb::arg("options"), nb::arg("ignore_index"),
                nb::arg("factor"), nb::arg("loss"), nb::arg("grad").none(), nb::arg("threads"));
     module.def("one_example", one_example, nb::arg("logits"), nb::arg("target"),
                nb::arg("grad").none());
