@@ -640,7 +640,7 @@ def test_html_writes_the_page_and_open_opens_it(run, tmp_path, monkeypatch):
         (["--label", "2", "--html", "."], "is not a regular file"),
         (["--label", "2", "--html", "-"], "--html needs the name of a file"),
         (["--label", "2", "--open"], "--open opens the page that --html FILE writes"),
-        (["--label", "1,1"], "the label 1 is there twice"),
+        (["--label", "1,1"], "the label 1 is given twice"),
         (["--label", "2", "--ask", "others-lern"], "did you mean others-learn"),
         (["--label", "2", "--ask", "all", "--ask", "foo"], "no question 'foo'"),
         (["--label", "1,2", "--ask", "order"], "about an example with one label"),

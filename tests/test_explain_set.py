@@ -277,13 +277,13 @@ def many(rows, classes, *, seed=0):
 
 
 @pytest.mark.parametrize("most", [None, 150])
-@pytest.mark.parametrize("max_elements", [1, 70 * 5000])
+@pytest.mark.parametrize("max_elements", [1, 70 * 3000])
 def test_many_classes_against_the_full_matrix(monkeypatch, most, max_elements):
-    z, y = many(600, 5000)
+    z, y = many(600, 3000)
     if most is not None:
         monkeypatch.setattr(set_sums, "MOST_PAIRS", most)
     e = explain_set(z, y, max_elements=max_elements)
-    monkeypatch.setattr(set_sums, "ALL_PAIRS", 5000)
+    monkeypatch.setattr(set_sums, "ALL_PAIRS", 3000)
     full = explain_set(z, y)
     assert e.pushes is None
     assert full.pairs is None
@@ -296,7 +296,7 @@ def test_many_classes_against_the_full_matrix(monkeypatch, most, max_elements):
     present = np.flatnonzero(e.counts)
     assert len({*zip(pairs.true.tolist(), pairs.pushed.tolist(), strict=True)}) == pairs.true.size
     assert not (pairs.true == pairs.pushed).any()
-    kept = np.zeros((5000, 5000))
+    kept = np.zeros((3000, 3000))
     kept[pairs.true, pairs.pushed] = pairs.mean
     missing = full.pushes[present] - kept[present]
     missing[np.arange(present.size), present] = 0.0
@@ -317,7 +317,7 @@ def test_many_classes_against_the_full_matrix(monkeypatch, most, max_elements):
     totals = pairs.mean * e.counts[pairs.true]
     assert (np.diff(totals) <= 1e-12).all()
     text = e.to_text()
-    assert "With 5000 classes only the strong pairs are kept" in text
+    assert "With 3000 classes only the strong pairs are kept" in text
     data = json.loads(e.to_json(), parse_constant=pytest.fail)
     assert data["pushes"] is None
     assert len(data["strongest"]) == 100

@@ -205,7 +205,7 @@ def test_the_page_is_written_atomically(tmp_path: Any, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(FileError, match=r"why\.html: No space left"):
+    with pytest.raises(FileError, match=r"why\.html: cannot be written: No space left"):
         PAGES["nan"].save_html(path)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_text(encoding="utf-8") == why.to_html()

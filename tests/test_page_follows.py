@@ -11,6 +11,7 @@ from tests.browsing import LAYER, NAMES, SEED, Open, agrees, in_sight, prose, sh
 
 from softmaxloss.explanation import Explanation, explain
 from softmaxloss.explanation.rendering.numbers import number
+from softmaxloss.text import shorten
 
 INF, NAN = math.inf, math.nan
 
@@ -36,6 +37,19 @@ OPENED: dict[str, Explanation] = {
 }
 
 
+def knobs(why: Explanation) -> dict[str, float]:
+    """What the controls of each class listed show, by their labels; NaN for an empty field."""
+    found = {}
+    for n in why.listed() if why.terms.size > 1 else []:
+        name = "" if why.classes is None else f" {shorten(why.classes[n], 24)}"
+        known, z = f"class {why.number(n)}{name}", float(why.before.logits[n])
+        finite = math.isfinite(z)
+        found[f"{known} is the true class"] = float(n == why.target)
+        found[f"output of {known}, dragged"] = min(max(z, -8e307), 8e307) if finite else 0.0
+        found[f"output of {known}, typed"] = float(f"{z:.6g}") if finite else NAN
+    return found
+
+
 @pytest.mark.parametrize("name", OPENED)
 def test_it_opens_as_it_was_written(visit: Open, name: str) -> None:
     why = OPENED[name]
@@ -51,10 +65,11 @@ def test_it_opens_as_it_was_written(visit: Open, name: str) -> None:
         if written.locator(part).count() and written.locator(".chart").is_visible():
             html = [p.locator(part).evaluate("e => e.outerHTML") for p in (written, page)]
             assert html[0] == html[1]
-    labels = [
-        p.locator("input").evaluate_all("all => all.map(e => e.ariaLabel)") for p in (written, page)
-    ]
-    assert labels[0] == labels[1]
+    found = page.locator(".knob input").evaluate_all(
+        "all => all.map(e => [e.ariaLabel, e.type === 'radio' ? Number(e.checked) : e.value])"
+    )
+    values = {label: float(value) if value != "" else NAN for label, value in found}
+    assert values == pytest.approx(knobs(why), rel=1e-12, nan_ok=True)
 
 
 def test_the_picture_is_of_the_example_shown(visit: Open) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from ..text import shorten
 from . import command
 
 __all__ = ["NumbersCommand", "read_numbers"]
@@ -76,8 +77,7 @@ def _number(word: str, where: str) -> float:
     try:
         return float(word)
     except ValueError:
-        shown = word if len(word) <= 40 else f"{word[:40]}…"
-        raise click.UsageError(f"{shown!r}{where} is not a number") from None
+        raise click.UsageError(f"'{shorten(word, 40)}'{where} is not a number") from None
 
 
 def _json_numbers(text: str) -> list[float]:

@@ -19,6 +19,7 @@ from ..files.evaluation import evaluate
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
+from ..text import shorten
 from .data import Vector, frozen
 from .results import Explanation, SetExplanation, SeveralLabels
 from .set_sums import PushSums
@@ -304,7 +305,7 @@ def _positive(name: str, value: Any) -> float:
         with contextlib.suppress(OverflowError):
             if 0 < float(value) < math.inf:
                 return float(value)
-    raise OptionError(f"{name} must be a positive number, got {repr(value)[:40]}")
+    raise OptionError(f"{name} must be a positive number, got {shorten(repr(value), 40)}")
 
 
 def _class_names(classes: Any, count: int) -> tuple[str, ...] | None:
@@ -327,7 +328,9 @@ def _whole_number(name: str, value: Any) -> int:
     """A checked count."""
     number = _integer(value)
     if number is None or number < 0:
-        raise OptionError(f"{name} must be a whole number, 0 or more, got {value!r}")
+        raise OptionError(
+            f"{name} must be a whole number, 0 or more, got {shorten(repr(value), 40)}"
+        )
     return number
 
 

@@ -30,10 +30,7 @@ _AGAINST = "Descent moves each output against its derivative. {a_y} − 1 is "
 PUSH = [
     ("still", "Every derivative is 0: {a_y} is 1, and nothing is pushed."),
     ("pushed", _AGAINST + "negative: the true output is pushed up."),
-    (
-        "impossible",
-        _AGAINST + "−1, but the true output is −inf, and no step moves it from there.",
-    ),
+    ("impossible", _AGAINST + "−1, but the true output is −inf, and no step moves it from there."),
     (
         "all-others",
         "{a_n} is positive: every other output is pushed down, in proportion to its probability.",

@@ -1,9 +1,9 @@
 """What people ask about the loss of one example: questions, answered with its own numbers.
 
-Each entry below is one question: its id, its title, its general answer, which is true of every
-example, and a function that says what is seen in an example that has a softmax and at least two
-classes. No formula has rounded numbers on both sides that could contradict each other: sums and
-products stay letters. All of it is plain text; loads NumPy alone.
+Each entry below is one question: its title, its general answer, which is true of every example, and
+a function, named by the question's id, that says what is seen in an example that has a softmax and
+at least two classes. No formula has rounded numbers on both sides that could contradict each other:
+sums and products stay letters. All of it is plain text; loads NumPy alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..api import cross_entropy
 from ..errors import OptionError
+from ..text import shorten
 from .data import SHOWN
 from .one_data import ExampleData
 from .one_words import remarks
@@ -99,19 +100,17 @@ def ask(e: ExampleData, id: str) -> Answer:
     if not isinstance(id, str) or id not in QUESTIONS:
         near = difflib.get_close_matches(str(id), QUESTIONS, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(QUESTIONS)}"
-        raise OptionError(f"there is no question {str(id)[:40]!r}: {hint}")
+        raise OptionError(f"there is no question '{shorten(str(id), 40)}': {hint}")
     question = QUESTIONS[id]
     return Answer(question.id, question.title, question.answer(e))
 
 
-def _question(
-    id: str, title: str, general: str
-) -> Callable[[Callable[[Example], str]], Callable[[Example], str]]:
-    """Make a question of a function that says what is seen in an example."""
+def _question(title: str, general: str) -> Callable[[Callable[[Example], str]], None]:
+    """Make a question of a function that says what is seen in an example; its name is the id."""
 
-    def register(here: Callable[[Example], str]) -> Callable[[Example], str]:
+    def register(here: Callable[[Example], str]) -> None:
+        id = here.__name__.replace("_", "-")
         QUESTIONS[id] = Question(id, title, general, here)
-        return here
 
     return register
 
@@ -172,7 +171,6 @@ def _change(before: float, after: float) -> str:
 
 
 @_question(
-    "only-true-class",
     "Does the loss count only the true class?",
     "Yes, the loss is one term, J = −log a_y, and nothing is added for the other classes. But "
     "each of them counts, because it is in the denominator of a_y = exp z_y / Σ exp z.",
@@ -194,7 +192,6 @@ def only_true_class(x: Example) -> str:
 
 
 @_question(
-    "others-learn",
     "How do the other outputs learn, if only −log a_y is counted?",
     "Through the denominator. The derivative of J with respect to the output of another class n "
     "is ∂J/∂z_n = a_n. It is never negative, so descent pushes that output down, by step · a_n.",
@@ -210,7 +207,6 @@ def others_learn(x: Example) -> str:
 
 
 @_question(
-    "gradient-sign",
     "Why is ∂J/∂z_y never positive?",
     "Because ∂J/∂z_y = a_y − 1, and no probability is above 1. Descent goes against the "
     "derivative, so it pushes the true output up, except when a_y is 1 and nothing is pushed.",
@@ -228,7 +224,6 @@ def gradient_sign(x: Example) -> str:
 
 
 @_question(
-    "derivatives-sum",
     "Do the derivatives sum to one?",
     "No, to zero. The derivatives are the probabilities, which sum to 1, minus 1 for the true "
     "class: the true output is pulled up as hard as all the others together are pushed down.",
@@ -250,7 +245,6 @@ def derivatives_sum(x: Example) -> str:
 
 
 @_question(
-    "step-size",
     "Is a step of α · (1 − a_y) too small to matter?",
     "No: a step of size α lowers J by about α · Σ (∂J/∂z_n)², and never by more. That is close "
     "for a small step, and small steps add up.",
@@ -290,7 +284,6 @@ def step_size(x: Example) -> str:
 
 
 @_question(
-    "order",
     "Does the denominator change the order of the classes?",
     "No: exp grows with z, and every class is divided by the same Σ exp z. So the probabilities "
     "have the order of the outputs z. To predict a class, take the largest z: softmax is not "
@@ -312,7 +305,6 @@ def order(x: Example) -> str:
 
 
 @_question(
-    "several-labels",
     "What if one example has several labels?",
     "Softmax is for classes that exclude each other, so here several labels are an error, "
     'unless you say what they mean: multi_label="sum" adds their losses, as PyTorch and '
@@ -332,7 +324,6 @@ def several_labels(x: Example) -> str:
 
 
 @_question(
-    "zero-or-one-based",
     "Do the labels count from zero or from one?",
     "PyTorch and TensorFlow count from 0, scikit-learn sorts the labels that you have, and "
     "softmaxloss counts from 0 unless you say first_class=1. A label that is off by one raises an "
@@ -357,7 +348,6 @@ def zero_or_one_based(x: Example) -> str:
 
 
 @_question(
-    "index-or-one-hot",
     "Is the label an index or one-hot?",
     "Both give the same number: in Σ −onehot_n · log a_n only the true class has a factor of "
     "1, and terms with a factor of 0 are left out. An index is one integer, a one-hot row C "
@@ -381,7 +371,6 @@ def index_or_one_hot(x: Example) -> str:
 
 
 @_question(
-    "softmax-or-sigmoid",
     "Softmax or sigmoid?",
     "Softmax where exactly one class is true: the probabilities sum to 1. A sigmoid for each "
     "output where each is a separate yes-or-no question. Neither belongs before a loss that takes "
@@ -402,7 +391,6 @@ def softmax_or_sigmoid(x: Example) -> str:
 
 
 @_question(
-    "same-as-frameworks",
     "Is this the number that PyTorch, TensorFlow and scikit-learn give?",
     "Yes: all of them compute J = −log a_y with the natural logarithm; only their rounding "
     "differs.",
@@ -451,7 +439,6 @@ def same_as_frameworks(x: Example) -> str:
 
 
 @_question(
-    "good-loss",
     "Is this a good loss?",
     "exp(−J) is the probability of the true class, so compare J with ln C, the loss of a uniform "
     "guess. Below ln 2 that probability is above 1/2, and the prediction is right. For "
@@ -474,7 +461,6 @@ def good_loss(x: Example) -> str:
 
 
 @_question(
-    "logits",
     "What are logits?",
     "The outputs z before softmax: scores of any size and sign. Only their differences matter, "
     "for a_y / a_n = exp(z_y − z_n); adding 10 to all of them changes no probability. They are "
@@ -504,7 +490,6 @@ def logits(x: Example) -> str:
 
 
 @_question(
-    "subtract-max",
     "Why is the maximum subtracted before exp?",
     "Because exp z overflows, above z = 709.78 in float64 and above 88.72 in float32, and "
     "inf / inf is NaN. With m the largest z, exp(z_n − m) is at most 1, and the probabilities "
@@ -532,7 +517,6 @@ def subtract_max(x: Example) -> str:
 
 
 @_question(
-    "minus-infinity",
     "What if the output of the true class is −inf?",
     "Then, as long as another output is finite, a_y is 0 and J is +inf, while the gradient "
     "stays finite: −1 for the true class, a_n for the others. No step moves an output away "

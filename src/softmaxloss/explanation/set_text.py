@@ -24,11 +24,7 @@ CLASSES = 12  # listed; of more, those that the set moves most
 
 
 def render(
-    explanation: SetData,
-    *,
-    width: int = 80,
-    color: bool = False,
-    command: Callable[[Example], str],
+    explanation: SetData, *, width: int = 80, color: bool = False, command: Callable[[Example], str]
 ) -> str:
     """The explanation as text that ends in a newline; for the arguments see `to_text`."""
     return lay_out(_parts(explanation, width, command), color=color, width=width)

@@ -146,12 +146,17 @@ function drawBar(rectangle) {
   if (bar === "grad") rectangle.setAttribute("x", x < 0 ? -width : 0);
 }
 
-/** How far a slider goes: the distance between its ends must be finite too. */
-const edge = (z) => (Number.isFinite(z) ? Math.min(Math.max(10, 2 * Math.abs(z)), 8e307) : 10);
+/** The controls and the page show the given example. */
+function fill() {
+  for (const input of all("[data-z][type=range]")) widen(input, logits[input.dataset.z]);
+  for (const input of all("[data-set]")) input.value = state[input.dataset.set];
+  draw();
+}
 
+/** How far a slider goes: the distance between its ends must be finite too. */
 function widen(input, z) {
-  input.min = -edge(z);
-  input.max = edge(z);
+  input.max = Number.isFinite(z) ? Math.min(Math.max(10, 2 * Math.abs(z)), 8e307) : 10;
+  input.min = -input.max;
 }
 
 /** A control shows the state, but keeps what is being typed in it. */
@@ -191,7 +196,7 @@ function remember() {
 
 /** Why no step is possible; empty where one is. */
 function obstacle() {
-  if (now.k === null) return "There is no softmax of these outputs, and so no step.";
+  if (now.k === null) return "These outputs have no softmax, so no step is possible.";
   if (!(now.after[state.y] < Infinity)) return "A step of this size leads beyond the numbers of float64.";
   const same = now.after.every((value, n) => value === state.z[n]);
   return same ? "A step changes nothing that float64 can show." : "";
@@ -273,9 +278,7 @@ const actions = {
     stop();
     state = start();
     for (const input of all("[aria-invalid]")) mark(input, "");
-    for (const input of all("[data-z][type=range]")) widen(input, logits[Number(input.dataset.z)]);
-    for (const input of all("[data-set]")) input.value = state[input.dataset.set];
-    draw();
+    fill();
     say("As it was given.");
   },
 };
@@ -352,5 +355,5 @@ main.addEventListener("pointerleave", () => light(null));
 const controls = main.querySelector(".try");
 if (controls) {
   controls.hidden = false;
-  draw();
+  fill();
 }

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from ..data import SHOWN
 from ..one_data import ExampleData, Layer
-from ..one_words import (
-    ONE_CLASS,
-    PUSH,
-    drawn_path,
-    layer_title,
-    remarks,
-    step_for_weights,
-)
+from ..one_words import ONE_CLASS, PUSH, drawn_path, layer_title, remarks, step_for_weights
 from ..questions import answers
 from ..rendering.html import paragraph, row, section, text
 from ..rendering.names import plural

@@ -19,16 +19,7 @@ from pathlib import Path
 from ...text import printable
 from .sections import Cell, Section, Table
 
-__all__ = [
-    "Page",
-    "paragraph",
-    "row",
-    "section",
-    "section_of",
-    "table",
-    "table_of",
-    "text",
-]
+__all__ = ["Page", "paragraph", "row", "section", "section_of", "table", "table_of", "text"]
 
 
 def text(untrusted: str) -> str:
