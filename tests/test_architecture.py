@@ -148,12 +148,14 @@ def test_no_import_runs_in_a_circle() -> None:
 def test_a_planted_circle_is_found(planted: str, tmp_path: Path) -> None:
     """labels.py imports options.py; here the copy of options.py imports labels.py as well."""
     copy = tmp_path / "softmaxloss"
-    shutil.copytree(PACKAGE, copy, ignore=lambda _, names: [n for n in names if n[-3:] == ".so"])
-    before = cycles(graph_of(copy))
+    for name in ("labels.py", "options.py", "arrays.py", "errors.py"):
+        copy.mkdir(exist_ok=True)
+        shutil.copy(PACKAGE / name, copy)
+    assert not cycles(graph_of(copy))
     with (copy / "options.py").open("a", encoding="utf-8") as file:
         file.write(f"\n{planted}\n")
-    new = set(cycles(graph_of(copy))) - set(before)
-    assert new == {"softmaxloss.labels -> softmaxloss.options -> softmaxloss.labels"}
+    circle = "softmaxloss.labels -> softmaxloss.options -> softmaxloss.labels"
+    assert cycles(graph_of(copy)) == [circle]
 
 
 def test_circles_of_every_length_are_found() -> None:
