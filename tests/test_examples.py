@@ -1,4 +1,4 @@
-"""The examples do what they say, and the README shows what they print."""
+"""The examples do what they say, and the docs show their output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
 
 
-def test_digits_descends_from_the_uniform_guess():
+def test_the_loss_of_the_digits_falls_from_that_of_a_uniform_guess():
     import digits
 
     x, y = digits.load()
@@ -25,7 +25,7 @@ def test_digits_descends_from_the_uniform_guess():
     assert losses[0] == pytest.approx(math.log(10), abs=1e-15)
     assert all(after < before for before, after in itertools.pairwise(losses))
     unseen = x[digits.TRAIN :] @ weights + bias
-    # A hundred steps of softmax regression classify nine unseen digits of ten.
+    # A hundred steps of softmax regression classify nine of ten unseen digits correctly.
     assert np.mean(unseen.argmax(axis=1) == y[digits.TRAIN :]) > 0.88
 
 
@@ -45,7 +45,7 @@ def test_the_readme_shows_what_the_tour_prints(tmp_path):
     assert shown.partition("\n```\n<!-- end -->")[0].strip() == printed.stdout.strip()
 
 
-def test_the_language_model_learns_alike_with_both_losses():
+def test_the_language_model_has_the_same_losses_with_both():
     pytest.importorskip("torch")
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "language_model.py"), "--steps", "3"],

@@ -58,7 +58,9 @@ def test_one_upstream_gradient(name: str) -> None:
     check(name, (ROWS,), BUDGETS[-1], -2.5)
 
 
-@pytest.mark.parametrize("upstream", [np.random.default_rng(1).normal(size=ROWS), 3.0], ids=["several", "one"])
+@pytest.mark.parametrize(
+    "upstream", [np.random.default_rng(1).normal(size=ROWS), 3.0], ids=["several", "one"]
+)
 @pytest.mark.parametrize("name", ["none", "some ignored, none", "z_loss, none", "softcap, none"])
 def test_upstream_gradients_per_row(name: str, upstream: Any) -> None:
     check(name, (ROWS,), BUDGETS[-1], upstream)

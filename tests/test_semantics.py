@@ -38,13 +38,13 @@ def is_half(logits: Array) -> bool:
 
 
 def allowed_ulps(kernel: str, dtype: str, case: Case) -> float:
-    """The goals of docs/numerics.md, and what the float64 formula rounds before it takes exp."""
+    """The goals of docs/numerics.md, plus the rounding of z_n − m in the float64 formula."""
     if dtype == "float32":
         return 2.0
     if kernel != "reference":
         return 4.0
-    # z_n − m is rounded by up to half a unit of it, |z_n − m|·2^-53, which exp makes relative:
-    # |z_n − m| units in the last place. Where that is above 745, exp is 0.
+    # The rounding of z_n − m, up to |z_n − m|·2^-53, becomes a relative error of its exp: |z_n − m|
+    # units in the last place. Above 745, exp is 0.
     logits = np.asarray(build(case["logits"], case.get("logits_dtype", dtype)), float)
     finite = logits[np.isfinite(logits)]
     spread = float(finite.max()) - float(finite.min()) if finite.size else 0.0
@@ -104,11 +104,11 @@ def check_gradient(case: Case, kernel: str, dtype: str) -> None:
     assert grad.dtype == (logits.dtype if is_half(logits) else computed_dtype(logits))
     upstream = case.get("grad_output", 1.0)
     _, want, size = truth.cross_entropy(logits, target, **options, grad_output=upstream)
-    # With one class that counts, each entry is held to its own last place. With several, an entry
-    # is the difference (Σc)·a_n − c_n, whose parts are rounded before they cancel.
+    # With one nonzero coefficient each entry is accurate to its own last place. With several an
+    # entry is the difference (Σc)·a_n − c_n, whose parts are rounded before they cancel.
     several = np.shape(target) == logits.shape or options.get("label_smoothing")
     error = truth.ulps(grad, want, grad.dtype, of=size if several else None)
-    # A half type rounds the float32 gradient, whose 2 units are 2^-12 of its own or less.
+    # A half type rounds the float32 gradient, of which 2 units are at most 2^-12 of its own.
     allowed = 0.501 if is_half(logits) else allowed_ulps(kernel, dtype, case)
     assert np.all(error <= allowed), (grad, want, error)
     if "grad_output" not in case:
@@ -167,7 +167,7 @@ def check_error(case: Case, dtype: str, gradient: bool) -> None:
     in_each_dtype([case for case in CASES if not wants_error(case) and "torch" not in case]),
 )
 def test_as_torch(case: Case, dtype: str) -> None:
-    """The same number as PyTorch wherever it gives that meaning a right one."""
+    """The same number as PyTorch, in the cases where PyTorch's is right."""
     torch = pytest.importorskip("torch")
     logits, target, options = arguments(case, dtype)
     z = torch.tensor(np.array(logits, dtype, order="C"), requires_grad=True)
@@ -207,7 +207,7 @@ def test_every_case_says_why() -> None:
 
 # --- more than 2^31 elements ------------------------------------------------------------------
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="needs memory that is not reserved")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs memory without a reservation")
 
 
 def zeros_without_memory(elements: int) -> NDArray[np.float32]:
