@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from softmaxloss.kernels import cpu
+import softmaxloss
 
 from . import linear, machine, page, picture, table
 from .cases import select
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(warning, file=sys.stderr)
 
     names = [name for name in PEERS if name in (*LIMITS, *options.peers)]
-    threads = cpu.get_num_threads()
+    threads = softmaxloss.get_num_threads()
     with Runner(names, threads, options.repeat, _progress, options.seconds) as runner:
         rows = runner.run(cases)
     _progress("")

@@ -24,7 +24,7 @@ import truth
 from numpy.typing import NDArray
 
 import softmaxloss
-from softmaxloss.kernels import cpu
+from softmaxloss import kernels
 
 from . import machine, page
 
@@ -248,7 +248,7 @@ def measured_on() -> str:
     processor = machine.describe(threads=1)["processor"]
     return (
         f"Measured on {datetime.date.today().isoformat()}: {processor}, {platform.system()}, "
-        f"level {cpu.level()}; Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"level {kernels.level()}; Python {platform.python_version()}, NumPy {np.__version__}, "
         f"SciPy {scipy.__version__}, PyTorch {torch.__version__}."
     )
 

@@ -21,7 +21,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from softmaxloss.kernels import cpu
+import softmaxloss
 
 from . import machine
 from .table import duration
@@ -46,8 +46,6 @@ TURNS = 5
 def prepare(name: str, rows: int, classes: int) -> tuple[Callable[[], Any], int]:
     """A call, and the bytes of its gradients."""
     import torch
-
-    import softmaxloss
 
     F = torch.nn.functional
     torch.manual_seed(0)
@@ -115,7 +113,7 @@ def worker(name: str, rows: int, classes: int) -> None:
     """One call for each line on standard input; its seconds and its peak memory."""
     import torch
 
-    torch.set_num_threads(cpu.get_num_threads())
+    torch.set_num_threads(softmaxloss.get_num_threads())
     call, gradients = prepare(name, rows, classes)
     for _ in sys.stdin:
         gc.collect()
@@ -132,7 +130,7 @@ def measure(rows: int, classes: int, turns: int) -> dict[str, tuple[list[float],
     workers = {
         name: subprocess.Popen(
             [sys.executable, "-m", "benchmarks.linear", name, str(rows), str(classes)],
-            env=os.environ | {"OMP_NUM_THREADS": str(cpu.get_num_threads())},
+            env=os.environ | {"OMP_NUM_THREADS": str(softmaxloss.get_num_threads())},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

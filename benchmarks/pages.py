@@ -13,7 +13,7 @@ import sys
 from statistics import median
 from time import perf_counter
 
-from softmaxloss.kernels import cpu
+import softmaxloss
 
 from . import machine
 from .cases import Case
@@ -32,7 +32,7 @@ ROWS = [
 
 def worker(what: str) -> None:
     """One timed call for each line on standard input; its seconds and page faults."""
-    call = Library(cpu.get_num_threads()).prepare(CASE, what)
+    call = Library(softmaxloss.get_num_threads()).prepare(CASE, what)
     for _ in sys.stdin:
         faults, start = page_faults(), perf_counter()
         call()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from softmaxloss.kernels import cpu
+import softmaxloss
 
 from . import machine
 from .cases import Case
@@ -33,7 +33,7 @@ def forget() -> None:
 
 def worker(name: str, number: int) -> None:
     case = CASES[number]
-    peer = PEERS[name](cpu.get_num_threads())
+    peer = PEERS[name](softmaxloss.get_num_threads())
     peer.prepare(case.smaller(), "fresh")()
     call = peer.prepare(case, "fresh")
     forget()

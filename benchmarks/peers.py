@@ -97,10 +97,10 @@ class Library(Peer):
 
     def __init__(self, threads: int) -> None:
         import softmaxloss
-        from softmaxloss.kernels import cpu
+        from softmaxloss import kernels
 
-        cpu.set_num_threads(threads)
-        self.version = f"{softmaxloss.__version__} ({cpu.level()})"
+        softmaxloss.set_num_threads(threads)
+        self.version = f"{softmaxloss.__version__} ({kernels.level()})"
 
     def prepare(self, case: Case, what: str) -> Call:
         from softmaxloss import cross_entropy, cross_entropy_with_grad, score

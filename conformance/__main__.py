@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import machine
 
-from softmaxloss.files.atomic import write_whole
+from softmaxloss.files.atomic import atomic_write_text
 
 from .implementations import IMPLEMENTATIONS
 from .page import Report, markdown
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         machine={name: facts[name] for name in ("processor", "system", "Python") if name in facts},
         date=datetime.date.today().isoformat(),
     )
-    write_whole(options.write, markdown(report))
+    atomic_write_text(options.write, markdown(report))
     print(f"wrote {options.write}")
     return 0
 

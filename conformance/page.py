@@ -126,7 +126,8 @@ def _battery(report: Report) -> str:
 
     lines = [
         "## The inputs of `check`",
-        "Those of [check.md](check.md), seed 0. Labels that are no class must raise, or give NaN.",
+        "Those of [check.md](check.md), seed 0. A label outside the classes must raise an error "
+        "or give NaN.",
         "",
         _line(["input", *of]),
         _line(["---"] * (1 + len(of))),

@@ -1,4 +1,4 @@
-"""Write the mistakes that `check` knows, and an example of a report, into docs/check.md.
+"""Write the mistakes that `check` knows, and an example report, into docs/check.md.
 
 python -m docs.mistakes
 """
@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from softmaxloss.checking import check
+from softmaxloss import check
 from softmaxloss.checking.bank import Mistake, behaviour, gradient, loss, options, softmax, target
-from softmaxloss.files.atomic import write_whole
+from softmaxloss.files.atomic import atomic_write_text
 
 PAGE = Path(__file__).parent / "check.md"
 GROUPS = {
@@ -20,8 +20,8 @@ GROUPS = {
     "With the labels": target.MISTAKES,
     "In the loss": loss.MISTAKES,
     "In the gradient": gradient.MISTAKES,
-    "With options, labels that are none, and the gradient from above": options.MISTAKES,
-    "Seen by watching calls": behaviour.MISTAKES,
+    "With options, invalid labels and upstream gradients": options.MISTAKES,
+    "In the calls, or in several steps": behaviour.MISTAKES,
 }
 
 
@@ -44,19 +44,19 @@ def listing() -> str:
 
 
 def minus(z: Any, y: Any) -> Any:
-    """exp(−z) for exp(z), and no maximum is subtracted."""
+    """exp(−z) for exp(z), without subtracting the maximum."""
     a = np.exp(-z) / np.exp(-z).sum(axis=1, keepdims=True)
     return -np.log(a[np.arange(len(y)), y]).mean()
 
 
 def example() -> str:
-    """What `check` says of `minus`."""
+    """The report on `minus`."""
     with np.errstate(all="ignore"):
         return f"```text\n{check(minus, seed=3)}```\n"
 
 
 def written(page: str) -> str:
-    """The page with the example and the tables between their marks."""
+    """The page with the example and the tables between their markers."""
     for name, text in (("an example", example()), ("the mistakes", listing())):
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = page.partition(begin)
@@ -65,7 +65,7 @@ def written(page: str) -> str:
 
 
 def main() -> None:
-    write_whole(PAGE, written(PAGE.read_text(encoding="utf-8")))
+    atomic_write_text(PAGE, written(PAGE.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m docs.screenshots
 
-needs Chromium and playwright, as the tests of the page do.
+Needs Chromium and playwright, as do the tests of the page.
 """
 
 from __future__ import annotations

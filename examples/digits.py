@@ -1,11 +1,11 @@
-"""Softmax regression on real handwritten digits, trained with this library's gradient alone.
+"""Softmax regression on handwritten digits, trained with the gradient of this library.
 
-1797 digits of 8×8 pixels, which scikit-learn carries. The model has one linear layer, logits
-z = x·W + b, and learns by plain descent: W ← W − α·∂J/∂W. The chain rule gives both from the one
-that the library computes, G = ∂J/∂z:  ∂J/∂W = xᵀ·G  and  ∂J/∂b = Σ_i G_i.
+The data are the 1797 digits of 8×8 pixels that scikit-learn ships. The model is one linear layer
+with logits z = x·W + b. It learns by gradient descent, W ← W − α·∂J/∂W. The library computes
+G = ∂J/∂z, and the chain rule gives the rest:  ∂J/∂W = xᵀ·G  and  ∂J/∂b = Σ_i G_i.
 
 With W = 0 every class has probability 1/10, so the loss starts at ln 10. The logits and labels of
-the digits that were not trained on are written to a folder, for `softmaxloss score` and `explain`.
+the test digits are written to a folder, for `softmaxloss score` and `softmaxloss explain`.
 
     python examples/digits.py --out out
 """
@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 
 import softmaxloss
 
-TRAIN = 1200  # the digits before are trained on; those from here on were written by other people
+TRAIN = 1200  # the first digits are the training set; other people wrote the remaining ones
 
 
 def load() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -33,7 +33,7 @@ def load() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def train(
     x: NDArray[np.float64], y: NDArray[np.int64], *, steps: int = 1000, alpha: float = 1.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float]]:
-    """Weights, bias, and the loss before each step."""
+    """The weights, the bias, and the loss before each step."""
     weights, bias = np.zeros((x.shape[1], 10)), np.zeros(10)
     losses = []
     for _ in range(steps):

@@ -1,8 +1,8 @@
-"""A small byte language model of the text of Python's own help, with PyTorch's loss and with ours.
+"""A small language model of the text of Python's help, with PyTorch's loss and with softmaxloss.
 
-It reads 48 bytes and predicts the next three, as one of the 13 thousand triples that the text has:
-like the words of a large language model, they make the last layer the largest, and its logits the
-most memory. Both losses start from the same weights and see the same batches.
+It reads 48 bytes and predicts the next three bytes, as one of the 13 thousand triples in the text.
+As in a large language model, the many classes make the last layer the largest one, and its logits
+take most of the memory. Both losses start from the same weights and see the same batches.
 
     python examples/language_model.py                      both, side by side
     python examples/language_model.py --loss softmaxloss   one of them
@@ -29,7 +29,7 @@ CONTEXT, BATCH, WIDTH = 48, 2048, 512
 
 
 class Text:
-    """Batches of a text: the bytes before random places, and the number of the triple there."""
+    """Batches of a text: the bytes before random positions, and the number of the next triple."""
 
     def __init__(self) -> None:
         topics = pydoc_data.topics.topics
@@ -40,9 +40,9 @@ class Text:
         self.classes = len(values)
 
     def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        places = torch.randint(CONTEXT, len(self.triples), (BATCH,), generator=generator)
-        before = self.bytes[places[:, None] + torch.arange(-CONTEXT, 0)]
-        return before, self.triples[places]
+        positions = torch.randint(CONTEXT, len(self.triples), (BATCH,), generator=generator)
+        before = self.bytes[positions[:, None] + torch.arange(-CONTEXT, 0)]
+        return before, self.triples[positions]
 
 
 class Model(torch.nn.Module):
@@ -53,7 +53,7 @@ class Model(torch.nn.Module):
         self.output = torch.nn.Linear(WIDTH, classes)
 
     def forward(self, before: Tensor) -> Tensor:
-        """What the last layer reads; the loss has that layer in it."""
+        """The input of the last layer, which the loss applies itself."""
         return torch.tanh(self.hidden(self.embedding(before).flatten(1)))
 
 
@@ -92,7 +92,7 @@ def train(name: str, steps: int) -> dict[str, object]:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process had, in bytes; None where the system does not say."""
+    """The peak memory of this process in bytes; None where the system does not report it."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
@@ -114,7 +114,7 @@ def main() -> None:
         print(json.dumps(train(options.loss, options.steps)))
         return
     names = [options.loss] if options.loss else ["torch", "softmaxloss"]
-    # A process for each, whose peak memory is its own.
+    # One process for each loss, so that each has its own peak memory.
     program = [sys.executable, __file__, "--json", "--steps", str(options.steps), "--loss"]
     runs = [
         json.loads(subprocess.run([*program, name], stdout=subprocess.PIPE, check=True).stdout)

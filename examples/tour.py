@@ -1,6 +1,6 @@
-"""What `make run` shows: one example explained; a model of real digits trained, scored, explained.
+"""What `make run` shows: explain an example, train on real digits, score, explain the hardest.
 
-Every line after a `$` is a command that you can type.
+Each line after a `$` is a command that you can type. docs/tour.md shows the output.
 
     python examples/tour.py
 """
@@ -20,7 +20,7 @@ OUT = "out"
 
 
 def run(command: str, *, show: bool = True) -> str:
-    """Runs `softmaxloss …` or `python …` with this Python; what it prints goes on being printed."""
+    """Run `softmaxloss …` or `python …` with this Python. Return its output if it is not shown."""
     program, *arguments = shlex.split(command.replace("examples/", f"{HERE}/"))
     module = ["-m", "softmaxloss"] if program == "softmaxloss" else []
     if show:
@@ -37,7 +37,7 @@ def run(command: str, *, show: bool = True) -> str:
 
 
 def draw(row: int) -> None:
-    """The digit as 8×8 characters, darker for more ink."""
+    """Print the digit as 8×8 characters, darker for more ink."""
     pixels, labels = load()
     print(f"\nThe hardest digit, row {row}, labelled {labels[TRAIN + row]}, as it was written:\n")
     for line in pixels[TRAIN + row].reshape(8, 8):

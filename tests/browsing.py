@@ -11,7 +11,7 @@ import pytest
 from tests.chromium import chromium
 
 from softmaxloss.explanation import Explanation
-from softmaxloss.explanation.words import number
+from softmaxloss.explanation.rendering.numbers import number
 
 LAYER = {"features": [1.0, 2.0, 3.0, 4.0], "linear_weight": np.arange(12).reshape(3, 4) / 9}
 SEED = [2.0, 1.0, 0.1, -1.2]
@@ -28,8 +28,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open an explanation's page from a file; afterwards it must have asked for nothing else, and
-    complained of nothing."""
+    """Open an explanation's page from a file. Afterwards it must have requested nothing else, and
+    logged nothing."""
     contexts, requests, complaints = [], [], []
 
     def visit(why: Any, *, width: int = 1400, **options: Any) -> Any:
@@ -101,7 +101,7 @@ def prose(page: Any) -> str:
 
 
 def in_sight(page: Any, v: str, n: int) -> None:
-    """The number is not in the part of its table that is reached by scrolling only."""
+    """The number is in the visible part of its table."""
     assert page.locator(f'td [data-v={v}][data-n="{n}"]').evaluate(
         "e => e.getBoundingClientRect().right <= e.closest('.scroll').getBoundingClientRect().right"
     )

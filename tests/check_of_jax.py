@@ -1,6 +1,6 @@
-"""`check` of functions of JAX: `python -m tests.check_of_jax` is a test, run by test_check_jax.py.
+"""`check` of JAX functions: `python -m tests.check_of_jax SEEDS` is run by test_check_jax.py.
 
-In a process of its own, for JAX starts threads, after which tests that fork may hang.
+In a process of its own, because JAX starts threads, after which tests that fork may hang.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from softmaxloss.checking import check
+from softmaxloss import check
 
 
 def loss(z: Any, y: Any) -> Any:
@@ -20,13 +20,13 @@ def loss(z: Any, y: Any) -> Any:
 
 
 def wrong_backward() -> Any:
-    """The gradient from above is not used."""
+    """The upstream gradient is not used."""
     function = jax.custom_vjp(loss)
 
     def forward(z: Any, y: Any) -> Any:
         return loss(z, y), (z, y)
 
-    def backward(kept: Any, above: Any) -> Any:
+    def backward(kept: Any, upstream: Any) -> Any:
         return jax.grad(loss)(*kept), None
 
     function.defvjp(forward, backward)

@@ -11,7 +11,7 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-# It is to ask nobody for anything; and root has no sandbox.
+# No requests of its own; and no sandbox, which root does not have.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,7 +24,7 @@ ARGUMENTS = [
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser; the test is skipped where there is none."""
+    """A browser; the test is skipped where none is installed."""
     playwright = pytest.importorskip("playwright.sync_api")
     program = next((path for name in NAMES if (path := shutil.which(name))), None)
     if program is None:

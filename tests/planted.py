@@ -1,15 +1,23 @@
-"""Implementations to check: right ones in the styles that people write, and cheats."""
+"""Implementations to check: right ones in the styles that people use, and cheats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import pytest
 import scipy.special
 import torch
 
 Function = Callable[..., Any]
+
+
+def seeds(*quick: int, slow: Iterable[int]) -> pytest.MarkDecorator:
+    """A parameter `seed`: some seeds in each run, more of them in the slow one."""
+    more = [pytest.param(seed, marks=pytest.mark.slow) for seed in slow]
+    return pytest.mark.parametrize("seed", [*quick, *more])
+
 
 # --- right, each in another style -----------------------------------------------------------------
 

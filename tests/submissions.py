@@ -1,4 +1,4 @@
-"""Files as people hand them in, with a function f or with methods."""
+"""Files as students submit them, with a function f or with methods."""
 
 from __future__ import annotations
 

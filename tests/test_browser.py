@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tests.browsing import LAYER, NAMES, SEED, Open, agrees, in_sight, shown, type_logit
 
-from softmaxloss.explanation import Explanation, explain, explain_set
-from softmaxloss.explanation.words import number
+from softmaxloss.explanation import explain, explain_set
+from softmaxloss.explanation.rendering.numbers import number
 
 NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[31m", "</script>x"]
 
@@ -34,7 +34,7 @@ def test_typing_a_logit_and_choosing_a_label(visit: Open) -> None:
     assert page.locator(".stale:visible").count() == 0
 
 
-def test_dragging(visit: Open) -> None:
+def test_dragging_a_slider_changes_its_output(visit: Open) -> None:
     page = visit(explain(SEED, 2))
     knob = page.locator('input[type=range][data-z="1"]')
     box = knob.bounding_box()
@@ -47,7 +47,7 @@ def test_dragging(visit: Open) -> None:
     agrees(page, explain([2.0, z, 0.1, -1.2], 2))
 
 
-def test_stepping(visit: Open) -> None:
+def test_the_step_button_takes_one_step(visit: Open) -> None:
     page = visit(explain(SEED, 2))
     page.locator("[data-set=step]").fill("0.5")
     why = explain(SEED, 2, step=0.5)
@@ -86,7 +86,7 @@ def test_playing_to_the_end(visit: Open, motion: str) -> None:
     assert lines.get_attribute("points") == before
 
 
-def test_pausing(visit: Open) -> None:
+def test_the_play_button_pauses(visit: Open) -> None:
     page = visit(explain([9.0, 0.0], 1, step=0.01), reduced_motion="no-preference")
     play = page.locator("[data-do=play]")
     play.click()
@@ -133,7 +133,7 @@ def test_a_long_play_stays_answering(visit: Open) -> None:
     assert len(points) < 4000
 
 
-def test_temperature_and_numbering(visit: Open) -> None:
+def test_the_formulas_follow_temperature_and_numbering(visit: Open) -> None:
     page = visit(explain(SEED, 2))
     page.locator("[data-set=T]").fill("2")
     why = explain(np.array(SEED) / 2, 2)
@@ -166,7 +166,7 @@ def test_a_quantity_is_lit_everywhere(visit: Open) -> None:
     assert page.locator(".lit").count() == 0
 
 
-def test_with_the_keyboard_alone(visit: Open) -> None:
+def test_every_control_works_with_the_keyboard(visit: Open) -> None:
     page = visit(explain(SEED, 2))
     reached = []
     for _ in range(40):
@@ -193,47 +193,48 @@ def test_with_the_keyboard_alone(visit: Open) -> None:
     assert page.locator("details").first.get_attribute("open") is not None
 
 
+PAGES = {
+    "names": explain(SEED, 2, classes=NAMES),
+    "layer": explain(None, 1, linear_bias=[0.0, 1.0, 2.0], **LAYER),
+    "many": explain(
+        np.random.default_rng(0).normal(size=5000) * 5, 17, classes=["a long name"] * 5000
+    ),
+    "huge": explain([1e30, -1e30], 1),
+    "nan": explain([math.nan, 1.0], 0),
+    "several": explain(SEED, [0, 1, 1, 0], classes=NAMES),
+    "set": explain_set(np.eye(12), list(range(12)), classes=["quite a long name"] * 12),
+    "small set": explain_set(np.eye(4), [0, 1, 2, 2], classes=NAMES),
+}
+
+
 @pytest.mark.parametrize("width", [360, 1400])
-def test_it_fits(visit: Open, width: int) -> None:
-    for why in (
-        explain(SEED, 2, classes=NAMES),
-        explain(None, 1, linear_bias=[0.0, 1.0, 2.0], **LAYER),
-        explain(np.random.default_rng(0).normal(size=5000) * 5, 17, classes=["a long name"] * 5000),
-        explain([1e30, -1e30], 1),
-        explain(SEED, [0, 1, 1, 0], classes=NAMES),
-        explain_set(np.eye(12), list(range(12)), classes=["quite a long name"] * 12),
-    ):
-        page = visit(why, width=width)
-        assert page.evaluate("document.scrollingElement.scrollWidth") <= width
-        if isinstance(why, Explanation) and why.terms.size == 4:
-            type_logit(page, 1, "-0.593653")  # as after a step: it must not be cut
-            assert page.locator('input[type=number][data-z="1"]').evaluate(
-                "e => e.scrollWidth <= e.clientWidth"
-            )
-            # What is asked about, −log a, is in sight.
-            in_sight(page, "term", 2)
+@pytest.mark.parametrize("name", ["names", "layer", "many", "huge", "several", "set"])
+def test_the_page_is_no_wider_than_the_screen(visit: Open, name: str, width: int) -> None:
+    page = visit(PAGES[name], width=width)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    if name == "names":
+        type_logit(page, 1, "-0.593653")  # as after a step: it must not be cut
+        assert page.locator('input[type=number][data-z="1"]').evaluate(
+            "e => e.scrollWidth <= e.clientWidth"
+        )
+        # What is asked about, −log a, is in sight.
+        in_sight(page, "term", 2)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_serious_for_an_accessibility_checker(visit: Open, scheme: str) -> None:
+@pytest.mark.parametrize("name", ["names", "layer", "nan", "several", "small set"])
+def test_the_page_is_accessible(visit: Open, name: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    for why in (
-        explain(SEED, 2, classes=NAMES),
-        explain(None, 1, linear_bias=[0.0, 1.0, 2.0], **LAYER),
-        explain([math.nan, 1.0], 0),
-        explain(SEED, [0, 1, 1, 0]),
-        explain_set(np.eye(4), [0, 1, 2, 2], classes=NAMES),
-    ):
-        page = visit(why, color_scheme=scheme)
-        page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
-        if page.locator("[data-v=a]").count():
-            page.locator("[data-v=a]").first.hover()  # what is lit must be readable too
-        found = axe.run(page).response["violations"]
-        serious = [v for v in found if v["impact"] in ("serious", "critical")]
-        assert [(v["id"], v["nodes"][0]["html"]) for v in serious] == []
+    page = visit(PAGES[name], color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+    if page.locator("[data-v=a]").count():
+        page.locator("[data-v=a]").first.hover()  # what is lit must be readable too
+    found = axe.run(page).response["violations"]
+    serious = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in serious] == []
 
 
-def test_class_names_are_shown_and_not_run(visit: Open) -> None:
+def test_class_names_are_shown_and_never_run(visit: Open) -> None:
     page = visit(explain(SEED, 0, classes=NASTY))
     page.locator('input[name=y][value="3"]').check()
     assert "The true class is 3 </script>x." in page.locator(".lead").inner_text()
@@ -244,7 +245,7 @@ def test_class_names_are_shown_and_not_run(visit: Open) -> None:
     visit(explain(SEED, [0, 1, 1, 0], classes=NASTY))
 
 
-def test_rows_without_a_softmax(visit: Open) -> None:
+def test_a_row_without_a_softmax_gets_one_by_typing(visit: Open) -> None:
     page = visit(explain([math.nan, 1.0, 0.0], 1))
     assert shown(page, "J") == "nan"
     assert "is NaN" in page.locator(".note").inner_text()
@@ -263,7 +264,7 @@ def test_rows_without_a_softmax(visit: Open) -> None:
     visit(explain([3.0], 0))
 
 
-def test_200_000_classes(visit: Open) -> None:
+def test_the_page_of_200_000_classes_follows(visit: Open) -> None:
     z = np.random.default_rng(0).normal(size=200_000)
     page = visit(explain(z, 7, steps=2))
     assert shown(page, "den") == number(explain(z, 7, steps=0).denominator)
@@ -274,7 +275,7 @@ def test_200_000_classes(visit: Open) -> None:
     assert shown(page, "a", "rest") == number(float(after.before.probabilities[rest].sum()))
 
 
-def test_printed(visit: Open) -> None:
+def test_the_page_in_print(visit: Open) -> None:
     page = visit(explain(SEED, 2))
     page.emulate_media(media="print", color_scheme="dark")
     paper = page.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor")
@@ -286,7 +287,7 @@ def test_printed(visit: Open) -> None:
     assert folded > 0.9 * len(page.pdf())  # the answers are printed, folded or not
 
 
-def test_two_in_a_notebook(browser: Any) -> None:
+def test_two_explanations_in_one_notebook(browser: Any) -> None:
     why = explain(SEED, 2, classes=NAMES)
     cell = why._repr_mimebundle_()["text/html"]
     context = browser.new_context(java_script_enabled=False)

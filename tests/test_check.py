@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import mpmath
@@ -18,29 +20,28 @@ from tests.planted import (
     log_softmax,
     naive_with_max,
     replayed,
+    seeds,
     softmax_only,
 )
 
-from softmaxloss.checking import BANK, Mistake, assert_softmax_loss, check
-from softmaxloss.checking.diagnosis import DEPENDS_ON, Seen, diagnose
-from softmaxloss.checking.expected import expected, is_right, precision
-from softmaxloss.checking.probes import probes
-from softmaxloss.checking.steps import RIGHT
+from softmaxloss import assert_softmax_loss, check
+from softmaxloss.checking import BANK, Mistake
+from softmaxloss.checking.diagnosis.mistakes import DEPENDS_ON, Numbers, diagnose, observe
+from softmaxloss.checking.inputs import Input, inputs
+from softmaxloss.checking.reference import RIGHT, expected, is_right, precision
 
 DTYPES = [np.float64, np.float32]
-SEEDS = range(1000)
 WITH_STEPS = [m for m in BANK.values() if m.steps]
 
-# A mistake in the logarithm alone is none of the probabilities, and so not of the gradient.
+# A mistake in the log alone shows in neither the probabilities nor the gradient.
 OF_THE_LOSS_ALONE = {
     "log-of-underflow", "clipped", "log-of-a-plus-epsilon", "log-softmax-of-logs",
 }  # fmt: skip
 
-
-# What Python's indexing makes of −1: in every NumPy implementation that does not look.
+# Python's index −1: in every NumPy implementation that does not check its labels.
 INDEXED = "negative-label-accepted"
 
-# Conventions that both parts must have; planted, they are in one.
+# Conventions that both parts must have; planted, only one of them has it.
 ALONE = {"sum", "bits", "gradient-in-bits", "focal", "perplexity"}
 
 
@@ -67,7 +68,7 @@ def planted(mistake: Mistake, part: str) -> Any:
     return lambda z, y: result(getattr(steps.run(z, y), part))
 
 
-def test_the_bank_is_large_and_whole() -> None:
+def test_the_bank_is_large_and_complete() -> None:
     assert len(BANK) > 150  # as the README says
     for id, mistake in BANK.items():
         assert mistake.id == id
@@ -77,72 +78,95 @@ def test_the_bank_is_large_and_whole() -> None:
         assert mistake.fix
 
 
+WHERE_IT_SHOWS = [
+    pytest.param(mistake, part, id=f"{mistake.id}-{part}")
+    for part in ("softmax", "loss", "gradient", "loss+gradient")
+    for mistake in WITH_STEPS
+    if any(shows_in(mistake, one) for one in part.split("+"))
+]
+
+
+@seeds(1, slow=[2])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("part", ["softmax", "loss", "gradient", "loss+gradient"])
-def test_every_mistake_is_found_and_named(part: str, dtype: Any) -> None:
-    for mistake in WITH_STEPS:
-        parts = ("loss", "gradient") if part == "loss+gradient" else (part,)
-        if not any(shows_in(mistake, p) for p in parts):
-            continue
-        for seed in (1, 2):
-            function = planted(mistake, part)
-            report = check(function, part, layout="rows", dtype=dtype, seed=seed)  # type: ignore[arg-type]
-            expected_ids = [mistake.id]
-            if part == "loss+gradient" and mistake.id in ALONE:  # one of the two has it
-                expected_ids.append("loss-and-gradient-differ")
-            if part == "loss+gradient" and mistake.id == "gradient-of-the-sum":
-                expected_ids = ["gradient-not-divided"]
-            found = [id for id in report.mistakes if id != INDEXED]
-            assert sorted(found) == sorted(expected_ids), (mistake.id, str(report))
-            right = all(BANK[id].kind != "mistake" for id in expected_ids)
-            assert report.verdict == ("right" if right else "wrong")
+@pytest.mark.parametrize(("mistake", "part"), WHERE_IT_SHOWS)
+def test_a_mistake_is_found_and_named(mistake: Mistake, part: Any, dtype: Any, seed: int) -> None:
+    report = check(planted(mistake, part), part, layout="rows", dtype=dtype, seed=seed)
+    expected_ids = [mistake.id]
+    if part == "loss+gradient" and mistake.id in ALONE:  # one of the two has it
+        expected_ids.append("loss-and-gradient-differ")
+    if part == "loss+gradient" and mistake.id == "gradient-of-the-sum":
+        expected_ids = ["gradient-not-divided"]
+    found = [id for id in report.mistakes if id != INDEXED]
+    assert sorted(found) == sorted(expected_ids), str(report)
+    right = all(BANK[id].kind != "mistake" for id in expected_ids)
+    assert report.verdict == ("right" if right else "wrong")
 
 
+@lru_cache
+def inputs_and_numbers(seed: int, dtype: Any) -> tuple[list[Input], Numbers]:
+    given = inputs(seed, dtype).plain
+    return given, Numbers(given)
+
+
+@seeds(0, slow=range(1, 5))
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("part", DEPENDS_ON)
-def test_the_probes_tell_every_two_mistakes_apart(part: str, dtype: Any) -> None:
-    """None gives the numbers of another one on all probes."""
-    epsilon = precision(dtype, [])
-    for seed in range(5):
-        given = probes(seed, dtype)
-        wanted = [expected(probe, epsilon) for probe in given]
-        for mistake in WITH_STEPS:
-            if not shows_in(mistake, part):
-                continue
-            steps = RIGHT.but(dict(mistake.steps))
-            seen = [getattr(steps.run(probe.z, probe.y), part) for probe in given]
-            right = [
-                got is not None and is_right(part, got, want)
-                for got, want in zip(seen, wanted, strict=True)
-            ]
-            found = diagnose(Seen(part, seen, right, wanted, given, epsilon))
-            assert [m.id for m in found.mistakes] == [mistake.id]
-            assert [m.id for m in found.others] == []
+@pytest.mark.parametrize(
+    ("mistake", "part"),
+    [
+        pytest.param(mistake, part, id=f"{mistake.id}-{part}")
+        for part in DEPENDS_ON
+        for mistake in WITH_STEPS
+        if shows_in(mistake, part)
+    ],
+)
+def test_no_other_mistake_has_the_same_numbers(
+    mistake: Mistake, part: str, dtype: Any, seed: int
+) -> None:
+    given, numbers = inputs_and_numbers(seed, dtype)
+    steps = RIGHT.but(mistake.steps)
+    values = [getattr(steps.run(input.z, input.y), part) for input in given]
+    found = diagnose(observe(part, values, precision(dtype, []), numbers))
+    assert [m.id for m in found.mistakes] == [mistake.id]
+    assert [m.id for m in found.others] == []
 
 
-@pytest.mark.parametrize("style", RIGHT_STYLES, ids=lambda f: f.__name__)
-def test_right_implementations_are_not_accused(style: Any) -> None:
-    """Over a thousand seeds, in both precisions."""
-    allowed = {"log-of-underflow"} if style is naive_with_max else set()
-    allowed |= {"sum", "gradient-of-the-sum"} if style.__name__ == "summed" else set()
-    allowed |= {"one-example-only"} if style.__name__ == "one_example" else set()
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """On a busy machine several threads are slower for calls this small."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine several are slower for calls this small
-    for seed in SEEDS:
-        report = check(style, seed=seed, dtype=DTYPES[seed % 2])
-        assert report.verdict == "right", str(report)
-        assert set(report.mistakes) - {INDEXED} == allowed
+    torch.set_num_threads(1)
+    yield
     torch.set_num_threads(threads)
 
 
+@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize(
+    "many",
+    [
+        pytest.param(range(26), id="26-seeds"),
+        pytest.param(range(26, 1000), id="1000-seeds", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("style", RIGHT_STYLES, ids=lambda f: f.__name__)
+def test_a_right_implementation_is_not_accused(style: Any, many: range) -> None:
+    """Of even seeds in float64, of odd ones in float32."""
+    allowed = {"log-of-underflow"} if style is naive_with_max else set()
+    allowed |= {"sum", "gradient-of-the-sum"} if style.__name__ == "summed" else set()
+    allowed |= {"one-example-only"} if style.__name__ == "one_example" else set()
+    for seed in many:
+        report = check(style, seed=seed, dtype=DTYPES[seed % 2])
+        assert report.verdict == "right", str(report)
+        assert set(report.mistakes) - {INDEXED} == allowed, seed
+
+
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda f: f.__name__)
-def test_cheats_fail(cheat: Any) -> None:
-    for seed in range(4):
-        report = check(cheat, seed=seed)
-        assert report.verdict == "wrong", str(report)
+def test_a_cheat_is_wrong(cheat: Any, seed: int) -> None:
+    report = check(cheat, seed=seed)
+    assert report.verdict == "wrong", str(report)
 
 
-def test_what_watching_calls_shows() -> None:
+def test_mistakes_that_show_in_the_calls() -> None:
     assert "logits-overwritten" in check(alias).mistakes
     assert "result-is-the-input" in check(alias).mistakes
     assert "not-repeatable" in check(replayed()).mistakes or not check(replayed()).mistakes
@@ -170,15 +194,15 @@ def test_two_mistakes_at_once() -> None:
     assert set(check(function).mistakes) == {"no-max", "labels-from-one"}
 
 
-def test_wrong_and_not_known() -> None:
+def test_wrong_numbers_of_no_known_mistake() -> None:
     report = check(lambda z, y: 1.01 * naive_with_max(z, y), seed=3)
     assert report.verdict == "wrong"
     assert report.mistakes == []
-    assert "none of the mistakes that are known here" in str(report)
+    assert "not one of the known mistakes" in str(report)
     text = str(check(lambda z, y: np.tanh(z) * [0.1] - z.std(), "gradient"))
     assert "its rows do not sum to 0" in text
     assert "it is not shift-invariant" in text
-    assert "an example's values depend on the other examples" in text
+    assert "the values of an example depend on the other examples" in text
     assert "it depends on the order of the classes" not in text
     text = str(check(lambda z: np.cumsum(np.exp(z - z.max(1)[:, None]), 1), "softmax"))
     assert "it depends on the order of the classes" in text
@@ -189,8 +213,9 @@ def test_the_report() -> None:
     report = check(lambda z, y: -naive_with_max(z, y), seed=5)
     text = str(report)
     assert text.startswith("wrong: loss, called as f(z, y) with z an array (N, C)")
-    assert "ok        ordinary: N ≠ C" not in text
-    assert "wrong     ordinary: N ≠ C" in text
+    assert "right      ordinary: N ≠ C" not in text
+    assert "wrong      ordinary: N ≠ C" in text
+    assert "right      equal outputs: a = 1/C" not in text  # −log C there
     assert "no-minus" in text
     assert "fix: J = -np.log(a[np.arange(N), y])" in text
     data = json.loads(report.to_json(), parse_constant=pytest.fail)
@@ -207,8 +232,12 @@ def test_what_cannot_be_checked() -> None:
 
     report = check(broken)
     assert report.problem == "RuntimeError: out of order"
-    assert report.verdict == "wrong"
-    assert check(lambda z, y: "hello").problem
+    assert report.verdict == "not checked"
+    assert report.to_dict()["verdict"] == "not checked"
+    assert str(report) == "not checked: RuntimeError: out of order\n"
+    assert check(lambda z, y: "hello").verdict == "not checked"
+    with pytest.raises(AssertionError, match="not checked: RuntimeError: out of order"):
+        assert_softmax_loss(broken)
     with pytest.raises(TypeError, match="takes a function"):
         check(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="kind must be one of"):
@@ -217,7 +246,7 @@ def test_what_cannot_be_checked() -> None:
         check(naive_with_max, dtype=np.float16)
 
 
-def test_in_somebodys_tests() -> None:
+def test_assert_softmax_loss() -> None:
     assert_softmax_loss(naive_with_max)
     with pytest.raises(AssertionError, match="log-of-underflow"):
         assert_softmax_loss(naive_with_max, strict=True)
@@ -232,25 +261,25 @@ def test_in_somebodys_tests() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_is_expected_is_right(dtype: Any) -> None:
-    """Against mpmath, for the inputs as rounded."""
+def test_the_expected_values_are_right(dtype: Any) -> None:
+    """Compared with mpmath, for the inputs as rounded."""
     epsilon = precision(dtype, [])
-    for probe in probes(0, dtype):
-        want = expected(probe, epsilon)
+    for input in inputs(0, dtype).plain:
+        want = expected(input, epsilon)
         with mpmath.workdps(400):
-            losses, gradient = [], np.zeros(probe.z.shape)
-            for i, (row, y) in enumerate(zip(probe.z.tolist(), probe.y.tolist(), strict=True)):
+            losses, gradient = [], np.zeros(input.z.shape)
+            for i, (row, y) in enumerate(zip(input.z.tolist(), input.y.tolist(), strict=True)):
                 e = [mpmath.exp(mpmath.mpf(x)) for x in row]
                 total = mpmath.fsum(e)
                 losses.append(mpmath.log(total) - mpmath.mpf(row[y]))
                 for n, x in enumerate(e):
-                    gradient[i, n] = float(x / total - (n == y)) / len(probe.z)
+                    gradient[i, n] = float(x / total - (n == y)) / len(input.z)
             loss = float(mpmath.fsum(losses) / len(losses))
         assert want.loss == pytest.approx(loss, rel=1e-14)
         np.testing.assert_allclose(want.gradient, gradient, rtol=1e-12, atol=1e-300)
-        # And what is off by the hundredfold of rounding is not right.
+        # A value that is off by a hundred times the rounding is not right.
         assert is_right("loss", np.asarray(loss, dtype), want)
-        off = 1000 * epsilon * (1 + np.abs(probe.z).max())
+        off = 1000 * epsilon * (1 + np.abs(input.z).max())
         assert not is_right("loss", np.asarray(loss + off, dtype), want)
 
 
@@ -271,7 +300,7 @@ def test_the_docs_list_every_mistake() -> None:
 
 
 def test_every_behaviour_is_found() -> None:
-    """Those mistakes that are no wrong step."""
+    """The mistakes that are not a wrong step."""
 
     def nan_for_equal(z: Any, y: Any) -> Any:
         loss = naive_with_max(z, y)
@@ -302,36 +331,42 @@ def test_every_behaviour_is_found() -> None:
     assert {m.id for m in BANK.values() if not m.steps and not m.about} <= found | elsewhere
 
 
-def test_most_of_a_mistake_is_none() -> None:
-    """What is wrong on few inputs is not excused by a weakness or a convention near it."""
+def capped(z: Any, y: Any) -> Any:
+    return min(20.0, log_softmax(z, y))
 
-    def capped(z: Any, y: Any) -> Any:
-        return min(20.0, log_softmax(z, y))
 
-    def for_three(z: Any, y: Any) -> Any:
-        return 42.0 if z.shape[1] == 3 else log_softmax(z, y)
+def other_for_three(z: Any, y: Any) -> Any:
+    return 42.0 if z.shape[1] == 3 else log_softmax(z, y)
 
-    def by_frequency(z: Any, y: Any) -> Any:
-        weight = 1 / np.bincount(y)[y]
-        log_a = z - scipy.special.logsumexp(z, axis=1, keepdims=True)
-        return -(weight * log_a[np.arange(len(y)), y]).sum() / weight.sum()
 
-    def not_alone(z: Any, y: Any) -> Any:
-        assert len(y) > 1, "more, please"
-        return log_softmax(z, y)
+def by_frequency(z: Any, y: Any) -> Any:
+    weight = 1 / np.bincount(y)[y]
+    log_a = z - scipy.special.logsumexp(z, axis=1, keepdims=True)
+    return -(weight * log_a[np.arange(len(y)), y]).sum() / weight.sum()
 
-    for function in (capped, for_three, by_frequency, not_alone):
-        for seed in range(5):
-            report = check(function, seed=seed)
-            assert report.verdict == "wrong", str(report)
-            assert report.mistakes == []
-    assert "is right on the others: AssertionError: more, please" in str(check(not_alone))
 
+def not_alone(z: Any, y: Any) -> Any:
+    assert len(y) > 1, "more, please"
+    return log_softmax(z, y)
+
+
+@seeds(0, slow=range(1, 5))
+@pytest.mark.parametrize("function", [capped, other_for_three, by_frequency, not_alone])
+def test_most_of_a_mistake_is_not_the_mistake(function: Any, seed: int) -> None:
+    """Wrong results on few inputs are not excused by a weakness or a convention near them."""
+    report = check(function, seed=seed)
+    assert report.verdict == "wrong", str(report)
+    assert report.mistakes == []
+
+
+def test_the_remarks_where_most_is_right() -> None:
     def mostly(z: Any, y: Any) -> Any:
         return 1.0 if len(y) == 6 else -log_softmax(z, y)
 
-    assert check(mostly).mistakes == []
-    assert "the nearest is no-minus" in str(check(mostly))
+    assert "is right on the others: AssertionError: more, please" in str(check(not_alone))
+    report = check(mostly)
+    assert report.mistakes == []
+    assert "the nearest is no-minus" in str(report)
 
 
 def test_a_narrow_result_excuses_nothing() -> None:
@@ -339,7 +374,7 @@ def test_a_narrow_result_excuses_nothing() -> None:
         margins = np.maximum(0, z - z[np.arange(len(y)), y][:, None] + 1)
         return np.float16(margins.sum(axis=1).mean())
 
-    assert check(hinge).verdict == "wrong"
+    assert check(hinge).verdict == "not checked"
 
     def beside(z: Any, y: Any) -> Any:
         return 1.04 * log_softmax(z, y), gradient_only(z, y).astype(np.float16)
@@ -353,12 +388,14 @@ def test_a_narrow_result_excuses_nothing() -> None:
         z = z.astype(np.float16)
         return -np.float16(np.log(np.exp(z - z.max(1)[:, None]).mean(1)).mean())
 
-    assert "half precision" in str(check(in_half).problem)
+    report = check(in_half)
+    assert report.verdict == "not checked"
+    assert "half precision" in str(report.problem)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_is_flushed_to_zero_is_right(dtype: Any) -> None:
-    """As XLA and GPUs do with what is below the smallest normal number."""
+def test_a_result_flushed_to_zero_is_right(dtype: Any) -> None:
+    """XLA and GPUs flush what is below the smallest normal number."""
 
     def flushed(z: Any, y: Any) -> Any:
         gradient = gradient_only(z, y)
@@ -369,7 +406,7 @@ def test_what_is_flushed_to_zero_is_right(dtype: Any) -> None:
     assert "log-of-underflow" not in unscaled.mistakes
 
 
-def test_how_the_examples_lie() -> None:
+def test_layouts() -> None:
     def over_all(z: Any) -> Any:
         e = np.exp(z - z.max())
         return e / e.sum()
@@ -388,8 +425,8 @@ def test_how_the_examples_lie() -> None:
         check(over_all, layout="diagonal")  # type: ignore[arg-type]
 
 
-def test_what_comes_back() -> None:
-    """Lists, dicts and triples of numbers; and what is none."""
+def test_kinds_of_results() -> None:
+    """Lists, dicts and triples of numbers; and results that are not numbers."""
     style = RIGHT_STYLES[3]  # loops, with a gradient
 
     for changed in (
@@ -438,7 +475,7 @@ def test_zero_times_log_zero() -> None:
 def test_probabilities_beside_a_loss() -> None:
     report = check(lambda z, y: (log_softmax(z, y), softmax_only(z)))
     assert report.verdict == "wrong"
-    assert "if those are meant, check it with kind='loss'" in str(report)
+    assert "if that is intended, use kind='loss'" in str(report)
     assert check(lambda z, y: (log_softmax(z, y), softmax_only(z)), "loss").verdict == "right"
 
 

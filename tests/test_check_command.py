@@ -1,4 +1,4 @@
-"""`softmaxloss check`: many files, what is written, what is refused, how it is stopped."""
+"""`softmaxloss check`: several files, its outputs, what it refuses, how it is stopped."""
 
 from __future__ import annotations
 
@@ -55,6 +55,8 @@ def test_one_file(run: Any) -> None:
     assert out.startswith("not checked: ValueError: no\\x1b[31m\n   it printed: =1+1\n")
     code, out, _ = run("right.py:f", "--json")
     assert json.loads(out)["verdict"] == "right"
+    code, out, _ = run("raises.py:f", "--json")
+    assert json.loads(out)["verdict"] == "not checked"
 
 
 def test_several_files(run: Any) -> None:
@@ -68,6 +70,7 @@ def test_several_files(run: Any) -> None:
     rows = {row["file"]: row for row in csv.DictReader(grades)}
     assert rows["right.py"]["verdict"] == "right"
     assert rows["minus.py"]["mistakes"] == "exp-minus-z no-max"
+    assert rows["raises.py"]["verdict"] == "not checked"
     suite = ElementTree.parse("report.xml").getroot()
     assert [suite.get(count) for count in ("tests", "failures", "errors")] == ["5", "2", "1"]
 
@@ -99,7 +102,7 @@ def test_mistakes_come_before_weaknesses(run: Any) -> None:
         (["right.py:f", "--layout", "rows"], 0),
     ],
 )
-def test_terms(run: Any, arguments: list[str], code: int) -> None:
+def test_settings(run: Any, arguments: list[str], code: int) -> None:
     assert run(*arguments)[0] == code
 
 
@@ -123,7 +126,7 @@ def test_terms(run: Any, arguments: list[str], code: int) -> None:
         ["2nd.py:f", "--write-test", "t.py"],
     ],
 )
-def test_what_is_refused_before_any_check(
+def test_arguments_that_are_refused_before_any_check(
     wrong: list[str], run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("softmaxloss.cli.check.check_files")
@@ -148,7 +151,7 @@ def test_what_is_refused_before_any_check(
     ],
 )
 def test_a_test_to_keep(run: Any, what: str, options: list[str]) -> None:
-    """It fails exactly when the check says wrong."""
+    """It fails exactly when the verdict is wrong."""
     Path("methods.py").write_text(METHODS)
     code = run(what, "--write-test", "test_it.py", *options)[0]
     done = subprocess.run(
@@ -165,8 +168,10 @@ def test_no_test_where_nothing_was_checked(run: Any) -> None:
 
 
 def stop(sent: signal.Signals) -> tuple[int, str, float]:
-    """The exit code, what was said, and the seconds until the end, when it is stopped while a file
-    is checked; that file's process must end too."""
+    """Stop a check of a file: the exit code, standard error and the seconds until it ends.
+
+    The process that runs the file must end too.
+    """
     for name in ("endless", "endless2"):
         Path(f"{name}.py").write_text(
             f"import os\nopen({str(Path.cwd() / 'process')!r}, 'a').write(f'{{os.getpid()}} ')\n"
@@ -179,7 +184,7 @@ def stop(sent: signal.Signals) -> tuple[int, str, float]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # Where the tests run in the background, interrupts are ignored, and that is inherited.
+        # Tests that run in the background ignore interrupts, and processes inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until(lambda: Path("process").exists() and len(Path("process").read_text().split()) > 0)
@@ -218,6 +223,6 @@ def test_it_is_stopped(sent: signal.Signals, code: int) -> None:
     assert not list(Path("temporary").iterdir())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only there it can be asked for")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
 def test_it_is_killed() -> None:
     assert stop(signal.SIGKILL)[0] == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""`check_file`: a function in a process of its own; what it does there is its own problem."""
+"""`check_file`: a function in a process of its own, which nothing it does can disturb."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from tests.submissions import METHODS, MINUS, RIGHT
 
-from softmaxloss.checking.collecting import Try
-from softmaxloss.checking.forms import Form
-from softmaxloss.checking.frameworks import frameworks_of
-from softmaxloss.checking.isolated import check_file
-from softmaxloss.checking.lines import read, written
+from softmaxloss.checking.calling.calls import Attempt
+from softmaxloss.checking.calling.forms import Form
+from softmaxloss.checking.calling.frameworks import frameworks_of
+from softmaxloss.checking.reference import Results
 from softmaxloss.checking.report import Report
-from softmaxloss.checking.steps import Results
-from softmaxloss.checking.terms import Terms
+from softmaxloss.checking.sandbox.process import check_file
+from softmaxloss.checking.sandbox.protocol import decode, encode
+from softmaxloss.checking.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def checked(code: str, function: str = "f", timeout: float = 8) -> Report:
     Path("file.py").write_text(code)
-    return check_file("file.py", function, Terms(seed=1), timeout=timeout)
+    return check_file("file.py", function, Settings(seed=1), timeout=timeout)
 
 
 def first(code: str, of: str) -> str:
@@ -50,19 +50,20 @@ def first(code: str, of: str) -> str:
         ("import os\nos.kill(os.getpid(), 11)\n", "it crashed: SIGSEGV"),
         ("def f(x y):\n    pass\n", "SyntaxError: invalid syntax (file.py, line 1)"),
         ("def f(x, y):\n    return bytearray(1 << 40)\n", "MemoryError"),
-        ("def f(x, y):\n    raise ValueError('no\\x1b[31m\\nmore')\n", "ValueError: no\x1b[31m"),
+        ("def f(x, y):\n    raise ValueError('no\\x1b[31m\\nmore')\n", "ValueError: no\\x1b[31m"),
         ("raise ValueError('x' * 5_000_000)\n", f"ValueError: {'x' * 287}…"),
         (first("raise ValueError('x' * 5_000_000)", RIGHT), f"ValueError: {'x' * 287}…"),
         ("print('x' * (70 << 20))\n", "OSError: [Errno 27] File too large"),
         ("class E(Exception):\n    def __str__(self):\n        1 / 0\nraise E\n", "E"),
-        ("", "there is no f in file.py, and nothing else that can be called"),
-        ("from math import *\ndef g():\n    pass\n", "there is no f in file.py; there is g, acos, "
+        ("", "file.py has no f, nor anything else that can be called"),
+        ("from math import *\ndef g():\n    pass\n", "file.py has no f; it has g, acos, "
          "acosh, asin, asinh, atan, atan2, atanh, cbrt, ceil, …"),
-        ("f = 3\n", "f in file.py is no function but: int"),
+        ("f = 3\n", "f in file.py is not a function: int"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_checked(code: str, problem: str) -> None:
-    assert checked(code, timeout=2).problem == problem
+    report = checked(code, timeout=2)
+    assert (report.verdict, report.problem) == ("not checked", problem)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_file_that_cannot_be_checked(code: str, problem: str) -> None:
         # Half a line of the answer.
         ("import os; x.ndim == 2 or [os.write(3, b'{'), os._exit(0)]", "it ended before the check "
          "was over"),
-        ("import os; x.ndim == 2 or os.write(3, b'}\\n')", "what it wrote down cannot be read"),
+        ("import os; x.ndim == 2 or os.write(3, b'}\\n')", "its results cannot be read"),
     ],
 )  # fmt: skip
 def test_trouble_in_a_form_that_was_not_meant(trouble: str, said: str) -> None:
@@ -114,29 +115,29 @@ def test_the_framework_of_what_is_wrapped() -> None:
     [
         b"3\n",
         b"[" * 100_000 + b"\n",
-        b'{"Ended": {}}\n',
-        b'{"Ended": {"problem": ' + b"9" * 5000 + b"}}\n",
-        written(Try(Form(order=("me",)), [], None, [], [], False, False)),  # type: ignore[arg-type]
-        written(Try(Form(), [Results(None, "1", None)], None, [], [], False, False)),
+        b'{"Done": {}}\n',
+        b'{"Done": {"problem": ' + b"9" * 5000 + b"}}\n",
+        encode(Attempt(Form(order=("me",)), [])),  # type: ignore[arg-type]
+        encode(Attempt(Form(), [Results(None, "1", None)])),
     ],
 )
-def test_an_answer_that_is_none(line: bytes) -> None:
+def test_an_invalid_message(line: bytes) -> None:
     report = checked(f"import os\nos.write(3, {line!r})\n{RIGHT}")
-    assert report.problem == "what it wrote down cannot be read"
+    assert report.problem == "its results cannot be read"
 
 
-def test_an_answer_that_cannot_be_judged() -> None:
-    """Three results, where there are more probes."""
-    line = written(Try(Form(), [Results(None, 1.0, None)] * 3, None, [], [], False, False))
+def test_results_that_cannot_be_compared() -> None:
+    """Three results for more inputs."""
+    line = encode(Attempt(Form(), [Results(None, 1.0, None)] * 3))
     report = checked(f"import os\nos.write(3, {line!r})\n{RIGHT}")
+    assert report.verdict == "not checked"
     assert report.problem is not None
 
 
-def test_numbers_that_json_has_not() -> None:
+def test_numbers_that_json_lacks() -> None:
     part = np.array([[1, np.nan, np.inf]], np.longdouble)
-    attempt = Try(Form(), [Results(part, np.float32(0.1), None)], None, [], [], False, False)
-    message = read(written(attempt))
-    assert isinstance(message, Try)
+    message = decode(encode(Attempt(Form(), [Results(part, np.float32(0.1), None)])))
+    assert isinstance(message, Attempt)
     softmax, loss, gradient = message.results[0]
     np.testing.assert_array_equal(softmax, part)
     assert loss.dtype == np.float32
@@ -147,7 +148,7 @@ def test_numbers_that_json_has_not() -> None:
 def test_a_process_that_outlives_its_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It goes on to write into the folder that is removed."""
+    """It keeps writing into the folder that is removed."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     report = checked(
         "import os, time\nif not os.fork():\n    os.setsid()\n    end = time.monotonic() + 2\n"
@@ -158,20 +159,20 @@ def test_a_process_that_outlives_its_parent(
 
 
 def test_a_process_cannot_run_for_ever() -> None:
-    """Not even when nobody is there to end it."""
+    """Not even if no other process ends it."""
     code = "import resource\nraise ValueError(resource.getrlimit(resource.RLIMIT_CPU)[1])\n"
     cores = os.cpu_count() or 1
     assert checked(code, timeout=7.5).problem == f"ValueError: {13 * cores}"
 
 
-def test_a_copy_of_the_process_answers_nothing() -> None:
+def test_a_forked_copy_sends_nothing() -> None:
     report = checked(f"import os\nif not os.fork():\n    1 / 0\n{RIGHT}")
     assert report.verdict == "right"
 
 
 def test_a_link_to_itself() -> None:
     os.symlink("loop.py", "loop.py")
-    assert check_file("loop.py", "f", Terms()).problem == "there is no file loop.py"
+    assert check_file("loop.py", "f", Settings()).problem == "there is no file loop.py"
 
 
 def test_modules_beside_the_file() -> None:
@@ -193,7 +194,7 @@ def test_an_exported_notebook() -> None:
 def test_what_it_changes_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     report = checked(
         "import numpy as np\nnp.abs = lambda x: 0 * x\nnp.isfinite = lambda x: True\n"
-        "import softmaxloss.checking.judge as judge\njudge.is_right = lambda *a: True\n"
+        "import softmaxloss.checking.diagnosis.mistakes as m\nm.is_right = lambda *a: True\n"
         "def f(x, y):\n    print('hello ' * 100)\n    return 0.5 * x[0, 0]\n"
     )
     assert report.verdict == "wrong"
@@ -232,17 +233,18 @@ def test_methods(name: str, function: str) -> None:
     ("name", "problem"),
     [
         ("Loss", "instances of Loss cannot be called; name a method: Loss.forward, Loss.static"),
-        ("Loss.g", "there is no g in Loss; there is forward, static"),
+        ("Loss.g", "Loss has no g; it has forward, static"),
         ("Sized.forward", "Sized cannot be made without arguments: "),
     ],
 )
-def test_methods_that_are_none(name: str, problem: str) -> None:
+def test_invalid_methods(name: str, problem: str) -> None:
     assert str(checked(METHODS, name).problem).startswith(problem)
 
 
-def test_it_is_imported_where_there_are_no_limits() -> None:
+def test_it_is_imported_on_systems_without_limits() -> None:
     code = (
-        "import sys; sys.modules.update(resource=None, ctypes=None); import softmaxloss.checking."
+        "import sys; sys.modules.update(resource=None, ctypes=None); "
+        "import softmaxloss.checking.sandbox."
     )
-    for module in ("child", "isolated"):
+    for module in ("child", "process"):
         subprocess.run([sys.executable, "-c", f"{code}{module}"], check=True)

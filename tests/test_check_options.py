@@ -7,36 +7,38 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.planted import seeds
 
 import softmaxloss
-from softmaxloss.checking import BANK, check
-from softmaxloss.checking.optional import RIGHT_WITH, Losses, plain
+from softmaxloss import check
+from softmaxloss.checking import BANK, Mistake
+from softmaxloss.checking.reference import WITH_OPTION, LossParts, plain
 
 DTYPES = [np.float64, np.float32]
 
 WITH_OPTIONS = [m for m in BANK.values() if m.wrong]
 
 
-def reduced(parts: Losses, reduction: str) -> Any:
+def reduced(parts: LossParts, reduction: str) -> Any:
     """The loss and the gradient."""
     if reduction == "none":
-        return parts.losses, parts.slopes
+        return parts.losses, parts.gradients
     divisor = parts.divisor if reduction == "mean" else 1.0
     with np.errstate(all="ignore"):
-        slopes = np.where(parts.slopes == 0, 0.0, parts.slopes / divisor)
-        return parts.losses.sum() / divisor + parts.penalty, slopes + parts.penalty_slopes
+        gradient = np.where(parts.gradients == 0, 0.0, parts.gradients / divisor)
+        return parts.losses.sum() / divisor + parts.penalty, gradient + parts.penalty_gradient
 
 
 def with_option(about: str, wrong: Any, part: str) -> Any:
-    """A loss with this option, which is wrong so."""
+    """A loss with this option, wrong in this way."""
 
     def function(z: Any, y: Any, value: Any, reduction: str) -> Any:
         ignored = y == value if about == "ignore_index" else np.zeros(len(y), bool)
         if (((y < 0) | (y >= z.shape[1])) & ~ignored).any():
             raise ValueError("no such class")
-        loss, slope = reduced((plain if value is None else wrong)(z, y, value), reduction)
-        loss, slope = np.asarray(loss, z.dtype), np.asarray(slope, z.dtype)
-        return {"loss": loss, "gradient": slope, "loss+gradient": (loss, slope)}[part]
+        loss, gradient = reduced((plain if value is None else wrong)(z, y, value), reduction)
+        loss, gradient = np.asarray(loss, z.dtype), np.asarray(gradient, z.dtype)
+        return {"loss": loss, "gradient": gradient, "loss+gradient": (loss, gradient)}[part]
 
     def weight(z: Any, y: Any, weight: Any = None, reduction: str = "mean") -> Any:
         return function(z, y, weight, reduction)
@@ -50,7 +52,7 @@ def with_option(about: str, wrong: Any, part: str) -> Any:
     return {"weight": weight, "ignore_index": ignore_index, "label_smoothing": smoothing}[about]
 
 
-# In a gradient that comes alone; docs/check.md says so.
+# In a gradient that is returned alone, as docs/check.md says.
 NOT_TOLD_APART = {
     "weight-unused": {"weight-not-in-the-gradient", "weight-inside-the-log"},
     "smoothing-unused": {"smoothing-not-in-the-gradient"},
@@ -59,50 +61,64 @@ NOT_TOLD_APART = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("part", ["loss", "gradient", "loss+gradient"])
-def test_every_mistake_with_an_option_is_found_and_named(part: Any, dtype: Any) -> None:
-    of_both = {"loss": set(), "gradient": set(), "loss+gradient": set()}  # type: ignore[var-annotated]
-    for mistake in WITH_OPTIONS:
-        if mistake.about not in ("weight", "ignore_index", "label_smoothing"):
-            continue
-        for wrong in mistake.wrong:
-            for seed in range(3):
-                function = with_option(mistake.about, wrong, part)
-                report = check(function, part, dtype=dtype, seed=seed)
-                if not report.mistakes:
-                    assert report.verdict == "right"
-                    continue
-                (finding,) = report.findings
-                of_both[part] |= {m.id for m in (*finding.mistakes, *finding.others)}
-                assert mistake in (*finding.mistakes, *finding.others), str(report)
-                known = NOT_TOLD_APART if part == "gradient" else {}
-                assert {m.id for m in finding.others} == known.get(finding.mistakes[0].id, set())
-                assert report.verdict == ("wrong" if mistake.kind == "mistake" else "right")
-    named = {m.id for m in WITH_OPTIONS if m.about in ("weight", "ignore_index", "label_smoothing")}
-    of_gradient_alone = {id for id in named if "gradient" in id}
-    assert of_both[part] == (named - of_gradient_alone if part == "loss" else named)
+@pytest.mark.parametrize(
+    "mistake",
+    [m for m in WITH_OPTIONS if m.about in ("weight", "ignore_index", "label_smoothing")],
+    ids=lambda mistake: mistake.id,
+)
+def test_a_mistake_with_an_option_is_found_and_named(
+    mistake: Mistake, part: Any, dtype: Any
+) -> None:
+    found = False
+    for wrong in mistake.wrong:
+        for seed in range(3):
+            report = check(with_option(mistake.about, wrong, part), part, dtype=dtype, seed=seed)
+            if not report.mistakes:
+                assert report.verdict == "right"
+                continue
+            found = True
+            (finding,) = report.findings
+            assert mistake in (*finding.mistakes, *finding.others), str(report)
+            known = NOT_TOLD_APART if part == "gradient" else {}
+            assert {m.id for m in finding.others} == known.get(finding.mistakes[0].id, set())
+            assert report.verdict == ("wrong" if mistake.kind == "mistake" else "right")
+    assert found == (part != "loss" or "gradient" not in mistake.id)
 
 
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        pytest.param(range(10), id="10-seeds"),
+        pytest.param(range(10, 60), id="60-seeds", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("part", ["loss", "gradient", "loss+gradient"])
 @pytest.mark.parametrize("about", ["weight", "ignore_index", "label_smoothing"])
-def test_right_options_are_not_accused(about: str) -> None:
-    for seed in range(60):
-        for part in ("loss", "gradient", "loss+gradient"):
-            function = with_option(about, RIGHT_WITH[about], part)
-            report = check(function, part, dtype=DTYPES[seed % 2], seed=seed)  # type: ignore[arg-type]
-            assert report.verdict == "right", str(report)
-            assert report.mistakes == []
+def test_a_right_option_is_not_accused(about: str, part: Any, seeds: range) -> None:
+    for seed in seeds:
+        function = with_option(about, WITH_OPTION[about], part)
+        report = check(function, part, dtype=DTYPES[seed % 2], seed=seed)
+        assert report.verdict == "right", str(report)
+        assert report.mistakes == []
 
 
-def test_ours_and_pytorchs_options() -> None:
-    """Each as a whole, with all of its options."""
-    for dtype in DTYPES:
-        for function in (softmaxloss.cross_entropy, torch.nn.functional.cross_entropy):
-            report = check(function, dtype=dtype)
-            assert report.verdict == "right", str(report)
-            # PyTorch multiplies the gradient of ignored rows by 0, and 0 · NaN is NaN.
-            theirs = function is torch.nn.functional.cross_entropy
-            assert report.mistakes == (["ignored-rows-times-zero"] if theirs else [])
-            names = {check.name for check in report.checks}
-            assert {"weight", "ignore_index, all", "label_smoothing", "reduction='none'"} <= names
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("function", "mistakes"),
+    [
+        (softmaxloss.cross_entropy, []),
+        # PyTorch multiplies the gradient of ignored rows by 0, and 0 · NaN is NaN.
+        (torch.nn.functional.cross_entropy, ["ignored-rows-times-zero"]),
+    ],
+    ids=["softmaxloss", "torch"],
+)
+def test_a_library_with_all_its_options(function: Any, mistakes: list[str], dtype: Any) -> None:
+    report = check(function, dtype=dtype)
+    assert report.verdict == "right", str(report)
+    assert report.mistakes == mistakes
+    names = {check.name for check in report.checks}
+    assert {"weight", "ignore_index, all", "label_smoothing", "reduction='none'"} <= names
+    if function is torch.nn.functional.cross_entropy:
         assert {"upstream", "upstream of each", "bfloat16", "label -1", "label C"} <= names
 
 
@@ -118,12 +134,12 @@ def test_a_reduction_that_is_not_used() -> None:
 
     report = check(reversed)
     assert report.verdict == "wrong"
-    assert "reduction: wrong, and none of the mistakes" in str(report)
+    assert "reduction: wrong, but not one of the known mistakes" in str(report)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_gradient_from_above(reduction: str, dtype: Any) -> None:
+def test_the_upstream_gradient(reduction: str, dtype: Any) -> None:
     """Planted in the backward of a function of torch."""
 
     def with_backward(wrong: Any) -> Any:
@@ -135,16 +151,16 @@ def test_the_gradient_from_above(reduction: str, dtype: Any) -> None:
                 return torch.tensor(loss).to(z.dtype)
 
             @staticmethod
-            def backward(ctx: Any, above: Any) -> Any:
+            def backward(ctx: Any, upstream: Any) -> Any:
                 z, y = (t.numpy() for t in ctx.saved_tensors)
-                each = np.broadcast_to(above.numpy(), y.shape)
-                _, slope = reduced(wrong(z, y, each), reduction)
-                return torch.tensor(slope).to(ctx.saved_tensors[0].dtype), None
+                each = np.broadcast_to(upstream.numpy(), y.shape)
+                _, gradient = reduced(wrong(z, y, each), reduction)
+                return torch.tensor(gradient).to(ctx.saved_tensors[0].dtype), None
 
         return lambda z, y: Loss.apply(z, y)
 
     allowed = {"sum", "gradient-of-the-sum", "a-loss-for-each", "negative-label-accepted"}
-    right = check(with_backward(RIGHT_WITH["upstream"]), dtype=dtype)
+    right = check(with_backward(WITH_OPTION["upstream"]), dtype=dtype)
     assert right.verdict == "right", str(right)
     assert set(right.mistakes) <= allowed
     for id in ("upstream-unused", "upstream-as-one-scalar"):
@@ -167,7 +183,7 @@ def test_a_sum_in_half_precision() -> None:
     assert report.verdict == "wrong"
 
 
-def test_what_is_computed_in_float32() -> None:
+def test_a_computation_in_float32() -> None:
     def loss(z: Any, y: Any) -> Any:
         return torch.nn.functional.cross_entropy(z.float(), y).double()
 
@@ -178,7 +194,7 @@ def test_what_is_computed_in_float32() -> None:
     assert check(lambda z, y: loss(z, y) * 1.00001).verdict == "wrong"
 
 
-def test_labels_that_are_none() -> None:
+def test_invalid_labels() -> None:
     def clipped(z: Any, y: Any) -> Any:
         return plain(z, np.clip(y, 0, z.shape[1] - 1)).losses.mean()
 
@@ -188,8 +204,8 @@ def test_labels_that_are_none() -> None:
     assert check(clipped, strict=True).verdict == "wrong"
 
 
-def test_a_derived_gradient_is_not_accused_beside_its_loss() -> None:
-    """Whatever the mistake in the loss: it has one name."""
+def test_the_derivative_of_a_wrong_loss_is_not_accused() -> None:
+    """The mistake is in the loss, and is named once."""
 
     def minus_z(z: Any, y: Any) -> Any:
         return torch.nn.functional.cross_entropy(-z, y)
@@ -215,20 +231,20 @@ def layer(W: Any, X: Any, y: Any, reg: float) -> Any:
     z = X @ W
     z = z - z.max(axis=1, keepdims=True)
     log_a = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    slope = np.exp(log_a)
-    slope[np.arange(len(y)), y] -= 1
+    gradient = np.exp(log_a)
+    gradient[np.arange(len(y)), y] -= 1
     loss = -log_a[np.arange(len(y)), y].mean() + reg * (W * W).sum()
-    return loss, X.T @ slope / len(y) + 2 * reg * W
+    return loss, X.T @ gradient / len(y) + 2 * reg * W
 
 
 def layer_in_columns(W: Any, X: Any, y: Any, reg: float) -> Any:
-    loss, slope = layer(W.T, X.T, y, reg)
-    return loss, slope.T
+    loss, gradient = layer(W.T, X.T, y, reg)
+    return loss, gradient.T
 
 
 def half(W: Any, X: Any, y: Any, reg: float) -> Any:
-    loss, slope = layer(W, X, y, 0.0)
-    return loss + reg * (W * W).sum() / 2, slope + reg * W
+    loss, gradient = layer(W, X, y, 0.0)
+    return loss + reg * (W * W).sum() / 2, gradient + reg * W
 
 
 def no_reg(W: Any, X: Any, y: Any, reg: float) -> Any:
@@ -236,19 +252,19 @@ def no_reg(W: Any, X: Any, y: Any, reg: float) -> Any:
 
 
 def reg_of_n(W: Any, X: Any, y: Any, reg: float) -> Any:
-    loss, slope = layer(W, X, y, 0.0)
-    return loss + reg * (W * W).sum() / len(y), slope + 2 * reg * W / len(y)
+    loss, gradient = layer(W, X, y, 0.0)
+    return loss + reg * (W * W).sum() / len(y), gradient + 2 * reg * W / len(y)
 
 
 def lasso(W: Any, X: Any, y: Any, reg: float) -> Any:
-    loss, slope = layer(W, X, y, 0.0)
-    return loss + reg * abs(W).sum(), slope + reg * np.sign(W)
+    loss, gradient = layer(W, X, y, 0.0)
+    return loss + reg * abs(W).sum(), gradient + reg * np.sign(W)
 
 
 def without_bias(W: Any, X: Any, y: Any, reg: float) -> Any:
-    loss, slope = layer(W, X, y, 0.0)
-    slope[:-1] += 2 * reg * W[:-1]
-    return loss + reg * (W[:-1] ** 2).sum(), slope
+    loss, gradient = layer(W, X, y, 0.0)
+    gradient[:-1] += 2 * reg * W[:-1]
+    return loss + reg * (W[:-1] ** 2).sum(), gradient
 
 
 def by_name(X: Any, y: Any, W: Any, lam: float = 0.0) -> Any:
@@ -264,8 +280,8 @@ def loss_alone(W: Any, X: Any, y: Any, reg: float) -> Any:
 
 
 def transposed(W: Any, X: Any, y: Any, reg: float) -> Any:
-    loss, slope = layer(W, X, y, reg)
-    return loss, slope.T
+    loss, gradient = layer(W, X, y, reg)
+    return loss, gradient.T
 
 
 def reg_not_in_gradient(W: Any, X: Any, y: Any, reg: float) -> Any:
@@ -273,15 +289,16 @@ def reg_not_in_gradient(W: Any, X: Any, y: Any, reg: float) -> Any:
 
 
 def not_transposed(W: Any, X: Any, y: Any, reg: float) -> Any:
-    loss, slope = layer(W, X, y, 0.0)
-    return loss + reg * (W * W).sum(), abs(X).T @ (X @ slope) + 2 * reg * W
+    loss, gradient = layer(W, X, y, 0.0)
+    return loss + reg * (W * W).sum(), abs(X).T @ (X @ gradient) + 2 * reg * W
 
 
 def not_divided(W: Any, X: Any, y: Any, reg: float) -> Any:
-    loss, slope = layer(W, X, y, 0.0)
-    return loss + reg * (W * W).sum(), slope * len(y) + 2 * reg * W
+    loss, gradient = layer(W, X, y, 0.0)
+    return loss + reg * (W * W).sum(), gradient * len(y) + 2 * reg * W
 
 
+@seeds(0, 1, slow=range(2, 5))
 @pytest.mark.parametrize(
     ("function", "form", "mistakes", "verdict"),
     [
@@ -306,12 +323,13 @@ def not_divided(W: Any, X: Any, y: Any, reg: float) -> Any:
         ),
     ],
 )
-def test_a_layer_and_its_loss(function: Any, form: str, mistakes: list[str], verdict: str) -> None:
-    for seed in range(5):
-        report = check(function, seed=seed)
-        assert form in str(report.form)
-        assert report.mistakes == mistakes
-        assert report.verdict == verdict
+def test_a_layer_and_its_loss(
+    function: Any, form: str, mistakes: list[str], verdict: str, seed: int
+) -> None:
+    report = check(function, seed=seed)
+    assert form in str(report.form)
+    assert report.mistakes == mistakes
+    assert report.verdict == verdict
 
 
 def test_frameworks() -> None:

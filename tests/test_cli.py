@@ -1,4 +1,4 @@
-"""The command line: what it prints where, its exit codes, and that no input gives a traceback."""
+"""The command line: standard output and error, exit codes, and one line for every wrong input."""
 
 from __future__ import annotations
 
@@ -147,18 +147,31 @@ def test_explain_prints_the_text(run):
     assert "\x1b" not in out
 
 
-def test_explain_a_row_of_a_file(run, data):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--file", "z.npy", "--row", "17", "--label", "LABEL"],
+        ["--file", "z.npy", "--row", "17", "--labels", "y.npy"],
+        [
+            *("--file", "both.npz", "--labels", "both.npz", "--row", "17"),
+            *("--logits-key", "a", "--labels-key", "b"),
+        ],
+        ["--file", "one.npy", "--label", "LABEL"],
+    ],
+    ids=["label", "labels", "keys", "one-row"],
+)
+def test_explain_a_row_of_a_file(run, data, arguments):
     z, y = data
-    wanted = explain(z[17], y[17]).to_text()
-    assert run("explain", "--file", "z.npy", "--row", 17, "--label", y[17]) == (0, wanted, "")
-    assert run("explain", "--file", "z.npy", "--row", 17, "--labels", "y.npy")[1] == wanted
-    keys = ["--logits-key", "a", "--labels-key", "b"]
-    both = ["--file", "both.npz", "--labels", "both.npz", "--row", 17]
-    assert run("explain", *both, *keys)[1] == wanted
-    one_based = run("explain", "--file", "z.npy", "--row", 17, "--labels", "y1.npy", "--one-based")
-    assert one_based[1] == explain(z[17], y[17] + 1, first_class=1).to_text()
     np.save("one.npy", z[17])
-    assert run("explain", "--file", "one.npy", "--label", y[17])[1] == wanted
+    words = [str(y[17]) if word == "LABEL" else word for word in arguments]
+    assert run("explain", *words) == (0, explain(z[17], y[17]).to_text(), "")
+
+
+def test_explain_a_row_with_labels_from_one(run, data):
+    z, y = data
+    words = ["--file", "z.npy", "--row", 17, "--labels", "y1.npy", "--one-based"]
+    wanted = explain(z[17], y[17] + 1, first_class=1).to_text()
+    assert run("explain", *words) == (0, wanted, "")
 
 
 def test_class_names_of_a_file_are_text(run, data):
@@ -184,14 +197,17 @@ def test_class_names_of_a_file_are_text(run, data):
         (["1", "\x1b[31m", "--label", "0"], r"\x1b[31m"),
         (["1", "y" * 9999, "--label", "0"], "yyy…' is not a number"),
         (["1", "2", "--label", "2"], "if you count from one, add --one-based"),
-        (["1", "2", "--label", "-1"], "the label -1 is no class: it must be a number from 0 to 1"),
+        (
+            ["1", "2", "--label", "-1"],
+            "the label -1 is not a class: it must be a number from 0 to 1",
+        ),
         (["1", "2", "--label", "-100"], "-100"),
         (["1", "2", "--label", "0", "--one-based"], "from 1 to 2"),
-        (["1", "2", "--label", "1.0"], "'1.0' is no class"),
+        (["1", "2", "--label", "1.0"], "'1.0' is not a class"),
         (["1", "2", "--label", "cow", "--classes", "cat,dog"], "or a class name"),
         (["1", "2", "--label", "a", "--classes", "a,a"], "several classes"),
         (["1", "2", "--label", "1", "--classes", "1,2"], "both the number"),
-        (["1", "2", "--label", "0", "--classes", "a"], "--classes is 1"),
+        (["1", "2", "--label", "0", "--classes", "a"], "--classes: expected 2 names, got 1"),
         (["1", "2", "--label", "0", "--step", "0"], "step must be a positive number"),
         (["1", "2", "--label", "0", "--step", "-1"], "step must be a positive number"),
         (["1", "2", "--label", "0", "--step", "nan"], "step must be a positive number"),
@@ -246,7 +262,7 @@ def test_wrong_standard_input_is_one_line(run, stdin, says):
 # --- score ---------------------------------------------------------------------------------------
 
 
-def test_score_against_scipy(run, data):
+def test_the_json_of_score_agrees_with_scipy(run, data):
     z, y = data
     losses = -log_softmax(z, axis=1)[np.arange(200), y]
     code, out, err = run("score", "z.npy", "y.npy", "--json", "--top", 7)
@@ -259,6 +275,10 @@ def test_score_against_scipy(run, data):
     assert [example["row"] for example in got["top"]] == np.argsort(-losses)[:7].tolist()
     assert got["examples"] == 200
 
+
+def test_the_report_of_score_ends_with_a_command_that_works(run, data):
+    z, y = data
+    losses = -log_softmax(z, axis=1)[np.arange(200), y]
     code, out, err = run("score", "z.npy", "y.npy")
     assert (code, err) == (0, "")
     flat = re.sub(r"[ \n]+", " ", out)
@@ -268,7 +288,6 @@ def test_score_against_scipy(run, data):
     assert "The 10 examples with the highest loss" in flat
     worst = int(losses.argmax())
     assert f"{worst} {y[worst]} {z[worst].argmax()} {losses[worst]:.4f}" in flat
-    # The command that it ends with explains that example.
     suggested = out.splitlines()[-1].split()
     assert suggested[:2] == ["softmaxloss", "explain"]
     code, out, _ = run(*suggested[1:])
@@ -276,26 +295,34 @@ def test_score_against_scipy(run, data):
     assert out == explain(z[worst], y[worst]).to_text()
 
 
-def test_score_options(run, data):
-    z, y = data
-    plain = json.loads(run("score", "z.npy", "y.npy", "--json")[1])
-    one_based = json.loads(run("score", "z.npy", "y1.npy", "--one-based", "--json")[1])
-    assert one_based["mean_loss"] == plain["mean_loss"]
-    assert one_based["top"][0]["label"] == plain["top"][0]["label"] + 1
+def test_score_with_labels_from_one(run, data):
+    zero = json.loads(run("score", "z.npy", "y.npy", "--json")[1])
+    one = json.loads(run("score", "z.npy", "y1.npy", "--one-based", "--json")[1])
+    assert one["mean_loss"] == zero["mean_loss"]
+    label = one["top"][0]["label"]
+    assert label == zero["top"][0]["label"] + 1
+    named = run("score", "z.npy", "y1.npy", "--one-based", "--classes", "a,b,c,d,e", "--top", 1)[1]
+    assert f"{label} {'abcde'[label - 1]} " in named
+    assert "--classes a,b,c,d,e --one-based" in named
+
+
+def test_score_with_keys(run, data):
     keys = ["--logits-key", "a", "--labels-key", "b", "--json"]
-    assert json.loads(run("score", "both.npz", "both.npz", *keys)[1]) == plain
+    assert run("score", "both.npz", "both.npz", *keys) == run("score", "z.npy", "y.npy", "--json")
+
+
+def test_score_with_ignored_rows(run, data):
+    z, y = data
     np.save("some.npy", np.where(np.arange(200) < 50, 7, y))
     ignoring = ["score", "z.npy", "some.npy", "--ignore-index", 7]
     losses = -log_softmax(z, axis=1)[np.arange(200), y][50:]
-    assert json.loads(run(*ignoring, "--json")[1])["mean_loss"] == pytest.approx(
-        losses.mean(), rel=1e-14
-    )
+    got = json.loads(run(*ignoring, "--json")[1])
+    assert got["mean_loss"] == pytest.approx(losses.mean(), rel=1e-14)
     assert "ignored     50 rows" in run(*ignoring)[1]
+
+
+def test_score_with_no_examples_listed(run, data):
     assert "highest loss" not in run("score", "z.npy", "y.npy", "--top", 0)[1]
-    named = run("score", "z.npy", "y1.npy", "--one-based", "--classes", "a,b,c,d,e", "--top", 1)[1]
-    label = one_based["top"][0]["label"]
-    assert f"{label} {'abcde'[label - 1]} " in named
-    assert "--classes a,b,c,d,e --one-based" in named
 
 
 def test_score_names_from_the_file_are_text(run, data):
@@ -307,7 +334,7 @@ def test_score_names_from_the_file_are_text(run, data):
     assert "\x1b" not in out
 
 
-def test_score_rows_without_a_loss(run, data):
+def test_score_lists_rows_without_a_loss_first(run, data):
     z, y = data
     z[3, 1], z[5] = np.nan, -np.inf
     np.save("bad.npy", z)
@@ -320,13 +347,13 @@ def test_score_rows_without_a_loss(run, data):
     json.loads(run("score", "bad.npy", "y.npy", "--json")[1], parse_constant=pytest.fail)
 
 
-def test_score_writes_every_example(run, data, tmp_path):
+def test_score_writes_the_scores_of_every_example(run, data, tmp_path):
     z, y = data
     before = set(os.listdir())
     assert run("score", "z.npy", "y.npy", "--out", "scores.npy")[0] == 0
     assert set(os.listdir()) - before == {"scores.npy"}
     losses = -log_softmax(z, axis=1)[np.arange(200), y]
-    # scipy subtracts logsumexp from z, whose rounding is up to an ulp of |z| ~ 8.
+    # SciPy subtracts logsumexp from z and rounds by up to an ulp of |z| ~ 8.
     np.testing.assert_allclose(np.load("scores.npy")["loss"], losses, rtol=0, atol=1e-14)
 
 
@@ -351,7 +378,10 @@ def test_score_writes_every_example(run, data, tmp_path):
         (["z.npy", "minus.npy"], "add --ignore-index -1"),
         (["z.npy", "y.npy", "--top", "-1"], "--top"),
         (["z.npy", "y.npy", "--top", "x"], "--top"),
-        (["z.npy", "y.npy", "--classes", "a,b"], "--classes is 2, that of the classes 5"),
+        (
+            ["z.npy", "y.npy", "--classes", "a,b"],
+            "--classes: expected 5 names, got 2",
+        ),
         (["z.npy", "y.npy", "--out", "z.npy"], "z.npy is a file to be read"),
         (["z.npy", "y.npy", "--out", "y.npy"], "y.npy is a file to be read"),
         (["z.npy", "y.npy", "--out", "link.npy"], "link.npy is a file to be read"),
@@ -452,7 +482,7 @@ def test_unknown_words_are_one_line(run, arguments, says):
         (ValueError("two\nlines"), 2, r"two\nlines"),
     ],
 )
-def test_what_goes_wrong_later(run, monkeypatch, error, code, says):
+def test_errors_of_the_library_are_one_line_and_an_exit_code(run, monkeypatch, error, code, says):
     def fail(*args, **kwargs):
         raise error
 
@@ -475,7 +505,7 @@ def command(*arguments, env=None, **kwargs):
     )
 
 
-def test_as_a_process():
+def test_results_go_to_standard_output_and_errors_to_standard_error():
     right = command(*SEED, "--label", "2")
     assert (right.returncode, right.stderr) == (0, "")
     assert right.stdout == explain([2.0, 1.0, 0.1, -1.2], 2).to_text()
@@ -504,7 +534,7 @@ def test_full_disk_is_one_line():
     assert (done.returncode, done.stderr) == (2, "softmaxloss: error: No space left on device\n")
 
 
-def test_an_output_that_is_only_ascii():
+def test_an_ascii_output_gets_ascii_text():
     done = command(*SEED, "--label", "2", env={"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.isascii()
@@ -538,16 +568,14 @@ def test_colours_on_a_terminal_only(setting, colored, monkeypatch):
     assert [line.rstrip() for line in plain.splitlines()] == wanted.splitlines()
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_progress_bar_on_a_terminal_only(data, tmp_path, terminal):
-    arguments = ["score", "z.npy", "y.npy"]
-    if not terminal:
-        done = command(*arguments, cwd=tmp_path)
-        assert done.stderr == ""
-        return
+def test_no_progress_bar_without_a_terminal(data, tmp_path):
+    assert command("score", "z.npy", "y.npy", cwd=tmp_path).stderr == ""
+
+
+def test_a_progress_bar_on_a_terminal(data, tmp_path):
     ours, theirs = pty.openpty()
     done = command(
-        *arguments,
+        *("score", "z.npy", "y.npy"),
         cwd=tmp_path,
         capture_output=False,
         stdout=subprocess.PIPE,
@@ -572,7 +600,7 @@ def test_several_labels(run, label):
 def test_several_labels_from_one(run):
     out = run(*SEED, "--label", "1,4", "--one-based")[1]
     assert "and 2 labels: classes 1 and 4." in out
-    fails(run(*SEED, "--label", "1,7"), "the label 7 is no class")
+    fails(run(*SEED, "--label", "1,7"), "the label 7 is not a class")
 
 
 def test_the_path_is_as_long_as_asked(run):
@@ -580,19 +608,20 @@ def test_the_path_is_as_long_as_asked(run):
     assert json.loads(out)["path"]["steps"] == [0, 1, 2]
 
 
-def test_a_question_alone(run):
+def test_ask_answers_a_question_alone(run):
     code, out, err = run(*SEED, "--label", "2", "--ask", "others-learn")
     assert (code, err) == (0, "")
     assert out.startswith("How do the other outputs learn")
     assert "∂J/∂z_0 = a_0 = 0.6418" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_ask_all_answers_every_question(run):
     answers = json.loads(run(*SEED, "--label", "2", "--ask", "all", "--json")[1])
     assert [answer["id"] for answer in answers] == list(QUESTIONS)
-    fails(run(*SEED, "--label", "2", "--ask", "others-lern"), "did you mean others-learn")
-    fails(run(*SEED, "--label", "1,2", "--ask", "order"), "about an example with one label")
 
 
-def test_the_page(run, tmp_path, monkeypatch):
+def test_html_writes_the_page_and_open_opens_it(run, tmp_path, monkeypatch):
     code, out, err = run(*SEED, "--label", "2", "--html", "why.html")
     assert (code, out, err) == (0, "", "wrote why.html\n")
     page = (tmp_path / "why.html").read_text(encoding="utf-8")
@@ -604,17 +633,24 @@ def test_the_page(run, tmp_path, monkeypatch):
     assert opened == [(tmp_path / "two.html").as_uri()]
 
 
-def test_a_page_that_cannot_be_written(run, tmp_path):
-    fails(run(*SEED, "--label", "2", "--html", "no/such/why.html"), "no/such/why.html: ")
-    fails(run(*SEED, "--label", "2", "--html", "."), "is not a regular file")
-    fails(run(*SEED, "--label", "2", "--open"), "--open opens the page that --html FILE writes")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--label", "2", "--html", "no/such/why.html"], "no/such/why.html: "),
+        (["--label", "2", "--html", "."], "is not a regular file"),
+        (["--label", "2", "--html", "-"], "--html needs the name of a file"),
+        (["--label", "2", "--open"], "--open opens the page that --html FILE writes"),
+        (["--label", "1,1"], "the label 1 is there twice"),
+        (["--label", "2", "--ask", "others-lern"], "did you mean others-learn"),
+        (["--label", "2", "--ask", "all", "--ask", "foo"], "no question 'foo'"),
+        (["--label", "1,2", "--ask", "order"], "about an example with one label"),
+        (["--label", "1,2", "--ask", "order", "--html", "x.html"], "one label"),
+    ],
+)
+def test_options_of_explain_that_cannot_be_met_write_no_file(run, tmp_path, arguments, says):
+    fails(run(*SEED, *arguments), says)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_would_be_taken_for_something_else(run, tmp_path):
+def test_decimal_commas_are_not_taken_for_separators(run):
     fails(run("explain", "1,5", "2", "0,3", "--label", "1"), "are these decimal commas?")
-    fails(run(*SEED, "--label", "1,1"), "the label 1 is there twice")
-    fails(run(*SEED, "--label", "2", "--ask", "all", "--ask", "foo"), "no question 'foo'")
-    fails(run(*SEED, "--label", "1,2", "--ask", "order", "--html", "x.html"), "one label")
-    fails(run(*SEED, "--label", "2", "--html", "-"), "--html needs the name of a file")
-    assert list(tmp_path.iterdir()) == []

@@ -1,19 +1,24 @@
-"""The examples do what they say, and the docs show their output."""
+"""The examples do what they say; the README and the tour show what they print."""
 
 from __future__ import annotations
 
+import doctest
 import itertools
 import math
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from docs import tour
 
 from softmaxloss.explanation import QUESTIONS
 
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 sys.path.insert(0, str(ROOT / "examples"))
 
 
@@ -29,20 +34,73 @@ def test_the_loss_of_the_digits_falls_from_that_of_a_uniform_guess():
     assert np.mean(unseen.argmax(axis=1) == y[digits.TRAIN :]) > 0.88
 
 
-def test_the_readme_shows_what_the_tour_prints(tmp_path):
-    printed = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "tour.py")],
+def test_the_tour_page_shows_what_the_tour_prints(tmp_path):
+    printed = tour.printed(tmp_path)
+    assert (tmp_path / "out" / "digits_logits.npy").exists()
+    page = tour.PAGE.read_text(encoding="utf-8")
+    assert page == tour.written(page, printed)
+    assert page.count(printed) == 1
+
+
+def consoles():
+    """(command, output) of each command in the README's console blocks."""
+    for block in re.findall(r"^```console\n(.*?)^```$", README, re.DOTALL | re.MULTILINE):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            yield pytest.param(command, output, id=command)
+
+
+@pytest.mark.parametrize(("command", "shown"), list(consoles()))
+def test_the_readme_shows_what_its_commands_print(command, shown):
+    """In the output that is shown, "…" stands for any text."""
+    program, *arguments = shlex.split(command)
+    assert program == "softmaxloss"
+    done = subprocess.run(
+        [sys.executable, "-m", program, *arguments],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        check=True,
-        cwd=tmp_path,
+        cwd=ROOT,
     )
-    assert printed.stderr == ""
-    assert (tmp_path / "out" / "digits_logits.npy").exists()
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("<!-- the output of examples/tour.py -->\n```text\n")[2]
-    assert shown.partition("\n```\n<!-- end -->")[0].strip() == printed.stdout.strip()
+    assert done.stderr == ""
+    assert re.fullmatch(re.escape(shown).replace("…", ".*?"), done.stdout, re.DOTALL), done.stdout
+
+
+def test_the_readme_has_console_blocks():
+    assert len(list(consoles())) == 2
+
+
+def test_the_readme_shows_the_function_that_it_checks():
+    code = (ROOT / "examples" / "my_loss.py").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code.endswith(shown)
+
+
+def test_the_readme_computes_what_it_shows():
+    pytest.importorskip("torch")
+    failed, tried = doctest.testfile(
+        str(ROOT / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS
+    )
+    assert failed == 0
+    assert tried > 10
+
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_links_of_the_pages_lead_to_files(page):
+    text = page.read_text(encoding="utf-8")
+    links = [*re.findall(r"\]\(([^)#\s]+)[^)\s]*\)", text), *re.findall(r'src="([^"]+)"', text)]
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_the_index_lists_every_page():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert len(pages) >= 9
+    assert not [name for name in pages if f"]({name})" not in index]
 
 
 def test_the_language_model_has_the_same_losses_with_both():

@@ -12,7 +12,7 @@ import ml_dtypes
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -44,7 +44,7 @@ def close(got, wanted, spread):
         assert abs(mpmath.mpf(float(x)) - reference) <= tolerance * abs(reference), (x, reference)
 
 
-def test_two_classes_by_hand():
+def test_two_classes_worked_out_by_hand():
     """z = (0, ln 3): odds of 1 to 3."""
     why = explain([0.0, math.log(3.0)], 0, step=0.2)
     assert why.before.probabilities == pytest.approx([0.25, 0.75], rel=1e-15)
@@ -60,7 +60,7 @@ def test_two_classes_by_hand():
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 10.0, 100.0])
 @pytest.mark.parametrize("classes", [2, 3, 10, 33])
-def test_numbers_against_mpmath(scale, classes):
+def test_every_number_is_exact_to_a_few_roundings(scale, classes):
     z = np.random.default_rng(classes).normal(0, scale, classes)
     spread = np.ptp(z)
     for y in {0, classes - 1, int(z.argmax()), int(z.argmin())}:
@@ -85,9 +85,10 @@ def test_numbers_against_mpmath(scale, classes):
     st.integers(0, 11),
     st.floats(1e-3, 10.0),
 )
-def test_what_the_text_claims_holds(z, y, step):
+@settings(deadline=None)
+def test_the_signs_of_the_gradient_that_the_text_claims(z, y, step):
     y %= len(z)
-    why = explain(z, y, step=step)
+    why = explain(z, y, step=step, steps=0)
     others = np.delete(why.gradient, y)
     assert (others > 0).all()
     assert why.gradient[y] < 0
@@ -118,7 +119,7 @@ def test_every_form_of_logits_is_computed_in_float64(logits):
     assert got.gradient.dtype == np.float64
 
 
-def test_labels_from_one_are_the_same_example():
+def test_labels_from_one_name_the_same_example():
     zero, one = explain(SEED, 2), explain(SEED, np.uint8(3), first_class=1)
     assert (one.target, one.number(one.target), zero.number(zero.target)) == (2, 3, 2)
     assert np.array_equal(zero.gradient, one.gradient)
@@ -127,7 +128,7 @@ def test_labels_from_one_are_the_same_example():
     assert "J = −log a_3 = " in one.to_text()
 
 
-def test_it_is_read_only_and_leaves_the_logits_alone():
+def test_the_arrays_are_read_only_copies():
     z = np.array(SEED)
     why = explain(z, 2)
     assert np.array_equal(z, SEED)
@@ -193,7 +194,12 @@ def test_it_is_read_only_and_leaves_the_logits_alone():
         ((SEED, 2), {"first_class": 2}, OptionError, "first_class must be 0 or 1"),
         ((SEED, 2), {"classes": ["a", "b"]}, OptionError, "2 class names for 4 logits"),
         ((SEED, 2), {"classes": "abcd"}, TypeError, "sequence of names"),
-        ((SEED, 2), {"classes": 5}, TypeError, "classes must be a sequence of names, got int"),
+        (
+            (SEED, 2),
+            {"classes": 5},
+            TypeError,
+            "names such as ['cat', 'dog'], got int",
+        ),
         ((SEED, 2), {"classes": [1, 2, 3, 4]}, TypeError, "strings, got 1"),
     ],
 )
@@ -211,18 +217,18 @@ UNUSUAL = [
     pytest.param([INF, 1.0], 0, NAN, ["class 0 is +inf"], id="plus infinity on the true class"),
     pytest.param([INF, 1.0], 1, NAN, ["class 0 is +inf"], id="plus infinity elsewhere"),
     pytest.param([-INF, -INF], 0, NAN, ["Every logit is -inf"], id="all masked"),
-    pytest.param([0.0, -INF], 1, INF, ["it has no chance at all"], id="true class masked"),
+    pytest.param([0.0, -INF], 1, INF, ["the loss is infinite"], id="true class masked"),
     pytest.param([0.0, -INF, 0.0], 0, math.log(2), ["masked out", "shared"], id="other masked"),
     pytest.param(
         [-INF, 3.0], 1, 0.0, ["masked out", "Every derivative is 0"], id="only the true class left"
     ),
     pytest.param([1.0, 1.0, 0.0], 1, None, ["shared by classes 0 and 1"], id="tie"),
     pytest.param([1.0] * 9, 1, math.log(9), ["and 4 more"], id="tie of many"),
-    pytest.param([100.0, 0.0], 0, math.exp(-100), ["lost digits"], id="tiny loss"),
+    pytest.param([100.0, 0.0], 0, math.exp(-100), ["loses digits"], id="tiny loss"),
     pytest.param([1000.0, 0.0], 1, 1000.0, ["rounds to 0"], id="probability underflows"),
     pytest.param([1e8, 1e8 + 1], 0, math.log(1 + math.e), [], id="common offset"),
     pytest.param(
-        [1e20, 1e20], 0, math.log(2), ["lost digits", "changes nothing"], id="huge offset"
+        [1e20, 1e20], 0, math.log(2), ["loses digits", "changes nothing"], id="huge offset"
     ),
     pytest.param([1e30, -1e30], 1, 2e30, ["rounds to 0"], id="huge logits"),
     pytest.param([1e308, -1e308], 1, INF, [], id="difference overflows"),
@@ -230,7 +236,7 @@ UNUSUAL = [
 
 
 @pytest.mark.parametrize(("logits", "label", "loss", "remarks"), UNUSUAL)
-def test_unusual_inputs(logits, label, loss, remarks):
+def test_unusual_inputs_get_their_remarks(logits, label, loss, remarks):
     why = explain(logits, label)
     if loss is not None:
         # What is compared with is itself rounded, twice at most.
@@ -248,7 +254,7 @@ def test_unusual_inputs(logits, label, loss, remarks):
     json.loads(why.to_json(), parse_constant=pytest.fail)
 
 
-def test_json_is_valid_and_loses_nothing():
+def test_json_is_valid_and_keeps_every_number():
     why = explain([2.0, -INF, 0.1], 2, classes=["<b>", "\x1b[31m", "鳥"], step=0.25)
     text = why.to_json()
     assert text.isascii()
@@ -268,7 +274,7 @@ def test_json_is_valid_and_loses_nothing():
 # --- the text ------------------------------------------------------------------------------------
 
 
-def test_the_text_answers_the_question():
+def test_the_text_of_the_example_in_the_readme():
     """One example, four classes, label 3: is only −log a_3 computed, and which output is raised?
     The numbers were worked out with bc: Σ exp z = 11.5137…, exp 0.1 = 1.1051…"""
     text = explain(SEED, 3, first_class=1).to_text()
@@ -297,14 +303,14 @@ def test_the_text_answers_the_question():
     assert str(explain(SEED, 2)) == explain(SEED, 2).to_text()
 
 
-def test_changes_are_shown_even_when_they_are_small():
+def test_a_small_change_is_shown_with_enough_decimals():
     text = explain([9.0, 0.0], 0, step=1e-3).to_text()
     before, after = re.findall(r"J +(\S+) → (\S+)", text)[0]
     assert before != after
     assert float(after) < float(before)
 
 
-def test_no_formula_with_rounded_numbers_that_contradicts_itself():
+def test_rounded_numbers_in_a_formula_do_not_contradict_it():
     """a_0 = 0.99995…: −log 1.0000 is not 4.54e-05, and 1.0000 − 1 not -4.54e-05."""
     text = explain([10.0, 0.0], 0).to_text()
     assert re.search(r"J = −log a_0 = −log 0\.99995460? = 4\.54e-05", text)
@@ -313,7 +319,7 @@ def test_no_formula_with_rounded_numbers_that_contradicts_itself():
     assert "J = −log a_0 = 9.36e-14" in explain([30.0, 0.0], 0).to_text()
 
 
-def test_a_hundred_thousand_classes():
+def test_the_text_of_100_000_classes():
     z = np.random.default_rng(0).normal(0.0, 3.0, 100_000)
     y = int(np.argsort(z)[50_000])
     why = explain(z, y)
@@ -343,7 +349,7 @@ NASTY = [
 
 
 @pytest.mark.parametrize("color", [False, True])
-def test_class_names_are_text(color):
+def test_class_names_are_shown_as_text(color):
     text = explain([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, classes=NASTY).to_text(width=120, color=color)
     if color:
         assert "\x1b[1m" in text
@@ -370,7 +376,7 @@ def test_sentences_fit_a_narrow_terminal():
     assert max(cell_len(line) for line in sentences) <= 50
 
 
-def test_long_names_are_cut():
+def test_long_class_names_are_cut():
     text = explain([1.0, 2.0], 0, classes=["x" * 1_000_000, "鳥" * 1000]).to_text()
     assert max(cell_len(line) for line in text.splitlines()) <= 80
     assert "x…" in text
@@ -382,6 +388,7 @@ def test_long_names_are_cut():
     st.integers(0, 14),
     st.sampled_from([80, 200]),
 )
+@settings(deadline=None)
 def test_every_row_of_numbers_has_a_text_that_fits(z, y, width):
     why = explain(z, y % len(z))
     text = why.to_text(width=width)
@@ -390,7 +397,7 @@ def test_every_row_of_numbers_has_a_text_that_fits(z, y, width):
     json.loads(why.to_json(), parse_constant=pytest.fail)
 
 
-def test_python_only_loads_rich_for_the_text():
+def test_rich_is_loaded_for_the_text_only():
     code = (
         "import sys, softmaxloss; w = softmaxloss.explain([1.0, 2.0], 0); w.to_json();"
         "assert not {'rich', 'click'} & set(sys.modules); str(w); assert 'rich' in sys.modules"
@@ -398,5 +405,5 @@ def test_python_only_loads_rich_for_the_text():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_class_is_what_explain_returns():
+def test_explain_returns_an_explanation():
     assert isinstance(explain(SEED, 0), Explanation)

@@ -1,5 +1,5 @@
-"""What the CPU kernel promises beside right numbers: the same bits whatever computes them, memory
-that is only what it was given, and good manners in a process with threads, forks and signals."""
+"""The kernels of the table: right numbers, the same bits in any batch and layout, no memory touched
+but what they are given. And the CPU kernel in a process with threads, forks and signals."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -23,7 +25,11 @@ import pytest
 from numpy.typing import NDArray
 
 import softmaxloss
-from softmaxloss.kernels import DEVICES, cpu, kernel_for, reference
+from softmaxloss import formula
+from softmaxloss.kernels import HOST, KERNELS, Kernel, cpu, kernel_for, kernel_named, reference
+from softmaxloss.labels import ClassIndices, ClassProbabilities, Target
+from softmaxloss.options import Options
+from softmaxloss.scores import Scores, empty_scores
 
 Array = NDArray[Any]
 
@@ -33,6 +39,7 @@ CLASSES = [*range(1, 71), 95, 96, 97, 127, 128, 129, 130, 255, 256, 257, 1000, 4
 ROWS = 37  # more than the 32 of a tile
 CHUNK = 1 << 17  # a row is taken in chunks of so many classes
 LONG = [10_001, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 333]
+FEW_CLASSES = [1, 2, 10, 129, 1000, 4097]  # for the reference, which has no loops of its own
 DTYPES = ["float32", "float64", "float16", ml_dtypes.bfloat16]
 
 
@@ -77,6 +84,32 @@ KINDS = [normal, peaked, masked, tied, far_away, subnormal, undefined]
 TARGETS = ["index", "weighted", "smoothed", "soft", "soft, weighted and smoothed"]
 
 
+NAMES = [module.rpartition(".")[2] for module in KERNELS[HOST]]
+# Every level of every kernel, as "cpu avx2".
+LEVELS = [f"{name} {level}" for name in NAMES for level in kernel_named(name).levels()]
+
+
+@contextmanager
+def computing_with(kernel: str) -> Iterator[Kernel]:
+    """Let one kernel of the table compute everything, at one level if it is named."""
+    name, _, level = kernel.partition(" ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(KERNELS, HOST, tuple(m for m in KERNELS[HOST] if m.endswith(f".{name}")))
+        if level:
+            kernel_named(name).use_level(level)
+        yield kernel_named(name)
+
+
+@pytest.fixture
+def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    with computing_with(request.param) as chosen:
+        yield chosen
+
+
+each_kernel = pytest.mark.parametrize("kernel", NAMES, indirect=True)
+each_level = pytest.mark.parametrize("kernel", LEVELS, indirect=True)
+
+
 def combinations() -> list[Any]:
     """Every (dtype, kind, target). Not slow: normal logits with each dtype and target, and each
     kind of logits in float32 and float64 with the simplest and with the richest target."""
@@ -115,10 +148,10 @@ def bits(*arrays: Any) -> list[bytes]:
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    level, threads = cpu.level(), cpu.get_num_threads()
+    level, threads = cpu.level(), softmaxloss.get_num_threads()
     yield
     cpu.use_level(level)
-    cpu.set_num_threads(threads)
+    softmaxloss.set_num_threads(threads)
 
 
 # --- the same bits ----------------------------------------------------------------------------
@@ -154,20 +187,22 @@ def test_same_bits_for_any_number_of_threads(dtype: str, classes: int, target: s
     z, y, options = large_batch(dtype, classes, target)
     results = []
     for threads in (1, 2, 3, 8):
-        cpu.set_num_threads(threads)
+        softmaxloss.set_num_threads(threads)
         results.append(bits(*softmaxloss.cross_entropy_with_grad(z, y, **options)))
         if y.ndim == 1:
             results[-1] += bits(*softmaxloss.score(z, y))
     assert all(result == results[0] for result in results)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_same_bits_in_any_batch(dtype: str, kind: Callable[..., Array], target: str) -> None:
+@each_kernel
+@pytest.mark.parametrize(("dtype", "kind", "target"), combinations())
+def test_same_bits_in_any_batch(
+    dtype: str, kind: Callable[..., Array], target: str, kernel: Kernel
+) -> None:
     """A row alone, in a batch, in another order: what holds for one row holds for every batch."""
     rng = np.random.default_rng(2)
-    for classes in CLASSES if "soft" not in target else (5, 129):
+    every = CLASSES if kernel is cpu else FEW_CLASSES
+    for classes in every if "soft" not in target else (5, 129):
         with np.errstate(over="ignore"):
             z = kind(rng, (ROWS, classes)).astype(dtype)
         y, options = target_of(target, rng, z.shape, dtype)
@@ -193,11 +228,12 @@ def test_same_bits_in_any_batch(dtype: str, kind: Callable[..., Array], target: 
             assert got == b"".join(want[i * size :][:size] for i in order)
 
 
-@pytest.mark.parametrize("level", cpu.levels())
+@each_level
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_same_bits_in_place_and_with_any_row_stride(dtype: str, target: str, level: str) -> None:
-    cpu.use_level(level)
+def test_same_bits_in_place_and_with_any_row_stride(
+    dtype: str, target: str, kernel: Kernel
+) -> None:
     rng = np.random.default_rng(3)
     for classes in (1, 2, 31, 64, 127, 300, 33_000):
         z = rng.normal(0, 5, (ROWS, classes)).astype(dtype)
@@ -222,7 +258,7 @@ def test_same_bits_where_a_gradient_goes_past_the_caches(
     """One of more than 16 MiB does, in whole lines of 64 bytes: here at several distances from such
     a line, with and without gaps between the rows, some rows left to other code."""
     cpu.use_level(level)
-    cpu.set_num_threads(2)
+    softmaxloss.set_num_threads(2)
     rng = np.random.default_rng(3)
     rows = (17 << 20) // (classes * np.dtype(dtype).itemsize) + 1
     some = rng.normal(0, 3, (70, classes)).astype(dtype)
@@ -243,11 +279,12 @@ def test_same_bits_where_a_gradient_goes_past_the_caches(
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("level", cpu.levels())
+@each_level
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_row_without_a_softmax_is_seen_at_every_place(dtype: str, level: str, bad: float) -> None:
-    """Blocks, groups and what is left of a row each have a loop of their own: row i is bad at i."""
-    cpu.use_level(level)
+def test_a_row_without_a_softmax_is_seen_at_every_place(
+    dtype: str, kernel: Kernel, bad: float
+) -> None:
+    """Quads, groups and the rest of a row each have a loop of their own: row i is bad at i."""
     for classes in (1, 2, 31, 40, 97, 131, 300):
         z = np.zeros((classes, classes), dtype)
         np.fill_diagonal(z, bad)
@@ -256,14 +293,16 @@ def test_a_row_without_a_softmax_is_seen_at_every_place(dtype: str, level: str, 
             loss, grad = softmaxloss.cross_entropy_with_grad(z, target, reduction="none")
             assert np.isnan(loss).all()
             assert np.isnan(grad).all()
-        assert np.isnan(softmaxloss.score(z, y).logsumexp).all()
-        assert not softmaxloss.score(z, y).rank.any()
+        scores = softmaxloss.score(z, y)
+        for numbers in (scores.loss, scores.probability, scores.entropy, scores.logsumexp):
+            assert np.isnan(numbers).all()
+        assert not scores.rank.any()
+        assert (scores.predicted == -1).all()
 
 
-@pytest.mark.parametrize("level", cpu.levels())
-def test_reads_nothing_beyond_its_rows(level: str) -> None:
-    """Rows between NaNs: what is read beside a row shows."""
-    cpu.use_level(level)
+@each_level
+def test_reads_nothing_beyond_its_rows(kernel: Kernel) -> None:
+    """Rows between NaNs: a number read beside a row shows."""
     rng = np.random.default_rng(4)
     for dtype in DTYPES:
         for classes in (1, 2, 15, 16, 17, 31, 33, 63, 65, 127, 129):
@@ -279,97 +318,296 @@ def test_reads_nothing_beyond_its_rows(level: str) -> None:
                 assert bits(*got) == bits(*want)
 
 
+# --- right numbers ----------------------------------------------------------------------------
+
+
+def of_rows(name: str, rng: np.random.Generator, shape: tuple[int, int], dtype: str) -> Any:
+    """A target and options of `target_of` as kernels get them: target, weight, options, factor."""
+    y, options = target_of(name, rng, shape, dtype)
+    target: Target = ClassIndices(y[:, None], -100, True)
+    if y.ndim == 2:
+        target = ClassProbabilities(y[:, :, None], None)
+    smoothing = Options(label_smoothing=options.get("label_smoothing", 0.0))
+    return target, options.get("weight"), smoothing, options["grad_output"][:, None]
+
+
+def filled(kernel: Kernel, logits: Array, *rest: Any) -> tuple[Array, Array]:
+    """Loss and gradient of rows (outer, classes, inner)."""
+    narrow = logits.dtype.itemsize < 8
+    loss = np.empty((logits.shape[0], logits.shape[2]), np.float32 if narrow else np.float64)
+    grad = np.empty(logits.shape, logits.dtype)
+    kernel.cross_entropy(logits, *rest, loss, grad)
+    return loss, grad
+
+
+def close(got: Array, want: Array, dtype: Any, size: Array | float, lost: float = 1.0) -> bool:
+    """Whether they agree to a few units in the last place of `size`, times `lost`; NaN and inf
+    exactly."""
+    info = ml_dtypes.finfo(dtype)
+    few = {2: 1, 4: 2, 8: 8}[info.dtype.itemsize]
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs(np.asarray(got, float) - want)
+        allowed = (
+            few * lost * np.maximum(np.abs(size) * float(info.eps), float(info.smallest_subnormal))
+        )
+        rounded = np.asarray(want).astype(dtype).astype(float)
+        same = (np.asarray(got, float) == rounded) | (np.isnan(want) & np.isnan(got))
+    return bool(np.all(same | (error <= allowed)))
+
+
+def spread_of(x: Array, dtype: Any) -> float:
+    """How many units float64 loses where `formula` rounds z_n − m before it takes exp."""
+    finite = x[np.isfinite(x)]
+    return 1 + float(np.ptp(finite)) / 2 if finite.size and dtype == "float64" else 1.0
+
+
+@each_kernel
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_numbers_of_the_formula(
+    dtype: str, kind: Callable[..., Array], target: str, kernel: Kernel
+) -> None:
+    """Against `formula`, row by row, in units in the last place."""
+    rng = np.random.default_rng(6)
+    for classes in (1, 2, 10, 65, 129):
+        with np.errstate(over="ignore"):
+            z = kind(rng, (ROWS, classes)).astype(dtype)
+        rows, weight, options, factor = of_rows(target, rng, z.shape, dtype)
+        if dtype == "float64" and kind is subnormal:
+            factor[:] = 1.0  # what a larger one magnifies, `formula` has rounded
+        loss, grad = filled(kernel, z[:, :, None], rows, weight, options, factor)
+        for i, x in enumerate(np.asarray(z, float)):
+            y = rows.values[i, 0] if rows.values.ndim == 2 else rows.values[i, :, 0]
+            c = np.zeros(classes)
+            if not np.array_equal(y, -100):
+                c = formula.coefficients(y, classes, weight, options.label_smoothing)
+            want, wanted = formula.cross_entropy(x, c), formula.cross_entropy_grad(x, c)
+            lost = spread_of(x, dtype)
+            assert close(loss[i], np.array([want]), loss.dtype, want, lost), (classes, i)
+            size = np.abs(wanted) if np.count_nonzero(c) <= 1 else c.sum() * formula.softmax(x) + c
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+                size, wanted = size * factor[i], wanted * factor[i]
+            assert close(grad[i, :, 0], wanted, z.dtype, size, lost), (classes, i)
+
+
+@each_kernel
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_scores_of_the_formula(dtype: str, kind: Callable[..., Array], kernel: Kernel) -> None:
+    rng = np.random.default_rng(7)
+    for classes in (1, 2, 10, 65, 129):
+        with np.errstate(over="ignore"):
+            z = kind(rng, (ROWS, classes)).astype(dtype)
+        y = rng.integers(classes, size=(ROWS, 1))
+        scores = empty_scores(y.shape, np.dtype("float64" if dtype == "float64" else "float32"))
+        kernel.score(z[:, :, None], ClassIndices(y, -100, True), scores)
+        for i, x in enumerate(np.asarray(z, float)):
+            got = Scores(*[array[i, 0] for array in scores])
+            a, label = formula.softmax(x), int(y[i, 0])
+            if np.isnan(a).any():
+                assert (got.predicted, got.rank) == (-1, 0)
+                assert np.isnan([got.loss, got.probability, got.entropy, got.logsumexp]).all()
+                continue
+            assert got.predicted == np.argmax(x)
+            assert got.rank == 1 + np.count_nonzero(x > x[label])
+            lost, logsumexp = spread_of(x, dtype), formula.logsumexp(x)
+            for number, want, size in [
+                (got.loss, formula.cross_entropy(x, label), None),
+                (got.probability, a[label], None),
+                (got.entropy, formula.cross_entropy(x, a), None),
+                (got.logsumexp, logsumexp, abs(x.max()) + (logsumexp - x.max())),
+            ]:
+                unit = want if size is None else size
+                assert close(number, np.array(want), scores.loss.dtype, unit, lost), (classes, i)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_reference_reaches_the_goals_of_accuracy(dtype: str) -> None:
+    """Those of docs/numerics.md, against 50 digits: test_accuracy.py has the same for `cpu`."""
+    pytest.importorskip("torch")
+    from benchmarks import accuracy
+
+    with computing_with("reference"):
+        for family in [name for name in accuracy.FAMILIES if "131072" not in name]:
+            found = accuracy.errors({"here": accuracy.ours}, family, dtype, 5)["here"]
+            assert max(found) <= accuracy.GOALS[dtype], (family, found)
+
+
 # --- what a kernel is given -------------------------------------------------------------------
 
 
-def test_every_device_is_a_kernel() -> None:
-    for device in DEVICES:
-        for dtype in ("float32", "float64"):
-            kernel, storage = kernel_for(device, np.dtype(dtype), np.dtype(dtype))
-            assert storage == dtype
-            assert callable(kernel.cross_entropy)
-            assert callable(kernel.score)
+def test_every_kernel_of_the_table_has_the_functions_of_the_contract() -> None:
+    wanted = [name for name in vars(Kernel) if not name.startswith("_")]
+    for name in NAMES:
+        for function in wanted:
+            assert callable(getattr(kernel_named(name), function)), (name, function)
 
 
-def test_what_a_kernel_does_not_read_is_converted_or_left_to_the_formula(
+def test_logits_that_no_kernel_reads_are_converted() -> None:
+    f4, f8, i8 = np.dtype("float32"), np.dtype("float64"), np.dtype("int64")
+    assert kernel_for(f4, f4) == (cpu, f4)
+    assert kernel_for(i8, f8) == (cpu, f8)
+    assert kernel_for(f4.newbyteorder(), f4) == (cpu, f4)
+
+
+def test_the_next_kernel_of_the_table_is_used_where_the_first_reads_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    f4, f8, i8 = np.dtype("float32"), np.dtype("float64"), np.dtype("int64")
-    assert kernel_for("cpu", i8, f8) == (cpu, f8)
-    assert kernel_for("cpu", f4.newbyteorder(), f4) == (cpu, f4)
     blind = types.ModuleType("blind")
     blind.supports = lambda dtype: False  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "blind", blind)
-    monkeypatch.setitem(DEVICES, "none", "blind")
-    assert kernel_for("none", i8, f8) == (reference, f8)
+    monkeypatch.setitem(KERNELS, "none", ("blind", "softmaxloss.kernels.reference"))
+    f8 = np.dtype("float64")
+    assert kernel_for(np.dtype("int64"), f8, "none") == (reference, f8)
 
 
-def kernel_arguments() -> dict[str, Any]:
+@each_level
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_same_bits_in_any_layout(dtype: Any, target: str, kernel: Kernel) -> None:
+    """(outer, classes, inner) with any strides, for logits, target, factor, loss and gradient."""
+    rng = np.random.default_rng(8)
+    outer, classes, inner = 5, 11, 7
+    z = rng.normal(0, 5, (outer * inner, classes)).astype(dtype)
+    z[3, 2] = np.nan
+    rows, weight, options, factor = of_rows(target, rng, z.shape, dtype)
+    want = filled(kernel, z[:, :, None], rows, weight, options, factor)
+
+    def spread(values: Array) -> Iterator[Array]:
+        """(rows,) or (rows, classes) values as (outer, inner) or (outer, classes, inner)."""
+        shaped = values.reshape(outer, inner, *values.shape[1:])
+        for order in ("C", "F", "between others"):
+            if order == "between others":
+                wide = np.full([2 * n + 1 for n in shaped.shape], 7, values.dtype)
+                view = wide[tuple(slice(1, None, 2) for _ in shaped.shape)]
+            else:
+                view = np.empty(shaped.shape, values.dtype, order=order)  # type: ignore[arg-type]
+            view[...] = shaped
+            yield np.moveaxis(view, -1, 1) if shaped.ndim == 3 else view
+        yield np.ascontiguousarray(np.moveaxis(shaped, -1, 1) if shaped.ndim == 3 else shaped)
+
+    flat = rows.values[:, 0] if rows.values.ndim == 2 else rows.values[:, :, 0]
+    arrays = [z, flat, factor[:, 0], want[0][:, 0], want[1][:, :, 0]]
+    for x, y, f, loss, grad in zip(*map(spread, arrays), strict=True):
+        given = (
+            ClassIndices(np.ascontiguousarray(y), -100, True)
+            if y.ndim == 2
+            else ClassProbabilities(y, None)
+        )
+        loss[...] = 0
+        kernel.cross_entropy(x, given, weight, options, np.ascontiguousarray(f), loss, None)
+        assert bits(loss.reshape(-1)) == bits(want[0])
+        for out in (grad, x):  # the gradient may overwrite the logits
+            kernel.cross_entropy(x, given, weight, options, np.ascontiguousarray(f), loss, out)
+            assert bits(loss.reshape(-1), np.moveaxis(out, 1, -1).reshape(z.shape)) == bits(*want)
+            for written in (loss, out):
+                whole = written if written.base is None else written.base
+                between = np.count_nonzero(whole == 7) - np.count_nonzero(written == 7)
+                assert between == whole.size - written.size, "wrote between its numbers"
+
+
+def binding_arguments() -> dict[str, Any]:
     return {
-        "logits": np.zeros((3, 4), np.float32),
-        "target": np.zeros(3, np.int64),
+        "logits": np.zeros((3, 4, 1), np.float32),
+        "target": np.zeros((3, 1), np.int64),
         "weight": None,
-        "label_smoothing": 0.0,
+        "options": Options(),
         "ignore_index": -100,
         "factor": 1.0,
-        "loss": np.empty(3),
-        "grad": np.empty((3, 4), np.float32),
+        "loss": np.empty((3, 1)),
+        "grad": np.empty((3, 4, 1), np.float32),
+        "threads": 1,
     }
 
 
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
-        ("logits", np.zeros((4, 3), np.float32).T),
-        ("logits", np.zeros((3, 4), np.int32)),
-        ("target", np.zeros(2, np.int64)),
-        ("target", np.zeros((3, 4), np.float16)),
-        ("target", np.zeros(6, np.int64)[::2]),
+        ("logits", np.zeros((4, 3, 1), np.float32)),
+        ("logits", np.zeros((4, 3, 1), np.float32).transpose(1, 0, 2)),
+        ("logits", np.zeros((3, 4, 1), np.int32)),
+        ("logits", np.zeros((3, 4), np.float32)),
+        ("target", np.zeros((2, 1), np.int64)),
+        ("target", np.zeros((3, 4, 1), np.float16)),
+        ("target", np.zeros((3, 5, 1), np.float32)),
+        ("target", np.zeros((6, 1), np.int64)[::2]),
         ("weight", np.ones(3)),
         ("weight", np.ones(4, np.float32)),
-        ("factor", np.ones(2)),
-        ("loss", np.empty(2, np.float32)),
-        ("loss", np.empty(3, np.float16)),
-        ("grad", np.empty((3, 3), np.float32)),
-        ("grad", np.empty((3, 4), np.float64)),
-        ("grad", np.empty((4, 3), np.float32).T),
+        ("factor", np.ones((2, 1))),
+        ("loss", np.empty((2, 1), np.float32)),
+        ("loss", np.empty((3, 1), np.float16)),
+        ("grad", np.empty((3, 3, 1), np.float32)),
+        ("grad", np.empty((3, 4, 1), np.float64)),
+        ("grad", np.empty((3, 4), np.float32)),
+        ("grad", np.empty((4, 3, 1), np.float32).transpose(1, 0, 2)),
     ],
 )
 def test_no_call_reaches_beyond_its_arrays(name: str, bad: Array) -> None:
-    """The last line of defence, below the checks of loss.py: an error and no access."""
-    cpu.cross_entropy(**kernel_arguments())
+    """The last line of defence, in the extension itself: an error and no access."""
+    cpu._cpu.cross_entropy(**binding_arguments())
     with pytest.raises(TypeError):
-        cpu.cross_entropy(**{**kernel_arguments(), name: bad})
+        cpu._cpu.cross_entropy(**{**binding_arguments(), name: bad})
 
 
+def labels(values: Array) -> ClassIndices:
+    return ClassIndices(values, -100, True)
+
+
+@each_kernel
 @pytest.mark.parametrize("classes", [5, 200, 3000])
 @pytest.mark.parametrize("bad", [10**9, -(10**9), -1])
-def test_a_label_outside_the_classes_reads_nothing_there(classes: int, bad: int) -> None:
-    """They come checked, but another thread may change them before the kernel reads them."""
-    z = np.random.default_rng(0).normal(size=(40, classes))
-    y = np.zeros(40, np.int64)
-    want = np.empty(40)
-    cpu.cross_entropy(z, y, None, 0.0, -100, 1.0, want, None)
+def test_a_label_outside_the_classes_reads_nothing_there(
+    classes: int, bad: int, kernel: Kernel
+) -> None:
+    """Labels come checked, but another thread may change them before the kernel reads them."""
+    z = np.random.default_rng(0).normal(size=(40, classes, 1))
+    y = np.zeros((40, 1), np.int64)
+    want = np.empty((40, 1))
+    kernel.cross_entropy(z, labels(y), None, Options(), 1.0, want, None)
     y[[3, 39]] = bad
-    loss, grad = np.empty(40), np.empty_like(z)
-    cpu.cross_entropy(z, y, None, 0.0, -100, 1.0, loss, grad)
-    seen = y != bad
+    loss, grad = np.empty((40, 1)), np.empty_like(z)
+    kernel.cross_entropy(z, labels(y), None, Options(), 1.0, loss, grad)
+    seen = (y != bad)[:, 0]
     assert np.array_equal(loss[seen], want[seen])
     assert np.isnan(loss[~seen]).all()
     assert np.isnan(grad[~seen]).all()
     assert np.isfinite(grad[seen]).all()
-    scores = [np.empty(40, t) for t in (float, float, np.int64, np.int64, float, float)]
-    cpu.score(z, y, -100, *scores)
+    scores = empty_scores((40, 1), np.dtype("float64"))
+    kernel.score(z, labels(y), scores)
+    assert np.array_equal(np.isnan(scores.loss[:, 0]), ~seen)
+    assert np.array_equal(scores.rank[:, 0] == 0, ~seen)
+
+
+@each_level
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_logits_of_ignored_rows_are_not_looked_at(dtype: Any, kernel: Kernel) -> None:
+    """Whatever they are: loss and gradient 0, no probability, predicted −1, rank 0."""
+    z = np.random.default_rng(9).normal(size=(80, 20)).astype(dtype)
+    z[1::4], z[2::4], z[3::4, 7] = np.nan, -np.inf, np.inf
+    y = np.full(80, -100)
+    for target in (y, np.where(np.arange(80) % 4 == 0, 3, y)):
+        ignored = target == -100
+        loss, grad = softmaxloss.cross_entropy_with_grad(z, target, reduction="none")
+        assert not loss[ignored].any()
+        assert not grad[ignored].any()
+        scores = Scores(*[array[ignored] for array in softmaxloss.score(z, target)])
+        assert not scores.loss.any()
+        assert not scores.rank.any()
+        assert (scores.predicted == -1).all()
+        for numbers in (scores.probability, scores.entropy, scores.logsumexp):
+            assert np.isnan(numbers).all()
+        assert (loss[~ignored] > 0).all()
 
 
 def test_a_read_only_gradient_is_refused() -> None:
-    arguments = kernel_arguments()
+    arguments = binding_arguments()
     arguments["grad"].setflags(write=False)
     with pytest.raises(TypeError):
-        cpu.cross_entropy(**arguments)
+        cpu._cpu.cross_entropy(**arguments)
 
 
-# --- levels and threads by word ---------------------------------------------------------------
+# --- levels and threads by name ----------------------------------------------------------------
 
 
 def test_an_unknown_level() -> None:
@@ -437,6 +675,81 @@ def test_threads_by_default_are_the_processors_allowed() -> None:
     assert done.stdout.split() == ["1"]
 
 
+# --- without the extension --------------------------------------------------------------------
+
+BLOCKED = "import sys; sys.modules['softmaxloss.kernels.cpu._cpu'] = None\n"
+COMMAND = "import sys; from softmaxloss.cli import main; sys.exit(main(sys.argv[1:]))"
+LOSSES = """
+import numpy as np, softmaxloss
+from softmaxloss import kernels
+z = np.random.default_rng(0).normal(0, 4, (40, 7))
+y = np.arange(40) % 7
+print(kernels.level(), softmaxloss.get_num_threads() > 0)
+for dtype in ("float32", "float64", "float16", "int64", ">f4", "longdouble"):
+    x = z.astype(dtype)
+    loss, grad = softmaxloss.cross_entropy_with_grad(x, y, label_smoothing=0.1)
+    print(dtype, loss.dtype, f"{loss:.5f}", grad.dtype, f"{np.abs(grad.astype(float)).sum():.3f}")
+    s = softmaxloss.score(x, y)
+    print(s.rank, s.predicted, f"{s.loss.sum():.4f} {s.entropy.sum():.4f}")
+x = z.reshape(8, 5, 7).transpose(0, 2, 1)
+print(f"{softmaxloss.cross_entropy(x, y.reshape(8, 5)):.9f}")
+print(f"{softmaxloss.cross_entropy(z[0], 1):.9f}")
+print(f"{softmaxloss.linear_cross_entropy(z, z[:5], y % 5):.9f}")
+"""
+TENSORS = """
+import torch, softmaxloss.torch
+y = torch.arange(40) % 7
+for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+    z = torch.linspace(-4, 4, 280, dtype=torch.float64).sin().mul(9).reshape(40, 7).to(dtype)
+    z.requires_grad_()
+    softmaxloss.torch.cross_entropy(z, y, ignore_index=3).backward()
+    print(dtype, f"{z.grad.double().abs().sum().item():.3f}", z.grad.dtype)
+"""
+
+
+@pytest.mark.parametrize("absent", ["blocked", "by SOFTMAXLOSS_CPU"])
+@pytest.mark.parametrize("code", [LOSSES, TENSORS], ids=["NumPy", "PyTorch"])
+def test_the_losses_without_the_extension(code: str, absent: str) -> None:
+    if code is TENSORS:
+        pytest.importorskip("torch")
+    want = python(code)
+    if absent == "blocked":
+        got = python(BLOCKED + code)
+    else:
+        got = python(code, SOFTMAXLOSS_CPU="reference")
+    assert (want.returncode, got.returncode) == (0, 0), want.stderr + got.stderr
+    if code is LOSSES:
+        assert got.stdout.startswith("reference True\n")
+    assert got.stdout.replace("reference", cpu.level()) == want.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["explain", "2", "1", "0.1", "-1.2", "--label", "2"],
+        ["check", "{folder}/mine.py:loss", "--seed", "1"],
+    ],
+    ids=["explain", "check"],
+)
+def test_the_same_text_without_the_extension(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\n\n"
+        "def loss(z, y):\n    e = np.exp(-z)\n    return float(-np.log(e[y] / e.sum()))\n"
+    )
+    arguments = [argument.format(folder=tmp_path) for argument in arguments]
+    want, got = python(COMMAND, *arguments), python(BLOCKED + COMMAND, *arguments)
+    everywhere = python(COMMAND, *arguments, SOFTMAXLOSS_CPU="reference")
+    assert want.stdout
+    assert (got.stdout, got.returncode) == (want.stdout, want.returncode), got.stderr
+    assert (everywhere.stdout, everywhere.returncode) == (want.stdout, want.returncode)
+
+
+def test_another_level_than_the_only_one_of_the_reference() -> None:
+    reference.use_level("reference")
+    with pytest.raises(ValueError, match=r"^no instruction-set level 'avx2' without the extension"):
+        reference.use_level("avx2")
+
+
 # --- in a process with threads, forks and signals ---------------------------------------------
 
 
@@ -462,7 +775,7 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 
 
 def test_many_python_threads_at_once() -> None:
-    cpu.set_num_threads(2)
+    softmaxloss.set_num_threads(2)
     batches = [large_batch("float32", 50 + i, "index") for i in range(12)]
 
     def compute(batch: tuple[Array, Array, dict[str, Any]]) -> list[bytes]:
@@ -482,7 +795,7 @@ def endless(rows: int) -> tuple[Array, Array]:
 
 def test_other_python_threads_run_meanwhile() -> None:
     """A call of some tenths of a second: with the lock held, no other thread would tick in it."""
-    cpu.set_num_threads(1)
+    softmaxloss.set_num_threads(1)
     logits, labels = endless(1 << 14)
     running, ticks = threading.Event(), 0
 

@@ -13,8 +13,8 @@ import pytest
 import softmaxloss
 from softmaxloss import LabelError, OptionError, linear_cross_entropy
 from softmaxloss import linear_cross_entropy_with_grad as with_grad
-from softmaxloss.linear.plan import COPIES, Extras, bytes_of, plan_for
-from softmaxloss.options import Options
+from softmaxloss.linear.plan import COPIES, plan_for
+from softmaxloss.options import LinearOptions, number_of_bytes
 
 pytest.importorskip("torch")
 from truth.linear import CASES, CLASSES, FEATURES, ROWS, arguments, close, truth
@@ -113,8 +113,7 @@ def test_the_same_bits_as_the_loss_of_the_logits() -> None:
 @pytest.mark.parametrize("budget", [200, 1000, 10**6])
 def test_blocks_are_nearly_equal_and_fit(rows: int, budget: int) -> None:
     labels = np.zeros(rows, int)
-    extras = Extras(memory_budget=budget)
-    plan = plan_for(rows, (10, 3), labels, None, Options(), extras, 4)
+    plan = plan_for(rows, (10, 3), labels, None, LinearOptions(memory_budget=budget), 4)
     sizes = [block.stop - block.start for block in plan.blocks]
     assert sum(sizes) == rows
     assert [b.start for b in plan.blocks] == [0, *np.cumsum(sizes)[:-1]]
@@ -142,19 +141,19 @@ def test_a_budget_below_one_row_states_the_smallest_budget(options: dict[str, An
     [("64MB", 64 * 10**6), ("512KiB", 2**19), ("1gb", 10**9), (" 1.5 MiB", 3 * 2**19), (7, 7)],
 )
 def test_budgets_in_bytes(text: Any, number: int) -> None:
-    assert bytes_of(text) == number
+    assert number_of_bytes(text) == number
 
 
 @pytest.mark.parametrize("budget", ["", "MB", "64 apples", "-3MB", 0, -1, "0.1", "1e3MB"])
 def test_budgets_without_a_meaning(budget: Any) -> None:
     with pytest.raises(OptionError, match=r"^memory_budget must be"):
-        bytes_of(budget)
+        number_of_bytes(budget)
 
 
 @pytest.mark.parametrize("budget", [None, 1.5, True, [1]])
 def test_budgets_of_a_wrong_type(budget: Any) -> None:
     with pytest.raises(TypeError, match=r"^memory_budget must be"):
-        bytes_of(budget)
+        number_of_bytes(budget)
 
 
 @pytest.mark.parametrize(

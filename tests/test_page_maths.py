@@ -12,7 +12,7 @@ import pytest
 from tests.chromium import chromium
 
 from softmaxloss.explanation import explain
-from softmaxloss.explanation.words import number
+from softmaxloss.explanation.rendering.numbers import number
 
 INF, NAN = math.inf, math.nan
 SOURCE = resources.files("softmaxloss.explanation.page").joinpath("maths.js").read_text("utf-8")
@@ -74,33 +74,40 @@ def examples() -> list[tuple[Any, int]]:
     return found + special
 
 
-def test_the_page_computes_what_the_library_does(page: Any) -> None:
-    cases = examples()
-    results = run(page, [(z, y, 1.0, 0.1) for z, y in cases])
-    for (z, y), got in zip(cases, results, strict=True):
-        why = explain(z, y, steps=0)
-        with np.errstate(invalid="ignore", over="ignore"):
-            spread = np.ptp(z) if np.isfinite(z).all() else 800.0
-        # exp turns the rounding of z − m, half an ulp of at most the spread (beyond 750 it is 0),
-        # into as large a relative error, in both; a handful of roundings come on top.
-        rtol = (2 * min(float(spread), 750.0) + 16 + len(z)) * 2.0**-53
-        tiny = 2.0**-1060  # subnormal numbers have fewer digits
-        pairs = [
-            ("a", why.before.probabilities), ("term", why.terms), ("grad", why.gradient),
-            ("jac", why.jacobian_row), ("exp", why.exponentials), ("after", why.after.logits),
-        ]  # fmt: skip
-        for name, want in pairs:
-            np.testing.assert_allclose(
-                got[name], want, rtol=rtol, atol=tiny, equal_nan=True, err_msg=f"{name} of {z}, {y}"
-            )
-        scalars = [why.before.loss, why.logsumexp, why.largest, why.denominator]
-        np.testing.assert_allclose(got["numbers"][:4], scalars, rtol=rtol, err_msg=str(z))
-        # The error of exp(J) is the absolute one of J.
-        loose = rtol * max(1.0, why.before.loss if math.isfinite(why.before.loss) else 1.0)
-        np.testing.assert_allclose(got["numbers"][4], why.gradient_by_probability, rtol=loose)
+EXAMPLES = examples()
 
 
-def test_temperature(page: Any) -> None:
+@pytest.fixture(scope="module")
+def results(page: Any) -> list[dict[str, Any]]:
+    return run(page, [(z, y, 1.0, 0.1) for z, y in EXAMPLES])
+
+
+@pytest.mark.parametrize("case", range(len(EXAMPLES)))
+def test_the_page_computes_what_the_library_does(results: Any, case: int) -> None:
+    (z, y), got = EXAMPLES[case], results[case]
+    why = explain(z, y, steps=0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = np.ptp(z) if np.isfinite(z).all() else 800.0
+    # exp turns the rounding of z − m, half an ulp of at most the spread (beyond 750 it is 0),
+    # into as large a relative error, in both; a handful of roundings come on top.
+    rtol = (2 * min(float(spread), 750.0) + 16 + len(z)) * 2.0**-53
+    tiny = 2.0**-1060  # subnormal numbers have fewer digits
+    pairs = [
+        ("a", why.before.probabilities), ("term", why.terms), ("grad", why.gradient),
+        ("jac", why.jacobian_row), ("exp", why.exponentials), ("after", why.after.logits),
+    ]  # fmt: skip
+    for name, want in pairs:
+        np.testing.assert_allclose(
+            got[name], want, rtol=rtol, atol=tiny, equal_nan=True, err_msg=f"{name} of {z}, {y}"
+        )
+    scalars = [why.before.loss, why.logsumexp, why.largest, why.denominator]
+    np.testing.assert_allclose(got["numbers"][:4], scalars, rtol=rtol, err_msg=str(z))
+    # The error of exp(J) is the absolute one of J.
+    loose = rtol * max(1.0, why.before.loss if math.isfinite(why.before.loss) else 1.0)
+    np.testing.assert_allclose(got["numbers"][4], why.gradient_by_probability, rtol=loose)
+
+
+def test_a_temperature_divides_the_logits(page: Any) -> None:
     z, T = np.array([2.0, 1.0, 0.1, -1.2]), 2.5
     (got,) = run(page, [(z, 2, T, 0.1)])
     why = explain(z / T, 2)
@@ -109,11 +116,22 @@ def test_temperature(page: Any) -> None:
     np.testing.assert_allclose(got["after"], z - 0.1 * why.gradient / T, rtol=1e-14)
 
 
-def test_numbers_are_shown_as_in_the_text(page: Any) -> None:
+def halves() -> list[float]:
+    """Numbers that lie halfway between two that are shown: in decimals, and of large integers."""
+    rng = np.random.default_rng(2)
+    odd = 2 * rng.integers(0, 10**6, 500) + 1
+    return [
+        *(odd * 0.5 ** rng.integers(1, 40, 500)),
+        *(odd * 5.0 * 10.0 ** rng.integers(0, 9, 500)),
+    ]
+
+
+def test_numbers_are_rounded_as_python_rounds_them(page: Any) -> None:
     rng = np.random.default_rng(0)
     values = [
         *(rng.normal(size=1500) * 10.0 ** rng.integers(-12, 13, 1500)).tolist(),
         # Halves that a float holds: Python rounds them to the even digit.
+        *halves(),
         0.03125, 0.09375, -0.03125, 1.00005, 2.50005, 0.00005, 12345.00003125, 0.5**7, 3 * 0.5**5,
         0.0, -0.0, 1e-3, 9.999e-4, -1e-3, 0.99999999, 1e9, 999999999.99999, 1e10, 1.5e10, -3e12,
         1234567890.5, 12345678905.0, 12345678915.0, 12345678901234.0, 1e22,
@@ -123,31 +141,41 @@ def test_numbers_are_shown_as_in_the_text(page: Any) -> None:
     assert got == [number(x) for x in values]
 
 
-def test_step_sizes_are_shown_as_python_does(page: Any) -> None:
+def test_step_sizes_are_shown_as_by_the_format_g(page: Any) -> None:
     rng = np.random.default_rng(1)
     values = [
         *(rng.normal(size=1000) * 10.0 ** rng.integers(-12, 13, 1000)).tolist(),
+        *halves(),
         0.1, 0.5, 1.0, 10.0, 100000.0, 999999.5, 1e6, 1e-4, 0.000123456789, 9.9999995e-5, 1e-5,
         1e308, 5e-324, 123456.0, 1234567.0, 0.0,
     ]  # fmt: skip
     assert page.evaluate(GENERAL, [SOURCE, [text(x) for x in values]]) == [f"{x:g}" for x in values]
 
 
-def test_the_path_is_the_library_s(page: Any) -> None:
-    for z, y, step in [
+@pytest.mark.parametrize(
+    ("z", "y", "step"),
+    [
         ([2.0, 1.0, 0.1, -1.2], 2, 0.1), ([9.0, 0.0], 1, 0.001), ([9.0, 0.0], 1, 30.0),
         ([10.0, 0.0], 0, 0.1), ([0.0, -INF, 3.0], 0, 0.5), ([1e20, 0.0], 1, 0.1),
         ([0.0, 0.0], 1, 1e308),
-    ]:  # fmt: skip
-        want = explain(z, y, step=step).path
-        got = page.evaluate(PATH, [SOURCE, [text(x) for x in z], y, 1, step])
-        assert want is not None
-        assert [point["step"] for point in got] == want.steps.tolist()
-        a, J = ([float(point[name]) for point in got] for name in ("a", "J"))
-        np.testing.assert_allclose(a, want.target_probability, 1e-9)
-        np.testing.assert_allclose(J, want.loss, 1e-9)
+    ],
+)  # fmt: skip
+def test_the_page_follows_the_path_of_the_library(
+    page: Any, z: list[float], y: int, step: float
+) -> None:
+    want = explain(z, y, step=step).path
+    got = page.evaluate(PATH, [SOURCE, [text(x) for x in z], y, 1, step])
+    assert want is not None
+    assert [point["step"] for point in got] == want.steps.tolist()
+    a, J = ([float(point[name]) for point in got] for name in ("a", "J"))
+    np.testing.assert_allclose(a, want.target_probability, 1e-9)
+    np.testing.assert_allclose(J, want.loss, 1e-9)
 
 
-def test_no_path_where_there_is_none_or_it_takes_too_long(page: Any) -> None:
-    for z, y in [([0.0, -INF], 1), ([NAN, 1.0], 1), ([1e308, -1e308], 1), ([0.0] * 5000, 1)]:
-        assert page.evaluate(PATH, [SOURCE, [text(x) for x in z], y, 1, 0.01]) == []
+@pytest.mark.parametrize(
+    "z",
+    [[0.0, -INF], [NAN, 1.0], [1e308, -1e308], [0.0] * 5000],
+    ids=["true class masked", "nan", "overflow", "too long"],
+)
+def test_the_page_has_no_path(page: Any, z: list[float]) -> None:
+    assert page.evaluate(PATH, [SOURCE, [text(x) for x in z], 1, 1, 0.01]) == []

@@ -21,7 +21,8 @@ from tests.semantics import CASES, ERRORS, in_each_dtype, label, run, torch_erro
 from truth.cases import Case, arguments, build, wants_error
 
 import softmaxloss
-from softmaxloss.kernels import DEVICES, cpu
+from softmaxloss import kernels
+from softmaxloss.kernels import cpu
 
 Array = NDArray[Any]
 
@@ -54,7 +55,7 @@ def allowed_ulps(kernel: str, dtype: str, case: Case) -> float:
 @pytest.fixture
 def on_kernel(kernel: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if kernel == "reference":
-        monkeypatch.setitem(DEVICES, "cpu", "softmaxloss.kernels.reference")
+        monkeypatch.setitem(kernels.KERNELS, "cpu", ("softmaxloss.kernels.reference",))
         yield
         return
     before = cpu.level()

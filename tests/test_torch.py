@@ -19,10 +19,11 @@ import softmaxloss
 torch = pytest.importorskip("torch")
 
 from tests.tensors import OPTIONS, close, example, name_of  # noqa: E402
+from tests.without_kernels import use_formula  # noqa: E402
 from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
-from softmaxloss.torch import CrossEntropyLoss, cross_entropy, operators  # noqa: E402
+from softmaxloss.torch import CrossEntropyLoss, cross_entropy  # noqa: E402
 
 KERNELS = ["kernel", "formula"]
 # torch.compile takes seconds to load: the tests that need it run in one process.
@@ -32,7 +33,7 @@ compiles = pytest.mark.xdist_group("compile")
 @pytest.fixture(params=KERNELS)
 def on_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "formula":
-        monkeypatch.setattr(operators, "has_kernel", lambda tensor: False)
+        use_formula(monkeypatch)
     return str(request.param)
 
 

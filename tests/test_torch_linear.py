@@ -12,10 +12,11 @@ import pytest
 
 import softmaxloss
 from softmaxloss import LabelError, OptionError, linear_cross_entropy
-from softmaxloss.linear.plan import COPIES, Extras
-from softmaxloss.options import Options
+from softmaxloss.linear.plan import COPIES
+from softmaxloss.options import LinearOptions
 
 torch = pytest.importorskip("torch")
+from tests.without_kernels import use_formula  # noqa: E402
 from truth.linear import (  # noqa: E402
     CASES,
     CLASSES,
@@ -26,7 +27,8 @@ from truth.linear import (  # noqa: E402
     truth,
 )
 
-from softmaxloss.torch.linear import blocks, products  # noqa: E402
+from softmaxloss.torch import _private  # noqa: E402
+from softmaxloss.torch.linear import layer  # noqa: E402
 from softmaxloss.torch.linear import operators as linear_operators  # noqa: E402
 
 F = torch.nn.functional
@@ -83,7 +85,7 @@ def test_loss_and_gradients(
 ) -> None:
     """Also as on a device without a kernel, where PyTorch's operations compute the same."""
     if not kernel:
-        monkeypatch.setattr(blocks, "has_kernel", lambda tensor: False)
+        use_formula(monkeypatch)
     x, W, b, y, options = tensors(name)
     check(x, W, b, y, 1.0, options | {"memory_budget": budget})
     upstream = torch.randn(ROWS, dtype=torch.float64) if "none" in name else -0.7
@@ -98,7 +100,7 @@ def test_loss_and_gradients(
 def test_dtypes(name: str, dtype: Any, onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounding a logit of size 8 to the dtype changes a probability by 8·eps."""
     if not onednn:
-        monkeypatch.setattr(products, "_onednn", lambda: None)
+        monkeypatch.setattr(layer, "fast_product", lambda: None)
     x, W, b, y, options = tensors(name, dtype)
     check(x, W, b, y, 1.0, options | {"memory_budget": SMALL // 2}, ops=20)
     check(x, W, b, y, 3.0, options | {"memory_budget": "1MB"}, ops=20)
@@ -182,14 +184,14 @@ def test_frozen_tensors_cost_no_product(
 ) -> None:
     x, W, _, y, _ = tensors("plain", torch.float32)
     made = []
-    product = products.Products.product
+    product = layer.Layer.product
 
     def counted(self: Any, a: Any, b: Any) -> Any:
         made.append("W" if a.shape[0] == CLASSES else "x")
         return product(self, a, b)
 
-    monkeypatch.setattr(products.Products, "product", counted)
-    monkeypatch.setattr(products, "_onednn", lambda: torch.ops.mkldnn._linear_pointwise)
+    monkeypatch.setattr(layer.Layer, "product", counted)
+    monkeypatch.setattr(layer, "fast_product", _private.fast_product)
     for name, tensor in (("x", x), ("W", W)):
         if frozen in (name, "both"):
             tensor.requires_grad_(False)
@@ -231,7 +233,7 @@ def test_derivatives_of_derivatives(name: str) -> None:
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_operators_are_well_formed(reduction: Any) -> None:
     x, W, b, y, _ = tensors("bias", torch.float32)
-    rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 0.0, "2KB")
+    rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 2000, 0.0)
     torch.library.opcheck(
         linear_operators.forward._opoverload, (x, W, b, y, None, True, True, True, True, *rest)
     )
@@ -411,7 +413,9 @@ def test_half_precision_sums_are_not_worse_than_all_at_once(number: int) -> None
     ):
         (grad,) = torch.autograd.grad(loss, W)
         errors.append((grad.double() - exact.grad).norm().item())
-    call = blocks.Call(x, W, None, y, None, Options(), Extras(memory_budget=budget))
+    call = layer.Layer(
+        x, W, None, y, None, LinearOptions(memory_budget=budget), (True, True, False)
+    )
     assert len(call.plan.blocks) == number
     assert errors[0] <= errors[1]
 
@@ -456,7 +460,7 @@ def test_skip_below_every_entry() -> None:
 @pytest.mark.parametrize("kernel", [True, False])
 def test_scores(kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not kernel:
-        monkeypatch.setattr(blocks, "has_kernel", lambda tensor: False)
+        use_formula(monkeypatch)
     x, W, b, y, options = tensors("one-based")
     x = x.reshape(1, ROWS, FEATURES)
     loss, scores = linear_cross_entropy(

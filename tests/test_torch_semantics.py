@@ -20,7 +20,8 @@ import softmaxloss
 
 torch = pytest.importorskip("torch")
 
-from softmaxloss.torch import operators  # noqa: E402
+from tests.without_kernels import use_formula  # noqa: E402
+
 from softmaxloss.torch.tensors import as_numpy  # noqa: E402
 
 Array = NDArray[Any]
@@ -30,7 +31,7 @@ KERNELS = ["kernel", "formula"]
 @pytest.fixture
 def on_kernel(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel == "formula":
-        monkeypatch.setattr(operators, "has_kernel", lambda tensor: False)
+        use_formula(monkeypatch)
 
 
 def as_tensor(array: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Scores to a file: the same numbers back, and never half a file."""
+"""Scores written to a file read back as the same numbers; no unfinished file is ever left."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from softmaxloss.api import Scores, score
-from softmaxloss.files import FileError
-from softmaxloss.files.writers import COLUMNS, open_scores
+from softmaxloss import Scores, score
+from softmaxloss.files import FileError, open_scores
+from softmaxloss.files.writers import COLUMNS
 
-RNG = np.random.default_rng(5)
-LOGITS = RNG.normal(size=(50, 4)) * 3
+LOGITS = np.random.default_rng(5).normal(size=(50, 4)) * 3
 LOGITS[7, 1] = np.nan
 LOGITS[8] = [-np.inf, 0, 0, 0]
 LABELS = np.zeros(50, np.uint8)
@@ -49,7 +48,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_the_same_numbers_come_back(tmp_path: Path, suffix: str, dtype: type) -> None:
+def test_the_written_scores_read_back(tmp_path: Path, suffix: str, dtype: type) -> None:
     path = tmp_path / f"s.{suffix}"
     scores = write(path, LOGITS.astype(dtype))
     table = read(path)
@@ -63,7 +62,16 @@ def test_the_same_numbers_come_back(tmp_path: Path, suffix: str, dtype: type) ->
     assert os.listdir(tmp_path) == [path.name]
 
 
-def test_csv_as_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_an_ignored_row_has_loss_0_and_no_rank(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"s.{suffix}"
+    write(path)
+    row = {name: column[9] for name, column in read(path).items()}
+    assert (row["label"], row["loss"], row["rank"]) == (255, 0.0, 0)
+    assert np.isnan(row["probability"])
+
+
+def test_the_text_of_a_csv_file(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     write(path, np.zeros((1, 4), np.float32), np.array([2]))
     assert path.read_text() == (
@@ -73,7 +81,7 @@ def test_csv_as_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_no_rows(tmp_path: Path, suffix: str) -> None:
+def test_a_file_without_rows(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"s.{suffix}"
     with open_scores(path, 0):
         pass
@@ -96,18 +104,24 @@ def test_nothing_is_left_of_an_interrupted_file(
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_missing_rows(tmp_path: Path, suffix: str) -> None:
+def test_missing_rows_leave_no_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"s.{suffix}"
     scores = score(LOGITS[:20], LABELS[:20], ignore_index=255)
     with pytest.raises(FileError, match="20 rows of 50"), open_scores(path, 50) as file:
         file.append(0, LABELS[:20], scores)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_rows_out_of_order_leave_no_file(tmp_path: Path, suffix: str) -> None:
+    scores = score(LOGITS[:20], LABELS[:20], ignore_index=255)
+    path = tmp_path / f"s.{suffix}"
     with pytest.raises(ValueError, match="expected row 0, got 5"), open_scores(path, 50) as file:
         file.append(5, LABELS[:20], scores)
     assert os.listdir(tmp_path) == []
 
 
-def test_replaces_what_was_there_and_keeps_links(tmp_path: Path) -> None:
+def test_an_older_file_is_replaced_and_a_link_kept(tmp_path: Path) -> None:
     real, link = tmp_path / "real.csv", tmp_path / "link.csv"
     real.write_text("old")
     link.symlink_to(real)
@@ -116,40 +130,50 @@ def test_replaces_what_was_there_and_keeps_links(tmp_path: Path) -> None:
     assert real.read_text().startswith("row,label")
 
 
-def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+def test_the_permissions_are_those_of_a_new_file(tmp_path: Path) -> None:
     write(tmp_path / "s.csv")
     (tmp_path / "other").write_text("")
     assert (tmp_path / "s.csv").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def failure(path: Path) -> str:
-    with pytest.raises(FileError) as caught:
-        open_scores(path, 3)
+    with pytest.raises(FileError) as caught, open_scores(path, 3):
+        pass
     message = str(caught.value)
     assert message.isprintable()
     assert path.name in message
     return message
 
 
-def test_what_cannot_be_written_fails_at_once(
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("s.txt", "unknown suffix '.txt'; use .npy, .csv or .parquet"),
+        ("no/s.csv", "no such directory"),
+        ("file/s.csv", "Not a directory"),
+        ("d.csv", "not a regular file"),
+        ("n" * 300 + ".csv", "cannot be written"),
+    ],
+    ids=["suffix", "no-folder", "file-as-folder", "folder", "long-name"],
+)
+def test_a_path_that_cannot_be_written_fails_at_once(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "d.csv").mkdir()
+    assert says in failure(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["d.csv", "file"]
+
+
+def test_a_missing_package_is_named_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "unknown suffix '.txt'; .csv, .npy, .parquet fit" in failure(tmp_path / "s.txt")
-    assert "no such directory" in failure(tmp_path / "no" / "s.csv")
-    (tmp_path / "file").write_text("")
-    assert "Not a directory" in failure(tmp_path / "file" / "s.csv")
-    (tmp_path / "d.csv").mkdir()
-    assert "not a regular file" in failure(tmp_path / "d.csv")
-    assert "cannot be written" in failure(tmp_path / ("n" * 300 + ".csv"))
-    assert sorted(os.listdir(tmp_path)) == ["d.csv", "file"]
-
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "pyarrow", None)
-        assert "pip install pyarrow" in failure(tmp_path / "s.parquet")
-    assert sorted(os.listdir(tmp_path)) == ["d.csv", "file"]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "needs pyarrow: pip install pyarrow" in failure(tmp_path / "s.parquet")
+    assert os.listdir(tmp_path) == []
 
 
-def test_directory_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir(0o500)
     if os.access(folder, os.W_OK):  # root may write everywhere
@@ -164,25 +188,23 @@ def test_directory_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.filterwarnings("error")
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
-    path = tmp_path / f"s.{suffix}"
-    for buffering in (0, -1):  # it fails at the first byte, or at the end
+@pytest.mark.parametrize("buffering", [0, -1], ids=["first-byte", "last-byte"])
+def test_a_full_disk_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, buffering: int
+) -> None:
+    def full(*_: object) -> BinaryIO:
+        return open("/dev/full", "wb", buffering=buffering)
 
-        def full(*_: object, buffering: int = buffering) -> BinaryIO:
-            return open("/dev/full", "wb", buffering=buffering)
-
-        monkeypatch.setattr("softmaxloss.files.writers.open", full, raising=False)
-        with pytest.raises(
-            FileError, match=r"s\.\w+: cannot be written: .*No space left on device"
-        ):
-            write(path)
-        gc.collect()  # a writer that fails again when it is collected would be a warning
-        assert os.listdir(tmp_path) == []
+    monkeypatch.setattr("softmaxloss.files.atomic.open", full, raising=False)
+    with pytest.raises(FileError, match=r"s\.\w+: cannot be written: .*No space left on device"):
+        write(tmp_path / f"s.{suffix}")
+    gc.collect()  # a writer that fails again when it is collected would be a warning
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_memory_is_for_blocks(tmp_path: Path, suffix: str) -> None:
-    """A million rows are 64 MB; .csv, 50 000 rows, is 7 MB, but over 50 MB as Python strings."""
+def test_writing_takes_memory_for_blocks_not_for_the_file(tmp_path: Path, suffix: str) -> None:
+    """A million rows are 64 MB; 50 000 rows of .csv are 7 MB, but over 50 MB as Python strings."""
     rows, step = (1_000_000, 10_000) if suffix != "csv" else (50_000, 500)
     logits, labels = np.zeros((step, 2), np.float32), np.zeros(step, np.uint8)
     scores = score(logits, labels)

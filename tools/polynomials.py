@@ -1,7 +1,7 @@
-"""Prints the polynomials of the CPU kernel (exp.h, log1p.h), and the error of each.
+"""Print the polynomials of the CPU kernel (exp.h, log1p.h) and their errors.
 
-Each is the polynomial whose largest relative error is the least (Remez's exchange algorithm, in 60
-digits), its coefficients then rounded to the type.
+Each polynomial minimises the largest relative error (the Remez exchange algorithm in 60-digit
+arithmetic); its coefficients are then rounded to float or double.
 
     python tools/polynomials.py
 """
@@ -18,18 +18,18 @@ Function = Callable[[mpf], mpf]
 
 
 def exp_q(r: mpf) -> mpf:
-    """q of exp(r) = 1 + r + r²·q(r), by its series: the closed form cancels near 0."""
+    """q in exp(r) = 1 + r + r²·q(r), from its series: the closed form cancels near 0."""
     return mp.fsum(r**k / mp.factorial(k + 2) for k in range(40))
 
 
 def log1p_p(z: mpf) -> mpf:
-    """P of log((1 + s)/(1 − s)) = 2s + s·z·P(z), z = s², by its series."""
+    """P in log((1 + s)/(1 − s)) = 2s + s·z·P(z), z = s², from its series."""
     return mp.fsum(2 * z**k / (2 * k + 3) for k in range(60))
 
 
 def minimax(degree: int, wanted: Function, weight: Function, low: mpf, high: mpf) -> list[mpf]:
-    """The coefficients of the p with the least largest weight·(p − wanted) in [low, high]."""
-    count = degree + 2  # the error of the best polynomial has as many extremes, of one size
+    """Coefficients of the polynomial p that minimises max |weight·(p − wanted)| on [low, high]."""
+    count = degree + 2  # the best polynomial's error has this many extremes, all of one size
     middle, half = (low + high) / 2, (high - low) / 2
     points = [middle - half * mp.cos(mp.pi * (i + mpf("0.4")) / count) for i in range(count)]
     grid = grid_of(low, high)
@@ -73,12 +73,12 @@ def report(
 
 
 def main() -> None:
-    # |r| ≤ ln 2 / 2 and a little more, since the kernel rounds r·log₂e with a rounded log₂e. An
-    # error of q does r²/exp(r) of it to exp(r), relatively.
+    # |r| is at most a little more than ln 2 / 2, since the kernel rounds r·log₂e with a rounded
+    # log₂e. An error e of q is a relative error e·r²/exp(r) of exp(r).
     r = mpf("0.3475")
     for name, degree, kind in (("float", 4, np.float32), ("double", 9, np.float64)):
         report(f"exp, {name}", degree, kind, exp_q, lambda r: r * r / mp.exp(r), -r, r)
-    # 1 + f from √½ to √2, so |s| = |f/(2 + f)| ≤ 0.1716; the logarithm is about 2s.
+    # 1 + f lies in [√½, √2], so |s| = |f/(2 + f)| ≤ 0.1716; the logarithm is about 2s.
     z = mpf("0.1716") ** 2
     report("log1p, double", 6, np.float64, log1p_p, lambda z: z / 2, mpf(0), z)
 

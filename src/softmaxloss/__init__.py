@@ -5,13 +5,20 @@
 np.float64(0.443537896...)
 """
 
-from .api import Scores, cross_entropy, cross_entropy_with_grad, score
+from .api import (
+    cross_entropy,
+    cross_entropy_with_grad,
+    linear_cross_entropy,
+    linear_cross_entropy_with_grad,
+    score,
+)
 from .checking import Report, assert_softmax_loss, check
 from .errors import LabelError, OptionError
 from .explanation import Explanation, SetExplanation, explain, explain_set
 from .files import FileError
-from .kernels.cpu import get_num_threads, set_num_threads
-from .linear import LinearGradients, linear_cross_entropy, linear_cross_entropy_with_grad
+from .kernels.threads import get_num_threads, set_num_threads
+from .linear.plan import LinearGradients
+from .scores import Scores
 
 __all__ = [
     "Explanation",

@@ -1,4 +1,4 @@
-"""`python -m softmaxloss` is the same as the command `softmaxloss`."""
+"""`python -m softmaxloss` runs the command `softmaxloss`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Whatever people pass as an array → a NumPy array, or one clear line."""
+"""Anything that NumPy can read as an array → a NumPy array, or an error of one line."""
 
 from __future__ import annotations
 
@@ -9,19 +9,30 @@ import numpy as np
 from numpy.ma import MaskedArray
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["BFLOAT16", "as_array", "float32_of_bits", "is_float", "rounded"]
+from .text import first_line
+
+__all__ = [
+    "BFLOAT16",
+    "as_array",
+    "bfloat16_bits",
+    "float32_of_bits",
+    "is_float",
+    "is_real",
+    "read_real",
+    "round_to",
+]
 
 Array = NDArray[Any]
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
-# The bits of bfloat16 numbers, for arrays that come from a framework: NumPy has no such dtype, and
-# that of ml_dtypes need not be installed.
+# The bits of bfloat16 numbers, for arrays of a framework: NumPy has no such dtype, and ml_dtypes,
+# which has one, need not be installed.
 BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
 
 
 def as_array(value: ArrayLike, name: str) -> Array:
-    """`value` as a NumPy array; a TypeError or ValueError in one line where that loses meaning.
+    """`value` as a NumPy array. Raises TypeError or ValueError where that would lose its meaning.
 
     >>> as_array([1, 2], "weight")
     array([1, 2])
@@ -40,21 +51,41 @@ def as_array(value: ArrayLike, name: str) -> Array:
             raise ValueError(
                 f"{name} is not one rectangular array: its rows differ in length"
             ) from None
-        raise ValueError(f"{name} does not convert to one array: {_first_line(error)}") from None
+        raise ValueError(f"{name} does not convert to one array: {first_line(error)}") from None
     except (TypeError, RuntimeError, OverflowError) as error:
-        raise TypeError(f"{name} does not convert to a NumPy array: {_first_line(error)}") from None
+        raise TypeError(f"{name} does not convert to a NumPy array: {first_line(error)}") from None
+
+
+def read_real(value: ArrayLike, name: str, needs: str = "real numbers") -> Array:
+    """`value` as an array of real numbers: floats of any width or integers.
+
+    >>> read_real(["cat", "dog"], "logits")
+    Traceback (most recent call last):
+        ...
+    TypeError: logits must be real numbers, got dtype <U3
+    """
+    x = as_array(value, name)
+    if not is_real(x.dtype):
+        raise TypeError(f"{name} must be {needs}, got dtype {x.dtype}")
+    return x
+
+
+@cache
+def is_real(dtype: np.dtype[Any]) -> bool:
+    """Whether arrays of this dtype hold real numbers: floats that the library reads, integers."""
+    return dtype.kind in "iu" or is_float(dtype)
 
 
 @cache
 def is_float(dtype: np.dtype[Any]) -> bool:
-    """Whether a dtype is a float that the library reads: NumPy's, and bfloat16 of ml_dtypes or as
-    its bits."""
+    """Whether the library reads this dtype as a float: NumPy's floats, and bfloat16, of ml_dtypes
+    or as its bits."""
     numpy_own = dtype.type in (np.float16, np.float32, np.float64, np.longdouble)
     return numpy_own or dtype.name == "bfloat16" or dtype == BFLOAT16
 
 
 def float32_of_bits(x: Array) -> NDArray[np.float32]:
-    """The numbers whose bits an array of BFLOAT16 holds: the upper half of those of a float32.
+    """The numbers of a BFLOAT16 array. Their bits are the upper half of those of a float32.
 
     >>> float32_of_bits(np.array([0x3F80, 0xC000], np.uint16).view(BFLOAT16))
     array([ 1., -2.], dtype=float32)
@@ -62,11 +93,28 @@ def float32_of_bits(x: Array) -> NDArray[np.float32]:
     return (x["bfloat16"].astype(np.uint32) << 16).view(np.float32)
 
 
-def rounded(value: float, dtype: np.dtype[Any]) -> Any:
-    """A number ≥ 0 (or NaN) as a scalar of float32 or float64, also where it is a subnormal float32
-    and the process has those flushed to zero: they are then counted in units of 2⁻¹⁴⁹.
+def bfloat16_bits(x: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """float64 numbers rounded to bfloat16, to nearest, ties to even, as bits.
 
-    >>> rounded(3e-45, np.dtype("float32")).view(np.uint32)
+    >>> bfloat16_bits(np.array([1.0, -2.0])) == [0x3F80, 0xC000]
+    array([ True,  True])
+    """
+    # To float32 towards zero, with the last bit set where that is not exact: the second rounding
+    # then goes where a single one would.
+    narrow = x.astype(np.float32)
+    bits = narrow.view(np.uint32) - (np.abs(narrow) > np.abs(x))
+    bits |= bits.view(np.float32) != x
+    bits += 0x7FFF + ((bits >> 16) & 1)
+    return np.where(np.isnan(x), 0x7FC0, bits >> 16).astype(np.uint16)
+
+
+def round_to(dtype: np.dtype[Any], value: float) -> Any:
+    """A number ≥ 0 (or NaN) rounded to float32 or float64, as a scalar.
+
+    A subnormal float32 is made from its bits, as a multiple of 2⁻¹⁴⁹: a conversion would give 0 in
+    a process that flushes subnormals to zero.
+
+    >>> round_to(np.dtype("float32"), 3e-45).view(np.uint32)
     np.uint32(2)
     """
     if 0.0 < value < 2.0**-126 and dtype.itemsize == 4:
@@ -75,7 +123,3 @@ def rounded(value: float, dtype: np.dtype[Any]) -> Any:
         return dtype.type(value)
     with np.errstate(over="ignore"):  # beyond the largest float32 is inf
         return dtype.type(value)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]

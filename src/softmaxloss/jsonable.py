@@ -1,4 +1,4 @@
-"""Numbers as JSON can hold them."""
+"""Numbers in a form that JSON can hold."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["jsonable"]
 
 
 def jsonable(value: NDArray[np.float64] | float) -> Any:
-    """The value as JSON can hold it: an array, of one axis, as a list; what JSON lacks as a string,
-    which `float()` reads back.
+    """A number or an array of one axis for JSON: the array as a list; NaN and the infinities, which
+    JSON lacks, as strings that `float()` reads back.
 
     >>> jsonable(np.array([1.0, -np.inf])), jsonable(math.nan)
     ([1.0, '-Infinity'], 'NaN')

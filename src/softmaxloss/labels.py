@@ -1,4 +1,4 @@
-"""The true class in every form people write it → checked class indices or probabilities.
+"""Targets in every form that people pass → checked class indices or probabilities.
 
 Labels count from 0 unless `first_class=1` says otherwise; nothing is guessed. What each form gets
 is in docs/semantics.md.
@@ -15,15 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import BFLOAT16, as_array, float32_of_bits, is_float
 from .errors import LabelError, OptionError
-from .logits import class_last, without_classes
+from .logits import without_classes
 from .options import Options
-from .rows import Place, rows_in_place, rows_of
+from .rows import class_last, outer_classes_inner
+from .text import few, shown
 
 __all__ = [
     "ClassIndices",
     "ClassProbabilities",
     "Target",
-    "mean_divisor",
     "read_indices",
     "read_target",
 ]
@@ -39,7 +39,7 @@ SUM_TOLERANCE_OTHERS = 1e-6
 
 @dataclass(slots=True)  # frozen=True would take three times as long to make
 class ClassIndices:
-    """One class per example, counted from 0; an example with `ignore_index` does not count.
+    """One class per example, counted from 0. An example with `ignore_index` does not count.
 
     `may_ignore` is False where the range of the labels shows that every example counts.
     """
@@ -49,49 +49,66 @@ class ClassIndices:
     may_ignore: bool
 
     def counted(self) -> Array:
-        """Which examples count: a boolean for each."""
+        """Which examples count, as booleans."""
         return np.asarray(self.values != self.ignore_index)
 
-    def at(self, place: Place) -> ClassIndices:
-        """Those of some examples."""
+    def counted_weight(self, weight: NDArray[np.float64] | None) -> float:
+        """The sum of the weights of the examples that count; their number without weights."""
+        if weight is None:
+            return float(np.count_nonzero(self.counted()))
+        labels = self.values[self.counted()] if self.may_ignore else self.values.ravel()
+        return float(weight[labels].sum())
+
+    def at(self, place: Any) -> ClassIndices:
+        """The labels of some examples."""
         return ClassIndices(self.values[place], self.ignore_index, self.may_ignore)
 
-    def rows_in_place(self) -> Array:
-        """The labels as kernels read them, (rows,); copied where they must be: they are small."""
-        y = self.values.ravel()  # contiguous; the same memory where that is so already
-        if y.dtype.isnative and y.flags.aligned:
-            return y
-        return y.astype(y.dtype.newbyteorder("="))
+    def whole(self, outer: int, inner: int) -> ClassIndices:
+        """The labels as kernels read them, (outer, inner). They are few, so they may be copied."""
+        y = self.values
+        if not (y.dtype.isnative and y.flags.aligned and y.flags.c_contiguous):
+            y = np.ascontiguousarray(y, y.dtype.newbyteorder("="))
+        return ClassIndices(y.reshape(outer, inner), self.ignore_index, self.may_ignore)
 
-    rows = rows_in_place
+    def block(self, place: Any) -> ClassIndices:
+        """The labels of some examples as kernels read them, (rows, 1)."""
+        part = self.at(place)
+        return part.whole(part.values.size, 1)
 
 
 @dataclass(slots=True)
 class ClassProbabilities:
-    """Probabilities per example, classes in the last axis; each row is to be divided by its divisor
-    where there are divisors."""
+    """Probabilities per example, in the shape of the logits. `divisors`, in the shape of the
+    examples, are the sums by which each row is still to be divided."""
 
-    ignore_index: ClassVar[int] = -1  # which is no class
+    ignore_index: ClassVar[int] = -1  # no class
 
     values: Array
-    divisors: NDArray[np.float64] | None
+    divisors: NDArray[np.float64] | None = None
 
-    def at(self, place: Place) -> ClassProbabilities:
-        """Those of some examples."""
+    def at(self, place: Any) -> ClassProbabilities:
+        """The probabilities of some examples, the classes in the last axis."""
         divisors = None if self.divisors is None else self.divisors[place]
-        return ClassProbabilities(self.values[place], divisors)
+        return ClassProbabilities(class_last(self.values)[place], divisors)
 
-    def rows_in_place(self) -> Array | None:
-        """The probabilities as kernels read them, (rows, C); None where that takes a copy."""
-        return rows_in_place(self.values, self._read_as()) if self.divisors is None else None
+    def whole(self, outer: int, inner: int) -> ClassProbabilities | None:
+        """The probabilities as kernels read them, (outer, classes, inner), in place; None where
+        that takes a copy."""
+        q = self.values
+        if self.divisors is not None or q.dtype != self._dtype() or not q.flags.aligned:
+            return None
+        view = outer_classes_inner(q)
+        return None if view is None else ClassProbabilities(view)
 
-    def rows(self) -> Array:
-        """The same, copied where it must be."""
-        q = self.values if self.divisors is None else self.values / self.divisors[..., None]
-        return rows_of(q, self._read_as())
+    def block(self, place: Any) -> ClassProbabilities:
+        """The probabilities of some examples as kernels read them, (rows, classes, 1)."""
+        part = self.at(place)
+        q = part.values if part.divisors is None else part.values / part.divisors[..., None]
+        q = np.ascontiguousarray(q, self._dtype())
+        return ClassProbabilities(q.reshape(-1, q.shape[-1], 1))
 
-    def _read_as(self) -> np.dtype[Any]:
-        """What kernels get the values in: float32 where that holds them as they are."""
+    def _dtype(self) -> np.dtype[Any]:
+        """What kernels read the values in: float32 where that holds them exactly."""
         narrow = self.divisors is None and np.can_cast(self.values.dtype, np.float32)
         return np.dtype(np.float32 if narrow else np.float64)
 
@@ -125,7 +142,7 @@ if they count from one, pass first_class=1
                 f"ignore_index={options.ignore_index} needs class indices as target; this target "
                 f"has a value for each class, shape {y.shape}"
             )
-        return _read_probabilities(class_last(y), options)
+        return _read_probabilities(y, options)
     hint = ""
     if y.ndim == len(index_shape) + 1 and y.squeeze(-1 if y.shape[-1:] == (1,) else ()).shape == (
         index_shape
@@ -135,27 +152,6 @@ if they count from one, pass first_class=1
         f"target has shape {y.shape}; logits of shape {logits_shape} need class indices of shape "
         f"{index_shape} or probabilities of shape {logits_shape}{hint}"
     )
-
-
-def mean_divisor(
-    target: Target, weight: NDArray[np.float64] | None, rows: int, options: Options
-) -> float:
-    """What the sum of the losses of all rows is divided by: 1 unless reduction is "mean".
-
-    >>> target = read_target([2, 0], (2, 3), Options())
-    >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), 2, Options())
-    5.0
-    """
-    if options.reduction != "mean":
-        return 1.0
-    if options.denominator is not None:
-        return options.denominator
-    if not isinstance(target, ClassIndices) or (weight is None and not target.may_ignore):
-        return float(rows)
-    if weight is None:
-        return float(np.count_nonzero(target.counted()))
-    labels = target.values[target.counted()] if target.may_ignore else target.values.ravel()
-    return float(weight[labels].sum())
 
 
 def read_indices(y: Array, classes: int, options: Options) -> ClassIndices:
@@ -216,7 +212,7 @@ def _not_integers(y: Array, classes: int) -> str:
             "target.astype(int) of NumPy, target.long() of PyTorch"
         )
     if y.dtype.kind in "OUS":
-        names = [label for label in y.flat if not isinstance(label, int)]
+        names = [label for label in y.ravel().tolist() if not isinstance(label, int)]
         if not names:
             too_large = next((label for label in y.flat if not -(2**63) <= label < 2**64), None)
             if too_large is None:
@@ -224,9 +220,8 @@ def _not_integers(y: Array, classes: int) -> str:
             return f"target holds {too_large}, which no integer dtype holds"
         # Numbers among names were made text by NumPy: the first real name tells more.
         name = next((n for n in names if not str(n).lstrip("-").isdecimal()), names[0])
-        shown = repr(str(name) if isinstance(name, str | bytes) else name)
         return (
-            f"target holds {shown}: pass class indices 0..{classes - 1}, e.g. "
+            f"target holds {shown(name)}: pass class indices 0..{classes - 1}, e.g. "
             "classes.index(name) for class names"
         )
     return f"target must be integers, got dtype {y.dtype}"
@@ -254,21 +249,21 @@ def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
     if q.dtype == BFLOAT16:
         q, name = float32_of_bits(q), "bfloat16"
     exact = q.dtype.kind in "biu"
-    wide = q if exact or q.dtype.kind == "f" else q.astype(np.float32)
+    wide = class_last(q if exact or q.dtype.kind == "f" else q.astype(np.float32))
     with np.errstate(invalid="ignore", over="ignore"):
         # In the order of the classes, whatever the layout: the bits of a sum depend on it.
         sums = np.asarray(np.ascontiguousarray(wide).sum(axis=-1, dtype=np.float64))
         lowest = wide.min(initial=0)
     if not (lowest >= 0 and np.isfinite(sums).all()):
         bad = ~(np.isfinite(wide) & (wide >= 0))
-        position = np.unravel_index(int(np.argmax(bad)), q.shape)
+        position = np.unravel_index(int(np.argmax(bad)), wide.shape)
         raise LabelError(
-            f"the target{_of_row(position[:-1])} has {q[position]} for class "
+            f"the target{_of_row(position[:-1])} has {class_last(q)[position]} for class "
             f"{position[-1] + options.first_class}; "
             "probabilities must be finite and not negative"
         )
     if options.multi_label == "sum":
-        return ClassProbabilities(q, None)
+        return ClassProbabilities(q)
     if options.multi_label == "mean":
         bad = sums == 0
     else:
@@ -289,9 +284,8 @@ def _not_one_label(position: tuple[Any, ...], q: Array, total: float, first_clas
             "has loss 0"
         )
     if np.isin(q, (0, 1)).all():
-        labels = [str(n + first_class) for n in np.flatnonzero(q)]
-        shown = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")
-        what = f"the target{row} has {len(labels)} labels (classes {shown})"
+        labels = (np.flatnonzero(q) + first_class).tolist()
+        what = f"the target{row} has {len(labels)} labels (classes {few(labels)})"
     else:
         what = f"the target{row} sums to {total:.9g}, not 1"
     return (

@@ -1,4 +1,4 @@
-"""Logits in every form people pass → an array that the library understands, or one clear line."""
+"""Logits in every form that people pass → a checked array; what they are computed in."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import as_array, is_float
+from .arrays import is_float, read_real
 
-__all__ = ["class_last", "compute_dtype", "gradient_dtype", "read_logits", "without_classes"]
+__all__ = ["compute_dtype", "gradient_dtype", "read_logits", "without_classes"]
 
 Array = NDArray[Any]
 
@@ -27,9 +27,7 @@ def read_logits(logits: ArrayLike) -> Array:
         ...
     TypeError: logits must be real numbers, got dtype <U3
     """
-    x = as_array(logits, "logits")
-    if not (is_float(x.dtype) or x.dtype.kind in "iu"):
-        raise TypeError(f"logits must be real numbers, got dtype {x.dtype}")
+    x = read_real(logits, "logits")
     if x.ndim == 0:
         raise ValueError(
             f"logits must have shape (C,), (N, C) or (N, C, d1, …), got one number: {x}"
@@ -41,8 +39,8 @@ def read_logits(logits: ArrayLike) -> Array:
 
 @cache
 def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What logits of this dtype are computed in: float32 for float32 and narrower floats, float64
-    for float64, wider floats and integers (those beyond 2^53 are rounded to the nearest float64).
+    """The dtype that logits of this dtype are computed in: float32 for float32 and narrower floats;
+    float64 for float64, wider floats and integers, which are rounded to the nearest float64.
 
     >>> compute_dtype(np.dtype("float16")), compute_dtype(np.dtype("int64"))
     (dtype('float32'), dtype('float64'))
@@ -53,8 +51,8 @@ def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 @cache
 def gradient_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What the gradient by logits of this dtype comes in: the same, in this machine's byte order;
-    float64 for integers.
+    """The dtype of the gradient with respect to logits of this dtype: the same in native byte
+    order; float64 for integers.
 
     >>> gradient_dtype(np.dtype(">f2")), gradient_dtype(np.dtype("int64"))
     (dtype('float16'), dtype('float64'))
@@ -63,15 +61,10 @@ def gradient_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def without_classes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    """The shape of logits without the class axis, and the number of classes. Those are the only
-    axis of (C,), axis 1 of (N, C, …), as in PyTorch.
+    """The shape of logits without the class axis, and the number of classes. The class axis is
+    axis 1, as in PyTorch; the only axis of one example, (C,).
 
     >>> without_classes((5,)), without_classes((2, 5, 3))
     (((), 5), ((2, 3), 5))
     """
     return (shape[:1] + shape[2:], shape[1]) if len(shape) > 1 else ((), shape[0])
-
-
-def class_last(x: Array) -> Array:
-    """A view with the classes in the last axis: (C,), (N, C) or (N, d1, …, C)."""
-    return x if x.ndim <= 2 else np.moveaxis(x, 1, -1)

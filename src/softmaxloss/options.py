@@ -1,31 +1,39 @@
-"""Every option of the loss: its default, its check, its message. The checked options as one value.
+"""The options of the losses: names, defaults, checks. From here on they travel as one value.
 
-What an option means is in `formula.py`; what each input gets is in docs/semantics.md.
+What an option means is in `formula.py`; what each input gives is in docs/semantics.md.
 """
 
 from __future__ import annotations
 
 import math
 import operator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import as_array, is_float
+from .arrays import read_real
 from .errors import OptionError
+from .text import shown
 
 __all__ = [
-    "OPTION_NAMES",
+    "AnyOptions",
+    "LinearOptionArguments",
+    "LinearOptions",
     "MultiLabel",
+    "OptionArguments",
     "Options",
     "Reduction",
     "checked_options",
     "class_weights",
-    "option_values",
+    "field_names",
+    "field_values",
+    "number_of_bytes",
 ]
 
 Reduction = Literal["mean", "sum", "none"]
@@ -34,22 +42,24 @@ MultiLabel = Literal["error", "sum", "mean"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of one call that do not depend on the logits. Raises when one has no meaning.
+    """The options of one call that are not arrays. Raises OptionError or TypeError.
 
-    ignore_index     examples with this label do not count; the class stays in the denominator
-    reduction        "mean", "sum" or "none" over the examples
-    label_smoothing  ε in [0, 1]: this share of the target goes to the uniform distribution
-    multi_label      several labels on one example: an "error", their "sum" or their "mean"
-    denominator      what "mean" divides by, in place of the number (or weight) of the examples
-                     that count: for gradient accumulation and means over several processes
-    first_class      the number of the first class in integer labels: 0, or 1 by this word only
+    Attributes:
+        ignore_index: Examples with this label do not count. The class stays in the denominator.
+        reduction: "mean", "sum" or "none" over the examples.
+        label_smoothing: ε in [0, 1], the share of the target that goes to the uniform distribution.
+        multi_label: What several labels on one example give: an "error", their "sum" or "mean".
+        denominator: What "mean" divides by, instead of the number (or weight) of the examples that
+            count: for gradient accumulation and means over several processes.
+        first_class: The number of the first class in integer labels, 0 or 1.
 
-    >>> Options(reduction="sum").reduction
-    'sum'
-    >>> Options(label_smoothing=1.5)
-    Traceback (most recent call last):
-        ...
-    softmaxloss.errors.OptionError: label_smoothing must be a number in [0, 1], got 1.5
+    Example:
+        >>> Options(reduction="sum").reduction
+        'sum'
+        >>> Options(label_smoothing=1.5)
+        Traceback (most recent call last):
+            ...
+        softmaxloss.errors.OptionError: label_smoothing must be a number in [0, 1], got 1.5
     """
 
     ignore_index: int = -100
@@ -60,75 +70,182 @@ class Options:
     first_class: int = 0
 
     def __post_init__(self) -> None:
-        _require_integer("ignore_index", self.ignore_index)
-        _require_integer("first_class", self.first_class)
-        _require_one_of("reduction", self.reduction, get_args(Reduction))
-        _require_one_of("multi_label", self.multi_label, get_args(MultiLabel))
-        if self.first_class not in (0, 1):
-            raise OptionError(f"first_class must be 0 or 1, got {self.first_class}")
-        _require_number("label_smoothing", self.label_smoothing, "a number in [0, 1]")
-        if not 0.0 <= self.label_smoothing <= 1.0:
-            raise OptionError(
-                f"label_smoothing must be a number in [0, 1], got {self.label_smoothing}"
-            )
+        self._keep_integer("ignore_index")
+        self._require_one_of("reduction", get_args(Reduction))
+        self._keep_number("label_smoothing", "a number in [0, 1]", lambda x: 0.0 <= x <= 1.0)
+        self._require_one_of("multi_label", get_args(MultiLabel))
         if self.denominator is not None:
-            _require_number("denominator", self.denominator, "a positive number or None")
+            given = self.denominator
+            self._keep_number("denominator", "a positive number or None")
             if self.reduction != "mean":
                 raise OptionError(
                     'denominator is what reduction="mean" divides by; it has no use with '
                     f"reduction={self.reduction!r}"
                 )
             if not 0 < self.denominator < math.inf:
-                raise OptionError(f"denominator must be positive, got {self.denominator}")
-            self._keep("denominator", float(self.denominator))
-        self._keep("ignore_index", operator.index(self.ignore_index))
-        self._keep("first_class", operator.index(self.first_class))
-        self._keep("label_smoothing", float(self.label_smoothing))
+                raise OptionError(f"denominator must be positive, got {given}")
+        self._keep_integer("first_class")
+        if self.first_class not in (0, 1):
+            raise OptionError(f"first_class must be 0 or 1, got {self.first_class}")
 
     def _keep(self, name: str, value: Any) -> None:
-        """Set a field of this frozen value, in __post_init__: a number as Python's own."""
+        """Set a field of this frozen value to a number of Python's own type."""
         object.__setattr__(self, name, value)
 
+    def _keep_integer(self, name: str) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+            hint = "; leave it out for its default" if value is None else ""
+            raise TypeError(f"{name} must be an integer, got {shown(value)}{hint}")
+        self._keep(name, operator.index(value))
 
-#: The fields of Options, in their order.
-OPTION_NAMES = tuple(field.name for field in fields(Options))
+    def _keep_number(
+        self, name: str, needs: str, fits: Callable[[float], bool] = lambda x: True
+    ) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be {needs}, got {shown(value)}")
+        try:
+            number = float(value)
+        except OverflowError:
+            raise OptionError(f"{name} must be {needs}, got an integer beyond float64") from None
+        if not fits(number):
+            raise OptionError(f"{name} must be {needs}, got {value}")
+        self._keep(name, number)
+
+    def _require_one_of(self, name: str, known: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, str) or value not in known:
+            listed = ", ".join(f'"{word}"' for word in known)
+            raise OptionError(f"{name} must be one of {listed}; got {shown(value)}")
 
 
-def option_values(options: Options) -> tuple[Any, ...]:
-    """The values of the fields, in their order.
+@dataclass(frozen=True, slots=True)
+class LinearOptions(Options):
+    """The options of `linear_cross_entropy`: those of every loss and its own.
 
-    (dataclasses.astuple copies deeply, which takes longer than the loss of one example, and
-    torch.compile follows no attrgetter.)
+    Attributes:
+        z_loss: λ ≥ 0. λ·(log Σ exp z)² is added to the loss of each row.
+        softcap: s > 0. The logits are s·tanh(z/s); with None they are z.
+        memory_budget: Bytes for what the loss allocates, or text such as "64MB" or "1GiB".
+        skip_below: p in [0, 1). Classes whose part in the gradient is at most p in all rows of a
+            block are left out of the matrix products of the gradients.
 
-    >>> option_values(Options())
-    (-100, 'mean', 0.0, 'error', None, 0)
+    Example:
+        >>> LinearOptions(memory_budget="64MB").memory_budget
+        64000000
     """
-    return (
-        options.ignore_index,
-        options.reduction,
-        options.label_smoothing,
-        options.multi_label,
-        options.denominator,
-        options.first_class,
-    )
+
+    z_loss: float = 0.0
+    softcap: float | None = None
+    memory_budget: Any = "64MB"
+    skip_below: float = 0.0
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        self._keep_number("z_loss", "a number ≥ 0", lambda x: 0.0 <= x < math.inf)
+        if self.softcap is not None:
+            # A range in which z/s and s·tanh stay finite and nonzero in float32.
+            needs = "a number in [1e-30, 1e30] or None"
+            self._keep_number("softcap", needs, lambda x: 1e-30 <= x <= 1e30)
+        self._keep("memory_budget", number_of_bytes(self.memory_budget))
+        self._keep_number("skip_below", "a number in [0, 1)", lambda x: 0.0 <= x < 1.0)
+
+    @property
+    def changes_logits(self) -> bool:
+        """Whether the loss is more than a kernel computes."""
+        return self.z_loss != 0.0 or self.softcap is not None
 
 
-_remembered = lru_cache(maxsize=256, typed=True)(Options)  # typed: True is not 1 here
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
-def checked_options(*values: Any) -> Options:
-    """`Options(*values)`, remembered: the same options come with every call of a training loop.
+class OptionArguments(TypedDict, total=False):
+    """The types of `Options` as keyword arguments."""
 
-    >>> checked_options(-100, "sum").reduction
+    ignore_index: int
+    reduction: Reduction
+    label_smoothing: float
+    multi_label: MultiLabel
+    denominator: float | None
+    first_class: int
+
+
+class LinearOptionArguments(OptionArguments, total=False):
+    """The types of `LinearOptions` as keyword arguments."""
+
+    z_loss: float
+    softcap: float | None
+    memory_budget: float | str
+    skip_below: float
+
+
+def _make(kind: Any, *values: Any, **named: Any) -> Any:
+    return kind(*values, **named)
+
+
+_cached: Any = lru_cache(maxsize=256, typed=True)(_make)  # typed: True is not 1 here
+
+
+def checked_options(kind: type[AnyOptions], *values: Any, **named: Any) -> AnyOptions:
+    """`kind(*values, **named)`, from a cache: a training loop passes the same in every call.
+
+    >>> checked_options(Options, -100, "sum").reduction
     'sum'
     """
-    if len(values) > 4 and values[4] is not None:  # denominator: another one with every call, say
-        return Options(*values)
     try:
-        return _remembered(*values)
-    except TypeError:  # a wrong type, or only a value that cannot be remembered, a list say
+        options: AnyOptions = _cached(kind, *values, **named)
+        return options
+    except TypeError:  # a value of a wrong type, or one that is right but not hashable
         pass
-    return Options(*values)
+    return kind(*values, **named)
+
+
+def field_names(options: type[Options]) -> tuple[str, ...]:
+    """The names of the options, in their order.
+
+    >>> field_names(Options)[:2]
+    ('ignore_index', 'reduction')
+    """
+    return tuple(field.name for field in fields(options))
+
+
+def field_values(options: Options, kind: type[Options] | None = None) -> tuple[Any, ...]:
+    """The values of the options, or of those that `kind` has, in their order: what an operator of a
+    framework takes.
+
+    >>> field_values(Options())
+    (-100, 'mean', 0.0, 'error', None, 0)
+    """
+    return tuple([getattr(options, name) for name in _NAMES[kind or type(options)]])
+
+
+_NAMES = {options: field_names(options) for options in (Options, LinearOptions)}
+
+_UNITS = {"": 1, "B": 1}
+_UNITS |= {f"{p}B": 1000**n for n, p in enumerate("KMGT", 1)}
+_UNITS |= {f"{p}IB": 1024**n for n, p in enumerate("KMGT", 1)}
+
+
+def number_of_bytes(budget: float | str) -> int:
+    """A number of bytes, also as text: "64MB" is 64 million, "64MiB" is 64·1024².
+
+    >>> number_of_bytes("64MB"), number_of_bytes("512KiB"), number_of_bytes(1e6)
+    (64000000, 524288, 1000000)
+    """
+    needs = 'memory_budget must be bytes or text like "64MB" or "1GiB"'
+    if isinstance(budget, Real) and not isinstance(budget, bool) and budget % 1 in (0, math.inf):
+        number = float(budget)
+    elif isinstance(budget, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", budget)
+        if not match or match[2].upper() not in _UNITS:
+            raise OptionError(f"{needs}, got {shown(budget)}")
+        number = float(match[1]) * _UNITS[match[2].upper()]
+    else:
+        raise TypeError(f"{needs}, got {shown(budget)}")
+    if not 1 <= number < 2**63:
+        raise OptionError(f"memory_budget must be at least 1 byte, got {shown(budget)}")
+    return int(number)
 
 
 def class_weights(weight: ArrayLike | None, classes: int) -> NDArray[np.float64] | None:
@@ -144,11 +261,9 @@ def class_weights(weight: ArrayLike | None, classes: int) -> NDArray[np.float64]
     if weight is None:
         return None
     try:
-        w = as_array(weight, "weight")
+        w = read_real(weight, "weight", f"{classes} real numbers")
     except ValueError as error:
         raise OptionError(str(error)) from None
-    if not (is_float(w.dtype) or w.dtype.kind in "iub"):
-        raise TypeError(f"weight must be {classes} real numbers, got dtype {w.dtype}")
     if w.shape != (classes,):
         raise OptionError(
             f"weight has shape {w.shape}; logits with {classes} classes need shape ({classes},)"
@@ -162,34 +277,3 @@ def class_weights(weight: ArrayLike | None, classes: int) -> NDArray[np.float64]
             f"weight[{bad[0]}] is {w[bad[0]]}; weights must be finite and not negative"
         )
     return w
-
-
-def _require_integer(name: str, value: Any) -> None:
-    try:
-        operator.index(value)
-    except TypeError:
-        hint = "; leave it out for its default" if value is None else ""
-        raise TypeError(f"{name} must be an integer, got {_shown(value)}{hint}") from None
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be an integer, got {_shown(value)}")
-
-
-def _require_number(name: str, value: Any, fits: str) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be {fits}, got {_shown(value)}")
-    try:
-        float(value)
-    except OverflowError:
-        raise OptionError(f"{name} must be {fits}, got an integer that no float holds") from None
-
-
-def _require_one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in known:
-        listed = ", ".join(f'"{word}"' for word in known)
-        raise OptionError(f"{name} must be one of {listed}; got {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    """The value in one short line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,47 +1,91 @@
-"""Arrays as kernels read them: contiguous rows of one dtype, whole where possible, else in pieces.
+"""Arrays as kernels see them: (outer, classes, inner), with a row for each pair (outer, inner).
 
-What a kernel cannot read as it stands (classes in the middle, another dtype, byte order or
-alignment) is copied piece by piece, so that memory stays bounded.
+(N, C) is (N, C, 1), (N, C, H, W) is (N, C, H·W), one example (C,) is (1, C, 1): views of the memory
+as it lies. What has no such view, or a dtype that a kernel does not read, is copied block by block,
+so that memory stays bounded.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Piece", "Place", "pieces", "rows_in_place", "rows_of"]
+__all__ = ["Block", "blocks", "class_last", "in_rows", "outer_classes_inner"]
 
 Array = NDArray[Any]
 
-PIECE = 1 << 20  # elements: a few MB, so that a piece is still in cache when the kernel reads it
+BLOCK = 1 << 20  # elements: a few MB, which are still in cache when a kernel reads them
 
 
-Place = tuple[slice | int, ...]
+def outer_classes_inner(x: Array) -> Array | None:
+    """A view of x, (C,), (N, C) or (N, C, d1, …), as (outer, classes, inner); None if it has none.
+
+    >>> outer_classes_inner(np.zeros((2, 3, 4, 5))).shape
+    (2, 3, 20)
+    >>> outer_classes_inner(np.zeros((2, 3, 4, 5))[..., :4]) is None
+    True
+    """
+    if x.ndim == 2:
+        return x[:, :, None]
+    if x.ndim == 1:
+        return x[None, :, None]
+    if x.ndim == 3 or _merges(x, 2):
+        return x.reshape(*x.shape[:2], -1) if x.size else x.reshape(*x.shape[:2], 0)
+    return None
 
 
-class Piece(NamedTuple):
-    """Some of the examples: where they are in (N, d1, …), and which rows those are, in order."""
+def _merges(x: Array, first: int) -> bool:
+    """Whether the axes from `first` on are one axis in memory."""
+    if x.flags.c_contiguous:
+        return True
+    axes = [(n, s) for n, s in zip(x.shape[first:], x.strides[first:], strict=True) if n > 1]
+    return all(outer[1] == inner[0] * inner[1] for outer, inner in pairwise(axes))
 
-    place: Place
+
+def in_rows(x: Array) -> bool:
+    """Whether x, (outer, classes, inner), is contiguous rows at one distance from each other.
+
+    >>> z = np.zeros((2, 3, 4))
+    >>> in_rows(z), in_rows(z[:, :, :1]), in_rows(np.moveaxis(z, 2, 1))
+    (False, False, True)
+    """
+    (outer, classes, inner), (outer_step, class_step, inner_step) = x.shape, x.strides
+    if classes > 1 and class_step != x.itemsize:
+        return False
+    return bool(inner == 1 or outer == 1 or outer_step == inner * inner_step)
+
+
+def class_last(x: Array) -> Array:
+    """A view with the classes in the last axis: (C,), (N, C) or (N, d1, …, C)."""
+    return x if x.ndim <= 2 else np.moveaxis(x, 1, -1)
+
+
+class Block(NamedTuple):
+    """Some of the examples: their place in (N, d1, …), and which rows they are, in order."""
+
+    place: tuple[slice | int, ...]
     rows: slice
 
 
-def pieces(shape: tuple[int, ...], classes: int) -> Iterator[Piece]:
-    """The examples of a shape (N, d1, …), in order.
+def blocks(shape: tuple[int, ...], classes: int) -> Iterator[Block]:
+    """The examples of a shape (N, d1, …) in order, in blocks of at most BLOCK logits or one row.
 
-    >>> [piece.rows for piece in pieces((3,), 1 << 19)]
+    >>> [block.rows for block in blocks((3,), 1 << 19)]
     [slice(0, 2, None), slice(2, 3, None)]
     """
-    return _split(shape, max(1, PIECE // max(classes, 1)), (), 0)
+    return _split(shape, max(1, BLOCK // max(classes, 1)), (), 0)
 
 
-def _split(shape: tuple[int, ...], most: int, place: Place, start: int) -> Iterator[Piece]:
+def _split(
+    shape: tuple[int, ...], most: int, place: tuple[slice | int, ...], start: int
+) -> Iterator[Block]:
     if not shape:
-        yield Piece(place, slice(start, start + 1))
+        yield Block(place, slice(start, start + 1))
         return
     inner = math.prod(shape[1:])
     if inner > most:
@@ -51,32 +95,4 @@ def _split(shape: tuple[int, ...], most: int, place: Place, start: int) -> Itera
         step = most // inner
         for i in range(0, shape[0], step):
             end = min(i + step, shape[0])
-            yield Piece((*place, slice(i, end)), slice(start + i * inner, start + end * inner))
-
-
-def rows_in_place(x: Array, dtype: np.dtype[Any]) -> Array | None:
-    """x, (…, C), as rows (n, C) in the same memory, where a kernel for `dtype` can read (or write)
-    them; else None.
-
-    >>> rows_in_place(np.zeros(3), np.dtype(np.float64))
-    array([[0., 0., 0.]])
-    >>> rows_in_place(np.zeros((2, 6))[:, ::2], np.dtype(np.float64)) is None
-    True
-    """
-    flags = x.flags
-    if x.dtype != dtype or not flags.aligned:
-        return None
-    if x.ndim == 2:
-        return x if flags.c_contiguous or x.strides[1] == x.itemsize else None
-    if not flags.c_contiguous:
-        return None
-    return x[None] if x.ndim == 1 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-
-
-def rows_of(x: Array, dtype: np.dtype[Any]) -> Array:
-    """x, (…, C), as rows (n, C): `rows_in_place`, or a contiguous copy."""
-    rows = rows_in_place(x, dtype)
-    if rows is None:
-        copy = np.ascontiguousarray(x, dtype=dtype)
-        rows = copy.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    return rows
+            yield Block((*place, slice(i, end)), slice(start + i * inner, start + end * inner))

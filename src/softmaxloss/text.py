@@ -1,14 +1,19 @@
-"""Untrusted text, escaped and shortened for a reader: the one place for it. Loads nothing."""
+"""How untrusted text and arbitrary values are escaped and shortened: the one place for it.
+
+Class names, file names, cells of a file and messages of other packages may hold anything: line
+breaks, terminal sequences, markup, a million characters. Every message and page shows them through
+these functions.
+"""
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Sequence
 
-__all__ = ["printable", "shorten"]
+__all__ = ["as_html", "few", "first_line", "printable", "shorten", "shown"]
 
 
 def printable(text: str) -> str:
-    r"""The text on one line and harmless to a terminal: what does not print is escaped.
+    r"""The text on one line, with every character that does not print escaped.
 
     >>> print(printable("\x1b[31mred\n"))
     \x1b[31mred\n
@@ -19,17 +24,65 @@ def printable(text: str) -> str:
 
 
 def shorten(text: str, cells: int) -> str:
-    r"""Untrusted text, printable, cut to so many cells of a terminal.
+    r"""The printable text in at most `cells` cells of a terminal; "…" marks what is left out.
 
     >>> print(shorten("tab\there", 6), shorten("a long name", 6), shorten("鳥鳥鳥鳥", 6))
     tab\t… a lon… 鳥鳥…
     """
-    shown = printable(text[: cells + 1])  # a character is counted as one cell at least
-    widths = [2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in shown]
+    import unicodedata
+
+    text = printable(text[: cells + 1])  # every character takes at least one cell
+    widths = [2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text]
     if sum(widths) <= cells:
-        return shown
-    kept, room = 0, cells - 1  # one cell for the sign that it goes on
+        return text
+    kept, room = 0, cells - 1  # one cell for "…"
     while widths[kept] <= room:
         room -= widths[kept]
         kept += 1
-    return f"{shown[:kept]}…"
+    return f"{text[:kept]}…"
+
+
+def shown(value: object, limit: int = 60) -> str:
+    r"""The repr of any value on one line of about `limit` characters; a text keeps its quotes.
+
+    >>> print(shown("a\nb"), shown("y" * 99, 5), shown([1, 2, 3], 5))
+    'a\nb' 'yyyy…' [1, …
+    """
+    if isinstance(value, str):
+        return repr(value[:limit] if len(value) <= limit else f"{value[: limit - 1]}…")
+    return shorten(" ".join(repr(value).split()), limit)
+
+
+def first_line(value: object, limit: int = 300) -> str:
+    """The first line of a text or of an error's message; the error's type if it has no message.
+
+    >>> first_line(ValueError("wrong shape\\nsee the docs")), first_line(EOFError())
+    ('wrong shape', 'EOFError')
+    """
+    try:
+        text = str(value).strip()
+    except Exception:  # an error of someone else's class
+        text = ""
+    if not text and isinstance(value, BaseException):
+        return type(value).__name__
+    return shorten(text.partition("\n")[0].rstrip(), limit)
+
+
+def few(items: Sequence[object], most: int = 5) -> str:
+    """The first items, separated by commas; "…" stands for the rest.
+
+    >>> few([0, 1, 2]), few(range(10), most=2)
+    ('0, 1, 2', '0, 1, …')
+    """
+    return ", ".join(map(str, items[:most])) + (", …" if len(items) > most else "")
+
+
+def as_html(text: str) -> str:
+    """The printable text with the characters escaped that are markup in HTML and XML.
+
+    >>> as_html("<b>cat</b>\\n")
+    '&lt;b&gt;cat&lt;/b&gt;\\\\n'
+    """
+    import html
+
+    return html.escape(printable(text))

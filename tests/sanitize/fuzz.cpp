@@ -1,9 +1,10 @@
 // Random calls of the kernel, for a build with sanitizers: `fuzz CALLS SEED`.
 //
-// Each call is made once plainly (baseline level, one thread, contiguous rows) and then on every
-// level in a random layout and with random threads, as bind.cpp would. The numbers must be the
-// same, what lies beside the rows untouched, and rows that are ignored or have no softmax as
-// promised. Arrays are allocated at exactly their size: the address sanitizer sees a step beyond.
+// Each call is made once plainly (baseline level, one thread, contiguous rows), then on every level
+// in a random layout and with random threads, as bind.cpp would. The numbers must be the same, the
+// memory beside the rows unchanged, and rows that are ignored or have no softmax as promised.
+// Arrays have exactly the size they need, so that the address sanitizer finds any access beyond
+// them.
 #define LEVEL fuzz
 #include "dispatch.h"
 #include "half.h"
@@ -45,7 +46,7 @@ void require(bool holds, const char *promise) {
     std::_Exit(1);
 }
 
-// splitmix64 (Steele, Lea, Flood 2014), written from its definition: any seed is a good one.
+// splitmix64 (Steele, Lea, Flood 2014), written from its definition. Any seed works.
 struct Random {
     uint64_t state;
 
@@ -65,13 +66,13 @@ struct Random {
     }
 };
 
-// --- what a call is about -----------------------------------------------------------------------
+// --- the contents of a call ---------------------------------------------------------------------
 
 template <class Storage> struct Contents {
     using Real = RealOf<Storage>;
     int64_t rows, classes;
     std::vector<Storage> logits;
-    std::vector<Real> probabilities; // of every class; or empty, and then there are labels
+    std::vector<Real> probabilities; // of every class; empty if there are labels
     std::vector<char> labels;
     std::vector<int64_t> classes_of_rows; // the labels again
     LabelType label_type;
@@ -214,7 +215,7 @@ struct Layout {
     int64_t lead = 0, gap = 0, lead_of_gradient = 0, gap_of_gradient = 0;
     bool in_place = false, stream = false, shared = false;
     int threads = 1;
-    int64_t row_cost = 1; // what parallel_rows is told: small calls are split, too
+    int64_t row_cost = 1; // for parallel_rows, so large that small calls are split too
 };
 
 Layout random_layout(Random &random, int64_t rows) {
@@ -346,7 +347,7 @@ template <class T> bool is_nan(T x) {
         return std::isnan(double(RealOf<T>(x)));
 }
 
-// The bits of every number; which of the NaNs, an infinite or undefined factor leaves open.
+// Compares the bits of all numbers. Any NaN equals any other.
 template <class T> bool same(const std::vector<T> &a, const std::vector<T> &b) {
     return a.size() == b.size() &&
            std::equal(a.begin(), a.end(), b.begin(), [](const T &x, const T &y) {
@@ -360,7 +361,7 @@ template <class Real> bool same(const Scores<Real> &a, const Scores<Real> &b) {
            same(a.predicted, b.predicted) && same(a.rank, b.rank);
 }
 
-// A row whose logits have no softmax: one is NaN or +inf, or all are −inf.
+// Whether the row has no softmax: one logit is NaN or +inf, or all are −inf.
 template <class Storage> bool undefined(const Storage *x, int64_t classes) {
     bool all_masked = true;
     for (int64_t j = 0; j < classes; ++j) {
@@ -408,15 +409,15 @@ void check_row(const Contents<Storage> &c, const Results<Storage> &r, int64_t i)
     if (!by_label)
         return;
     const auto &s = r.scores;
-    require(is_nan(s.logsumexp[row]) == no_softmax && is_nan(s.entropy[row]) == no_softmax,
-            "logsumexp and entropy are NaN where there is no softmax only");
-    require(is_nan(s.probability[row]) == (no_softmax || ignored), "the probability's NaN");
+    const bool unscored = no_softmax || ignored;
+    require(is_nan(s.logsumexp[row]) == unscored && is_nan(s.entropy[row]) == unscored &&
+                is_nan(s.probability[row]) == unscored,
+            "scores are NaN only where a row is ignored or there is no softmax");
     require(ignored ? s.loss[row] == 0 : is_nan(s.loss[row]) == no_softmax, "the score's loss");
-    require(no_softmax ? s.predicted[row] == -1
-                       : s.predicted[row] >= 0 && s.predicted[row] < c.classes,
+    require(unscored ? s.predicted[row] == -1
+                     : s.predicted[row] >= 0 && s.predicted[row] < c.classes,
             "the predicted class");
-    require(no_softmax || ignored ? s.rank[row] == 0 : s.rank[row] >= 1 && s.rank[row] <= c.classes,
-            "the rank");
+    require(unscored ? s.rank[row] == 0 : s.rank[row] >= 1 && s.rank[row] <= c.classes, "the rank");
 }
 
 template <class Storage> void one_call(Random &random) {

@@ -1,18 +1,17 @@
 """Check anyone's softmax loss, and name the mistake.
 
-What is asked of a function: terms.py (what it should be), forms.py (the ways in which people write
-it), frameworks.py (with whose arrays), probes.py (on which inputs) and situations.py (with which
-options). collecting.py calls it, in a process of its own where it comes from a file (isolated.py,
-child.py, loading.py, lines.py), and reads what is returned.
+What is asked of a function: inputs.py (on which it is called, and why), settings.py (of a check)
+and calling/ (the forms in which people write it, the arrays of frameworks, and the calls).
 
-What is said of it: expected.py (what is right, and how far from it is rounding), diagnosis.py
-(which of the mistakes in `bank` give the numbers; each is a wrong step of steps.py), answers.py
-(the same with options, of optional.py), properties.py (what else fails), and judge.py, which puts
-it together as a report.
+What is said about it: reference.py (what is right, and how much rounding is allowed), bank/ (the
+mistakes, each a wrong step of the reference), diagnosis/ (which of them give the results, what else
+can be said of them, and the verdict) and report.py.
+
+api.py joins the two. For files, sandbox/ runs the calls in a process of its own.
 """
 
+from .api import assert_softmax_loss, check
 from .bank import BANK, Mistake
-from .checking import assert_softmax_loss, check
 from .report import Finding, Report
 
 __all__ = ["BANK", "Finding", "Mistake", "Report", "assert_softmax_loss", "check"]

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from ..text import printable
 from .bank import Mistake
-from .forms import Form
-from .terms import Terms
+from .calling.forms import Form
+from .settings import Settings
 
-__all__ = ["Checked", "Finding", "Report", "Verdict", "shown"]
+__all__ = ["Finding", "InputCheck", "Report", "Verdict", "array_text", "mistakes_first"]
 
-Verdict = Literal["right", "wrong"]
+Verdict = Literal["right", "wrong", "not checked"]
+DEFAULTS = Settings()
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with one part of the results, or with the behaviour of calls.
+    """What is wrong with one part of the results, or with what the calls do.
 
-    part        "softmax", "loss", "gradient", or "calls"
-    failed      the names of the probes on which it shows; none for a convention or for calls
-    mistakes    what it is: one mistake, or two at once; none where it is no known one
-    others      mistakes that give the same numbers
-    matched     on how many of the probes the numbers are the mistakes', and of how many
-    example     the smallest input on which it shows: z, y, got, expected, as text
-    remarks     what else can be said of the numbers
-    nearest     where the mistake is not known: the one that gives most of the numbers, and on how
-                many of the probes
-    wrong_values  whether something wrong came back, and not only errors
+    Attributes:
+        part: "softmax", "loss" or "gradient"; what an input is about, such as "weight"; or "calls".
+        failed: The names of the inputs on which it shows; empty for calls.
+        mistakes: The mistake, or two at once; empty if it is none of the known ones.
+        others: Mistakes that give the same numbers.
+        matched: On how many inputs the mistakes give the numbers.
+        inputs: The number of inputs.
+        example: The smallest input on which it shows, as text: z, y, yours, expected.
+        remarks: What else can be said about the numbers.
+        nearest: If the mistake is not known: the one that gives most of the numbers, and on how
+            many inputs.
+        wrong_values: Whether something wrong was returned, rather than only errors raised.
     """
 
     part: str
@@ -39,20 +44,73 @@ class Finding:
     mistakes: tuple[Mistake, ...] = ()
     others: tuple[Mistake, ...] = ()
     matched: int = 0
-    probes: int = 0
+    inputs: int = 0
     example: dict[str, str] | None = None
     remarks: tuple[str, ...] = ()
     nearest: tuple[Mistake, int] | None = None
     wrong_values: bool = False
 
-    def counts(self, terms: Terms) -> bool:
-        """Whether it makes the implementation wrong, on these terms."""
-        return not self.mistakes or any(terms.forbid(mistake) for mistake in self.mistakes)
+    def is_wrong(self, settings: Settings = DEFAULTS) -> bool:
+        """Whether it makes the implementation wrong."""
+        return not self.mistakes or any(map(settings.counts_as_wrong, self.mistakes))
+
+    def with_remark(self, remark: str) -> Finding:
+        """The same with one more remark."""
+        return replace(self, remarks=(*self.remarks, remark))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as lists, numbers and strings."""
+        return {
+            "part": self.part,
+            "failed": list(self.failed),
+            "mistakes": [
+                {name: getattr(mistake, name) for name in ("id", "kind", "title", "why", "fix")}
+                | {"see": _see(mistake)}
+                for mistake in self.mistakes
+            ],
+            "others": [mistake.id for mistake in self.others],
+            "matched": self.matched,
+            "probes": self.inputs,
+            "example": self.example,
+            "remarks": list(self.remarks),
+            "nearest": None if self.nearest is None else self.nearest[0].id,
+        }
+
+    def lines(self) -> list[str]:
+        """The finding as lines of text."""
+        lines = []
+        for mistake in mistakes_first(self.mistakes):
+            mark = "wrong" if mistake.kind == "mistake" else mistake.kind
+            lines.append(f"{self.part}: {mark}: {mistake.title} ({mistake.id})")
+            lines += [
+                f"   why: {mistake.why}",
+                f"   fix: {mistake.fix}",
+                f"   see: {_see(mistake)}",
+            ]
+        if not self.mistakes:
+            lines.append(f"{self.part}: wrong, but not one of the known mistakes")
+        lines += [f"   {remark}" for remark in self.remarks]
+        if self.nearest is not None:
+            near, matched = self.nearest
+            lines.append(
+                f"   the nearest is {near.id}: {near.title}; on {matched} of {self.inputs}"
+            )
+        if self.others:
+            same = ", ".join(mistake.id for mistake in self.others)
+            lines.append(f"   these give the same numbers: {same}")
+        if 0 < self.matched < self.inputs:
+            of = f"{self.matched} of {self.inputs}"
+            lines.append(f"   that gives your numbers on {of} inputs; the others are not finite")
+        elif self.matched:
+            lines.append(f"   that gives your numbers on all {self.inputs} inputs")
+        if self.example is not None:
+            lines += [f"   {name:8} {value}" for name, value in self.example.items()]
+        return lines
 
 
 @dataclass(frozen=True)
-class Checked:
-    """One call that was judged: what it was, why, and whether each part was right."""
+class InputCheck:
+    """One call that was compared: the input's name, why it is tried, and which parts were right."""
 
     name: str
     why: str
@@ -61,41 +119,47 @@ class Checked:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of `check`.
+    """The result of `check`.
 
-    verdict   "right" or "wrong"
-    form      how the function was called; None where no way worked
-    parts     what was checked: "softmax", "loss", "gradient"
-    findings  what was found; a right implementation may have conventions and weaknesses
-    terms     on which it was checked; `check(fn, seed=report.seed)` repeats the inputs
-    problem   why nothing could be checked, or None
-    printed   what the code in a file printed, the beginning of it
-    checks    each call that was judged
-    function  what was checked in a file, in Python: `f`, or `Loss().forward`
+    Attributes:
+        verdict: "right", "wrong" or "not checked".
+        form: How the function was called; None where no way worked.
+        parts: What was checked: "softmax", "loss", "gradient".
+        findings: What was found. A right implementation may have weaknesses and conventions.
+        settings: The settings of the check; `check(fn, seed=report.seed)` repeats the inputs.
+        problem: Why it was not checked, or None.
+        printed: The beginning of what the code of a file printed.
+        checks: Each call that was compared.
+        function: What was checked in a file, in Python: `f`, or `Loss().forward`.
     """
 
     verdict: Verdict
     form: Form | None
     parts: tuple[str, ...]
     findings: tuple[Finding, ...]
-    terms: Terms
+    settings: Settings
     problem: str | None = None
     printed: str = ""
-    checks: tuple[Checked, ...] = ()
+    checks: tuple[InputCheck, ...] = ()
     function: str = ""
+
+    @classmethod
+    def not_checked(cls, problem: str, settings: Settings) -> Report:
+        """The report on a function that could not be called."""
+        return cls("not checked", None, (), (), settings, problem)
 
     @property
     def seed(self) -> int:
         """The seed of the inputs."""
-        return self.terms.seed
+        return self.settings.seed
 
     @property
     def mistakes(self) -> list[str]:
-        """The ids of all that was found, conventions and weaknesses too."""
+        """The ids of everything that was found, weaknesses and conventions included."""
         return list(dict.fromkeys(m.id for finding in self.findings for m in finding.mistakes))
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as lists, numbers and strings that any JSON writer takes."""
+        """The report as lists, numbers and strings that any JSON writer accepts."""
         return {
             "schema": "softmaxloss.check",
             "version": 1,
@@ -105,64 +169,77 @@ class Report:
             "seed": self.seed,
             "problem": self.problem,
             "printed": self.printed,
-            "checks": [
-                {"name": check.name, "why": check.why, "right": check.right}
-                for check in self.checks
-            ],
-            "findings": [
-                {
-                    "part": finding.part,
-                    "failed": list(finding.failed),
-                    "mistakes": [_plain(m) for m in finding.mistakes],
-                    "others": [m.id for m in finding.others],
-                    "matched": finding.matched,
-                    "probes": finding.probes,
-                    "example": finding.example,
-                    "remarks": list(finding.remarks),
-                    "nearest": None if finding.nearest is None else finding.nearest[0].id,
-                }
-                for finding in self.findings
-            ],
+            "checks": [asdict(check) for check in self.checks],
+            "findings": [finding.to_dict() for finding in self.findings],
         }
-
-    def regression_test(self, module: str, function: str) -> str:
-        """A test to keep, as the text of a file for pytest: the same probes once more, on the same
-        terms.
-
-        function: what is tested, in Python, such as `f` or `Loss().forward`.
-        """
-        owner, name = re.split(r"\W", function)[0], "_".join(re.findall(r"\w+", function))
-        terms = {
-            "kind": self.terms.kind,
-            "layout": self.terms.layout,
-            "dtype": self.terms.dtype,
-            "strict": self.terms.strict,
-            "expected_failures": self.terms.allowed,
-        }
-        usual = asdict(Terms()) | {"expected_failures": ()}
-        asked = {key: value for key, value in terms.items() if value != usual[key]}
-        defined, used = (f"TERMS = {asked!r}\n\n\n", ", **TERMS") if asked else ("\n", "")
-        found = f"  # found: {', '.join(self.mistakes)}" if self.mistakes else ""
-        return (
-            f'"""{function} of {module}.py is a softmax loss, its gradient, or softmax."""\n\n'
-            f"from {module} import {owner}\n"
-            "from softmaxloss.checking import assert_softmax_loss\n\n"
-            f"{defined}"
-            f"def test_{name}():\n"
-            f"    assert_softmax_loss({function}, seed={self.seed}{used}){found}\n"
-            f"    assert_softmax_loss({function}{used})  # and on fresh inputs, each time\n"
-        )
 
     def to_json(self) -> str:
         """`to_dict` as one line of JSON, ASCII only."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self)) + "\n"
+        if self.problem is not None:
+            lines = [f"not checked: {self.problem}"]
+            lines += [f"   it printed: {printable(p)}" for p in self.printed.splitlines()[-3:]]
+        else:
+            parts = ", ".join(self.parts)
+            lines = [f"{self.verdict}: {parts}, called as {self.form}; seed {self.seed}", ""]
+            lines += self._table()
+            for finding in self.findings:
+                lines += ["", *finding.lines()]
+        return "\n".join(lines) + "\n"
+
+    def _table(self) -> list[str]:
+        """A line for each call: whether each part was right, and what it was."""
+        words = {part: self._word(part) for part in self.parts}
+        lines = ["".join(f"{part:11}" for part in self.parts).rstrip()]
+        for check in self.checks:
+            marks = {part: check.right.get(part) for part in self.parts}
+            cells = ("" if ok is None else "right" if ok else words[p] for p, ok in marks.items())
+            lines.append("".join(f"{cell:11}" for cell in cells) + f"{check.name}: {check.why}")
+        return lines
+
+    def _word(self, part: str) -> str:
+        """For results that are not right: "weakness", "convention" or "wrong"."""
+        findings = [finding for finding in self.findings if finding.part == part]
+        kinds = {mistake.kind for finding in findings for mistake in finding.mistakes}
+        if not kinds or "mistake" in kinds or any(not finding.mistakes for finding in findings):
+            return "wrong"
+        return "weakness" if kinds == {"weakness"} else "convention"
+
+    def regression_test(self, module: str, function: str) -> str:
+        """A test to keep, as the text of a file for pytest: the same inputs and new ones.
+
+        Args:
+            module: The module to import.
+            function: What is tested, in Python, such as `f` or `Loss().forward`.
+        """
+        owner, name = re.split(r"\W", function)[0], "_".join(re.findall(r"\w+", function))
+        changed = {
+            {"allowed": "expected_failures"}.get(key, key): value
+            for key, value in asdict(self.settings).items()
+            if key != "seed" and value != getattr(DEFAULTS, key)
+        }
+        defined, used = (f"SETTINGS = {changed!r}\n\n\n", ", **SETTINGS") if changed else ("\n", "")
+        found = f"  # found: {', '.join(self.mistakes)}" if self.mistakes else ""
+        return (
+            f'"""{function} of {module}.py is a softmax loss, its gradient, or softmax."""\n\n'
+            f"from {module} import {owner}\n"
+            "from softmaxloss import assert_softmax_loss\n\n"
+            f"{defined}"
+            f"def test_{name}():\n"
+            f"    assert_softmax_loss({function}, seed={self.seed}{used}){found}\n"
+            f"    assert_softmax_loss({function}{used})  # and on new inputs, each time\n"
+        )
 
 
-def shown(value: Any, beside: Any = None) -> str:
-    """An array as text, in as many digits as show it to be another than the one beside it."""
+def mistakes_first(mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """Mistakes before weaknesses and conventions."""
+    return sorted(mistakes, key=lambda mistake: mistake.kind != "mistake")
+
+
+def array_text(value: Any, other: Any = None) -> str:
+    """An array as text, with as many digits as it takes to tell it from the other one."""
 
     def text(value: Any, digits: int) -> str:
         return np.array2string(
@@ -170,76 +247,9 @@ def shown(value: Any, beside: Any = None) -> str:
             max_line_width=10_000,
         ).replace("\n", "")  # fmt: skip
 
-    digits = next((n for n in (4, 8) if beside is None or text(value, n) != text(beside, n)), 17)
+    digits = next((n for n in (4, 8) if other is None or text(value, n) != text(other, n)), 17)
     return text(value, digits)
 
 
-def _plain(mistake: Mistake) -> dict[str, str]:
-    return {
-        "id": mistake.id,
-        "kind": mistake.kind,
-        "title": mistake.title,
-        "why": mistake.why,
-        "fix": mistake.fix,
-        "see": f"docs/check.md#{mistake.id}",
-    }
-
-
-def _lines(report: Report) -> list[str]:
-    if report.problem is not None:
-        lines = [f"not checked: {report.problem}"]
-        return lines + [f"   it printed: {line}" for line in report.printed.splitlines()[-3:]]
-    checked = ", ".join(report.parts)
-    lines = [f"{report.verdict}: {checked}, called as {report.form}; seed {report.seed}"]
-    lines += ["", *_table(report)]
-    for finding in report.findings:
-        lines += ["", *_of(finding)]
-    return lines
-
-
-def _table(report: Report) -> list[str]:
-    """A line for each call: whether each part was right, and what it was."""
-    words = {part: _word([f for f in report.findings if f.part == part]) for part in report.parts}
-    lines = ["".join(f"{part:10}" for part in report.parts).rstrip()]
-    for check in report.checks:
-        marks = (check.right.get(part) for part in report.parts)
-        said = "".join(
-            f"{'' if ok is None else 'ok' if ok else words[part]:10}"
-            for part, ok in zip(report.parts, marks, strict=True)
-        )
-        lines.append(f"{said}{check.name}{f': {check.why}' if check.why else ''}")
-    return lines
-
-
-def _word(findings: list[Finding]) -> str:
-    """For what is not right: whether that is a convention, a weakness, or wrong."""
-    kinds = {m.kind for finding in findings for m in finding.mistakes}
-    if "mistake" in kinds or any(not finding.mistakes for finding in findings):
-        return "wrong"
-    return "weak" if kinds == {"weakness"} else "other" if kinds else "wrong"
-
-
-def _of(finding: Finding) -> list[str]:
-    lines = []
-    for mistake in sorted(finding.mistakes, key=lambda m: m.kind != "mistake"):
-        mark = {"mistake": "wrong", "weakness": "weak", "convention": "convention"}[mistake.kind]
-        lines.append(f"{finding.part}: {mark}: {mistake.title} ({mistake.id})")
-        lines += [f"   why: {mistake.why}", f"   fix: {mistake.fix}"]
-        lines.append(f"   see: docs/check.md#{mistake.id}")
-    if not finding.mistakes:
-        lines.append(f"{finding.part}: wrong, and none of the mistakes that are known here")
-    lines += [f"   {remark}" for remark in finding.remarks]
-    if finding.nearest is not None:
-        near, matched = finding.nearest
-        lines.append(f"   the nearest is {near.id}: {near.title}; on {matched} of {finding.probes}")
-    if finding.others:
-        same = ", ".join(m.id for m in finding.others)
-        lines.append(f"   the numbers are those of {same} too")
-    if 0 < finding.matched < finding.probes:
-        of = f"{finding.matched} of {finding.probes}"
-        lines.append(f"   that gives your numbers on {of} inputs; the others are not finite")
-    elif finding.matched:
-        lines.append(f"   that gives your numbers on all {finding.probes} inputs")
-    if finding.example is not None:
-        lines += [f"   {name:8} {value}" for name, value in finding.example.items()]
-    return lines
+def _see(mistake: Mistake) -> str:
+    return f"docs/check.md#{mistake.id}"

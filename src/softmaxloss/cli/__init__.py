@@ -1,6 +1,6 @@
-"""The command line: `main` runs it and turns what goes wrong into one line and an exit code.
+"""The command line. `main` runs it: results on standard output, one line for an error on stderr.
 
-Exit codes: 0 right, 1 checked and found wrong, 2 could not run, 130 interrupted, 143 terminated.
+Exit codes: 0 success, 1 a check found a mistake, 2 an error, 130 interrupted, 143 terminated.
 A new command is one file beside this one and one `add_command` line below.
 """
 
@@ -15,20 +15,19 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from .. import __version__
 from ..text import printable
 from . import check, explain, score
 from .command import ExamplesFirst
 
 __all__ = ["main"]
 
-INTERRUPTED = 128 + 2  # as shells report a process that SIGINT ended
-PIPE_CLOSED = 128 + 13  # and SIGPIPE
-TERMINATED = 128 + 15  # and SIGTERM
+INTERRUPTED = 128 + 2  # as shells report a process ended by SIGINT
+PIPE_CLOSED = 128 + 13  # SIGPIPE
+TERMINATED = 128 + 15  # SIGTERM
 
 
 class Group(ExamplesFirst, click.Group):
-    """The commands, with examples before the usage."""
+    """The commands; the help begins with examples."""
 
 
 @click.group(
@@ -41,10 +40,14 @@ class Group(ExamplesFirst, click.Group):
     softmaxloss check my_loss.py:softmax_loss
     """,
 )
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(package_name="softmaxloss", message="%(prog)s %(version)s")
 @click.pass_context
 def commands(ctx: click.Context) -> None:
-    """The softmax cross-entropy loss: explained, computed for a file, checked in your code."""
+    """The softmax cross-entropy loss: explained, computed for a file, checked in your code.
+
+    Results go to standard output, messages to standard error. Exit code 0: success, 1: a check
+    found a mistake, 2: an error.
+    """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -57,7 +60,7 @@ commands.add_command(check.check)
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line on `args` (default: those of the process) and return the exit code.
 
-    SIGTERM raises SystemExit meanwhile, so that no half-written file is left.
+    Meanwhile SIGTERM raises SystemExit, so that unfinished files are removed.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     with _terminating():
@@ -94,7 +97,7 @@ def _run(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def _terminating() -> Iterator[None]:
-    """SIGTERM as SystemExit, where nobody else handles it."""
+    """Turn SIGTERM into SystemExit, unless a handler is installed already."""
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
@@ -109,7 +112,7 @@ def _terminating() -> Iterator[None]:
 
 
 def _drop_unwritten() -> None:
-    """Send what standard output cannot take to nowhere: flushing it at exit would fail again."""
+    """Discard output that cannot be written: flushing it at exit would fail again."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`softmaxloss check`: functions in files, each in a process of its own."""
+"""`softmaxloss check`: the functions of files, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import glob
 import json
 import keyword
 import os
-import secrets
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import get_args
 import click
 
 from ..checking import Report
-from ..checking.isolated import check_files
-from ..checking.terms import Layout, Part, Terms, terms_of
-from ..files.atomic import places, write_whole
+from ..checking.sandbox.process import check_files
+from ..checking.settings import Layout, Part, Settings, settings_from
+from ..files.atomic import atomic_write_text, target_of
 from ..text import printable
 from . import command
 from .grades import as_csv, as_junit, as_text
@@ -40,21 +39,26 @@ DAY = 24 * 60 * 60
 )
 @click.argument("what", metavar="FILE.py:FUNCTION")
 @click.option("--kind", type=click.Choice(get_args(Part)), help="What the function computes.")
-@click.option("--layout", type=click.Choice(get_args(Layout)), help="How the examples lie.")
+@click.option("--layout", type=click.Choice(get_args(Layout)), help="How the examples are stored.")
 @click.option(
     "--dtype",
     type=click.Choice(["float64", "float32"]),
     default="float64",
     show_default=True,
-    help="Of the logits.",
+    help="Dtype of the logits.",
 )
 @click.option("--strict", is_flag=True, help="Weaknesses and conventions count as wrong.")
-@click.option("--allow", metavar="ID", multiple=True, help="A mistake that does not; repeatable.")
-@click.option("--seed", type=click.IntRange(min=0), help="Repeat the probes of an earlier check.")
+@click.option(
+    "--allow",
+    metavar="ID",
+    multiple=True,
+    help="A mistake that does not count as wrong; repeatable.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Repeat the inputs of an earlier check.")
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds for each file.")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write one line for each file.")
 @click.option("--junit", metavar="FILE", help="Write JUnit XML, one test for each file.")
-@click.option("--write-test", metavar="FILE", help="Write a test for pytest, to keep.")
+@click.option("--write-test", metavar="FILE", help="Write a test for pytest.")
 @command.as_json
 @click.pass_context
 def check(
@@ -74,10 +78,10 @@ def check(
 ) -> None:
     """Check the softmax, its loss or its gradient in a file, and name what is wrong.
 
-    FUNCTION may be Class.method, or a class whose instances can be called; FILE.py a pattern, in
-    quotes: then each file that fits is checked. Exit code 0: right, 1: wrong, 2: none could be
-    checked. Interrupted, it writes no file. The code runs in a process of its own, with limits of
-    time and memory; that protects from accidents, not from malice.
+    FUNCTION may be Class.method, or a class whose instances can be called. FILE.py may be a
+    pattern, in quotes: each file that matches is checked. The exit code is 0 if all are right, 2 if
+    none could be checked, else 1. If interrupted, it writes no file. The code runs in a process of
+    its own, with limits on time and memory; that protects from accidents, not from malice.
     """
     pattern, _, function = what.rpartition(":")
     if not pattern or not all(part.isidentifier() for part in function.split(".")):
@@ -85,13 +89,8 @@ def check(
     files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise click.UsageError(f"{printable(pattern)}: there is no such file")
-    terms = terms_of(
-        kind,
-        layout=layout,
-        dtype=dtype,
-        seed=secrets.randbelow(10**6) if seed is None else seed,
-        strict=strict,
-        allowed=allow,
+    settings = settings_from(
+        kind, layout=layout, dtype=dtype, seed=seed, strict=strict, allowed=allow
     )
     if not 0 < timeout <= DAY:
         raise click.UsageError(f"--timeout must be more than 0 and at most {DAY} seconds")
@@ -101,17 +100,17 @@ def check(
     if write_test is not None:
         _expect_importable(files)
 
-    reports = _checked(files, function, terms, timeout)
+    reports = _checked(files, function, settings, timeout)
     if csv_file is not None:
-        write_whole(csv_file, as_csv(reports))
+        atomic_write_text(csv_file, as_csv(reports))
     if junit is not None:
-        write_whole(junit, as_junit(reports, function))
+        atomic_write_text(junit, as_junit(reports, function))
     if write_test is not None:
         ((file, report),) = reports.items()
-        if report.problem is None:
-            write_whole(write_test, report.regression_test(Path(file).stem, report.function))
-        else:
+        if report.verdict == "not checked":
             click.echo("no test written: it was not checked", err=True)
+        else:
+            atomic_write_text(write_test, report.regression_test(Path(file).stem, report.function))
     if as_json:
         fields = [{"file": file} | report.to_dict() for file, report in reports.items()]
         command.write(json.dumps(fields[0] if len(fields) == 1 else fields) + "\n")
@@ -121,14 +120,14 @@ def check(
 
 
 def _checked(
-    files: Sequence[str], function: str, terms: Terms, timeout: float
+    files: Sequence[str], function: str, settings: Settings, timeout: float
 ) -> dict[str, Report]:
     """The reports, in the order of the files."""
     reports: dict[str, Report] = {}
     try:
         with (
             progress_bar() as on_progress,
-            contextlib.closing(check_files(files, function, terms, timeout=timeout)) as checks,
+            contextlib.closing(check_files(files, function, settings, timeout=timeout)) as checks,
         ):
             for file, report in checks:
                 reports[file] = report
@@ -141,20 +140,19 @@ def _checked(
 
 
 def _exit_code(reports: Collection[Report]) -> int:
-    if all(report.problem is not None for report in reports):
-        return 2
-    return 1 if any(report.verdict == "wrong" for report in reports) else 0
+    verdicts = {report.verdict for report in reports}
+    return {"right": 0, "wrong": 1, "not checked": 2}[verdicts.pop()] if len(verdicts) == 1 else 1
 
 
 def _expect_writable(output: str, files: Sequence[str]) -> None:
-    """Raise where the output could not be written in the end, or would replace what is checked."""
-    target, _ = places(output)
+    """Raise if the output cannot be written, or would replace a file that is checked."""
+    target = target_of(output)
     if not target.parent.is_dir():
         raise click.UsageError(f"{printable(output)}: there is no such folder")
     if not os.access(target.parent, os.W_OK):
         raise click.UsageError(f"{printable(output)}: its folder cannot be written to")
     if any(os.path.realpath(file) == str(target) for file in files):
-        raise click.UsageError(f"{printable(output)}: that is a file to check")
+        raise click.UsageError(f"{printable(output)}: that is one of the files to check")
 
 
 def _expect_importable(files: Sequence[str]) -> None:
@@ -163,6 +161,6 @@ def _expect_importable(files: Sequence[str]) -> None:
     name = Path(files[0]).stem
     if not name.isidentifier() or keyword.iskeyword(name) or name in sys.stdlib_module_names:
         raise click.UsageError(
-            f"--write-test: a test cannot import {printable(Path(files[0]).name)} by its name; "
-            "give the file another"
+            f"--write-test: a test cannot import {printable(Path(files[0]).name)} by that name; "
+            "rename the file"
         )

@@ -1,4 +1,4 @@
-"""What the commands share: help that begins with examples, common options, writing output."""
+"""Shared by the commands: help that begins with examples, common options, writing output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from ..explanation.terminal import to_ascii
+from ..explanation.rendering.terminal import to_ascii
 from ..text import printable
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class ExamplesFirst(click.Command):
-    """A command whose help begins with examples to copy."""
+    """A command whose help begins with examples to copy and run."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,23 +60,21 @@ ignore_index = click.option(
     "--ignore-index", default=-100, show_default=True, help="Rows with this label do not count."
 )
 logits_key = click.option(
-    "--logits-key", metavar="NAME", help="Which array or column of the logits' file."
+    "--logits-key", metavar="NAME", help="Name of the array or column in the file of logits."
 )
 labels_key = click.option(
-    "--labels-key", metavar="NAME", help="Which array or column of the labels' file."
+    "--labels-key", metavar="NAME", help="Name of the array or column in the file of labels."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 
 
 def class_names(given: str | None, from_file: Sequence[str] | None, count: int) -> list[str] | None:
-    """The names of `count` classes: those of --classes, else those that the file has, else None."""
+    """The names of `count` classes: those of --classes, else those of the file, else None."""
     if given is None:
         return None if from_file is None else list(from_file)
     names = [name.strip() for name in given.split(",")]
     if len(names) != count:
-        raise click.UsageError(
-            f"the number of names in --classes is {len(names)}, that of the classes {count}"
-        )
+        raise click.UsageError(f"--classes: expected {count} names, got {len(names)}")
     return names
 
 
@@ -89,7 +87,7 @@ def explain_row(
     classes: str | None,
     one_based: bool,
 ) -> str:
-    """The command that explains one row of a file, to copy."""
+    """The command that explains one row of a file, for the reader to run."""
     words = ["--file", file, "--labels", labels, "--row", str(row)]
     for option, value in [
         ("--logits-key", logits_key),
@@ -102,13 +100,13 @@ def explain_row(
 
 
 def as_options(message: str) -> str:
-    """A message of the library, with its arguments as the options of the command line."""
+    """A message of the library, its arguments written as options of the command line."""
     message = message.replace("first_class=1", "--one-based")
     return re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message).replace("pass ", "add ")
 
 
 def terminal() -> tuple[int, bool]:
-    """How wide standard output is, and whether it shows colours."""
+    """The width of standard output in characters, and whether it shows colours."""
     color = (
         sys.stdout is not None
         and sys.stdout.isatty()
@@ -119,7 +117,7 @@ def terminal() -> tuple[int, bool]:
 
 
 def write_page(save: Callable[[str], None], path: str, open_it: bool) -> None:
-    """Write a page, say so on standard error, and open it where that is asked for."""
+    """Write a page, report it on standard error, and open it in a browser if asked to."""
     save(path)
     click.echo(f"wrote {printable(path)}", err=True)
     if open_it and not webbrowser.open(Path(path).resolve().as_uri()):
@@ -127,7 +125,7 @@ def write_page(save: Callable[[str], None], path: str, open_it: bool) -> None:
 
 
 def write(text: str) -> None:
-    """Write the text to standard output, in ASCII where its encoding has no signs for it."""
+    """Write text to standard output, as ASCII if its encoding lacks some of the characters."""
     if sys.stdout is None:
         raise click.ClickException("standard output is closed")
     try:

@@ -1,6 +1,6 @@
 """`softmaxloss explain`: one example, from the command line, standard input or a row of a file.
 
-All rows of a file together are the subject of `explain_set.py`.
+`explain_set.py` explains all rows of a file together.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from click.core import ParameterSource
 
 from ..explanation import Explanation, SeveralLabels
 from ..explanation import explain as explanation_of
-from ..explanation.terminal import lay_out
-from ..explanation.text import answers_as_text
+from ..explanation.one_text import answers_as_text
+from ..explanation.rendering.terminal import lay_out
 from ..files import open_logits, read_labels
 from . import command
 from .explain_set import explain_set
@@ -26,7 +26,7 @@ __all__ = ["explain"]
 
 
 class Example(NamedTuple):
-    """What is explained: its logits, what is known of its label and of the class names."""
+    """The logits of an example, its label as given, and the class names of its file."""
 
     logits: Sequence[float]
     label: str | int | None
@@ -48,7 +48,7 @@ class Example(NamedTuple):
 )
 @click.argument("logits", nargs=-1)
 @click.option(
-    "--label", metavar="CLASS", help="The true class: its number, or its name; several as 1,2."
+    "--label", metavar="CLASS", help="The true class: its number or its name; several as 1,2."
 )
 @command.classes
 @command.one_based
@@ -58,17 +58,19 @@ class Example(NamedTuple):
     type=click.IntRange(min=0),
     default=1000,
     show_default=True,
-    help="Follow the descent for so many steps at most.",
+    help="Follow the descent for at most this many steps.",
 )
-@click.option("--file", "file", metavar="FILE", help="Take the logits from a row of this file.")
-@click.option("--row", type=click.IntRange(min=0), help="Which row of the file, counted from 0.")
-@click.option("--labels", "labels", metavar="FILE", help="Take the label from the same row here.")
+@click.option("--file", "file", metavar="FILE", help="Read the logits from a row of this file.")
+@click.option("--row", type=click.IntRange(min=0), help="The row of the file, counted from 0.")
+@click.option(
+    "--labels", "labels", metavar="FILE", help="Read the label from the same row of this file."
+)
 @click.option(
     "--top",
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="Of a whole file, list so many examples to look at first.",
+    help="For a whole file: list this many examples to look at first.",
 )
 @command.ignore_index
 @command.logits_key
@@ -78,10 +80,10 @@ class Example(NamedTuple):
     "questions",
     metavar="QUESTION",
     multiple=True,
-    help="Answer a question alone, others-learn say; may be repeated; all are named by --ask all.",
+    help="Answer only this question, such as others-learn; may be repeated; `all` for all of them.",
 )
-@click.option("--html", metavar="FILE", help="Write a page to open in a browser, to FILE.")
-@click.option("--open", "open_page", is_flag=True, help="Open that page.")
+@click.option("--html", metavar="FILE", help="Write a page for a browser to FILE.")
+@click.option("--open", "open_page", is_flag=True, help="Open the page of --html.")
 @command.as_json
 def explain(
     logits: tuple[str, ...],
@@ -102,12 +104,12 @@ def explain(
     open_page: bool,
     as_json: bool,
 ) -> None:
-    """Explain the loss of one example: which term it is, which output is pushed where.
+    """Explain the loss of one example: which term it is, and which output is pushed where.
 
     LOGITS are the outputs of the network for the example, one number for each class, separated by
-    spaces or commas; or - to read them from standard input, where a JSON list will do too.
+    spaces or commas; or - to read them from standard input, also as a JSON list.
 
-    With a file of logits, a file of labels and no row: explain all its examples together, which
+    With a file of logits, a file of labels and no row, explain all its examples together: which
     classes are taken for which, and which examples to look at first.
     """
     if html in ("", "-"):
@@ -116,7 +118,7 @@ def explain(
         raise click.UsageError("--open opens the page that --html FILE writes")
     if file is not None:
         if logits:
-            raise click.UsageError("give the logits either as numbers or with --file, not both")
+            raise click.UsageError("give the logits as numbers or with --file, not both")
         if row is None and label is None and labels is not None:
             with open_logits(file, key=logits_key) as source:
                 if source.shape[0] != 1:
@@ -181,7 +183,7 @@ def _answers(why: Explanation | SeveralLabels, questions: Sequence[str], as_json
 
 
 def _refuse(why: str, *options: str) -> None:
-    """Raise if one of the options is given: here it has no meaning."""
+    """Raise if one of these options is given, which have no meaning here."""
     context = click.get_current_context()
     for name in options:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
@@ -198,13 +200,13 @@ def _from_file(
     labels_key: str | None,
 ) -> Example:
     if label is not None and labels is not None:
-        raise click.UsageError("give either --label or --labels, not both")
+        raise click.UsageError("give --label or --labels, not both")
     with open_logits(file, key=logits_key) as source:
         if row is None:
             if source.shape[0] != 1:
                 raise click.UsageError(
-                    "which row of the file? Add --row N, counted from 0, or to explain them all "
-                    "--labels FILE in place of --label"
+                    "which row of the file? Add --row N, counted from 0, or to explain all rows "
+                    "--labels FILE instead of --label"
                 )
             row = 0
         logits, names = source.row(row).tolist(), source.class_names
@@ -227,7 +229,7 @@ def _target(
     for word in words:
         position = _class_number(word, names, classes, first_class) - first_class
         if target[position]:
-            raise click.UsageError(f"the label {word.strip()} is there twice")
+            raise click.UsageError(f"the label {word.strip()} is given twice")
         target[position] = 1.0
     return target
 
@@ -247,16 +249,16 @@ def _class_number(
     except ValueError:
         if len(found) == 1:
             return found[0]
-        what = "is the name of several classes" if found else "is no class"
+        what = "is the name of several classes" if found else "is not a class"
         raise click.UsageError(f"the label {word!r} {what}: it must be {fits}") from None
     if isinstance(label, str) and found not in ([], [number]):
         raise click.UsageError(
             f"the label {word} is both the number of a class and the name of another (number "
-            f"{found[0]}): leave --classes out, or see whether --one-based is right"
+            f"{found[0]}): leave out --classes, or check whether --one-based is right"
         )
     if not first_class <= number <= last:
         hint = ""
         if number == classes and first_class == 0:
             hint = "; if you count from one, add --one-based"
-        raise click.UsageError(f"the label {number} is no class: it must be {fits}{hint}")
+        raise click.UsageError(f"the label {number} is not a class: it must be {fits}{hint}")
     return number

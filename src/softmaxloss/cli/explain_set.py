@@ -30,7 +30,7 @@ def explain_set(
     open_page: bool,
     as_json: bool,
 ) -> None:
-    """Write the explanation of all rows; the other parameters are the options of `explain`."""
+    """Write the explanation of all rows; the other parameters are options of `explain`."""
     known = read_labels(labels, key=labels_key)
     names = command.class_names(classes, source.class_names, source.shape[1])
     try:

@@ -1,4 +1,4 @@
-"""The reports on files, written: as text, as CSV, as JUnit XML."""
+"""The reports on files as text, as CSV and as JUnit XML."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 
 from ..checking import BANK, Mistake, Report
+from ..checking.report import mistakes_first
 from ..text import printable
 
 __all__ = ["as_csv", "as_junit", "as_text"]
 
 
 def as_text(reports: Mapping[str, Report]) -> str:
-    """The report on a file; of several, a line for each."""
+    """The report on one file; for several, a line for each."""
     if len(reports) == 1:
         (report,) = reports.values()
         return "".join(f"{printable(line)}\n" for line in str(report).splitlines())
@@ -24,7 +25,7 @@ def as_text(reports: Mapping[str, Report]) -> str:
 
 
 def as_csv(reports: Mapping[str, Report]) -> str:
-    """One line for each file. What could be a formula to a spreadsheet is text."""
+    """One line for each file. Text that a spreadsheet would take for a formula is quoted."""
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(["file", "verdict", "checked", "mistakes", "problem", "why", "fix", "seed"])
@@ -35,8 +36,7 @@ def as_csv(reports: Mapping[str, Report]) -> str:
 
     for file, report in reports.items():
         found = _found(report)
-        verdict = "not checked" if report.problem is not None else report.verdict
-        fields = [file, verdict, " ".join(report.parts), " ".join(m.id for m in found)]
+        fields = [file, report.verdict, " ".join(report.parts), " ".join(m.id for m in found)]
         fields += [report.problem or "", " ".join(m.why for m in found)]
         fields += [" | ".join(m.fix for m in found), str(report.seed)]
         writer.writerow([cell(field) for field in fields])
@@ -45,19 +45,18 @@ def as_csv(reports: Mapping[str, Report]) -> str:
 
 def as_junit(reports: Mapping[str, Report], function: str) -> str:
     """A test for each file."""
-    failed = [r for r in reports.values() if r.problem is None and r.verdict == "wrong"]
-    errors = [r for r in reports.values() if r.problem is not None]
+    verdicts = [report.verdict for report in reports.values()]
     suite = ET.Element(
         "testsuite",
         name="softmaxloss check",
         tests=str(len(reports)),
-        failures=str(len(failed)),
-        errors=str(len(errors)),
+        failures=str(verdicts.count("wrong")),
+        errors=str(verdicts.count("not checked")),
     )
     for file, report in reports.items():
         case = ET.SubElement(suite, "testcase", classname=_xml(file), name=function)
-        if report.problem is not None:
-            ET.SubElement(case, "error", message=_xml(report.problem))
+        if report.verdict == "not checked":
+            ET.SubElement(case, "error", message=_xml(report.problem or ""))
         elif report.verdict == "wrong":
             found = ET.SubElement(case, "failure", message=_xml(_summary(report)))
             found.text = _xml(str(report))
@@ -66,18 +65,18 @@ def as_junit(reports: Mapping[str, Report], function: str) -> str:
 
 def _found(report: Report) -> list[Mistake]:
     """What was found, mistakes before weaknesses and conventions."""
-    return sorted((BANK[id] for id in report.mistakes), key=lambda m: m.kind != "mistake")
+    return mistakes_first(BANK[id] for id in report.mistakes)
 
 
 def _summary(report: Report) -> str:
-    if report.problem is not None:
-        return f"not checked: {printable(report.problem)}"
+    if report.verdict == "not checked":
+        return f"not checked: {printable(report.problem or '')}"
     named = ", ".join(mistake.id for mistake in _found(report))
     unknown = any(not finding.mistakes for finding in report.findings)
-    said = named or ("no known mistake" if unknown else "")
-    return f"{report.verdict}{f' ({said})' if said else ''}"
+    remark = named or ("no known mistake" if unknown else "")
+    return f"{report.verdict}{f' ({remark})' if remark else ''}"
 
 
 def _xml(text: str) -> str:
-    """Text that XML may hold: it knows no control characters."""
+    """The text without control characters, which XML does not allow."""
     return "".join(c if c in "\n\t" or c.isprintable() else printable(c) for c in text)

@@ -1,4 +1,4 @@
-"""Logits on the command line and on standard input: numbers in the ways people write them."""
+"""Logits on the command line and on standard input: numbers as people write them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from . import command
 
 __all__ = ["NumbersCommand", "read_numbers"]
 
-# -1.2, -inf and "-1.2, 3" are values, and -1.0x a misprint; all else with a hyphen is an option.
+# -1.2, -inf and "-1.2, 3" are values, -1.0x is a misprint; anything else with "-" is an option.
 NEGATIVE = re.compile(r"-(\.?\d.*|(inf(inity)?|nan)[\s,\]]*)", re.IGNORECASE | re.DOTALL)
 SEPARATORS = re.compile(r"[\s,;]+")
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 
 
 class NumbersCommand(command.ExamplesFirst):
-    """A command that takes negative numbers unquoted, wherever they stand."""
+    """A command that takes negative numbers without quotes."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # With a space before it, which float() and int() skip, click takes no word for an option.
+        # A space before a word, which float() and int() skip, keeps click from reading an option.
         options = [p for p in self.params if isinstance(p, click.Option) and not p.is_flag]
         takes_next = {name for option in options for name in option.opts}
         words = [
@@ -34,7 +34,7 @@ class NumbersCommand(command.ExamplesFirst):
 
 
 def read_numbers(words: Sequence[str]) -> list[float]:
-    """The numbers in the words of the command line, or on standard input for the one word -."""
+    """The numbers on the command line, or on standard input for the one word -."""
     if not words:
         raise click.UsageError("no logits: softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2")
     if "-" in words:
@@ -47,7 +47,7 @@ def read_numbers(words: Sequence[str]) -> list[float]:
         where = " on standard input"
     else:
         text, where = " ".join(words), ""
-    # Minus signs and brackets, as they come along when numbers are copied from a page or a program.
+    # Minus signs and brackets, as in numbers copied from a page or a program.
     text = text.replace("−", "-").strip(" []\n")
     parts = re.split(r"[\s;]+", text)
     if len(parts) > 1 and any(DECIMAL_COMMA.fullmatch(part) for part in parts):
@@ -62,7 +62,7 @@ def read_numbers(words: Sequence[str]) -> list[float]:
 
 
 def _one_example(text: str) -> None:
-    """Refuse a table; one number on each line is fine, and so is a line that ends in a comma."""
+    """Raise for a table. One number per line is fine, and so is a line that ends in a comma."""
     lines = re.sub(r",\s*\n", ", ", text).split("\n")
     counts = [len(SEPARATORS.split(line.strip())) for line in lines if line.strip()]
     if len(counts) > 1 and min(counts) > 1:

@@ -1,4 +1,4 @@
-"""The progress bar of the commands that read a file from its beginning to its end."""
+"""The progress bar of the commands that read whole files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["progress_bar"]
 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Callable[[int, int], None] | None]:
-    """What to call with (done, total) to draw a bar, on standard error if that is a terminal."""
+    """A function of (done, total) that draws a bar on a terminal; None if stderr is no terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""`softmaxloss score`: a file of logits against its labels."""
+"""`softmaxloss score`: the totals of a file of logits and its labels, and its hardest examples."""
 
 from __future__ import annotations
 
@@ -13,20 +13,32 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ..errors import LabelError
-from ..explanation.set_text import hardest, plural
-from ..explanation.terminal import FAINT, indent, lay_out, number, table
-from ..files import open_logits, read_labels
+from ..explanation.rendering.names import plural
+from ..explanation.rendering.numbers import number
+from ..explanation.rendering.sections import Cell, Row, Table
+from ..explanation.rendering.terminal import indent, lay_out, table_of
+from ..explanation.set_sections import hardest
+from ..files import FORMATS, WRITERS, listed, open_logits, open_scores, read_labels
 from ..files.evaluation import Evaluation, evaluate
-from ..files.writers import open_scores
 from ..text import printable, shorten
 from . import command
 from .progress import progress_bar
 
 __all__ = ["score"]
 
+HELP = f"""Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
+
+LOGITS is a {listed(FORMATS)} file with one row for each example, LABELS one with a class number for
+each. Files larger than memory are read block by block. A file of logits holds:
+
+\b
+"""
+HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items())
+
 
 @click.command(
     cls=command.ExamplesFirst,
+    help=HELP,
     short_help="Loss, accuracy and hardest examples of a file.",
     examples="""
     softmaxloss score logits.npy labels.npy
@@ -41,12 +53,14 @@ __all__ = ["score"]
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="List so many of the examples with the highest loss.",
+    help="How many of the examples with the highest loss to list.",
 )
 @command.classes
 @command.one_based
 @command.ignore_index
-@click.option("--out", metavar="FILE", help="Write each example's scores: .csv, .npy or .parquet.")
+@click.option(
+    "--out", metavar="FILE", help=f"Write the scores of every example, as {listed(WRITERS)}."
+)
 @command.logits_key
 @command.labels_key
 @command.as_json
@@ -62,16 +76,10 @@ def score(
     labels_key: str | None,
     as_json: bool,
 ) -> None:
-    """Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
-
-    LOGITS is a .npy, .npz, .csv, .json, .parquet or .safetensors file with one row for each
-    example, LABELS one of these with a class number for each. Files larger than memory are read
-    piece by piece.
-    """
-    if out is not None:
-        for given in (logits, labels):
-            if os.path.exists(out) and os.path.exists(given) and os.path.samefile(out, given):
-                raise click.UsageError(f"--out {out} is a file to be read: choose another name")
+    """Score the files and report; the parameters are the options of the command."""
+    for read in (logits, labels):
+        if out and os.path.exists(out) and os.path.exists(read) and os.path.samefile(out, read):
+            raise click.UsageError(f"--out {out} is a file to be read: choose another name")
     first_class = 1 if one_based else 0
     known = read_labels(labels, key=labels_key)
     with contextlib.ExitStack() as stack:
@@ -91,13 +99,9 @@ def score(
         except LabelError as error:
             raise click.UsageError(f"{labels}: {command.as_options(str(error))}") from None
     if as_json:
-        fields = {
-            "schema": "softmaxloss.scores",
-            "version": 1,
-            "classes": names,
-            "first_class": first_class,
-        }
-        command.write(json.dumps(fields | result.to_dict(), allow_nan=False) + "\n")
+        fields = {"schema": "softmaxloss.scores", "version": 1, "classes": names}
+        fields |= {"first_class": first_class} | result.to_dict()
+        command.write(json.dumps(fields, allow_nan=False) + "\n")
         return
     width, color = command.terminal()
     report = _report(result, source.path.name, source.shape[1], names, first_class, width)
@@ -123,28 +127,31 @@ def _report(
         f"{printable(file)}: {plural(result.examples, 'example')}, {plural(classes, 'class')}"
     )
     yield Text()
-    totals = table("", "<", "<")
-    totals.show_header = False
     uniform = f"(a uniform guess: ln {classes} = {number(math.log(classes))})"
-    totals.add_row("mean loss", f"{number(result.mean_loss)} nats", Text(uniform, FAINT))
-    totals.add_row("perplexity", number(result.perplexity), Text("(exp of the mean loss)", FAINT))
-    totals.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
+    perplexity, accuracy = number(result.perplexity), f"{100 * result.accuracy:.2f} %"
+    rows = [
+        ("mean loss", f"{number(result.mean_loss)} nats", uniform),
+        ("perplexity", perplexity, "(exp of the mean loss)"),
+        ("accuracy", accuracy, ""),
+    ]
     if result.ignored:
-        totals.add_row("ignored", plural(result.ignored, "row"))
+        rows.append(("ignored", plural(result.ignored, "row"), ""))
     if result.invalid:
-        why = "(NaN, +inf or -inf alone: no loss, so no mean)"
-        totals.add_row("invalid", plural(result.invalid, "row"), Text(why, FAINT))
+        why = "(NaN, +inf or only -inf: no loss, so no mean)"
+        rows.append(("invalid", plural(result.invalid, "row"), why))
+    lines = [Row([name, value, Cell(note, "faint")]) for name, value, note in rows]
+    totals = table_of(Table("", ["", "<", "<"], lines))
+    totals.show_header = False
     yield indent(totals)
     if not result.top:
         return
 
-    cells = max(6, (width - 60) // 2)  # of two names; the numbers take the rest
+    cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
 
     def name(label: int) -> str:
         known = "" if names is None else f" {shorten(names[label - first_class], cells)}"
         return f"{label}{known}"
 
-    count = len(result.top)
-    which = "example" if count == 1 else f"{count} examples"
+    which = "example" if len(result.top) == 1 else f"{len(result.top)} examples"
     yield Text(f"\nThe {which} with the highest loss", "bold")
-    yield indent(hardest(result.top, name))
+    yield indent(table_of(hardest(result.top, name)))

@@ -1,16 +1,25 @@
 """Explain one example: why it has this loss, and which of its outputs is pushed where; or a set.
 
-`explanation.py` is what there is to say, as data; `one.py` computes it, with several labels
-`several.py`; `questions.py` answers what people ask about it. `text.py` prints it, `page` makes
-HTML of it. Of a set, `set_explanation.py` is the data, whose sums `pushes.py` adds up;
-`set_text.py` and `set_html.py` show it. A rendering computes nothing of its own.
+|                              | one example    | several labels    | a set                      |
+|------------------------------|----------------|-------------------|----------------------------|
+| the numbers                  | one_data.py    | several_data.py   | set_data.py, set_sums.py   |
+| what text and page both say  | one_words.py   | several_sections.py | set_sections.py          |
+| questions and answers        | questions.py   |                   |                            |
+| text, for a terminal         | one_text.py    | several_text.py   | set_text.py                |
+| page, for a browser          | page/          | several_page.py   | set_page.py                |
+
+`data.py` and `rendering/` are what the three share. `results.py` puts data and renderings together
+as the objects that users get; `api.py` has the functions. Data imports no rendering, and a
+rendering computes no numbers of its own.
 """
 
-from .explanation import Explanation, Layer, Path, State
-from .one import explain
+from .api import explain, explain_set
+from .data import State
+from .one_data import Layer, Path
 from .questions import QUESTIONS, Answer, Question
-from .set_explanation import Pairs, Push, SetExplanation, explain_set
-from .several import Policy, SeveralLabels
+from .results import Explanation, SetExplanation, SeveralLabels
+from .set_data import Pairs, Push
+from .several_data import Policy
 
 __all__ = [
     "QUESTIONS",

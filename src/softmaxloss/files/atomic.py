@@ -1,39 +1,65 @@
-"""A file that is there when it is complete, and never half."""
+"""Atomic writes: a file appears under its name once it is complete, or not at all.
+
+The content goes to a hidden file in the same folder, which takes the name at the end. After an
+error, Ctrl-C included, the hidden file is removed and an older file of that name is untouched.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+from ..text import first_line
 from .source import FileError
 
-__all__ = ["places", "write_whole"]
+__all__ = ["atomic_write", "atomic_write_text", "target_of", "writing"]
 
 
-def places(path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Where a file is in the end, and beside it where it is until it is complete.
-
-    Raises FileError where something else than a file is there.
-    """
-    target = Path(os.path.realpath(path))  # a symbolic link stays: what it points to is replaced
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """The file to replace, behind symbolic links; a `FileError` for a folder, pipe or device."""
+    target = Path(os.path.realpath(path))
     if os.path.exists(target) and not os.path.isfile(target):
-        raise FileError(path, "is not a regular file; name one to be written")
-    return target, target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        raise FileError(path, "is not a regular file; name a file to write")
+    return target
 
 
-def write_whole(path: str | os.PathLike[str], content: str) -> None:
-    """Write text to a file in UTF-8: to another name beside it, which then takes its place.
-
-    Raises FileError where the folder is missing or cannot be written to.
-    """
-    target, part = places(path)
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an `OSError` of the body, such as a full disk, into the `FileError` of this path."""
     try:
-        part.write_text(content, encoding="utf-8", errors="backslashreplace", newline="\n")
-        os.replace(part, target)
+        yield
+    except FileNotFoundError:
+        raise FileError(path, "cannot be written: no such directory") from None
     except OSError as error:
-        raise FileError(path, error.strerror or str(error)) from None
+        raise FileError(path, f"cannot be written: {error.strerror or first_line(error)}") from None
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary file to write to, which appears as `path` when the body ends without an error.
+
+    Raises:
+        FileError: it cannot be created (raised before the body), completed or renamed.
+    """
+    target = target_of(path)
+    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
+    with writing(path):
+        file = open(part, "xb")  # noqa: SIM115 (closed below, where errors belong to the path)
+    try:
+        yield file
+        with writing(path):
+            file.close()
+            os.replace(part, target)
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a full disk fails again: that error was raised above
+            file.close()
+        part.unlink(missing_ok=True)
+
+
+def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8 atomically; raises a `FileError` where that is not possible."""
+    with atomic_write(path) as file, writing(path):
+        file.write(text.encode("utf-8", "backslashreplace"))

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..api import Scores, score
+from ..api import score
 from ..errors import LabelError, OptionError
 from ..jsonable import jsonable
 from ..labels import read_indices
 from ..options import Options
+from ..scores import Scores
+from ..text import shorten
 from . import LogitsFile
-from .source import shown
 from .writers import ScoresFile
 
 __all__ = ["Evaluation", "Example", "evaluate", "highest"]
@@ -24,7 +25,7 @@ Array = npt.NDArray[Any]
 
 
 class Example(NamedTuple):
-    """One row of the file: its number from 0, its label, and what `score` says of it."""
+    """One row of the file: its number, counted from 0, its label and its scores."""
 
     row: int
     label: int
@@ -38,13 +39,11 @@ class Evaluation:
     """Running totals over blocks of scored rows.
 
     Attributes:
-        examples: rows that count, that is all but the ignored ones.
-        ignored: rows whose label is `ignore_index`.
-        invalid: rows among `examples` without a loss (a logit is NaN or +inf, or all are −inf).
-        top: the examples with the highest loss; invalid ones first, then loss descending, then row.
-
-    An invalid row makes the means NaN, as it does in `cross_entropy`; `invalid` and `top` say
-    which rows to look at.
+        examples: the rows that count: all but the ignored ones.
+        ignored: the rows whose label is `ignore_index`.
+        invalid: the examples without a loss (a logit is NaN or +inf, or all are −inf). They make
+            the means NaN, as in `cross_entropy`.
+        top: the examples with the highest loss: the invalid ones, then by loss, then by row.
 
     >>> import numpy as np
     >>> logits, labels = np.array([[0.0, 0.0], [0.0, np.log(3)]]), np.array([0, 0])
@@ -59,14 +58,12 @@ class Evaluation:
     def __init__(self, *, top: int = 10, ignore_index: int = -100) -> None:
         if top < 0:
             raise OptionError(f"top must be 0 or more, got {top}")
-        self.examples = 0
-        self.ignored = 0
-        self.invalid = 0
+        self.examples = self.ignored = self.invalid = 0
         self.top: list[Example] = []
         self._limit = top
         self._ignore_index = ignore_index
         self._correct = 0
-        # One sum per block, added up exactly at the end: the order of blocks cannot matter.
+        # One sum per block, summed exactly at the end: the order of blocks does not matter.
         self._losses: list[float] = []
         self._entropies: list[float] = []
 
@@ -80,28 +77,21 @@ class Evaluation:
         self._correct += int(np.count_nonzero(scores.predicted[counted] == labels[counted]))
         self._losses.append(float(np.sum(loss, dtype=np.float64)))
         self._entropies.append(float(np.sum(scores.entropy[counted], dtype=np.float64)))
+        columns = scores._asdict() | {"label": labels}
         for i in counted[highest(loss, self._limit)].tolist():
-            self.top.append(
-                Example(
-                    start + i,
-                    int(labels[i]),
-                    int(scores.predicted[i]),
-                    float(scores.loss[i]),
-                    float(scores.probability[i]),
-                    int(scores.rank[i]),
-                )
-            )
+            fields = {name: columns[name][i].item() for name in Example._fields[1:]}
+            self.top.append(Example(row=start + i, **fields))
         self.top.sort(key=lambda e: (not math.isnan(e.loss), -e.loss, e.row))
         del self.top[self._limit :]
 
     @property
     def mean_loss(self) -> float:
-        """In nats; NaN where no row counts or one is invalid."""
+        """The mean loss in nats; NaN without examples or with an invalid one."""
         return self._mean(self._losses)
 
     @property
     def mean_entropy(self) -> float:
-        """Of the predicted distributions, in nats."""
+        """The mean entropy of the predicted probabilities, in nats."""
         return self._mean(self._entropies)
 
     @property
@@ -119,23 +109,15 @@ class Evaluation:
         return math.fsum(sums) / self.examples if self.examples else math.nan
 
     def to_dict(self) -> dict[str, object]:
-        """Every figure under its name, for JSON: "NaN" and "Infinity" are strings there.
+        """Every figure by name, as JSON can hold it ("NaN" and "Infinity" are strings).
 
         >>> Evaluation(top=0).to_dict()["mean_loss"]
         'NaN'
         """
-        names = (
-            "examples",
-            "ignored",
-            "invalid",
-            "mean_loss",
-            "perplexity",
-            "accuracy",
-            "mean_entropy",
-        )
-        totals: dict[str, object] = {name: jsonable(getattr(self, name)) for name in names}
-        totals["top"] = [{k: jsonable(v) for k, v in e._asdict().items()} for e in self.top]
-        return totals
+        counts = ("examples", "ignored", "invalid")
+        means = ("mean_loss", "perplexity", "accuracy", "mean_entropy")
+        top = [{name: jsonable(value) for name, value in e._asdict().items()} for e in self.top]
+        return {name: jsonable(getattr(self, name)) for name in counts + means} | {"top": top}
 
 
 def evaluate(
@@ -150,7 +132,7 @@ def evaluate(
     on_progress: Callable[[int, int], None] | None = None,
     max_elements: int = 1 << 22,
 ) -> Evaluation:
-    """Score every row of a file, in blocks of at most `max_elements` logits.
+    """Score every row of a file, block by block.
 
     Args:
         logits: from `open_logits`, shape (N, C).
@@ -158,13 +140,14 @@ def evaluate(
         top: how many of the examples with the highest loss to keep.
         ignore_index: rows with this label do not count.
         first_class: 1 if the labels count from one.
-        scores: where to write every row's scores, from `open_scores`.
-        on_block: called with the logits, the labels and the scores of each block, to add up more.
-        on_progress: called with (done, total) after each block; rows, or bytes of a .csv file.
+        scores: where to write the scores of every row, from `open_scores`.
+        on_block: called with the logits, labels and scores of each block.
+        on_progress: called with (done, total) after each block: rows, or bytes of a .csv file.
+        max_elements: the most logits in a block, which has at least one row.
 
     Raises:
-        LabelError: more or fewer labels than logits, or a label that is no class; before the first
-            block, except that the rows of a .csv file are known only at its end.
+        LabelError: a label outside the classes, or not one label for each row; raised before the
+            first block, but for the number of rows of a .csv file, which is known at its end.
         FileError: the logits turn out to be damaged, or the scores cannot be written.
 
     >>> import pathlib, tempfile
@@ -180,44 +163,38 @@ def evaluate(
     rows, classes = logits.shape
     if labels.ndim != 1:
         raise LabelError(f"labels have shape {labels.shape}; give one class index for each row")
-    if rows is not None and rows != len(labels):
-        raise _count_error(len(labels), rows, logits)
-    # All labels at once: so that a wrong one is named by its row in the file, before any block.
-    read_indices(labels, classes, Options(ignore_index=ignore_index, first_class=first_class))
     result = Evaluation(top=top, ignore_index=ignore_index)
-    done = 0
-    for start, block in logits.blocks(max_elements=max_elements):
-        done = start + len(block)
-        if done > len(labels):
-            continue  # only to count the rows for the message
-        part = labels[start:done]
-        scored = score(block, part, ignore_index=ignore_index, first_class=first_class)
-        result.add(start, part, scored)
-        if scores is not None:
-            scores.append(start, part, scored)
-        if on_block is not None:
-            on_block(block, part, scored)
-        if on_progress is not None:
-            on_progress(*logits.progress)
+    done = rows or 0
+    if rows is None or rows == len(labels):
+        # All labels at once, so that an error names the row in the file and comes first.
+        read_indices(labels, classes, Options(ignore_index=ignore_index, first_class=first_class))
+        for start, block in logits.blocks(max_elements=max_elements):
+            done = start + len(block)
+            if done > len(labels):
+                continue  # count the rows for the message
+            part = labels[start:done]
+            scored = score(block, part, ignore_index=ignore_index, first_class=first_class)
+            result.add(start, part, scored)
+            if scores is not None:
+                scores.append(start, part, scored)
+            if on_block is not None:
+                on_block(block, part, scored)
+            if on_progress is not None:
+                on_progress(*logits.progress)
     if done != len(labels):
-        raise _count_error(len(labels), done, logits)
+        count = f"{len(labels)} label{'s' * (len(labels) != 1)}"
+        raise LabelError(
+            f"{count} for {done} row{'s' * (done != 1)} of logits in "
+            f"{shorten(str(logits.path), 4096)}; give one label for each row"
+        )
     return result
 
 
-def _count_error(labels: int, rows: int, logits: LogitsFile) -> LabelError:
-    return LabelError(
-        f"{labels} label{'s' * (labels != 1)} for {rows} row{'s' * (rows != 1)} of logits in "
-        f"{shown(str(logits.path), 4096)}; give one label for each row"
-    )
-
-
 def highest(losses: Array, count: int) -> npt.NDArray[np.intp]:
-    """Positions of the `count` highest losses, NaN counting as the highest, ties by position."""
-    if losses.size <= count:
-        return np.arange(losses.size)
-    if count == 0:
-        return np.arange(0)
-    # partition, like sort, puts NaN behind +inf
+    """Positions of the `count` highest losses; NaN is the highest, ties go by position."""
+    if count == 0 or losses.size <= count:
+        return np.arange(min(count, losses.size))
+    # like sort, partition puts NaN behind +inf
     least = np.partition(losses, losses.size - count)[losses.size - count]
     if np.isnan(least):
         return np.flatnonzero(np.isnan(losses))[:count]

@@ -1,28 +1,27 @@
-"""What every reader gives: the rows of one array in a file, in blocks. And the error they raise."""
+"""The rows of one array in a file, block by block, as every reader gives them; and `FileError`."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..text import few, shorten, shown
+
 __all__ = [
     "ArraySource",
+    "BadFileError",
     "FileError",
     "Source",
     "check_file",
     "choose_key",
-    "import_extra",
-    "one_line",
-    "quoted",
-    "shown",
+    "refuse_key",
 ]
 
 Array = npt.NDArray[Any]
@@ -36,65 +35,37 @@ class FileError(ValueError):
     """
 
     def __init__(self, path: str | os.PathLike[str], message: str) -> None:
-        super().__init__(f"{shown(os.fspath(path), 4096)}: {message}")
+        super().__init__(f"{shorten(os.fspath(path), 4096)}: {message}")
 
 
-def shown(text: str, limit: int = 40) -> str:
-    r"""Untrusted text for a one-line message: control characters escaped, cut at `limit`.
-
-    >>> print(shown("cat\n\x1b[31m"))
-    cat\n\x1b[31m
-    """
-    cut = text if len(text) <= limit else text[:limit] + "…"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+class BadFileError(ValueError):
+    """What is wrong with a file; `softmaxloss.files` adds the name and raises `FileError`."""
 
 
-def quoted(text: str) -> str:
-    """Untrusted text between quotation marks."""
-    return f"'{shown(text)}'"
-
-
-def one_line(error: Exception) -> str:
-    """What another package's error says, on one line of bounded length."""
-    return shown(" ".join(str(error).split()), 200) or type(error).__name__
-
-
-def import_extra(path: Path, module: str, packages: str) -> Any:
-    """A module that is an optional dependency, or a `FileError` that says how to install it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise FileError(
-            path,
-            f"this {path.suffix} file needs {module.partition('.')[0]}: pip install {packages}",
-        ) from None
-
-
-def check_file(path: Path) -> int:
-    """The size in bytes of a regular, non-empty file that may be read; else a `FileError`."""
+def check_file(path: Path) -> None:
+    """Raise unless `path` is a regular, non-empty file that may be read."""
     try:
         info = os.stat(path)
         if stat.S_ISDIR(info.st_mode):
-            raise FileError(path, "is a directory; give one file")
+            raise BadFileError("is a directory; give one file")
         if not stat.S_ISREG(info.st_mode):
-            raise FileError(path, "is not a regular file (a pipe or a device); save to a file")
+            raise BadFileError("is not a regular file (a pipe or a device); save to a file")
         with open(path, "rb"):
             pass
     except FileNotFoundError:
-        raise FileError(path, "no such file") from None
+        raise BadFileError("no such file") from None
     except OSError as error:
-        raise FileError(path, f"cannot be opened: {error.strerror or error}") from None
+        raise BadFileError(f"cannot be opened: {error.strerror or error}") from None
     if info.st_size == 0:
-        raise FileError(path, "is empty (0 bytes)")
-    return info.st_size
+        raise BadFileError("is empty (0 bytes)")
 
 
-def choose_key(path: Path, keys: Sequence[str], key: str | None, defaults: Sequence[str]) -> str:
-    """The array asked for; without a key the only one there is, or the first of `defaults`."""
-    listed = ", ".join(shown(k) for k in keys[:20]) + (", …" if len(keys) > 20 else "")
+def choose_key(keys: Sequence[str], key: str | None, defaults: Sequence[str]) -> str:
+    """The array named by `key`; without a key the only array, or the first of `defaults` found."""
+    listed = few([shorten(name, 40) for name in keys[:21]], most=20)
     if key is not None:
         if key not in keys:
-            raise FileError(path, f"has no {quoted(key)}; it has: {listed or 'nothing'}")
+            raise BadFileError(f"has no {shown(key, 40)}; it has: {listed or 'nothing'}")
         return key
     if len(keys) == 1:
         return keys[0]
@@ -102,18 +73,26 @@ def choose_key(path: Path, keys: Sequence[str], key: str | None, defaults: Seque
         if name in keys:
             return name
     if not keys:
-        raise FileError(path, f"holds nothing that could be the {defaults[0]}")
-    raise FileError(path, f"holds several arrays: {listed}; name one by key")
+        raise BadFileError(f"holds nothing that could be the {defaults[0]}")
+    raise BadFileError(f"holds several arrays: {listed}; name one by key")
+
+
+def refuse_key(key: str | None) -> None:
+    """Raise if a key is given for a file that holds one array without a name."""
+    if key is not None:
+        raise BadFileError(f"holds one array; the key {shown(key, 40)} has no meaning here")
 
 
 class Source(ABC):
     """The rows (slices along the first axis) of one array in a file, front to back.
 
-    `shape[0]` is None where it is unknown before the file has been read. `progress` counts what
-    the running `blocks` has read: (done, total), in rows or bytes.
+    Attributes:
+        shape: the array's shape; `shape[0]` is None where only reading the file tells it.
+        dtype: the array's dtype.
+        names: the names of the columns, where the file has them.
+        progress: (done, total) of the running `blocks`, in rows or in bytes.
     """
 
-    path: Path
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
     names: list[str] | None = None
@@ -124,7 +103,7 @@ class Source(ABC):
         """All rows in order, at most `rows` of them at a time."""
 
     def row(self, index: int) -> Array | None:
-        """One row, or None if there are not so many."""
+        """One row, or None if the array has fewer."""
         start = 0
         for block in self.blocks(max(1, 65536 // max(1, self.shape[-1] or 1))):
             if index < start + len(block):
@@ -139,26 +118,23 @@ class Source(ABC):
             return np.empty(tuple(n or 0 for n in self.shape), self.dtype)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    @abstractmethod
     def close(self) -> None:
         """Release the file."""
-
-
-class Sliceable(Protocol):
-    """What `ArraySource` needs of an array: rows by slice."""
-
-    def __getitem__(self, rows: slice, /) -> Array: ...
+        return
 
 
 class ArraySource(Source):
-    """Rows of an array that can be sliced: in memory, memory-mapped, or read at each slice."""
+    """Rows of an array that can be sliced: in memory, memory-mapped, or read slice by slice."""
 
-    def __init__(
-        self, path: Path, array: Sliceable, shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> None:
-        self.path, self.shape, self.dtype = path, shape, dtype
-        self._array: Sliceable | None = array
+    def __init__(self, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape, self.dtype = shape, dtype
+        self._array = array
         self._rows = shape[0]
+
+    @classmethod
+    def of(cls, array: Array) -> ArraySource:
+        """The rows of a NumPy array."""
+        return cls(array, array.shape, array.dtype)
 
     def blocks(self, rows: int) -> Iterator[Array]:
         for start in range(0, self._rows, rows):
@@ -170,12 +146,13 @@ class ArraySource(Source):
         return np.array(self._slice(index, index + 1)[0]) if index < self._rows else None
 
     def whole(self) -> Array:
-        return next(self.blocks(self._rows)) if self._rows else super().whole()
+        return self._slice(0, self._rows) if self._rows else super().whole()
 
     def _slice(self, start: int, stop: int) -> Array:
         if self._array is None:
-            raise FileError(self.path, "is already closed")
-        return self._array[start : min(stop, self._rows)]
+            raise BadFileError("is already closed")
+        block: Array = self._array[start : min(stop, self._rows)]
+        return block
 
     def close(self) -> None:
         self._array = None

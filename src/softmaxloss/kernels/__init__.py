@@ -1,12 +1,10 @@
-"""The contract between the library and a device, and the table of devices.
+"""The contract between the library and its kernels, and the table of kernels for each device.
 
-A kernel is a module with the functions of `Kernel`. It fills arrays that it is given: it does
-not allocate, does not reduce over rows, and does not judge the user's input, which comes checked.
-It sees rows, (rows, classes), whose last axis is contiguous, with any stride between the rows. The
-computed dtype is float64 for float64 logits, else float32. Logits that a kernel does not read are
-converted to that; if it does not read even that, `reference` computes from `formula`.
-
-A new device is one module here and one line in DEVICES; tests/test_kernels.py then runs on it.
+A kernel is a module with the functions of `Kernel`. It fills arrays that it is given. It does not
+allocate results, does not reduce over rows and does not judge the user's input, which is checked.
+It reads memory as it lies: arrays (outer, classes, inner) with any strides, where each pair (outer,
+inner) is one row of logits. A new kernel is one module here and one entry in KERNELS; the kernel
+tests run over the table.
 """
 
 from __future__ import annotations
@@ -18,16 +16,23 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEVICES", "Kernel", "kernel_for"]
+from ..labels import ClassIndices, Target
+from ..options import Options
+from ..scores import Scores
+
+__all__ = ["HOST", "KERNELS", "Kernel", "has_kernel", "kernel_for", "kernel_named", "level"]
 
 Array = NDArray[Any]
 
-DEVICES = {"cpu": "softmaxloss.kernels.cpu"}
-REFERENCE = "softmaxloss.kernels.reference"
+#: For each device the modules that compute there, the fastest first. One that cannot be imported,
+#: because it is not compiled, is left out.
+KERNELS = {"cpu": ("softmaxloss.kernels.cpu", "softmaxloss.kernels.reference")}
+#: The device of NumPy's arrays.
+HOST = "cpu"
 
 
 class Kernel(Protocol):
-    """What loss.py asks of a device. The formulas are those of `softmaxloss.formula`."""
+    """What the engines ask of a kernel. The formulas are those of `softmaxloss.formula`."""
 
     def supports(self, dtype: np.dtype[Any]) -> bool:
         """Whether the kernel reads logits of this dtype."""
@@ -35,63 +40,109 @@ class Kernel(Protocol):
     def cross_entropy(
         self,
         logits: Array,
-        target: Array,
+        target: Target,
         weight: Array | None,
-        label_smoothing: float,
-        ignore_index: int,
+        options: Options,
         factor: float | Array,
         loss: Array,
         grad: Array | None,
     ) -> None:
-        """Fill loss with J_i = Σ_n c_n·(−log a_n) and grad with factor_i·∂J_i/∂logits_i.
+        """Fill loss with J = Σ_n c_n·(−log a_n) and grad with factor·∂J/∂z for each row z.
 
-        logits        (rows, classes) in a dtype that the kernel supports
-        target        (rows,) of any integer dtype, each in [0, classes) or ignore_index; or
-                      (rows, classes) in float32 or float64, each row ≥ 0
-        weight        (classes,) float64, finite and ≥ 0, or None for all 1
-        ignore_index  rows with this label: loss 0, gradient 0, their logits not looked at
-        factor        one number for all rows, or (rows,) float64
-        loss          (rows,) in float32 or float64, written
-        grad          (rows, classes) in the logits' dtype, written; it may be logits itself. None:
-                      no gradient is computed
+        Args:
+            logits: (outer, classes, inner), any strides, in a dtype that the kernel supports.
+            target: ClassIndices with values (outer, inner) of any native integer dtype, each in
+                [0, classes) or its ignore_index: such a row has loss 0 and gradient 0, and its
+                logits are not looked at. Or ClassProbabilities with values (outer, classes, inner)
+                ≥ 0, any strides, in float32 or float64, and no divisors.
+            weight: (classes,) float64, finite and ≥ 0, or None for all 1.
+            options: Options that change the loss of a row: label_smoothing.
+            factor: One number for all rows, or (outer, inner) float64.
+            loss: (outer, inner) float32 or float64, written. It is not reduced.
+            grad: (outer, classes, inner), any strides, in the logits' dtype, written; it may be the
+                logits. With None no gradient is computed.
         """
 
     def one_example(self, logits: Array, target: int, grad: Array | None) -> float | None:
         """The loss of one example, (classes,), without options; grad is filled with its gradient.
 
-        The quick way, which saves a small call the checks: unlike above, nothing comes checked but
-        that target is an integer and the arrays NumPy's. None, with nothing written, leaves the
-        call to `cross_entropy`; so a kernel may always say None.
+        A quick way for small calls. Here the arguments are not checked, except that target is an
+        integer and the arrays are NumPy's. The kernel returns None, and writes nothing, where it
+        leaves the call to `cross_entropy`; it may always do so.
         """
 
-    def score(
-        self,
-        logits: Array,
-        target: Array,
-        ignore_index: int,
-        loss: Array,
-        probability: Array,
-        predicted: Array,
-        rank: Array,
-        entropy: Array,
-        logsumexp: Array,
-    ) -> None:
-        """Fill the last six, (rows,), as `softmaxloss.score` describes; one reading of the logits.
+    def score(self, logits: Array, target: ClassIndices, scores: Scores) -> None:
+        """Fill the scores, (outer, inner) each, as `softmaxloss.score` describes them.
 
-        predicted and rank are int64, the others in the computed dtype; classes count from 0.
+        Classes count from 0. predicted and rank are int64, the others of the computed dtype. An
+        ignored row gets `softmaxloss.scores.IGNORED`; its logits are not looked at.
         """
 
+    def level(self) -> str:
+        """The instruction-set level in use."""
 
-def kernel_for(device: str, dtype: np.dtype[Any], computed: np.dtype[Any]) -> tuple[Kernel, Any]:
-    """The kernel for logits of this dtype, and the dtype in which it is to get them."""
-    return _choose(DEVICES[device], dtype, computed)
+    def levels(self) -> list[str]:
+        """The levels that this build has and this processor can run, the fastest last."""
+
+    def use_level(self, name: str) -> None:
+        """Use this level from now on. Raises ValueError for an unknown one."""
+
+
+def has_kernel(device: str) -> bool:
+    """Whether some kernel computes on this device.
+
+    >>> has_kernel("cpu"), has_kernel("meta")
+    (True, False)
+    """
+    return device in KERNELS
+
+
+def kernel_for(
+    dtype: np.dtype[Any], computed: np.dtype[Any], device: str = HOST
+) -> tuple[Kernel, np.dtype[Any]]:
+    """The kernel for logits of this dtype that are computed in `computed`, and the dtype in which
+    it reads them; the last of the table for a dtype that none reads."""
+    return _choose(KERNELS[device], dtype, computed)
 
 
 @cache
-def _choose(module: str, dtype: np.dtype[Any], computed: np.dtype[Any]) -> tuple[Kernel, Any]:
-    kernel = cast(Kernel, import_module(module))
-    if kernel.supports(dtype):
-        return kernel, dtype
-    if not kernel.supports(computed):
-        kernel = cast(Kernel, import_module(REFERENCE))
-    return kernel, computed
+def _choose(
+    modules: tuple[str, ...], dtype: np.dtype[Any], computed: np.dtype[Any]
+) -> tuple[Kernel, np.dtype[Any]]:
+    kernels = _load(modules)
+    for kernel in kernels:
+        for storage in (dtype, computed):
+            if kernel.supports(storage):
+                return kernel, storage
+    return kernels[-1], computed
+
+
+def kernel_named(name: str) -> Kernel:
+    """The kernel of this name, the last part of its module's.
+
+    >>> kernel_named("reference").level()
+    'reference'
+    """
+    found = {module.rpartition(".")[2]: module for of in KERNELS.values() for module in of}
+    return cast(Kernel, import_module(found[name]))
+
+
+def level(device: str = HOST) -> str:
+    """The instruction-set level of the kernel in use, "reference" where nothing is compiled.
+
+    >>> level() in [*kernel_named("reference").levels(), "baseline", "avx2", "avx512"]
+    True
+    """
+    return _load(KERNELS[device])[0].level()
+
+
+@cache
+def _load(modules: tuple[str, ...]) -> list[Kernel]:
+    """Those of the kernels that can be imported, in their order."""
+    kernels = []
+    for module in modules:
+        try:
+            kernels.append(cast(Kernel, import_module(module)))
+        except ImportError:
+            continue
+    return kernels

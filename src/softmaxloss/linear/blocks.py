@@ -1,191 +1,255 @@
-"""The loss of one block of rows and its gradient, in the memory of its logits.
+"""The loop of the linear loss: block after block of rows, the loss in the memory of the logits.
 
-What a kernel computes is left to it. Softcap and z_loss are put around it here, a few rows at a
-time, since they need the logits beside the gradient:
+`run` is the loop for any array library. A `Layer` of that library has the matrix products and the
+loss of one block; `block_loss` is that loss where a kernel computes it. Softcap and z_loss are put
+around a kernel here, a few rows at a time, because they need the logits beside the gradient:
 
-    logits              u = s·tanh(z/s)                 ∂u/∂z = 1 − tanh²(z/s)
-    loss of a row       J + λ·L²,  L = log Σ_n exp(u_n)
-    its gradient by u   ∂J/∂u_n + 2·λ·L·a_n,  a = softmax(u)
+    logits                              u = s·tanh(z/s),   ∂u/∂z = 1 − tanh²(z/s)
+    loss of a row                       J + λ·L²,  L = log Σ_n exp(u_n)
+    gradient with respect to u          ∂J/∂u_n + 2·λ·L·a_n,  a = softmax(u)
+
+The functions of this maths take the namespace of an array library, `numpy` or `torch`, as xp.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import Scores
 from ..kernels import Kernel
 from ..labels import ClassIndices, Target
-from .plan import PIECE, Extras, Plan
+from ..options import LinearOptions
+from ..reduction import gradient_factor
+from ..scores import IGNORED, Scores, empty_scores
+from .plan import FEW, Plan
 
 __all__ = [
+    "Layer",
     "Rows",
-    "empty_scores",
-    "finished_scores",
-    "loss_in_place",
-    "small_parts",
-    "uses_class",
+    "block_loss",
+    "few_rows",
+    "run",
+    "softcap_slope",
+    "softcapped",
+    "used_classes",
+    "z_loss_gradient",
+    "z_loss_of",
 ]
 
 Array = NDArray[Any]
 
 
 class Rows(NamedTuple):
-    """Some rows: what the kernel is to know of them, and the arrays that it is to fill."""
+    """Some rows: what their loss depends on beside the logits, and the arrays to fill."""
 
     target: Target
-    factor: float | Array  #: what the gradient is multiplied by: one number, or (rows,)
+    factor: float | Array  #: the gradient is multiplied by it: one number, or (rows,)
     loss: Array  #: (rows,)
     scores: Scores | None
 
     def part(self, rows: slice) -> Rows:
         factor = self.factor if isinstance(self.factor, float) else self.factor[rows]
         scores = None if self.scores is None else Scores(*[a[rows] for a in self.scores])
-        return Rows(self.target.at((rows,)), factor, self.loss[rows], scores)
+        return Rows(self.target.at(rows), factor, self.loss[rows], scores)
 
 
-def small_parts(rows: int, classes: int) -> Iterator[slice]:
+class Layer(Protocol):
+    """A linear layer in the arrays of some library. x are rows of its input, for one block."""
+
+    def memory(self, rows: int) -> Any:
+        """Memory for the logits of so many rows."""
+
+    def rows(self, where: slice | Array) -> Any:
+        """x: these rows of the input, as the products take them."""
+
+    def make_logits(self, x: Any, logits: Any) -> None:
+        """Fill the logits with x·Wᵀ + b."""
+
+    def loss(self, logits: Any, rows: Rows, with_gradient: bool) -> None:
+        """Fill rows.loss and rows.scores; the logits become factor·∂loss/∂logits if wanted."""
+
+    def add(self, grad: Any, x: Any, where: slice | Array, rows: Rows) -> None:
+        """Add to the layer's gradients what follows from a block's, which may be overwritten."""
+
+
+def run(
+    layer: Layer,
+    plan: Plan,
+    upstream: float | Array,
+    with_gradient: bool,
+    scores_dtype: np.dtype[Any] | None,
+) -> tuple[Array, Scores | None]:
+    """The losses of the rows that count, float64, and the scores of all rows, if a dtype is given.
+
+    With a gradient the layer adds up its gradients, multiplied by the upstream gradient.
+    """
+    losses = np.empty(plan.counted_rows, np.float64)
+    scores = None if scores_dtype is None else empty_scores((plan.counted_rows,), scores_dtype)
+    if plan.counted is not None and isinstance(upstream, np.ndarray):
+        upstream = upstream[plan.counted]
+    rows = Rows(plan.target, gradient_factor(upstream, plan.divisor), losses, scores)
+    memory = layer.memory(max((block.stop - block.start for block in plan.blocks), default=0))
+    for block in plan.blocks:
+        where = block if plan.counted is None else plan.counted[block]
+        part = rows.part(block)
+        x, logits = layer.rows(where), memory[: block.stop - block.start]
+        layer.make_logits(x, logits)
+        layer.loss(logits, part, with_gradient)
+        if with_gradient:
+            layer.add(logits, x, where, part)
+    if scores is not None:
+        pairs = zip(scores, IGNORED, strict=True)
+        scores = Scores(*[plan.of_all_rows(values, ignored) for values, ignored in pairs])
+    return losses, scores
+
+
+def few_rows(rows: int, classes: int) -> Iterator[slice]:
     """The rows a few at a time, so that copies of their logits are small."""
-    step = max(1, PIECE // classes)
+    step = max(1, FEW // classes)
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 
 
-def loss_in_place(
+def block_loss(
     kernel: Kernel,
     logits: Array,
     rows: Rows,
     weight: Array | None,
-    label_smoothing: float,
-    extras: Extras,
+    options: LinearOptions,
     with_gradient: bool,
 ) -> None:
-    """Fill rows.loss and rows.scores; with a gradient, the logits become factor·∂loss/∂logits.
+    """`Layer.loss` by a kernel.
 
-    logits  (rows, classes), contiguous rows, in a dtype that the kernel reads; float32 or float64
-            with softcap or z_loss
+    Args:
+        kernel: The kernel, which reads the logits' dtype.
+        logits: (rows, classes), contiguous; float32 or float64 with softcap or z_loss.
+        rows: The rows of the block.
+        weight: The checked class weights.
+        options: The options.
+        with_gradient: Whether the logits become the gradient.
     """
-    if not extras.change_logits:
-        _kernel(kernel, logits, logits if with_gradient else None, rows, weight, label_smoothing)
+    if not options.changes_logits:
+        grad = logits if with_gradient else None
+        _kernel_loss(kernel, logits, grad, rows, weight, options)
         return
-    for part in small_parts(*logits.shape):
-        _few_rows(
-            kernel, logits[part], rows.part(part), weight, label_smoothing, extras, with_gradient
-        )
+    for part in few_rows(*logits.shape):
+        grad = logits[part] if with_gradient else None
+        _changed_loss(kernel, logits[part], grad, rows.part(part), weight, options)
 
 
-def _few_rows(
+def _changed_loss(
     kernel: Kernel,
     z: Array,
+    grad: Array | None,
     rows: Rows,
     weight: Array | None,
-    label_smoothing: float,
-    extras: Extras,
-    with_gradient: bool,
+    options: LinearOptions,
 ) -> None:
+    """The loss of a few rows with softcap and z_loss; grad may be the memory of z."""
     u, slope = z, None
-    if extras.softcap is not None:
-        u, slope = _softcap(z, extras.softcap, with_gradient)
-    share = None
-    if extras.z_loss:
-        rows = rows if rows.scores is not None else rows._replace(scores=empty_scores(z))
-        scores = rows.scores
-        assert scores is not None
-        _score(kernel, u, rows.target, scores)
-        L = scores.logsumexp
-        if with_gradient:
-            share = np.exp(u - L[:, None])  # a_n
-            share *= (2.0 * extras.z_loss * L * rows.factor)[:, None]
-    _kernel(kernel, u, z if with_gradient else None, rows, weight, label_smoothing)
-    if extras.z_loss:
-        rows.loss[...] += extras.z_loss * np.square(L, dtype=np.float64)
-    if share is not None:
-        z += share
-    if slope is not None:
-        z *= slope
+    if options.softcap is not None:
+        u = softcapped(np, z, options.softcap)
+        slope = None if grad is None else softcap_slope(np, z, options.softcap)
+    share = L = None
+    if options.z_loss:
+        if rows.scores is None:
+            rows = rows._replace(scores=empty_scores((len(z),), z.dtype))
+        _kernel_scores(kernel, u, rows)
+        assert rows.scores is not None
+        L = rows.scores.logsumexp
+        if grad is not None:
+            factor = np.broadcast_to(rows.factor, L.shape).astype(z.dtype)
+            share = z_loss_gradient(np, u, L[:, None], options.z_loss)
+            share *= factor[:, None]
+    _kernel_loss(kernel, u, grad, rows, weight, options)
+    if L is not None:
+        rows.loss[...] += z_loss_of(L.astype(np.float64), options.z_loss)
+    if grad is not None and share is not None:
+        grad += share
+    if grad is not None and slope is not None:
+        grad *= slope
 
 
-def _softcap(z: Array, cap: float, with_slope: bool) -> tuple[Array, Array | None]:
-    """s·tanh(z/s) and its derivative."""
-    u = z / z.dtype.type(cap)
-    slope = None
-    if with_slope:
-        # 1 − tanh² = 4e/(1+e)² with e = exp(−2|z/s|): nothing cancels where tanh is close to 1.
-        e = np.abs(u)
-        e *= -2
-        np.exp(e, out=e)
-        slope = 4 * e
-        e += 1
-        e *= e
-        slope /= e
-    np.tanh(u, out=u)
-    u *= cap
-    return u, slope
-
-
-def _kernel(
+def _kernel_loss(
     kernel: Kernel,
     logits: Array,
     grad: Array | None,
     rows: Rows,
     weight: Array | None,
-    label_smoothing: float,
+    options: LinearOptions,
 ) -> None:
-    target = rows.target
     if rows.scores is not None:
-        _score(kernel, logits, target, rows.scores)  # first: grad may be the logits' memory
+        _kernel_scores(kernel, logits, rows)  # first: grad may be the logits' memory
     kernel.cross_entropy(
-        logits,
-        target.rows(),
+        logits[:, :, None],
+        rows.target.whole(len(logits), 1) or rows.target.block(slice(None)),
         weight,
-        label_smoothing,
-        target.ignore_index,
-        rows.factor,
-        rows.loss,
-        grad,
+        options,
+        rows.factor if isinstance(rows.factor, float) else rows.factor[:, None],
+        rows.loss[:, None],
+        None if grad is None else grad[:, :, None],
     )
 
 
-def _score(kernel: Kernel, logits: Array, target: Target, scores: Scores) -> None:
-    # With probabilities as target only the logsumexp is asked for, which no label has a part in.
-    is_index = isinstance(target, ClassIndices)
-    y = target.rows() if is_index else np.zeros(len(logits), np.int64)
-    kernel.score(logits, y, target.ignore_index, *scores)
+def _kernel_scores(kernel: Kernel, logits: Array, rows: Rows) -> None:
+    target = rows.target
+    if not isinstance(target, ClassIndices):  # only logsumexp is asked for, whatever the label
+        target = ClassIndices(np.zeros(len(logits), np.int64), -1, False)
+    assert rows.scores is not None
+    scores = Scores(*[array[:, None] for array in rows.scores])
+    kernel.score(logits[:, :, None], target.whole(len(logits), 1), scores)
 
 
-def empty_scores(logits: Array, rows: int | None = None) -> Scores:
-    """Arrays for the scores of these rows of logits, in the dtype that they are computed in."""
-    rows = len(logits) if rows is None else rows
-    dtype = logits.dtype if logits.dtype == np.float64 else np.float32
-    loss, probability, entropy, logsumexp = [np.empty(rows, dtype) for _ in range(4)]
-    predicted, rank = np.empty(rows, np.int64), np.empty(rows, np.int64)
-    return Scores(loss, probability, predicted, rank, entropy, logsumexp)
+# --- softcap, z_loss and skip_below in the arrays of any library ---------------------------------
 
 
-def finished_scores(scores: Scores, plan: Plan, first_class: int) -> Scores:
-    """The scores of the rows that count → those of all rows; classes numbered as labels are."""
-    of = plan.of_all_rows
-    return Scores(
-        loss=of(scores.loss, 0.0),
-        probability=of(scores.probability, np.nan),
-        predicted=of(scores.predicted + first_class, first_class - 1),
-        rank=of(scores.rank, 0),
-        entropy=of(scores.entropy, np.nan),
-        logsumexp=of(scores.logsumexp, np.nan),
-    )
+def softcapped(xp: Any, z: Any, cap: float) -> Any:
+    """u = s·tanh(z/s).
+
+    >>> softcapped(np, np.array([0.0, 1e9]), 30.0)
+    array([ 0., 30.])
+    """
+    return cap * xp.tanh(z / cap)
 
 
-def uses_class(grad: Array, factor: float | Array, skip_below: float) -> Array:
-    """Which classes have, in some row, a part in the gradient above skip_below·|factor|.
+def softcap_slope(xp: Any, z: Any, cap: float) -> Any:
+    """∂u/∂z = 1 − tanh² = 4e/(1+e)², e = exp(−2|z/s|): no cancellation where tanh is close to 1.
 
-    >>> uses_class(np.array([[0.5, 1e-9, -0.5], [1e-9, 1e-9, 0.0]]), 1.0, 1e-6)
+    >>> softcap_slope(np, np.array([0.0]), 30.0)
+    array([1.])
+    """
+    e = xp.exp(-2 * abs(z / cap))
+    return 4 * e / (1 + e) ** 2
+
+
+def z_loss_of(L: Any, z_loss: float) -> Any:
+    """λ·L², which z_loss adds to the loss of a row, L = log Σ exp u.
+
+    >>> z_loss_of(3.0, 0.5)
+    4.5
+    """
+    return z_loss * L**2
+
+
+def z_loss_gradient(xp: Any, u: Any, L: Any, z_loss: float) -> Any:
+    """The gradient of λ·L² with respect to u, 2·λ·L·a_n. L has one entry for each row of u.
+
+    >>> z_loss_gradient(np, np.zeros((1, 2)), np.log([[2.0]]), 1.0)
+    array([[0.69314718, 0.69314718]])
+    """
+    return xp.exp(u - L) * (2 * z_loss * L)
+
+
+def used_classes(grad: Any, bounds: Any) -> Any:
+    """For each class, whether some row's gradient exceeds the bound of the row. A NaN does.
+
+    >>> used_classes(np.array([[0.5, 1e-9, -0.5], [1e-9, 1e-9, 0.0]]), np.array([1e-6, 1e-6]))
     array([ True, False,  True])
     """
-    bounds = np.broadcast_to(skip_below * np.abs(factor), len(grad))
-    used = np.zeros(grad.shape[1], bool)
-    for row, bound in zip(grad, bounds, strict=True):
-        used |= ~(np.abs(row) <= bound)  # a NaN is used
+    used: Any = False
+    for part in few_rows(*grad.shape):
+        used = used | ~(abs(grad[part]) <= bounds[part, None]).all(0)
     return used

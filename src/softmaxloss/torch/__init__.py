@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from .functional import cross_entropy, cross_entropy_with_grad, score
-from .linear import linear_cross_entropy, linear_cross_entropy_with_grad
+from .functional import (
+    cross_entropy,
+    cross_entropy_with_grad,
+    linear_cross_entropy,
+    linear_cross_entropy_with_grad,
+    score,
+)
 from .modules import CrossEntropyLoss, LinearCrossEntropyLoss
 
 __all__ = [

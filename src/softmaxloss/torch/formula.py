@@ -1,10 +1,11 @@
 """The maths of `softmaxloss.formula` in PyTorch's own operations, any number of rows at once.
 
-For what no kernel does: tensors on other devices, forward-mode derivatives, derivatives of the
-gradient, and of the loss by soft targets or class weights. Everything here is differentiable.
+For everything that no kernel computes: tensors on other devices, forward-mode derivatives,
+derivatives of the gradient, and gradients with respect to soft targets or class weights. Everything
+here is differentiable.
 
-Rows, of the first functions, have their classes in the last axis; their target is class indices, −1
-where a row is ignored, or probabilities. The `reduced` functions take what the user gave.
+The first functions take rows with the classes in the last axis; their target is class indices, −1
+where a row is ignored, or probabilities. The `reduced` functions take the user's arguments.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..options import Options, option_values
+from ..linear.blocks import z_loss_of
+from ..options import LinearOptions, Options, field_values
+from ..reduction import divisor_for
 
 __all__ = [
     "compute_dtype",
@@ -60,7 +63,7 @@ def gradient(
     e, below = _exponentials(z)
     a = e / (1 + below)
     if _is_index(target, z) and label_smoothing == 0:
-        # The true class as the others' sum: a_y − 1 would cancel where the model is right.
+        # The true class as minus the sum of the others: a_y − 1 would cancel where a_y is near 1.
         y = target.clamp(min=0)[..., None]
         others = a.scatter(-1, y, 0.0)
         of_y = below - below - others.sum(-1, keepdim=True)  # NaN for a row without a softmax
@@ -71,7 +74,7 @@ def gradient(
 
 
 def negative_log_softmax(z: Tensor) -> Tensor:
-    """−log a_n = (m − z_n) + log1p(S): the losses that the classes of a row would have.
+    """−log a_n = (m − z_n) + log1p(S): the loss of each class, if it were the true one.
 
     >>> negative_log_softmax(torch.tensor([0.0, 100.0], dtype=torch.float64))[1].item()
     3.720075976020836e-44
@@ -98,29 +101,27 @@ def coefficients(
 
 
 def compute_dtype(logits: Tensor) -> torch.dtype:
-    """What logits are computed in: float32 for it and narrower floats, else float64."""
+    """The dtype that logits are computed in: float32 for floats up to 32 bits, else float64."""
     narrow = logits.dtype in (torch.float32, torch.float16, torch.bfloat16)
     return torch.float32 if narrow else torch.float64
 
 
-def reduced_loss(
-    logits: Tensor, target: Tensor, weight: Tensor | None, options: Options, z_loss: float = 0.0
-) -> Tensor:
-    """The loss as `softmaxloss.cross_entropy` gives it; z_loss as in `linear_cross_entropy`.
+def reduced_loss(logits: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
+    """The loss as `softmaxloss.cross_entropy` gives it; with LinearOptions it includes z_loss.
 
     >>> reduced_loss(torch.zeros(4), torch.tensor(3), None, Options())
     tensor(1.3863)
     """
     z, target = _rows(logits, target, weight, options)
     losses = cross_entropy(z, target, weight, options.label_smoothing)
-    if z_loss:
+    if isinstance(options, LinearOptions) and options.z_loss:
         counted = (target >= 0) if _is_index(target, z) else torch.ones_like(losses).bool()
         L = torch.logsumexp(z.masked_fill(~counted[..., None], 0.0), -1)
-        losses = losses + (z_loss * L**2).masked_fill(~counted, 0.0)
+        losses = losses + z_loss_of(L, options.z_loss).masked_fill(~counted, 0.0)
     if options.reduction == "none":
         return losses
     divisor = _divisor(z, target, weight, options)
-    # Nothing counts where the divisor is 0: the loss is NaN, its derivatives are 0.
+    # The divisor is 0 where no example counts: the loss is NaN, its derivatives are 0.
     nothing = divisor == 0
     return losses.sum() / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
 
@@ -135,7 +136,7 @@ def reduced_gradient(
     """
     z, target = _rows(logits, target, weight, options)
     divisor = _divisor(z, target, weight, options)
-    # Nothing counts where the divisor is 0: the loss is NaN, but no logit has a part in it.
+    # The divisor is 0 where no example counts: the loss is NaN, its gradient 0.
     factor = grad_output.to(z.dtype) / torch.where(divisor == 0, torch.inf, divisor)
     grad = factor[..., None] * gradient(z, target, weight, options.label_smoothing)
     if logits.is_floating_point():
@@ -146,9 +147,10 @@ def reduced_gradient(
 def _rows(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: Options
 ) -> tuple[Tensor, Tensor]:
-    """Both with the classes in the last axis; the logits in what they are computed in."""
+    """Logits and target with the classes in the last axis; the logits in their compute dtype."""
     given = (target.detach(), logits.detach(), None if weight is None else weight.detach())
-    y = torch.ops.softmaxloss.class_indices(*given, *option_values(options))  # checks everything
+    # The operator checks all arguments.
+    y = torch.ops.softmaxloss.class_indices(*given, *field_values(options, Options))
     z = _class_last(logits).to(compute_dtype(logits))
     if target.ndim < logits.ndim:
         return z, y
@@ -162,14 +164,16 @@ def _class_last(x: Tensor) -> Tensor:
 
 def _divisor(z: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
     """What the sum of the rows' losses is divided by."""
-    if options.reduction != "mean":
-        return z.new_ones(())
-    if options.denominator is not None:
-        return z.new_tensor(options.denominator)
-    if not _is_index(target, z):
-        return z.new_tensor(z[..., 0].numel())
-    counted = (target >= 0).to(z.dtype)
-    return (counted if weight is None else counted * weight.to(z.dtype)[target.clamp(min=0)]).sum()
+
+    def counted_weight() -> Tensor:
+        counted = (target >= 0).to(z.dtype)
+        if weight is not None:
+            counted = counted * weight.to(z.dtype)[target.clamp(min=0)]
+        return counted.sum()
+
+    rows = z[..., 0].numel()
+    divisor = divisor_for(options, rows, counted_weight if _is_index(target, z) else None)
+    return divisor if isinstance(divisor, Tensor) else z.new_tensor(divisor)
 
 
 def _is_index(target: Tensor, z: Tensor) -> bool:
@@ -181,8 +185,8 @@ def _one_hot(y: Tensor, z: Tensor) -> Tensor:
 
 
 def _counted(z: Tensor, c: Tensor) -> Tensor:
-    """The logits, 0 in rows that do not count and have no softmax, which must reach no derivative.
-    (Others that do not count have derivatives by what they count.)"""
+    """The logits, with 0 in rows that do not count and have no softmax: their NaN must not reach a
+    derivative. (Other rows that do not count have derivatives with respect to c.)"""
     m = z.detach().amax(-1, keepdim=True)
     return z.masked_fill((c == 0).all(-1, keepdim=True) & (m - m != 0), 0.0)
 
@@ -190,8 +194,8 @@ def _counted(z: Tensor, c: Tensor) -> Tensor:
 def _exponentials(z: Tensor) -> tuple[Tensor, Tensor]:
     """exp(z_n − m), and S, their sum without one of the largest.
 
-    The maximum is a constant here: no result depends on it, so that its derivative is left out.
-    The largest term is 1, and enters S as the 0 that it is above 1 for its derivative alone.
+    The maximum is a constant here: no result depends on it, so it needs no derivative. The largest
+    term is exp(0) = 1; it enters S as e − 1 = 0, which keeps its derivative.
     """
     m, largest = z.detach().max(-1, keepdim=True)
     e = torch.exp(z - m)

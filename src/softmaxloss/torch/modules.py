@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
-from ..options import MultiLabel, Reduction, checked_options
-from .functional import cross_entropy
-from .linear import linear_cross_entropy
+from ..options import (
+    LinearOptionArguments,
+    LinearOptions,
+    OptionArguments,
+    Options,
+)
+from .functional import cross_entropy, linear_cross_entropy
 
 __all__ = ["CrossEntropyLoss", "LinearCrossEntropyLoss"]
 
@@ -19,7 +23,38 @@ torch.fx.wrap("cross_entropy")
 torch.fx.wrap("linear_cross_entropy")
 
 
-class CrossEntropyLoss(torch.nn.Module):
+class _Loss(torch.nn.Module):
+    """A module with class weights as a buffer and each option as an attribute.
+
+    The options are those of a class of options but for the denominator, which is the batch's.
+    """
+
+    weight: Tensor | None
+    _defaults: dict[str, Any]
+
+    def __init_subclass__(cls, options: type[Options]) -> None:
+        """Show the options in the signature, where the code has **options."""
+        parameters = dict(inspect.signature(options).parameters)
+        del parameters["denominator"]
+        cls._defaults = {name: parameter.default for name, parameter in parameters.items()}
+        own = [p for p in inspect.signature(cls).parameters.values() if p.kind != p.VAR_KEYWORD]
+        named = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters.values()]
+        cls.__signature__ = inspect.Signature([*own, *named])  # type: ignore[attr-defined]
+
+    def _set(self, weight: Tensor | None, options: dict[str, Any]) -> None:
+        self.register_buffer("weight", weight)
+        for name, default in self._defaults.items():
+            setattr(self, name, options.get(name, default))
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._defaults}
+
+    def extra_repr(self) -> str:
+        shown = {n: v for n, v in self._options().items() if v != self._defaults[n]}
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
+
+
+class CrossEntropyLoss(_Loss, options=Options):
     """`torch.nn.CrossEntropyLoss` with the options of `softmaxloss.torch.cross_entropy`.
 
     >>> loss = CrossEntropyLoss(label_smoothing=0.1)
@@ -27,34 +62,20 @@ class CrossEntropyLoss(torch.nn.Module):
     tensor(1.3863)
     """
 
-    weight: Tensor | None
-
     def __init__(
         self,
         weight: Tensor | None = None,
         *,
-        ignore_index: int = -100,
-        reduction: Reduction = "mean",
-        label_smoothing: float = 0.0,
-        multi_label: MultiLabel = "error",
-        first_class: int = 0,
         inplace: bool = False,
+        **options: Unpack[OptionArguments],
     ) -> None:
         super().__init__()
-        checked_options(ignore_index, reduction, label_smoothing, multi_label, None, first_class)
-        self.register_buffer("weight", weight)
-        self.ignore_index = ignore_index
-        self.reduction: Reduction = reduction
-        self.label_smoothing = label_smoothing
-        self.multi_label: MultiLabel = multi_label
-        self.first_class = first_class
+        Options(**options)  # checks them
+        self._set(weight, dict(options))
         self.inplace = inplace
 
     def forward(
-        self,
-        input: Tensor,
-        target: Tensor,
-        denominator: float | Tensor | None = None,
+        self, input: Tensor, target: Tensor, denominator: float | Tensor | None = None
     ) -> Tensor:
         """The loss of logits (C,), (N, C) or (N, C, d1, …); `denominator` is what "mean" divides
         by, for gradient accumulation over batches of different sizes."""
@@ -62,29 +83,16 @@ class CrossEntropyLoss(torch.nn.Module):
             input,
             target,
             self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-            multi_label=self.multi_label,
             denominator=denominator,
-            first_class=self.first_class,
             inplace=self.inplace,
+            **self._options(),
         )
 
     def extra_repr(self) -> str:
-        shown = {name: getattr(self, name) for name in _DEFAULTS}
-        return ", ".join(f"{n}={v!r}" for n, v in shown.items() if v != _DEFAULTS[n])
+        return ", ".join(filter(None, [super().extra_repr(), "inplace=True" * self.inplace]))
 
 
-_DEFAULTS = {
-    name: parameter.default
-    for name, parameter in inspect.signature(CrossEntropyLoss).parameters.items()
-    if name != "weight"
-}
-_LINEAR_OPTIONS = inspect.signature(linear_cross_entropy).parameters.keys()
-
-
-class LinearCrossEntropyLoss(torch.nn.Module):
+class LinearCrossEntropyLoss(_Loss, options=LinearOptions):
     """A linear layer and its loss in one module, whose logits are never all in memory.
 
     As `torch.nn.LinearCrossEntropyLoss`, with its parameters, initialisation and state dict
@@ -96,8 +104,6 @@ class LinearCrossEntropyLoss(torch.nn.Module):
     tensor(6.9078, grad_fn=<...>)
     """
 
-    weight: Tensor | None
-
     def __init__(
         self,
         in_features: int,
@@ -107,23 +113,19 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         weight: Tensor | None = None,
         device: Any = None,
         dtype: torch.dtype | None = None,
-        **options: Any,
+        return_scores: bool = False,
+        **options: Unpack[LinearOptionArguments],
     ) -> None:
         super().__init__()
-        unknown = options.keys() - _LINEAR_OPTIONS
-        if unknown:
-            raise TypeError(f"linear_cross_entropy has no option {min(unknown)!r}")
         self.linear = torch.nn.Linear(
             in_features, num_classes, bias=bias, device=device, dtype=dtype
         )
-        self.register_buffer("weight", weight)
-        self.options = options
+        LinearOptions(**options)  # checks them
+        self._set(weight, dict(options))
+        self.return_scores = return_scores
 
     def forward(
-        self,
-        input: Tensor,
-        target: Tensor,
-        denominator: float | Tensor | None = None,
+        self, input: Tensor, target: Tensor, denominator: float | Tensor | None = None
     ) -> Any:
         """The loss of input (…, in_features), with target as in `linear_cross_entropy`."""
         return linear_cross_entropy(
@@ -133,8 +135,6 @@ class LinearCrossEntropyLoss(torch.nn.Module):
             linear_bias=self.linear.bias,
             weight=self.weight,
             denominator=denominator,
-            **self.options,
+            return_scores=self.return_scores,
+            **self._options(),
         )
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())

@@ -1,11 +1,11 @@
-"""The loss as operators that PyTorch knows: with shapes for its compiler, derivatives and vmap.
+"""The loss as operators of PyTorch, with shapes for its compiler, derivatives and vmap.
 
     softmaxloss::cross_entropy            the loss
     softmaxloss::cross_entropy_backward   its gradient, for any upstream gradient
     softmaxloss::class_indices            the checked class indices of what `formula` computes
 
-The library's kernels compute them on the CPU, `formula` elsewhere. For what runs at once, and not
-from a compiled graph, loss.py has a way that makes the gradient along with the loss.
+The library's kernels compute them on the CPU, `formula` on other devices. Each takes the options as
+numbers and text, one parameter for each field of `Options`.
 """
 
 from __future__ import annotations
@@ -16,79 +16,29 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.library import custom_op
 
-from .. import api as loss
+from .. import engine
+from ..kernels import has_kernel
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits, without_classes
-from ..options import OPTION_NAMES, Options, checked_options, class_weights, option_values
+from ..options import Options, checked_options, class_weights
 from . import formula
-from .tensors import as_float64, as_numpy, empty_like
+from .tensors import as_float64, as_numpy, empty_like, operator_schema
 
 __all__ = [
-    "OPTIONS",
-    "arguments",
+    "arrays_of",
     "class_indices",
     "cross_entropy",
     "cross_entropy_backward",
-    "has_kernel",
-    "is_eager",
-    "is_transformed",
-    "needs_formula",
-    "one_number",
 ]
 
-# The fields of Options, in their order. (An operator takes no other objects.)
-OPTIONS = (
-    "int ignore_index, str reduction, float label_smoothing, str multi_label, float? denominator, "
-    "int first_class"
-)
+OPTIONS = operator_schema(Options)
 
 
-def has_kernel(tensor: Tensor) -> bool:
-    """Whether the library's kernels compute on this tensor's device."""
-    return bool(tensor.device.type == "cpu")
-
-
-def is_eager(tensor: Tensor) -> bool:
-    """Whether this is a computation, and not one that is being recorded: by torch.compile, by a
-    tracer, or by a tensor type of theirs, which has no memory of its own."""
-    return (
-        not torch.compiler.is_compiling()
-        and type(tensor) in (Tensor, torch.nn.Parameter)
-        and torch._C._len_torch_dispatch_stack() == 0
-        and not torch._C._is_tracing()
-    )
-
-
-def is_transformed() -> bool:
-    """Whether a function of torch.func is at work."""
-    transformed: bool = torch._C._are_functorch_transforms_active()
-    return transformed
-
-
-def one_number(tensor: Tensor) -> float | None:
-    """The number of a 0-d tensor; None where it stands for several, under vmap."""
-    try:
-        return float(tensor.item())
-    except RuntimeError:
-        return None
-
-
-def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
-    """Whether derivatives are asked for that the operators do not have: those by target and weight,
-    forward mode, and those of torch.func, which takes no derivatives of operators."""
-    if target.requires_grad or (weight is not None and weight.requires_grad):
-        return True
-    return is_transformed() or forward_ad._current_level >= 0
-
-
-def arguments(target: Tensor, weight: Tensor | None, options: Options) -> dict[str, Any]:
-    """What the library's functions for NumPy take beside logits."""
-    weights = None if weight is None else as_float64(weight)
-    values = dict(zip(OPTION_NAMES, option_values(options), strict=True))
-    return {"target": as_numpy(target), "weight": weights, **values}
+def arrays_of(target: Tensor, weight: Tensor | None) -> tuple[Any, Any]:
+    """Target and weight as the NumPy engine takes them."""
+    return as_numpy(target), None if weight is None else as_float64(weight)
 
 
 # --- the loss ------------------------------------------------------------------------------------
@@ -101,15 +51,16 @@ def arguments(target: Tensor, weight: Tensor | None, options: Options) -> dict[s
 )
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
     """The loss; its derivative is `cross_entropy_backward`."""
-    options = checked_options(*values)
-    if not has_kernel(logits):
+    options = checked_options(Options, *values)
+    if not has_kernel(logits.device.type):
         return formula.reduced_loss(logits, target, weight, options)
-    value = loss.cross_entropy(as_numpy(logits), **arguments(target, weight, options))
-    return torch.from_numpy(np.asarray(value))
+    loss = engine.cross_entropy(as_numpy(logits), *arrays_of(target, weight), options)
+    return torch.from_numpy(np.asarray(loss))
 
 
 def _shape(logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
-    shape = without_classes(logits.shape)[0] if values[1] == "none" else ()
+    none = checked_options(Options, *values).reduction == "none"
+    shape = without_classes(logits.shape)[0] if none else ()
     return logits.new_empty(shape, dtype=formula.compute_dtype(logits))
 
 
@@ -120,7 +71,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
     grad = cross_entropy_backward(grad_output, *ctx.saved_tensors, *ctx.values)
-    return (grad, *(None,) * 8)
+    return (grad, *(None,) * (len(ctx.needs_input_grad) - 1))
 
 
 cross_entropy.register_fake(_shape)
@@ -138,16 +89,14 @@ cross_entropy.register_autograd(_backward, setup_context=_keep)
 def cross_entropy_backward(
     grad_output: Tensor, logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any
 ) -> Tensor:
-    """The gradient by the logits, `grad_output` being that by the loss."""
-    options = checked_options(*values)
-    if not has_kernel(logits):
+    """The gradient with respect to the logits, for the upstream gradient `grad_output`."""
+    options = checked_options(Options, *values)
+    if not has_kernel(logits.device.type):
         made = formula.reduced_gradient(grad_output, logits, target, weight, options)
-        return torch.empty_like(logits).copy_(made)  # in the layout that graphs are told
+        return torch.empty_like(logits).copy_(made)  # the layout that `_shape_of_gradient` promises
     grad = empty_like(logits)
-    given = arguments(target, weight, options)
-    loss.cross_entropy_with_grad(
-        as_numpy(logits), grad_output=as_float64(grad_output), out=as_numpy(grad), **given
-    )
+    arrays = as_numpy(logits), *arrays_of(target, weight)
+    engine.cross_entropy_with_grad(*arrays, options, as_float64(grad_output), as_numpy(grad))
     return grad
 
 
@@ -169,7 +118,7 @@ def _second_derivative(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
         return formula.reduced_gradient(grad_output, logits, target, weight, ctx.options)
 
     product: Any = torch.func.vjp(first, grad_output, logits)[1]
-    return (*product(v), *(None,) * 8)
+    return (*product(v), *(None,) * (len(ctx.needs_input_grad) - 2))
 
 
 cross_entropy_backward.register_fake(_shape_of_gradient)
@@ -184,13 +133,13 @@ cross_entropy_backward.register_autograd(_second_derivative, setup_context=_keep
     schema=f"(Tensor target, Tensor logits, Tensor? weight, {OPTIONS}) -> Tensor",
 )
 def class_indices(target: Tensor, logits: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
-    """Class indices from 0, −1 where a row is ignored, int64; of probabilities nothing. Everything
-    is checked, on the CPU."""
-    numbers = as_numpy(torch.zeros((), dtype=logits.dtype))  # only their dtype is looked at
+    """Class indices from 0, −1 where a row is ignored, int64; empty for probabilities. All
+    arguments are checked, on the CPU."""
+    numbers = as_numpy(torch.zeros((), dtype=logits.dtype))  # only the dtype matters
     shape = read_logits(np.broadcast_to(numbers, logits.shape)).shape
     if weight is not None:
         class_weights(as_float64(weight.cpu()), without_classes(shape)[1])
-    read = read_target(as_numpy(target.cpu()), shape, checked_options(*values))
+    read = read_target(as_numpy(target.cpu()), shape, checked_options(Options, *values))
     if not isinstance(read, ClassIndices):
         return target.new_empty(0, dtype=torch.int64)
     y = np.where(read.counted(), read.values, -1).astype(np.int64)
@@ -210,7 +159,7 @@ class_indices.register_fake(_shape_of_indices)
 
 
 def _one_by_one(operator: Callable[..., Any]) -> Callable[..., Any]:
-    """The rule that computes each element of a batch for itself."""
+    """A batching rule that calls the operator for each element of the batch."""
 
     def rule(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> tuple[Tensor, int]:
         results = [
@@ -235,7 +184,7 @@ def _class_indices_of_a_batch(
     weight: Tensor | None,
     *values: Any,
 ) -> tuple[Tensor, int]:
-    """Labels in one go, as those of one batch of rows."""
+    """All labels of the batch in one call, as rows of one batch."""
     shape = list(logits.shape)
     if in_dims[1] is not None:
         del shape[in_dims[1]]

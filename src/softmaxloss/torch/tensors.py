@@ -1,4 +1,4 @@
-"""Tensors in the memory of the CPU, seen as the NumPy arrays that the library computes with."""
+"""Tensors: their memory as NumPy arrays, their checks, and the options of a call on them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,52 @@ from numpy.typing import NDArray
 
 from ..arrays import BFLOAT16, as_array
 from ..errors import OptionError
-from ..options import Options
+from ..kernels import HOST
+from ..options import (
+    AnyOptions,
+    Options,
+    Reduction,
+    checked_options,
+    field_names,
+    field_values,
+)
+from ._private import assert_in_graph, is_recorded
 
 __all__ = [
     "as_float64",
     "as_numpy",
-    "compiled_denominator",
     "empty_like",
+    "is_eager",
     "new_memory",
-    "one_denominator",
-    "saved_tensors_are_hooked",
+    "one_number",
+    "operator_schema",
+    "read_options",
     "tensor_beside",
 ]
 
 Array = NDArray[Any]
 
 
+def is_eager(tensor: torch.Tensor) -> bool:
+    """Whether this call computes now. It does not where torch.compile or a tracer records it, or
+    where the tensor is of a subclass, which may have no memory of its own."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(tensor) in (torch.Tensor, torch.nn.Parameter)
+        and not is_recorded()
+    )
+
+
+def one_number(tensor: torch.Tensor) -> float | None:
+    """The number of a 0-d tensor; None where it stands for several, under vmap."""
+    try:
+        return float(tensor.item())
+    except RuntimeError:
+        return None
+
+
 def as_numpy(tensor: torch.Tensor) -> Array:
-    """The tensor's own memory as an array; bfloat16, which NumPy does not know, as its bits.
+    """The tensor's own memory as an array; bfloat16, which NumPy does not have, as its bits.
 
     >>> as_numpy(torch.tensor([[1.0, 2.0]])).shape
     (1, 2)
@@ -43,7 +71,7 @@ def as_numpy(tensor: torch.Tensor) -> Array:
 
 
 def as_float64(tensor: torch.Tensor) -> Array:
-    """Its numbers in float64, where they are floats; what is none is left to the library's checks.
+    """The numbers in float64 if they are floats; other dtypes are left to the library's checks.
 
     >>> as_float64(torch.tensor([0.5]))
     array([0.5])
@@ -52,22 +80,22 @@ def as_float64(tensor: torch.Tensor) -> Array:
 
 
 def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """A tensor whose content is undefined, for large results.
+    """A tensor with undefined content, for large results.
 
-    A processor's memory comes through NumPy, which asks the system for huge pages: a large tensor
-    of PyTorch's own costs a page fault for each 4 KiB when it is first written to.
+    CPU memory comes from NumPy, which asks the system for huge pages: a large tensor that PyTorch
+    allocates costs a page fault for each 4 KiB when it is first written to.
 
     >>> new_memory((2, 3), torch.bfloat16, torch.device("cpu")).shape
     torch.Size([2, 3])
     """
     size = math.prod(shape) * dtype.itemsize
-    if device.type != "cpu" or size == 0:
+    if device.type != HOST or size == 0:
         return torch.empty(shape, dtype=dtype, device=device)
     return torch.from_numpy(np.empty(size, np.uint8)).view(dtype).view(tuple(shape))
 
 
 def empty_like(tensor: torch.Tensor) -> torch.Tensor:
-    """The same in a tensor's shape, dtype and layout.
+    """`new_memory` in a tensor's shape, dtype and layout.
 
     >>> empty_like(torch.zeros(3, 2).T).stride()
     (1, 2)
@@ -78,14 +106,14 @@ def empty_like(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> torch.Tensor:
-    """`value` as a tensor on the same device: what is not one is made one, what is elsewhere an
-    error, whose line has `name` and `others`, "the logits are" say.
+    """`value` as a tensor on the device of `tensor`. A tensor on another device is an error, whose
+    message has `name` and `others`, e.g. "the logits are".
 
     >>> tensor_beside(torch.zeros(3), [0, 2], "target", "the logits are")
     tensor([0, 2])
     """
     if not isinstance(value, torch.Tensor):
-        if torch.compiler.is_compiling():  # into the graph, whose checks are the operator's
+        if torch.compiler.is_compiling():  # the operator checks it when the graph runs
             return torch.tensor(value, device=tensor.device)
         array = as_array(value, name)  # NumPy's floats keep their digits
         if array.dtype.kind not in "biufc":
@@ -101,38 +129,61 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
     return value
 
 
-def one_denominator(denominator: Any) -> Any:
-    """The number of a `denominator` that is a tensor; anything else as it is, for the options'
-    checks.
+def read_options(
+    kind: type[AnyOptions], denominator: Any, reduction: Reduction, **others: Any
+) -> tuple[AnyOptions, torch.Tensor | float | None]:
+    """The checked options of a call on tensors, and what its result is still to be divided by.
 
-    >>> one_denominator(torch.tensor(8))
-    8
+    The denominator may be a tensor of one element. In a graph of torch.compile the loss is a sum
+    that is divided outside of the operator: an operator's numbers are constants of the graph, and
+    the value of a tensor is not known before the graph runs.
+
+    >>> read_options(Options, torch.tensor(8), "mean")[0].denominator
+    8.0
     """
-    if not isinstance(denominator, torch.Tensor):
-        return denominator
+    divisor = None
+    if torch.compiler.is_compiling():
+        if denominator is not None and reduction == "mean":
+            divisor = _traced_denominator(denominator)
+            denominator, reduction = None, "sum"
+        options = kind(denominator=denominator, reduction=reduction, **others)
+    else:
+        if isinstance(denominator, torch.Tensor):
+            denominator = _number_of(denominator)
+        options = checked_options(kind, denominator=denominator, reduction=reduction, **others)
+    if not -(2**63) <= options.ignore_index < 2**63:
+        raise OptionError(f"ignore_index must be an int64 here, got {options.ignore_index}")
+    return options, divisor
+
+
+def _number_of(denominator: torch.Tensor) -> Any:
     if denominator.numel() != 1:
         raise OptionError(
             f"denominator must be one number, got a tensor of shape {tuple(denominator.shape)}"
         )
     if denominator.requires_grad:
         raise OptionError(
-            "denominator is a number to divide by and gets no derivative: pass denominator.detach()"
+            "denominator is a number to divide by and gets no gradient: pass denominator.detach()"
         )
     return denominator.item()
 
 
-def compiled_denominator(denominator: Any) -> Any:
-    """The same in a graph, where its value is not known until the graph runs."""
+def _traced_denominator(denominator: Any) -> Any:
     if not isinstance(denominator, torch.Tensor):
         return Options(denominator=denominator).denominator
     if denominator.numel() != 1 or denominator.requires_grad or denominator.is_complex():
-        raise OptionError("denominator must be one positive number without a derivative")
+        raise OptionError("denominator must be one positive number without a gradient")
     number = denominator.reshape(())
-    torch._assert_async((number > 0) & number.isfinite(), "denominator must be positive")
+    assert_in_graph((number > 0) & number.isfinite(), "denominator must be positive")
     return number
 
 
-def saved_tensors_are_hooked() -> bool:
-    """Whether what autograd saves goes through hooks, as under activation checkpointing. They see
-    what an operator saves, and not what a function keeps for itself."""
-    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+def operator_schema(kind: type[Options]) -> str:
+    """The options as parameters of an operator, in the order of the fields.
+
+    >>> operator_schema(Options)[:43]
+    'int ignore_index, str reduction, float labe'
+    """
+    types = {int: "int", str: "str", float: "float", type(None): "float?"}
+    values = zip(field_names(kind), field_values(kind()), strict=True)
+    return ", ".join(f"{types[type(default)]} {name}" for name, default in values)

@@ -1,6 +1,6 @@
 """The mistakes that people make with the softmax loss: what each is, and a wrong step that has it.
 
-One file for each step of the computation. Ids stay: reports and graders refer to them.
+One file for each step of the computation. Ids never change: reports and graders refer to them.
 """
 
 from __future__ import annotations

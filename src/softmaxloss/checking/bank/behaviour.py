@@ -1,4 +1,4 @@
-"""What is seen by watching calls, and not in the numbers of one."""
+"""Mistakes that the numbers of one call do not show, or that no single step explains."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ MISTAKES = [
     Mistake(
         "logits-overwritten",
         "the caller's logits are overwritten",
-        "z −= m and z[…] −= 1 write to the array that was passed in.",
+        "z -= m and z[…] -= 1 write to the array that was passed in.",
         "z = z - m, or z = z.copy() first",
     ),
     Mistake(
         "labels-overwritten",
         "the caller's labels are overwritten",
-        "y −= 1 writes to the array that was passed in.",
+        "y -= 1 writes to the array that was passed in.",
         "y = y - 1",
     ),
     Mistake(
         "result-is-the-input",
         "the result shares memory with the logits",
-        "Who changes the one changes the other.",
+        "A change of one changes the other.",
         "return a new array",
     ),
     Mistake(
         "not-repeatable",
-        "the same call gives another result the second time",
-        "The result depends on something besides the arguments.",
+        "the same call returns another result the second time",
+        "The result depends on something other than the arguments.",
         "keep no state between calls",
     ),
     Mistake(
         "loss-and-gradient-differ",
-        "the gradient is not that of the loss: one has a convention that the other has not",
-        "Descent then goes down another function than the one that is shown.",
+        "the gradient is not that of the loss: one has a convention that the other lacks",
+        "Gradient descent then minimises another function than the loss that is reported.",
         "the same in both: a mean or a sum, nats or bits, the same target",
     ),
     Mistake(
         "settings-changed",
-        "settings of the process are changed: NumPy's errors, the state of its random numbers, "
-        "the folder, …",
-        "Everything else in the program gets them too.",
+        "settings of the process are changed: NumPy's error handling, its random state, the "
+        "working directory, …",
+        "The change affects everything else in the program.",
         "with np.errstate(…), np.random.default_rng(seed)",
         kind="weakness",
     ),
     Mistake(
         "gradient-not-divided",
-        "the gradient is not divided by the number of examples, and the loss is",
+        "the loss is divided by the number of examples, the gradient is not",
         "The mean of N losses has a gradient with the factor 1/N.",
         "dz /= N",
     ),
     Mistake(
         "raises",
-        "it raises where there is an answer",
-        "The option is among its parameters.",
+        "an error is raised for a valid option",
+        "The function has this parameter, and the loss is defined for this value.",
         "see the message",
     ),
     Mistake(
@@ -66,45 +66,45 @@ MISTAKES = [
     Mistake(
         "always-nan",
         "NaN or infinite for every input",
-        "A log of a negative number is: dx = a takes no copy, and dx[…] −= 1 before the log then "
-        "makes a_y negative.",
+        "The log of a negative number is NaN: dx = a makes no copy, and dx[…] -= 1 before the log "
+        "then makes a_y negative.",
         "dx = a.copy(), or take the log first",
     ),
     Mistake(
         "no-gradient",
-        "no gradient comes back",
-        "It was asked for; a loss that was detached, or made by .item(), has none.",
+        "no gradient is returned",
+        "The check asked for one; a loss that was detached, or made by .item(), has none.",
         "return loss, gradient; or leave the loss a tensor of the graph",
     ),
     Mistake(
         "no-loss",
-        "no loss comes back",
-        "It was asked for.",
+        "no loss is returned",
+        "The check asked for one.",
         "return loss, gradient",
     ),
     Mistake(
         "one-example-only",
-        "it takes one example; of a batch it makes wrong numbers without an error",
-        "A batch of one example is as good for it; one of several is not.",
+        "handles one example only; a batch silently gives wrong results",
+        "Its sums and maxima run over all examples, which is right for a single one only.",
         "axis=1 (or axis=-1) and keepdims=True in each sum and maximum",
         kind="convention",
     ),
     Mistake(
         "computed-in-float32",
-        "float64 goes in, and what comes out has the precision of float32",
-        "On the way the logits are rounded to 7 digits.",
+        "the result for float64 logits has the precision of float32",
+        "Somewhere the numbers are rounded to 7 digits.",
         "keep the dtype of the logits",
         kind="weakness",
     ),
     Mistake(
         "numpy-changed",
-        "functions of NumPy were replaced",
+        "functions of NumPy are replaced",
         "Everything else that uses NumPy gets the replacements too.",
         "give your own functions names of their own",
     ),
     Mistake(
         "nan-for-good-logits",
-        "NaN where the answer is a number",
+        "NaN for finite logits",
         "Finite logits have a finite loss and gradient.",
         "subtract the maximum of each row; never multiply 0 by log 0",
     ),

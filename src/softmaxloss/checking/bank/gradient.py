@@ -6,33 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .mistake import Mistake
+from .mistake import wrong_step
 
 __all__ = ["MISTAKES"]
 
-Array = Any  # NDArray, whose operators mypy takes for Any themselves
+Array = Any  # NDArray, whose operators mypy types as Any
 Shape = tuple[int, int]
-FIX = "dz = a.copy(); dz[np.arange(N), y] -= 1; dz /= N"
-
-
-def no_minus_one(a: Array, q: Array) -> Array:
-    return a
-
-
-def flipped(a: Array, q: Array) -> Array:
-    return q - a
-
-
-def true_class_only(a: Array, q: Array) -> Array:
-    return (a - q) * (q != 0)
-
-
-def others_only(a: Array, q: Array) -> Array:
-    return a * (q == 0)
-
-
-def derivative_of_probability(a: Array, q: Array) -> Array:
-    return a * (1 - a)
 
 
 def jacobian_row(a: Array, q: Array) -> Array:
@@ -41,298 +20,213 @@ def jacobian_row(a: Array, q: Array) -> Array:
     return a_y * (q - a)
 
 
-def by_probabilities(a: Array, q: Array) -> Array:
-    return np.where(q != 0, -q / a, 0.0)
-
-
-def minus_onehot(a: Array, q: Array) -> Array:
-    return -q
-
-
 def jacobian_twice(a: Array, q: Array) -> Array:
     """(diag(a) − aaᵀ)(a − q)"""
     g = a - q
     return a * (g - (a * g).sum(axis=1, keepdims=True))
 
 
-def brier(a: Array, q: Array) -> Array:
-    return 2 * (a - q)
+def one_row_only(row: int) -> Any:
+    def scale(g: Array, shape: Shape) -> Array:
+        kept = np.zeros(shape)
+        kept[row] = g[row] / shape[0]
+        return kept
+
+    return scale
 
 
-def at_the_prediction(a: Array, q: Array) -> Array:
-    return a - np.eye(a.shape[1])[a.argmax(axis=1)]
-
-
-def others_negative(a: Array, q: Array) -> Array:
-    return np.where(q != 0, a - 1, -a)
-
-
-def minus_one_everywhere(a: Array, q: Array) -> Array:
-    return a - 1
-
-
-def plus_one(a: Array, q: Array) -> Array:
-    return a + q
-
-
-def zero(a: Array, q: Array) -> Array:
-    return np.zeros_like(a)
-
-
-def one_hot_left(a: Array, q: Array) -> Array:
-    return np.sign(a - q)
-
-
-def uniform(a: Array, q: Array) -> Array:
-    """No softmax in it."""
-    return 1 / a.shape[1] - q
-
-
-def rows_sum_to_mean(a: Array, q: Array) -> Array:
-    return a - q - (a - q).mean(axis=0, keepdims=True)
-
-
-def times_probability(a: Array, q: Array) -> Array:
-    return (a - q) * a
-
-
-def assigned_minus_one(a: Array, q: Array) -> Array:
-    return np.where(q != 0, -1.0, a)
-
-
-def whole_column(a: Array, q: Array) -> Array:
-    """dz[:, y] −= 1: one off for every row, in the columns of all labels."""
-    return a - (q.sum(axis=0) > 0)
-
-
-def not_divided(g: Array, shape: Shape) -> Array:
-    return g
-
-
-def divided_twice(g: Array, shape: Shape) -> Array:
-    return g / shape[0] ** 2
-
-
-def by_classes(g: Array, shape: Shape) -> Array:
-    return g / shape[1]
-
-
-def by_both(g: Array, shape: Shape) -> Array:
-    return g / (shape[0] * shape[1])
-
-
-def times_n(g: Array, shape: Shape) -> Array:
-    return g * shape[0]
-
-
-def mean_of_rows(g: Array, shape: Shape) -> Array:
-    return np.broadcast_to(g.mean(axis=0), shape)
-
-
-def last_row_only(g: Array, shape: Shape) -> Array:
-    kept = np.zeros(shape)
-    kept[-1] = g[-1] / shape[0]
-    return kept
-
-
-def first_row_only(g: Array, shape: Shape) -> Array:
-    kept = np.zeros(shape)
-    kept[0] = g[0] / shape[0]
-    return kept
-
-
-def in_bits(g: Array, shape: Shape) -> Array:
-    return g / (shape[0] * np.log(2.0))
-
-
-def _slope(id: str, title: str, why: str, step: Any, fix: str = FIX) -> Mistake:
-    return Mistake(id, title, why, fix, steps={"gradient": step})
-
-
-def _scale(id: str, title: str, why: str, step: Any, fix: str = "dz /= N", **rest: Any) -> Mistake:
-    return Mistake(id, title, why, fix, steps={"scale": step}, **rest)
-
+# In each entry the last argument is the wrong step: of the probabilities a and the target q, or of
+# the unscaled gradient g and its shape (N, C).
+_gradient = wrong_step("gradient", "dz = a.copy(); dz[np.arange(N), y] -= 1; dz /= N")
+_scale = wrong_step("scale", "dz /= N")
 
 MISTAKES = [
-    _slope(
+    _gradient(
         "no-minus-one",
         "the gradient is a: the − 1 at the true class is missing",
-        "Its rows sum to 1 and not to 0: every output is pushed down, the true one too.",
-        no_minus_one,
+        "Each row sums to 1 instead of 0: every output is pushed down, even that of the true "
+        "class.",
+        lambda a, q: a,
     ),
-    _slope(
+    _gradient(
         "gradient-flipped",
         "the gradient has the wrong sign: onehot − a",
-        "Descent would make the loss larger.",
-        flipped,
+        "Gradient descent would increase the loss.",
+        lambda a, q: q - a,
     ),
-    _slope(
+    _gradient(
         "true-class-only",
-        "only the true class has a derivative",
-        "The other outputs are in the denominator: their derivative is a_n.",
-        true_class_only,
+        "only the entry of the true class is filled",
+        "The other outputs are in the denominator: the derivative with respect to z_n is a_n.",
+        lambda a, q: (a - q) * (q != 0),
     ),
-    _slope(
+    _gradient(
         "others-only",
-        "the true class has no derivative",
-        "Its derivative is a_y − 1.",
-        others_only,
+        "the entry of the true class is 0",
+        "The derivative with respect to z_y is a_y − 1.",
+        lambda a, q: a * (q == 0),
     ),
-    _slope(
+    _gradient(
         "derivative-of-the-probability",
-        "a·(1 − a), the derivative of each probability by its own output",
-        "That is the diagonal of softmax's Jacobian, without the loss.",
-        derivative_of_probability,
+        "a·(1 − a): the derivative of each probability with respect to its own output",
+        "That is the diagonal of the softmax Jacobian; the loss is not differentiated.",
+        lambda a, q: a * (1 - a),
     ),
-    _slope(
+    _gradient(
         "factor-one-over-a-missing",
-        "the gradient of the probability a_y, not of its −log",
-        "The factor −1/a_y of the log is missing in the chain rule.",
+        "the gradient of the probability a_y instead of −log a_y",
+        "The chain rule has the factor −1/a_y, the derivative of −log a_y.",
         jacobian_row,
     ),
-    _slope(
+    _gradient(
         "by-the-probabilities",
-        "−1/a_y: the derivative by the probabilities, not by the outputs",
-        "The softmax between them must be differentiated too; together that is a − onehot.",
-        by_probabilities,
+        "−1/a_y: the derivative with respect to the probabilities, not the outputs",
+        "Softmax must be differentiated as well; together they give a − onehot.",
+        lambda a, q: np.where(q != 0, -q / a, 0.0),
     ),
-    _slope(
+    _gradient(
         "minus-onehot",
         "−onehot: the denominator is not differentiated",
         "log Σ exp z has the derivative a.",
-        minus_onehot,
+        lambda a, q: -q,
     ),
-    _slope(
+    _gradient(
         "jacobian-twice",
-        "softmax's Jacobian is multiplied to a − onehot, which has it already",
-        "a − onehot is the derivative by the outputs.",
+        "a − onehot is multiplied by the softmax Jacobian, which it already contains",
+        "a − onehot is the derivative with respect to the outputs.",
         jacobian_twice,
         fix="dz = (a - q) / N, and nothing more",
     ),
-    _slope(
+    _gradient(
         "gradient-doubled",
         "2·(a − onehot)",
-        "There is no factor 2: that is from a squared error.",
-        brier,
+        "The factor 2 belongs to a squared error.",
+        lambda a, q: 2 * (a - q),
     ),
-    _slope(
+    _gradient(
         "one-at-the-prediction",
-        "1 is taken off at the likeliest class, not at the true one",
-        "The label decides where.",
-        at_the_prediction,
+        "1 is subtracted at the predicted class instead of the true class",
+        "The label says where 1 is subtracted.",
+        lambda a, q: a - np.eye(a.shape[1])[a.argmax(axis=1)],
     ),
-    _slope(
+    _gradient(
         "others-negative",
-        "the other classes have −a_n",
-        "A step against the gradient must push them down: their derivative is a_n.",
-        others_negative,
+        "the entries of the other classes are −a_n",
+        "A step against the gradient must push their outputs down: the derivative is a_n.",
+        lambda a, q: np.where(q != 0, a - 1, -a),
     ),
-    _slope(
+    _gradient(
         "minus-one-everywhere",
-        "1 is taken off everywhere",
-        "Only the true class has it.",
-        minus_one_everywhere,
+        "1 is subtracted from every entry",
+        "It is subtracted at the true class only.",
+        lambda a, q: a - 1,
     ),
-    _slope(
+    _gradient(
         "plus-one",
         "1 is added at the true class",
-        "It is taken off: a_y − 1.",
-        plus_one,
+        "It must be subtracted: a_y − 1.",
+        lambda a, q: a + q,
     ),
-    _slope(
+    _gradient(
         "zero-gradient",
         "the gradient is zero",
-        "Nothing would be learned; a detached tensor or an array that is never filled looks so.",
-        zero,
+        "Nothing would be learned. A detached tensor or an array that is never filled has this "
+        "effect.",
+        lambda a, q: np.zeros_like(a),
     ),
-    _slope(
+    _gradient(
         "sign-of-the-gradient",
         "the sign of a − onehot",
-        "How much each output is pushed is lost.",
-        one_hot_left,
+        "How hard each output is pushed is lost.",
+        lambda a, q: np.sign(a - q),
     ),
-    _slope(
+    _gradient(
         "no-softmax-in-the-gradient",
-        "1/C − onehot: there is no softmax in it",
+        "1/C − onehot: softmax is missing",
         "The derivative depends on the outputs: a − onehot.",
-        uniform,
+        lambda a, q: 1 / a.shape[1] - q,
     ),
-    _slope(
+    _gradient(
         "centred",
-        "the mean over the batch is taken off the gradient",
-        "Each example has a gradient of its own.",
-        rows_sum_to_mean,
+        "the mean over the batch is subtracted from the gradient",
+        "The gradient of an example does not depend on the other examples.",
+        lambda a, q: a - q - (a - q).mean(axis=0, keepdims=True),
     ),
-    _slope(
+    _gradient(
         "times-the-probability",
         "a·(a − onehot)",
-        "The a before it is too much.",
-        times_probability,
+        "The factor a is too much.",
+        lambda a, q: (a - q) * a,
     ),
-    _slope(
+    _gradient(
         "set-to-minus-one",
-        "the true class's entry is −1, not a_y − 1",
-        "1 is to be taken off, dz[…] −= 1, and not assigned.",
-        assigned_minus_one,
+        "the entry of the true class is −1, not a_y − 1",
+        "Subtract 1, dz[…] -= 1, instead of assigning −1.",
+        lambda a, q: np.where(q != 0, -1.0, a),
     ),
-    _slope(
+    _gradient(
         "one-off-for-all-rows",
-        "dz[:, y] −= 1 in place of dz[np.arange(N), y] −= 1",
+        "dz[:, y] -= 1 instead of dz[np.arange(N), y] -= 1",
         "Every row loses 1 in the columns of all labels.",
-        whole_column,
+        lambda a, q: a - (q.sum(axis=0) > 0),
     ),
     _scale(
         "gradient-of-the-sum",
         "the gradient of the sum of the losses, not of their mean",
-        "A mean of N losses has a gradient with the factor 1/N. It must fit the loss.",
-        not_divided,
+        "A mean of N losses has a gradient with the factor 1/N. It must match the loss.",
+        lambda g, shape: g,
         kind="convention",
     ),
     _scale(
         "gradient-divided-twice",
         "the gradient is divided by N twice",
-        "Once is right for a mean.",
-        divided_twice,
+        "A mean divides by N once.",
+        lambda g, shape: g / shape[0] ** 2,
     ),
     _scale(
         "gradient-divided-by-classes",
         "the gradient is divided by the number of classes, not of examples",
-        "shape[0] is the number of examples.",
-        by_classes,
+        "z.shape[0] is the number of examples.",
+        lambda g, shape: g / shape[1],
         fix="dz /= z.shape[0]",
     ),
     _scale(
         "gradient-divided-by-both",
         "the gradient is divided by N·C",
-        "The classes of a row are not averaged.",
-        by_both,
+        "The mean is over the examples, not over their classes.",
+        lambda g, shape: g / (shape[0] * shape[1]),
     ),
-    _scale("gradient-times-n", "the gradient is multiplied by N", "A mean divides by N.", times_n),
+    _scale(
+        "gradient-times-n",
+        "the gradient is multiplied by N",
+        "A mean divides by N.",
+        lambda g, shape: g * shape[0],
+    ),
     _scale(
         "gradient-of-rows-averaged",
-        "every row has the mean of all rows",
-        "Each example has its own gradient, of shape (N, C).",
-        mean_of_rows,
+        "every row is the mean of all rows",
+        "Each example has its own gradient, of shape (N, C) for all.",
+        lambda g, shape: np.broadcast_to(g.mean(axis=0), shape),
     ),
     _scale(
         "gradient-of-the-last-only",
-        "only the last row has a gradient",
-        "A loop that assigns the whole array keeps the last one.",
-        last_row_only,
-        fix="dz[i] = …   # and not dz = …",
+        "only the last row is filled",
+        "A loop that assigns the whole array keeps only the last example.",
+        one_row_only(-1),
+        fix="dz[i] = …   # not dz = …",
     ),
     _scale(
         "gradient-of-the-first-only",
-        "only the first row has a gradient",
-        "A return inside the loop leaves after the first example.",
-        first_row_only,
+        "only the first row is filled",
+        "A return inside the loop ends it after the first example.",
+        one_row_only(0),
         fix="return after the loop",
     ),
     _scale(
         "gradient-in-bits",
         "the gradient has the factor 1/ln 2",
         "It belongs to a loss in bits.",
-        in_bits,
+        lambda g, shape: g / (shape[0] * np.log(2.0)),
         kind="convention",
     ),
 ]

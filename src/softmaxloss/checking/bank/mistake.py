@@ -1,4 +1,4 @@
-"""What is known of one mistake."""
+"""What is known about one mistake."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Kind", "Mistake"]
+__all__ = ["Kind", "Mistake", "wrong_step"]
 
 Kind = Literal["mistake", "weakness", "convention"]
 
 
-@dataclass(frozen=True, eq=False)  # one is itself: it holds functions
+@dataclass(frozen=True, eq=False)  # compared by identity: it holds functions
 class Mistake:
     """A way to get the softmax loss wrong.
 
-    id       a short name that stays the same
-    title    what was done, in a few words
-    why      why it is wrong, in a sentence
-    fix      the line to write instead, in the words of NumPy
-    kind     "mistake": wrong numbers; "weakness": right numbers but for extreme or invalid inputs;
-             "convention": another quantity on purpose, named and not counted as wrong
-    steps    the wrong functions, by the step of `Steps` that each replaces; empty for what is seen
-             by watching calls, and not in numbers
-    also     other forms of the same mistake, with other numbers in it
-    about    for mistakes that only show in a certain situation, what that is about
-    wrong    of those, functions like the ones in optional.py that are wrong so
+    Attributes:
+        id: A short name that never changes.
+        title: What the code does, in a few words.
+        why: Why that is wrong, in a sentence.
+        fix: The line to write instead, in NumPy.
+        kind: "mistake": wrong numbers; "weakness": wrong for extreme or invalid inputs only;
+            "convention": another quantity, computed on purpose. Only a mistake makes the verdict
+            "wrong".
+        steps: The wrong functions, by the step of `Steps` that each replaces. Empty for mistakes
+            that the numbers of one call do not show.
+        variants: Other wrong steps that are the same mistake, for example with another constant.
+        about: For mistakes with an option: the `about` of the inputs that show them.
+        wrong: For mistakes with an option: wrong versions of that option's function in
+            `reference.WITH_OPTION`.
     """
 
     id: str
@@ -34,11 +37,26 @@ class Mistake:
     fix: str
     kind: Kind = "mistake"
     steps: Mapping[str, Any] = field(default_factory=dict)
-    also: tuple[Mapping[str, Any], ...] = ()
+    variants: tuple[Mapping[str, Any], ...] = ()
     about: str = ""
     wrong: tuple[Callable[..., Any], ...] = ()
 
     @property
-    def forms(self) -> tuple[Mapping[str, Any], ...]:
-        """All forms of it, the one in `steps` first."""
-        return (self.steps, *self.also) if self.steps else ()
+    def all_steps(self) -> tuple[Mapping[str, Any], ...]:
+        """`steps` and its variants."""
+        return (self.steps, *self.variants) if self.steps else ()
+
+
+def wrong_step(step: str, usual_fix: str) -> Callable[..., Mistake]:
+    """A function that makes mistakes in one step: id, title, why, then the wrong versions of it.
+
+    A mistake in several steps is given as a dict by step.
+    """
+
+    def make(
+        id: str, title: str, why: str, *wrong: Any, fix: str = usual_fix, kind: Kind = "mistake"
+    ) -> Mistake:
+        first, *others = [w if isinstance(w, Mapping) else {step: w} for w in wrong]
+        return Mistake(id, title, why, fix, kind, first, tuple(others))
+
+    return make

@@ -1,4 +1,4 @@
-"""Mistakes with an option, with the gradient from above, with labels that are none."""
+"""Mistakes with options, upstream gradients and invalid labels."""
 
 from __future__ import annotations
 
@@ -7,62 +7,73 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import scales
-from ..optional import Losses, ignoring, plain, regularised, smoothed, weighted, with_upstream
-from ..steps import RIGHT, softmax
-from .mistake import Mistake
+from ..inputs import row_scales
+from ..reference import (
+    LossParts,
+    ignoring,
+    plain,
+    regularised,
+    smoothed,
+    softmax,
+    target,
+    weighted,
+    with_upstream,
+)
+from .mistake import Kind, Mistake
 
 __all__ = ["MISTAKES"]
 
-Array = Any  # NDArray, whose operators mypy takes for Any themselves
+Array = Any  # NDArray, whose operators mypy types as Any
+Wrong = Callable[..., LossParts]  # of z, y and the value of the option
 
 
-def weighted_over_n(z: Array, y: Array, weight: Array) -> Losses:
+def weighted_over_n(z: Array, y: Array, weight: Array) -> LossParts:
     return weighted(z, y, weight)._replace(divisor=len(y))
 
 
-def weight_not_in_gradient(z: Array, y: Array, weight: Array) -> Losses:
+def weight_not_in_gradient(z: Array, y: Array, weight: Array) -> LossParts:
+    return weighted(z, y, weight)._replace(gradients=plain(z, y).gradients)
+
+
+def weight_not_in_gradient_over_n(z: Array, y: Array, weight: Array) -> LossParts:
+    """The gradients are divided by N, the losses by Σ w."""
     right = weighted(z, y, weight)
-    return right._replace(slopes=plain(z, y).slopes)
+    return right._replace(gradients=plain(z, y).gradients * right.divisor / len(y))
 
 
-def weight_not_in_gradient_over_n(z: Array, y: Array, weight: Array) -> Losses:
-    """The slopes are divided by N, the losses by Σ w."""
-    right = weighted(z, y, weight)
-    return right._replace(slopes=plain(z, y).slopes * right.divisor / len(y))
+def weight_of_prediction(z: Array, y: Array, weight: Array) -> LossParts:
+    parts, w = plain(z, y), weight[z.argmax(axis=1)]
+    return LossParts(w * parts.losses, w[:, None] * parts.gradients, w.sum())
 
 
-def weight_of_prediction(z: Array, y: Array, weight: Array) -> Losses:
-    of_each, w = plain(z, y), weight[z.argmax(axis=1)]
-    return Losses(w * of_each.losses, w[:, None] * of_each.slopes, w.sum())
+def weight_in_log(z: Array, y: Array, weight: Array) -> LossParts:
+    parts = plain(z, y)
+    return parts._replace(losses=parts.losses - np.log(weight[y]))
 
 
-def weight_in_log(z: Array, y: Array, weight: Array) -> Losses:
-    of_each = plain(z, y)
-    return of_each._replace(losses=of_each.losses - np.log(weight[y]))
+def weight_on_logits(z: Array, y: Array, weight: Array) -> LossParts:
+    parts = plain(z * weight, y)
+    return parts._replace(gradients=parts.gradients * weight)
 
 
-def weight_on_logits(z: Array, y: Array, weight: Array) -> Losses:
-    of_each = plain(z * weight, y)
-    return of_each._replace(slopes=of_each.slopes * weight)
-
-
-def ignored_in_mean(z: Array, y: Array, index: int) -> Losses:
+def ignored_in_mean(z: Array, y: Array, index: int) -> LossParts:
     return ignoring(z, y, index)._replace(divisor=len(y))
 
 
-def ignored_have_gradient(z: Array, y: Array, index: int) -> Losses:
+def ignored_have_gradient(z: Array, y: Array, index: int) -> LossParts:
     if not 0 <= index < z.shape[1]:
-        return ignored_have_gradient_without_one(z, y, index)
-    return ignoring(z, y, index)._replace(slopes=plain(z, y).slopes)
+        return ignored_have_softmax(z, y, index)
+    return ignoring(z, y, index)._replace(gradients=plain(z, y).gradients)
 
 
-def ignored_have_gradient_without_one(z: Array, y: Array, index: int) -> Losses:
+def ignored_have_softmax(z: Array, y: Array, index: int) -> LossParts:
+    """The gradient of an ignored example is a: nothing is subtracted."""
     right = ignoring(z, y, index)
-    return right._replace(slopes=np.where((y == index)[:, None], softmax(z)[0], right.slopes))
+    ignored = (y == index)[:, None]
+    return right._replace(gradients=np.where(ignored, softmax(z)[0], right.gradients))
 
 
-def ignored_class_left_out(z: Array, y: Array, index: int) -> Losses:
+def ignored_class_left_out(z: Array, y: Array, index: int) -> LossParts:
     if not 0 <= index < z.shape[1]:
         return ignoring(z, y, index)
     without = z.copy()
@@ -70,40 +81,32 @@ def ignored_class_left_out(z: Array, y: Array, index: int) -> Losses:
     return ignoring(without, y, index)
 
 
-def ignored_times_zero(z: Array, y: Array, index: int) -> Losses:
+def ignored_times_zero(z: Array, y: Array, index: int) -> LossParts:
     kept = (y != index) * 1.0
-    of_each = plain(z, np.where(y == index, 0, y))
-    return Losses(kept * of_each.losses, kept[:, None] * of_each.slopes, kept.sum())
+    parts = plain(z, np.where(y == index, 0, y))
+    return LossParts(kept * parts.losses, kept[:, None] * parts.gradients, kept.sum())
 
 
-def zero_over_zero(z: Array, y: Array, index: int) -> Losses:
+def zero_over_zero(z: Array, y: Array, index: int) -> LossParts:
     right = ignoring(z, y, index)
-    return right if right.divisor else right._replace(slopes=np.full(z.shape, np.nan))
+    return right if right.divisor else right._replace(gradients=np.full(z.shape, np.nan))
 
 
-def smoothed_loss_only(z: Array, y: Array, epsilon: float) -> Losses:
-    return smoothed(z, y, epsilon)._replace(slopes=plain(z, y).slopes)
+def smoothed_loss_only(z: Array, y: Array, epsilon: float) -> LossParts:
+    return smoothed(z, y, epsilon)._replace(gradients=plain(z, y).gradients)
 
 
-def _with_target(target: Callable[[Array, float], Array]) -> Callable[..., Losses]:
-    """The loss with another target than (1 − ε)·q + ε/C."""
+def _other_target(change: Callable[[Array, float], Array], simple: bool = False) -> Wrong:
+    """The loss with another target q than (1 − ε)·onehot + ε/C, and its gradient a·Σq − q; simple:
+    a − q, although q does not sum to 1."""
 
-    def losses(z: Array, y: Array, epsilon: float) -> Losses:
+    def wrong(z: Array, y: Array, epsilon: float) -> LossParts:
         a, log_a = softmax(z)
-        q = target(RIGHT.target(y, z.shape), epsilon)
-        return Losses(-(q * log_a).sum(axis=1), a * q.sum(axis=1, keepdims=True) - q, len(y))
+        q = change(target(y, z.shape), epsilon)
+        total = 1.0 if simple else q.sum(axis=1, keepdims=True)
+        return LossParts(-(q * log_a).sum(axis=1), a * total - q, len(y))
 
-    return losses
-
-
-def _short_slopes(target: Callable[[Array, float], Array]) -> Callable[..., Losses]:
-    """The same, with slopes a − q although q does not sum to 1."""
-
-    def losses(z: Array, y: Array, epsilon: float) -> Losses:
-        right = _with_target(target)(z, y, epsilon)
-        return right._replace(slopes=softmax(z)[0] - target(RIGHT.target(y, z.shape), epsilon))
-
-    return losses
+    return wrong
 
 
 def over_others(q: Array, epsilon: float) -> Array:
@@ -122,64 +125,53 @@ def swapped(q: Array, epsilon: float) -> Array:
     return epsilon * q + (1 - epsilon) / q.shape[1]
 
 
-def one_scalar(z: Array, y: Array, above: Array) -> Losses:
-    return with_upstream(z, y, np.full_like(above, above[0]))
+def first_for_all(z: Array, y: Array, upstream: Array) -> LossParts:
+    return with_upstream(z, y, np.full_like(upstream, upstream[0]))
 
 
-def one_scalar_mean(z: Array, y: Array, above: Array) -> Losses:
-    return with_upstream(z, y, np.full_like(above, above.mean()))
+def mean_for_all(z: Array, y: Array, upstream: Array) -> LossParts:
+    return with_upstream(z, y, np.full_like(upstream, upstream.mean()))
 
 
-def half_reg(z: Array, y: Array, reg: float) -> Losses:
-    return regularised(z, y, reg / 2)
+def _regularised(of_loss: float, of_gradient: float, over_n: bool = False) -> Wrong:
+    """reg·ΣW² and its gradient 2·reg·W, times these factors."""
+
+    def wrong(z: Array, y: Array, reg: float) -> LossParts:
+        right = regularised(z, y, reg / len(y) if over_n else reg)
+        gradient = of_gradient * right.penalty_gradient
+        return right._replace(penalty=of_loss * right.penalty, penalty_gradient=gradient)
+
+    return wrong
 
 
-def _penalty(of_loss: float, of_gradient: float) -> Callable[..., Losses]:
-    """These times reg·ΣW² and 2·reg·W."""
-
-    def losses(z: Array, y: Array, reg: float) -> Losses:
-        right = regularised(z, y, reg)
-        slopes = of_gradient * right.penalty_slopes
-        return right._replace(penalty=of_loss * right.penalty, penalty_slopes=slopes)
-
-    return losses
-
-
-def _without_row(row: int, factor: float) -> Callable[..., Losses]:
+def _without_row(row: int, factor: float) -> Wrong:
     """A row of W is the bias: the layer's W has the first row of z second, and the last first."""
 
-    def losses(z: Array, y: Array, reg: float) -> Losses:
+    def wrong(z: Array, y: Array, reg: float) -> LossParts:
         penalised = z.copy()
         penalised[row] = 0
         right = regularised(penalised, y, factor * reg)
-        return plain(z, y)._replace(penalty=right.penalty, penalty_slopes=right.penalty_slopes)
+        return plain(z, y)._replace(penalty=right.penalty, penalty_gradient=right.penalty_gradient)
 
-    return losses
-
-
-def reg_over_n(z: Array, y: Array, reg: float) -> Losses:
-    return regularised(z, y, reg / len(y))
+    return wrong
 
 
-def half_reg_over_n(z: Array, y: Array, reg: float) -> Losses:
-    return regularised(z, y, reg / (2 * len(y)))
+def reg_of_norm(z: Array, y: Array, reg: float) -> LossParts:
+    """The root of ΣW² instead of ΣW²."""
+    w = z / row_scales(len(z))
+    norm = float(np.sqrt((w * w).sum()))
+    gradient = reg * w / norm / row_scales(len(z))
+    return plain(z, y)._replace(penalty=reg * norm, penalty_gradient=gradient)
 
 
-def reg_of_length(z: Array, y: Array, reg: float) -> Losses:
-    """The root of ΣW², and not ΣW²."""
-    w = z / scales(len(z))
-    length = float(np.sqrt((w * w).sum()))
-    slopes = reg * w / length / scales(len(z))
-    return plain(z, y)._replace(penalty=reg * length, penalty_slopes=slopes)
+def reg_of_absolute(z: Array, y: Array, reg: float) -> LossParts:
+    """Σ|W| instead of ΣW²."""
+    w = z / row_scales(len(z))
+    gradient = reg * np.sign(w) / row_scales(len(z))
+    return plain(z, y)._replace(penalty=reg * float(np.abs(w).sum()), penalty_gradient=gradient)
 
 
-def reg_of_sizes(z: Array, y: Array, reg: float) -> Losses:
-    w = z / scales(len(z))
-    slopes = reg * np.sign(w) / scales(len(z))
-    return plain(z, y)._replace(penalty=reg * float(np.abs(w).sum()), penalty_slopes=slopes)
-
-
-def half_sum(z: Array, y: Array, _: Any) -> Losses:
+def half_sum(z: Array, y: Array, _: Any) -> LossParts:
     """The sum of the exponentials is rounded to bfloat16 after each term."""
     right = plain(z, y)
     e = np.exp(z.astype(np.float32) - z.max(axis=1, keepdims=True))
@@ -192,17 +184,21 @@ def half_sum(z: Array, y: Array, _: Any) -> Losses:
     return right._replace(losses=np.log(total) - picked)
 
 
-def _of(about: str) -> Callable[..., Mistake]:
-    def mistake(
-        id: str, title: str, why: str, fix: str, *wrong: Callable[..., Losses], **rest: Any
+def _with(about: str) -> Callable[..., Mistake]:
+    """A function that makes mistakes with this option: id, title, why, fix, wrong versions."""
+
+    def make(
+        id: str, title: str, why: str, fix: str, *wrong: Wrong, kind: Kind = "mistake"
     ) -> Mistake:
-        return Mistake(id, title, why, fix, about=about, wrong=wrong, **rest)
+        return Mistake(id, title, why, fix, kind, about=about, wrong=wrong)
 
-    return mistake
+    return make
 
 
-_weight, _ignored, _smoothing = _of("weight"), _of("ignore_index"), _of("label_smoothing")
-_upstream, _reg, _half = _of("upstream"), _of("reg"), _of("bfloat16")
+_weight, _ignored, _smoothing = _with("weight"), _with("ignore_index"), _with("label_smoothing")
+_reduction, _upstream, _reg = _with("reduction"), _with("upstream"), _with("reg")
+_half, _label = _with("bfloat16"), _with("labels")
+SMOOTHED = "q = (1 - eps) * q + eps / C"
 
 MISTAKES = [
     _weight(
@@ -215,14 +211,14 @@ MISTAKES = [
     ),
     _weight(
         "weight-unused",
-        "the weights change nothing",
-        "The loss of each example is to be multiplied by the weight of its class.",
+        "the weights have no effect",
+        "The loss of each example must be multiplied by the weight of its class.",
         "J = w[y] * J",
         plain,
     ),
     _weight(
         "weight-not-in-the-gradient",
-        "the weights are in the loss and not in the gradient",
+        "the weights are in the loss but not in the gradient",
         "w_y·J has the gradient w_y·(a − onehot).",
         "dz *= w[y][:, None]",
         weight_not_in_gradient,
@@ -230,65 +226,65 @@ MISTAKES = [
     ),
     _weight(
         "weight-of-the-prediction",
-        "the weight of the likeliest class is taken, and not that of the true one",
+        "the weight of the predicted class is used instead of that of the true class",
         "The weight belongs to the label.",
-        "w[y]   # and not w[z.argmax(axis=1)]",
+        "w[y]   # not w[z.argmax(axis=1)]",
         weight_of_prediction,
     ),
     _weight(
         "weight-inside-the-log",
         "−log(w_y·a_y): the weight is inside the log",
-        "There it adds a constant, which has no gradient; it is a factor of the loss.",
+        "There it adds a constant, which has no gradient; it must multiply the loss.",
         "J = -w[y] * np.log(a[np.arange(N), y])",
         weight_in_log,
     ),
     _weight(
         "weight-on-the-logits",
         "the outputs are multiplied by the weights",
-        "A weight says how much an example counts, and not how large an output is.",
+        "A weight says how much an example counts, not how large an output is.",
         "J = w[y] * J, and softmax of z alone",
         weight_on_logits,
     ),
     _ignored(
         "ignored-rows-in-the-mean",
-        "the mean divides by all examples, the ignored ones too",
-        "The more padding there is in a batch, the smaller its loss and its steps.",
+        "the mean divides by the number of all examples, the ignored ones included",
+        "The more padding a batch has, the smaller are its loss and its steps.",
         "J.sum() / (y != ignore_index).sum()",
         ignored_in_mean,
     ),
     _ignored(
         "ignore-index-unused",
-        "ignore_index changes nothing",
+        "ignore_index has no effect",
         "Examples with that label must have no loss and no gradient.",
         "kept = y != ignore_index",
         plain,
     ),
     _ignored(
         "ignored-rows-have-a-gradient",
-        "ignored examples have no loss, and have a gradient",
+        "ignored examples have no loss but a gradient",
         "The model would learn from padding.",
         "dz[y == ignore_index] = 0",
         ignored_have_gradient,
-        ignored_have_gradient_without_one,
+        ignored_have_softmax,
     ),
     _ignored(
         "ignored-class-left-out",
         "the ignored class is left out of the denominator",
-        "ignore_index leaves examples out; the class stays one of the outputs of all others.",
+        "ignore_index leaves out examples; the class remains an output of all other examples.",
         "the sum over all classes",
         ignored_class_left_out,
     ),
     _ignored(
         "ignored-rows-times-zero",
-        "ignored examples are multiplied by 0, and not left out",
-        "0 · NaN is NaN: what an ignored row holds must not matter.",
+        "ignored examples are multiplied by 0 instead of being left out",
+        "0 · NaN is NaN: the contents of an ignored row must not matter.",
         "np.where(kept, J, 0.0), and the same for the gradient",
         ignored_times_zero,
         kind="weakness",
     ),
     _ignored(
         "nan-gradient-where-all-are-ignored",
-        "where all examples are ignored the gradient is NaN",
+        "the gradient is NaN if all examples are ignored",
         "0 / 0: one such batch makes every weight of the model NaN.",
         "dz /= max(kept.sum(), 1)",
         zero_over_zero,
@@ -297,111 +293,110 @@ MISTAKES = [
         "label-smoothing-over-the-others",
         "ε is spread over the other classes, ε/(C − 1) each",
         "PyTorch, Keras and the paper spread it over all classes, ε/C each.",
-        "q = (1 - eps) * q + eps / C",
-        _with_target(over_others),
+        SMOOTHED,
+        _other_target(over_others),
         kind="convention",
     ),
     _smoothing(
         "smoothing-unused",
-        "label_smoothing changes nothing",
+        "label_smoothing has no effect",
         "The target is (1 − ε)·onehot + ε/C.",
-        "q = (1 - eps) * q + eps / C",
+        SMOOTHED,
         plain,
     ),
     _smoothing(
         "smoothing-not-in-the-gradient",
-        "label smoothing is in the loss and not in the gradient",
+        "label smoothing is in the loss but not in the gradient",
         "The gradient is a − q with the same q.",
         "dz = (a - q) / N, with the smoothed q",
         smoothed_loss_only,
     ),
     _smoothing(
         "smoothing-without-the-uniform-part",
-        "the target is (1 − ε)·onehot, and the rest is missing",
-        "The target must sum to 1: ε/C goes to each class.",
-        "q = (1 - eps) * q + eps / C",
-        _with_target(without_uniform),
-        _short_slopes(without_uniform),
+        "the target is (1 − ε)·onehot: the uniform part is missing",
+        "The target must sum to 1: each class gets ε/C.",
+        SMOOTHED,
+        _other_target(without_uniform),
+        _other_target(without_uniform, simple=True),
     ),
     _smoothing(
         "smoothing-added",
-        "the target is onehot + ε/C, and the true class is not made smaller",
+        "the target is onehot + ε/C: the true class is not reduced",
         "The target must sum to 1: (1 − ε)·onehot + ε/C.",
-        "q = (1 - eps) * q + eps / C",
-        _with_target(not_reduced),
-        _short_slopes(not_reduced),
+        SMOOTHED,
+        _other_target(not_reduced),
+        _other_target(not_reduced, simple=True),
     ),
     _smoothing(
         "smoothing-swapped",
-        "ε and 1 − ε are exchanged",
+        "ε and 1 − ε are swapped",
         "ε is the share that is spread over the classes: 0.1 is little smoothing.",
-        "q = (1 - eps) * q + eps / C",
-        _with_target(swapped),
+        SMOOTHED,
+        _other_target(swapped),
     ),
-    Mistake(
+    _reduction(
         "reduction-unused",
-        "the reduction asked for is not the one that comes",
+        "the result has another reduction than the one passed",
         '"mean" is the mean of the losses, "sum" their sum, "none" the loss of each example.',
         'J if reduction == "none" else J.sum() if reduction == "sum" else J.mean()',
-        about="reduction",
     ),
     _upstream(
         "upstream-unused",
-        "the gradient from above is not used",
-        "The loss may be scaled, or a part of a larger one: backward gets ∂L/∂J and must multiply "
-        "by it.",
+        "the upstream gradient is not used",
+        "The loss may be scaled, or be part of a larger one: backward receives ∂L/∂J and must "
+        "multiply by it.",
         "return grad_output * dz",
         plain,
     ),
     _upstream(
         "upstream-as-one-scalar",
-        "the gradient from above is taken to be the same for all examples",
-        "Where each example has a loss, each has its own factor.",
+        "the upstream gradient is assumed to be the same for all examples",
+        "If each example has a loss, each has its own factor.",
         "grad_output[:, None] * dz",
-        one_scalar,
-        one_scalar_mean,
+        first_for_all,
+        mean_for_all,
     ),
     _reg(
         "half-regularisation",
         "½·reg·ΣW²",
         "The other convention is reg·ΣW²; the gradients are reg·W and 2·reg·W.",
         "reg * np.sum(W * W)",
-        half_reg,
+        _regularised(0.5, 0.5),
         kind="convention",
     ),
     _reg(
         "no-regularisation",
-        "reg changes nothing",
-        "The loss asked for has the term reg·ΣW².",
+        "reg has no effect",
+        "The loss has the term reg·ΣW².",
         "loss += reg * np.sum(W * W); dW += 2 * reg * W",
         plain,
     ),
     _reg(
         "regularisation-gradient",
-        "the gradient of the regularisation does not fit that of the loss",
+        "the gradient of the regularisation is not that of its loss",
         "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
         "dW += 2 * reg * W",
-        _penalty(1.0, 0.5),
-        _penalty(1.0, 0.0),
-        _penalty(0.5, 1.0),
-        _penalty(0.5, 0.0),
-        _penalty(0.0, 1.0),
-        _penalty(0.0, 0.5),
-        _penalty(1.0, -1.0),
+        _regularised(1.0, 0.5),
+        _regularised(1.0, 0.0),
+        _regularised(0.5, 1.0),
+        _regularised(0.5, 0.0),
+        _regularised(0.0, 1.0),
+        _regularised(0.0, 0.5),
+        _regularised(1.0, -1.0),
     ),
     _reg(
         "regularisation-over-n",
         "the penalty is divided by the number of examples",
-        "λ/(2N)·ΣW² is the convention of some courses: there it shrinks with more data.",
+        "λ/(2N)·ΣW² is the convention of some courses: the penalty shrinks with more data.",
         "loss += reg * np.sum(W * W), after the mean",
-        half_reg_over_n,
-        reg_over_n,
+        _regularised(0.5, 0.5, over_n=True),
+        _regularised(1.0, 1.0, over_n=True),
         kind="convention",
     ),
     _reg(
         "bias-not-regularised",
         "the row of W that is the bias is not regularised",
-        "Many leave the bias out of the penalty, where it is a row of W.",
+        "Many leave the bias out of the penalty.",
         "reg * np.sum(W * W)",
         *(_without_row(row, factor) for row in (-1, -2) for factor in (1.0, 0.5)),
         kind="convention",
@@ -411,8 +406,8 @@ MISTAKES = [
         "reg adds something else than ΣW²",
         "The penalty is on the squares of the weights.",
         "loss += reg * np.sum(W * W)",
-        reg_of_length,
-        reg_of_sizes,
+        reg_of_norm,
+        reg_of_absolute,
     ),
     _half(
         "half-precision-sum",
@@ -422,21 +417,19 @@ MISTAKES = [
         "sum in float32, and round the result",
         half_sum,
     ),
-    Mistake(
+    _label(
         "negative-label-accepted",
         "a label of −1 is accepted",
-        "In Python the index −1 is the last class: a wrong label, or one counted from 1, passes "
-        "unseen.",
+        "In Python the index −1 is the last class: a wrong label, or one that counts from 1, "
+        "passes silently.",
         'if (y < 0).any(): raise ValueError("labels count from 0")',
         kind="weakness",
-        about="labels",
     ),
-    Mistake(
+    _label(
         "label-out-of-range-accepted",
-        "a label that is no class is accepted",
-        "Classes are 0 to C − 1: for label C there is no output, and any number is made up.",
+        "a label outside 0..C−1 is accepted",
+        "There is no output for label C, so the loss is made up.",
         'if (y >= C).any(): raise ValueError("labels are 0 to C - 1")',
         kind="weakness",
-        about="labels",
     ),
 ]

@@ -6,29 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..steps import target
-from .mistake import Mistake
+from ..reference import target
+from .mistake import wrong_step
 
 __all__ = ["MISTAKES"]
 
-Array = Any  # NDArray, whose operators mypy takes for Any themselves
+Array = Any  # NDArray, whose operators mypy types as Any
 Shape = tuple[int, int]
-
-
-def one_too_high(y: Array, shape: Shape) -> Array:
-    return target(y + 1, shape)
-
-
-def one_too_low(y: Array, shape: Shape) -> Array:
-    return target(y - 1, shape)  # −1 is the last class in Python
-
-
-def one_too_high_wrapped(y: Array, shape: Shape) -> Array:
-    return target((y + 1) % shape[1], shape)
-
-
-def from_the_end(y: Array, shape: Shape) -> Array:
-    return target(shape[1] - 1 - y, shape)
 
 
 def all_with_all(y: Array, shape: Shape) -> Array:
@@ -37,35 +21,10 @@ def all_with_all(y: Array, shape: Shape) -> Array:
     return np.tile(counts, (shape[0], 1))
 
 
-def first_label_for_all(y: Array, shape: Shape) -> Array:
-    return target(np.full_like(y, y[0]), shape)
-
-
-def labels_sorted(y: Array, shape: Shape) -> Array:
-    return target(np.sort(y), shape)
-
-
-def next_example(y: Array, shape: Shape) -> Array:
-    return target(np.roll(y, -1), shape)
-
-
 def label_0_ignored(y: Array, shape: Shape) -> Array:
     q = target(y, shape)
     q[y == 0] = 0.0
     return q
-
-
-def mean_of_all_pairs(J: Array, shape: Shape) -> Array:
-    return J.sum() / shape[0] ** 2
-
-
-def mean_of_the_rest(J: Array, shape: Shape) -> Array:
-    return J.sum() / max((J != 0).sum(), 1)
-
-
-def smoothed(y: Array, shape: Shape) -> Array:
-    q = target(y, shape)
-    return np.asarray(0.9 * q + 0.1 / shape[1])
 
 
 def smoothed_over_the_others(y: Array, shape: Shape) -> Array:
@@ -73,87 +32,90 @@ def smoothed_over_the_others(y: Array, shape: Shape) -> Array:
     return np.asarray(0.9 * q + 0.1 * (1 - q) / max(shape[1] - 1, 1))
 
 
+# In each entry the last argument is the wrong target: of the labels y and the shape (N, C).
+_target = wrong_step("target", "a[np.arange(N), y]")
+
 MISTAKES = [
-    Mistake(
+    _target(
         "labels-from-one",
-        "the labels are taken as counted from 1",
-        "Class y is taken for class y − 1: label 0 becomes the last class, by Python's index −1.",
-        "a[np.arange(N), y], without − 1",
-        steps={"target": one_too_low},
+        "the labels are taken to count from 1",
+        "Class y is read as class y − 1; label 0 becomes the last class, by Python's index −1.",
+        lambda y, shape: target(y - 1, shape),
+        fix="a[np.arange(N), y], without - 1",
     ),
-    Mistake(
+    _target(
         "label-plus-one",
-        "the class after the true one is taken",
-        "Labels count from 0 already; the last class has no class after it.",
-        "a[np.arange(N), y], without + 1",
-        steps={"target": one_too_high},
+        "the class after the true class is used",
+        "Labels count from 0 already, and no class follows the last one.",
+        lambda y, shape: target(y + 1, shape),
+        fix="a[np.arange(N), y], without + 1",
     ),
-    Mistake(
+    _target(
         "label-plus-one-wrapped",
-        "the class after the true one is taken, class 0 after the last",
+        "the class after the true class is used; for the last class, class 0",
         "Labels count from 0 already.",
-        "a[np.arange(N), y], without + 1",
-        steps={"target": one_too_high_wrapped},
+        lambda y, shape: target((y + 1) % shape[1], shape),
+        fix="a[np.arange(N), y], without + 1",
     ),
-    Mistake(
+    _target(
         "classes-from-the-end",
         "the classes are counted from the end",
         "Label y belongs to column y, not to column C − 1 − y.",
-        "a[np.arange(N), y]",
-        steps={"target": from_the_end},
+        lambda y, shape: target(shape[1] - 1 - y, shape),
     ),
-    Mistake(
+    _target(
         "all-columns-for-all-rows",
-        "a[:, y] in place of a[np.arange(N), y]",
-        "a[:, y] takes the columns of all labels for every row, an N × N result.",
-        "a[np.arange(N), y]",
-        steps={"target": all_with_all},
-        also=({"target": all_with_all, "reduce": mean_of_all_pairs},),
+        "a[:, y] instead of a[np.arange(N), y]",
+        "a[:, y] takes the columns of all labels for every row: the result is N × N.",
+        all_with_all,
+        {"target": all_with_all, "reduce": lambda J, shape: J.sum() / shape[0] ** 2},
     ),
-    Mistake(
+    _target(
         "first-label-for-all",
-        "the label of the first example is taken for all",
+        "the label of the first example is used for all examples",
         "Each row has its own label.",
-        "a[np.arange(N), y]",
-        steps={"target": first_label_for_all},
+        lambda y, shape: target(np.full_like(y, y[0]), shape),
     ),
-    Mistake(
+    _target(
         "labels-out-of-order",
         "the labels are sorted, the examples are not",
-        "np.sort or np.unique moves the labels away from their rows.",
-        "leave the labels in their order",
-        steps={"target": labels_sorted},
+        "np.sort and np.unique separate the labels from their rows.",
+        lambda y, shape: target(np.sort(y), shape),
+        fix="leave the labels in their order",
     ),
-    Mistake(
+    _target(
         "label-of-the-next",
         "each example gets the label of the next one",
-        "Labels and rows are shifted against each other, as when the shift of a language model is "
-        "done twice.",
-        "shift once",
-        steps={"target": next_example},
+        "Labels and rows are shifted against each other, as when the labels of a language model "
+        "are shifted twice.",
+        lambda y, shape: target(np.roll(y, -1), shape),
+        fix="shift once",
     ),
-    Mistake(
+    _target(
         "label-0-left-out",
         "examples with label 0 are left out",
-        "Class 0 is a class; `if y:` and a mask by 0 take it for nothing.",
-        "if y is not None, or a separate ignore_index",
-        steps={"target": label_0_ignored},
-        also=({"target": label_0_ignored, "reduce": mean_of_the_rest},),
+        "0 is a class like any other; `if y:` and a mask made from y treat it as missing.",
+        label_0_ignored,
+        {
+            "target": label_0_ignored,
+            "reduce": lambda J, shape: J.sum() / max((J != 0).sum(), 1),
+        },
+        fix="if y is not None, or a separate ignore_index",
     ),
-    Mistake(
+    _target(
         "smoothed",
-        "label smoothing by 0.1, over all classes",
+        "label smoothing by 0.1 over all classes",
         "The target is 0.9·onehot + 0.1/C.",
-        "label_smoothing=0",
+        lambda y, shape: np.asarray(0.9 * target(y, shape) + 0.1 / shape[1]),
+        fix="label_smoothing=0",
         kind="convention",
-        steps={"target": smoothed},
     ),
-    Mistake(
+    _target(
         "smoothed-over-the-others",
-        "label smoothing by 0.1, over the other classes",
-        "The target is 0.9 for the true class and 0.1/(C−1) for each other.",
-        "label_smoothing=0",
+        "label smoothing by 0.1 over the other classes",
+        "The target is 0.9 for the true class and 0.1/(C−1) for each other class.",
+        smoothed_over_the_others,
+        fix="label_smoothing=0",
         kind="convention",
-        steps={"target": smoothed_over_the_others},
     ),
 ]

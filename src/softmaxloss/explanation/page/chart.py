@@ -1,14 +1,11 @@
-"""Pictures of numbers as SVG that needs no script: bars beside a table, the path of descent."""
+"""Pictures as SVG, without a script: the bars in a table, the path of descent."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from ..words import number
-
-if TYPE_CHECKING:
-    from ..explanation import Path
+from ..one_data import Path
+from ..rendering.numbers import number
 
 __all__ = ["EMPTY_CHART", "bar", "path_chart", "signed_bar"]
 
@@ -27,7 +24,7 @@ def bar(share: float, n: int | str) -> str:
 
 
 def signed_bar(value: float, n: int | str) -> str:
-    """A bar from the middle: to the left where the number is negative."""
+    """A bar from the middle, to the left for a negative number."""
     size = 0.0 if math.isnan(value) else min(abs(value), 1.0)
     x = -size if value < 0 else 0.0
     return (
@@ -38,9 +35,9 @@ def signed_bar(value: float, n: int | str) -> str:
 
 
 def path_chart(path: Path, y: int) -> str:
-    """a_y and J over the steps, which are drawn on a logarithmic scale, log(1 + steps).
+    """a_y and J over the number of steps, on a logarithmic scale, log(1 + steps).
 
-    chart.js draws the same of the numbers it has. The losses must be finite.
+    chart.js draws the same from its numbers. The losses must be finite.
     """
     most = max(int(path.steps[-1]), 1)
     top = max(float(path.loss.max()), 1e-9)

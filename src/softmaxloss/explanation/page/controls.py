@@ -1,4 +1,4 @@
-"""The controls of the page, hidden until the script brings them to life."""
+"""The controls of the page, hidden until the script runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from .parts import Parts
 
 __all__ = ["controls"]
 
-
-# A browser that comes back to the page is not to fill in what was typed before.
+# A browser that returns to the page must not fill in old values.
 PLAIN = 'autocomplete="off"'
-WIDEST = 8e307  # of a slider: the distance between its ends must be a number too
+WIDEST = 8e307  # of a slider: the distance between its ends must be finite too
 
 
 def controls(page: Parts) -> str:
@@ -21,7 +20,7 @@ def controls(page: Parts) -> str:
     for n in page.shown:
         z = float(e.before.logits[n])
         who = f"class {e.number(n)}{page.name(n)}"
-        # A number field takes no infinity: it stays empty there, as for NaN.
+        # A number field cannot hold an infinity or NaN: it stays empty.
         shown = f"{z:.6g}" if math.isfinite(z) else ""
         edge = min(max(10.0, 2 * abs(z)), WIDEST) if math.isfinite(z) else 10.0
         checked = " checked" if n == e.target else ""

@@ -58,27 +58,23 @@ export function path(z, y, T, step) {
   }
 }
 
-// Python rounds what lies halfway between two numbers to the even digit, JavaScript up. Halfway is
-// what has a 5 and nothing after it, among all the digits that a float has.
-const MOST = 100;
+// Of two roundings that are equally near, Python takes the even one, JavaScript the larger. A number
+// is halfway between two multiples of 10^-place if it is an odd multiple of half of that. Powers of
+// two are exact; of those of ten, a float that lies halfway allows only exact ones.
 
-/** The first digits of an exact number, or what JavaScript rounds it to. */
-function halfToEven(exact, kept, rounded) {
-  const down = exact.slice(0, kept).replace(/\.$/, "");
-  const isHalf = /^50*$/.test(exact.slice(kept));
-  return isHalf && "02468".includes(down.at(-1)) ? down : rounded;
+/** The digits to which JavaScript rounds a size at a decimal place, as Python rounds it. */
+function toEven(digits, size, place) {
+  const unit = 10 ** -place;
+  const halfway = place < 0 ? size % unit === unit / 2 : (size * 2 ** (place + 1)) % 2 === 1;
+  return halfway && "13579".includes(digits.at(-1)) ? digits.slice(0, -1) + (digits.at(-1) - 1) : digits;
 }
 
-export function fixed(size, decimals) {
-  const exact = size.toFixed(MOST);
-  return halfToEven(exact, exact.length - MOST + decimals, size.toFixed(decimals));
-}
+export const fixed = (size, decimals) => toEven(size.toFixed(decimals), size, decimals);
 
 /** "1.50e-07" as its parts, "1.50" and -7. */
 function exponential(size, decimals) {
-  const [exact] = size.toExponential(MOST).split("e");
-  const [rounded, power] = size.toExponential(decimals).split("e");
-  return [halfToEven(exact, 2 + decimals, rounded), Number(power)];
+  const [digits, power] = size.toExponential(decimals).split("e");
+  return [toEven(digits, size, decimals - power), Number(power)];
 }
 
 function exponent(power) {

@@ -1,7 +1,7 @@
 import { ENOUGH, compute, general, isRecorded, number, path } from "./maths.js";
 import { drawPath, longest, steps } from "./chart.js";
 
-// The page follows the numbers: every element with data-v shows a quantity, which `show` looks up.
+// The page follows the numbers: every element with data-v shows a quantity, as `show` computes it.
 
 const main = document.querySelector(".softmaxloss");
 const given = JSON.parse(document.querySelector("#example").textContent);
@@ -11,8 +11,7 @@ const bytes = Uint8Array.from(atob(given.logits), (character) => character.charC
 const view = new DataView(bytes.buffer);
 const logits = Float64Array.from({ length: bytes.length / 8 }, (_, n) => view.getFloat64(8 * n, true));
 
-const shown = all("[data-z][type=number]").map((input) => Number(input.dataset.z));
-const listed = new Set(shown);
+const listed = new Set(all("[data-z][type=number]").map((input) => Number(input.dataset.z)));
 
 const start = () => ({
   z: logits.slice(), y: given.target, T: 1, step: given.step, first: given.first,
@@ -21,7 +20,7 @@ const start = () => ({
 let state = start();
 let now = null; // of state: what compute gives
 let next = null; // after a step
-let walk = []; // the steps in the picture: those taken here, once there are some; until then a path
+let walk = []; // the steps in the picture: those taken, or the path ahead while there are none
 
 // --- what each quantity is ---
 
@@ -32,11 +31,10 @@ const sum = (values) => values.reduce((total, value) => total + value, 0);
 const tidy = (x) => number(Math.round(x * 1e9) / 1e9);
 
 /** The sum over the classes that are not listed. */
-function rest(values) {
-  let total = 0;
-  for (let n = 0; n < values.length; n++) if (!listed.has(n)) total += values[n];
-  return total;
-}
+const rest = (values) => sum(values.filter((_, n) => !listed.has(n)));
+
+/** Of the first (0) or last (-1) step in the picture; empty where there is none. */
+const ofPath = (end, words) => (walk.length ? words(walk.at(end)) : "");
 
 const perClass = {
   z: (at) => number(at(state.z)),
@@ -68,15 +66,15 @@ const scalars = {
   "sum-a": () => number(sum(now.a)),
   "sum-jac": () => tidy(sum(now.jac)),
   "sum-grad": () => tidy(sum(now.grad)),
-  "path-steps": () => (walk.length ? steps(walk.at(-1).step) : ""),
-  "path-a0": () => (walk.length ? number(walk[0].a) : ""),
-  "path-a1": () => (walk.length ? number(walk.at(-1).a) : ""),
-  "path-J0": () => (walk.length ? number(walk[0].J) : ""),
-  "path-J1": () => (walk.length ? number(walk.at(-1).J) : ""),
+  "path-steps": () => ofPath(-1, ({ step }) => steps(step)),
+  "path-a0": () => ofPath(0, ({ a }) => number(a)),
+  "path-a1": () => ofPath(-1, ({ a }) => number(a)),
+  "path-J0": () => ofPath(0, ({ J }) => number(J)),
+  "path-J1": () => ofPath(-1, ({ J }) => number(J)),
 };
 
-/** What is the case, for what has data-if: the same as in parts.py. */
-function cases() {
+/** Which facts hold, for what has data-if: the same as in one_words.py. */
+function facts() {
   const { y } = state;
   const possible = state.z[y] > -Infinity;
   const moving = now.grad.some((slope) => slope !== 0);
@@ -88,8 +86,8 @@ function cases() {
     || state.z.some((value, n) => !Object.is(value, logits[n]));
   const renumbered = state.first !== given.first;
   return {
-    softmax: now.k !== null, pushed: possible && moving, still: !moving, moving, impossible: !possible,
-    "all-others": allOthers, "some-others": !allOthers, product, "no-product": !product,
+    softmax: now.k !== null, still: !moving, pushed: possible && moving, impossible: !possible,
+    "all-others": moving && allOthers, "some-others": moving && !allOthers, product, "no-product": !product,
     path: drawn, reached, "not-reached": !reached,
     unchanged: !changed, changed, renumbered, stale: changed || renumbered, warm: state.T !== 1,
   };
@@ -110,11 +108,10 @@ function draw() {
   walk = state.trail.length > 1 ? state.trail.filter((point) => Number.isFinite(point.J)) : state.path;
   for (const element of all("[data-v]")) element.textContent = show(element.dataset);
   for (const element of all("[data-class]")) {
-    const { class: n } = element.dataset;
-    const position = n === "y" ? state.y : n === "first" ? 0 : Number(n);
-    element.textContent = String(position + state.first);
+    const n = { y: state.y, first: 0 }[element.dataset.class] ?? Number(element.dataset.class);
+    element.textContent = n + state.first;
   }
-  // The rows of what is about the given example keep the true class that it has.
+  // The rows about the given example keep its true class.
   for (const element of all("[data-n]:is(tr, .knob):not(.given *)")) {
     element.classList.toggle("true", Number(element.dataset.n) === state.y);
   }
@@ -124,8 +121,8 @@ function draw() {
   for (const input of all("[data-z]")) follow(input);
   for (const input of all("[name=y]")) input.checked = Number(input.value) === state.y;
   if (walk.length > 0) drawPath(main, walk, state.path, state.y + state.first);
-  const facts = cases();
-  for (const element of all("[data-if]")) element.hidden = !facts[element.dataset.if];
+  const hold = facts();
+  for (const element of all("[data-if]")) element.hidden = !hold[element.dataset.if];
 }
 
 /** The name of a class that is listed, with a space before it; empty where it has none. */
@@ -143,13 +140,13 @@ function label(knob) {
 function drawBar(rectangle) {
   const { bar, n } = rectangle.dataset;
   const values = now[bar];
-  const x = n === "rest" ? rest(values) : values[Number(n)];
+  const x = n === "rest" ? rest(values) : values[n];
   const width = Number.isNaN(x) ? 0 : Math.min(Math.abs(x), 1);
   rectangle.setAttribute("width", width);
   if (bar === "grad") rectangle.setAttribute("x", x < 0 ? -width : 0);
 }
 
-/** How far a slider goes: the distance between its ends must be a number too. */
+/** How far a slider goes: the distance between its ends must be finite too. */
 const edge = (z) => (Number.isFinite(z) ? Math.min(Math.max(10, 2 * Math.abs(z)), 8e307) : 10);
 
 function widen(input, z) {
@@ -157,7 +154,7 @@ function widen(input, z) {
   input.max = edge(z);
 }
 
-/** A control shows the state, but what is being typed in it stays. */
+/** A control shows the state, but keeps what is being typed in it. */
 function follow(input) {
   const z = state.z[Number(input.dataset.z)];
   if (document.activeElement === input && Number(input.value) === z) return;
@@ -175,14 +172,10 @@ function say(words, wrong = false) {
   status.classList.toggle("wrong", wrong);
 }
 
-function summary() {
-  const i = state.y + state.first;
-  return `After ${steps(state.taken)}: a_${i} = ${number(now.a[state.y])}, J = ${number(now.J)}.`;
-}
+/** "a_2 = 0.0960, J = 2.3435." */
+const result = () => `a_${state.y + state.first} = ${number(now.a[state.y])}, J = ${number(now.J)}.`;
 
-function report() {
-  say(summary());
-}
+const report = () => say(`After ${steps(state.taken)}: ${result()}`);
 
 // --- descent ---
 
@@ -190,13 +183,13 @@ let timer = null;
 
 function remember() {
   const [before, last] = state.trail.slice(-2);
-  // Points as near as this are drawn as one: the newest stands for them.
+  // Points this close are drawn as one, the newest.
   const near = last && Math.log1p(state.taken) - Math.log1p(before.step) < 0.005;
   if (near && !isRecorded(last.step)) state.trail.pop();
   state.trail.push({ step: state.taken, a: now.a[state.y], J: now.J });
 }
 
-/** Why no step can be taken; empty where one can. */
+/** Why no step is possible; empty where one is. */
 function obstacle() {
   if (now.k === null) return "There is no softmax of these outputs, and so no step.";
   if (!(now.after[state.y] < Infinity)) return "A step of this size leads beyond the numbers of float64.";
@@ -204,7 +197,7 @@ function obstacle() {
   return same ? "A step changes nothing that float64 can show." : "";
 }
 
-/** So many steps, or as many as the time allows; false where they are at their end. */
+/** So many steps, or as many as the time allows; false at the end of the descent. */
 function descend(count, milliseconds = Infinity) {
   const begun = performance.now();
   if (state.trail.length === 0) remember();
@@ -223,31 +216,26 @@ function descend(count, milliseconds = Infinity) {
 function stop() {
   clearInterval(timer);
   timer = null;
+  showPlaying(false);
+}
+
+function showPlaying(playing) {
   const button = main.querySelector("[data-do=play]");
-  button.textContent = "Play";
-  button.setAttribute("aria-pressed", "false");
+  button.textContent = playing ? "Pause" : "Play";
+  button.setAttribute("aria-pressed", playing);
 }
 
 function play() {
-  if (timer !== null) {
-    stop();
-    return;
-  }
+  if (timer !== null) return stop();
   if (!mayStep()) return;
-  if (state.z[state.y] === -Infinity) {
-    say("No step moves the output of the true class away from −inf.");
-    return;
-  }
+  if (state.z[state.y] === -Infinity) return say("No step moves the output of the true class away from −inf.");
   if (now.a[state.y] >= ENOUGH) {
-    say(`a_${state.y + state.first} = ${number(now.a[state.y])} already: there is nothing left to do.`);
-    return;
+    return say(`a_${state.y + state.first} = ${number(now.a[state.y])} already: there is nothing left to do.`);
   }
-  const button = main.querySelector("[data-do=play]");
-  button.textContent = "Pause";
-  button.setAttribute("aria-pressed", "true");
+  showPlaying(true);
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const frame = () => {
-    // The longer it plays, the more steps at once: the first are seen, the last not waited for.
+    // The longer it plays, the more steps at once: the first are seen, the last take no time.
     const going = descend(calm ? 1000 : Math.max(1, Math.floor(state.taken / 25)), calm ? 1000 : 40);
     draw();
     report();
@@ -257,7 +245,7 @@ function play() {
   if (calm) frame();
 }
 
-/** Whether a step can be taken; says why where it cannot. */
+/** Whether a step is possible; says why where it is not. */
 function mayStep() {
   const input = main.querySelector("[aria-invalid=true]");
   const words = input ? wrong(input) : obstacle();
@@ -265,7 +253,7 @@ function mayStep() {
   return words === "";
 }
 
-/** What was typed makes another example of it, whose descent begins anew. */
+/** After a change the example is another one, whose descent begins anew. */
 function restart() {
   state.taken = 0;
   state.trail = [];
@@ -286,7 +274,7 @@ const actions = {
     state = start();
     for (const input of all("[aria-invalid]")) mark(input, "");
     for (const input of all("[data-z][type=range]")) widen(input, logits[Number(input.dataset.z)]);
-    for (const input of all("[data-set]")) input.value = { step: state.step, T: 1, first: state.first }[input.dataset.set];
+    for (const input of all("[data-set]")) input.value = state[input.dataset.set];
     draw();
     say("As it was given.");
   },
@@ -294,7 +282,7 @@ const actions = {
 
 const COLDEST = 0.001; // a temperature: below it the numbers soon overflow
 
-/** What is wrong with what is in a field; empty where nothing is. */
+/** Why the value of a field is wrong; empty where it is right. */
 function wrong(input) {
   const value = input.value === "" ? NaN : Number(input.value);
   const { z, set } = input.dataset;
@@ -310,15 +298,9 @@ function wrong(input) {
 }
 
 function mark(input, words) {
+  input.toggleAttribute("aria-invalid", words !== "");
   if (words) input.setAttribute("aria-invalid", "true");
-  else input.removeAttribute("aria-invalid");
 }
-
-const settings = {
-  step: (value) => (state.step = value),
-  T: (value) => (state.T = value),
-  first: (value) => (state.first = value),
-};
 
 main.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
@@ -330,23 +312,20 @@ main.addEventListener("input", (event) => {
   mark(input, words);
   if (words) {
     stop();
-    say(words, true);
-    return;
+    return say(words, true);
   }
   const value = Number(input.value);
   if (input.dataset.z !== undefined) state.z[Number(input.dataset.z)] = value;
   else if (input.name === "y") state.y = value;
-  else if (input.dataset.set !== undefined) settings[input.dataset.set](value);
-  else return;
-  if (input.dataset.set !== "first") {
-    stop();
-    restart();
-  }
+  else state[input.dataset.set] = value;
+  if (input.dataset.set === "first") return draw();
+  stop();
+  restart();
   draw();
-  if (input.dataset.set !== "first") say(`a_${state.y + state.first} = ${number(now.a[state.y])}, J = ${number(now.J)}.`);
+  say(result());
 });
 
-/** An output that is no number is not left in its field: there the one that counts is shown. */
+/** When an invalid output loses the focus, its field shows the valid one again. */
 main.addEventListener("focusout", ({ target }) => {
   if (target.dataset.z === undefined || !target.hasAttribute("aria-invalid")) return;
   mark(target, "");

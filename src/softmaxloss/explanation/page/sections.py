@@ -1,30 +1,37 @@
-"""The words and tables of the page, for one example with one true class."""
+"""The words and tables of the page for one example with one true class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from ..words import number
+from ..data import SHOWN
+from ..one_data import ExampleData, Layer
+from ..one_words import (
+    ONE_CLASS,
+    PUSH,
+    drawn_path,
+    layer_title,
+    remarks,
+    step_for_weights,
+)
+from ..questions import answers
+from ..rendering.html import paragraph, row, section, text
+from ..rendering.names import plural
+from ..rendering.numbers import direction, minus, number, numbers, signed, zero
 from .chart import EMPTY_CHART, bar, path_chart, signed_bar
 from .controls import controls as controls_of
-from .parts import SHOWN, Parts, drawn_path, value
-
-if TYPE_CHECKING:
-    from ..explanation import Explanation, Layer
+from .parts import Parts, value
 
 __all__ = ["body", "title"]
 
 FEATURES = 3  # of a layer, shown
 
 
-def title(e: Explanation) -> str:
+def title(e: ExampleData) -> str:
     """The title of the page, as plain text."""
     return f"Why the loss is {number(e.before.loss)}"
 
 
-def body(e: Explanation, *, controls: bool) -> str:
-    """All sections, as HTML; with the controls that a script brings to life, hidden until then."""
+def body(e: ExampleData, *, controls: bool) -> str:
+    """All sections, as HTML; with the controls, hidden until the script runs."""
     page = _Page(e, controls)
     parts = [page.head()]
     if page.controlled:
@@ -39,21 +46,24 @@ def body(e: Explanation, *, controls: bool) -> str:
 
 
 class _Page(Parts):
+    def __init__(self, e: ExampleData, controls: bool) -> None:
+        super().__init__(e, controls)
+        self.i = f"<sub>{self.index('y')}</sub>"
+        self.a_y = value("a", e.before.probabilities[e.target], "y")
+        self.J = value("J", e.before.loss)
+
     def head(self) -> str:
         e = self.e
-        classes = e.terms.size
-        count = "1 class" if classes == 1 else f"{classes} classes"
-        named = self.name(e.target)
         listed = ""
-        if self.many:
+        if self.rest.size:
             others, rest = f"the {SHOWN - 1} strongest others", "the rest in one line."
             listed = self.when("unchanged", f" {others.capitalize()} are listed, {rest}")
             listed += self.when("changed", f" Listed are those that were {others} at first, {rest}")
         return (
-            f"<h1>Why the loss is {value('J', number(e.before.loss))}</h1>\n"
-            f'<p class="lead">One example with {count}, numbered from '
-            f'<span data-class="first">{e.first_class}</span>. The true class is '
-            f'<strong class="y"><span data-name="y">{self.index("y")}{named}</span></strong>.'
+            f"<h1>Why the loss is {self.J}</h1>\n"
+            f'<p class="lead">One example with {plural(e.terms.size, "class")}, numbered from '
+            f'<span data-class="first">{e.first_class}</span>. The true class is <strong class="y">'
+            f'<span data-name="y">{self.index("y")}{self.name(e.target)}</span></strong>.'
             f"{listed}</p>"
         )
 
@@ -64,151 +74,99 @@ class _Page(Parts):
         def cells(n: int) -> list[str]:
             term = number(e.terms[n])
             return [
-                value("z", number(z[n]), n),
-                value("exp", number(e.exponentials[n]), n),
-                value("a", number(a[n]), n),
+                value("z", z[n], n),
+                value("exp", e.exponentials[n], n),
+                value("a", a[n], n),
                 bar(float(a[n]), n),
                 value("term", term if n == e.target else f"({term})", n),
             ]
 
-        rest = [
-            "",
-            value("exp", number(float(e.exponentials[self.rest].sum())), "rest"),
-            value("a", number(float(a[self.rest].sum())), "rest"),
-            bar(float(a[self.rest].sum()), "rest"),
-            "",
-        ]
-        total = ["", value("den", number(e.denominator)), value("sum-a", number(float(a.sum())))]
+        rest_bar = bar(float(a[self.rest].sum()), "rest")
         table = self.table(
             "The outputs, their probabilities, and the loss that each class would have",
             ["class", "output z", "exp(z−m)", "probability a", "", "−log a"],
             cells,
-            rest,
-            [*total, "", ""],
+            ["", self.of_rest("exp", e.exponentials), self.of_rest("a", a), rest_bar, ""],
+            ["", value("den", e.denominator), value("sum-a", float(a.sum())), "", ""],
         )
-        T = value("T", "1")
         note = self.warm(
-            f"The temperature T is {T}: a = softmax(z/T). So m, exp and log Σ exp are those of z/T,"
-            f" and the derivative by z is that by z/T, divided by T: ∂J/∂z = (a − onehot)/T."
+            f"The temperature T is {value('T', '1')}: a = softmax(z/T). So m, exp and log Σ exp "
+            "are those of z/T, and the derivative with respect to z is that with respect to z/T, "
+            "divided by T: ∂J/∂z = (a − onehot)/T."
         )
-        parts = [f"<h2>1. The loss J</h2>\n{note}{table}"]
+        after = ""
         if e.terms.size > 1:
-            parts.append(self.when("softmax", self._formulas(), tag="div"))
+            after = self.when("softmax", self._formulas(), tag="div")
         elif e.defined:
-            parts.append(self._one_class())
-        return f"<section>\n{chr(10).join(parts)}\n</section>"
-
-    def _one_class(self) -> str:
-        return "<p>With one class, its probability is 1 and the loss 0, whatever the output is.</p>"
+            after = paragraph(ONE_CLASS)
+        return f"<section>\n<h2>1. The loss J</h2>\n{note}{table}\n{after}\n</section>"
 
     def _formulas(self) -> str:
-        e, y = self.e, self.e.target
-        i = f"<sub>{self.index('y')}</sub>"
-        a_y, J = number(e.before.probabilities[y]), number(e.before.loss)
-        z_y, lse = number(e.before.logits[y]), number(e.logsumexp)
-        minus_z = f"−({z_y})" if z_y.startswith("-") else f"−{z_y}"
-        by_T = self.warm("/T")
+        e, y, i, by_T = self.e, self.e.target, self.i, self.warm("/T")
+        a_y, J = self.a_y, self.J
+        minus_z = value("minus-z", minus(e.before.logits[y]), "y")
+        exp_y, den = value("exp", e.exponentials[y], "y"), value("den", e.denominator)
+        lse, from_logits = value("lse", e.logsumexp), value("J2", e.loss_from_logits)
+        beside = {
+            "J in nats": J,
+            "J in bits": value("bits", e.bits),
+            "a uniform guess, ln C": value("lnC", e.uniform_loss),
+            "exp(−J)": a_y,
+            "rank of the true class": value("rank", str(e.rank)),
+        }
+        facts = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in beside.items())
         return (
             f"<p>The loss is one term, the −log a of class {self.index('y')}. The terms in brackets"
             " are not added:</p>\n"
-            f'<p class="formula">J = −log a{i} = −log {value("a", a_y, "y")} = '
-            f"<strong>{value('J', J)}</strong></p>\n"
-            f"<p>Yet every output counts, because each is in the denominator of a{i}. With the "
-            f"largest output, m = {value('m', number(e.largest))}, taken off, exp cannot overflow, "
-            "and nothing changes:</p>\n"
+            f'<p class="formula">J = −log a{i} = −log {a_y} = <strong>{J}</strong></p>\n'
+            f"<p>Yet every output counts, because each is in the denominator of a{i}. Subtracting "
+            f"the largest output, m = {value('m', e.largest)}, keeps exp from overflowing and does "
+            "not change a:</p>\n"
             f'<p class="formula">a{i} = exp(z{i}{by_T} − m) / Σ exp(z{by_T} − m) = '
-            f"{value('exp', number(e.exponentials[y]), 'y')} / "
-            f"{value('den', number(e.denominator))} = {value('a', a_y, 'y')}</p>\n"
-            f'<p class="formula">J = −z{i}{by_T} + log Σ exp z{by_T} = '
-            f"{value('minus-z', minus_z, 'y')} + {value('lse', lse)} = "
-            f"{value('J2', number(e.loss_from_logits))}</p>\n"
-            f'<dl class="beside"><div><dt>J in nats</dt><dd>{value("J", J)}</dd></div>'
-            f"<div><dt>J in bits</dt><dd>{value('bits', number(e.bits))}</dd></div>"
-            f"<div><dt>a uniform guess, ln C</dt>"
-            f"<dd>{value('lnC', number(e.uniform_loss))}</dd></div>"
-            f"<div><dt>exp(−J)</dt><dd>{value('a', a_y, 'y')}</dd></div>"
-            f"<div><dt>rank of the true class</dt><dd>{value('rank', str(e.rank))}</dd></div></dl>"
+            f"{exp_y} / {den} = {a_y}</p>\n"
+            f'<p class="formula">J = −z{i}{by_T} + log Σ exp z{by_T} = {minus_z} + {lse} = '
+            f"{from_logits}</p>\n"
+            f'<dl class="beside">{facts}</dl>'
         )
 
     def pushes(self) -> str:
-        e, y = self.e, self.e.target
-        i = f"<sub>{self.index('y')}</sub>"
+        e, y, i = self.e, self.e.target, self.i
 
         def cells(n: int) -> list[str]:
             slope = float(e.gradient[n])
             by_a = number(e.gradient_by_probability) if n == y else "0"
-            return [
-                value("inv", by_a, n),
-                value("jac", number(e.jacobian_row[n]), n),
-                value("grad", _signed(slope), n),
-                signed_bar(slope, n),
-                value("push", _push(slope), n),
-            ]
+            row = [value("inv", by_a, n), value("jac", e.jacobian_row[n], n)]
+            return row + descent(slope, n)
 
-        others = float(e.gradient[self.rest].sum())
-        rest = [
-            "0",
-            value("jac", number(float(e.jacobian_row[self.rest].sum())), "rest"),
-            value("grad", _signed(others), "rest"),
-            signed_bar(others, "rest"),
-            value("push", _push(others), "rest"),
-        ]
-        zero = number(round(e.gradient_sum, 9))
-        jac_sum = number(round(float(e.jacobian_row.sum()), 9))
+        def descent(slope: float, n: int | str) -> list[str]:
+            words = value("push", direction(slope), n)
+            return [value("grad", signed(slope), n), signed_bar(slope, n), words]
+
+        others = descent(float(e.gradient[self.rest].sum()), "rest")
+        jac_sum = value("sum-jac", zero(float(e.jacobian_row.sum())))
         table = self.table(
             "The derivatives of the loss",
             ["class", "∂J/∂a", f"∂a{i}/∂z", "∂J/∂z", "", "descent"],
             cells,
-            rest,
-            ["", value("sum-jac", jac_sum), value("sum-grad", zero), "", ""],
+            ["0", self.of_rest("jac", e.jacobian_row), *others],
+            ["", jac_sum, value("sum-grad", zero(e.gradient_sum)), "", ""],
         )
-        a_y, slope_y = number(e.before.probabilities[y]), number(e.gradient[y])
+        slope_y = value("plain-grad", e.gradient[y], "y")
         opened, closed = self.warm("("), self.warm(")/T")
-        return (
-            f"<section>\n<h2>2. Which output is raised, and which lowered</h2>\n{table}\n"
-            f'<p class="formula">∂J/∂z{i} = {opened}a{i} − 1{closed} = '
-            f"{opened}{value('a', a_y, 'y')} − 1{closed} = "
-            f"{value('plain-grad', slope_y, 'y')} for the true class</p>\n"
-            f'<p class="formula">∂J/∂z<sub>n</sub> = a<sub>n</sub>{self.warm("/T")}'
-            " for every other class n</p>\n"
-            f"<p>{self._why_pushed(i)}</p>\n<p>{self._chain_rule(i)}</p>\n</section>"
+        sentences = " ".join(
+            self.when(fact, words.format(a_y=f"a{i}", a_n="a<sub>n</sub>")) for fact, words in PUSH
+        )
+        return section(
+            "2. Which output is raised, and which lowered",
+            f'{table}\n<p class="formula">∂J/∂z{i} = {opened}a{i} − 1{closed} = '
+            f"{opened}{self.a_y} − 1{closed} = {slope_y} for the true class"
+            f'</p>\n<p class="formula">∂J/∂z<sub>n</sub> = a<sub>n</sub>{self.warm("/T")}'
+            f" for every other class n</p>\n<p>{sentences}</p>\n<p>{self._chain_rule()}</p>",
         )
 
-    def _why_pushed(self, i: str) -> str:
-        sentences = [
-            ("still", f"Every derivative is 0: a{i} is 1, and nothing is pushed."),
-            (
-                "pushed",
-                f"Descent moves each output against its derivative. a{i} − 1 is negative: the true "
-                "output is pushed up.",
-            ),
-            (
-                "impossible",
-                f"Descent moves each output against its derivative. a{i} − 1 is −1, but the true "
-                "output is −inf, and no step moves it from there.",
-            ),
-        ]
-        others = [
-            (
-                "all-others",
-                "a<sub>n</sub> is positive: every other output is pushed down, the likelier the "
-                "harder.",
-            ),
-            (
-                "some-others",
-                "The other outputs are pushed down, the likelier the harder; where a<sub>n</sub> "
-                "is 0, as for an output of −inf, there is no push.",
-            ),
-        ]
-        total = (
-            "The derivatives sum to 0: the true output is pushed up by as much as all the others "
-            "together are pushed down."
-        )
-        more = "".join(self.when(case, f" {words}") for case, words in others) + f" {total}"
-        return "".join(self.when(*sentence) for sentence in sentences) + self.when("moving", more)
-
-    def _chain_rule(self, i: str) -> str:
-        by_a = value("inv", number(self.e.gradient_by_probability), "y")
+    def _chain_rule(self) -> str:
+        i = self.i
+        by_a = value("inv", self.e.gradient_by_probability, "y")
         product = self.when("product", "The third column is the product of the two before it.")
         beyond = self.when(
             "no-product",
@@ -216,66 +174,47 @@ class _Page(Parts):
             " what float64 can hold here. It is computed as a − onehot, which stays right.",
         )
         return (
-            f"The way there is the chain rule. J depends on a{i} alone, so ∂J/∂a has one entry, "
-            f"−1/a{i} = {by_a}; a{i} depends on every output. {product}{beyond}"
+            f"By the chain rule: J depends on a{i} alone, so ∂J/∂a has one entry, −1/a{i} = {by_a};"
+            f" a{i} depends on every output. {product}{beyond}"
         )
 
     def descent(self) -> str:
-        e, y = self.e, self.e.target
-        i = f"<sub>{self.index('y')}</sub>"
-        z, a = e.after.logits, e.after.probabilities
-
-        def cells(n: int) -> list[str]:
-            before = e.before
-            return [
-                value("z", number(before.logits[n]), n),
-                value("z1", number(z[n]), n),
-                value("a", number(before.probabilities[n]), n),
-                value("a1", number(a[n]), n),
-            ]
-
-        rest = [
-            "",
-            "",
-            value("a", number(float(e.before.probabilities[self.rest].sum())), "rest"),
-            value("a1", number(float(a[self.rest].sum())), "rest"),
-        ]
-        total = number(float(a.sum()))
+        e, y, i = self.e, self.e.target, self.i
+        before, z, a = e.before, e.after.logits, e.after.probabilities
         table = self.table(
             "One step of descent",
             ["class", "z", "z after", "a", "a after"],
-            cells,
-            rest,
-            ["", "", "", value("sum-a", total)],
+            lambda n: [
+                value("z", before.logits[n], n),
+                value("z1", z[n], n),
+                value("a", before.probabilities[n], n),
+                value("a1", a[n], n),
+            ],
+            ["", "", self.of_rest("a", before.probabilities), self.of_rest("a1", a)],
+            ["", "", "", value("sum-a", float(a.sum()))],
         )
-        return (
-            "<section>\n<h2>3. Descent: z − "
-            f"{value('step', f'{e.step:g}')} · ∂J/∂z</h2>\n{table}\n"
-            f'<p class="formula">a{i}: {value("a", number(e.before.probabilities[y]), "y")} → '
-            f"{value('a1', number(a[y]), 'y')}</p>\n"
-            f'<p class="formula">J: {value("J", number(e.before.loss))} → '
-            f"{value('J1', number(e.after.loss))}</p>\n{self._path()}</section>"
+        return section(
+            f"3. Descent: z − {value('step', f'{e.step:g}')} · ∂J/∂z",
+            f'{table}\n<p class="formula">a{i}: {self.a_y} → {value("a1", a[y], "y")}</p>\n'
+            f'<p class="formula">J: {self.J} → {value("J1", e.after.loss)}</p>\n{self._path()}',
         )
 
     def _path(self) -> str:
         """A picture of the steps, and the same in numbers."""
-        path, i = drawn_path(self.e), f"<sub>{self.index('y')}</sub>"
-        if not (self.cases["path"] or self.controlled):
+        path, i = drawn_path(self.e), self.i
+        if not (self.facts["path"] or self.controlled):
             return ""
-        chart, rows = "", ""
-        ends = dict.fromkeys(("steps", "a0", "a1", "J0", "J1"), "")
+        chart, rows, ends = EMPTY_CHART, "", ["", "", "", "", ""]
         if path is not None:
             a, J = path.target_probability, path.loss
             chart = path_chart(path, self.e.number(self.e.target))
             rows = "".join(
-                f'<tr><th scope="row">{step}</th><td>{number(a_y)}</td><td>{number(loss)}</td></tr>'
+                row(str(step), [number(a_y), number(loss)])
                 for step, a_y, loss in zip(path.steps.tolist(), a, J, strict=True)
             )
-            ends = {
-                "steps": f"{path.steps[-1]} steps",
-                "a0": number(a[0]), "a1": number(a[-1]), "J0": number(J[0]), "J1": number(J[-1]),
-            }  # fmt: skip
-        at = {name: value(f"path-{name}", shown) for name, shown in ends.items()}
+            ends = [f"{path.steps[-1]} steps", *map(number, (a[0], a[-1], J[0], J[-1]))]
+        names = ("steps", "a0", "a1", "J0", "J1")
+        at = {k: value(f"path-{k}", shown) for k, shown in zip(names, ends, strict=True)}
         a_y, J_ = f'<b class="a">a{i}</b>', '<b class="J">J</b>'
         reached = self.when(
             "reached",
@@ -288,84 +227,56 @@ class _Page(Parts):
             f"{at['J0']} to {at['J1']}.",
         )
         figure = (
-            f"<figure>{chart or EMPTY_CHART}<figcaption>{reached}{not_reached}</figcaption>"
-            '</figure>\n<details class="path"><summary>The same in numbers</summary><table><thead>'
+            f"<figure>{chart}<figcaption>{reached}{not_reached}</figcaption></figure>\n"
+            '<details class="path"><summary>The same in numbers</summary><table><thead>'
             f'<tr><th scope="col">steps</th><th scope="col">a{i}</th><th scope="col">J</th></tr>'
             f"</thead><tbody>{rows}</tbody></table></details>\n"
         )
         return self.when("path", figure, tag="div")
 
     def layer(self, layer: Layer) -> str:
-        e, x = self.e, layer.features
-        few = min(x.size, FEATURES)
-        more = " …" if few < x.size else ""
-        bias, one = ("", "") if layer.bias is None else (" + b", " + 1")
-
-        def vector(values: Iterable[float]) -> str:
-            return f"[{'  '.join(number(v) for v in list(values)[:few])}{more}]"
+        x, z, a = layer.features, layer.after.logits, layer.after.probabilities
 
         def cells(n: int) -> list[str]:
-            row = e.gradient[n] * x
-            return [
-                vector(row),
-                vector(layer.weight[n] - layer.step * row),
-                number(layer.after.logits[n]),
-                number(layer.after.probabilities[n]),
-            ]
+            change = layer.gradient[n] * x
+            after = layer.weight[n] - layer.step * change
+            return [numbers(change, FEATURES), numbers(after, FEATURES), number(z[n]), number(a[n])]
 
         table = self.table(
             "One step for the weights",
             ["class", "∂J/∂W = ∂J/∂z · x", "W after", "z after", "a after"],
             cells,
-            ["", "", "", number(float(layer.after.probabilities[self.rest].sum()))],
-            ["", "", "", number(float(layer.after.probabilities.sum()))],
+            ["", "", "", number(float(a[self.rest].sum()))],
+            ["", "", "", number(float(a.sum()))],
         )
-        note = self.stale("This is about the example as it was given.", "changed")
-        return (
-            '<section class="given">\n<h2>4. The layer that made the outputs, z = W·x'
-            f"{bias}</h2>\n{note}{table}\n"
-            f"<p>x is {vector(x)}. ∂J/∂W = (a − onehot) xᵀ: each row is x times one number. So a "
-            f"step for W changes z by −{e.step:g} · (‖x‖²{one}) · ∂J/∂z, with ‖x‖²{one} = "
-            f"{number(layer.gain)}, and the loss is {number(layer.after.loss)} after it.</p>\n"
-            "</section>"
+        note = self.stale("This is about the example as it was given", "changed")
+        return section(
+            layer_title(layer),
+            f"{note}{table}\n<p>x is {numbers(x, FEATURES)}. ∂J/∂W = (a − onehot) xᵀ: each row is "
+            f"x times one number. So {step_for_weights(layer)}</p>",
+            "given",
         )
 
     def remarks(self) -> str:
-        from . import text
-
-        said = self.e.remarks()
+        said = remarks(self.e)
         if not said:
             return ""
-        items = "".join(f"<p>{text(remark)}</p>" for remark in said)
-        about = f"This is about the example as it was given{self.numbered()}."
-        note = self.stale(about, "stale")
-        return f'<section class="note given">\n<h2>Note</h2>\n{note}{items}\n</section>'
+        note = self.stale("This is about the example as it was given")
+        return section("Note", f"{note}{''.join(map(paragraph, said))}", "note given")
 
     def questions(self) -> str:
-        from . import text
-
-        def paragraph(words: str) -> str:
-            lines = words.split("\n")
-            if all(line.startswith("   ") for line in lines):
-                return f"<pre>{text_lines(lines)}</pre>"
-            return f"<p>{'<br>'.join(text(line) for line in lines)}</p>"
-
-        def text_lines(lines: list[str]) -> str:
-            return "\n".join(text(line[3:]) for line in lines)
-
         items = "".join(
             f'<details data-ask="{answer.id}"><summary>{text(answer.title)}</summary>'
-            f"{''.join(paragraph(part) for part in answer.text.split(chr(10) * 2))}</details>"
-            for answer in self.e.answers()
+            f"{''.join(map(_answer_part, answer.text.split(chr(10) * 2)))}</details>"
+            for answer in answers(self.e)
         )
-        about = f"The answers are about the example as it was given{self.numbered()}."
-        note = self.stale(about, "stale")
-        return f'<section class="given questions">\n<h2>Questions</h2>\n{note}{items}\n</section>'
+        note = self.stale("The answers are about the example as it was given")
+        return section("Questions", f"{note}{items}", "given questions")
 
 
-def _signed(slope: float) -> str:
-    return f"+{number(slope)}" if slope > 0 else number(slope)
-
-
-def _push(slope: float) -> str:
-    return "↑ up" if slope < 0 else "↓ down" if slope > 0 else ""
+def _answer_part(words: str) -> str:
+    """A paragraph of an answer: code where its lines are indented."""
+    lines = words.split("\n")
+    if lines[0].startswith("   "):
+        return f"<pre>{chr(10).join(text(line[3:]) for line in lines)}</pre>"
+    return f"<p>{'<br>'.join(map(text, lines))}</p>"

@@ -1,37 +1,33 @@
 """The CPU kernel: the contract of `softmaxloss.kernels` in C++ (rows.h has the loops).
 
-One source is compiled for several instruction-set levels, which give the same bits; the fastest
-that this processor has is chosen at import. Two environment variables are read then:
-
-SOFTMAXLOSS_CPU          baseline, avx2 or avx512: take this level instead
-SOFTMAXLOSS_NUM_THREADS  as many threads at most (default: OMP_NUM_THREADS, else the processors
-                         that this process may run on)
+One source is compiled for several instruction-set levels, which give the same bits. The fastest
+that this processor has is chosen at import. The environment variable SOFTMAXLOSS_CPU names another:
+baseline, avx2, avx512, or reference for the kernel that is not compiled.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...labels import ClassIndices, Target
+from ...options import Options
+from ...rows import Block, blocks, class_last, in_rows
+from ...scores import Scores
+from ..threads import get_num_threads
+
+if os.environ.get("SOFTMAXLOSS_CPU") == "reference":
+    raise ImportError("SOFTMAXLOSS_CPU=reference asks for the kernel that is not compiled")
+
 from . import _cpu
 
-__all__ = [
-    "cross_entropy",
-    "get_num_threads",
-    "level",
-    "levels",
-    "one_example",
-    "score",
-    "set_num_threads",
-    "supports",
-    "use_level",
-]
+__all__ = ["cross_entropy", "level", "levels", "one_example", "score", "supports", "use_level"]
 
 Array = NDArray[Any]
-MOST_THREADS = 1024
 levels = _cpu.levels
 level = _cpu.level
 one_example = _cpu.one_example  # see `softmaxloss.kernels.Kernel.one_example`
@@ -40,8 +36,8 @@ one_example = _cpu.one_example  # see `softmaxloss.kernels.Kernel.one_example`
 def supports(dtype: np.dtype[Any]) -> bool:
     """Whether the kernel reads logits of this dtype.
 
-    Raises ValueError if SOFTMAXLOSS_CPU is no level: here, before the first call, and not at
-    import, which would leave a command line with a traceback.
+    Raises ValueError if SOFTMAXLOSS_CPU names no level: here, before the first call, and not at
+    import, where a command line would end with a traceback.
     """
     if _refused:
         use_level(_refused)
@@ -64,82 +60,77 @@ def use_level(name: str) -> None:
     _refused = ""
 
 
-def get_num_threads() -> int:
-    """The largest number of threads that a call uses."""
-    return _num_threads
-
-
-def set_num_threads(threads: int) -> None:
-    """Use at most this many threads from now on. The results have the same bits for any number.
-
-    >>> before = get_num_threads()
-    >>> set_num_threads(1); get_num_threads()
-    1
-    >>> set_num_threads(before)
-    """
-    global _num_threads
-    if isinstance(threads, bool) or not hasattr(threads, "__index__") or threads < 1:
-        raise ValueError(f"the number of threads must be a positive integer, got {threads!r}")
-    _num_threads = min(int(threads), MOST_THREADS)
-
-
 def cross_entropy(
     logits: Array,
-    target: Array,
+    target: Target,
     weight: Array | None,
-    label_smoothing: float,
-    ignore_index: int,
+    options: Options,
     factor: float | Array,
     loss: Array,
     grad: Array | None,
 ) -> None:
     """See `softmaxloss.kernels.Kernel.cross_entropy`."""
-    # bfloat16, which the binding knows by its bits. (The size first: it is cheaper to ask for.)
+    # The binding knows bfloat16 by its bits. (The size first: it is cheaper to ask for.)
     if logits.itemsize == 2 and logits.dtype.kind == "V":
         logits, grad = logits.view(np.uint16), None if grad is None else grad.view(np.uint16)
-    _cpu.cross_entropy(
-        logits, target, weight, label_smoothing, ignore_index, factor, loss, grad, _num_threads
-    )
+    y, threads = target.values, get_num_threads()
+    if in_rows(logits) and (grad is None or in_rows(grad)) and (y.ndim == 2 or in_rows(y)):
+        _cpu.cross_entropy(
+            logits, y, weight, options, target.ignore_index, factor, loss, grad, threads
+        )
+        return
+    for block in _blocks(logits):
+        x = _copy(logits, block)
+        made = None if grad is None else np.empty_like(x)
+        _cpu.cross_entropy(
+            x,
+            _part(y, block) if y.ndim == 2 else _copy(y, block),
+            weight,
+            options,
+            target.ignore_index,
+            factor if isinstance(factor, float) else _part(factor, block),
+            part := np.empty((len(x), 1), loss.dtype),
+            made,
+            threads,
+        )
+        loss[block.place] = part.reshape(loss[block.place].shape)
+        if grad is not None and made is not None:
+            there = class_last(grad)[block.place]
+            there[...] = made.reshape(there.shape)
 
 
-def score(
-    logits: Array,
-    target: Array,
-    ignore_index: int,
-    loss: Array,
-    probability: Array,
-    predicted: Array,
-    rank: Array,
-    entropy: Array,
-    logsumexp: Array,
-) -> None:
+def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     """See `softmaxloss.kernels.Kernel.score`."""
-    _cpu.score(
-        logits.view(np.uint16) if logits.dtype.kind == "V" else logits,
-        target,
-        ignore_index,
-        loss,
-        probability,
-        predicted,
-        rank,
-        entropy,
-        logsumexp,
-        _num_threads,
-    )
+    if logits.dtype.kind == "V":
+        logits = logits.view(np.uint16)
+    y, ignore_index, threads = target.values, target.ignore_index, get_num_threads()
+    if in_rows(logits):
+        _cpu.score(logits, y, ignore_index, *scores, threads)
+        return
+    for block in _blocks(logits):
+        x = _copy(logits, block)
+        parts = [np.empty((len(x), 1), array.dtype) for array in scores]
+        _cpu.score(x, _part(y, block), ignore_index, *Scores(*parts), threads)
+        for array, part in zip(scores, parts, strict=True):
+            array[block.place] = part.reshape(array[block.place].shape)
 
 
-def _default_num_threads() -> int:
-    for name in ("SOFTMAXLOSS_NUM_THREADS", "OMP_NUM_THREADS"):
-        # OMP_NUM_THREADS may be a list, one number per level of nesting: the first is ours.
-        value = os.environ.get(name, "").split(",")[0].strip()
-        if value.isdecimal() and int(value) > 0:
-            return min(int(value), MOST_THREADS)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _blocks(x: Array) -> Iterator[Block]:
+    outer, classes, inner = x.shape
+    return blocks((outer, inner), classes)
 
 
-_num_threads = _default_num_threads()
+def _copy(x: Array, block: Block) -> Array:
+    """Some rows of (outer, classes, inner), contiguous, as (rows, classes, 1)."""
+    rows = np.ascontiguousarray(class_last(x)[block.place])
+    return rows.reshape(-1, x.shape[1], 1)
+
+
+def _part(values: Array, block: Block) -> Array:
+    """Some values of (outer, inner), contiguous, as (rows, 1)."""
+    return np.ascontiguousarray(values[block.place]).reshape(-1, 1)
+
+
 _refused = os.environ.get("SOFTMAXLOSS_CPU", "")
 if _refused in levels():
     use_level(_refused)

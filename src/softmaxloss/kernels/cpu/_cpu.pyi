@@ -2,11 +2,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ...options import Options
+
 def cross_entropy(
     logits: NDArray[Any],
     target: NDArray[Any],
     weight: NDArray[Any] | None,
-    label_smoothing: float,
+    options: Options,
     ignore_index: int,
     factor: float | NDArray[Any],
     loss: NDArray[Any],

@@ -1,14 +1,14 @@
-// Many rows at a time, so that the numbers that a row has once are computed in vectors, too: as
-// loops over rows. Each row gets the bits that index_row gives it.
+// Process 32 rows together so that per-row scalars vectorise as well, in loops over rows. Each row
+// gets the same bits as from index_row.
 //
-// A layout has the logits of the batch and the loops over them: Tile (tile.h) transposes short
-// rows, AsRows leaves longer ones as they are.
+// A layout holds the logits of the batch and the loops over them: Tile (tile.h) transposes short
+// rows, AsRows leaves longer rows as they are.
 #pragma once
 #include "loss.h"
 
 namespace softmaxloss::LEVEL {
 
-// One number of each row.
+// One number per row.
 template <class T> struct Column {
     T values[batch_rows];
 
@@ -16,11 +16,11 @@ template <class T> struct Column {
     INLINE T &operator[](int r) { return values[r]; }
     INLINE void set(int r, const T &value) { values[r] = value; }
 };
-template <> struct Column<Twofold> {
+template <> struct Column<DoubleDouble> {
     double high[batch_rows], low[batch_rows];
 
-    INLINE Twofold operator[](int r) const { return {high[r], low[r]}; }
-    INLINE void set(int r, Twofold value) {
+    INLINE DoubleDouble operator[](int r) const { return {high[r], low[r]}; }
+    INLINE void set(int r, DoubleDouble value) {
         high[r] = value.hi;
         low[r] = value.lo;
     }
@@ -52,7 +52,7 @@ template <class Real> struct Column<Scaling<Real>> {
     }
 };
 
-// The target of each row, and what its gradient is multiplied by.
+// Per row: the true class, its weight, and the factor of the gradient.
 struct Targets {
     Column<int64_t> y;
     Column<double> weight, factor;
@@ -68,9 +68,9 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
 
     Column<Real> m;
     layout.find_largest(m);
-    Column<typename Exp<Real>::Int> special; // rows that are left to index_row
+    Column<typename Exp<Real>::Int> special; // rows left to index_row
     Column<Frame<Real>> frame;
-    for (int r = 0; r < batch_rows; ++r) // two loops: one would not be vectorised
+    for (int r = 0; r < batch_rows; ++r) // two loops, because one would not be vectorised
         special[r] = int(weight[r] == 0) | int(!Scaling<Real>::fits(factor[r] * weight[r]));
     for (int r = 0; r < batch_rows; ++r) {
         special[r] |= !(m[r] - m[r] == 0);
@@ -99,7 +99,7 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
             loss[r] = weight[r] * softmax.loss(z_y[r]);
         }
 
-    // Before the others: the gradient may be the logits.
+    // Before the other rows, because the gradient may overwrite the logits.
     int any_special = 0;
     for (int r = 0; r < batch_rows; ++r)
         any_special |= int(special[r]);
@@ -114,7 +114,7 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
         layout.write_gradient(frame, scaling, y, of_y, special, any_special, grad_stride);
 }
 
-// Longer rows, their loops over classes.
+// Longer rows, with loops over classes.
 template <class Storage> class AsRows {
     using Real = RealOf<Storage>;
     using Int = typename Exp<Real>::Int;
@@ -122,12 +122,12 @@ template <class Storage> class AsRows {
     int64_t stride_;
 
     INLINE Real *kept(int r) const {
-        constexpr int beyond = Exp<Real>::lanes; // a row of less than a group is padded to one
+        constexpr int beyond = Exp<Real>::lanes; // a row of less than a group is padded
         return row_.grad && row_.scratch ? row_.scratch + r * (most_classes + beyond) : nullptr;
     }
 
   public:
-    // So many logits stay in the second-level cache from one loop to the next.
+    // So the logits of a batch stay in the second-level cache from one loop to the next.
     static constexpr int most_classes = 8192 / sizeof(Real);
     static_assert(batch_rows * (most_classes + Exp<Real>::lanes) * sizeof(Real) <= scratch_bytes);
 

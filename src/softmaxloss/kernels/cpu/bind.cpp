@@ -1,5 +1,5 @@
-// The Python side of the kernel: arrays in, a plain call out. The arguments come checked from
-// loss.py; what is checked here again is what would read or write out of bounds.
+// The Python side of the kernel: arrays in, a plain call out. The arguments are checked by
+// the engines; what is checked here again is what would read or write out of bounds.
 #include "dispatch.h"
 #include "threads.h"
 
@@ -33,7 +33,7 @@ template <class Array> bool is(const Array &array, const nb::dlpack::dtype &type
 
 // bfloat16, which neither NumPy nor its buffers know, comes as its bits.
 LogitsType logits_type(const In &logits) {
-    require(logits.ndim() == 2, "logits: (rows, classes)");
+    require(logits.ndim() == 3, "logits: (outer, classes, inner)");
     const auto type = logits.dtype();
     if (type == nb::dtype<float>())
         return f32;
@@ -49,21 +49,27 @@ nb::dlpack::dtype computed(LogitsType type) {
     return type == f64 ? nb::dtype<double>() : nb::dtype<float>();
 }
 
-// A (rows, classes) array whose last axis is contiguous; its row stride in elements.
-template <class Array>
-int64_t row_stride(const Array &array, int64_t rows, int64_t classes, const char *name) {
-    require(array.ndim() == 2 && int64_t(array.shape(0)) == rows &&
-                int64_t(array.shape(1)) == classes &&
-                (rows == 0 || classes <= 1 || array.stride(1) == 1),
-            name);
-    return array.stride(0);
+// An array (outer, classes, inner) of contiguous rows at one distance from each other, which it
+// returns, in elements.
+template <class Array> int64_t row_stride(const Array &array, const In &logits, const char *name) {
+    require(array.ndim() == 3, name);
+    for (int axis = 0; axis < 3; ++axis)
+        require(array.shape(axis) == logits.shape(axis), name);
+    const int64_t outer = array.shape(0), inner = array.shape(2);
+    require(outer * inner == 0 || array.shape(1) <= 1 || array.stride(1) == 1, name);
+    require(inner == 1 || outer <= 1 || array.stride(0) == inner * array.stride(2), name);
+    return inner == 1 ? array.stride(0) : array.stride(2);
 }
 
+// An array (outer, inner), or of one axis, that is contiguous.
 template <class Array>
 void *vector(const Array &array, int64_t size, const nb::dlpack::dtype &type, const char *name) {
-    require(array.ndim() == 1 && int64_t(array.shape(0)) == size &&
-                (size <= 1 || array.stride(0) == 1) && is(array, type),
-            name);
+    int64_t stride = 1;
+    for (size_t axis = array.ndim(); axis-- > 0;) {
+        require(array.shape(axis) <= 1 || array.stride(axis) == stride, name);
+        stride *= array.shape(axis);
+    }
+    require(array.ndim() >= 1 && stride == size && is(array, type), name);
     return const_cast<void *>(static_cast<const void *>(array.data()));
 }
 
@@ -129,30 +135,30 @@ void run(const Call &call, void (*level)(const Call &, int64_t, int64_t, const T
 }
 
 void cross_entropy(const In &logits, const In &target, const std::optional<In> &weight,
-                   double label_smoothing, int64_t ignore_index,
-                   const std::variant<double, In> &factor, const Out &loss,
-                   const std::optional<Out> &grad, int threads) {
+                   nb::handle options, int64_t ignore_index, const std::variant<double, In> &factor,
+                   const Out &loss, const std::optional<Out> &grad, int threads) {
     CrossEntropy call{};
     const LogitsType storage = logits_type(logits);
-    call.rows = logits.shape(0);
+    call.rows = logits.shape(0) * logits.shape(2);
     call.classes = logits.shape(1);
     call.logits = logits.data();
-    call.logits_stride = row_stride(logits, call.rows, call.classes, "logits: contiguous rows");
-    if (target.ndim() == 2) {
+    call.logits_stride = row_stride(logits, logits, "logits: contiguous rows");
+    if (target.ndim() == 3) {
         call.double_probabilities = is(target, nb::dtype<double>());
         require(call.double_probabilities || is(target, nb::dtype<float>()),
                 "target: probabilities in float32 or float64");
         call.probabilities = target.data();
         call.probabilities_stride =
-            row_stride(target, call.rows, call.classes, "target: contiguous (rows, classes)");
+            row_stride(target, logits, "target: contiguous rows, as many as the logits");
     } else {
         call.label_type = label_type(target);
-        call.labels = vector(target, call.rows, target.dtype(), "target: contiguous (rows,)");
+        call.labels =
+            vector(target, call.rows, target.dtype(), "target: contiguous (outer, inner)");
     }
     if (weight)
         call.weight = static_cast<const double *>(
             vector(*weight, call.classes, nb::dtype<double>(), "weight: (classes,) float64"));
-    call.label_smoothing = label_smoothing;
+    call.label_smoothing = nb::cast<double>(options.attr("label_smoothing"));
     call.ignore_index = ignore_index;
     if (const double *number = std::get_if<double>(&factor)) {
         call.factor = number;
@@ -160,16 +166,17 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
     } else {
         call.factor =
             static_cast<const double *>(vector(std::get<In>(factor), call.rows, nb::dtype<double>(),
-                                               "factor: one number or (rows,) float64"));
+                                               "factor: one number or (outer, inner) float64"));
         call.factor_stride = 1;
     }
     call.double_loss = is(loss, nb::dtype<double>());
     call.loss = vector(loss, call.rows, call.double_loss ? nb::dtype<double>() : nb::dtype<float>(),
-                       "loss: (rows,) in float32 or float64");
+                       "loss: (outer, inner) in float32 or float64");
     if (grad) {
         require(is(*grad, logits.dtype()), "grad: in the logits' dtype");
         call.grad = grad->data();
-        call.grad_stride = row_stride(*grad, call.rows, call.classes, "grad: (rows, classes)");
+        call.grad_stride =
+            row_stride(*grad, logits, "grad: contiguous rows, as many as the logits");
         call.stream = call.grad != call.logits &&
                       call.rows * call.classes * int64_t(grad->itemsize()) > stream_from;
     }
@@ -240,13 +247,13 @@ void score(const In &logits, const In &target, int64_t ignore_index, const Out &
     Score call{};
     const LogitsType storage = logits_type(logits);
     const auto type = computed(storage);
-    const char *outputs = "score's outputs: (rows,), int64 or in the computed dtype";
-    call.rows = logits.shape(0);
+    const char *outputs = "score's outputs: (outer, inner), int64 or in the computed dtype";
+    call.rows = logits.shape(0) * logits.shape(2);
     call.classes = logits.shape(1);
     call.logits = logits.data();
-    call.logits_stride = row_stride(logits, call.rows, call.classes, "logits: contiguous rows");
+    call.logits_stride = row_stride(logits, logits, "logits: contiguous rows");
     call.label_type = label_type(target);
-    call.labels = vector(target, call.rows, target.dtype(), "target: contiguous (rows,)");
+    call.labels = vector(target, call.rows, target.dtype(), "target: contiguous (outer, inner)");
     call.ignore_index = ignore_index;
     call.loss = vector(loss, call.rows, type, outputs);
     call.probability = vector(probability, call.rows, type, outputs);
@@ -262,7 +269,7 @@ void score(const In &logits, const In &target, int64_t ignore_index, const Out &
 
 NB_MODULE(_cpu, module) {
     module.def("cross_entropy", cross_entropy, nb::arg("logits"), nb::arg("target"),
-               nb::arg("weight").none(), nb::arg("label_smoothing"), nb::arg("ignore_index"),
+               nb::arg("weight").none(), nb::arg("options"), nb::arg("ignore_index"),
                nb::arg("factor"), nb::arg("loss"), nb::arg("grad").none(), nb::arg("threads"));
     module.def("one_example", one_example, nb::arg("logits"), nb::arg("target"),
                nb::arg("grad").none());

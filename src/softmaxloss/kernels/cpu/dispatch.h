@@ -1,4 +1,4 @@
-// Which instruction-set level runs.
+// The choice of the instruction-set level.
 #pragma once
 #include "call.h"
 #include <string>
@@ -6,10 +6,10 @@
 
 namespace softmaxloss {
 
-// The levels that this build has and this processor can run, the fastest last.
+// The levels of this build that this processor can run, the fastest last.
 std::vector<const Level *> supported_levels();
 
-// The level in use: the fastest, until use_level names another. False: there is no such level here.
+// The level in use: the fastest, or the last one set. use_level returns false for an unknown name.
 const Level &current_level();
 bool use_level(const std::string &name);
 

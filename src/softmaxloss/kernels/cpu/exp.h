@@ -1,19 +1,19 @@
-// exp in pieces, so that a softmax never forms x − m.
+// exp in two parts, a power of two and the rest, so that a softmax never computes x − m.
 //
 // Rounding x − m in float costs up to 64 ulp of exp(x − m). Instead each logit is reduced alone,
 //     x = n·ln 2 + r,   n an integer, |r| ≤ ln 2 / 2,   exp(x) = 2^n · (1 + g),   g = exp(r) − 1,
 // and only the integers n are subtracted, which is exact. The first step of the reduction,
 // x − n·ln2_hi by a fused multiply-add, is exact too: the difference fits the mantissa.
 //
-// Every fused operation is written as one (fma), and the compiler is told to fuse nothing else, so
-// that each instruction-set level rounds in the same places and gives the same bits.
+// Fused operations are written as fma, and the compiler may fuse no others. So every
+// instruction-set level rounds in the same places and gives the same bits.
 #pragma once
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <type_traits>
 
-// What a vectorised loop calls must become part of it: a call that is left would run once per lane.
+// Functions called in a vectorised loop must be inlined: a remaining call would run once per lane.
 #define INLINE __attribute__((always_inline)) inline
 #define INLINE_LAMBDA __attribute__((always_inline))
 
@@ -27,8 +27,7 @@ constexpr int register_bytes = 32;
 constexpr int register_bytes = 16;
 #endif
 
-// A register of numbers, for loops that must keep their numbers there. What is a template below
-// takes it as it takes a single number.
+// A register of numbers. The templates below take it as they take a single number.
 template <class Real, int bytes> struct VectorOf {
     typedef Real type __attribute__((vector_size(bytes)));
 };
@@ -40,22 +39,22 @@ template <class Real> struct Exp;
 template <> struct Exp<float> {
     using Int = std::int32_t;
     using UInt = std::uint32_t;
-    static constexpr int lanes = 32;          // of a sum: part of the result's definition
+    static constexpr int lanes = 32;          // of a sum: they determine its bits
     static constexpr int mantissa = 23;       // bits
     static constexpr float round = 0x1.8p23f; // x + round has x's nearest integer in its low bits
     static constexpr float log2e = 0x1.715476p+0f;
     static constexpr float ln2_hi = 0x1.62e43p-1f, ln2_lo = -0x1.05c61p-29f;
     static constexpr float q[] = {0x1.fffffcp-2f, 0x1.55549p-3f, 0x1.5558fap-5f, 0x1.123b68p-7f,
                                   0x1.6a21bcp-10f};
-    // exp(x − m) is held as 2^lift times itself, so that neither it nor a sum of it is subnormal,
-    // and counts as 0 where x < m − reach: 2^-222, far below the least float times any C, unless
-    // a factor beyond 2^factor_max magnifies it.
+    // exp(x − m) is kept multiplied by 2^lift, so that neither it nor a sum of such terms is
+    // subnormal. It is 0 where x < m − reach: there it is below 2^-222, far less than the least
+    // float divided by any C, unless a factor beyond 2^factor_max magnifies it.
     static constexpr int lift = 100;
     static constexpr float reach = 154;
-    // The factors f of a gradient that can be one with the scaling by 2^n: 2^min ≤ |f| ≤ 2^max.
+    // Factors f of a gradient that one scaling can include: 2^factor_min ≤ |f| ≤ 2^factor_max.
     static constexpr int factor_min = -100, factor_max = 59;
     static constexpr int least_exponent = -126;
-    static constexpr float far = 0x1p16f; // a larger |m| is subtracted first: exactly, see Frame
+    static constexpr float far = 0x1p16f; // a larger |m| is subtracted first: see Frame
 };
 
 template <> struct Exp<double> {
@@ -86,25 +85,16 @@ template <> struct Exp<Vector<double>> : Exp<double> {
     using UInt = Vector<std::uint64_t>;
 };
 
+template <class V> INLINE V broadcast(V value) { return value; }
+template <class V> INLINE V broadcast(decltype(V{}[0] + 0) value) { return V{} + value; }
 INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 INLINE double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
-template <class V> INLINE V fma_each(V a, V b, V c) {
+// b and c are vectors, or one number for all lanes.
+template <class V, class B, class C> INLINE V fma(V a, B b, C c) {
+    const V bs = broadcast<V>(b), cs = broadcast<V>(c);
     for (int i = 0; i < int(sizeof(V) / sizeof a[0]); ++i)
-        c[i] = fma(a[i], b[i], c[i]);
-    return c;
-}
-// b and c are vectors, or one number for all.
-template <class V, class T> INLINE V broadcast(T value) {
-    if constexpr (std::is_same_v<V, T>)
-        return value;
-    else
-        return V{} + value;
-}
-template <class B, class C> INLINE Vector<float> fma(Vector<float> a, B b, C c) {
-    return fma_each(a, broadcast<Vector<float>>(b), broadcast<Vector<float>>(c));
-}
-template <class B, class C> INLINE Vector<double> fma(Vector<double> a, B b, C c) {
-    return fma_each(a, broadcast<Vector<double>>(b), broadcast<Vector<double>>(c));
+        a[i] = fma(a[i], bs[i], cs[i]);
+    return a;
 }
 
 template <class To, class From> INLINE To bits(From from) {
@@ -121,8 +111,8 @@ template <class Real> INLINE Real power_of_two(int n) {
     return bits<Real>(typename E::UInt(n + bias) << E::mantissa);
 }
 
-// q(r) by pairs of coefficients (Estrin's scheme): as many operations as Horner's, one more for
-// double, and half as many that wait for each other.
+// q(r) by pairs of coefficients (Estrin's scheme): as many operations as Horner's scheme, one more
+// for double, in a dependency chain half as long.
 template <class T> INLINE T q_of(T r, T r2) {
     constexpr const auto &q = Exp<T>::q;
     const T q01 = fma(r, q[1], q[0]), q23 = fma(r, q[3], q[2]);
@@ -142,7 +132,7 @@ template <class Real> INLINE Real expm1_of_rest(Real t, Real n) {
     return fma(r2, q_of(r, r2), r);
 }
 
-// exp(t) = 2^n · (1 + g). The low bits of `rounded` hold n plus what was added to Exp::round.
+// exp(t) = 2^n · (1 + g). The low bits of `rounded` hold n plus the integer added to Exp::round.
 template <class Real> struct Reduced {
     Real rounded, g;
 };

@@ -1,5 +1,5 @@
-// The 16-bit floats, as bits. Conversions are integer work that a loop vectorises on every level,
-// and round to nearest, ties to even, once.
+// The 16-bit floats, as bits. The conversions use integer operations, which vectorise on every
+// level. They round once, to nearest, ties to even.
 #pragma once
 #include "exp.h"
 
@@ -41,17 +41,8 @@ struct Float16 { // 1 sign, 5 exponent, 10 fraction bits
     }
 };
 
-// What a type in memory is computed in, and the rounding back.
-template <class Storage> struct Computed {
-    using Real = Storage;
-};
-template <> struct Computed<BFloat16> {
-    using Real = float;
-};
-template <> struct Computed<Float16> {
-    using Real = float;
-};
-template <class Storage> using RealOf = typename Computed<Storage>::Real;
+// The type that computes with numbers of type Storage.
+template <class Storage> using RealOf = std::conditional_t<sizeof(Storage) == 2, float, Storage>;
 
 template <class Storage> INLINE Storage rounded_to(RealOf<Storage> x) {
     if constexpr (std::is_same_v<Storage, RealOf<Storage>>)

@@ -1,4 +1,4 @@
-// One instruction-set level: this file is compiled once for each, with LEVEL its name.
+// One instruction-set level. This file is compiled once for each, with LEVEL its name.
 #include "threads.h"
 #include "tile.h"
 
@@ -6,32 +6,26 @@
 
 namespace softmaxloss::LEVEL {
 
+template <class Label>
+void read_as(const void *labels, std::int64_t first, int count, std::int64_t *y) {
+    const Label *from = static_cast<const Label *>(labels) + first;
+    for (int r = 0; r < count; ++r)
+        y[r] = int64_t(from[r]);
+}
+
 // The labels of `count` rows.
 inline void read_labels(const void *labels, LabelType type, int64_t first, int count, int64_t *y) {
-    const auto read = [=](auto of_type) {
-        const auto *from = static_cast<const decltype(of_type) *>(labels) + first;
-        for (int r = 0; r < count; ++r)
-            y[r] = int64_t(from[r]);
+    // In the order of LabelType.
+    constexpr decltype(&read_as<int64_t>) read[] = {
+        read_as<std::int8_t>,   read_as<std::int16_t>,  read_as<std::int32_t>,
+        read_as<int64_t>,       read_as<std::uint8_t>,  read_as<std::uint16_t>,
+        read_as<std::uint32_t>, read_as<std::uint64_t>,
     };
-    switch (type) {
-    case LabelType::i8:
-        return read(std::int8_t());
-    case LabelType::i16:
-        return read(std::int16_t());
-    case LabelType::i32:
-        return read(std::int32_t());
-    case LabelType::i64:
-        return read(std::int64_t());
-    case LabelType::u8:
-        return read(std::uint8_t());
-    case LabelType::u16:
-        return read(std::uint16_t());
-    case LabelType::u32:
-        return read(std::uint32_t());
-    case LabelType::u64:
-        return read(std::uint64_t());
-    }
+    read[int(type)](labels, first, count, y);
 }
+
+// Labels come checked, but another thread may have changed them since.
+inline bool is_outside(int64_t y, int64_t classes) { return (y < 0) | (y >= classes); }
 
 // c_j = w_j · ((1 − ε)·q_j + ε/C), 0 beyond the last class.
 template <class Target>
@@ -46,8 +40,8 @@ inline void coefficients(const CrossEntropy &call, const Target &q, int64_t firs
         out[j] = 0;
 }
 
-// The rows [begin, end) of a call.
-template <class Storage> class Piece {
+// The rows of a call up to `end`.
+template <class Storage> class Rows {
     static constexpr double nan = __builtin_nan("");
     using Real = RealOf<Storage>;
     const CrossEntropy &call_;
@@ -55,7 +49,7 @@ template <class Storage> class Piece {
     Output<Storage> output_;
     Real *const scratch_;
 
-    // Row i, and `rows` more after it; what is as far on again is fetched meanwhile, if it is ours.
+    // Row i, the first of `rows` rows. Those after them are prefetched if they are before `end`.
     Row<Storage> row(int64_t i, int64_t rows) {
         const int64_t ahead = i + 2 * rows <= end_ ? rows * call_.logits_stride : 0;
         Storage *grad = static_cast<Storage *>(call_.grad);
@@ -66,9 +60,6 @@ template <class Storage> class Piece {
                 &output_,
                 scratch_};
     }
-
-    // Labels come checked; but another thread may have changed them since.
-    bool is_outside(int64_t y) const { return (y < 0) | (y >= call_.classes); }
 
     void put_losses(int64_t first, int count, const double *loss) const {
         if (call_.double_loss)
@@ -84,7 +75,8 @@ template <class Storage> class Piece {
         for (int r = 0; r < batch_rows; ++r)
             factor[r] = call_.factor[(first + r) * call_.factor_stride];
         for (int r = 0; r < batch_rows; ++r) {
-            const bool ignored = y[r] == call_.ignore_index, outside = is_outside(y[r]);
+            const bool ignored = y[r] == call_.ignore_index,
+                       outside = is_outside(y[r], call_.classes);
             weight[r] = ignored ? 0 : outside ? nan : 1;
             y[r] = ignored | outside ? 0 : y[r];
         }
@@ -121,7 +113,7 @@ template <class Storage> class Piece {
         read_labels(call_.labels, call_.label_type, i, 1, &y);
         if (y == call_.ignore_index)
             index_row(row(i, 1), 0, 0, factor, &loss);
-        else if (is_outside(y))
+        else if (is_outside(y, call_.classes))
             index_row(row(i, 1), 0, nan, factor, &loss);
         else if (call_.label_smoothing != 0)
             mixed([y](int64_t j) { return double(j == y); });
@@ -131,7 +123,7 @@ template <class Storage> class Piece {
     }
 
   public:
-    Piece(const CrossEntropy &call, int64_t end)
+    Rows(const CrossEntropy &call, int64_t end)
         : call_(call), end_(end), output_(call.stream),
           scratch_(call.grad ? static_cast<Real *>(scratch_memory()) : nullptr) {}
 
@@ -154,20 +146,22 @@ template <class Storage> class Piece {
 
 template <class Storage>
 void cross_entropy(const CrossEntropy &call, int64_t begin, int64_t end, const Team *team) {
-    Piece<Storage>(call, end).compute(begin, team);
+    Rows<Storage>(call, end).compute(begin, team);
 }
 
 template <class Storage>
 void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
     using Real = RealOf<Storage>;
+    constexpr double nan = __builtin_nan("");
     for (int64_t i = begin; i < end; ++i) {
         const Storage *x = static_cast<const Storage *>(call.logits) + i * call.logits_stride;
+        const int64_t ahead = i + 1 < end ? call.logits_stride * int64_t(sizeof(Storage)) : 0;
         int64_t y;
         read_labels(call.labels, call.label_type, i, 1, &y);
-        const int64_t ahead =
-            i + 1 < end ? call.logits_stride * int64_t(sizeof(Storage)) : int64_t(0);
-        const bool unlabelled = (y == call.ignore_index) | (y >= call.classes);
-        const RowScore row = score_row(x, call.classes, unlabelled ? int64_t(-1) : y, ahead, team);
+        const bool ignored = y == call.ignore_index;
+        const RowScore row = ignored || is_outside(y, call.classes)
+                                 ? RowScore{ignored ? 0 : nan, nan, nan, nan, -1, 0}
+                                 : score_row(x, call.classes, y, ahead, team);
         static_cast<Real *>(call.loss)[i] = Real(row.loss);
         static_cast<Real *>(call.probability)[i] = Real(row.probability);
         static_cast<Real *>(call.entropy)[i] = Real(row.entropy);

@@ -1,5 +1,6 @@
-// log(1 + S) for 0 ≤ S < 2^64, without branches: the same bits on every level and system, and a
-// loop over it vectorises. With 1 + S = 2^k·(1 + f), √½ ≤ 1 + f < √2, s = f/(2 + f) and z = s²,
+// log(1 + S) for 0 ≤ S < 2^64, without branches, so that loops over it vectorise, and with the same
+// bits on every level and system. With 1 + S = 2^k·(1 + f), √½ ≤ 1 + f < √2, s = f/(2 + f) and z =
+// s²,
 //     log(1 + f) = f − f²/2 + s·(f²/2 + z·P(z)),   P(z) = 2/3 + 2/5·z + 2/7·z² + …
 // (the series of atanh; W. J. Cody and W. Waite, "Software Manual for the Elementary Functions",
 // 1980).
@@ -18,10 +19,10 @@ INLINE double log1p(double S, double inverse) {
     constexpr std::uint64_t one = 0x3ff0000000000000, sqrt_half = 0x3fe6a09e00000000;
     const double u = 1 + S;
     const std::uint64_t above = bits<std::uint64_t>(u) + (one - sqrt_half);
-    // An integer below 2^52 becomes a double by its bits: AVX2 has no instruction for that.
+    // To double by its bits, which works below 2^52: AVX2 does not convert 64-bit integers.
     const double k = bits<double>((above >> 52) | 0x4330000000000000) - (0x1p52 + 1023);
     const double mantissa = bits<double>((above & 0x000fffffffffffff) + sqrt_half);
-    // What rounding 1 + S lost; for k = 0 f is S itself, and nothing is.
+    // The rounding error of 1 + S. For k = 0, f is S itself and exact.
     const double lost = S < 1 ? S - (u - 1) : 1 - (u - S);
     const double f = k == 0 ? S : mantissa - 1;
     const double correction = k == 0 ? 0 : lost * inverse;
@@ -34,7 +35,7 @@ INLINE double log1p(double S, double inverse) {
     const double small = fma(s, fma(z, p, half_square), fma(k, Exp<double>::ln2_lo, correction));
     return fma(k, Exp<double>::ln2_hi, f - (half_square - small));
 }
-INLINE double log1p(Twofold S, Twofold inverse) {
+INLINE double log1p(DoubleDouble S, DoubleDouble inverse) {
     return log1p(S.hi, inverse.hi) + S.lo * inverse.hi;
 }
 

@@ -1,20 +1,19 @@
-// One row of a call: from logits and target to its loss and gradient.
+// One row of a call: from logits and target to its loss, gradient and scores.
 #pragma once
 #include "rows.h"
 
 namespace softmaxloss::LEVEL {
 
-// Where the numbers of a row are.
 template <class Storage> struct Row {
     const Storage *x;
     int64_t classes;
-    int64_t ahead;            // bytes from here to a row that is wanted later; 0: none is
-    Storage *grad;            // or null: the loss alone. It may be x
-    Output<Storage> *output;  // of whoever asks for many rows, or null
+    int64_t ahead;            // bytes from x to a row that is wanted later, or 0
+    Storage *grad;            // null for the loss alone; may be x
+    Output<Storage> *output;  // shared by many rows, or null
     RealOf<Storage> *scratch; // room for scratch_bytes, or null
 };
 
-// A row whose target is one class y that counts `weight`:
+// A row with one true class y of this weight:
 //     loss = weight · ((m − z_y) + log1p(S)),   ∂loss/∂z_j = weight · (a_j − [j = y]).
 template <class Storage, class Real = RealOf<Storage>>
 void index_row(const Row<Storage> &row, int64_t y, double weight, double factor, double *loss,
@@ -66,29 +65,29 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
     row.grad[y] = rounded_to<Storage>(of_y);
 }
 
-// A row whose classes count c_j ≥ 0 each, c(first, count, out) giving them as doubles:
+// A row with coefficients c_j ≥ 0, which c(first, count, out) gives as doubles:
 //     loss = Σ c_j · ((m − z_j) + log1p(S)),   ∂loss/∂z_j = (Σc)·a_j − c_j.
 // A term with c_j = 0 is absent, even where it is infinite. Computed in double for every type,
-// since the two parts of an entry nearly cancel where the model is right.
+// since the two terms of an entry nearly cancel where the model is right.
 template <class Storage, class Coefficients, class Real = RealOf<Storage>>
 void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, double *loss) {
     const auto [x, classes, ahead, grad, output, scratch] = row;
-    constexpr int lanes = Exp<double>::lanes, block = Sum<double>::block;
-    double counts[block];
+    constexpr int lanes = Exp<double>::lanes, quad = Sum<double>::quad;
+    double counts[quad];
     int64_t nonzero = 0, last = 0;
     Sum<double> of_all;
-    for (int64_t i = 0; i < classes; i += block) {
-        c(i, block, counts);
-        for (int j = 0; j < block; ++j)
+    for (int64_t i = 0; i < classes; i += quad) {
+        c(i, quad, counts);
+        for (int j = 0; j < quad; ++j)
             if (counts[j] != 0) {
                 ++nonzero;
                 last = i + j;
             }
-        of_all.add_block(counts);
+        of_all.add_quad(counts);
     }
-    const Twofold all = of_all.total();
+    const DoubleDouble all = of_all.total();
     const double total = all.hi + all.lo;
-    if (nonzero <= 1) // one-hot, or nothing that counts: the same bits as a class index
+    if (nonzero <= 1) // one class or none: the same bits as a class index
         return index_row(row, last, total, factor, loss);
 
     const Sums<double> sums =
@@ -102,7 +101,7 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
     }
     const Softmax<double> softmax(sums.frame, sums.terms, sums.largest);
     const int64_t k = first_index_of(m, x, classes);
-    Sum<double> distance, of_others; // Σ c_j (m − z_j), and Σ c_j without c_k
+    Sum<double> distance, of_others; // Σ c_j (m − z_j), and Σ_{j≠k} c_j
     const auto weigh = [&](const double *values, int64_t i, int count, double *terms) {
         c(i, count, counts);
         for (int j = 0; j < count; ++j)
@@ -110,13 +109,13 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
         if (i <= k && k < i + count)
             counts[k - i] = 0;
     };
-    for_each_block<double>(
+    for_each_group<double>(
         x, classes,
         [&](const double *values, int64_t i) {
-            double terms[block];
-            weigh(values, i, block, terms);
-            distance.add_block(terms);
-            of_others.add_block(counts);
+            double terms[quad];
+            weigh(values, i, quad, terms);
+            distance.add_quad(terms);
+            of_others.add_quad(counts);
         },
         [&](const double *values, int64_t i, int known) {
             double terms[lanes];
@@ -126,21 +125,22 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
             distance.add_group(terms);
             of_others.add_group(counts);
         });
-    const Twofold mean_distance = distance.total(), others = of_others.total();
+    const DoubleDouble mean_distance = distance.total(), others = of_others.total();
     *loss = mean_distance.hi + (mean_distance.lo + total * log1p(softmax.S, softmax.inverse));
     if (!grad)
         return;
     const auto scaling = Scaling<double>::of(softmax, 1);
-    // total·a_k − c_k cancels where a_k is close to 1; the same entry from what is left of both.
+    // total·a_k − c_k cancels where a_k is close to 1. Without cancellation:
+    // a_k·Σ_{j≠k} c_j − c_k·Σ_{j≠k} a_j.
     double c_k;
     c(k, 1, &c_k);
     const double of_k = (others.hi + others.lo) * softmax.inverse.hi -
                         c_k * nearest(multiply(softmax.S, softmax.inverse));
     const double cut = sums.frame.cut(), round = sums.frame.round(), shift = sums.frame.shift;
-    for (int64_t i = 0; i < classes; i += block) {
-        const int count = int(classes - i < block ? classes - i : block);
-        c(i, block, counts);
-        double entries[block];
+    for (int64_t i = 0; i < classes; i += quad) {
+        const int count = int(classes - i < quad ? classes - i : quad);
+        c(i, quad, counts);
+        double entries[quad];
         for (int j = 0; j < count; ++j)
             entries[j] = scaling.entry(lifted(double(x[i + j]), shift, cut, round));
         for (int j = 0; j < count; ++j)
@@ -152,7 +152,7 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
     }
 }
 
-// The rank of a class is 1 + the number of classes with a larger logit; y < 0: there is no label.
+// The rank of a class is 1 + the number of classes with a larger logit.
 struct RowScore {
     double loss, probability, entropy, logsumexp;
     int64_t predicted, rank;
@@ -160,21 +160,19 @@ struct RowScore {
 
 template <class Storage, class Real = RealOf<Storage>>
 RowScore score_row(const Storage *x, int64_t classes, int64_t y, int64_t ahead, const Team *team) {
-    constexpr double nan = __builtin_nan("");
-    const bool labelled = y >= 0;
-    const Real z_y = labelled ? Real(x[y]) : Real(0);
+    const Real z_y = x[y];
     const Sums<Real> sums = sums_of_row<Also::scores>(x, classes, ahead, team, z_y);
     const Real m = sums.frame.m;
     if (m != m)
-        return {labelled ? nan : 0, nan, nan, nan, -1, 0};
+        return {m, m, m, m, -1, 0};
     const Softmax<Real> softmax(sums.frame, sums.terms, sums.largest);
     const double log_sum = log1p(softmax.S, softmax.inverse);
-    return {labelled ? softmax.loss(z_y) : 0,
-            labelled ? softmax.probability(z_y) : nan,
+    return {softmax.loss(z_y),
+            softmax.probability(z_y),
             softmax.mean_distance(sums.distance) + log_sum,
             m + log_sum,
             first_index_of(m, x, classes),
-            labelled ? 1 + sums.above : 0};
+            1 + sums.above};
 }
 
 } // namespace softmaxloss::LEVEL

@@ -1,8 +1,7 @@
-// How numbers get from memory and back to it.
+// Reading logits from memory, and writing gradients to it.
 //
-// Who writes a cache line makes the processor read it first, unless it says that the whole line is
-// to be new and goes past the caches: a third of all traffic, where the gradient is larger than the
-// caches.
+// An ordinary store first reads its cache line (write-allocate); streaming whole lines avoids that.
+// It is a third of all memory traffic where the gradient is larger than the caches.
 #pragma once
 #include "half.h"
 #include "sum.h"
@@ -16,17 +15,17 @@ namespace softmaxloss::LEVEL {
 using std::int64_t;
 
 constexpr int line = 64;       // bytes
-constexpr int batch_rows = 32; // rows that are done together, see batch.h
+constexpr int batch_rows = 32; // rows processed together, see batch.h
 
-// Asks for `count` numbers that lie `ahead` bytes beyond x, to have them in the second-level cache
-// when they are read; 0: for nothing.
+// Prefetches `count` numbers `ahead` bytes beyond x into the second-level cache; nothing if `ahead`
+// is 0.
 template <class Storage> INLINE void prefetch(const Storage *x, int64_t ahead, int count) {
     if (ahead != 0)
         for (int byte = 0; byte < count * int(sizeof(Storage)); byte += line)
             __builtin_prefetch(reinterpret_cast<const char *>(x) + ahead + byte, 0, 2);
 }
 
-// Line by line: for so few bytes the library's memcpy takes longer to begin than to copy.
+// Copies line by line: for few bytes memcpy takes longer to start than to copy.
 template <class T> INLINE void copy(const T *from, int64_t count, T *to) {
     constexpr int64_t per_line = line / sizeof(T);
     int64_t i = 0;
@@ -36,7 +35,7 @@ template <class T> INLINE void copy(const T *from, int64_t count, T *to) {
         std::memcpy(static_cast<void *>(to + i), from + i, std::size_t(count - i) * sizeof(T));
 }
 
-// Copies lines past the caches, to where a line begins.
+// Streams whole lines to `to`, which is aligned to a line.
 INLINE void stream_lines(const void *from, void *to, int bytes) {
     typedef long long Vector __attribute__((vector_size(register_bytes), may_alias));
     for (int i = 0; i < bytes / register_bytes; ++i) {
@@ -56,26 +55,26 @@ INLINE void stream_lines(const void *from, void *to, int bytes) {
     }
 }
 
-// A function of its own: where it is inlined, the loop may be left as it is, one number at a time.
+// Not inlined, since compilers may then leave the loop scalar.
 template <class Storage>
 __attribute__((noinline)) void round_all(const RealOf<Storage> *from, int count, Storage *to) {
     for (int j = 0; j < count; ++j)
         to[j] = rounded_to<Storage>(from[j]);
 }
 
-// Where the rows of a gradient are written to.
+// Writes the rows of a gradient, through the caches or past them.
 template <class Storage> class Output {
     using Real = RealOf<Storage>;
-    static constexpr int block = Sum<Real>::block, per_line = line / int(sizeof(Storage));
+    static constexpr int quad = Sum<Real>::quad, per_line = line / int(sizeof(Storage));
 
     const bool stream_;
-    // When streaming, what is not yet in memory. A line that is begun stays here until what follows
-    // completes it: a store into half a line would make all after it wait for that line.
-    alignas(line) Storage waiting_[batch_rows * block + per_line];
+    // When streaming, numbers not yet in memory. An incomplete line waits here for the numbers that
+    // complete it: a store into half a line would delay all stores after it.
+    alignas(line) Storage waiting_[batch_rows * quad + per_line];
     Storage *line_ = nullptr; // where waiting_ belongs; whole lines of memory
-    int from_ = 0, to_ = 0;   // the part of waiting_ that is made and not in memory
+    int from_ = 0, to_ = 0;   // the part of waiting_ that is filled and not in memory
 
-    // The last, begun line is then the first.
+    // Writes all complete lines. The incomplete last line becomes the first.
     INLINE void write_lines() {
         if (from_ % per_line != 0)
             write_line();
@@ -111,7 +110,7 @@ template <class Storage> class Output {
     Output(const Output &) = delete;
     Output &operator=(const Output &) = delete;
 
-    // Before another thread is told of the numbers: streamed lines may reach memory late.
+    // Streamed lines may reach memory late: other threads may read them only after the fence.
     ~Output() {
         flush();
 #if defined(__SSE2__)
@@ -122,16 +121,16 @@ template <class Storage> class Output {
 
     bool stream() const { return stream_; }
 
-    // Writes numbers in blocks: fill(first, count, numbers) makes them, `count` a constant but at
-    // the end. Without streaming they may be made from what was there before.
+    // Writes `count` numbers by quads: fill(first, size, numbers) makes them, `size` a constant
+    // except at the end. Without streaming, fill may read the numbers that it overwrites.
     template <class Fill> INLINE void write(Storage *out, int64_t count, Fill fill) {
         constexpr bool rounding = !std::is_same_v<Storage, Real>;
         if (stream_)
             begin(out);
-        const auto one_block = [&](int64_t i, auto size) INLINE_LAMBDA {
+        const auto one_quad = [&](int64_t i, auto size) INLINE_LAMBDA {
             Storage *place = stream_ ? waiting_ + to_ : out + i;
             if constexpr (rounding) {
-                alignas(line) Real numbers[block];
+                alignas(line) Real numbers[quad];
                 fill(i, size, numbers);
                 round_all(numbers, size, place);
             } else {
@@ -143,29 +142,29 @@ template <class Storage> class Output {
             }
         };
         int64_t i = 0;
-        for (; i + block <= count; i += block)
-            one_block(i, std::integral_constant<int, block>());
+        for (; i + quad <= count; i += quad)
+            one_quad(i, std::integral_constant<int, quad>());
         if (i < count)
-            one_block(i, int(count - i));
+            one_quad(i, int(count - i));
     }
 
-    // The same for numbers that are made elsewhere: room for a batch of rows, and that they are
-    // there. Their lines wait until write_line() is called, or more is written.
+    // The same for numbers made by the caller: room for a batch of rows, then made(count). Their
+    // lines wait for write_line(), or for more numbers.
     INLINE Storage *room(Storage *out) {
         begin(out);
         return waiting_ + to_;
     }
     INLINE void made(int count) { to_ += count; }
 
-    // Writes one line that waits, if there is one. So few can be on their way to memory that many
-    // at once would have to be waited for.
+    // Writes one waiting line, if there is one. Only few can be on their way to memory at once;
+    // more would stall.
     INLINE void write_line() {
         const int end = from_ / per_line * per_line + per_line;
         if (end > to_)
             return;
         if (from_ % per_line == 0)
             stream_lines(waiting_ + from_, line_ + from_, line);
-        else // what is in memory before the first number stays
+        else // numbers in memory before the first one stay
             std::memcpy(static_cast<void *>(line_ + from_), waiting_ + from_,
                         std::size_t(end - from_) * sizeof(Storage));
         from_ = end;

@@ -1,8 +1,8 @@
 // The loops over one row of logits: its maximum, its denominator, its gradient.
 //
-// `Storage` is the type in memory, `Real` the type computed in. A long row is taken in chunks that
-// stay in cache between the loops; the chunks are part of the result's definition, like the lanes,
-// so that threads may share a row and give the same bits.
+// `Storage` is the type in memory, `Real` the type of the computation. A long row is processed in
+// chunks, which stay in cache between the loops. Like the lanes, the chunks determine the bits, so
+// that threads can share a row and give the same bits.
 #pragma once
 #include "call.h"
 #include "memory.h"
@@ -12,69 +12,7 @@ namespace softmaxloss::LEVEL {
 
 using std::int64_t;
 
-// The largest logit; NaN where there is a NaN or +inf.
-template <class Real, class Storage> Real largest_of(const Storage *x, int64_t classes) {
-    using Int = typename Exp<Real>::Int;
-    constexpr int lanes = Exp<Real>::lanes, block = 4 * lanes;
-    const auto larger = [](Real a, Real b) { return a > b ? a : b; };
-    Real m = -__builtin_inf();
-    Int nan = 0;
-    int64_t i = 0;
-    if (classes >= lanes) {
-        Real top[lanes];
-        Int nans[lanes] = {};
-        for (int l = 0; l < lanes; ++l)
-            top[l] = Real(x[l]);
-        for (; i + block <= classes; i += block)
-            for (int l = 0; l < lanes; ++l) {
-                const Real a = Real(x[i + l]), b = Real(x[i + lanes + l]);
-                const Real c = Real(x[i + 2 * lanes + l]), d = Real(x[i + 3 * lanes + l]);
-                top[l] = larger(larger(larger(a, b), larger(c, d)), top[l]);
-                nans[l] |= (a != a) | (b != b) | (c != c) | (d != d);
-            }
-        // The last group overlaps the one before: that costs less than an end of another length.
-        for (; i < classes; i += lanes) {
-            const int64_t last = classes - lanes;
-            const Storage *group = x + (i < last ? i : last);
-            for (int l = 0; l < lanes; ++l) {
-                const Real a = Real(group[l]);
-                top[l] = larger(a, top[l]);
-                nans[l] |= a != a;
-            }
-        }
-        for (int half = lanes / 2; half > 0; half /= 2)
-            for (int l = 0; l < half; ++l) {
-                top[l] = larger(top[l + half], top[l]);
-                nans[l] |= nans[l + half];
-            }
-        m = top[0];
-        nan = nans[0];
-    }
-    for (; i < classes; ++i) { // fewer than a group in all
-        const Real a = Real(x[i]);
-        m = larger(a, m);
-        nan |= a != a;
-    }
-    return nan || m > std::numeric_limits<Real>::max() ? Real(__builtin_nan("")) : m;
-}
-
-template <class Real, class Storage>
-int64_t first_index_of(Real m, const Storage *x, int64_t classes) {
-    constexpr int lanes = Sum<Real>::block;
-    int64_t i = 0;
-    for (; i + lanes <= classes; i += lanes) {
-        int found = 0;
-        for (int l = 0; l < lanes; ++l)
-            found |= Real(x[i + l]) == m;
-        if (found)
-            break;
-    }
-    while (i < classes && Real(x[i]) != m)
-        ++i;
-    return i;
-}
-
-// x_j as the computed type, the same memory where it is that: `converted` is not used, then.
+// x_j as Real: in `converted`, or x itself if it has that type.
 template <class Real, class Storage, class Count>
 INLINE const Real *computed(const Storage *x, Count count, Real *converted) {
     if constexpr (std::is_same_v<Real, Storage>)
@@ -84,16 +22,17 @@ INLINE const Real *computed(const Storage *x, Count count, Real *converted) {
     return converted;
 }
 
-// Calls on_block(values, i) for each block of the row, i its first class, and on_group(values, i,
-// known) for each group of what is left. The last group overlaps the one before: its first `known`
-// classes have been seen. A row of less than a group is padded with −inf.
-template <class Real, class Storage, class Block, class Group>
-inline void for_each_block(const Storage *x, int64_t classes, Block on_block, Group on_group) {
-    constexpr int lanes = Exp<Real>::lanes, block = Sum<Real>::block;
-    Real values[block];
+// Calls on_quad(values, i) for each quad of the row, i its first class, then on_group(values, i,
+// known) for each group of the rest. The last group overlaps the one before, which costs less than
+// a shorter group: its first `known` classes have been seen. A row of less than a group is padded
+// with −inf.
+template <class Real, class Storage, class OnQuad, class OnGroup>
+inline void for_each_group(const Storage *x, int64_t classes, OnQuad on_quad, OnGroup on_group) {
+    constexpr int lanes = Exp<Real>::lanes, quad = Sum<Real>::quad;
+    Real values[quad];
     int64_t i = 0;
-    for (; i + block <= classes; i += block)
-        on_block(computed(x + i, block, values), i);
+    for (; i + quad <= classes; i += quad)
+        on_quad(computed(x + i, quad, values), i);
     if (classes < lanes) {
         for (int l = 0; l < lanes; ++l)
             values[l] = -__builtin_inf();
@@ -107,30 +46,90 @@ inline void for_each_block(const Storage *x, int64_t classes, Block on_block, Gr
     }
 }
 
-// The sums of a row, or of a part of it, in the frame of its largest logit m: over the logits below
-// m, each term lifted(x).
+// The largest logit; NaN if there is a NaN or +inf.
+template <class Real, class Storage> Real largest_of(const Storage *x, int64_t classes) {
+    using Int = typename Exp<Real>::Int;
+    constexpr int lanes = Exp<Real>::lanes;
+    const auto larger = [](Real a, Real b) { return a > b ? a : b; };
+    const auto checked = [](Real m, Int nan) {
+        return nan || m > std::numeric_limits<Real>::max() ? Real(__builtin_nan("")) : m;
+    };
+    if (classes < lanes) { // faster than a padded group
+        Real m = -__builtin_inf();
+        Int nan = 0;
+        for (int64_t i = 0; i < classes; ++i) {
+            m = larger(Real(x[i]), m);
+            nan |= Real(x[i]) != Real(x[i]);
+        }
+        return checked(m, nan);
+    }
+    Real top[lanes];
+    Int nans[lanes] = {};
+    for (int l = 0; l < lanes; ++l)
+        top[l] = -__builtin_inf();
+    for_each_group<Real>(
+        x, classes,
+        [&](const Real *values, int64_t) INLINE_LAMBDA {
+            for (int l = 0; l < lanes; ++l) {
+                const Real a = values[l], b = values[lanes + l];
+                const Real c = values[2 * lanes + l], d = values[3 * lanes + l];
+                top[l] = larger(larger(larger(a, b), larger(c, d)), top[l]);
+                nans[l] |= (a != a) | (b != b) | (c != c) | (d != d);
+            }
+        },
+        [&](const Real *values, int64_t, int) INLINE_LAMBDA {
+            for (int l = 0; l < lanes; ++l) {
+                top[l] = larger(values[l], top[l]);
+                nans[l] |= values[l] != values[l];
+            }
+        });
+    for (int half = lanes / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; ++l) {
+            top[l] = larger(top[l + half], top[l]);
+            nans[l] |= nans[l + half];
+        }
+    return checked(top[0], nans[0]);
+}
+
+template <class Real, class Storage>
+int64_t first_index_of(Real m, const Storage *x, int64_t classes) {
+    constexpr int lanes = Sum<Real>::quad;
+    int64_t i = 0;
+    for (; i + lanes <= classes; i += lanes) {
+        int found = 0;
+        for (int l = 0; l < lanes; ++l)
+            found |= Real(x[i + l]) == m;
+        if (found)
+            break;
+    }
+    while (i < classes && Real(x[i]) != m)
+        ++i;
+    return i;
+}
+
+// The sums of a row or of a chunk, in the frame of its largest logit m, over the logits below m.
+// Each term is lifted(x).
 template <class Real> struct Sums {
     using W = Wide<Real>;
-    Frame<Real> frame; // m is −inf: nothing but −inf; NaN: there is a NaN or +inf
-    double largest;    // how many logits equal m
+    Frame<Real> frame; // m is −inf if all logits are, NaN if there is a NaN or +inf
+    double largest;    // the number of logits equal to m
     W terms;           // Σ term
-    W distance;        // Σ term · (m − x), where it is asked for
-    int64_t above;     // how many logits are larger than a given one, where it is asked for
-    bool shifted;      // some part's frame subtracts its m first
+    W distance;        // Σ term · (m − x), if asked for
+    int64_t above;     // the number of logits larger than a given one, if asked for
+    bool shifted;      // the frame of some chunk subtracts its m first
 };
 
-// What one reading of a row gives beside the sum of its terms: the distance and the count above z;
-// or all lifted(x), those of the largest logits too, kept for the gradient.
+// What is computed beside the sum of the terms: the distance and the number above z; or every
+// lifted(x), also of the largest logits, kept for the gradient.
 enum class Also { nothing, scores, terms };
 
-// The sums of x in the frame of its largest logit. Meanwhile what lies `ahead` bytes further on is
-// fetched.
+// The sums of x in the frame of its largest logit. Prefetches the numbers `ahead` bytes beyond x.
 template <Also also, class Storage, class Real = RealOf<Storage>>
 Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classes, int64_t ahead,
                       Real z, Real *kept) {
     constexpr bool scored = also == Also::scores, keeping = also == Also::terms;
     using Int = typename Exp<Real>::Int;
-    constexpr int lanes = Exp<Real>::lanes, block = Sum<Real>::block;
+    constexpr int lanes = Exp<Real>::lanes, quad = Sum<Real>::quad;
     const Real m = frame.m, shift = frame.shift, cut = frame.cut(), round = frame.round();
     Sum<Real> terms_sum, distance_sum;
     Int largest[lanes] = {}, above[lanes] = {};
@@ -147,7 +146,7 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
                         keep[j + l] = term;
                 }
         };
-        shift == 0 ? fill_terms(0) : fill_terms(shift); // a step less where there is none
+        shift == 0 ? fill_terms(0) : fill_terms(shift); // one operation less without a shift
         if constexpr (scored) {
             for (int j = 0; j < count; ++j)
                 distances[j] = terms[j] == 0 ? 0 : terms[j] * (m - values[j]);
@@ -156,15 +155,15 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
                     above[l] += (values[j + l] > z) & (l >= known);
         }
     };
-    for_each_block<Real>(
+    for_each_group<Real>(
         x, classes,
         [&](const Real *values, int64_t i) INLINE_LAMBDA {
-            prefetch(x + i, ahead, block);
-            Real terms[block], distances[block];
-            measure(values, block, 0, terms, distances, keeping ? kept + i : nullptr);
-            terms_sum.add_block(terms);
+            prefetch(x + i, ahead, quad);
+            Real terms[quad], distances[quad];
+            measure(values, quad, 0, terms, distances, keeping ? kept + i : nullptr);
+            terms_sum.add_quad(terms);
             if constexpr (scored)
-                distance_sum.add_block(distances);
+                distance_sum.add_quad(distances);
         },
         [&](const Real *values, int64_t i, int known) INLINE_LAMBDA {
             Real terms[lanes], distances[lanes], keep[lanes];
@@ -188,8 +187,8 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
     return sums;
 }
 
-// The sums of two parts of a row in the frame of the larger m. Both frames reduce without a shift,
-// so one is a power of two of the other, and nothing is rounded but the additions.
+// Adds the sums of chunk b to those of a, in the frame of the larger m. Neither frame has a shift,
+// so their scales differ by a power of two, and only the additions are rounded.
 template <class Real> void merge(Sums<Real> &a, const Sums<Real> &b) {
     using W = Wide<Real>;
     if (a.frame.m != a.frame.m || b.frame.m != b.frame.m) {
@@ -208,7 +207,7 @@ template <class Real> void merge(Sums<Real> &a, const Sums<Real> &b) {
         low.terms = add(low.terms, scaled(ties, power_of_two<double>(Exp<Real>::lift)));
         low.distance =
             add(low.distance, multiply(low.terms, sum<W>(a.frame.m, -double(low.frame.m))));
-        const int down = int(low.frame.n_m) - int(a.frame.n_m); // 2^down may be no double
+        const int down = int(low.frame.n_m) - int(a.frame.n_m); // 2^down may underflow
         low.terms = ldexp(low.terms, down);
         low.distance = ldexp(low.distance, down);
     }
@@ -218,8 +217,8 @@ template <class Real> void merge(Sums<Real> &a, const Sums<Real> &b) {
     a.shifted |= low.shifted;
 }
 
-// Calls work(first class, how many) for each chunk of a row, on the team's threads if there is one.
-// False: the team was stopped before the end.
+// Calls work(first class, count) for each chunk of a row, on the team's threads if there is a team.
+// Returns false if the team was stopped before the end.
 template <class Work> bool for_each_chunk(const Team *team, int64_t classes, Work work) {
     const auto chunk = [&](int64_t i) {
         const int64_t first = i * chunk_classes, left = classes - first;
@@ -236,8 +235,8 @@ template <class Work> bool for_each_chunk(const Team *team, int64_t classes, Wor
     return true;
 }
 
-// The sums of a whole row, from those of its chunks, in their order. Its frame's m is NaN if it has
-// no softmax. Terms can be kept of a single chunk.
+// The sums of a row, merged from those of its chunks in their order. m is NaN if the row has no
+// softmax. Terms can be kept only if there is one chunk.
 template <Also also, class Storage, class Real = RealOf<Storage>>
 Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const Team *team,
                        Real z = 0, Real *kept = nullptr) {
@@ -248,7 +247,8 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
             const Real m = largest_of_chunk(x + i, count);
             if (!__builtin_isfinite(m))
                 return Sums<Real>{{m, 0, 0, {}}, 0, {}, {}, 0, false};
-            // Wanted next: the next chunk, and after the last full one the beginning of that row.
+            // Prefetch the next chunk, and from the last full chunk on the row that is wanted
+            // later.
             constexpr int64_t size = sizeof(Storage);
             const int64_t next = i + 2 * chunk_classes <= classes ? chunk_classes * size
                                  : ahead != 0                     ? ahead - i * size
@@ -261,7 +261,7 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
                 parts[i / chunk_classes] = chunk(i, count);
             });
             row = parts[0];
-            if (!done) { // interrupted: some parts are missing, and nobody will see the result
+            if (!done) { // interrupted: some chunks are missing, and the result is not used
                 row.frame.m = __builtin_nan("");
                 return row;
             }
@@ -279,7 +279,7 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
     };
     Sums<Real> row =
         merged([](const Storage *part, int64_t count) { return largest_of<Real>(part, count); });
-    // Frames that subtract their own m are no powers of two of each other: one for all, then.
+    // Scales of frames with a shift do not differ by powers of two: use one frame for all chunks.
     if (row.shifted && classes > chunk_classes && row.frame.m == row.frame.m)
         row = merged([m = row.frame.m](const Storage *, int64_t) { return m; });
     if (row.frame.m < -std::numeric_limits<Real>::max())
@@ -287,7 +287,7 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
     return row;
 }
 
-// By value: a loop that found these through references would not be vectorised.
+// Parameters by value: with references the loops would not be vectorised.
 template <class Real, class Count>
 INLINE void terms_of(const Real *x, Count count, Real shift, Real cut, Real round, Real *terms) {
     for (int j = 0; j < count; ++j)
@@ -299,16 +299,15 @@ INLINE void entries_of(const Real *terms, Count count, Scaling<Real> scaling, Re
         entries[j] = scaling.entry(terms[j]);
 }
 
-// The gradient factor · (softmax − onehot(y)) of a row, or of a part of it where y may be
-// elsewhere: entries beside that of y, which is given. `out` may be `x`. The terms, where they were
-// kept.
+// The gradient factor · (softmax − onehot(y)) of a row or of a chunk, which may not contain y; the
+// entry of y is given. `out` may be `x`. `kept` holds the terms, or is null.
 template <class Storage, class Real = RealOf<Storage>>
 void gradient_of_row(const Frame<Real> &frame, const Scaling<Real> &scaling, const Storage *x,
                      const Real *kept, int64_t classes, int64_t y, Real of_y, Storage *out,
                      Output<Storage> &output) {
     const auto fill_entries = [&](auto terms_from) INLINE_LAMBDA {
         output.write(out, classes, [&](int64_t i, auto count, Real *entries) INLINE_LAMBDA {
-            Real terms[Sum<Real>::block];
+            Real terms[Sum<Real>::quad];
             entries_of(terms_from(i, count, terms), count, scaling, entries);
             if (i <= y && y < i + count)
                 entries[y - i] = of_y;
@@ -318,13 +317,13 @@ void gradient_of_row(const Frame<Real> &frame, const Scaling<Real> &scaling, con
         return fill_entries([kept](int64_t i, auto, Real *) INLINE_LAMBDA { return kept + i; });
     const Real shift = frame.shift, cut = frame.cut(), round = frame.round();
     fill_entries([=](int64_t i, auto count, Real *terms) INLINE_LAMBDA -> const Real * {
-        Real converted[Sum<Real>::block];
+        Real converted[Sum<Real>::quad];
         terms_of(computed(x + i, count, converted), count, shift, cut, round, terms);
         return terms;
     });
 }
 
-// The same for a factor that no scaling holds: in double, and slow.
+// The same for factors that a Scaling does not hold: in double, and slow.
 template <class Storage, class Real = RealOf<Storage>>
 void gradient_of_extreme_factor(const Softmax<Real> &softmax, double factor, const Storage *x,
                                 int64_t classes, Storage *out) {

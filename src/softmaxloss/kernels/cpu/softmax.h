@@ -1,12 +1,12 @@
-// The numbers that a row has once, and what each of its logits becomes by them. No loops here.
+// The numbers computed once per row, and the entry of one logit given them. No loops here.
 #pragma once
 #include "log1p.h"
 
 namespace softmaxloss::LEVEL {
 
-// What exp(x − m) needs beside x, for m the largest logit. With exp(m) = 2^n_m · p,
+// The parameters of exp(x − m), for m the largest logit. With exp(m) = 2^n_m · p,
 //     exp(x − m) = 2^(n − n_m) · (1 + g) / p,   x = n·ln 2 + r.
-// Where |m| is large, m is subtracted first. That is exact wherever the result counts: such an x
+// Where |m| is large, m is subtracted first. That is exact wherever the result is not 0: such an x
 // is within `reach` of m, so within a factor 2 of it (Sterbenz's lemma).
 template <class Real> struct Frame {
     Real m, shift, n_m;
@@ -19,7 +19,7 @@ template <class Real> struct Frame {
         return {m, shift, n_m, sum<Wide<Real>>(1, expm1_of_rest<double>(top, n_m))};
     }
 
-    // What `lifted` takes.
+    // Arguments of `lifted`.
     INLINE Real round() const { return Exp<Real>::round + (Exp<Real>::lift - n_m); }
     INLINE Real cut() const { return m - shift - Exp<Real>::reach; }
 };
@@ -31,8 +31,9 @@ template <class Real> INLINE Real lifted(Real x, Real shift, Real cut, Real roun
     return t >= cut ? scale(1 + e.g, e.rounded) : Real{};
 }
 
-// What a probability needs beside its logit: S, the sum of exp(x_j − m) over all classes but one
-// whose logit is m, from the sum of lifted(x_j) over those below m and how many equal m.
+// The parameters of a probability: S, the sum of exp(x_j − m) over all classes but one whose logit
+// is m. It is made from the sum of lifted(x_j) over the logits below m and the number of those
+// equal m.
 template <class Real> struct Softmax {
     using W = Wide<Real>;
     Frame<Real> frame;
@@ -45,8 +46,8 @@ template <class Real> struct Softmax {
         inverse = reciprocal(normalised(add(W{1}, S)));
     }
 
-    // factor · exp(z − m) / (1 + S) for z ≤ m. What rounding z − m loses counts too: exp(t + lost)
-    // is very nearly exp(t)·(1 + lost).
+    // factor · exp(z − m) / (1 + S) for z ≤ m. The rounding error of z − m is included: exp(t +
+    // low) is very nearly exp(t)·(1 + low).
     INLINE double probability(double z, double factor = 1) const {
         const double floor = -Exp<double>::reach;
         const W difference = sum<W>(z, -double(frame.m));
@@ -56,23 +57,23 @@ template <class Real> struct Softmax {
         const Reduced<double> e = reduce(t, Exp<double>::round + lift);
         const double lifted = scale(1 + e.g, e.rounded), unlift = power_of_two<double>(-lift);
         const double exp = counts ? fma(lifted, low(difference), lifted) : 0;
-        // A large factor comes before what it magnifies may be subnormal, a small one after.
+        // A large factor is applied before the product can become subnormal, a small one after.
         const bool large = factor > 1 || factor < -1;
         const double first = large ? 1 : unlift, rest = large ? factor * unlift : factor;
         return exp * first * high(inverse) * rest;
     }
 
-    // −log a of a class with logit z.
+    // −log a for a class with logit z.
     INLINE double loss(double z) const { return (frame.m - z) + log1p(S, inverse); }
 
-    // Σ a_j (m − x_j), from the sum of its terms lifted(x_j)·(m − x_j).
+    // Σ a_j (m − x_j), from the sum of lifted(x_j)·(m − x_j).
     INLINE double mean_distance(W distance) const {
         const W unlifted = multiply(multiply(distance, inverse_p), inverse);
         return nearest(unlifted) * power_of_two<double>(-Exp<Real>::lift);
     }
 
-    // factor · (a − 1), the derivative by the true class's logit z. Where z is a largest logit,
-    // 1 − a is the sum of all others, S / (1 + S), and does not cancel.
+    // factor · (a − 1), the derivative with respect to the logit z of the true class. Where z is a
+    // largest logit, 1 − a is S / (1 + S), the sum of the others, without cancellation.
     INLINE Real true_entry(double z, W factor) const {
         const W rest = multiply(S, inverse);
         const W others = z == frame.m ? rest : W{1 - probability(z)};
@@ -80,17 +81,17 @@ template <class Real> struct Softmax {
     }
 };
 
-// e of f = ±2^e · [1, 2). 32-bit integers: AVX2 converts no others.
+// e of f = ±2^e · [1, 2). As int, because AVX2 converts only 32-bit integers.
 INLINE int exponent(double f) { return int((bits<std::uint64_t>(f) >> 52) & 0x7ff) - 1023; }
 
-// From a logit's term t = lifted(x) to its entry of the gradient:
+// From t = lifted(x) to the gradient's entry of that logit:
 //     factor · exp(x − m) / (1 + S) = t · factor / (p·(1 + S)) · 2^-lift = t · (hi + lo) · last.
-// The power of two is divided among hi and last, so that an entry is rounded twice only if it is
-// subnormal. Terms that equal `top`, that of the largest logit, get an entry known better.
+// The power of two is split between hi and last so that only subnormal entries are rounded twice.
+// Terms equal to `top`, that of the largest logit, get the more accurate entry `of_top`.
 template <class Real> struct Scaling {
     Real hi, lo, last, top, of_top;
 
-    // Whether a factor is neither 0, infinite, NaN, nor too large or small for this.
+    // False for 0, infinities, NaN, and factors too large or too small.
     static INLINE bool fits(double factor) {
         const double size = __builtin_fabs(factor);
         return (size >= power_of_two<double>(Exp<Real>::factor_min)) &
@@ -115,7 +116,7 @@ template <class Real> struct Scaling {
 
     INLINE Real entry(Real term) const {
         const Real entry = fma(term, hi, term * lo) * last;
-        return term == top ? of_top : entry + Real{}; // +0 where the factor is negative, too
+        return term == top ? of_top : entry + Real{}; // no −0 where the factor is negative
     }
 };
 

@@ -1,51 +1,52 @@
-// Sums over fixed lanes: their order, and so their bits, depend on the number of terms alone.
+// Double-double arithmetic, and sums over fixed lanes. The order of a sum, and so its bits, depends
+// on the number of terms alone.
 #pragma once
 #include "exp.h"
 
 namespace softmaxloss::LEVEL {
 
-// An unevaluated sum hi + lo: twice the precision, for the few numbers that each row has once.
-template <class T> struct TwofoldOf {
+// An unevaluated sum hi + lo with twice the precision, for the few numbers computed once per row.
+template <class T> struct DoubleDoubleOf {
     T hi, lo;
 };
-using Twofold = TwofoldOf<double>;
+using DoubleDouble = DoubleDoubleOf<double>;
 
-template <class T> INLINE TwofoldOf<T> two_sum(T a, T b) {
+template <class T> INLINE DoubleDoubleOf<T> two_sum(T a, T b) {
     const T s = a + b, shadow = s - a;
     return {s, (a - (s - shadow)) + (b - shadow)};
 }
 
-INLINE Twofold two_product(double a, double b) {
+INLINE DoubleDouble two_product(double a, double b) {
     const double p = a * b;
     return {p, fma(a, b, -p)};
 }
 
-template <class T> INLINE TwofoldOf<T> add(TwofoldOf<T> a, TwofoldOf<T> b) {
-    const TwofoldOf<T> s = two_sum(a.hi, b.hi);
+template <class T> INLINE DoubleDoubleOf<T> add(DoubleDoubleOf<T> a, DoubleDoubleOf<T> b) {
+    const DoubleDoubleOf<T> s = two_sum(a.hi, b.hi);
     return {s.hi, s.lo + (a.lo + b.lo)};
 }
 
-template <class T> INLINE TwofoldOf<T> add(TwofoldOf<T> a, T b) {
-    const TwofoldOf<T> s = two_sum(a.hi, b);
+template <class T> INLINE DoubleDoubleOf<T> add(DoubleDoubleOf<T> a, T b) {
+    const DoubleDoubleOf<T> s = two_sum(a.hi, b);
     return {s.hi, s.lo + a.lo};
 }
 
-INLINE Twofold multiply(Twofold a, Twofold b) {
-    const Twofold p = two_product(a.hi, b.hi);
+INLINE DoubleDouble multiply(DoubleDouble a, DoubleDouble b) {
+    const DoubleDouble p = two_product(a.hi, b.hi);
     return {p.hi, p.lo + (a.hi * b.lo + a.lo * b.hi)};
 }
 
-INLINE Twofold reciprocal(Twofold a) {
+INLINE DoubleDouble reciprocal(DoubleDouble a) {
     const double q = 1 / a.hi;
-    return {q, (fma(-q, a.hi, 1) - q * a.lo) * q};
+    return {q, (fma(-q, a.hi, 1.0) - q * a.lo) * q};
 }
 
-INLINE double high(Twofold a) { return a.hi; }
-INLINE double low(Twofold a) { return a.lo; }
+INLINE double high(DoubleDouble a) { return a.hi; }
+INLINE double low(DoubleDouble a) { return a.lo; }
 
-// What those numbers are held in: a type so much wider than Real that its own rounding does not
-// count. For float that is double, by the same names.
-template <class Real> using Wide = std::conditional_t<sizeof(Real) == 4, double, Twofold>;
+// The type of those numbers, so much wider than Real that its own rounding errors do not matter.
+// For float it is double, with the same operations.
+template <class Real> using Wide = std::conditional_t<sizeof(Real) == 4, double, DoubleDouble>;
 
 template <class T> INLINE T add(T a, T b) { return a + b; }
 INLINE double multiply(double a, double b) { return a * b; }
@@ -54,44 +55,43 @@ INLINE double high(double a) { return a; }
 INLINE double low(double) { return 0; }
 
 template <class W> INLINE W sum(double a, double b) {
-    if constexpr (std::is_same_v<W, Twofold>)
+    if constexpr (std::is_same_v<W, DoubleDouble>)
         return two_sum(a, b);
     else
         return a + b;
 }
 template <class W> INLINE W product(double a, double b) {
-    if constexpr (std::is_same_v<W, Twofold>)
+    if constexpr (std::is_same_v<W, DoubleDouble>)
         return two_product(a, b);
     else
         return a * b;
 }
 INLINE double nearest(double a) { return a; }
-INLINE double nearest(Twofold a) { return a.hi + a.lo; }
-// hi is the nearest double: a long sum leaves much of itself in lo.
+INLINE double nearest(DoubleDouble a) { return a.hi + a.lo; }
+// Makes hi the nearest double: a long sum leaves a large lo.
 INLINE double normalised(double a) { return a; }
-INLINE Twofold normalised(Twofold a) { return two_sum(a.hi, a.lo); }
+INLINE DoubleDouble normalised(DoubleDouble a) { return two_sum(a.hi, a.lo); }
 
-// a · 2^n.
+// a · 2^n; in loops, with 2^n as a double.
 inline double ldexp(double a, int n) { return __builtin_ldexp(a, n); }
-inline Twofold ldexp(Twofold a, int n) { return {ldexp(a.hi, n), ldexp(a.lo, n)}; }
-// The same for a 2^n that is a double, in loops.
+inline DoubleDouble ldexp(DoubleDouble a, int n) { return {ldexp(a.hi, n), ldexp(a.lo, n)}; }
 INLINE double scaled(double a, double power) { return a * power; }
-INLINE Twofold scaled(Twofold a, double power) { return {a.hi * power, a.lo * power}; }
+INLINE DoubleDouble scaled(DoubleDouble a, double power) { return {a.hi * power, a.lo * power}; }
 
-// Terms come in groups of `lanes`. The four groups of a full block are added as a tree, whose
-// rounding does not drift even if all terms are equal, then to the lanes' totals. All of it is in
-// double; for double terms the totals are compensated (Knuth's two_sum).
+// Terms are added by groups of `lanes`, and by quads of four groups. A quad is summed as a tree
+// first: its rounding errors do not drift even if all terms are equal. Sums are in double; of
+// double terms they are compensated (Knuth's two_sum).
 template <class Real> class Sum {
     static constexpr int lanes = Exp<Real>::lanes;
     double hi_[lanes] = {}, lo_[lanes] = {};
 
   public:
     static constexpr bool compensated = sizeof(Real) == 8;
-    static constexpr int block = 4 * lanes;
+    static constexpr int quad = 4 * lanes;
 
     template <class Term> INLINE void add_group(const Term *terms) {
         if constexpr (compensated) {
-            // A register at a time, by name: as a loop over lanes, only parts of it are vectorised.
+            // By registers: compilers vectorise only parts of a loop over lanes.
             using Doubles = Vector<double>;
             for (int l = 0; l < lanes; l += register_bytes / int(sizeof(double))) {
                 Doubles hi, lo, term;
@@ -109,7 +109,7 @@ template <class Real> class Sum {
         }
     }
 
-    INLINE void add_block(const Real *terms) {
+    INLINE void add_quad(const Real *terms) {
         double tree[lanes];
         for (int l = 0; l < lanes; ++l) {
             const double a = terms[l], b = terms[l + lanes];
@@ -126,14 +126,15 @@ template <class Real> class Sum {
         for (int half = lanes / 2; half > 0; half /= 2)
             for (int l = 0; l < half; ++l) {
                 if constexpr (compensated) {
-                    const Twofold s = add(Twofold{hi[l], lo[l]}, {hi[l + half], lo[l + half]});
+                    const DoubleDouble s =
+                        add(DoubleDouble{hi[l], lo[l]}, {hi[l + half], lo[l + half]});
                     hi[l] = s.hi;
                     lo[l] = s.lo;
                 } else {
                     hi[l] += hi[l + half];
                 }
             }
-        if constexpr (compensated) // an infinite term leaves NaN in lo
+        if constexpr (compensated) // an infinite term makes lo NaN
             return {hi[0], __builtin_isfinite(hi[0]) ? lo[0] : 0};
         else
             return hi[0];

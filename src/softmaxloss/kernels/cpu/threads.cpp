@@ -12,11 +12,12 @@ namespace softmaxloss {
 
 namespace {
 
-constexpr std::int64_t piece_cost = 1 << 16;  // elements, at least: about 20 µs
-constexpr std::int64_t most_cost = 1 << 22;   // at most, so that a Ctrl-C is soon seen
-constexpr std::int64_t pieces_each = 64;      // for each thread, so that they end together
-constexpr std::int64_t thread_cost = 1 << 17; // elements that pay for starting a thread
-constexpr std::int64_t piece_multiple = 64;   // rows: short ones are done many at a time
+// A thread takes one range of rows after another. Costs are in logits.
+constexpr std::int64_t least_cost = 1 << 16;   // of a range: about 20 µs
+constexpr std::int64_t most_cost = 1 << 22;    // so that a Ctrl-C is noticed soon
+constexpr std::int64_t ranges_per_thread = 64; // so that all threads end at about the same time
+constexpr std::int64_t thread_cost = 1 << 17;  // above which starting a thread pays
+constexpr std::int64_t whole_batches = 64;     // rows: short rows are processed in batches
 constexpr auto patience = std::chrono::milliseconds(100);
 
 } // namespace
@@ -34,23 +35,24 @@ bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
                    const std::function<void(std::int64_t, std::int64_t)> &work,
                    const std::function<bool()> &interrupted) {
     row_cost = std::max<std::int64_t>(row_cost, 1);
-    // As large as that allows: within a piece, rows are fetched while the ones before are computed.
-    const std::int64_t share = rows / (pieces_each * threads);
-    std::int64_t piece = std::max<std::int64_t>(
-        1, std::max(piece_cost / row_cost, std::min(share, most_cost / row_cost)));
-    if (piece > piece_multiple)
-        piece -= piece % piece_multiple;
-    const std::int64_t pieces = (rows + piece - 1) / piece;
+    // The larger the better: within a range, rows are prefetched while others are computed.
+    const std::int64_t share = rows / (ranges_per_thread * threads);
+    std::int64_t size = std::max<std::int64_t>(
+        1, std::max(least_cost / row_cost, std::min(share, most_cost / row_cost)));
+    if (size > whole_batches)
+        size -= size % whole_batches;
+    const std::int64_t ranges = (rows + size - 1) / size;
     const std::int64_t worth = rows / std::max<std::int64_t>(1, thread_cost / row_cost);
-    const std::int64_t count = std::min<std::int64_t>({pieces, worth, threads});
+    const std::int64_t count = std::min<std::int64_t>({ranges, worth, threads});
 
     std::atomic<std::int64_t> next{0};
     std::atomic<bool> stop{false};
-    const auto take_piece = [&] {
-        const std::int64_t begin = piece * next.fetch_add(1, std::memory_order_relaxed);
+    const auto take_range = [&] {
+        const DefaultFloatingPoint scope;
+        const std::int64_t begin = size * next.fetch_add(1, std::memory_order_relaxed);
         if (begin >= rows || stop.load(std::memory_order_relaxed))
             return false;
-        work(begin, std::min(begin + piece, rows));
+        work(begin, std::min(begin + size, rows));
         return true;
     };
 
@@ -59,27 +61,19 @@ bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
     try {
         for (std::int64_t i = 1; i < count; ++i)
             others.emplace_back([&] {
-                const DefaultFloatingPoint scope;
-                while (take_piece()) {
+                while (take_range()) {
                 }
             });
     } catch (const std::exception &) {
-        // The system gives no more threads, or no memory for one: those that there are do the work.
+        // No further thread could be started: those that run do the work.
     }
-    {
-        auto asked = std::chrono::steady_clock::now();
-        for (bool more = true; more;) {
-            {
-                const DefaultFloatingPoint scope;
-                more = take_piece();
-            }
-            if (const auto now = std::chrono::steady_clock::now(); now - asked > patience) {
-                asked = now;
-                if (interrupted())
-                    stop = true;
-            }
+    auto asked = std::chrono::steady_clock::now();
+    while (take_range())
+        if (const auto now = std::chrono::steady_clock::now(); now - asked > patience) {
+            asked = now;
+            if (interrupted())
+                stop = true;
         }
-    }
     for (auto &thread : others)
         thread.join();
     return !stop;

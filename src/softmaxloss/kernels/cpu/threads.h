@@ -1,4 +1,4 @@
-// Rows over threads. Threads live for one call: nothing survives it that a fork could break.
+// Distributes rows over threads. Threads live for one call, so that a later fork breaks nothing.
 #pragma once
 #include "call.h"
 
@@ -9,9 +9,8 @@
 
 namespace softmaxloss {
 
-// A process may run with subnormals flushed to 0 or with another rounding; the kernel may not. On
-// x86-64 only the register that its instructions obey is changed: fesetenv takes as long as a
-// small call.
+// Sets the default floating-point mode: a process may flush subnormals to 0 or round in another
+// direction. On x86-64 this sets one register, since fesetenv takes as long as a small call.
 class DefaultFloatingPoint {
 #ifdef __SSE2_MATH__
     const unsigned saved_ = __builtin_ia32_stmxcsr();
@@ -33,18 +32,17 @@ class DefaultFloatingPoint {
     DefaultFloatingPoint &operator=(const DefaultFloatingPoint &) = delete;
 };
 
-// scratch_bytes of this thread, for one call at a time, kept until it ends; or null, if the system
-// gives none.
+// scratch_bytes for this thread, freed when it ends; null if there is no memory.
 void *scratch_memory();
 
-// Calls work(begin, end) over pieces of [0, rows) on up to `threads` threads, this one among them.
-// interrupted() is asked on this thread a few times a second; once it says true no new piece
-// starts, and false is returned. Each piece is about `row_cost` · its rows units long.
+// Calls work(begin, end) for ranges that cover [0, rows), on up to `threads` threads, this one
+// included. Calls interrupted() on this thread a few times per second; once it returns true, no
+// further range is started, and the result is false. row_cost is the number of logits in a row.
 bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
                    const std::function<void(std::int64_t, std::int64_t)> &work,
                    const std::function<bool()> &interrupted);
 
-// A team for the rows of one call. Its work is undefined once `stopped`, after an interruption.
+// A team for the rows of one call. Results are undefined once `stopped`, after an interruption.
 struct SharedRow : Team {
     SharedRow(std::int64_t classes, int threads, const std::function<bool()> &interrupted);
 

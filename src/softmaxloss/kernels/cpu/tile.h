@@ -1,4 +1,4 @@
-// Short rows, transposed, so that their loops, too, run over rows.
+// Short rows, transposed so that all loops run over rows.
 #pragma once
 #include "batch.h"
 #include "transpose.h"
@@ -13,16 +13,16 @@ template <class Storage> class Tile {
     static constexpr int lanes = Exp<Real>::lanes, n = strip<Real>, step = width<Real>;
 
   public:
-    // Rows with more classes than this are as fast by themselves.
+    // Longer rows are as fast without transposing.
     static constexpr int most_classes = sizeof(Real) == 4 ? 127 : 63;
-    static_assert(most_classes < Sum<Real>::block);
+    static_assert(most_classes < Sum<Real>::quad);
 
   private:
     const Row<Storage> &row_;
     int classes_;
-    alignas(line) Real rows_[batch_rows * most_classes + n]; // row after row
-    alignas(line) Real x_[most_classes + n][batch_rows];     // the same, class after class
-    alignas(line) Real below_[most_classes][batch_rows];     // terms, those of the largest as 0
+    alignas(line) Real rows_[batch_rows * most_classes + n]; // row by row
+    alignas(line) Real x_[most_classes + n][batch_rows];     // the same, class by class
+    alignas(line) Real below_[most_classes][batch_rows];     // terms, 0 for the largest logits
 
     static INLINE V load(const Real *from) {
         V v;
@@ -31,8 +31,8 @@ template <class Storage> class Tile {
     }
     static INLINE void store(V v, Real *to) { std::memcpy(to, &v, sizeof v); }
 
-    // Calls on_strip(c) for the first class of each strip. The last one overlaps the one before, or
-    // reaches beyond rows that are shorter than a strip.
+    // Calls on_strip(c) for the first class of each strip. The last strip overlaps the one before,
+    // or reaches beyond rows that are shorter than a strip.
     template <class OnStrip> INLINE void for_each_strip(OnStrip on_strip) const {
         const int last = classes_ < n ? 0 : classes_ - n;
         for (int c = 0; c < last; c += n)
@@ -69,8 +69,8 @@ template <class Storage> class Tile {
         }
     }
 
-    // Keeps the terms, of the largest logits too. Each row's are added as Sum does, whose lanes are
-    // columns here.
+    // Keeps all terms, also of the largest logits. Adds those of each row in the order of Sum,
+    // whose lanes are columns here.
     INLINE void add_up(const Column<Frame<Real>> &frame, const Column<Int> &, Column<W> &terms,
                        Column<double> &largest) {
         Column<Real> cuts, rounds;
@@ -86,7 +86,7 @@ template <class Storage> class Tile {
             const Storage *x_row = row_.x + r * classes;
             typename Exp<V>::Int lower = {};
             for (int c = 0; c < classes; ++c) {
-                // A part for each class: asked for all at once, they would have to be waited for.
+                // A few lines for each class: more at once would stall.
                 prefetch(x_row + c * step, ahead, step);
                 row_.output->write_line();
                 const V x = load(&x_[c][r]), term = lifted(x, shift, cut, round);
@@ -134,15 +134,14 @@ template <class Storage> class Tile {
     }
 
   private:
-    // Of as many rows as a register has doubles.
-    static constexpr int doubles = width<double>;
+    static constexpr int doubles = width<double>; // rows whose sums are computed together
     using Doubles = Vector<double>;
-    using Sums = std::conditional_t<sizeof(Real) == 4, Doubles, TwofoldOf<Doubles>>;
+    using Sums = std::conditional_t<sizeof(Real) == 4, Doubles, DoubleDoubleOf<Doubles>>;
 
     static INLINE void store_sums(Doubles sums, Column<double> &to, int r) {
         std::memcpy(&to[r], &sums, sizeof sums);
     }
-    static INLINE void store_sums(TwofoldOf<Doubles> sums, Column<Twofold> &to, int r) {
+    static INLINE void store_sums(DoubleDoubleOf<Doubles> sums, Column<DoubleDouble> &to, int r) {
         std::memcpy(&to.high[r], &sums.hi, sizeof sums.hi);
         std::memcpy(&to.low[r], &sums.lo, sizeof sums.lo);
     }
@@ -156,14 +155,14 @@ template <class Storage> class Tile {
         return all;
     }
 
-    // Of the lanes l, l + apart, l + 2·apart, …: the tree of Sum, an end of it at a time.
+    // The sum over the lanes l, l + apart, l + 2·apart, …: a subtree of Sum's tree.
     template <int apart, int l> INLINE Sums sum_of_lanes(int r) const {
         if constexpr (apart < lanes) {
             const Sums sum = sum_of_lanes<2 * apart, l>(r);
             return l + apart < classes_ ? add(sum, sum_of_lanes<2 * apart, l + apart>(r)) : sum;
         } else {
             Sums sum = {below(l, r)};
-            for (int i = lanes; i < classes_; i += lanes) { // see for_each_block
+            for (int i = lanes; i < classes_; i += lanes) { // see for_each_group
                 const int last = classes_ - lanes, c = (i < last ? i : last) + l;
                 if (c >= i)
                     sum = add(sum, below(c, r));

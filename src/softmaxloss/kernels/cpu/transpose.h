@@ -1,4 +1,4 @@
-// From rows to registers, one for each column, and back.
+// From rows to registers, one per column, and back.
 #pragma once
 #include "exp.h"
 
@@ -6,10 +6,10 @@
 
 namespace softmaxloss::LEVEL {
 
-// How many columns are transposed at a time: a row has 16 bytes of them, the part of a register
-// that its shuffles do not leave.
+// The number of columns transposed together: 16 bytes per row, the part of a register within which
+// its shuffles move numbers.
 template <class Real> constexpr int strip = 16 / int(sizeof(Real));
-// How many rows: as many as a register has numbers.
+// The number of rows transposed together: one for each number of a register.
 template <class Real> constexpr int width = register_bytes / int(sizeof(Real));
 
 #ifdef __has_builtin
@@ -19,7 +19,8 @@ template <class Real> constexpr int width = register_bytes / int(sizeof(Real));
 #endif
 
 #ifdef HAVE_SHUFFLE
-// The numbers of a and b in turns: those of the low half of each 16 bytes, and those of the high.
+// Alternates numbers of a and b: those in the low half of each 16 bytes, and those in the high
+// half.
 template <class V, int... i>
 INLINE void interleave(V a, V b, V &low, V &high, std::integer_sequence<int, i...>) {
     constexpr int n = sizeof...(i), part = 16 / int(sizeof a[0]);
@@ -32,7 +33,7 @@ INLINE auto joined(Low low, Low high, std::integer_sequence<int, i...>) {
     return __builtin_shufflevector(low, high, i...);
 }
 
-// What lies `stride` numbers apart, 16 bytes each, `parts` of them.
+// Joins `parts` times 16 bytes that are `stride` numbers apart.
 template <int parts, class Real> INLINE auto gather(const Real *from, std::int64_t stride) {
     if constexpr (parts == 1) {
         typename VectorOf<Real, 16>::type part;
@@ -45,8 +46,8 @@ template <int parts, class Real> INLINE auto gather(const Real *from, std::int64
     }
 }
 
-// Interleaving register i with i + n/2 moves one bit of the column number into the row number;
-// after log₂ n times they are exchanged.
+// Interleaving register i with i + n/2 moves one bit of the column number into the row number.
+// After log₂ n stages they are exchanged.
 template <class Real> INLINE void transpose_parts(Vector<Real> *registers) {
     constexpr int n = strip<Real>;
     for (int stage = 1; stage < n; stage *= 2) {
@@ -68,8 +69,8 @@ INLINE void read_columns(const Real *from, std::int64_t stride, Vector<Real> *co
     transpose_parts<Real>(columns);
 }
 
-// Row by row: where a strip is wider than the rows, what it writes beyond one is overwritten by
-// the next.
+// Row by row: where a strip is wider than the rows, the next row overwrites what it writes beyond
+// one.
 template <class Real>
 INLINE void write_columns(Vector<Real> *columns, Real *to, std::int64_t stride) {
     constexpr int n = strip<Real>;

@@ -7,56 +7,56 @@ import torch
 from torch import Tensor
 
 from ...labels import ClassIndices
-from ...linear.blocks import Rows, small_parts
-from ...linear.plan import Extras
+from ...linear.blocks import (
+    Rows,
+    few_rows,
+    softcap_slope,
+    softcapped,
+    z_loss_gradient,
+    z_loss_of,
+)
+from ...options import LinearOptions
 from .. import formula
 
-__all__ = ["loss_in_operations", "softcapped"]
-
-
-def softcapped(z: Tensor, cap: float | None) -> Tensor:
-    """s·tanh(z/s), where there is a cap."""
-    return z if cap is None else cap * torch.tanh(z / cap)
+__all__ = ["loss_in_operations"]
 
 
 def loss_in_operations(
     logits: Tensor,
     rows: Rows,
     weight: Tensor | None,
-    label_smoothing: float,
-    extras: Extras,
+    options: LinearOptions,
     with_gradient: bool,
 ) -> None:
-    """As `softmaxloss.linear.blocks.loss_in_place`, for a tensor of logits on any device."""
-    for part in small_parts(*logits.shape):  # each operation takes memory for its result
-        gradient = _few_rows(logits[part], rows.part(part), weight, label_smoothing, extras)
+    """As `softmaxloss.linear.blocks.block_loss`, for a tensor of logits on any device."""
+    for part in few_rows(*logits.shape):  # each operation allocates its result
+        gradient = _few_rows(logits[part], rows.part(part), weight, options)
         if with_gradient:
             logits[part] = gradient
 
 
-def _few_rows(
-    held: Tensor, rows: Rows, weight: Tensor | None, label_smoothing: float, extras: Extras
-) -> Tensor:
-    """Fill the losses and scores; returns the gradient by the logits."""
+def _few_rows(held: Tensor, rows: Rows, weight: Tensor | None, options: LinearOptions) -> Tensor:
+    """Fill the losses and scores; returns the gradient with respect to the logits."""
     z = held.to(formula.compute_dtype(held))
-    u = softcapped(z, extras.softcap)
-    is_index = isinstance(rows.target, ClassIndices)
-    given = torch.from_numpy(np.ascontiguousarray(rows.target.rows())).to(z.device)
-    target = given.long() if is_index else given
-    loss = formula.cross_entropy(u, target, weight, label_smoothing)
-    gradient = formula.gradient(u, target, weight, label_smoothing)
-    if extras.z_loss or rows.scores is not None:
+    cap, smoothing = options.softcap, options.label_smoothing
+    u = z if cap is None else softcapped(torch, z, cap)
+    values = rows.target.block(slice(None)).values[..., 0]
+    target = torch.from_numpy(np.ascontiguousarray(values)).to(z.device)
+    if isinstance(rows.target, ClassIndices):
+        target = target.long()
+    loss = formula.cross_entropy(u, target, weight, smoothing)
+    gradient = formula.gradient(u, target, weight, smoothing)
+    if options.z_loss or rows.scores is not None:
         nll = formula.negative_log_softmax(u)
         k = u.argmax(1, keepdim=True)
         L = (u + nll).gather(1, k)
-        if extras.z_loss:
-            loss = loss + extras.z_loss * L[:, 0] ** 2
-            gradient += 2 * extras.z_loss * L * torch.exp(-nll)
+        if options.z_loss:
+            loss = loss + z_loss_of(L[:, 0], options.z_loss)
+            gradient += z_loss_gradient(torch, u, L, options.z_loss)
         if rows.scores is not None:
             _score(rows, u, nll, L, k, target[:, None])
-    if extras.softcap is not None:
-        e = torch.exp(-2 * (z / extras.softcap).abs())
-        gradient *= 4 * e / (1 + e) ** 2
+    if cap is not None:
+        gradient *= softcap_slope(torch, z, cap)
     rows.loss[...] = loss.double().cpu().numpy()
     factor = torch.from_numpy(np.broadcast_to(rows.factor, len(z)).copy()).to(z.device, z.dtype)
     return gradient * factor[:, None]

@@ -1,10 +1,9 @@
-"""The operators of the linear loss: what torch.compile sees, and how autograd goes through them.
+"""The linear loss as operators of PyTorch, with shapes for its compiler and derivatives.
 
-The gradients of a mean or a sum are made in the forward pass, where the logits are, for an upstream
-gradient of 1. The first backward pass multiplies them by the one that comes, and hands them out
-without a copy. Another one (retain_graph) makes them again from the arguments, as does every one
-for reduction="none". With create_graph=True the backward pass is PyTorch's own, through the
-composed function.
+The gradients of a mean or a sum are computed in the forward pass, where the logits are, for an
+upstream gradient of 1. The first backward pass multiplies them by its upstream gradient and hands
+them out without a copy. Another one (retain_graph) computes them again from the arguments, as does
+every one with reduction="none". With create_graph=True PyTorch differentiates `composed`.
 """
 
 from __future__ import annotations
@@ -15,23 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...linear.plan import Extras
-from ...options import Options
+from ...linear.blocks import softcapped
+from ...options import LinearOptions, checked_options, field_values
 from .. import formula
-from ..operators import OPTIONS, is_eager, one_number
-from .blocks import Call
-from .operations import softcapped
-from .products import computed_dtype
+from ..tensors import is_eager, one_number, operator_schema
+from .layer import Layer, Needs, computed_dtype
 
-__all__ = ["composed", "forward", "gradients_of", "options_of"]
+__all__ = ["composed", "forward", "gradients_of"]
 
-Needs = tuple[bool, bool, bool]
-EXTRAS = "float z_loss, float? softcap, float skip_below, str memory_budget"
-
-
-def options_of(values: tuple[Any, ...]) -> tuple[Options, Extras]:
-    """The options of an operator: those of every loss, then those of the linear one."""
-    return Options(*values[:-4]), Extras(*values[-4:])
+OPTIONS = operator_schema(LinearOptions)
 
 
 def _loss_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -47,7 +38,7 @@ def _or_empty(gradients: tuple[Tensor | None, ...], like: Tensor) -> tuple[Tenso
     "softmaxloss::linear_cross_entropy",
     mutates_args=(),
     schema="(Tensor input, Tensor weight, Tensor? bias, Tensor target, Tensor? class_weight, "
-    f"bool by_input, bool by_weight, bool by_bias, bool with_scores, {OPTIONS}, {EXTRAS}) "
+    f"bool by_input, bool by_weight, bool by_bias, bool with_scores, {OPTIONS}) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def forward(
@@ -62,24 +53,24 @@ def forward(
     with_scores: bool,
     *values: Any,
 ) -> tuple[Tensor, ...]:
-    """The loss; the gradients of a mean or a sum for an upstream of 1; the scores as two arrays."""
-    options, extras = options_of(values)
-    call = Call(input, weight, bias, target, class_weight, options, extras)
+    """The loss; the gradients of a mean or a sum for an upstream gradient of 1; the scores, as two
+    tensors."""
+    options = checked_options(LinearOptions, *values)
     needs = (by_input, by_weight, by_bias)
     if options.reduction == "none":
         needs = (False, False, False)
-    results = call.run(1.0, needs, with_scores)
-    reduced = call.plan.reduced(results.losses, options)
+    layer = Layer(input, weight, bias, target, class_weight, options, needs)
+    losses, s, gradients = layer.run(1.0, with_scores)
+    reduced = layer.plan.reduced(losses, options)
     loss = torch.as_tensor(reduced, dtype=_loss_dtype(input.dtype), device=input.device)
-    if results.scores is None:
+    if s is None:
         numbers, counts = loss.new_empty(0), input.new_empty(0, dtype=torch.int64)
     else:
-        s = results.scores
         numbers = torch.from_numpy(np.stack([s.loss, s.probability, s.entropy, s.logsumexp]))
         counts = torch.from_numpy(np.stack([s.predicted, s.rank]))
     return (
         loss,
-        *_or_empty(results.gradients, input),
+        *_or_empty(gradients, input),
         numbers.to(input.device),
         counts.to(input.device),
     )
@@ -98,8 +89,7 @@ def _(
     with_scores: bool,
     *values: Any,
 ) -> tuple[Tensor, ...]:
-    options_of(values)
-    none = values[1] == "none"
+    none = checked_options(LinearOptions, *values).reduction == "none"
     dtype = _loss_dtype(input.dtype)
     needs = (False, False, False) if none else (by_input, by_weight, by_bias)
     rows = input.shape[0]
@@ -115,7 +105,7 @@ def _(
     "softmaxloss::linear_cross_entropy_backward",
     mutates_args=(),
     schema="(Tensor upstream, Tensor input, Tensor weight, Tensor? bias, Tensor target, "
-    f"Tensor? class_weight, bool by_input, bool by_weight, bool by_bias, {OPTIONS}, {EXTRAS}) "
+    f"Tensor? class_weight, bool by_input, bool by_weight, bool by_bias, {OPTIONS}) "
     "-> (Tensor, Tensor, Tensor)",
 )
 def gradients_of(
@@ -130,12 +120,12 @@ def gradients_of(
     by_bias: bool,
     *values: Any,
 ) -> tuple[Tensor, ...]:
-    """The gradients for any upstream: one number, or with reduction="none" one per row."""
-    call = Call(input, weight, bias, target, class_weight, *options_of(values))
+    """The gradients for any upstream gradient: one number, or with reduction="none" one per row."""
+    options, needs = checked_options(LinearOptions, *values), (by_input, by_weight, by_bias)
+    layer = Layer(input, weight, bias, target, class_weight, options, needs)
     factors = upstream.detach().double().cpu()
-    factor = factors.contiguous().numpy() if factors.dim() else factors.item()
-    results = call.run(factor, (by_input, by_weight, by_bias))
-    return tuple(g.to(input.dtype) for g in _or_empty(results.gradients, input))
+    gradients = layer.run(factors.contiguous().numpy() if factors.dim() else factors.item())[2]
+    return tuple(g.to(input.dtype) for g in _or_empty(gradients, input))
 
 
 @gradients_of.register_fake
@@ -168,13 +158,14 @@ def _empty_gradients(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    tensors, needs, ctx.values = inputs[:5], inputs[5:8], inputs[9:]
+    tensors, needs, values = inputs[:5], inputs[5:8], inputs[9:]
+    ctx.options = checked_options(LinearOptions, *values)
     ctx.save_for_backward(*tensors)
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
     ctx.kept, ctx.dtype = None, inputs[0].dtype
-    if ctx.values[1] != "none" and any(needs):
-        # Not the outputs themselves, which would keep this node alive, and be kept alive by it.
+    if ctx.options.reduction != "none" and any(needs):
+        # Detached: the outputs themselves and this node would keep each other alive.
         kept = [g.detach() for g in output[1:4]]
         ctx.kept = [g if need else None for g, need in zip(kept, needs, strict=True)]
 
@@ -199,7 +190,7 @@ def _gradients(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Any, ...]:
                     None if g is None else g.mul_(factor)
             gradients = [g if g is None else g.to(dtype) for g in kept]
     else:
-        made = gradients_of(upstream, *ctx.saved_tensors, *needs, *ctx.values)
+        made = gradients_of(upstream, *ctx.saved_tensors, *needs, *field_values(ctx.options))
         gradients = [g if need else None for g, need in zip(made, needs, strict=True)]
     return (*gradients, *rest)
 
@@ -208,10 +199,9 @@ forward.register_autograd(_gradients, setup_context=_setup_context)
 
 
 def _composed_gradients(ctx: Any, upstream: Tensor, needs: Needs) -> list[Tensor | None]:
-    """The gradients as differentiable functions of the arguments and the upstream."""
+    """The gradients as differentiable functions of the arguments and the upstream gradient."""
     input, weight, bias, target, class_weight = ctx.saved_tensors
-    options, extras = options_of(ctx.values)
-    loss = composed(input, weight, bias, target, class_weight, options, extras)
+    loss = composed(input, weight, bias, target, class_weight, ctx.options)
     wanted = [t for t, need in zip((input, weight, bias), needs, strict=True) if need]
     made = iter(torch.autograd.grad(loss, wanted, upstream, create_graph=True))
     return [next(made) if need else None for need in needs]
@@ -223,8 +213,7 @@ def composed(
     bias: Tensor | None,
     target: Tensor,
     class_weight: Tensor | None,
-    options: Options,
-    extras: Extras,
+    options: LinearOptions,
 ) -> Tensor:
     """The same loss in PyTorch's own operations, with all logits: for derivatives of any kind."""
     if target.ndim < input.ndim:  # what an ignored row holds must not reach a derivative
@@ -233,5 +222,7 @@ def composed(
     bias = None if bias is None else bias.to(dtype)
     with torch.autocast(input.device.type, enabled=False):
         z = torch.nn.functional.linear(input.to(dtype), weight.to(dtype), bias)
-    z = softcapped(z.to(formula.compute_dtype(z)), extras.softcap)
-    return formula.reduced_loss(z, target, class_weight, options, extras.z_loss)
+    z = z.to(formula.compute_dtype(z))
+    if options.softcap is not None:
+        z = softcapped(torch, z, options.softcap)
+    return formula.reduced_loss(z, target, class_weight, options)

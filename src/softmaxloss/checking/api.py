@@ -1,0 +1,103 @@
+"""`check` and `assert_softmax_loss`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+
+from .calling.calls import call_in_every_form
+from .diagnosis.verdict import judge
+from .report import Report
+from .settings import Layout, Part, settings_from
+
+__all__ = ["assert_softmax_loss", "check"]
+
+
+def check(
+    fn: Callable[..., Any],
+    kind: Part | None = None,
+    *,
+    layout: Layout | None = None,
+    dtype: Any = np.float64,
+    seed: int | None = None,
+    strict: bool = False,
+    expected_failures: Collection[str] = (),
+) -> Report:
+    """Check a softmax, its cross-entropy loss, or the gradient of the loss.
+
+    The function is called in this process, on some twenty random inputs; how it is called is found
+    by trying. Expected values are this library's, in float64.
+
+    Args:
+        fn: softmax(z); f(z, y), which returns the loss, its gradient with respect to the logits z,
+            or both; or f(W, X, y, reg), which returns the loss of a linear layer and its gradient
+            with respect to W. Labels are class indices or one-hot. Arrays are NumPy's, PyTorch's
+            or JAX's; of a loss from a framework, the gradient by automatic differentiation is
+            checked too. So are the parameters weight, ignore_index, label_smoothing and reduction
+            if the function has them.
+        kind: "softmax", "loss", "gradient" or "loss+gradient". None: found from the result.
+        layout: "rows" or "columns": how the examples of a batch are stored; "one": the function
+            takes one example. None: found by trying.
+        dtype: The dtype of the logits: float64 or float32.
+        seed: The seed of the random inputs. None: a new one for each check; the report has it.
+        strict: Whether weaknesses (such as an infinite loss for a very wrong prediction) and
+            conventions (such as a sum instead of a mean) make the verdict "wrong" too.
+        expected_failures: Ids of mistakes that do not make it "wrong"; {id: reason} works too.
+
+    Returns:
+        A report, whose verdict is "right", "wrong" or "not checked". Print it, or read its
+        `mistakes`, `findings`, `to_dict()`.
+
+    Raises:
+        ValueError: An unknown kind, layout, dtype or id, or a negative seed.
+        TypeError: `fn` is not callable, or `expected_failures` is not a collection.
+
+    Example:
+        >>> def loss(z, y):
+        ...     a = np.exp(-z) / np.exp(-z).sum(axis=1, keepdims=True)
+        ...     return -np.log(a[np.arange(len(y)), y]).mean()
+        >>> check(loss).mistakes
+        ['exp-minus-z', 'no-max']
+    """
+    if not callable(fn):
+        raise TypeError(f"check takes a function, got {type(fn).__name__}")
+    settings = settings_from(
+        kind, layout=layout, dtype=dtype, seed=seed, strict=strict, allowed=expected_failures
+    )
+    return judge(call_in_every_form(fn, settings), settings)
+
+
+def assert_softmax_loss(
+    fn: Callable[..., Any],
+    kind: Part | None = None,
+    *,
+    layout: Layout | None = None,
+    dtype: Any = np.float64,
+    seed: int | None = None,
+    strict: bool = False,
+    expected_failures: Collection[str] = (),
+) -> None:
+    """Raise AssertionError with the report unless `check` finds the function right: for tests.
+
+    The arguments are those of `check`.
+
+    Raises:
+        AssertionError: The verdict is "wrong" or "not checked".
+
+    Example:
+        >>> assert_softmax_loss(lambda z: np.exp(z) / np.exp(z).sum(1)[:, None],
+        ...                     expected_failures={"no-max": "the logits are small"})
+    """
+    report = check(
+        fn,
+        kind,
+        layout=layout,
+        dtype=dtype,
+        seed=seed,
+        strict=strict,
+        expected_failures=expected_failures,
+    )
+    if report.verdict != "right":
+        raise AssertionError(str(report))

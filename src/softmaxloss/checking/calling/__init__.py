@@ -1,0 +1,1 @@
+"""Calling a function in the ways in which people write the softmax loss."""

@@ -1,0 +1,1 @@
+"""Comparing the results of a function with what is right, and with what each mistake gives."""

@@ -1,0 +1,182 @@
+"""What is wrong with one part of the results: the mistake, or what else can be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bank import BANK
+from ..calling.calls import Attempt
+from ..inputs import ORDER
+from ..report import Finding, array_text
+from .mistakes import Diagnosis, Observed, diagnose, nearest
+
+__all__ = ["finding_for"]
+
+Array = NDArray[Any]
+
+# An implementation with these is still right.
+HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
+
+# The inputs whose logits are extreme.
+EXTREME = {
+    "large", "low", "mixed", "apart", "just apart", "far apart", "above", "far above"
+}  # fmt: skip
+
+
+def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Finding:
+    """What is wrong with one part; not thorough: only weaknesses and conventions are looked for."""
+    constant = None if observed.part == "gradient" else _constant(observed.values)
+    if constant is not None:
+        found = Diagnosis((BANK[constant],), (), len(observed.values))
+    else:
+        found = diagnose(observed, None if thorough else HARMLESS)
+    if thorough and not found.mistakes:
+        found = _where_finite(observed)
+    unknown = thorough and not found.mistakes
+    wrong = [k for k, ok in enumerate(observed.right) if not ok]
+    return Finding(
+        observed.part,
+        tuple(observed.inputs[k].name for k in wrong),
+        found.mistakes,
+        found.others,
+        found.matched,
+        len(observed.values),
+        _example(observed, wrong, attempt),
+        _properties(observed, attempt.problem) if unknown else (),
+        nearest(observed) if unknown else None,
+        wrong_values=any(observed.values[k] is not None for k in wrong),
+    )
+
+
+def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict[str, str]:
+    """The smallest wrong input, if possible one with a value."""
+    k = min(wrong, key=lambda k: (observed.values[k] is None, observed.inputs[k].z.size))
+    input, form = observed.inputs[k], attempt.form
+    got, want = observed.values[k], getattr(observed.expected[k], observed.part)
+    if form.is_layer:
+        names = {"weights": "W", "features": "X", "labels": "y", "reg": "reg"}
+        arguments = zip(form.order, form.arguments(input.z, input.y), strict=True)
+        example = {names[role]: array_text(value) for role, value in arguments}
+        example["z = X·W"] = array_text(input.z)
+    else:
+        example = {"z": array_text(input.z), "y": array_text(input.y)}
+    example["yours"] = f"it raised {attempt.problem}" if got is None else array_text(got, want)
+    example["expected"] = array_text(want, got)
+    if form.is_layer and observed.part == "gradient":
+        example["which is"] = (
+            "the gradient with respect to z; that with respect to W is Xᵀ times it"
+        )
+    return example
+
+
+def _constant(values: Sequence[Any]) -> str | None:
+    """The id of the mistake if all results are one number, or if none is finite."""
+    if any(got is None for got in values):
+        return None
+    numbers = np.concatenate([np.ravel(got) for got in values])
+    if not np.isfinite(numbers).any():
+        return "always-nan"
+    return "constant" if (numbers == numbers[0]).all() else None
+
+
+def _where_finite(observed: Observed) -> Diagnosis:
+    """If no mistakes give all numbers: those that give the finite ones, and with them the one that
+    makes the others NaN or infinite."""
+    if any(got is None for got in observed.values):
+        return Diagnosis()
+    finite = [k for k, got in enumerate(observed.values) if np.isfinite(np.asarray(got)).all()]
+    broken = {input.name for k, input in enumerate(observed.inputs) if k not in finite}
+    if not finite or not broken:
+        return Diagnosis()
+    rest = observed.only(finite)
+    explained = () if all(rest.right) else diagnose(rest).mistakes
+    if not explained and not all(rest.right):
+        return Diagnosis()
+    values = np.concatenate([np.ravel(got) for got in observed.values])
+    only_plus_infinity = not (np.isnan(values) | np.isneginf(values)).any()
+    cause = "nan-for-good-logits"
+    if "large" in broken and broken <= EXTREME:
+        cause = "no-max"
+    elif (
+        observed.part == "loss"
+        and only_plus_infinity
+        and broken <= EXTREME
+        and (explained or broken == {"far apart"})
+    ):
+        cause = "log-of-underflow"
+    return Diagnosis((*explained, BANK[cause]), (), len(finite))
+
+
+def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
+    """The properties that fail, each as a sentence about "it", the part."""
+    remarks = []
+    part = observed.part
+    arrays = {
+        input.name: np.asarray(got)
+        for input, got in zip(observed.inputs, observed.values, strict=True)
+        if got is not None
+    }
+    finite = {name: array for name, array in arrays.items() if np.isfinite(array).all()}
+    numbers = list(finite.values())
+    loose = 1e4 * observed.epsilon
+    raised = len(observed.values) - len(arrays)
+    if raised:
+        pairs = zip(observed.values, observed.right, strict=True)
+        otherwise = all(ok for got, ok in pairs if got is not None)
+        rest = ", and is right on the others" if otherwise else ""
+        remarks.append(f"it raises on {raised} of {len(observed.values)} inputs{rest}: {problem}")
+    if len(finite) < len(arrays):
+        remarks.append("it is not finite everywhere")
+    if part == "loss" and any((array < 0).any() for array in numbers):
+        remarks.append("it is negative for some inputs; a loss is not")
+    if part == "gradient" and any((abs(a.sum(axis=-1)) > loose).any() for a in numbers):
+        remarks.append("its rows do not sum to 0")
+    if part == "softmax" and any((abs(a.sum(axis=-1) - 1) > loose).any() for a in numbers):
+        remarks.append("its rows do not sum to 1")
+    if len(numbers) > 1 and all(np.ptp(a) == 0 for a in numbers) and part != "loss":
+        remarks.append("all its entries are the same number")
+    remarks += _multiple(observed, loose)
+
+    def differs(x: Array, y: Array) -> bool:
+        return x.shape != y.shape or bool((abs(x - y) > loose * (1 + abs(y))).any())
+
+    two = finite.get("two examples")
+    if two is None:
+        return tuple(remarks)
+    shifted, reordered = finite.get("shifted"), finite.get("reordered")
+    if shifted is not None and differs(shifted, two):
+        remarks.append("it is not shift-invariant: adding 8 to every output changes it")
+    if reordered is not None and differs(reordered, two if part == "loss" else two[..., ORDER]):
+        remarks.append("it depends on the order of the classes")
+    one = finite.get("one example")
+    if one is not None and part != "loss":
+        first = two[:1] * (len(two) if part == "gradient" else 1)
+        if differs(one, first) and differs(one, two[:1]):
+            remarks.append("the values of an example depend on the other examples")
+    return tuple(remarks)
+
+
+def _multiple(observed: Observed, loose: float) -> list[str]:
+    """Whether the numbers are the right ones times a number, or plus one."""
+    wanted = [np.asarray(getattr(want, observed.part)) for want in observed.expected]
+    pairs = [
+        (np.asarray(got), want)
+        for got, want in zip(observed.values, wanted, strict=True)
+        if got is not None and np.shape(got) == np.shape(want)
+    ]
+    if len(pairs) < 3:
+        return []
+    x, y = (np.concatenate([np.ravel(pair[k]) for pair in pairs]) for k in (0, 1))
+    large = np.abs(y) > 1e-3
+    if not large.any() or not np.isfinite(x).all():
+        return []
+    ratio, difference = np.median(x[large] / y[large]), np.median(x - y)
+    if ratio and abs(ratio - 1) > loose and (abs(x - ratio * y) <= loose * (1 + abs(x))).all():
+        return [f"it is {ratio:.6g} times the right one, everywhere"]
+    if abs(difference) > loose and (abs(x - y - difference) <= loose * (1 + abs(x))).all():
+        return [f"it is the right one plus {difference:.6g}, everywhere"]
+    return []

@@ -1,0 +1,220 @@
+"""Which of the known mistakes give the numbers of an implementation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..bank import BANK, Mistake
+from ..inputs import Input
+from ..reference import RIGHT, Expected, Results, Steps, agree, expected, is_right
+
+__all__ = ["DEPENDS_ON", "Diagnosis", "Numbers", "Observed", "diagnose", "nearest", "observe"]
+
+#: The steps on which each part of the results depends.
+DEPENDS_ON = {
+    "softmax": ("softmax",),
+    "loss": ("softmax", "target", "losses", "reduce"),
+    "gradient": ("softmax", "target", "gradient", "scale"),
+}
+
+#: The conventions that multiply the right numbers by a factor, from the number of examples.
+FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
+    "softmax": {},
+    "loss": {"sum": float, "bits": lambda rows: 1 / math.log(2.0)},
+    "gradient": {"gradient-of-the-sum": float, "gradient-in-bits": lambda rows: 1 / math.log(2.0)},
+}
+
+
+class Numbers:
+    """The right and the wrong numbers for the inputs, each computed once."""
+
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        self.inputs = inputs
+        self._expected: dict[float, list[Expected]] = {}
+        self._wrong: dict[tuple[Steps, str], Results] = {}
+
+    def expected(self, epsilon: float) -> list[Expected]:
+        """What is right for each input, computed in the precision ε."""
+        if epsilon not in self._expected:
+            self._expected[epsilon] = [expected(input, epsilon) for input in self.inputs]
+        return self._expected[epsilon]
+
+    def wrong(self, steps: Steps, input: Input) -> Results:
+        """What wrong steps give, in the dtype of the logits: overflow is part of a mistake."""
+        key = steps, input.name
+        if key not in self._wrong:
+            self._wrong[key] = steps.run(input.z, input.y)
+        return self._wrong[key]
+
+
+class Observed(NamedTuple):
+    """One part of the results on each of some inputs.
+
+    Attributes:
+        part: "softmax", "loss" or "gradient".
+        values: The results; None where the function raised an error.
+        right: Whether each is right.
+        expected: What is right.
+        inputs: The inputs.
+        epsilon: ε of the precision of the results.
+        numbers: The right and the wrong numbers.
+    """
+
+    part: str
+    values: Sequence[Any]
+    right: Sequence[bool]
+    expected: Sequence[Expected]
+    inputs: Sequence[Input]
+    epsilon: float
+    numbers: Numbers
+
+    def only(self, kept: Sequence[int]) -> Observed:
+        """The same on some of the inputs."""
+        columns = ("values", "right", "expected", "inputs")
+        chosen: dict[str, Any] = {c: [getattr(self, c)[k] for k in kept] for c in columns}
+        return self._replace(**chosen)
+
+    def hit(self, steps: Steps, k: int, *, tight: bool = False) -> bool:
+        """Whether wrong steps give the numbers on input k."""
+        input = self.inputs[k]
+        candidate = getattr(self.numbers.wrong(steps, input), self.part)
+        size = float(np.abs(input.z).max())
+        return agree(self.values[k], candidate, self.epsilon, size, tight=tight)
+
+    def known(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
+        """Those of the mistakes that are wrong steps of this part."""
+        return [m for m in mistakes if m.steps and set(m.steps) <= set(DEPENDS_ON[self.part])]
+
+
+def observe(part: str, values: Sequence[Any], epsilon: float, numbers: Numbers) -> Observed:
+    """One part of the results on all inputs."""
+    wanted = numbers.expected(epsilon)
+    pairs = zip(values, wanted, strict=True)
+    right = [got is not None and is_right(part, got, want) for got, want in pairs]
+    return Observed(part, values, right, wanted, numbers.inputs, epsilon, numbers)
+
+
+class Diagnosis(NamedTuple):
+    """The mistakes that together give the numbers.
+
+    Attributes:
+        mistakes: One, or two at once; empty where no known ones do.
+        others: Mistakes that give the same numbers on all inputs.
+        matched: On how many inputs the numbers are those of the mistakes.
+    """
+
+    mistakes: tuple[Mistake, ...] = ()
+    others: tuple[Mistake, ...] = ()
+    matched: int = 0
+
+
+def diagnose(
+    observed: Observed, bank: Sequence[Mistake] | None = None, *, pairs: bool = True
+) -> Diagnosis:
+    """The mistakes that explain one part of the results.
+
+    Args:
+        observed: The part.
+        bank: The mistakes that are considered; None: all.
+        pairs: Whether two mistakes in different steps are considered, if one is not enough.
+    """
+    known = observed.known(bank or [*BANK.values()])
+    right = zip(observed.right, observed.values, strict=True)
+    wrong = [k for k, (ok, got) in enumerate(right) if not ok and got is not None]
+
+    def explains(changes: Mapping[str, Any], tight: bool = False) -> bool:
+        steps = RIGHT.but(changes)
+        if not all(observed.hit(steps, k, tight=tight) for k in range(len(observed.values))):
+            return False
+        # Steps that are right where the numbers are wrong explain nothing: a mistake in the loss
+        # only has the right gradient.
+        return any(
+            not is_right(
+                observed.part,
+                getattr(observed.numbers.wrong(steps, observed.inputs[k]), observed.part),
+                observed.expected[k],
+            )
+            for k in wrong
+        )
+
+    scaled = _scaled(observed)
+    if scaled is not None:
+        return scaled
+    single = [
+        mistake
+        for mistake in known
+        if mistake.id not in FACTORS[observed.part]
+        and any(map(partial(explains, tight=mistake.kind != "mistake"), mistake.all_steps))
+    ]
+    if single:
+        # Conventions and weaknesses first: an implementation with nothing worse is not accused.
+        order = {"convention": 0, "weakness": 1, "mistake": 2}
+        single.sort(key=lambda mistake: order[mistake.kind])
+        return Diagnosis((single[0],), tuple(single[1:]), len(observed.values))
+    for both in itertools.combinations(known, 2) if pairs else ():
+        if not set(both[0].steps) & set(both[1].steps) and any(
+            explains({**first, **second})
+            for first, second in itertools.product(*(m.all_steps for m in both))
+        ):
+            return Diagnosis(both, (), len(observed.values))
+    return Diagnosis()
+
+
+def _scaled(observed: Observed) -> Diagnosis | None:
+    """The conventions that are a factor: these are compared as closely as the right numbers."""
+    part, factors = observed.part, FACTORS[observed.part]
+    every = len(observed.values)
+    if part == "loss" and all(map(_is_each, observed.values, observed.expected)):
+        return Diagnosis((BANK["a-loss-for-each"],), (), every)
+    for count in range(1, len(factors) + 1):
+        for ids in itertools.combinations(factors, count):
+            if all(
+                got is not None
+                and is_right(part, got, want, math.prod(factors[i](len(want.losses)) for i in ids))
+                for got, want in zip(observed.values, observed.expected, strict=True)
+            ):
+                return Diagnosis(tuple(BANK[id] for id in ids), (), every)
+    return None
+
+
+def _is_each(got: Any, want: Expected) -> bool:
+    losses = np.reshape(got, -1) if got is not None and np.ndim(got) == 0 else got
+    return losses is not None and is_right("losses", losses, want)
+
+
+def nearest(observed: Observed) -> tuple[Mistake, int] | None:
+    """The mistake that gives most of the numbers, and on how many inputs.
+
+    It must give more than half of all numbers and three quarters of the wrong ones: a mistake that
+    is right everywhere else says nothing.
+    """
+    values = observed.values
+    wrong = {k for k, got in enumerate(values) if got is not None and not observed.right[k]}
+    best: tuple[Mistake, int] | None = None
+    if not wrong:
+        return None
+    # Small inputs first: nearly all mistakes are ruled out on them.
+    order = sorted(range(len(values)), key=lambda k: observed.inputs[k].z.size)
+
+    def hits(changes: Mapping[str, Any]) -> int:
+        """On how many inputs; 0 if these are too few."""
+        steps, missed, missed_wrong = RIGHT.but(changes), 0, 0
+        for k in order:
+            if not observed.hit(steps, k):
+                missed, missed_wrong = missed + 1, missed_wrong + (k in wrong)
+                if missed * 2 >= len(values) or missed_wrong * 4 > len(wrong):
+                    return 0
+        return len(values) - missed
+
+    for mistake in observed.known([*BANK.values()]):
+        for changes in mistake.all_steps:
+            count = hits(changes)
+            if count > (0 if best is None else best[1]):
+                best = (mistake, count)
+    return best

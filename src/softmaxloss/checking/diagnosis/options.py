@@ -1,0 +1,250 @@
+"""The inputs with an option: what is right on each, and which mistakes give the results.
+
+They are compared only if the results for the plain inputs are right.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bank import BANK, Mistake
+from ..calling.calls import Attempt, OptionResult
+from ..inputs import Input
+from ..reference import FEW, WITH_OPTION, LossParts, Results, agree
+from ..report import Finding, InputCheck, array_text
+
+__all__ = ["Reductions", "check_options"]
+
+Array = NDArray[Any]
+SIZE = 10.0  # the logits of these inputs are below this
+
+# A loss near log 512 may be off by a few roundings to bfloat16, which are 1/256 of it.
+HALF = 4 * 2.0**-8 / (FEW + 4 * SIZE)
+
+
+class Reductions(NamedTuple):
+    """How the results for the plain inputs are reduced."""
+
+    loss: Literal["mean", "sum", "none"] = "mean"
+    gradient: Literal["mean", "sum"] = "mean"
+
+
+class Case(NamedTuple):
+    """An input with an option: what was returned, what is right, what each mistake gives."""
+
+    input: Input
+    result: OptionResult
+    expected: Results
+    right: dict[str, bool]
+    wrong: dict[tuple[str, int], Results]
+
+
+def check_options(
+    attempt: Attempt,
+    inputs: Sequence[Input],
+    parts: Sequence[str],
+    reductions: Reductions,
+    epsilon: float,
+) -> tuple[list[InputCheck], list[Finding]]:
+    """Compare the results for the inputs with options that the function accepts."""
+    checks: list[InputCheck] = []
+    findings: list[Finding] = []
+    results = {result.name: result for result in attempt.with_options}
+    called = [input for input in inputs if input.name in results]
+    for about, group in itertools.groupby(called, key=lambda input: input.about):
+        if about == "upstream" and not attempt.differentiated:
+            continue
+        if about == "labels":
+            for input in group:
+                checked, found = _check_label(input, results[input.name], parts)
+                checks.append(checked)
+                findings += found
+            continue
+        cases = [_case(input, results[input.name], parts, reductions, epsilon) for input in group]
+        cases = [case for case in cases if case.right]
+        checks += [InputCheck(case.input.name, case.input.why, case.right) for case in cases]
+        if not all(ok for case in cases for ok in case.right.values()):
+            findings.append(_finding(about, cases, epsilon))
+    return checks, findings
+
+
+def _case(
+    input: Input,
+    result: OptionResult,
+    parts: Sequence[str],
+    reductions: Reductions,
+    epsilon: float,
+) -> Case:
+    got, about, options = result.results, input.about, input.extras.options
+    if about == "bfloat16":
+        # A function that does not accept bfloat16 is not checked in it.
+        parts = [part for part in parts if part == "loss" and got.loss is not None]
+        epsilon = HALF
+    if about == "reduction":
+        how = options["reduction"]
+        reductions = Reductions(how, "mean" if how == "mean" else "sum")
+    elif "reduction" in options:
+        reductions = Reductions("none", "sum")
+    z, y = input.z.astype(np.float64), input.y
+    value = _option_value(input, reductions)
+    with np.errstate(all="ignore"):
+        right = WITH_OPTION[about](z, y, value)
+        expected = _reduced(right, reductions)
+        wrong = {
+            (mistake.id, k): _reduced_or_none(function, z, y, value, reductions)
+            for mistake in BANK.values()
+            if mistake.about == about
+            for k, function in enumerate(mistake.wrong)
+        }
+    if about == "reduction":
+        others = [Reductions(a, b) for a in ("mean", "sum", "none") for b in ("mean", "sum")]
+        wrong = {("reduction-unused", k): _reduced(right, o) for k, o in enumerate(others)}
+    is_right = {
+        part: _near(getattr(got, part), getattr(expected, part), epsilon)
+        or (part == "loss" and _is_empty_mean(right, got.loss))
+        for part in parts
+    }
+    return Case(input, result, expected, is_right, wrong)
+
+
+def _finding(about: str, cases: Sequence[Case], epsilon: float) -> Finding:
+    """One mistake that gives all results; else one for each part, or for each input."""
+    failed = [case for case in cases if not all(case.right.values())]
+    first = failed[0]
+    part = next(part for part, ok in first.right.items() if not ok)
+    got, want = getattr(first.result.results, part), getattr(first.expected, part)
+    yours = f"it raised {first.result.problem}" if got is None else array_text(got, want)
+    options = first.input.extras.options.items()
+    example = {
+        "z": array_text(first.input.z),
+        "y": array_text(first.input.y),
+        **{name: array_text(value) for name, value in options},
+        "yours": f"{part} {yours}",
+        "expected": array_text(want, got),
+    }
+    names = tuple(case.input.name for case in failed)
+    if all(case.result.problem is not None for case in failed):
+        return Finding(about, names, (BANK["raises"],), example=example)
+    named, others = _explanation(cases, HALF / 100 if about == "bfloat16" else epsilon)
+    return Finding(about, names, named, others, example=example)
+
+
+# How the results may be grouped, each group with a mistake of its own: all of them together, by
+# part, by input, or each separately.
+GROUPINGS: tuple[Callable[[Case, str], Any], ...] = (
+    lambda case, part: None,
+    lambda case, part: part,
+    lambda case, part: case.input.name,
+    lambda case, part: (case.input.name, part),
+)
+
+
+def _explanation(
+    cases: Sequence[Case], epsilon: float
+) -> tuple[tuple[Mistake, ...], tuple[Mistake, ...]]:
+    """The mistakes that give the results, and others that give the same."""
+    every = [(case, part) for case in cases for part in case.right]
+    for grouping in GROUPINGS:
+        groups: dict[Any, list[tuple[Case, str]]] = {}
+        for case, part in every:
+            groups.setdefault(grouping(case, part), []).append((case, part))
+        wrong = [g for g in groups.values() if not all(case.right[part] for case, part in g)]
+        found = [list(dict.fromkeys(_explaining(group, epsilon))) for group in wrong]
+        if all(found):
+            # Of several that give the same numbers the convention comes first, as everywhere.
+            ranked = [sorted(ids, key=lambda id: BANK[id].kind != "convention") for ids in found]
+            named = dict.fromkeys(BANK[ids[0]] for ids in ranked)
+            whole = len(groups) == 1 or len(cases[0].right) == 1 or len(wrong) == len(groups)
+            if any(m.kind == "convention" for m in named) and not (whole and len(named) == 1):
+                named[BANK["loss-and-gradient-differ"]] = None
+            others = dict.fromkeys(BANK[id] for ids in ranked for id in ids[1:])
+            return tuple(named), tuple(m for m in others if m not in named)
+    return (), ()
+
+
+def _explaining(group: Sequence[tuple[Case, str]], epsilon: float) -> Iterator[str]:
+    """The ids of the mistakes that give all results of a group."""
+    for key in group[0][0].wrong:
+        if all(
+            agree(getattr(case.result.results, part), getattr(case.wrong[key], part), epsilon, SIZE)
+            for case, part in group
+        ):
+            yield key[0]
+
+
+def _option_value(input: Input, reductions: Reductions) -> Any:
+    """The third argument of the right and the wrong functions."""
+    extras = input.extras
+    if input.about == "upstream":
+        upstream = np.asarray(extras.upstream, np.float64)
+        return upstream if reductions.loss == "none" else np.full_like(upstream, upstream[0])
+    return extras.reg if input.about == "reg" else extras.options.get(input.about)
+
+
+def _reduced_or_none(
+    function: Callable[..., LossParts], z: Array, y: Array, value: Any, reductions: Reductions
+) -> Results:
+    """The results of a wrong function; none if it raises, as for an ignored label."""
+    try:
+        return _reduced(function(z, y, value), reductions)
+    except IndexError:
+        return Results()
+
+
+def _reduced(parts: LossParts, reductions: Reductions) -> Results:
+    loss: Any = parts.losses
+    if reductions.loss != "none":
+        total = parts.losses.sum()
+        loss = (total / parts.divisor if reductions.loss == "mean" else total) + parts.penalty
+    gradient = parts.gradients
+    if reductions.gradient == "mean":
+        # Zeros stay zero where the divisor is 0, and NaN stays NaN.
+        gradient = np.where(gradient == 0, 0.0, gradient / np.float64(parts.divisor))
+    return Results(None, loss, gradient + parts.penalty_gradient)
+
+
+def _near(got: Any, want: Any, epsilon: float) -> bool:
+    """Right up to rounding. The logits are below 10 here, so that each entry has an absolute error
+    of a few ε, or a relative one where options made it large. An entry of 0 must be exactly 0."""
+    if got is None:
+        return False
+    x, y = np.asarray(got), np.asarray(want)
+    if x.shape != y.shape or x.dtype.kind != "f":
+        return False
+    bound = epsilon * (FEW + 4 * SIZE) * (1 + np.abs(y))
+    with np.errstate(invalid="ignore"):
+        return bool(((np.abs(x - y) <= bound) & ((y != 0) | (x == 0))).all())
+
+
+def _is_empty_mean(right: LossParts, got: Any) -> bool:
+    """Whether it is a mean over no examples: NaN in PyTorch, 0 elsewhere, both accepted."""
+    if right.divisor or got is None:
+        return False
+    value = np.asarray(got)
+    return value.dtype.kind == "f" and value.shape == () and bool(np.isnan(value) | (value == 0))
+
+
+def _check_label(
+    input: Input, result: OptionResult, parts: Sequence[str]
+) -> tuple[InputCheck, list[Finding]]:
+    """An invalid label: the function must raise an error, or return NaN."""
+    got = {part: np.asarray(v) for part, v in result.results._asdict().items() if v is not None}
+    accepted = bool(got) and all(np.isfinite(value).all() for value in got.values())
+    checked = InputCheck(input.name, input.why, dict.fromkeys(parts, not accepted))
+    if not accepted:
+        return checked, []
+    negative = bool((input.y < 0).any())
+    id = "negative-label-accepted" if negative else "label-out-of-range-accepted"
+    part = next(part for part in ("loss", "gradient", "softmax") if part in got)
+    example = {
+        "z": array_text(input.z),
+        "y": array_text(input.y),
+        "yours": f"{part} {array_text(got[part])}",
+        "expected": "an error",
+    }
+    return checked, [Finding("labels", (input.name,), (BANK[id],), example=example)]

@@ -1,0 +1,302 @@
+"""From the results of a function to the report on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..bank import BANK
+from ..calling.calls import Attempt
+from ..inputs import Inputs, inputs
+from ..reference import SINGLE, is_right, precision
+from ..report import Finding, InputCheck, Report
+from ..settings import Part, Settings
+from .findings import finding_for
+from .mistakes import Numbers, Observed, diagnose, observe
+from .options import Reductions, check_options
+
+__all__ = ["judge"]
+
+MOST_FORMS = 6  # that are examined where all are wrong
+
+IN_HALF = (
+    "its results are in half precision, in which one mistake looks like another: let it keep the "
+    "precision of the logits"
+)
+
+
+class Usable(NamedTuple):
+    """An attempt with results, and the parts of them that are compared."""
+
+    attempt: Attempt
+    parts: tuple[str, ...]
+
+    @property
+    def raised(self) -> int:
+        """On how many inputs there is no result."""
+        return sum(all(part is None for part in result) for result in self.attempt.results)
+
+    def values(self) -> dict[str, list[Any]]:
+        """The results of each part."""
+        return {part: [getattr(r, part) for r in self.attempt.results] for part in self.parts}
+
+
+class PlainResult(NamedTuple):
+    """What the plain inputs show: each part as observed, and what is found."""
+
+    observed: dict[str, Observed]
+    findings: list[Finding]
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether there is a mistake."""
+        return any(finding.is_wrong() for finding in self.findings)
+
+    @property
+    def rank(self) -> int:
+        """How well a form is understood, the best first: right on most inputs; with known mistakes
+        only; right where it raises no error; none of these."""
+        if all(sum(part.right) * 2 > len(part.right) for part in self.observed.values()):
+            return 0
+        if all(finding.mistakes for finding in self.findings):
+            return 1
+        return 3 if any(finding.wrong_values for finding in self.findings) else 2
+
+
+def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
+    """The report on the attempts to call a function; no more of them are made than needed."""
+    given, numbers = _inputs_and_numbers(settings.seed, settings.dtype)
+    usable: list[Usable] = []
+    problem: str | None = None
+    for attempt in attempts:
+        problem = problem or attempt.problem  # that of the likeliest form
+        one = Usable(attempt, _parts(attempt, settings.kind))
+        if not one.parts:
+            continue
+        plain = _compare(one, numbers, thorough=False)
+        batch_meant = settings.layout != "one" and any(map(_takes_batches, usable))
+        if not plain.is_wrong and (attempt.form.batch or not batch_meant):
+            if not attempt.form.batch:
+                plain.findings.extend(_with_batches(usable, numbers))
+            return _report(one, plain, given, settings)
+        usable.append(one)
+    if not usable:
+        problem = problem or "it takes no arguments that are logits, or logits and labels"
+        return Report.not_checked(problem, settings)
+    # Wrong in every form. Those with fewer errors are likelier to be meant.
+    usable.sort(key=lambda one: one.raised)
+    best: tuple[Usable, PlainResult] | None = None
+    for one in usable[:MOST_FORMS]:
+        plain = _compare(one, numbers, thorough=True)
+        if best is None or plain.rank < best[1].rank:
+            best = one, plain
+        if plain.rank <= 1:
+            break
+    assert best is not None
+    report = _report(*best, given, settings)
+    if not report.mistakes and _in_half(best[0].attempt):
+        return replace(report, verdict="not checked", problem=IN_HALF)
+    return report
+
+
+@lru_cache(maxsize=2)  # one after another, many functions are checked with one seed
+def _inputs_and_numbers(seed: int, dtype: str) -> tuple[Inputs, Numbers]:
+    given = inputs(seed, dtype)
+    return given, Numbers(given.plain)
+
+
+def _takes_batches(one: Usable) -> bool:
+    """Whether a batch with a label for each example has a loss: then one example is not meant."""
+    results = one.attempt.results
+    # Indexing by the labels makes an N × N matrix of z where one example is meant.
+    losses = sum(r.loss is not None and np.ndim(r.loss) < 2 for r in results)
+    form = one.attempt.form
+    return (
+        "loss" in one.parts and form.batch and form.labels == "index" and losses * 2 > len(results)
+    )
+
+
+def _with_batches(usable: Sequence[Usable], numbers: Numbers) -> list[Finding]:
+    """The finding about a function that is right for one example, and takes batches too."""
+    for one in usable:
+        form = one.attempt.form
+        if not form.batch or one.raised > len(one.attempt.results) / 2:
+            continue
+        ids: dict[str, None] = {}
+        for part, values in one.values().items():
+            observed = observe(part, values, _precision(values, numbers), numbers)
+            found = diagnose(observed, pairs=False)
+            ids |= dict.fromkeys(mistake.id for mistake in found.mistakes)
+        remarks = (f"a batch, called as {form}, has {', '.join(ids)}",) if ids else ()
+        return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=remarks)]
+    return []
+
+
+def _in_half(attempt: Attempt) -> bool:
+    """Whether half precision has all the numbers, and they are not only 0 and 1."""
+    values = [np.ravel(v) for result in attempt.results for v in result if v is not None]
+    with np.errstate(over="ignore"):
+        numbers = np.concatenate(values).astype(np.float32)
+    if len(set(numbers[np.isfinite(numbers)].tolist())) < 6:
+        return False
+    with np.errstate(over="ignore"):
+        float16 = np.array_equal(numbers, numbers.astype(np.float16), equal_nan=True)
+    return float16 or not (numbers.view(np.uint32) & 0xFFFF).any()
+
+
+def _parts(attempt: Attempt, kind: Part | None) -> tuple[str, ...]:
+    """The parts of the results to compare, from what was returned and what was passed."""
+
+    def exists(part: str) -> bool:
+        return any(getattr(result, part) is not None for result in attempt.results)
+
+    if attempt.form.order == ("logits",) or kind == "softmax":
+        return ("softmax",) if exists("softmax") else ()
+    asked = (kind,) if kind in ("loss", "gradient") else ("loss", "gradient")
+    found = tuple(part for part in asked if exists(part))
+    return asked if kind == "loss+gradient" and found else found
+
+
+def _precision(values: Sequence[Any], numbers: Numbers) -> float:
+    return precision(numbers.inputs[0].z.dtype, values)
+
+
+def _compare(one: Usable, numbers: Numbers, *, thorough: bool) -> PlainResult:
+    """Compare the results for the plain inputs; not thorough: only weaknesses and conventions are
+    looked for."""
+    values = one.values()
+    epsilon = {part: _precision(values[part], numbers) for part in one.parts}
+    plain = _compare_in_precision(one, epsilon, numbers, thorough)
+    if all(finding.mistakes for finding in plain.findings):
+        return plain
+    if all(one == SINGLE for one in epsilon.values()):
+        return plain
+    # The results are float64; is their precision that of float32?
+    arrays = [np.asarray(v) for part in one.parts for v in values[part] if v is not None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = all(np.array_equal(v, v.astype(np.float32), equal_nan=True) for v in arrays)
+    if not rounded and not _near_in_single(values, numbers):
+        return plain
+    coarse = _compare_in_precision(one, dict.fromkeys(one.parts, SINGLE), numbers, thorough)
+    if all(finding.mistakes for finding in coarse.findings):
+        coarse.findings.append(Finding("calls", mistakes=(BANK["computed-in-float32"],)))
+        return coarse
+    return plain
+
+
+def _near_in_single(values: dict[str, list[Any]], numbers: Numbers) -> bool:
+    """Whether everything is right to the digits that float32 has, not only within its errors."""
+    for part, results in values.items():
+        pairs = zip(results, numbers.expected(SINGLE), numbers.inputs, strict=True)
+        for got, expected, input in pairs:
+            want = np.asarray(getattr(expected, part))
+            if got is None or np.shape(got) != want.shape:
+                return False
+            bound = 8 * SINGLE * (1 + np.abs(input.z).max())
+            if not (np.abs(got - want) <= bound * (part == "loss" or np.abs(want) + 1)).all():
+                return False
+    return True
+
+
+def _compare_in_precision(
+    one: Usable, epsilon: dict[str, float], numbers: Numbers, thorough: bool
+) -> PlainResult:
+    plain = PlainResult({}, [])
+    for part, values in one.values().items():
+        observed = plain.observed[part] = observe(part, values, epsilon[part], numbers)
+        if all(observed.right):
+            continue
+        if part == "gradient" and one.attempt.gradient_of_loss and plain.is_wrong:
+            continue  # the derivative of a wrong loss is right for that loss
+        if all(got is None for got in values):
+            plain.findings.append(Finding(part, mistakes=(BANK[f"no-{part}"],)))
+            continue
+        found = finding_for(observed, one.attempt, thorough=thorough)
+        if part == "gradient" and all(map(_is_softmax, values, observed.expected)):
+            found = found.with_remark(
+                "these are the probabilities: if that is intended, use kind='loss'"
+            )
+        plain.findings.append(found)
+    if not one.attempt.gradient_of_loss:
+        plain.findings[:] = _of_both(plain.findings, one.parts)
+    return plain
+
+
+def _is_softmax(got: Any, want: Any) -> bool:
+    return is_right("softmax", got, want)
+
+
+def _report(one: Usable, plain: PlainResult, given: Inputs, settings: Settings) -> Report:
+    """The report, with the inputs with options, which are compared if the plain ones are right."""
+    attempt, findings = one.attempt, list(plain.findings)
+    checks = [
+        InputCheck(input.name, input.why, {p: o.right[k] for p, o in plain.observed.items()})
+        for k, input in enumerate(given.plain)
+    ]
+    reductions = None if plain.is_wrong else _reductions(findings)
+    if reductions is not None:
+        epsilon = max(observed.epsilon for observed in plain.observed.values())
+        more, found = check_options(attempt, given.with_options, one.parts, reductions, epsilon)
+        checks, findings = checks + more, findings + found
+    elif attempt.with_options and not plain.is_wrong:
+        names = ", ".join(result.name for result in attempt.with_options)
+        remark = f"with this convention these were not checked: {names}"
+        findings[0] = findings[0].with_remark(remark)
+    findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.behaviour]
+    seen_before: set[str] = set()
+    kept = []
+    for finding in findings:  # a mistake in the softmax shows in the loss and in the gradient
+        ids = {mistake.id for mistake in finding.mistakes}
+        if not ids or not ids <= seen_before:
+            kept.append(finding)
+        seen_before |= ids
+    kept.sort(key=lambda finding: not finding.is_wrong(settings))
+    wrong = any(finding.is_wrong(settings) for finding in kept)
+    return Report(
+        "wrong" if wrong else "right",
+        attempt.form,
+        one.parts,
+        tuple(kept),
+        settings,
+        checks=tuple(checks),
+    )
+
+
+def _reductions(findings: Sequence[Finding]) -> Reductions | None:
+    """How the losses and the gradients are reduced, if they have no other conventions."""
+    conventions = {
+        m.id for f in findings if f.part != "calls" for m in f.mistakes if m.kind != "weakness"
+    }
+    if not conventions <= {"sum", "a-loss-for-each", "gradient-of-the-sum"}:
+        return None
+    return Reductions(
+        "none" if "a-loss-for-each" in conventions else "sum" if "sum" in conventions else "mean",
+        "sum" if "gradient-of-the-sum" in conventions else "mean",
+    )
+
+
+# The convention of the gradient that belongs to one of the loss, if its name differs. The gradients
+# of a perplexity and a focal loss have no name.
+OF_GRADIENT = {"sum": "gradient-of-the-sum", "bits": "gradient-in-bits"}
+
+
+def _of_both(findings: Sequence[Finding], parts: tuple[str, ...]) -> list[Finding]:
+    """The findings, and whether the gradient has the conventions of the loss."""
+    of: dict[str, set[str]] = {"loss": set(), "gradient": set()}
+    if set(parts) != set(of) or any(finding.is_wrong() for finding in findings):
+        return list(findings)
+    for finding in findings:
+        of[finding.part] |= {m.id for m in finding.mistakes if m.kind == "convention"}
+    wanted = {OF_GRADIENT.get(id, id) for id in of["loss"]}
+    if "a-loss-for-each" in wanted:  # the gradient may be that of their sum or of their mean
+        wanted = wanted - {"a-loss-for-each"} | of["gradient"] & {"gradient-of-the-sum"}
+    if wanted == of["gradient"]:
+        return list(findings)
+    if not wanted and of["gradient"] == {"gradient-of-the-sum"}:
+        divided = (BANK["gradient-not-divided"],)
+        return [replace(f, mistakes=divided) if f.part == "gradient" else f for f in findings]
+    return [*findings, Finding("gradient", mistakes=(BANK["loss-and-gradient-differ"],))]

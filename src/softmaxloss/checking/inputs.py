@@ -1,0 +1,217 @@
+"""The inputs on which a function is tried: few, and each for a reason.
+
+Plain inputs are logits and labels. Four of them belong together: one example is the first of two,
+and the two are given again with a common offset and with their classes in another order. Where the
+mistake is not known, they show which properties of the loss fail.
+
+Further inputs come with an option, an upstream gradient or an invalid label.
+
+Any logits can be those of a linear layer: `layer_for` gives W and X with z = X·W exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "NO_EXTRAS", "ORDER", "About", "Extras", "Input", "Inputs", "gradient_wrt_logits", "inputs",
+    "layer_for", "row_scales",
+]  # fmt: skip
+
+Array = NDArray[Any]
+About = Literal[
+    "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
+    "labels",
+]  # fmt: skip
+
+#: The classes in "reordered": a permutation that is not its own inverse.
+ORDER = [1, 2, 0]
+
+
+class Extras(NamedTuple):
+    """What is passed in addition to logits and labels.
+
+    Attributes:
+        options: Keyword arguments.
+        upstream: The upstream gradient of automatic differentiation; None: ones.
+        half: Whether the logits are rounded to bfloat16.
+        reg: The argument reg of f(W, X, y, reg).
+    """
+
+    options: Mapping[str, Any] = {}
+    upstream: Array | None = None
+    half: bool = False
+    reg: float = 0.0
+
+
+NO_EXTRAS = Extras()
+
+
+class Input(NamedTuple):
+    """Logits (N, C) and labels (N,), and why they are tried; `about` is empty for a plain input."""
+
+    name: str
+    why: str
+    z: Array
+    y: Array
+    about: About = ""
+    extras: Extras = NO_EXTRAS
+
+
+class Inputs(NamedTuple):
+    """Everything a function is called with."""
+
+    plain: list[Input]
+    with_options: list[Input]
+
+
+def inputs(seed: int, dtype: Any = np.float64) -> Inputs:
+    """The inputs for a seed, rounded to the dtype: of the same kinds for each seed.
+
+    >>> [(input.name, input.z.shape) for input in inputs(0).plain][:2]
+    [('ordinary', (5, 7)), ('square', (6, 6))]
+    """
+    return Inputs(_plain(seed, dtype), _with_options(seed, dtype))
+
+
+def _plain(seed: int, dtype: Any) -> list[Input]:
+    rng = np.random.default_rng(seed)
+
+    def normal(rows: int, classes: int, scale: float = 2.0) -> Array:
+        return rng.normal(0.0, scale, (rows, classes))
+
+    ordinary = normal(5, 7)
+    labels = np.array([0, 6, 3, 3, 1])
+    # The true class is the likeliest in some rows and not in others, for every seed.
+    for row, y in enumerate(labels):
+        others = np.delete(np.arange(7), y)
+        ordinary[row, y] = ordinary[row, others].max() + (1.0 if row % 2 else -1.5)
+
+    mixed = normal(4, 5)
+    mixed[1] += 1000.0
+    mixed[2] -= 1000.0
+
+    def apart(*gaps: float) -> Array:
+        """In row i the true class is i, and its output lies this far below the largest."""
+        z = normal(len(gaps), 6)
+        for row, gap in enumerate(gaps):
+            z[row, -1] = z[row].max() + gap
+            z[row, row] = z[row, -1] - gap
+        return z
+
+    by_hand, of_each = normal(2, 3).round(1), np.array([2, 0])
+
+    sure = normal(4, 5)
+    sure_labels = np.array([4, 0, 2, 1])
+    sure[np.arange(4), sure_labels] += 9.0
+
+    # Far enough above the others, and above their mean, that exp overflows, and exp of its negative
+    # does not yet underflow.
+    above = rng.uniform(-1.0, 1.0, (1, 300))
+    above[0, -1] = 91.0 if np.dtype(dtype) == np.float32 else 714.0
+
+    made = [
+        Input("ordinary", "N ≠ C; labels 0, C − 1 and a repeat", ordinary, labels),
+        Input("square", "N = C, where a wrong axis raises no error", normal(6, 6),
+              np.array([5, 0, 2, 2, 4, 1])),
+        Input("multiple of 4", "C = 8, where blocks leave no rest", normal(3, 8),
+              np.array([7, 2, 5])),
+        Input("sure", "confident and correct predictions", sure, sure_labels),
+        Input("equal outputs", "a = 1/C", np.zeros((3, 5)), np.array([4, 0, 1])),
+        Input("two examples", "small enough to compute by hand", by_hand, of_each),
+        Input("one example", "N = 1, the first of those two", by_hand[:1], of_each[:1]),
+        Input("shifted", "those two with 8 added to every output", by_hand + 8.0, of_each),
+        Input("reordered", "those two with the classes in another order", by_hand[:, ORDER],
+              np.argsort(ORDER)[of_each]),
+        Input("two classes", "C = 2, and many more examples", normal(40, 2),
+              rng.permutation(40) % 2),
+        Input("odd", "C = 33, one more than a block", normal(3, 33), np.array([32, 0, 17])),
+        Input("many examples", "N = 1100, more than a block of rows", normal(1100, 3),
+              rng.permutation(1100) % 3),
+        Input("many classes", "C = 2100, more than a block of threads", normal(2, 2100),
+              np.array([2099, 512])),
+        Input("large", "all outputs near 1000", 1000.0 + normal(3, 5), np.array([4, 0, 2])),
+        Input("low", "all outputs near −1000", normal(2, 5) - 1000.0, np.array([1, 3])),
+        Input("mixed", "a row near 1000, one near −1000", mixed, np.array([3, 4, 0, 1])),
+        Input("apart", "true classes 14 and more below the largest output",
+              apart(14.0, 17.0, 30.0, 50.0), np.arange(4)),
+        Input("just apart", "the true class 17 below the largest output", apart(17.0),
+              np.array([0])),
+        Input("far apart", "true classes 1000 and 120 below the largest output",
+              apart(1000.0, 120.0), np.arange(2)),
+        Input("above", "a true class just too far above the others for exp", above,
+              np.array([299])),
+        Input("far above", "a true class 1000 above the others", apart(1000.0), np.array([5])),
+    ]  # fmt: skip
+    return [input._replace(z=input.z.astype(dtype)) for input in made]
+
+
+def _with_options(seed: int, dtype: Any) -> list[Input]:
+    rng = np.random.default_rng([seed, 1])
+    z = rng.normal(0.0, 2.0, (5, 4)).round(1).astype(dtype)
+    y = np.array([0, 2, 3, 2, 1])
+    # Each class has one example, except class 2, which is also the class that is ignored.
+    weight = np.array([0.5, 2.0, 1.25, 3.0], dtype)
+    not_finite = z.copy()
+    not_finite[1] = np.nan
+    padded = np.array([0, -100, 3, 2, 1])
+    upstream = rng.permutation([0.5, -1.0, 2.0, 3.0, 1.5]).astype(dtype)
+
+    def option(
+        about: About, value: Any, why: str, z: Array = z, y: Array = y, more: str = ""
+    ) -> Input:
+        return Input(f"{about}{more}", why, z, y, about, Extras({about: value}))
+
+    return [
+        option("weight", weight, "a weight for each class"),
+        option("ignore_index", 2, "two of five examples are ignored"),
+        option("ignore_index", -100, "the label of a row is -100", y=padded, more=", -100"),
+        option("ignore_index", 0, "class 0 is ignored", more=", 0"),
+        option("ignore_index", 2, "NaN in an ignored row", not_finite, more=", NaN"),
+        option("ignore_index", 2, "all rows are ignored", z[:3], np.full(3, 2), ", all"),
+        option("label_smoothing", 0.1, "0.1"),
+        option("reduction", "mean", "the mean of the losses", more="='mean'"),
+        option("reduction", "sum", "the sum of the losses", more="='sum'"),
+        option("reduction", "none", "the loss of each example", more="='none'"),
+        Input("reg", "0.7", z, y, "reg", Extras(reg=0.7)),
+        Input("upstream", "an upstream gradient that is not 1", z, y, "upstream",
+              Extras(upstream=upstream)),
+        Input("upstream of each", "an upstream gradient for each example", z, y, "upstream",
+              Extras({"reduction": "none"}, upstream)),
+        Input("bfloat16", "512 equal outputs", np.zeros((2, 512), dtype), np.array([0, 511]),
+              "bfloat16", Extras(half=True)),
+        Input("label -1", "an invalid label", z, np.array([0, 2, -1, 2, 1]), "labels"),
+        Input("label C", "an invalid label", z, np.array([0, 2, 4, 2, 1]), "labels"),
+    ]  # fmt: skip
+
+
+UNUSED = 1  # the feature that is 0 everywhere
+
+
+def row_scales(rows: int) -> Array:
+    """The power of two by which X scales each example, as a column."""
+    return np.resize([2.0, -1.0, 0.5, -4.0, 1.0], rows)[:, None]
+
+
+def layer_for(z: Array) -> tuple[Array, Array]:
+    """W, (N + 1, C), and X, (N, N + 1), with X·W = z exactly.
+
+    X moves the examples to other rows, each times a power of two, and has a column of zeros. So it
+    is not square, has negative entries, and its transpose is not its inverse.
+    """
+    rows = len(z)
+    scale = row_scales(rows).astype(z.dtype)
+    X = np.roll(np.eye(rows, dtype=z.dtype), 1, axis=1) * scale
+    W = np.roll(z / scale, 1, axis=0)
+    return np.insert(W, UNUSED, 0.0, axis=0), np.insert(X, UNUSED, 0.0, axis=1)
+
+
+def gradient_wrt_logits(gradient: Array) -> Array:
+    """∂J/∂z from ∂J/∂W = Xᵀ·∂J/∂z; NaN where the entries of the unused feature are not 0."""
+    used = np.delete(gradient, UNUSED, axis=0)
+    of_logits = np.roll(used, -1, axis=0) / row_scales(len(used)).astype(gradient.dtype)
+    return of_logits if not gradient[UNUSED].any() else np.full_like(of_logits, np.nan)

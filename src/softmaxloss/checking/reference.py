@@ -1,0 +1,295 @@
+"""What is right: the loss as a chain of steps, the loss with options, and the rounding allowed.
+
+The steps are one function each, so that a named mistake can replace one of them:
+
+    z ─ softmax ─→ a, log a ─ losses(·, q) ─→ J_i ─ reduce ─→ J
+    y ─ target ──→ q          ─ gradient ───→ G_i ─ scale ──→ ∂J/∂z
+
+z, a, q and the gradient have shape (N, C), y and the losses (N,); float64 unless the logits are
+narrower.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..api import cross_entropy_with_grad
+from .inputs import Input, row_scales
+
+__all__ = [
+    "FEW", "RIGHT", "SINGLE", "WITH_OPTION", "Expected", "LossParts", "Results", "Steps", "agree",
+    "expected", "ignoring", "is_right", "losses", "plain", "precision", "regularised", "smoothed",
+    "softmax", "target", "weighted", "with_upstream",
+]  # fmt: skip
+
+Array = NDArray[Any]
+Shape = tuple[int, int]
+
+# --- the steps ------------------------------------------------------------------------------------
+
+
+class Results(NamedTuple):
+    """What an implementation returns for a batch; a part that raised an error is None."""
+
+    softmax: Array | None = None
+    loss: Any = None
+    gradient: Array | None = None
+
+
+def softmax(z: Array) -> tuple[Array, Array]:
+    """a = exp(z − m) / Σ exp(z − m), and its log, which is not computed from a."""
+    shifted = z - z.max(axis=1, keepdims=True)
+    total = np.exp(shifted).sum(axis=1, keepdims=True)
+    return np.exp(shifted) / total, shifted - np.log(total)
+
+
+def target(y: Array, shape: Shape) -> Array:
+    """q = onehot(y), one row per example."""
+    q = np.zeros(shape)
+    q[np.arange(shape[0]), y] = 1.0
+    return q
+
+
+def losses(a: Array, log_a: Array, q: Array) -> Array:
+    """J_i = −log a_iy, selected rather than multiplied, so that 0·∞ does not occur."""
+    return np.asarray(np.where(q != 0, -q * log_a, 0.0).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One function per step; the defaults are right."""
+
+    softmax: Callable[[Array], tuple[Array, Array]] = softmax
+    target: Callable[[Array, Shape], Array] = target
+    losses: Callable[[Array, Array, Array], Array] = losses
+    reduce: Callable[[Array, Shape], Any] = lambda losses, shape: losses.mean()
+    gradient: Callable[[Array, Array], Array] = lambda a, q: a - q
+    scale: Callable[[Array, Shape], Array] = lambda gradient, shape: gradient / shape[0]
+
+    def run(self, z: Array, y: Array) -> Results:
+        """The results of these steps; None for a part that raises, as a wrong index does.
+
+        >>> RIGHT.run(np.zeros((2, 4)), np.array([3, 0])).loss.round(4)
+        np.float64(1.3863)
+        """
+        shape = (z.shape[0], z.shape[1])
+        a = loss = gradient = None
+        raised = (IndexError, ValueError)
+        with np.errstate(all="ignore"):
+            try:
+                a, log_a = self.softmax(z)
+                q = self.target(y, shape)
+            except raised:
+                return Results(a)
+            with contextlib.suppress(*raised):
+                loss = self.reduce(self.losses(a, log_a, q), shape)
+            with contextlib.suppress(*raised):
+                gradient = self.scale(self.gradient(a, q), shape)
+        return Results(a, loss, gradient)
+
+    def but(self, changes: Mapping[str, Any]) -> Steps:
+        """The same with some steps replaced.
+
+        >>> total = RIGHT.but({"reduce": lambda losses, shape: losses.sum()})
+        >>> total.run(np.zeros((2, 4)), np.array([3, 0])).loss.round(4)
+        np.float64(2.7726)
+        """
+        return replace(self, **changes)
+
+
+RIGHT = Steps()
+
+# --- with options ---------------------------------------------------------------------------------
+
+
+class LossParts(NamedTuple):
+    """The losses, (N,), and gradients, (N, C), of the examples, before the reduction.
+
+    The mean is Σ losses / divisor + penalty, its gradient gradients / divisor + penalty_gradient.
+    """
+
+    losses: Array
+    gradients: Array
+    divisor: float
+    penalty: float = 0.0
+    penalty_gradient: Any = 0.0
+
+
+def plain(z: Array, y: Array, _: Any = None) -> LossParts:
+    """J_i = −log a_y, and a − q."""
+    return smoothed(z, y, 0.0)
+
+
+def weighted(z: Array, y: Array, weight: Array) -> LossParts:
+    """w_y·J_i, and the mean divides by Σ w_y, as in PyTorch."""
+    parts, w = plain(z, y), weight[y].astype(np.float64)
+    return LossParts(w * parts.losses, w[:, None] * parts.gradients, w.sum())
+
+
+def ignoring(z: Array, y: Array, index: int) -> LossParts:
+    """Examples with that label have no loss and no gradient, and do not count in the mean."""
+    kept = y != index
+    parts = plain(z, np.where(kept, y, 0))  # the ignored label may be no class
+    losses = np.where(kept, parts.losses, 0.0)
+    return LossParts(losses, np.where(kept[:, None], parts.gradients, 0.0), kept.sum())
+
+
+def smoothed(z: Array, y: Array, epsilon: float) -> LossParts:
+    """The target (1 − ε)·q + ε/C."""
+    a, log_a = softmax(z)
+    q = (1 - epsilon) * target(y, (z.shape[0], z.shape[1])) + epsilon / z.shape[1]
+    return LossParts(losses(a, log_a, q), a - q, len(y))
+
+
+def regularised(z: Array, y: Array, reg: float) -> LossParts:
+    """reg·ΣW²; the rows of W are those of z, divided by the scales of the layer."""
+    w = z / row_scales(len(z))
+    penalty_gradient = 2 * reg * w / row_scales(len(z))
+    return plain(z, y)._replace(
+        penalty=reg * float((w * w).sum()), penalty_gradient=penalty_gradient
+    )
+
+
+def with_upstream(z: Array, y: Array, upstream: Array) -> LossParts:
+    """The gradient of each example times its upstream gradient."""
+    parts = plain(z, y)
+    return parts._replace(gradients=upstream[:, None] * parts.gradients)
+
+
+#: By what an input is about.
+WITH_OPTION: dict[str, Callable[[Array, Array, Any], LossParts]] = {
+    "weight": weighted,
+    "ignore_index": ignoring,
+    "label_smoothing": smoothed,
+    "reduction": plain,
+    "reg": regularised,
+    "upstream": with_upstream,
+    "bfloat16": plain,
+}
+
+# --- the rounding allowed -------------------------------------------------------------------------
+#
+# The expected values are this library's, in float64, for the inputs as rounded to the dtype of the
+# implementation. Any way to compute them is accepted: the bounds are those of the least careful
+# right one. Its error has these parts, in units ε of the last place of 1:
+#
+#     z − m, log Σ exp z, z − log Σ exp z   each rounded: ε·max|z|, a relative error after exp
+#     the sum of C terms                    ε·C
+#     exp, log, the quotient, the product   a few ε
+#
+# The entry of the true class, a_y − 1, has the absolute error of a_y, and no better relative one.
+
+SINGLE = float(np.finfo(np.float32).eps)
+FEW = 32  # of ε: exp, log, a quotient, and as much again for a computation in two steps
+
+
+class Expected(NamedTuple):
+    """The right values for an input, and the error allowed for each."""
+
+    softmax: Array
+    loss: float
+    gradient: Array
+    losses: Array
+    losses_error: Array
+    softmax_error: Array
+    loss_error: float
+    gradient_error: Array
+
+
+def precision(given: Any, values: Sequence[Any]) -> float:
+    """ε of the precision in which results are computed: that of the logits' dtype, or float32 where
+    all results are narrower than float64.
+
+    >>> precision(np.float64, [np.float32(1.0), None]) == SINGLE
+    True
+    """
+    narrow = [np.asarray(v).dtype.itemsize < 8 for v in values if v is not None]
+    single = np.dtype(given) == np.float32 or (bool(narrow) and all(narrow))
+    return SINGLE if single else float(np.finfo(np.float64).eps)
+
+
+def _last_place(value: Array, size: Any) -> Any:
+    """The error of rounding a number of this size to the dtype of the value."""
+    if value.dtype.kind != "f":
+        return 0.0
+    info = np.finfo(value.dtype)
+    return info.eps * np.abs(size) + float(info.tiny)
+
+
+def expected(input: Input, epsilon: float) -> Expected:
+    """What is right for an input, computed in the precision ε."""
+    z, y = input.z.astype(np.float64), input.y
+    rows, classes = z.shape
+    losses, by_row = cross_entropy_with_grad(z, y, reduction="none")
+    a = np.exp(z - z.max(axis=1, keepdims=True))
+    a /= a.sum(axis=1, keepdims=True)
+    largest = np.abs(z).max(axis=1)
+    relative = epsilon * (FEW + classes + 4 * largest)
+    # Much hardware flushes to 0 what is below the smallest normal number.
+    tiny = np.finfo(np.float32 if epsilon == SINGLE else np.float64).tiny
+    softmax_error = relative[:, None] * a + tiny
+    gradient_error = softmax_error / rows
+    of_true = relative * a[np.arange(rows), y] + 2 * epsilon
+    gradient_error[np.arange(rows), y] = of_true / rows
+    losses_error = epsilon * (FEW + classes + 4 * largest + 4 * losses)
+    return Expected(
+        softmax=a,
+        loss=float(losses.mean()),
+        gradient=by_row / rows,
+        losses=losses,
+        losses_error=losses_error,
+        softmax_error=softmax_error,
+        loss_error=float(losses_error.mean()),
+        gradient_error=gradient_error,
+    )
+
+
+def is_right(part: str, got: Any, want: Expected, factor: float = 1.0) -> bool:
+    """Whether a part of the results is right, or the right one times a factor."""
+    value = np.asarray(got)
+    wanted = factor * np.asarray(getattr(want, part))
+    if value.shape != wanted.shape or not np.issubdtype(value.dtype, np.floating):
+        return False
+    error = factor * getattr(want, f"{part}_error") + _last_place(value, wanted)
+    with np.errstate(invalid="ignore"):
+        return bool((np.abs(value - wanted) <= error).all())
+
+
+def agree(got: Any, candidate: Any, epsilon: float, size: float, *, tight: bool = False) -> bool:
+    """Whether a result is that of a wrong implementation.
+
+    The bound is wider than rounding, because the order of its operations is unknown; mistakes
+    differ by far more. Where one of the two overflows the other may be NaN: all values that are not
+    finite count as equal, except +∞ and −∞.
+
+    Args:
+        got: The result, or None where it raised an error.
+        candidate: The result of the wrong implementation.
+        epsilon: ε of the precision of the result.
+        size: The largest absolute logit.
+        tight: No wider than rounding: for weaknesses and conventions, which excuse the numbers.
+    """
+    if got is None or candidate is None:
+        return got is candidate
+    x, y = np.asarray(got), np.asarray(candidate)
+    if x.shape != y.shape:
+        return False
+    finite = np.isfinite(x)
+    if not np.array_equal(finite, np.isfinite(y)):
+        return False
+    with np.errstate(invalid="ignore", over="ignore"):
+        if (np.isinf(x) & np.isinf(y) & (x * y < 0)).any():
+            return False
+        x, y = x[finite], y[finite]
+        if tight:
+            relative = 4 * epsilon * (FEW + x.shape[-1] + 4 * size)
+            return bool((np.abs(x - y) <= relative * (1 + np.abs(y)) + _last_place(x, y)).all())
+        bound = 1000 * epsilon * (1 + size)
+        error = bound * np.maximum(1e-3, np.abs(y)) + 2 * _last_place(x, y)
+        return bool((np.abs(x - y) <= error).all())

@@ -1,0 +1,1 @@
+"""Checking the function of a file in a process of its own."""

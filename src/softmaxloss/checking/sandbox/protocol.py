@@ -1,0 +1,102 @@
+"""The protocol between the process that calls a function and the one that judges it.
+
+One line of JSON per message. The messages come from the process in which the function's code runs,
+so nothing in them is trusted.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..bank import BANK
+from ..calling.calls import Attempt, OptionResult, one_line
+from ..calling.forms import Form
+from ..reference import Results
+
+__all__ = ["Done", "Loaded", "Message", "decode", "encode"]
+
+
+class Loaded(NamedTuple):
+    """The function was found; how it is written in Python, such as `Loss().forward`."""
+
+    function: str
+
+
+class Done(NamedTuple):
+    """The last message: the error that ended the attempts, or None."""
+
+    problem: str | None
+
+
+Message = Loaded | Attempt | Done
+
+
+def encode(message: Message) -> bytes:
+    """A message as a line. It may contain NaN and Infinity, which Python's JSON allows."""
+    fields = message._asdict()
+    if isinstance(message, Attempt):
+        fields["form"] = asdict(message.form)
+        fields["results"] = [_encode_results(results) for results in message.results]
+        fields["with_options"] = [
+            (one.name, _encode_results(one.results), one.problem) for one in message.with_options
+        ]
+    return json.dumps({type(message).__name__: fields}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message of a line. Raises ValueError if it is not a message."""
+    try:
+        ((kind, data),) = json.loads(line).items()
+        if kind == "Attempt":
+            return _decode_attempt(data)
+        if kind == "Loaded":
+            return Loaded(one_line(str(data["function"])))
+        return Done(_text(data["problem"]))
+    except Exception:  # a wrong type, a missing field, a number too large, too many brackets
+        raise ValueError("its results cannot be read") from None
+
+
+def _encode_results(results: Results) -> list[Any]:
+    def encoded(part: Any) -> Any:
+        array = np.asarray(part)
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:  # too wide for JSON
+            array = array.astype(np.float64)
+        return {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
+
+    return [None if part is None else encoded(part) for part in results]
+
+
+def _decode_attempt(data: Any) -> Attempt:
+    form = Form(**data["form"] | {"order": tuple(data["form"]["order"])})
+    str(form)  # raises for an unknown role or framework
+    return Attempt(
+        form=form,
+        results=[_decode_results(parts) for parts in data["results"]],
+        problem=_text(data["problem"]),
+        behaviour=[id for id in data["behaviour"] if id in BANK],
+        with_options=[
+            OptionResult(one_line(name), _decode_results(parts), _text(problem))
+            for name, parts, problem in data["with_options"]
+        ],
+        differentiated=bool(data["differentiated"]),
+        gradient_of_loss=bool(data["gradient_of_loss"]),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else one_line(str(value))
+
+
+def _decode_results(parts: Any) -> Results:
+    return Results(*(None if part is None else _decode_array(part) for part in parts))
+
+
+def _decode_array(part: Any) -> Any:
+    dtype = np.dtype(part["dtype"])
+    if dtype.kind not in "fiu":
+        raise TypeError("not numbers")
+    return np.array(part["values"], dtype).reshape(part["shape"])

@@ -1,0 +1,254 @@
+"""The engine for NumPy arrays: check the arguments, run a kernel, reduce.
+
+The maths is in `formula`, the loops are in `kernels`. The functions take (logits, target, weight,
+options) and are called by `api` and by the engines of other frameworks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arrays import round_to
+from .errors import LabelError, OptionError
+from .kernels import kernel_for
+from .labels import ClassIndices, Target, read_target
+from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
+from .options import Options, checked_options, class_weights, field_values
+from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
+from .rows import blocks, class_last, outer_classes_inner
+from .scores import Scores, empty_scores
+
+__all__ = ["cross_entropy", "cross_entropy_with_grad", "score"]
+
+Array = NDArray[Any]
+
+_DEFAULTS = checked_options(Options, *field_values(Options()))
+_FLOAT64 = np.dtype(np.float64)
+_INTEGERS = {int, *(np.dtype(code).type for code in np.typecodes["AllInteger"])}
+
+
+def cross_entropy(
+    logits: ArrayLike, target: ArrayLike, weight: ArrayLike | None, options: Options
+) -> Any:
+    """The loss, as `softmaxloss.cross_entropy` describes it.
+
+    >>> cross_entropy([0.0, 0.0], 1, None, Options())
+    np.float64(0.693147180...)
+    """
+    if options is _DEFAULTS and weight is None and _is_one_example(logits, target):
+        loss = _one_example(logits, target, None)
+        if loss is not None:
+            return loss
+    call = _Call(logits, target, weight, options)
+    return call.reduced(call.run(1.0, None))
+
+
+def cross_entropy_with_grad(
+    logits: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None,
+    options: Options,
+    grad_output: ArrayLike | None = None,
+    out: Array | None = None,
+) -> tuple[Any, Array]:
+    """(loss, gradient), as `softmaxloss.cross_entropy_with_grad` describes them.
+
+    >>> cross_entropy_with_grad([0.0, 0.0], 1, None, Options())[1]
+    array([ 0.5, -0.5])
+    """
+    if (
+        options is _DEFAULTS
+        and weight is grad_output is None
+        and _is_one_example(logits, target)
+        and (out is None or type(out) is np.ndarray)
+    ):
+        grad = np.empty_like(logits) if out is None else out
+        loss = _one_example(logits, target, grad)
+        if loss is not None:
+            return loss, grad
+    call = _Call(logits, target, weight, options)
+    if out is None:
+        grad = np.empty(call.given.shape, gradient_dtype(call.given.dtype))
+    else:
+        grad = call.checked_out(out)
+    upstream = read_upstream(grad_output, call.lead_shape, options)
+    losses = call.run(gradient_factor(upstream, call.divisor), grad)
+    return call.reduced(losses), grad
+
+
+def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
+    """The scores of each example, as `softmaxloss.score` describes them.
+
+    >>> score([[0.0, 1.0]], [1], Options()).rank
+    array([1])
+    """
+    call = _Call(logits, target, None, options)
+    if not isinstance(call.target, ClassIndices):
+        raise LabelError(
+            "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
+        )
+    scores = call.score()
+    if options.first_class:
+        np.add(scores.predicted, options.first_class, out=scores.predicted)
+    return Scores(*[call.per_example(array) for array in scores])
+
+
+def _is_one_example(logits: ArrayLike, target: ArrayLike) -> bool:
+    return type(target) in _INTEGERS and type(logits) is np.ndarray and logits.ndim == 1
+
+
+def _one_example(logits: Any, target: Any, grad: Array | None) -> Any | None:
+    """The loss of one example without options, past the checks of `_Call`, which would be most of
+    its time. None where only `_Call` can tell what the arguments mean."""
+    dtype = logits.dtype
+    loss = kernel_for(dtype, dtype)[0].one_example(logits, target, grad)
+    return None if loss is None else round_to(dtype, loss)
+
+
+class _Call:
+    """The checked arguments of one call, and how a kernel gets to see them."""
+
+    def __init__(
+        self, logits: ArrayLike, target: ArrayLike, weight: ArrayLike | None, options: Options
+    ) -> None:
+        self.options = options
+        self.given = self.logits = x = read_logits(logits)
+        self.lead_shape, self.classes = without_classes(x.shape)
+        self.rows = math.prod(self.lead_shape)
+        self.weight = None if weight is None else class_weights(weight, self.classes)
+        self.target: Target = read_target(target, x.shape, options)
+        self.dtype = compute_dtype(x.dtype)  # of the loss
+        self.kernel, self.storage = kernel_for(x.dtype, self.dtype)
+        self.divisor = mean_divisor(self.target, self.weight, self.rows, options)
+        # Whether the losses are the result: nothing is left to add up or to divide.
+        self.final = options.reduction == "none" or (self.rows == 1 and self.divisor == 1.0)
+
+    def run(self, factor: float | Array, grad: Array | None) -> Array:
+        """The loss of each example, (rows,). `grad`, in the logits' shape, is filled if given."""
+        # A loss that is still to be added up is not rounded to float32 first.
+        loss = np.empty(self.rows, self.dtype if self.final else _FLOAT64)
+        x = self._in_place(self.logits)
+        y = None if x is None else self.target.whole(x.shape[0], x.shape[2])
+        g = None if grad is None else self._in_place(grad)
+        if x is None or y is None or (g is None) is not (grad is None):
+            self._run_in_blocks(factor, loss, grad)
+            return loss
+        shape = (x.shape[0], x.shape[2])
+        if isinstance(factor, np.ndarray):
+            factor = factor.reshape(shape)
+        self.kernel.cross_entropy(x, y, self.weight, self.options, factor, loss.reshape(shape), g)
+        return loss
+
+    def _run_in_blocks(self, factor: float | Array, loss: Array, grad: Array | None) -> None:
+        """`run` where some array has no dtype or layout that the kernel reads."""
+        for place, rows in blocks(self.lead_shape, self.classes):
+            x = self._block(self.logits, place)
+            part = None if grad is None else class_last(grad)[place]
+            made = None if part is None else np.empty_like(x)
+            self.kernel.cross_entropy(
+                x,
+                self.target.block(place),
+                self.weight,
+                self.options,
+                factor if isinstance(factor, float) else factor[rows, None],
+                loss[rows, None],
+                made,
+            )
+            if part is not None and made is not None:
+                part[...] = made.reshape(part.shape)
+
+    def score(self) -> Scores:
+        """The scores of each example, (rows,), classes counted from 0."""
+        scores = empty_scores((self.rows,), self.dtype)
+        target = self.target
+        assert isinstance(target, ClassIndices)
+        x = self._in_place(self.logits)
+        if x is not None:
+            shape = (x.shape[0], x.shape[2])
+            views = Scores(*[array.reshape(shape) for array in scores])
+            self.kernel.score(x, target.whole(*shape), views)
+            return scores
+        for place, rows in blocks(self.lead_shape, self.classes):
+            part = Scores(*[array[rows, None] for array in scores])
+            self.kernel.score(self._block(self.logits, place), target.block(place), part)
+        return scores
+
+    def _in_place(self, x: Array) -> Array | None:
+        """x as (outer, classes, inner) in its own memory, where the kernel can use that."""
+        if x.dtype != self.storage or not x.flags.aligned:
+            return None
+        return outer_classes_inner(x)
+
+    def _block(self, x: Array, place: Any) -> Array:
+        """Some examples as (rows, classes, 1), copied where the kernel cannot read them."""
+        part = class_last(x)[place]
+        part = np.require(part, self.storage, ["C", "A"])
+        return part.reshape(-1, self.classes, 1)
+
+    def per_example(self, values: Array) -> Any:
+        """(rows,) values in the shape of the examples; that of one example as a scalar."""
+        return values.reshape(self.lead_shape) if self.lead_shape else values[0]
+
+    def reduced(self, losses: Array) -> Any:
+        if self.options.reduction == "none":
+            return self.per_example(losses)
+        return losses[0] if self.final else round_to(self.dtype, reduced(losses, self.divisor))
+
+    def checked_out(self, out: Array) -> Array:
+        """`out`, if the gradient can be written to it; what it would overwrite is copied first."""
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+        dtype = gradient_dtype(self.given.dtype)
+        if out.shape != self.given.shape or out.dtype != dtype:
+            raise OptionError(
+                f"out has shape {out.shape} and dtype {out.dtype}; the gradient needs shape "
+                f"{self.given.shape} and dtype {dtype}"
+            )
+        if not out.flags.writeable:
+            raise OptionError("out is read-only; the gradient is written to it")
+        if not out.flags.c_contiguous and _may_overlap_itself(out):
+            raise OptionError(
+                "out has numbers that share memory; an entry of the gradient needs its own"
+            )
+        # The same memory, element for element, is fine: a kernel reads a row before it writes it.
+        given = self.given
+        if given is not out and _may_overlap(given, out) and not _same_memory(given, out):
+            self.logits = self.logits.copy()
+        if _may_overlap(self.target.values, out):
+            self.target = replace(self.target, values=self.target.values.copy())
+        if self.weight is not None and _may_overlap(self.weight, out):
+            self.weight = self.weight.copy()
+        return out
+
+
+def _may_overlap(a: Array, b: Array) -> bool:
+    """Whether two arrays may share memory, judged by where they start and end."""
+    if a.flags.owndata and b.flags.owndata:  # the cheaper test, and exact
+        return a is b
+    return np.may_share_memory(a, b)
+
+
+def _may_overlap_itself(a: Array) -> bool:
+    """Whether two elements of an array may share memory: an axis whose step is smaller than the
+    extent of the axes with smaller steps."""
+    end = a.itemsize
+    steps = sorted((abs(step), size) for step, size in zip(a.strides, a.shape, strict=True))
+    for step, size in steps:
+        if size > 1:
+            if step < end:
+                return a.size > 0
+            end += step * (size - 1)
+    return False
+
+
+def _same_memory(a: Array, b: Array) -> bool:
+    """Whether two arrays of one shape have each element at the same place in memory."""
+    if a.strides != b.strides:
+        return False
+    start: bool = a.__array_interface__["data"] == b.__array_interface__["data"]
+    return start

@@ -1,0 +1,339 @@
+"""`explain` and `explain_set`: they check their arguments and compute an explanation."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from numbers import Real
+from typing import Any, SupportsIndex, TypedDict, Unpack, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..arrays import as_array, is_float
+from ..errors import LabelError, OptionError
+from ..files import LogitsFile
+from ..files.evaluation import evaluate
+from ..labels import ClassIndices, read_target
+from ..logits import read_logits
+from ..options import Options
+from .data import Vector, frozen
+from .results import Explanation, SetExplanation, SeveralLabels
+from .set_sums import PushSums
+
+__all__ = ["explain", "explain_set"]
+
+# The largest difference between given logits and W·x + b, relative to |W|·|x| + |b|: operands and
+# result rounded to bfloat16, which has 8 digits, are off by at most 3·2⁻⁸.
+LOGITS_TOLERANCE = 2.0**-6
+
+
+class _Arguments(TypedDict, total=False):
+    """The keyword arguments of `explain`, for its overloads."""
+
+    classes: Sequence[str] | None
+    step: float
+    steps: int
+    first_class: int
+    features: ArrayLike | None
+    linear_weight: ArrayLike | None
+    linear_bias: ArrayLike | None
+
+
+@overload
+def explain(
+    logits: ArrayLike | None, target: SupportsIndex, **arguments: Unpack[_Arguments]
+) -> Explanation: ...
+@overload
+def explain(
+    logits: ArrayLike | None, target: ArrayLike, **arguments: Unpack[_Arguments]
+) -> Explanation | SeveralLabels: ...
+
+
+def explain(
+    logits: ArrayLike | None,
+    target: SupportsIndex | ArrayLike,
+    *,
+    classes: Sequence[str] | None = None,
+    step: float = 0.1,
+    steps: int = 1000,
+    first_class: int = 0,
+    features: ArrayLike | None = None,
+    linear_weight: ArrayLike | None = None,
+    linear_bias: ArrayLike | None = None,
+) -> Explanation | SeveralLabels:
+    """Explain the loss of one example: J = −log softmax(logits)[target], its gradient, its descent.
+
+    Args:
+        logits: shape (C,), computed in float64. None to take those of the layer below.
+        target: the number of the true class; or a value for each class, shape (C,): one-hot, or
+            several labels or probabilities, which give `SeveralLabels`.
+        classes: C names.
+        step: the size of a descent step, z − step·∂J/∂z.
+        steps: the largest number of steps of the path, which ends where a_y reaches 0.99.
+        first_class: 1 if the labels count from one.
+        features: x, shape (D,), if the logits are those of a linear layer, z = W·x + b.
+        linear_weight: W, shape (C, D) as in torch.nn.Linear.
+        linear_bias: b, shape (C,), or None.
+
+    Returns:
+        The explanation: its numbers as fields, in words by `print`, as a page by `save_html`.
+
+    Raises:
+        ValueError: the logits are not one row.
+        LabelError: the target is not a class.
+        OptionError: an option does not fit. Both are ValueErrors.
+        TypeError: the logits are not real numbers.
+
+    >>> why = explain([2.0, 1.0, 0.1, -1.2], 2)
+    >>> round(why.before.loss, 4), why.rank, round(why.uniform_loss, 4)
+    (2.3435, 3, 1.3863)
+    >>> why.gradient.round(4)                       # only the true class is pushed up
+    array([ 0.6418,  0.2361, -0.904 ,  0.0262])
+    >>> round(why.after.loss, 4)                    # smaller than before
+    2.2161
+    """
+    first_class = Options(first_class=first_class).first_class
+    step, steps = _positive("step", step), _whole_number("steps", steps)
+    layer = _layer(features, linear_weight, linear_bias)
+    z = _logits_of(layer) if logits is None else _one_row(logits)
+    if logits is not None and layer is not None:
+        _require_same_logits(z, layer)
+    names = _class_names(classes, z.size)
+    y = _position(target, z.size, first_class)
+    if not isinstance(y, int):
+        return SeveralLabels.of(z, y, step=step, classes=names, first_class=first_class)
+    return Explanation.of(
+        z, y, step=step, steps=steps, layer=layer, classes=names, first_class=first_class
+    )
+
+
+def explain_set(
+    logits: ArrayLike | LogitsFile,
+    target: ArrayLike,
+    *,
+    classes: Sequence[str] | None = None,
+    first_class: int = 0,
+    ignore_index: int = -100,
+    top: int = 10,
+    on_progress: Callable[[int, int], None] | None = None,
+    max_elements: int = 1 << 22,
+) -> SetExplanation:
+    """Explain the losses of a set: which classes push each other most, and where to look.
+
+    Its main result is the mean gradient ∂J/∂z = a − onehot(y) by true class, a (C, C) matrix: the
+    entry (i, n), the mean probability of class n over the examples of class i, says how hard these
+    push output n down.
+
+    Args:
+        logits: shape (N, C); or a file, from `softmaxloss.files.open_logits`, which is read in
+            blocks, never as a whole.
+        target: class indices, shape (N,).
+        classes: C names.
+        first_class: 1 if the labels count from one.
+        ignore_index: rows with this label do not count.
+        top: the number of examples with the highest loss to name.
+        on_progress: called with (done, total) after each block, as by `evaluate`.
+        max_elements: the largest number of logits in a block.
+
+    Returns:
+        The explanation: its numbers as fields, in words by `print`, as a page by `save_html`.
+
+    Raises:
+        ValueError: the logits have another shape.
+        LabelError: a label is not a class, or the target has another shape.
+        OptionError: an option does not fit. Both are ValueErrors.
+        TypeError: the logits are not real numbers.
+
+    Gradients are computed in float64, losses and predictions as by `score`. The memory is that of
+    the blocks and of the (C, C) matrix; for more than 2048 classes only the strong pairs are kept,
+    see `SetExplanation`.
+
+    >>> z = np.log([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
+    >>> explanation = explain_set(z, [0, 0, 2])
+    >>> explanation.pushes.round(4)
+    array([[-0.4 ,  0.25,  0.15],
+           [  nan,   nan,   nan],
+           [ 0.1 ,  0.1 , -0.2 ]])
+    >>> explanation.strongest(1)[0].pushed, explanation.top[0].row
+    (1, 1)
+    """
+    options = Options(ignore_index=ignore_index, first_class=first_class)
+    source, labels = _source(logits, target, options)
+    count = source.shape[1]
+    names = _class_names(classes, count)
+    sums = PushSums(count, first_class=options.first_class)
+    totals = evaluate(
+        source,
+        labels,
+        top=_whole_number("top", top),
+        ignore_index=options.ignore_index,
+        first_class=options.first_class,
+        on_block=sums.add,
+        on_progress=on_progress,
+        max_elements=max_elements,
+    )
+    return SetExplanation.of(totals, sums, classes=names, first_class=options.first_class)
+
+
+def _source(
+    logits: ArrayLike | LogitsFile, target: ArrayLike, options: Options
+) -> tuple[LogitsFile, NDArray[Any]]:
+    """The logits as a file, possibly in memory, and the labels as an array."""
+    if isinstance(logits, LogitsFile):
+        return logits, np.asarray(target)
+    x = read_logits(logits)
+    if x.ndim != 2:
+        hint = ": explain explains one example" if x.ndim == 1 else ""
+        raise ValueError(f"explain_set takes logits of shape (N, C); got shape {x.shape}{hint}")
+    if x.shape[1] == 0:
+        raise ValueError(f"logits of shape {x.shape} have no classes (C = 0)")
+    if not isinstance(read_target(target, x.shape, options), ClassIndices):
+        raise LabelError(
+            "explain_set takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
+        )
+    return LogitsFile.in_memory(x), np.asarray(target)
+
+
+def _one_row(logits: ArrayLike) -> Vector:
+    z = read_logits(logits)
+    if z.ndim != 1:
+        raise ValueError(
+            f"explain takes the logits of one example, shape (C,); got shape {z.shape}: pass one "
+            "row of it"
+        )
+    return z.astype(np.float64)
+
+
+def _position(target: Any, classes: int, first_class: int) -> int | Vector:
+    """The true class, counted from 0; or a value for each class where there are several."""
+    label = _integer(target)
+    if label is None:
+        return _of_each_class(target, classes)
+    last = first_class + classes - 1
+    if not first_class <= label <= last:
+        off_by_one = first_class == 0 and label == classes
+        hint = "; if labels count from one, pass first_class=1" if off_by_one else ""
+        raise LabelError(f"the label is {label}, outside {first_class}..{last}{hint}")
+    return label - first_class
+
+
+def _of_each_class(target: Any, classes: int) -> int | Vector:
+    """The class of a one-hot target, else the checked values."""
+    q = np.asarray(None) if np.isscalar(target) else as_array(target, "target")
+    if q.ndim == 0:
+        given = repr(target) if np.isscalar(target) else type(target).__name__
+        raise LabelError(f"target must be the number of the true class, an integer; got {given}")
+    if q.shape != (classes,):
+        raise LabelError(
+            f"target has shape {q.shape}; it must be the number of the true class, or a value for "
+            f"each class, shape ({classes},)"
+        )
+    if not (is_float(q.dtype) or q.dtype.kind in "biu"):
+        raise LabelError(f"target probabilities must be real numbers, got dtype {q.dtype}")
+    q = q.astype(np.float64)
+    used = np.flatnonzero(q)
+    return int(used[0]) if used.size == 1 and q[used[0]] == 1.0 else q
+
+
+# --- the linear layer -----------------------------------------------------------------------------
+
+_Layer = tuple[Vector, Vector, Vector | None]
+
+
+def _layer(features: Any, weight: Any, bias: Any) -> _Layer | None:
+    """The checked arrays x, W and b; None without a layer."""
+    if features is None or weight is None:
+        if features is bias is weight is None:
+            return None
+        raise OptionError("the layer takes both features, x, and linear_weight, W: z = W·x + b")
+    x = _numbers(features, "features", 1)
+    W = _numbers(weight, "linear_weight", 2)
+    if W.shape[1] != x.size:
+        hint = ": pass linear_weight.T" if W.shape[0] == x.size else ""
+        raise OptionError(
+            f"linear_weight has shape {W.shape}; {x.size} features need shape (C, {x.size}), as in "
+            f"torch.nn.Linear{hint}"
+        )
+    b = None if bias is None else _numbers(bias, "linear_bias", 1)
+    if b is not None and b.size != W.shape[0]:
+        raise OptionError(
+            f"linear_bias has shape {b.shape}; {W.shape[0]} classes need shape ({W.shape[0]},)"
+        )
+    return x, W, b
+
+
+def _numbers(value: Any, name: str, ndim: int) -> Vector:
+    array = as_array(value, name)
+    if not (is_float(array.dtype) or array.dtype.kind in "iu"):
+        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    if array.ndim != ndim:
+        wanted = "(D,)" if name == "features" else "(C, D)" if ndim == 2 else "(C,)"
+        raise OptionError(f"{name} must have shape {wanted}, got {array.shape}")
+    return frozen(array)
+
+
+def _logits_of(layer: _Layer | None) -> Vector:
+    if layer is None:
+        raise ValueError("logits are missing: pass them, or features and linear_weight")
+    x, W, b = layer
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _one_row(W @ x if b is None else W @ x + b)
+
+
+def _require_same_logits(z: Vector, layer: _Layer) -> None:
+    x, W, b = layer
+    computed = _logits_of(layer)
+    if computed.shape != z.shape:
+        raise OptionError(f"linear_weight has {computed.size} classes, the logits have {z.size}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(W) @ np.abs(x) + (0.0 if b is None else np.abs(b))
+        far = np.flatnonzero(np.abs(z - computed) > LOGITS_TOLERANCE * size)
+    if far.size:
+        n = far[0]
+        raise OptionError(
+            f"the logits are not those of the layer: z[{n}] is {z[n]:.6g}, W·x + b gives "
+            f"{computed[n]:.6g}; pass logits=None to take those"
+        )
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            if 0 < float(value) < math.inf:
+                return float(value)
+    raise OptionError(f"{name} must be a positive number, got {repr(value)[:40]}")
+
+
+def _class_names(classes: Any, count: int) -> tuple[str, ...] | None:
+    """The checked names of `count` classes."""
+    if classes is None:
+        return None
+    if isinstance(classes, str | Set | Mapping) or not isinstance(classes, Iterable):
+        kind = type(classes).__name__
+        raise TypeError(f"classes must be a sequence of names such as ['cat', 'dog'], got {kind}")
+    names = tuple(classes)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"class names must be strings, got {name!r}")
+    if len(names) != count:
+        raise OptionError(f"there are {len(names)} class names for {count} logits")
+    return names
+
+
+def _whole_number(name: str, value: Any) -> int:
+    """A checked count."""
+    number = _integer(value)
+    if number is None or number < 0:
+        raise OptionError(f"{name} must be a whole number, 0 or more, got {value!r}")
+    return number
+
+
+def _integer(value: Any) -> int | None:
+    """The value as an integer; None where it is not one, as True is not."""
+    if not isinstance(value, bool | np.bool_):
+        with contextlib.suppress(TypeError):
+            return operator.index(value)
+    return None

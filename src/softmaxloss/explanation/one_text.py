@@ -1,0 +1,250 @@
+"""The explanation of one example as text, for a terminal, a pipe or a README."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from .data import SHOWN
+from .one_data import ExampleData, Layer
+from .one_words import ONE_CLASS, layer_title, push, remarks, step_for_weights
+from .questions import Answer
+from .rendering.names import in_sentence, others, plural
+from .rendering.numbers import argument, compared, minus, number, numbers, told_apart, zero
+from .rendering.sections import Cell, Row, Table, class_cells, slope_cells
+from .rendering.terminal import (
+    FAINT,
+    INDENT,
+    bar,
+    heading,
+    indent,
+    lay_out,
+    name_cells,
+    prose,
+    table_of,
+    table_width,
+)
+
+__all__ = ["answers_as_text", "render"]
+
+BAR_WIDTH = 12
+FEATURES = 2  # of a layer, shown
+MILESTONES = {10, 100, 1000, 10_000, 100_000}  # steps of a path that are told
+
+
+def render(explanation: ExampleData, *, width: int = 80, color: bool = False) -> str:
+    """The explanation as text that ends in a newline; for `width` and `color` see `to_text`.
+
+    >>> e = ExampleData.of(np.array([2.0, 1.0, 0.1, -1.2]), 2, step=0.1, steps=1000)
+    >>> print(render(e).splitlines()[0])
+    One example with 4 classes, numbered from 0. The true class is 2.
+    """
+    return lay_out(_parts(explanation, width), color=color, width=width)
+
+
+def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
+    """Questions and their answers, for `lay_out`."""
+    for k, answer in enumerate(answers):
+        if k:
+            yield Text()
+        yield prose(Text.assemble((answer.title, "bold"), (f" ({answer.id})", FAINT)))
+        for paragraph in answer.text.split("\n\n"):
+            yield Text()
+            for line in paragraph.split("\n"):
+                code = line.startswith("   ")
+                yield indent(Text(line)) if code else prose(line, 1)
+
+
+class _Listed:
+    """The classes that tables list, the first cells of their rows, and the classes that are not."""
+
+    def __init__(self, e: ExampleData, width: int) -> None:
+        self.e = e
+        self.heads = class_cells(e, e.listed(), name_cells(width))
+        self.rest = np.delete(np.arange(e.terms.size), list(self.heads))
+
+    def rows(self, cells: Callable[[int], list[str | Cell]]) -> list[Row]:
+        """The rows of the classes listed."""
+        y = self.e.target
+        return [Row([head, *cells(n)], "true" if n == y else "") for n, head in self.heads.items()]
+
+    def others(self, cells: Callable[[NDArray[np.intp]], list[str | Cell]]) -> list[Row]:
+        """The row of the rest, where there is one."""
+        rest = self.rest
+        return [Row([others(rest.size), *cells(rest)])] if rest.size else []
+
+
+def _parts(e: ExampleData, width: int) -> Iterator[RenderableType]:
+    """The sections, top to bottom."""
+    listed = _Listed(e, width)
+    yield _title(e, name_cells(width))
+    yield from _loss(e, listed, width)
+    if e.defined and e.terms.size > 1:
+        yield from _pushes(e, listed)
+        yield from _after(e)
+        yield from _verdict(e, name_cells(width))
+        if e.layer is not None:
+            yield from _layer(e, e.layer, listed)
+    if said := remarks(e):
+        yield heading("Note")
+        yield from map(_say, said)
+
+
+def _title(e: ExampleData, cells: int) -> RenderableType:
+    classes = e.terms.size
+    title = f"One example with {plural(classes, 'class')}, numbered from {e.first_class}."
+    true = (in_sentence(e, e.target, cells), "bold")
+    line = Text.assemble(title, " The true class is ", true, ".")
+    if classes > SHOWN:
+        line.append(f" The {SHOWN - 1} strongest others are listed, the rest in one line.")
+    return prose(line)
+
+
+def _loss(e: ExampleData, listed: _Listed, width: int) -> Iterator[RenderableType]:
+    z, a, y = e.before.logits, e.before.probabilities, e.target
+
+    def shares(bar_width: int, exponentials: bool) -> RichTable:
+        def exp(x: float) -> list[str]:
+            return [number(x)] if exponentials else []
+
+        def cells(n: int) -> list[str | Cell]:
+            term = number(e.terms[n])
+            end = [f"{term} ", "← J"] if n == y else [f"({term})", ""]
+            start = [number(z[n]), *exp(e.exponentials[n]), number(a[n])]
+            return [*start, bar(a[n], bar_width), *end]
+
+        def rest(classes: NDArray[np.intp]) -> list[str | Cell]:
+            share = float(a[classes].sum())
+            of_exp = exp(float(e.exponentials[classes].sum()))
+            return ["", *of_exp, number(share), bar(share, bar_width)]
+
+        total = Row(["sum", "", *exp(e.denominator), number(float(a.sum()))], "sum")
+        heads = ["class", "output z", *(["exp(z−m)"] if exponentials else [])]
+        heads += ["probability a", "<", "−log a", "<"]
+        return table_of(Table("", heads, [*listed.rows(cells), *listed.others(rest), total]))
+
+    yield heading("1. The loss J")
+    forms = [(BAR_WIDTH, True), (BAR_WIDTH, False), (0, False)]
+    tables = (shares(*form) for form in (forms if e.defined else forms[1:]))
+    fitting = (part for part in tables if table_width(part) + INDENT <= width)
+    yield indent(next(fitting, None) or shares(0, False))
+    if not e.defined:
+        return
+    yield Text()
+    if a.size == 1:
+        yield _say(ONE_CLASS)
+        return
+    i, loss = e.number(y), number(e.before.loss)
+    shown_a = argument(float(a[y]), lambda x: -math.log(x), e.before.loss)
+    middle = f"−log {shown_a} = " if shown_a else ""
+    yield _say(f"The loss is one term, the −log a of class {i}:")
+    yield _formula(f"J = −log a_{i} = {middle}{loss}")
+    terms = "The term in brackets is" if a.size == 2 else "The terms in brackets are"
+    yield _say(
+        f"{terms} not added. Yet every output counts, because each is in the denominator of "
+        f"a_{i} = exp z_{i} / Σ exp z:"
+    )
+    parts = f"{minus(z[y])} + {number(e.logsumexp)} = {number(e.loss_from_logits)}"
+    yield _formula(f"J = −z_{i} + log Σ exp z = {parts}")
+    yield _say(
+        f"In bits that is {number(e.bits)}; exp(−J) = {number(a[y])} is the probability again. "
+        f"(m = {number(e.largest)} is the largest output. Subtracting it keeps exp from "
+        "overflowing and does not change a.)"
+    )
+
+
+def _pushes(e: ExampleData, listed: _Listed) -> Iterator[RenderableType]:
+    y, i, after = e.target, e.number(e.target), e.after
+
+    def cells(n: int) -> list[str | Cell]:
+        moves = bool(after.logits[n] != -math.inf)
+        slope = slope_cells(float(e.gradient[n]), moves=moves)
+        return [*slope, number(after.logits[n]), number(after.probabilities[n])]
+
+    def rest(classes: NDArray[np.intp]) -> list[str | Cell]:
+        share = number(float(after.probabilities[classes].sum()))
+        return [*slope_cells(float(e.gradient[classes].sum())), "", share]
+
+    one = number(float(after.probabilities.sum()))
+    total = Row(["sum", zero(e.gradient_sum), "", "", one], "sum")
+    heads = ["class", "∂J/∂z", "<descent", "z after a step", "a after"]
+    pushes = table_of(Table("", heads, [*listed.rows(cells), *listed.others(rest), total]))
+
+    yield heading("2. Which output is raised, and which lowered")
+    yield indent(pushes)
+    yield Text()
+    a_y, slope = float(e.before.probabilities[y]), float(e.gradient[y])
+    shown_a = argument(a_y, lambda x: x - 1, slope)
+    middle = f"{shown_a} − 1 = " if shown_a else ""
+    true_class = f"∂J/∂z_{i} = a_{i} − 1 = {middle}{number(slope)}"
+    yield _formula(f"{true_class}    the true class")
+    yield _formula(f"{'∂J/∂z_n = a_n':{len(true_class)}}    every other class n")
+    yield Text()
+    yield _say(push(e))
+    by_a = e.gradient_by_probability
+    shown_a = argument(a_y, lambda x: -1 / x, by_a)
+    if shown_a:  # else −1/a_y has too many digits to be read
+        yield _say(
+            f"By the chain rule: J depends on a_{i} alone, ∂J/∂a_{i} = −1/a_{i} = −1/{shown_a} = "
+            f"{number(by_a)}; a_{i} depends on every output, ∂a_{i}/∂z_n = "
+            f"−a_{i}·a_n, and a_{i}·(1 − a_{i}) for n = {i}. The products of the two are the "
+            "column ∂J/∂z."
+        )
+
+
+def _after(e: ExampleData) -> Iterator[RenderableType]:
+    i, y, path = e.number(e.target), e.target, e.path
+    a = told_apart(e.before.probabilities[y], e.after.probabilities[y])
+    J = told_apart(e.before.loss, e.after.loss)
+    yield heading(f"3. After one step of descent, z − {e.step:g} · ∂J/∂z")
+    yield _formula(f"a_{i}  {' → '.join(a)}")
+    yield _formula(f"J{' ' * len(str(i))}   {' → '.join(J)}")
+    if path is None or path.steps[-1] < 2:
+        return
+    milestones = {*MILESTONES, int(path.steps[-1])}
+    told = [k for k, at in enumerate(path.steps) if at in milestones]
+    values = [f"{number(path.target_probability[k])} after {path.steps[k]}" for k in told]
+    end = "" if path.reached else ", and was not followed any further"
+    yield Text()
+    yield _say(f"Step after step, a_{i} is {', '.join(values)} steps{end}.")
+
+
+def _layer(e: ExampleData, layer: Layer, listed: _Listed) -> Iterator[RenderableType]:
+    def cells(n: int) -> list[str | Cell]:
+        change = e.gradient[n] * layer.features
+        weight = numbers(layer.weight[n] - layer.step * change, FEATURES)
+        z_after, a_after = layer.after.logits[n], layer.after.probabilities[n]
+        return [numbers(change, FEATURES), weight, number(z_after), number(a_after)]
+
+    heads = ["class", "<∂J/∂W = ∂J/∂z · x", "<W after a step", "z after", "a after"]
+    yield heading(layer_title(layer))
+    yield indent(table_of(Table("", heads, listed.rows(cells))))
+    yield Text()
+    yield _say(f"x is {numbers(layer.features, FEATURES)}, so {step_for_weights(layer)}")
+
+
+def _verdict(e: ExampleData, cells: int) -> Iterator[RenderableType]:
+    assert e.predicted is not None
+    J, uniform, right = e.before.loss, e.uniform_loss, e.predicted == e.target
+    predicted = number(e.before.probabilities[e.predicted])
+    rank = "" if right else f"; the true class has rank {e.rank} of {e.terms.size}"
+    yield Text()
+    yield _say(
+        f"The prediction is class {in_sentence(e, e.predicted, cells)} with probability "
+        f"{predicted}: {'right' if right else 'wrong'}{rank}. The loss is {compared(J, uniform)} "
+        f"that of a uniform guess, ln {e.choices} = {number(uniform)}."
+    )
+
+
+def _say(text: str) -> RenderableType:
+    return prose(text, 1)
+
+
+def _formula(text: str) -> RenderableType:
+    return prose(text, 2)

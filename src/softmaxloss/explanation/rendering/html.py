@@ -1,0 +1,172 @@
+"""HTML: untrusted text, tables, and the document around the body of a page.
+
+A page is one file that fetches nothing, and a content policy in it forbids that. Elements have no
+inline styles or handlers; the styles are in `page.css`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
+
+from ...text import printable
+from .sections import Cell, Section, Table
+
+__all__ = [
+    "Page",
+    "paragraph",
+    "row",
+    "section",
+    "section_of",
+    "table",
+    "table_of",
+    "text",
+]
+
+
+def text(untrusted: str) -> str:
+    """Untrusted text as HTML that shows it, on one line: markup and control characters escaped."""
+    return html.escape(printable(untrusted))
+
+
+def paragraph(words: str) -> str:
+    """A paragraph of plain text."""
+    return f"<p>{text(words)}</p>"
+
+
+def section(heading: str, content: str, kind: str = "") -> str:
+    """A section of HTML. kind: its class."""
+    css = f' class="{kind}"' if kind else ""
+    return f"<section{css}>\n<h2>{heading}</h2>\n{content}\n</section>"
+
+
+def section_of(part: Section) -> str:
+    """A section of plain text."""
+    content = "" if part.table is None else table_of(part.table)
+    return section(text(part.title), content + "".join(map(paragraph, part.words)))
+
+
+def table_of(part: Table, *, code: dict[str, list[str]] | None = None) -> str:
+    """A table of plain text. code: more columns, of code to copy, by their headers."""
+    rows = []
+    more = code or {}
+    for k, ((head, *cells), kind) in enumerate(part.rows):
+        line = [*map(_words, cells), *(f"<code>{text(c[k])}</code>" for c in more.values())]
+        rows.append(row(_words(head), line, ' class="true"' if kind == "true" else ""))
+    heads = [text(head.lstrip("<>")) for head in [*part.heads, *more]]
+    return table(text(part.caption), heads, rows)
+
+
+def _words(cell: str | Cell) -> str:
+    if isinstance(cell, str):
+        return text(cell)
+    known = f'<span class="name">{text(cell.name)}</span>' if cell.name else ""
+    return text(cell.text) + known
+
+
+def row(
+    head: str, cells: Iterable[str], attributes: str = "", *, columns: Sequence[str] = ()
+) -> str:
+    """A row of a table; `head` heads it. All of it is HTML; for `columns` see `table`."""
+    data = "".join(_cell("td", *pair) for pair in zip_longest(cells, columns, fillvalue=""))
+    return f'<tr{attributes}><th scope="row">{head}</th>{data}</tr>'
+
+
+def table(
+    caption: str,
+    heads: Sequence[str],
+    rows: Iterable[str],
+    *,
+    foot: str = "",
+    columns: Sequence[str] = (),
+) -> str:
+    """A table that scrolls where it is too wide.
+
+    Args:
+        caption: plain text without markup.
+        heads: HTML of the header cells; empty for a column without a header.
+        rows: `<tr>` elements.
+        foot: those of the footer.
+        columns: the class of the cells of each column after the first.
+    """
+    head = "".join(
+        _cell('th scope="col"' if head else "td", head, css)
+        for head, css in zip_longest(heads, ["", *columns], fillvalue="")
+    )
+    end = f"<tfoot>{foot}</tfoot>" if foot else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
+        f"<caption>{caption}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody>{end}</table></div>"
+    )
+
+
+def _cell(tag: str, content: str, css: str) -> str:
+    style = f' class="{css}"' if css else ""
+    return f"<{tag}{style}>{content}</{tag.split()[0]}>"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page.
+
+    Attributes:
+        title: plain text.
+        body: HTML in which untrusted text is escaped.
+        script: the script of the page, if any.
+        data: what the script starts from.
+    """
+
+    title: str
+    body: str
+    script: str = ""
+    data: dict[str, object] = field(default_factory=dict)
+
+    def fragment(self) -> str:
+        """The body with its styles, to be shown among other things, as in a notebook."""
+        return f'<div class="softmaxloss"><style>{_styles()}</style>\n{self.body}\n</div>\n'
+
+    def document(self) -> str:
+        """The page as a file."""
+        allowed = _hash(self.script) if self.script else "'none'"
+        policy = (
+            f"default-src 'none'; style-src {_hash(_styles())}; script-src {allowed}; "
+            "base-uri 'none'; form-action 'none'"
+        )
+        parts = [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{text(self.title)}</title>",
+            f"<style>{_styles()}</style>",
+            "</head>",
+            "<body>",
+            f'<main class="softmaxloss">\n{self.body}\n</main>',
+        ]
+        if self.script:
+            # A `<` could end the element, or begin a comment in it.
+            numbers = json.dumps(self.data, allow_nan=False).replace("<", "\\u003c")
+            parts.append(f'<script type="application/json" id="example">{numbers}</script>')
+            parts.append(f'<script type="module">{self.script}</script>')
+        return "\n".join([*parts, "</body>", "</html>", ""])
+
+
+@cache
+def _styles() -> str:
+    return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    """The source expression of a content policy for this one script or style."""
+    digest = hashlib.sha256(content.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -1,0 +1,64 @@
+"""Classes as text: their numbers as the caller counts, and their names, which are untrusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...text import shorten
+from ..data import Data
+
+__all__ = ["MOST", "NAME", "in_sentence", "in_table", "listed", "name", "others", "plural"]
+
+NAME = 24  # cells of a class name on a page and in an answer
+MOST = 5  # classes that a sentence lists
+
+
+def name(e: Data, n: int, cells: int = NAME) -> str:
+    """The name of the class at position n, shortened, after a space; empty without names."""
+    return "" if e.classes is None else f" {shorten(e.classes[n], cells)}"
+
+
+def in_table(e: Data, n: int, cells: int = NAME) -> str:
+    """The class for a table: "2 bird"."""
+    return f"{e.number(n)}{name(e, n, cells)}"
+
+
+def in_sentence(e: Data, n: int, cells: int = NAME) -> str:
+    """The class for a sentence: "2 (bird)"."""
+    return str(e.number(n)) if e.classes is None else f"{e.number(n)} ({name(e, n, cells)[1:]})"
+
+
+def listed(classes: Sequence[object] | NDArray[np.int64]) -> str:
+    """Classes for a sentence, at most five of them.
+
+    >>> listed([3]), listed([0, 1]), listed(range(9))
+    ('class 3', 'classes 0 and 1', 'classes 0, 1, 2, 3, 4 and 4 more')
+    """
+    count, words = len(classes), [str(known) for known in classes[:MOST]]
+    if count == 1:
+        return f"class {words[0]}"
+    end = f"{count - MOST} more" if count > MOST else words.pop()
+    return f"classes {', '.join(words)} and {end}"
+
+
+def others(count: int) -> str:
+    """The number of the other classes.
+
+    >>> others(1), others(5)
+    ('1 other', '5 others')
+    """
+    return "1 other" if count == 1 else f"{count} others"
+
+
+def plural(count: int, noun: str) -> str:
+    """The number and the noun.
+
+    >>> plural(1, "row"), plural(2, "class")
+    ('1 row', '2 classes')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -1,0 +1,67 @@
+"""Sections that are shown alike in a terminal and on a page: a heading, a table, sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from ..data import Data
+from .names import name
+from .numbers import direction, signed
+
+__all__ = ["Cell", "Row", "Section", "Table", "class_cells", "slope_cells"]
+
+
+class Cell(NamedTuple):
+    """A cell of plain text.
+
+    Attributes:
+        text: may be untrusted.
+        tint: the colour in a terminal, as for an output that goes up or down.
+        name: the name of a class, which follows its number.
+    """
+
+    text: str
+    tint: Literal["", "up", "down", "faint"] = ""
+    name: str = ""
+
+
+class Row(NamedTuple):
+    """A row, whose first cell heads it. kind: of a true class, of a loss, or a sum."""
+
+    cells: Sequence[str | Cell]
+    kind: Literal["", "true", "loss", "sum"] = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table. In a terminal the first column is aligned left, the others right; "<" or ">" before
+    a header says otherwise."""
+
+    caption: str
+    heads: Sequence[str]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section. words: its paragraphs."""
+
+    title: str
+    table: Table | None = None
+    words: list[str] = field(default_factory=list)
+
+
+def slope_cells(slope: float, *, moves: bool = True) -> tuple[Cell, Cell]:
+    """A derivative and where descent moves its output."""
+    word = direction(slope) if moves else ""
+    tint: Literal["", "up", "down"] = "" if not word else "up" if slope < 0 else "down"
+    return Cell(signed(slope), tint), Cell(word, tint)
+
+
+def class_cells(e: Data, shown: Sequence[int], cells: int, before: str = "") -> dict[int, Cell]:
+    """The first cells of the rows of these classes: `before`, the number, the name."""
+    words = {n: f"{before}{e.number(n)}" for n in shown}
+    width = max(map(len, words.values()))
+    return {n: Cell(f"{word:>{width}}", name=name(e, n, cells)) for n, word in words.items()}

@@ -1,0 +1,139 @@
+"""Text for a terminal or a pipe: sentences, tables, bars. Loads rich."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ...text import printable
+from .sections import Cell, Section, Table
+
+__all__ = [
+    "FAINT",
+    "INDENT",
+    "bar",
+    "heading",
+    "indent",
+    "lay_out",
+    "name_cells",
+    "prose",
+    "section",
+    "table_of",
+    "table_width",
+    "to_ascii",
+]
+
+INDENT = 3
+PROSE_WIDTH = 79
+LEAST_WIDTH = 40  # of prose: no number is longer, so that none is broken
+UNLIMITED = 10_000
+FAINT = "dim"
+STYLES = {"": "", "true": "bold", "loss": "bold", "sum": FAINT, "faint": FAINT}
+STYLES |= {"up": "green", "down": "red"}
+
+
+def lay_out(parts: Iterable[RenderableType], *, color: bool, width: int = PROSE_WIDTH) -> str:
+    """The parts one below the other, as text that ends in a newline; plain without `color`.
+
+    Sentences are broken to fit the width. Nothing is cut: half a number is a wrong number.
+    """
+    prose_width = max(LEAST_WIDTH, width)
+    console = Console(
+        file=io.StringIO(),
+        width=UNLIMITED,
+        force_terminal=color,
+        force_jupyter=False,  # which would show the text beside what is returned
+        color_system="standard" if color else None,
+        markup=False,  # a class may be called [red]
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+    )
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part, width=prose_width if isinstance(part, Constrain) else None)
+    return "".join(line.rstrip() + "\n" for line in capture.get().split("\n")[:-1])
+
+
+def to_ascii(text: str) -> str:
+    """The text in ASCII, for an output whose encoding lacks mathematical signs.
+
+    >>> to_ascii("∂J/∂z_2 = a_2 − 1 ↑")
+    'dJ/dz_2 = a_2 - 1 ^'
+    """
+    signs = str.maketrans("∂−·↑↓←→█▉▊▋▌▍▎▏", "d-*^v<>#####   ", "")
+    return text.translate(signs).replace("Σ", "sum").encode("ascii", "backslashreplace").decode()
+
+
+def table_of(part: Table) -> RichTable:
+    """A table without lines, in which the rows of true classes are marked."""
+    result = RichTable(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=FAINT)
+    for k, header in enumerate(part.heads):
+        left = header.startswith("<") or (k == 0 and not header.startswith(">"))
+        justify: Literal["left", "right"] = "left" if left else "right"
+        result.add_column(Text(header.lstrip("<>")), justify=justify, no_wrap=True)
+    marked = any(row.kind == "true" for row in part.rows)
+    for (head, *cells), kind in part.rows:
+        mark = "" if not marked else "> " if kind == "true" else "  "
+        result.add_row(Text.assemble(mark, _cell(head)), *map(_cell, cells), style=STYLES[kind])
+    return result
+
+
+def _cell(cell: str | Cell) -> Text:
+    if isinstance(cell, str):
+        return Text(printable(cell))
+    return Text(printable(cell.text) + cell.name, STYLES[cell.tint])
+
+
+def table_width(part: RichTable) -> int:
+    """The width of the table in columns of the terminal."""
+    console = Console(width=UNLIMITED)
+    return Measurement.get(console, console.options, part).maximum
+
+
+def prose(text: Text | str, levels: int = 0) -> RenderableType:
+    """Sentences, indented and broken into lines."""
+    return Constrain(indent(Text(text) if isinstance(text, str) else text, levels), PROSE_WIDTH)
+
+
+def indent(part: RenderableType, levels: int = 1) -> RenderableType:
+    """The part, indented."""
+    return Padding(part, (0, 0, 0, levels * INDENT), expand=False)
+
+
+def heading(text: str) -> RenderableType:
+    """The heading of a section, after an empty line."""
+    return Text(f"\n{text}", "bold")
+
+
+def bar(share: float, width: int) -> str:
+    """A bar for a share between 0 and 1, to an eighth of a cell."""
+    if not width or math.isnan(share):
+        return ""
+    eighths = round(min(share, 1.0) * width * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def name_cells(width: int) -> int:
+    """The width of a class name in a table beside its numbers."""
+    return max(6, width - 62)
+
+
+def section(part: Section) -> Iterator[RenderableType]:
+    """A heading, the table, the sentences below it."""
+    yield heading(part.title)
+    if part.table is not None:
+        yield indent(table_of(part.table))
+        if part.words:
+            yield Text()
+    for words in part.words:
+        yield prose(printable(words), 1)

@@ -1,0 +1,186 @@
+"""The explanations that users get: the data of an example or a set, and its renderings."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from ..files.atomic import atomic_write_text
+from ..files.evaluation import Example
+from . import one_words, page, questions, set_page, several_page, several_sections
+from .one_data import ExampleData
+from .questions import Answer
+from .rendering.html import Page
+from .set_data import SetData
+from .several_data import SeveralLabelsData
+
+__all__ = ["Explanation", "SetExplanation", "SeveralLabels"]
+
+# The fields of an explanation, and its docstring, are those of its data. The texts are imported
+# where they are used, because they load rich.
+
+
+class Rendered(ABC):
+    """An explanation as JSON, as text, as a page, in a notebook."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as lists, numbers and strings for JSON."""
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON, ASCII only."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @abstractmethod
+    def to_text(self, *, width: int = 80, color: bool = False) -> str:
+        """The explanation in words and tables, for a terminal. `print(explanation)` shows it too.
+
+        Args:
+            width: the columns that it may take; tables take more where the numbers need it.
+            color: whether to use ANSI colours.
+        """
+
+    @abstractmethod
+    def _page(self, *, script: bool) -> Page:
+        """The page of the explanation."""
+
+    def to_html(self) -> str:
+        """The explanation as a page: one complete file of HTML that fetches nothing."""
+        return self._page(script=True).document()
+
+    def to_fragment(self) -> str:
+        """The page as a part of another, as in a notebook: without head and script."""
+        return self._page(script=False).fragment()
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page to a file, with an atomic write."""
+        atomic_write_text(path, self.to_html())
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows."""
+        return {"text/plain": self.to_text(), "text/html": self.to_fragment()}
+
+
+class Explanation(ExampleData, Rendered):
+    def remarks(self) -> list[str]:
+        """What is unusual about this example, each in a sentence; for most there is nothing.
+
+        >>> from softmaxloss import explain
+        >>> explain([5.0, 5.0], 0).remarks()
+        ['The largest logit is shared by classes 0 and 1: the first of them is the prediction.']
+        """
+        return one_words.remarks(self)
+
+    def push(self) -> str:
+        """Which outputs descent pushes where, and why, for this example.
+
+        >>> from softmaxloss import explain
+        >>> explain([1000.0, 0.0], 0).push()
+        'Every derivative is 0: a_0 is 1, and nothing is pushed.'
+        """
+        return one_words.push(self)
+
+    def ask(self, id: str) -> Answer:
+        """One question of `softmaxloss.explanation.QUESTIONS`, answered for this example.
+
+        Raises:
+            OptionError: there is no question of this id.
+
+        >>> from softmaxloss import explain
+        >>> explain([2.0, 1.0, 0.1, -1.2], 2).ask("others-learn").title
+        'How do the other outputs learn, if only −log a_y is counted?'
+        """
+        return questions.ask(self, id)
+
+    def answers(self) -> list[Answer]:
+        """All questions, answered for this example."""
+        return questions.answers(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as lists, numbers and strings for JSON.
+
+        NaN and the infinities, which JSON lacks, are the strings "NaN", "Infinity", "-Infinity"
+        (`float()` reads them back). `target` and `predicted` are in the caller's numbering, the
+        classes of the path are positions from 0.
+        """
+        answers = [asdict(answer) for answer in self.answers()]
+        return {**super().to_dict(), "remarks": self.remarks(), "answers": answers}
+
+    def to_text(self, *, width: int = 80, color: bool = False) -> str:
+        from .one_text import render
+
+        return render(self, width=width, color=color)
+
+    def _page(self, *, script: bool) -> Page:
+        return page.page(self, script=script)
+
+
+class SeveralLabels(SeveralLabelsData, Rendered):
+    def outcome(self) -> str:
+        """Where gradient descent ends, in a sentence.
+
+        >>> from softmaxloss import explain
+        >>> explain([2.0, 1.0, 0.1], [0, 0, 2]).outcome()
+        'Descent moves the probability of the one class in the target towards 1.'
+        """
+        return several_sections.outcome(self)
+
+    def to_text(self, *, width: int = 80, color: bool = False) -> str:
+        from .several_text import render
+
+        return render(self, width=width, color=color)
+
+    def _page(self, *, script: bool) -> Page:
+        return several_page.page(self)
+
+
+class SetExplanation(SetData, Rendered):
+    def to_text(
+        self,
+        *,
+        width: int = 80,
+        color: bool = False,
+        command: Callable[[Example], str] | None = None,
+    ) -> str:
+        """The explanation in words and tables, for a terminal. `print(explanation)` shows it too.
+
+        Args:
+            width: the columns that it may take; tables take more where the numbers need it.
+            color: whether to use ANSI colours.
+            command: what to type to see one example explained; default: a call of `explain`.
+        """
+        from .set_text import render
+
+        return render(self, width=width, color=color, command=command or self.call)
+
+    def to_html(self, *, command: Callable[[Example], str] | None = None) -> str:
+        """The explanation as a page: one file of HTML with a map of the pushes, without a script.
+        For `command` see `to_text`."""
+        return set_page.page(self, command or self.call).document()
+
+    def save_html(
+        self, path: str | os.PathLike[str], *, command: Callable[[Example], str] | None = None
+    ) -> None:
+        """Write the page to a file, with an atomic write."""
+        atomic_write_text(path, self.to_html(command=command))
+
+    def _page(self, *, script: bool) -> Page:
+        return set_page.page(self, self.call)
+
+    def call(self, example: Example) -> str:
+        """The call of `explain` that explains this example, to copy.
+
+        >>> from softmaxloss import explain_set
+        >>> explanation = explain_set([[0.0, 1.0]], [2], first_class=1)
+        >>> explanation.call(explanation.top[0])
+        'explain(logits[0], 2, first_class=1)'
+        """
+        counted = f", first_class={self.first_class}" if self.first_class else ""
+        return f"explain(logits[{example.row}], {example.label}{counted})"

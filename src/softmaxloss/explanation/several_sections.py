@@ -1,0 +1,99 @@
+"""What there is to say about an example with several labels, for its text and its page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ..options import MultiLabel
+from .rendering.names import MOST, others
+from .rendering.numbers import number, zero
+from .rendering.sections import Row, Section, Table, class_cells
+from .several_data import SeveralLabelsData
+
+__all__ = ["outcome", "sections"]
+
+#: What each policy does with several labels.
+MEANING: dict[MultiLabel, str] = {
+    "error": "takes one label, or probabilities that sum to 1",
+    "sum": "adds the losses of the labels, as PyTorch and TensorFlow do",
+    "mean": "divides that sum by the sum of the target",
+}
+
+
+def sections(e: SeveralLabelsData, cells: int) -> list[Section]:
+    """The sections; `cells` is the width of a class name."""
+    shown, policies = e.listed(), e.policies
+
+    def rows(before: str, values: Callable[[int], list[float | None]]) -> list[Row]:
+        return [
+            Row([head, *map(_shown, values(n))], "true" if e.target[n] else "")
+            for n, head in class_cells(e, shown, cells, before).items()
+        ]
+
+    columns = (e.target, e.logits, e.probabilities, e.terms)
+    terms = rows("", lambda n: [float(values[n]) for values in columns])
+    rest = np.delete(np.arange(e.terms.size), shown)
+    if rest.size:
+        target, share = (number(float(x[rest].sum())) for x in (e.target, e.probabilities))
+        terms.append(Row([others(rest.size), target, "", share, ""]))
+
+    gradients = rows(
+        "∂J/∂z_", lambda n: [None if p.gradient is None else float(p.gradient[n]) for p in policies]
+    )
+    sums = ("–" if p.gradient_sum is None else zero(p.gradient_sum) for p in policies)
+    loss = Row(["J", *(_shown(policy.loss) for policy in policies)], "loss")
+    words = []
+    for policy in policies:
+        here = "" if policy.error is None else f" Here: {policy.error}."
+        words.append(f'"{policy.name}" {MEANING[policy.name]}.{here}')
+    heads = ["class", "target q", "output z", "probability a", "−log a"]
+    return [
+        Section(
+            "1. The loss that each class would have",
+            Table("The loss of the example if the class were true", heads, terms),
+        ),
+        Section(
+            "2. The loss and its gradient for each meaning of several labels",
+            Table(
+                "The loss J and its gradient ∂J/∂z",
+                ["", *(f'"{policy.name}"' for policy in policies)],
+                [loss, *gradients, Row(["sum", *sums], "sum")],
+            ),
+            [*words, outcome(e)],
+        ),
+    ]
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else number(value)
+
+
+def outcome(e: SeveralLabelsData) -> str:
+    """Where gradient descent ends, in a sentence."""
+    if not np.isfinite(e.probabilities).all():
+        return "The row has no softmax: every probability and every derivative is NaN."
+    labels = e.labels
+    stuck = [n for n in labels if e.logits[n] == -math.inf]
+    if stuck:
+        return (
+            f"The output of class {e.number(stuck[0])}, which is in the target, is −inf: the loss "
+            "is infinite, and no step moves that output."
+        )
+    best = next((p for p in reversed(e.policies) if p.target is not None), None)
+    if best is None or best.target is None or best.least_loss is None:
+        return "No policy takes this target."
+    if not labels:
+        return 'No class is true, so no output is pushed: with "sum" the loss is 0.'
+    if len(labels) == 1:
+        return "Descent moves the probability of the one class in the target towards 1."
+    share = best.target / best.target.sum()
+    told = ", ".join(f"a_{e.number(n)} = {number(share[n])}" for n in labels[:MOST])
+    more = ", …" if len(labels) > MOST else ""
+    return (
+        f"Descent moves the probabilities towards the target's shares, {told}{more}, where the "
+        f'gradient is 0. The loss is then {number(best.least_loss)} with "{best.name}", not 0: '
+        "classes that exclude each other cannot all be certain."
+    )

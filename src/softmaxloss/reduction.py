@@ -1,0 +1,98 @@
+"""Reductions: what the mean divides by, the reduced loss, and the factor of each row's gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arrays import as_array, is_real
+from .errors import OptionError
+from .labels import ClassIndices, Target
+from .options import Options
+
+__all__ = ["divisor_for", "gradient_factor", "mean_divisor", "read_upstream", "reduced"]
+
+Array = NDArray[Any]
+Number = TypeVar("Number")
+
+
+def divisor_for(
+    options: Options, rows: int, counted_weight: Callable[[], Number] | None
+) -> float | Number:
+    """What the sum of all losses is divided by: 1 unless reduction is "mean".
+
+    Args:
+        options: `reduction` and `denominator` of them.
+        rows: The number of examples.
+        counted_weight: Gives the sum of the weights of the examples that count; None where the mean
+            divides by the number of examples, as with probabilities as targets.
+    """
+    if options.reduction != "mean":
+        return 1.0
+    if options.denominator is not None:
+        return options.denominator
+    return float(rows) if counted_weight is None else counted_weight()
+
+
+def mean_divisor(
+    target: Target, weight: NDArray[np.float64] | None, rows: int, options: Options
+) -> float:
+    """`divisor_for` a checked target.
+
+    >>> target = ClassIndices(np.array([2, 0]), ignore_index=-1, may_ignore=False)
+    >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), 2, Options())
+    5.0
+    """
+    if not isinstance(target, ClassIndices) or (weight is None and not target.may_ignore):
+        return divisor_for(options, rows, None)
+    return divisor_for(options, rows, lambda: target.counted_weight(weight))
+
+
+def reduced(losses: Array, divisor: float) -> float:
+    """The sum of the losses over the divisor; NaN where that is 0, because no example counts.
+
+    >>> reduced(np.array([1.0, 2.0]), 2.0)
+    1.5
+    """
+    total: float = np.add.reduce(losses, axis=None, dtype=np.float64).item()
+    return total / divisor if divisor else math.nan
+
+
+def gradient_factor(upstream: float | Array, divisor: float) -> float | Array:
+    """The derivative of the result with respect to the loss of each row: one number, or one each.
+
+    Where no example counts the divisor is 0 and the loss NaN; the gradient is 0.
+    """
+    if isinstance(upstream, np.ndarray):  # one for each row: there is no divisor then
+        return upstream
+    return upstream / divisor if divisor else 0.0
+
+
+def read_upstream(
+    grad_output: ArrayLike | None, lead_shape: tuple[int, ...], options: Options
+) -> float | Array:
+    """The checked upstream gradient ∂L/∂loss: one number, or one for each example, (rows,).
+
+    >>> read_upstream(2, (3,), Options())
+    2.0
+    """
+    if grad_output is None:
+        return 1.0
+    upstream = as_array(grad_output, "grad_output")
+    if not is_real(upstream.dtype):
+        raise TypeError(f"grad_output must be real numbers, got {grad_output!r}")
+    upstream = upstream.astype(np.float64)
+    if upstream.ndim == 0:
+        number: float = upstream.item()
+        return number
+    if options.reduction == "none" and upstream.shape == lead_shape:
+        return upstream.reshape(-1)
+    fits = f" or shape {lead_shape}" if options.reduction == "none" else ""
+    raise OptionError(
+        f"grad_output has shape {upstream.shape}; with reduction="
+        f"{options.reduction!r} it must be one number{fits}"
+    )

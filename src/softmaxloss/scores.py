@@ -1,0 +1,38 @@
+"""What `softmaxloss.score` gives for each example."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["IGNORED", "Scores", "empty_scores"]
+
+Array = NDArray[Any]
+
+
+class Scores(NamedTuple):
+    """What `softmaxloss.score` gives for each example. Every array has the shape of the target."""
+
+    loss: Array  #: −log a_y, in nats
+    probability: Array  #: a_y, of the true class
+    predicted: Array  #: the class with the largest logit, the first of several; int64
+    rank: Array  #: 1 + the number of classes with a larger logit than the true one; int64
+    entropy: Array  #: −Σ a_n log a_n, in nats
+    logsumexp: Array  #: log Σ exp(z_n)
+
+
+#: The scores of an ignored example, whose logits are not looked at. Classes count from 0 here.
+IGNORED: Scores = Scores(*[np.array(value) for value in (0.0, np.nan, -1, 0, np.nan, np.nan)])
+
+
+def empty_scores(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Scores:
+    """Arrays of this shape for the scores, whose numbers are of `dtype`.
+
+    >>> empty_scores((3,), np.dtype(np.float32)).rank.dtype
+    dtype('int64')
+    """
+    return Scores(
+        *[np.empty(shape, np.int64 if value.dtype.kind == "i" else dtype) for value in IGNORED]
+    )

@@ -1,0 +1,81 @@
+"""Every part of PyTorch that is used here and is not public. tests/test_torch_private.py covers it.
+
+When a new version of PyTorch changes one of them, this is the file to change.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+__all__ = [
+    "assert_in_graph",
+    "base_of",
+    "fast_product",
+    "forward_mode_is_active",
+    "function_transforms_are_active",
+    "is_recorded",
+    "saved_tensors_are_hooked",
+    "version_of",
+]
+
+
+def is_recorded() -> bool:
+    """Whether operations are recorded instead of computed: by torch.jit.trace, or by a mode that
+    intercepts every operation, as torch.export and fake tensors do."""
+    return torch._C._len_torch_dispatch_stack() != 0 or torch._C._is_tracing()
+
+
+def function_transforms_are_active() -> bool:
+    """Whether the call is inside torch.func: vmap, grad, jvp and others."""
+    active: bool = torch._C._are_functorch_transforms_active()
+    return active
+
+
+def forward_mode_is_active() -> bool:
+    """Whether forward-mode derivatives are computed."""
+    return forward_ad._current_level >= 0
+
+
+def saved_tensors_are_hooked() -> bool:
+    """Whether hooks see what autograd saves, as under activation checkpointing. They see what an
+    operator saves, and not what an autograd function keeps for itself."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+
+
+def base_of(tensor: Tensor) -> Tensor | None:
+    """The tensor that this one is a view of; None if it is no view."""
+    base: Tensor | None = tensor._base
+    return base
+
+
+def version_of(tensor: Tensor) -> int:
+    """How often the tensor's memory was written to, as autograd counts it."""
+    version: int = tensor._version
+    return version
+
+
+def assert_in_graph(condition: Tensor, message: str) -> None:
+    """An assertion on a value that is not known before a compiled graph runs."""
+    torch._assert_async(condition, message)
+
+
+@cache
+def fast_product() -> Any | None:
+    """oneDNN's x·wᵀ + b for float32, f(x, w, b); None where this PyTorch has none.
+
+    For few rows it is two to three times as fast as the BLAS that torch.mm calls, with the same
+    rounding.
+    """
+    try:
+        linear = torch.ops.mkldnn._linear_pointwise
+        one = torch.ones(1, 1)
+        if linear(one, one, one[0], "none", [], "").item() != 2.0:
+            return None
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return None
+    return lambda x, w, b=None: linear(x, w, b, "none", [], "")

@@ -1,0 +1,218 @@
+"""The engine for tensors: (input, target, weight, options) → the loss, differentiable.
+
+What computes, in this order: PyTorch's operations in `formula`, for derivatives that no operator
+has; an autograd function that makes the gradient along with the loss; the operators of `operators`,
+for compiled graphs and everything else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import engine
+from ..errors import OptionError
+from ..kernels import has_kernel
+from ..logits import without_classes
+from ..options import Options, field_values
+from ..reduction import read_upstream
+from ..scores import Scores
+from . import formula, operators
+from ._private import (
+    base_of,
+    forward_mode_is_active,
+    function_transforms_are_active,
+    saved_tensors_are_hooked,
+    version_of,
+)
+from .tensors import as_float64, as_numpy, empty_like, is_eager, one_number, tensor_beside
+
+__all__ = ["cross_entropy", "cross_entropy_with_grad", "needs_formula", "score"]
+
+
+def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
+    """Whether derivatives are asked for that the operators do not have: with respect to target or
+    weight, in forward mode, or by torch.func, which does not differentiate operators."""
+    if target.requires_grad or (weight is not None and weight.requires_grad):
+        return True
+    return function_transforms_are_active() or forward_mode_is_active()
+
+
+def cross_entropy(
+    input: Tensor, target: Any, weight: Any, options: Options, inplace: bool = False
+) -> Tensor:
+    """The loss, as `softmaxloss.torch.cross_entropy` describes it."""
+    target, weight = _beside(input, target, weight)
+    if needs_formula(target, weight):
+        return formula.reduced_loss(input, target, weight, options)
+    if is_eager(input) and has_kernel(input.device.type):
+        if not (input.requires_grad and torch.is_grad_enabled()):
+            arrays = as_numpy(input), *operators.arrays_of(target, weight)
+            return torch.from_numpy(np.asarray(engine.cross_entropy(*arrays, options)))
+        if inplace:
+            _require_not_a_leaf(input)
+            inplace = not input.is_neg()  # a view that the kernel cannot write to
+        hooked = not inplace and saved_tensors_are_hooked()
+        if inplace or (options.reduction != "none" and not hooked):
+            loss: Tensor = _Loss.apply(input, target, weight, options, inplace)  # type: ignore[no-untyped-call]
+            return loss
+    result: Tensor = operators.cross_entropy(input, target, weight, *field_values(options))
+    return result
+
+
+def cross_entropy_with_grad(
+    input: Tensor, target: Any, weight: Any, options: Options, grad_output: Any, out: Any
+) -> tuple[Tensor, Tensor]:
+    """(loss, gradient), as `softmaxloss.torch.cross_entropy_with_grad` describes them."""
+    target, weight = _beside(input, target, weight)
+    _require_numbers("cross_entropy_with_grad", input, target, weight)
+    upstream = 1.0 if grad_output is None else grad_output
+    upstream = tensor_beside(input, upstream, "grad_output", "the logits are")
+    if out is not None:
+        _require_writable(out, input)
+    if has_kernel(input.device.type):
+        grad = out
+        if grad is None:
+            grad = empty_like(input if input.is_floating_point() else input.double())
+        arrays = as_numpy(input), *operators.arrays_of(target, weight)
+        value, _ = engine.cross_entropy_with_grad(
+            *arrays, options, as_float64(upstream), as_numpy(grad)
+        )
+        if out is not None:
+            torch.autograd.graph.increment_version(out)
+        return torch.from_numpy(np.asarray(value)), grad
+    read_upstream(as_float64(upstream.cpu()), without_classes(input.shape)[0], options)
+    with torch.no_grad():
+        loss = formula.reduced_loss(input, target, weight, options)
+        upstream = upstream.expand(loss.shape)
+        grad = formula.reduced_gradient(upstream, input, target, weight, options)
+        return loss, grad if out is None else out.copy_(grad)
+
+
+def score(input: Tensor, target: Any, options: Options) -> Scores:
+    """The scores of each example, as `softmaxloss.torch.score` describes them."""
+    target, _ = _beside(input, target, None)
+    _require_numbers("score", input, target)
+    scores = engine.score(as_numpy(input.cpu()), as_numpy(target.cpu()), options)
+    tensors: Any = (torch.from_numpy(np.asarray(array)).to(input.device) for array in scores)
+    return Scores(*tensors)
+
+
+def _beside(logits: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor | None]:
+    """Target and weight as tensors where the logits are."""
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"the logits must be a tensor here, got {type(logits).__name__}")
+    if logits.layout is not torch.strided:
+        raise TypeError(
+            f"the logits have layout {logits.layout}: nested and sparse tensors have no classes "
+            "in one axis; pass the values of the examples as one dense tensor"
+        )
+    y = tensor_beside(logits, target, "target", "the logits are")
+    return y, None if weight is None else tensor_beside(logits, weight, "weight", "the logits are")
+
+
+def _require_numbers(function: str, *tensors: Tensor | None) -> None:
+    """TypeError for tensors whose numbers are not known now."""
+    if function_transforms_are_active() or not all(t is None or is_eager(t) for t in tensors):
+        raise TypeError(
+            f"{function} computes at once: not under torch.func, in a trace, or on tensors without "
+            "memory, where cross_entropy works"
+        )
+
+
+def _require_writable(out: Any, logits: Tensor) -> None:
+    if not isinstance(out, Tensor):
+        raise TypeError(f"out must be a tensor, as the logits are, got {type(out).__name__}")
+    if out.requires_grad or out.is_neg():
+        raise OptionError(
+            "out must be memory to write to: not a tensor that requires grad, nor a negated view"
+        )
+    dtype = logits.dtype if logits.is_floating_point() else torch.float64
+    wanted = (tuple(logits.shape), dtype, logits.device)
+    if (tuple(out.shape), out.dtype, out.device) != wanted:
+        raise OptionError(
+            f"out has shape {tuple(out.shape)} and dtype {out.dtype} on {out.device}; the gradient "
+            f"needs shape {wanted[0]} and dtype {dtype} on {logits.device}"
+        )
+
+
+def _require_not_a_leaf(logits: Tensor) -> None:
+    base = base_of(logits)
+    if logits.is_leaf or (base is not None and base.is_leaf and base.requires_grad):
+        raise OptionError(
+            "inplace=True writes the gradient over the logits, and these are a leaf of the graph: "
+            "leave it out, or pass logits that a model computed"
+        )
+
+
+class _Loss(torch.autograd.Function):
+    """The loss and, in the same pass, the gradient for an upstream gradient of 1.
+
+    The first backward pass hands that gradient out. Others compute from the logits.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        options: Options,
+        inplace: bool,
+    ) -> Tensor:
+        ctx.grad = logits.detach() if inplace else empty_like(logits)
+        arrays = as_numpy(logits), *operators.arrays_of(target, weight)
+        value, _ = engine.cross_entropy_with_grad(*arrays, options, out=as_numpy(ctx.grad))
+        if inplace:
+            torch.autograd.graph.increment_version(logits)
+        else:
+            ctx.save_for_backward(logits, target, weight)
+        ctx.options, ctx.inplace, ctx.version = options, inplace, version_of(ctx.grad)
+        return torch.from_numpy(np.asarray(value))
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.inplace:
+            return _in_place(ctx, grad_output), None, None, None, None
+        grad, ctx.grad = ctx.grad, None
+        factor = None if torch.is_grad_enabled() or grad is None else one_number(grad_output)
+        if factor is not None and factor != 1.0:
+            # Computed again into the same memory instead of multiplied by the factor: in half
+            # precision, entries that a loss scale keeps from underflow may already be 0.
+            logits, target, weight = ctx.saved_tensors
+            arrays = as_numpy(logits), *operators.arrays_of(target, weight)
+            engine.cross_entropy_with_grad(*arrays, ctx.options, factor, as_numpy(grad))
+        elif factor is None:
+            values = field_values(ctx.options)
+            grad = operators.cross_entropy_backward(grad_output, *ctx.saved_tensors, *values)
+        return grad, None, None, None, None
+
+
+def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
+    """The gradient in the logits' memory, times the upstream gradient."""
+    wrong: str | None = None
+    total: float | None = math.nan
+    if ctx.grad is None:
+        wrong = "the gradient is used up and the logits are lost; for a second backward pass"
+    elif version_of(ctx.grad) != ctx.version:
+        wrong = "the logits' memory holds the gradient and was written to since; if it must be,"
+    elif torch.is_grad_enabled():
+        wrong = "the logits are lost, and the gradient has no derivative; for create_graph=True"
+    elif (total := one_number(grad_output.sum())) is None:
+        wrong = "there is memory for one gradient only; for is_grads_batched=True"
+    if wrong:
+        raise RuntimeError(f"cross_entropy(…, inplace=True): {wrong} leave inplace out")
+    grad: Tensor = ctx.grad
+    ctx.grad = None
+    if grad_output.ndim == 0 and total == 1:
+        return grad
+    classes = 1 if grad.ndim > 1 else 0
+    upstream = grad_output if grad_output.ndim == 0 else grad_output.unsqueeze(classes)
+    if total is not None and math.isfinite(total):
+        return grad.mul_(upstream)
+    unmoved = (grad == 0).all(classes, keepdim=True)  # rows that do not count: 0·∞ is 0 there
+    return grad.mul_(upstream).masked_fill_(unmoved, 0.0)

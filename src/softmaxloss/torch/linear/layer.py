@@ -1,0 +1,239 @@
+"""A linear layer on tensors, for the loop of `softmaxloss.linear.blocks`.
+
+Products take a chunk of classes at a time. On a CPU, float32 products of few rows run in oneDNN
+where it is available; it returns new memory, so it is used for chunks only. float16 is computed in
+float32, a chunk of the weights at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...kernels import HOST, has_kernel, kernel_for
+from ...labels import ClassIndices
+from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
+from ...linear.plan import Plan, plan_for
+from ...options import LinearOptions, class_weights
+from ...scores import Scores
+from .._private import fast_product
+from ..tensors import as_float64, as_numpy, new_memory
+from .operations import loss_in_operations
+
+__all__ = ["Gradients", "Layer", "Needs", "computed_dtype"]
+
+Array = NDArray[Any]
+#: Which gradients are wanted, or the gradients: with respect to the input, the weight and the bias.
+Needs = tuple[bool, bool, bool]
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+
+# To gather the weights of more classes than this share takes longer than to multiply with all.
+MOST_USED = 0.6
+
+
+def computed_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype that logits and gradients are computed and held in. float16 is held in float32: the
+    gradient of a mean may underflow in float16 until it is multiplied by a loss scale."""
+    return torch.float32 if dtype is torch.float16 else dtype
+
+
+class Layer:
+    """One call: input (rows, features), weight (classes, features), target (rows,) or (rows,
+    classes). Options and labels are checked before anything is computed.
+
+    Gradients that are not needed cost nothing and are None.
+    """
+
+    def __init__(
+        self,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        target: Tensor,
+        class_weight: Tensor | None,
+        options: LinearOptions,
+        needs: Needs,
+    ) -> None:
+        self.input, self.weight = input.detach(), weight.detach()
+        self.bias = None if bias is None else bias.detach()
+        self.options, self.needs = options, needs
+        self.dtype = computed_dtype(weight.dtype)
+        classes, features = weight.shape
+        self.class_weight = None
+        if class_weight is not None:
+            self.class_weight = class_weights(as_float64(class_weight.cpu()), classes)
+        self.plan: Plan = plan_for(
+            input.shape[0],
+            (classes, features),
+            as_numpy(target.detach().cpu()),
+            self.class_weight,
+            options,
+            self.dtype.itemsize,
+            self.dtype.itemsize if self.dtype != weight.dtype else 0,
+        )
+        by_input, by_weight, by_bias = needs
+        self.grad_input = self.grad_weight = self.grad_bias = None
+        if by_input:
+            self.grad_input = torch.zeros(input.shape, dtype=self.dtype, device=input.device)
+        # Half precision adds up in float32, and is rounded once.
+        half = weight.dtype.itemsize < 4
+        sums = torch.float32 if half else weight.dtype
+        if by_weight:
+            dtype = self.dtype if half and len(self.plan.blocks) == 1 else sums
+            self.grad_weight = new_memory(weight.shape, dtype, weight.device)
+        if by_bias:
+            self.grad_bias = weight.new_zeros(classes, dtype=sums)
+        self.untouched = True  # grad_weight is not written yet
+        on_host = input.device.type == HOST and torch.backends.mkldnn.enabled
+        self.fast_product = fast_product() if on_host and self.dtype is torch.float32 else None
+
+    def run(
+        self, upstream: float | Array, with_scores: bool = False
+    ) -> tuple[Array, Scores | None, Gradients]:
+        """(losses of the rows that count, scores of all rows, gradients in `computed_dtype`)."""
+        computed = np.dtype(np.float64 if self.dtype is torch.float64 else np.float32)
+        with torch.no_grad():
+            losses, scores = run(
+                self, self.plan, upstream, any(self.needs), computed if with_scores else None
+            )
+            if scores is not None:
+                np.add(scores.predicted, self.options.first_class, out=scores.predicted)
+            return losses, scores, self.gradients()
+
+    def memory(self, rows: int) -> Tensor:
+        return new_memory((rows, self.plan.classes), self.dtype, self.input.device)
+
+    def rows(self, where: slice | Array) -> Tensor:
+        return self.input[self._on_device(where)].to(self.dtype).contiguous()
+
+    def _on_device(self, where: slice | Array) -> Any:
+        if isinstance(where, slice):
+            return where
+        return torch.from_numpy(where).to(self.input.device)
+
+    def make_logits(self, x: Tensor, logits: Tensor) -> None:
+        for c in self.plan.chunks():
+            # oneDNN is slow with weights that are not contiguous, and takes a bias for it.
+            w = self.weight[c].to(self.dtype).contiguous()
+            b = None if self.bias is None else self.bias[c].to(self.dtype).contiguous()
+            if self.fast_product is not None:
+                logits[:, c] = self.fast_product(x, w, b)
+            elif b is None:
+                torch.mm(x, w.t(), out=logits[:, c])
+            else:
+                torch.addmm(b, x, w.t(), out=logits[:, c])
+
+    def loss(self, logits: Tensor, rows: Rows, with_gradient: bool) -> None:
+        if not has_kernel(logits.device.type):
+            weight = self.class_weight
+            loss_in_operations(
+                logits,
+                rows,
+                None if weight is None else torch.from_numpy(weight).to(logits.device),
+                self.options,
+                with_gradient,
+            )
+            return
+        # Softcap and z_loss take float32: half-precision logits are converted a few rows at a time.
+        convert = self.dtype.itemsize == 2 and self.options.changes_logits
+        for part in few_rows(*logits.shape) if convert else [slice(0, logits.shape[0])]:
+            z = logits[part].float() if convert else logits[part]
+            array = as_numpy(z)
+            kernel, _ = kernel_for(array.dtype, array.dtype)
+            some = rows.part(part) if convert else rows
+            block_loss(kernel, array, some, self.class_weight, self.options, with_gradient)
+            if convert and with_gradient:
+                logits[part] = z
+
+    def add(self, grad: Tensor, x: Tensor, where: slice | Array, rows: Rows) -> None:
+        used = self._used(grad, rows.factor)
+        if self.grad_bias is not None:
+            for c in self.plan.chunks():
+                self.grad_bias[c] += grad[:, c].to(self.grad_bias.dtype).sum(0)
+        if self.grad_input is not None:
+            self.grad_input[self._on_device(where)] = self.by_rows(grad, used)
+        if self.grad_weight is None:
+            return
+        # A product is rounded to half precision before it is added. The entries of the true
+        # classes, which are most of the gradient, are added in float32 instead.
+        apart = isinstance(rows.target, ClassIndices) and self.grad_weight.dtype is not self.dtype
+        if self.untouched and (used is not None or apart):
+            self.grad_weight.zero_()
+            self.untouched = False
+        if apart:
+            labels = torch.from_numpy(rows.target.values.astype(np.int64)).to(grad.device)
+            true = (torch.arange(len(labels), device=labels.device), labels)
+            self.grad_weight.index_add_(0, labels, grad[true][:, None].float() * x.float())
+            grad[true] = 0.0  # scatter_ would copy all of grad
+        for c in self.chunks(used):
+            self.add_by_class(grad[:, c], x, c)
+        self.untouched = False
+
+    def _used(self, grad: Tensor, factor: float | Array) -> Tensor | None:
+        """The classes that skip_below leaves in the products, None for all."""
+        if not self.options.skip_below:
+            return None
+        bounds = np.broadcast_to(self.options.skip_below * np.abs(factor), grad.shape[:1]).copy()
+        wide = torch.float32 if grad.dtype.itemsize < 8 else grad.dtype
+        used = used_classes(grad, torch.from_numpy(bounds).to(grad.device, wide))
+        classes = used.nonzero()[:, 0]
+        return classes if len(classes) < grad.shape[1] * MOST_USED else None
+
+    def chunks(self, used: Tensor | None) -> Iterable[Any]:
+        if used is None:
+            return self.plan.chunks()
+        # split makes one part of an empty tensor, which oneDNN refuses.
+        return torch.split(used, self.plan.chunk) if len(used) else ()
+
+    def by_rows(self, grad: Tensor, used: Tensor | None) -> Tensor:
+        """The gradient with respect to rows of the input: grad·W."""
+        half = self.dtype.itemsize == 2
+        if half and used is None:
+            return torch.mm(grad, self.weight)  # one product, which is rounded once
+        sums = grad.new_zeros(
+            grad.shape[0], self.weight.shape[1], dtype=torch.float32 if half else self.dtype
+        )
+        for c in self.chunks(used):
+            w = self.weight[c].to(self.dtype).contiguous()
+            sums += self.product(grad[:, c], w.t())
+        return sums.to(self.dtype)
+
+    def add_by_class(self, part: Tensor, x: Tensor, c: Any) -> None:
+        """Add partᵀ·x to the rows c of the weight's gradient."""
+        assert self.grad_weight is not None
+        if isinstance(c, Tensor):
+            product = self.product(part.t(), x.t())
+            self.grad_weight.index_add_(0, c, product.to(self.grad_weight.dtype))
+            return
+        rows = self.grad_weight[c]
+        same = rows.dtype == self.dtype and self.fast_product is None
+        if self.untouched and same:
+            torch.mm(part.t(), x, out=rows)
+        elif self.untouched:
+            rows.copy_(self.product(part.t(), x.t()))
+        elif same:
+            rows.addmm_(part.t(), x)
+        else:
+            rows += self.product(part.t(), x.t())
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        """a·bᵀ in new memory."""
+        if self.fast_product is not None:
+            result: Tensor = self.fast_product(a, b)
+            return result
+        return torch.mm(a, b.t())
+
+    def gradients(self) -> Gradients:
+        """With respect to the input, the weight and the bias, in `computed_dtype`."""
+        by_weight = self.grad_weight
+        if self.untouched and by_weight is not None:
+            by_weight.zero_()
+        if by_weight is not None and by_weight.dtype is not self.dtype:
+            by_weight = new_memory(by_weight.shape, self.dtype, by_weight.device).copy_(by_weight)
+        by_bias = None if self.grad_bias is None else self.grad_bias.to(self.dtype)
+        return self.grad_input, by_weight, by_bias
