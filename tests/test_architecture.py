@@ -26,7 +26,7 @@ FLOORS = [
     {"arrays"},
     {"formula", "options", "logits", "rows"},
     {"labels"},
-    {"kernels", "reduction"},
+    {"reduction"},
     {"kernels"},
     {"engine"},
     {"linear"},

@@ -18,7 +18,7 @@ import pytest
 import truth
 from numpy.typing import NDArray
 from tests.semantics import CASES, ERRORS, in_each_dtype, label, run, torch_error
-from truth.cases import Case, arguments, build, wants_error
+from truth.cases import Case, arguments, wants_error
 
 import softmaxloss
 from softmaxloss import kernels
@@ -38,6 +38,7 @@ def is_half(logits: Array) -> bool:
     return logits.dtype.kind not in "iu" and logits.itemsize == 2
 
 
+<<<<<<< HEAD
 def allowed_ulps(kernel: str, dtype: str, case: Case) -> float:
     """The goals of docs/numerics.md, plus the rounding of z_n − m in the float64 formula."""
     if dtype == "float32":
@@ -50,6 +51,10 @@ def allowed_ulps(kernel: str, dtype: str, case: Case) -> float:
     finite = logits[np.isfinite(logits)]
     spread = float(finite.max()) - float(finite.min()) if finite.size else 0.0
     return 4.0 + min(spread, 745.0)
+=======
+# The goals of docs/numerics.md, in units in the last place.
+ALLOWED_ULPS = {"float32": 2.0, "float64": 4.0}
+>>>>>>> main
 
 
 @pytest.fixture
@@ -82,13 +87,13 @@ def check_loss(case: Case, kernel: str, dtype: str) -> None:
     loss = softmaxloss.cross_entropy(logits, target, **options)
     want = truth.cross_entropy(logits, target, **options).loss
     assert np.asarray(loss).dtype == computed_dtype(logits)
-    assert np.all(truth.ulps(loss, want, dtype) <= allowed_ulps(kernel, dtype, case)), (loss, want)
+    assert np.all(truth.ulps(loss, want, dtype) <= ALLOWED_ULPS[dtype]), (loss, want)
     assert not np.any(np.signbit(loss)), "a loss is never negative, nor −0.0"
     expect = case.get("expect", {})
     if "loss" in expect:
         expected = np.asarray(expect["loss"], float)
         error = truth.ulps(loss, expected.astype(dtype).astype(object), dtype)
-        assert np.all(error <= allowed_ulps(kernel, dtype, case)), (loss, expected)
+        assert np.all(error <= ALLOWED_ULPS[dtype]), (loss, expected)
     for other in other_calls(case, kernel):
         same, _ = run(other, dtype)
         assert_same(loss, taken(same, other), other, dtype)
@@ -109,8 +114,13 @@ def check_gradient(case: Case, kernel: str, dtype: str) -> None:
     # entry is the difference (Σc)·a_n − c_n, whose parts are rounded before they cancel.
     several = np.shape(target) == logits.shape or options.get("label_smoothing")
     error = truth.ulps(grad, want, grad.dtype, of=size if several else None)
+<<<<<<< HEAD
     # A half type rounds the float32 gradient, of which 2 units are at most 2^-12 of its own.
     allowed = 0.501 if is_half(logits) else allowed_ulps(kernel, dtype, case)
+=======
+    # A half type rounds the float32 gradient, whose 2 units are 2^-12 of its own or less.
+    allowed = 0.501 if is_half(logits) else ALLOWED_ULPS[dtype]
+>>>>>>> main
     assert np.all(error <= allowed), (grad, want, error)
     if "grad_output" not in case:
         masked = (np.asarray(logits, float) == -np.inf) & (grad == 0)

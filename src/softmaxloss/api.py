@@ -6,7 +6,7 @@ public function of the same name in the array's framework.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,14 @@ from . import engine
 from .backends import backend_of
 from .linear import numpy as linear
 from .linear.plan import LinearGradients
-from .options import LinearOptions, MultiLabel, Options, Reduction, checked_options
+from .options import (
+    LinearOptionArguments,
+    LinearOptions,
+    OptionArguments,
+    Options,
+    checked_options,
+    with_options,
+)
 from .scores import Scores
 
 __all__ = [
@@ -29,17 +36,13 @@ __all__ = [
 Array = NDArray[Any]
 
 
+@with_options(Options)
 def cross_entropy(
     logits: ArrayLike,
     target: ArrayLike,
     *,
     weight: ArrayLike | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    multi_label: MultiLabel = "error",
-    denominator: float | None = None,
-    first_class: int = 0,
+    **options: Unpack[OptionArguments],
 ) -> Any:
     """The softmax cross-entropy loss, in nats; the names are those of PyTorch's function.
 
@@ -80,36 +83,20 @@ def cross_entropy(
     """
     backend = None if type(logits) is np.ndarray else backend_of(logits)
     if backend is not None:
-        return backend.cross_entropy(
-            logits,
-            target,
-            weight,
-            ignore_index=ignore_index,
-            reduction=reduction,
-            label_smoothing=label_smoothing,
-            multi_label=multi_label,
-            denominator=denominator,
-            first_class=first_class,
-        )
-    options = checked_options(
-        Options, ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
-    )
-    return engine.cross_entropy(logits, target, weight, options)
+        return backend.cross_entropy(logits, target, weight, **options)
+    checked = checked_options(Options, **options)
+    return engine.cross_entropy(logits, target, weight, checked)
 
 
+@with_options(Options)
 def cross_entropy_with_grad(
     logits: ArrayLike,
     target: ArrayLike,
     *,
     weight: ArrayLike | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    multi_label: MultiLabel = "error",
-    denominator: float | None = None,
-    first_class: int = 0,
     grad_output: ArrayLike | None = None,
     out: Array | None = None,
+    **options: Unpack[OptionArguments],
 ) -> tuple[Any, Array]:
     """The loss as `cross_entropy` gives it, and its gradient with respect to the logits.
 
@@ -138,23 +125,11 @@ def cross_entropy_with_grad(
     backend = None if type(logits) is np.ndarray else backend_of(logits)
     if backend is not None:
         pair: tuple[Any, Any] = backend.cross_entropy_with_grad(
-            logits,
-            target,
-            weight,
-            ignore_index=ignore_index,
-            reduction=reduction,
-            label_smoothing=label_smoothing,
-            multi_label=multi_label,
-            denominator=denominator,
-            first_class=first_class,
-            grad_output=grad_output,
-            out=out,
+            logits, target, weight, grad_output=grad_output, out=out, **options
         )
         return pair
-    options = checked_options(
-        Options, ignore_index, reduction, label_smoothing, multi_label, denominator, first_class
-    )
-    return engine.cross_entropy_with_grad(logits, target, weight, options, grad_output, out)
+    checked = checked_options(Options, **options)
+    return engine.cross_entropy_with_grad(logits, target, weight, checked, grad_output, out)
 
 
 def score(
@@ -191,10 +166,11 @@ def score(
             logits, target, ignore_index=ignore_index, first_class=first_class
         )
         return scores
-    options = Options(ignore_index=ignore_index, first_class=first_class)
+    options = checked_options(Options, ignore_index=ignore_index, first_class=first_class)
     return engine.score(logits, target, options)
 
 
+@with_options(LinearOptions)
 def linear_cross_entropy(
     input: ArrayLike,
     linear_weight: ArrayLike,
@@ -202,17 +178,8 @@ def linear_cross_entropy(
     *,
     linear_bias: ArrayLike | None = None,
     weight: ArrayLike | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    multi_label: MultiLabel = "error",
-    denominator: float | None = None,
-    first_class: int = 0,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
-    memory_budget: float | str = "64MB",
-    skip_below: float = 0.0,
     return_scores: bool = False,
+    **options: Unpack[LinearOptionArguments],
 ) -> Any:
     """The softmax cross-entropy loss, in nats, of the logits z = W·x + b, never held all at once.
 
@@ -271,36 +238,16 @@ def linear_cross_entropy(
             target,
             linear_bias=linear_bias,
             weight=weight,
-            ignore_index=ignore_index,
-            reduction=reduction,
-            label_smoothing=label_smoothing,
-            multi_label=multi_label,
-            denominator=denominator,
-            first_class=first_class,
-            z_loss=z_loss,
-            softcap=softcap,
-            memory_budget=memory_budget,
-            skip_below=skip_below,
             return_scores=return_scores,
+            **options,
         )
-    options = checked_options(
-        LinearOptions,
-        ignore_index,
-        reduction,
-        label_smoothing,
-        multi_label,
-        denominator,
-        first_class,
-        z_loss,
-        softcap,
-        memory_budget,
-        skip_below,
-    )
+    checked = checked_options(LinearOptions, **options)
     return linear.cross_entropy(
-        input, linear_weight, linear_bias, target, weight, options, return_scores
+        input, linear_weight, linear_bias, target, weight, checked, return_scores
     )
 
 
+@with_options(LinearOptions)
 def linear_cross_entropy_with_grad(
     input: ArrayLike,
     linear_weight: ArrayLike,
@@ -308,17 +255,8 @@ def linear_cross_entropy_with_grad(
     *,
     linear_bias: ArrayLike | None = None,
     weight: ArrayLike | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    multi_label: MultiLabel = "error",
-    denominator: float | None = None,
-    first_class: int = 0,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
-    memory_budget: float | str = "64MB",
-    skip_below: float = 0.0,
     grad_output: ArrayLike | None = None,
+    **options: Unpack[LinearOptionArguments],
 ) -> tuple[Any, LinearGradients]:
     """The loss as `linear_cross_entropy` gives it, and its gradients.
 
@@ -352,32 +290,11 @@ def linear_cross_entropy_with_grad(
             target,
             linear_bias=linear_bias,
             weight=weight,
-            ignore_index=ignore_index,
-            reduction=reduction,
-            label_smoothing=label_smoothing,
-            multi_label=multi_label,
-            denominator=denominator,
-            first_class=first_class,
-            z_loss=z_loss,
-            softcap=softcap,
-            memory_budget=memory_budget,
-            skip_below=skip_below,
             grad_output=grad_output,
+            **options,
         )
         return pair
-    options = checked_options(
-        LinearOptions,
-        ignore_index,
-        reduction,
-        label_smoothing,
-        multi_label,
-        denominator,
-        first_class,
-        z_loss,
-        softcap,
-        memory_budget,
-        skip_below,
-    )
+    checked = checked_options(LinearOptions, **options)
     return linear.cross_entropy_with_grad(
-        input, linear_weight, linear_bias, target, weight, options, grad_output
+        input, linear_weight, linear_bias, target, weight, checked, grad_output
     )

@@ -18,7 +18,7 @@ from .errors import LabelError, OptionError
 from .kernels import kernel_for
 from .labels import ClassIndices, Target, read_target
 from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
-from .options import Options, checked_options, class_weights, field_values
+from .options import Options, checked_options, class_weights
 from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
 from .rows import blocks, class_last, outer_classes_inner
 from .scores import Scores, empty_scores
@@ -27,7 +27,7 @@ __all__ = ["cross_entropy", "cross_entropy_with_grad", "score"]
 
 Array = NDArray[Any]
 
-_DEFAULTS = checked_options(Options, *field_values(Options()))
+_DEFAULTS = checked_options(Options)
 _FLOAT64 = np.dtype(np.float64)
 _INTEGERS = {int, *(np.dtype(code).type for code in np.typecodes["AllInteger"])}
 

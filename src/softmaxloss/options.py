@@ -5,6 +5,7 @@ What an option means is in `formula.py`; what each input gives is in docs/semant
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 import re
@@ -34,6 +35,7 @@ __all__ = [
     "field_names",
     "field_values",
     "number_of_bytes",
+    "with_options",
 ]
 
 Reduction = Literal["mean", "sum", "none"]
@@ -157,9 +159,6 @@ class LinearOptions(Options):
         return self.z_loss != 0.0 or self.softcap is not None
 
 
-AnyOptions = TypeVar("AnyOptions", bound=Options)
-
-
 class OptionArguments(TypedDict, total=False):
     """The types of `Options` as keyword arguments."""
 
@@ -167,7 +166,7 @@ class OptionArguments(TypedDict, total=False):
     reduction: Reduction
     label_smoothing: float
     multi_label: MultiLabel
-    denominator: float | None
+    denominator: Any  #: a number or None; for tensors also a tensor of one element
     first_class: int
 
 
@@ -180,25 +179,57 @@ class LinearOptionArguments(OptionArguments, total=False):
     skip_below: float
 
 
-def _make(kind: Any, *values: Any, **named: Any) -> Any:
-    return kind(*values, **named)
+AnyOptions = TypeVar("AnyOptions", bound=Options)
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-_cached: Any = lru_cache(maxsize=256, typed=True)(_make)  # typed: True is not 1 here
+def with_options(kind: type[Options], *without: str) -> Callable[[Function], Function]:
+    """A decorator: the signature lists the options, with their defaults, in place of **options.
+
+    >>> @with_options(Options)
+    ... def loss(logits, **options): ...
+    >>> inspect.signature(loss).parameters["reduction"].default
+    'mean'
+    """
+
+    def decorate(function: Function) -> Function:
+        own = inspect.signature(function).parameters.values()
+        options = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in inspect.signature(kind).parameters.items()
+            if name not in without
+        ]
+        kept = [parameter for parameter in own if parameter.kind != parameter.VAR_KEYWORD]
+        function.__signature__ = inspect.Signature([*kept, *options])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
 
 
-def checked_options(kind: type[AnyOptions], *values: Any, **named: Any) -> AnyOptions:
-    """`kind(*values, **named)`, from a cache: a training loop passes the same in every call.
+def checked_options(kind: type[AnyOptions], **given: Any) -> AnyOptions:
+    """`kind(**given)`, from a cache: a training loop passes the same options in every call.
 
-    >>> checked_options(Options, -100, "sum").reduction
+    >>> checked_options(Options, reduction="sum").reduction
     'sum'
     """
     try:
-        options: AnyOptions = _cached(kind, *values, **named)
+        options: AnyOptions = _cached(kind, **given)
         return options
     except TypeError:  # a value of a wrong type, or one that is right but not hashable
         pass
-    return kind(*values, **named)
+    unknown = given.keys() - field_names(kind)
+    if unknown:
+        raise TypeError(f"there is no option {min(unknown)!r}; {', '.join(field_names(kind))} are")
+    return kind(**given)
+
+
+def _make(kind: Any, **given: Any) -> Any:
+    options = kind(**given)
+    default = _DEFAULTS[kind]
+    return default if options == default else options
+
+
+_cached: Any = lru_cache(maxsize=256, typed=True)(_make)  # typed: True is not 1 here
 
 
 def field_names(options: type[Options]) -> tuple[str, ...]:
@@ -219,8 +250,6 @@ def field_values(options: Options, kind: type[Options] | None = None) -> tuple[A
     """
     return tuple([getattr(options, name) for name in _NAMES[kind or type(options)]])
 
-
-_NAMES = {options: field_names(options) for options in (Options, LinearOptions)}
 
 _UNITS = {"": 1, "B": 1}
 _UNITS |= {f"{p}B": 1000**n for n, p in enumerate("KMGT", 1)}
@@ -277,3 +306,8 @@ def class_weights(weight: ArrayLike | None, classes: int) -> NDArray[np.float64]
             f"weight[{bad[0]}] is {w[bad[0]]}; weights must be finite and not negative"
         )
     return w
+
+
+_KINDS = (Options, LinearOptions)
+_NAMES = {kind: field_names(kind) for kind in _KINDS}
+_DEFAULTS = {kind: kind() for kind in _KINDS}

@@ -1,9 +1,10 @@
 """The kernel in NumPy alone: used where the extension is missing, and what `cpu` is tested against.
 
 The maths is that of `softmaxloss.formula`, for many rows at once. Everything is computed in float64
-and rounded once. Against 50-digit arithmetic the losses, scores and gradients are within 1 unit in
-the last place for float32 and narrower logits, and within 4 for float64. Gradient entries whose
-probability is a subnormal float64 (below 2.2e-308) have that number's fewer digits.
+and rounded once. Compared with 50-digit arithmetic, losses and gradients are within 1 unit in the
+last place for float32 and narrower logits, and within 4 for float64; with coefficients other than
+those of one class, a gradient entry is within such units of (Σc)·a_n + c_n. An entry whose
+probability is a subnormal float64 (below 2.2e-308) has the fewer digits of that.
 
 Memory: some arrays of BLOCK float64 numbers; of one row where a row is longer.
 """
@@ -115,7 +116,7 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
 
 
 class _Softmax(NamedTuple):
-    """See `formula`, for each of some rows. NaN in a row without a softmax."""
+    """The numbers of `formula` for each of some rows. NaN in a row without a softmax."""
 
     k: NDArray[np.int64]  # (rows,): the index of the first largest logit
     m: Float64  # (rows, 1): the largest logit

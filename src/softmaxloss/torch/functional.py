@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
 from ..linear.plan import LinearGradients
-from ..options import LinearOptions, MultiLabel, Options, Reduction
+from ..options import (
+    LinearOptionArguments,
+    LinearOptions,
+    OptionArguments,
+    Options,
+    checked_options,
+    with_options,
+)
 from ..scores import Scores
 from . import engine
 from .linear import engine as linear
@@ -22,18 +29,14 @@ __all__ = [
 ]
 
 
+@with_options(Options)
 def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     *,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    multi_label: MultiLabel = "error",
-    denominator: float | Tensor | None = None,
-    first_class: int = 0,
     inplace: bool = False,
+    **options: Unpack[OptionArguments],
 ) -> Tensor:
     """`torch.nn.functional.cross_entropy`, and the options of `softmaxloss.cross_entropy`, in nats.
 
@@ -68,48 +71,28 @@ def cross_entropy(
         >>> z.grad
         tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
-    options, divisor = read_options(
-        Options,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
-        multi_label=multi_label,
-        denominator=denominator,
-        first_class=first_class,
-    )
-    loss = engine.cross_entropy(input, target, weight, options, inplace)
+    checked, divisor = read_options(Options, **options)
+    loss = engine.cross_entropy(input, target, weight, checked, inplace)
     return loss if divisor is None else loss / divisor
 
 
+@with_options(Options)
 def cross_entropy_with_grad(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     *,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    multi_label: MultiLabel = "error",
-    denominator: float | Tensor | None = None,
-    first_class: int = 0,
     grad_output: Tensor | float | None = None,
     out: Tensor | None = None,
+    **options: Unpack[OptionArguments],
 ) -> tuple[Tensor, Tensor]:
     """(loss, gradient) of `softmaxloss.cross_entropy_with_grad` as tensors, outside of autograd.
 
     >>> cross_entropy_with_grad(torch.zeros(1, 4), torch.tensor([3]))[1]
     tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
-    options, _ = read_options(
-        Options,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
-        multi_label=multi_label,
-        denominator=denominator,
-        first_class=first_class,
-    )
-    return engine.cross_entropy_with_grad(input, target, weight, options, grad_output, out)
+    checked, _ = read_options(Options, **options)
+    return engine.cross_entropy_with_grad(input, target, weight, checked, grad_output, out)
 
 
 def score(
@@ -124,9 +107,14 @@ def score(
     >>> score(torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([1])).rank
     tensor([2])
     """
-    return engine.score(input, target, Options(ignore_index=ignore_index, first_class=first_class))
+    return engine.score(
+        input,
+        target,
+        checked_options(Options, ignore_index=ignore_index, first_class=first_class),
+    )
 
 
+@with_options(LinearOptions)
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -134,17 +122,8 @@ def linear_cross_entropy(
     *,
     linear_bias: Tensor | None = None,
     weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    multi_label: MultiLabel = "error",
-    denominator: float | Tensor | None = None,
-    first_class: int = 0,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
-    memory_budget: float | str = "64MB",
-    skip_below: float = 0.0,
     return_scores: bool = False,
+    **options: Unpack[LinearOptionArguments],
 ) -> Any:
     """The softmax cross-entropy loss, in nats, of the logits z = W·x + b, never held all at once.
 
@@ -174,26 +153,15 @@ def linear_cross_entropy(
         >>> loss.item()
         0.8103...
     """
-    options, divisor = read_options(
-        LinearOptions,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
-        multi_label=multi_label,
-        denominator=denominator,
-        first_class=first_class,
-        z_loss=z_loss,
-        softcap=softcap,
-        memory_budget=memory_budget,
-        skip_below=skip_below,
-    )
+    checked, divisor = read_options(LinearOptions, **options)
     loss, scores = linear.cross_entropy(
-        input, linear_weight, linear_bias, target, weight, options, return_scores
+        input, linear_weight, linear_bias, target, weight, checked, return_scores
     )
     loss = loss if divisor is None else loss / divisor
     return (loss, scores) if return_scores else loss
 
 
+@with_options(LinearOptions)
 def linear_cross_entropy_with_grad(
     input: Tensor,
     linear_weight: Tensor,
@@ -201,17 +169,8 @@ def linear_cross_entropy_with_grad(
     *,
     linear_bias: Tensor | None = None,
     weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    multi_label: MultiLabel = "error",
-    denominator: float | Tensor | None = None,
-    first_class: int = 0,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
-    memory_budget: float | str = "64MB",
-    skip_below: float = 0.0,
     grad_output: Tensor | float | None = None,
+    **options: Unpack[LinearOptionArguments],
 ) -> tuple[Tensor, LinearGradients]:
     """The loss and its gradients, as `softmaxloss.linear_cross_entropy_with_grad` gives them.
 
@@ -219,19 +178,7 @@ def linear_cross_entropy_with_grad(
     >>> linear_cross_entropy_with_grad(x, W, torch.tensor(0))[1].input
     tensor([0.0000, 0.5000])
     """
-    options, _ = read_options(
-        LinearOptions,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
-        multi_label=multi_label,
-        denominator=denominator,
-        first_class=first_class,
-        z_loss=z_loss,
-        softcap=softcap,
-        memory_budget=memory_budget,
-        skip_below=skip_below,
-    )
+    checked, _ = read_options(LinearOptions, **options)
     return linear.cross_entropy_with_grad(
-        input, linear_weight, linear_bias, target, weight, options, grad_output
+        input, linear_weight, linear_bias, target, weight, checked, grad_output
     )

@@ -13,6 +13,7 @@ from ..options import (
     LinearOptions,
     OptionArguments,
     Options,
+    with_options,
 )
 from .functional import cross_entropy, linear_cross_entropy
 
@@ -33,13 +34,9 @@ class _Loss(torch.nn.Module):
     _defaults: dict[str, Any]
 
     def __init_subclass__(cls, options: type[Options]) -> None:
-        """Show the options in the signature, where the code has **options."""
-        parameters = dict(inspect.signature(options).parameters)
-        del parameters["denominator"]
-        cls._defaults = {name: parameter.default for name, parameter in parameters.items()}
-        own = [p for p in inspect.signature(cls).parameters.values() if p.kind != p.VAR_KEYWORD]
-        named = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters.values()]
-        cls.__signature__ = inspect.Signature([*own, *named])  # type: ignore[attr-defined]
+        parameters = inspect.signature(options).parameters.values()
+        cls._defaults = {p.name: p.default for p in parameters if p.name != "denominator"}
+        with_options(options, "denominator")(cls)
 
     def _set(self, weight: Tensor | None, options: dict[str, Any]) -> None:
         self.register_buffer("weight", weight)

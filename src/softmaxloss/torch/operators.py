@@ -22,9 +22,9 @@ from .. import engine
 from ..kernels import has_kernel
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits, without_classes
-from ..options import Options, checked_options, class_weights
+from ..options import Options, class_weights
 from . import formula
-from .tensors import as_float64, as_numpy, empty_like, operator_schema
+from .tensors import as_float64, as_numpy, empty_like, operator_schema, options_from
 
 __all__ = [
     "arrays_of",
@@ -51,7 +51,7 @@ def arrays_of(target: Tensor, weight: Tensor | None) -> tuple[Any, Any]:
 )
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
     """The loss; its derivative is `cross_entropy_backward`."""
-    options = checked_options(Options, *values)
+    options = options_from(Options, values)
     if not has_kernel(logits.device.type):
         return formula.reduced_loss(logits, target, weight, options)
     loss = engine.cross_entropy(as_numpy(logits), *arrays_of(target, weight), options)
@@ -59,7 +59,7 @@ def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None, *values
 
 
 def _shape(logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
-    none = checked_options(Options, *values).reduction == "none"
+    none = options_from(Options, values).reduction == "none"
     shape = without_classes(logits.shape)[0] if none else ()
     return logits.new_empty(shape, dtype=formula.compute_dtype(logits))
 
@@ -90,7 +90,7 @@ def cross_entropy_backward(
     grad_output: Tensor, logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any
 ) -> Tensor:
     """The gradient with respect to the logits, for the upstream gradient `grad_output`."""
-    options = checked_options(Options, *values)
+    options = options_from(Options, values)
     if not has_kernel(logits.device.type):
         made = formula.reduced_gradient(grad_output, logits, target, weight, options)
         return torch.empty_like(logits).copy_(made)  # the layout that `_shape_of_gradient` promises
@@ -139,7 +139,7 @@ def class_indices(target: Tensor, logits: Tensor, weight: Tensor | None, *values
     shape = read_logits(np.broadcast_to(numbers, logits.shape)).shape
     if weight is not None:
         class_weights(as_float64(weight.cpu()), without_classes(shape)[1])
-    read = read_target(as_numpy(target.cpu()), shape, checked_options(Options, *values))
+    read = read_target(as_numpy(target.cpu()), shape, options_from(Options, values))
     if not isinstance(read, ClassIndices):
         return target.new_empty(0, dtype=torch.int64)
     y = np.where(read.counted(), read.values, -1).astype(np.int64)

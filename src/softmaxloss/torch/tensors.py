@@ -16,7 +16,6 @@ from ..kernels import HOST
 from ..options import (
     AnyOptions,
     Options,
-    Reduction,
     checked_options,
     field_names,
     field_values,
@@ -31,6 +30,7 @@ __all__ = [
     "new_memory",
     "one_number",
     "operator_schema",
+    "options_from",
     "read_options",
     "tensor_beside",
 ]
@@ -130,7 +130,7 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
 
 
 def read_options(
-    kind: type[AnyOptions], denominator: Any, reduction: Reduction, **others: Any
+    kind: type[AnyOptions], **options: Any
 ) -> tuple[AnyOptions, torch.Tensor | float | None]:
     """The checked options of a call on tensors, and what its result is still to be divided by.
 
@@ -138,22 +138,22 @@ def read_options(
     that is divided outside of the operator: an operator's numbers are constants of the graph, and
     the value of a tensor is not known before the graph runs.
 
-    >>> read_options(Options, torch.tensor(8), "mean")[0].denominator
+    >>> read_options(Options, denominator=torch.tensor(8))[0].denominator
     8.0
     """
-    divisor = None
+    divisor, denominator = None, options.get("denominator")
     if torch.compiler.is_compiling():
-        if denominator is not None and reduction == "mean":
+        if denominator is not None and options.get("reduction", "mean") == "mean":
             divisor = _traced_denominator(denominator)
-            denominator, reduction = None, "sum"
-        options = kind(denominator=denominator, reduction=reduction, **others)
+            options |= {"denominator": None, "reduction": "sum"}
+        checked = kind(**options)
     else:
         if isinstance(denominator, torch.Tensor):
-            denominator = _number_of(denominator)
-        options = checked_options(kind, denominator=denominator, reduction=reduction, **others)
-    if not -(2**63) <= options.ignore_index < 2**63:
-        raise OptionError(f"ignore_index must be an int64 here, got {options.ignore_index}")
-    return options, divisor
+            options["denominator"] = _number_of(denominator)
+        checked = checked_options(kind, **options)
+    if not -(2**63) <= checked.ignore_index < 2**63:
+        raise OptionError(f"ignore_index must be an int64 here, got {checked.ignore_index}")
+    return checked, divisor
 
 
 def _number_of(denominator: torch.Tensor) -> Any:
@@ -176,6 +176,11 @@ def _traced_denominator(denominator: Any) -> Any:
     number = denominator.reshape(())
     assert_in_graph((number > 0) & number.isfinite(), "denominator must be positive")
     return number
+
+
+def options_from(kind: type[AnyOptions], values: Sequence[Any]) -> AnyOptions:
+    """The options from the arguments of an operator, which `operator_schema` declares."""
+    return checked_options(kind, **dict(zip(field_names(kind), values, strict=True)))
 
 
 def operator_schema(kind: type[Options]) -> str:

@@ -1,5 +1,5 @@
-// The Python side of the kernel: arrays in, a plain call out. The arguments are checked by
-// the engines; what is checked here again is what would read or write out of bounds.
+// The Python side of the kernel: from arrays to the plain data of a call. The engines check the
+// arguments; only what would access memory out of bounds is checked here again.
 #include "dispatch.h"
 #include "threads.h"
 
@@ -27,11 +27,7 @@ void require(bool holds, const char *message) {
         throw nb::type_error(message);
 }
 
-template <class Array> bool is(const Array &array, const nb::dlpack::dtype &type) {
-    return array.dtype() == type;
-}
-
-// bfloat16, which neither NumPy nor its buffers know, comes as its bits.
+// NumPy and its buffers have no bfloat16: its bits are passed as uint16.
 LogitsType logits_type(const In &logits) {
     require(logits.ndim() == 3, "logits: (outer, classes, inner)");
     const auto type = logits.dtype();
@@ -49,8 +45,8 @@ nb::dlpack::dtype computed(LogitsType type) {
     return type == f64 ? nb::dtype<double>() : nb::dtype<float>();
 }
 
-// An array (outer, classes, inner) of contiguous rows at one distance from each other, which it
-// returns, in elements.
+// Requires (outer, classes, inner) with contiguous rows at one distance from each other; returns
+// that distance in elements.
 template <class Array> int64_t row_stride(const Array &array, const In &logits, const char *name) {
     require(array.ndim() == 3, name);
     for (int axis = 0; axis < 3; ++axis)
@@ -61,7 +57,7 @@ template <class Array> int64_t row_stride(const Array &array, const In &logits, 
     return inner == 1 ? array.stride(0) : array.stride(2);
 }
 
-// An array (outer, inner), or of one axis, that is contiguous.
+// Requires a contiguous array of `size` numbers; returns its data.
 template <class Array>
 void *vector(const Array &array, int64_t size, const nb::dlpack::dtype &type, const char *name) {
     int64_t stride = 1;
@@ -69,7 +65,7 @@ void *vector(const Array &array, int64_t size, const nb::dlpack::dtype &type, co
         require(array.shape(axis) <= 1 || array.stride(axis) == stride, name);
         stride *= array.shape(axis);
     }
-    require(array.ndim() >= 1 && stride == size && is(array, type), name);
+    require(array.ndim() >= 1 && stride == size && array.dtype() == type, name);
     return const_cast<void *>(static_cast<const void *>(array.data()));
 }
 
@@ -77,32 +73,24 @@ LabelType label_type(const In &labels) {
     const auto type = labels.dtype();
     const bool is_signed = type.code == uint8_t(nb::dlpack::dtype_code::Int);
     require(is_signed || type.code == uint8_t(nb::dlpack::dtype_code::UInt), "target: integers");
-    switch (type.bits) {
-    case 8:
-        return is_signed ? LabelType::i8 : LabelType::u8;
-    case 16:
-        return is_signed ? LabelType::i16 : LabelType::u16;
-    case 32:
-        return is_signed ? LabelType::i32 : LabelType::u32;
-    default:
-        return is_signed ? LabelType::i64 : LabelType::u64;
-    }
+    const int width = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : 3;
+    return LabelType(width + (is_signed ? int(LabelType::i8) : int(LabelType::u8)));
 }
 
-// A row with more classes than this is worth sharing among threads.
+// Threads share a row of at least so many classes.
 constexpr int64_t long_row = 1 << 19;
 
-// A gradient of more bytes than this is not likely to be in cache when it is used.
+// A gradient of more bytes is unlikely to be in cache when it is used.
 constexpr int64_t stream_from = 16 << 20;
 
-// A call on fewer logits than this, some µs, is over before the GIL is handed to another thread.
+// A call on fewer logits takes some µs, less than handing the GIL to another thread.
 constexpr int64_t short_call = 1 << 12;
 
-// Whether the threads may share a row: where the kernel takes a row in chunks.
+// Whether threads can share a row: whether the kernel processes it in chunks.
 bool in_chunks(const CrossEntropy &call) { return call.labels && call.label_smoothing == 0; }
 bool in_chunks(const Score &) { return true; }
 
-// Runs the call, without the GIL unless it is short; a Ctrl-C ends it with KeyboardInterrupt.
+// Runs the call, without the GIL unless it is short. Ctrl-C ends it with KeyboardInterrupt.
 template <class Call>
 void run(const Call &call, void (*level)(const Call &, int64_t, int64_t, const Team *),
          int threads) {
@@ -144,8 +132,8 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
     call.logits = logits.data();
     call.logits_stride = row_stride(logits, logits, "logits: contiguous rows");
     if (target.ndim() == 3) {
-        call.double_probabilities = is(target, nb::dtype<double>());
-        require(call.double_probabilities || is(target, nb::dtype<float>()),
+        call.double_probabilities = target.dtype() == nb::dtype<double>();
+        require(call.double_probabilities || target.dtype() == nb::dtype<float>(),
                 "target: probabilities in float32 or float64");
         call.probabilities = target.data();
         call.probabilities_stride =
@@ -169,11 +157,11 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
                                                "factor: one number or (outer, inner) float64"));
         call.factor_stride = 1;
     }
-    call.double_loss = is(loss, nb::dtype<double>());
+    call.double_loss = loss.dtype() == nb::dtype<double>();
     call.loss = vector(loss, call.rows, call.double_loss ? nb::dtype<double>() : nb::dtype<float>(),
                        "loss: (outer, inner) in float32 or float64");
     if (grad) {
-        require(is(*grad, logits.dtype()), "grad: in the logits' dtype");
+        require(grad->dtype() == logits.dtype(), "grad: in the logits' dtype");
         call.grad = grad->data();
         call.grad_stride =
             row_stride(*grad, logits, "grad: contiguous rows, as many as the logits");
@@ -183,7 +171,7 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
     run(call, current_level().cross_entropy[storage], threads);
 }
 
-// A vector of float or double as Python's buffers give it, which is quicker than an ndarray.
+// A vector of float or double from Python's buffer protocol, which is faster than an ndarray.
 struct Vector {
     Py_buffer view;
     bool held = false;
@@ -207,8 +195,8 @@ struct Vector {
     }
 };
 
-// See Kernel.one_example. Here, arguments are looked at and not required: None leaves them to the
-// call that says what is wrong with them.
+// See Kernel.one_example. For arguments that it does not handle it returns None, so that the
+// general call can report what is wrong with them.
 nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
     Vector x, g;
     if (!x.get(logits.ptr(), 0) || x.view.shape[0] >= short_call)
@@ -227,7 +215,7 @@ nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
     }
     const bool is_float = x.view.format[0] == 'f';
     const double factor = 1;
-    double loss; // also of float32: to round it is left to the caller, whom no mode disturbs
+    double loss; // also for float32: the caller rounds it, whatever the floating-point mode
     call.rows = 1;
     call.classes = call.logits_stride = call.grad_stride = x.view.shape[0];
     call.logits = x.view.buf;

@@ -98,15 +98,13 @@ template <class Storage> class Rows {
             };
             mixed_row(row(i, 1), c, factor, &loss);
         };
-        const int64_t start = i * call_.probabilities_stride;
-        if (call_.probabilities && call_.double_probabilities) {
-            const double *q = static_cast<const double *>(call_.probabilities) + start;
-            mixed([q](int64_t j) { return q[j]; });
-            return loss;
-        }
-        if (call_.probabilities) {
-            const float *q = static_cast<const float *>(call_.probabilities) + start;
+        const auto soft = [&](auto of_type) {
+            const auto *q = static_cast<const decltype(of_type) *>(call_.probabilities) +
+                            i * call_.probabilities_stride;
             mixed([q](int64_t j) { return double(q[j]); });
+        };
+        if (call_.probabilities) {
+            call_.double_probabilities ? soft(double()) : soft(float());
             return loss;
         }
         int64_t y;

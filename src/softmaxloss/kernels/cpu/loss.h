@@ -48,16 +48,9 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
     if (scales) {
         const auto scaling = Scaling<Real>::of(softmax, all);
         for_each_chunk(team, row.classes, [&](int64_t i, int64_t count) {
-            const auto write_to = [&](Output<Storage> &output) {
-                gradient_of_row(sums.frame, scaling, row.x + i, kept, count, y - i, of_y,
-                                row.grad + i, output);
-            };
-            if (row.output && !team) {
-                write_to(*row.output);
-            } else {
-                Output<Storage> own(row.output && row.output->stream());
-                write_to(own);
-            }
+            Output<Storage> own(team && row.output && row.output->stream()); // of this thread
+            gradient_of_row(sums.frame, scaling, row.x + i, kept, count, y - i, of_y, row.grad + i,
+                            row.output && !team ? *row.output : own);
         });
         return;
     }

@@ -179,11 +179,11 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
     for (int l = 0; l < lanes; ++l)
         ties += largest[l];
     sums.largest = double(ties);
-    if constexpr (scored)
+    if constexpr (scored) {
         for (int l = 0; l < lanes; ++l)
             sums.above += above[l];
-    if constexpr (scored)
         sums.distance = distance_sum.total();
+    }
     return sums;
 }
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from ...linear.blocks import softcapped
-from ...options import LinearOptions, checked_options, field_values
+from ...options import LinearOptions, field_values
 from .. import formula
-from ..tensors import is_eager, one_number, operator_schema
+from ..tensors import is_eager, one_number, operator_schema, options_from
 from .layer import Layer, Needs, computed_dtype
 
 __all__ = ["composed", "forward", "gradients_of"]
@@ -55,7 +55,7 @@ def forward(
 ) -> tuple[Tensor, ...]:
     """The loss; the gradients of a mean or a sum for an upstream gradient of 1; the scores, as two
     tensors."""
-    options = checked_options(LinearOptions, *values)
+    options = options_from(LinearOptions, values)
     needs = (by_input, by_weight, by_bias)
     if options.reduction == "none":
         needs = (False, False, False)
@@ -89,7 +89,7 @@ def _(
     with_scores: bool,
     *values: Any,
 ) -> tuple[Tensor, ...]:
-    none = checked_options(LinearOptions, *values).reduction == "none"
+    none = options_from(LinearOptions, values).reduction == "none"
     dtype = _loss_dtype(input.dtype)
     needs = (False, False, False) if none else (by_input, by_weight, by_bias)
     rows = input.shape[0]
@@ -121,7 +121,7 @@ def gradients_of(
     *values: Any,
 ) -> tuple[Tensor, ...]:
     """The gradients for any upstream gradient: one number, or with reduction="none" one per row."""
-    options, needs = checked_options(LinearOptions, *values), (by_input, by_weight, by_bias)
+    options, needs = options_from(LinearOptions, values), (by_input, by_weight, by_bias)
     layer = Layer(input, weight, bias, target, class_weight, options, needs)
     factors = upstream.detach().double().cpu()
     gradients = layer.run(factors.contiguous().numpy() if factors.dim() else factors.item())[2]
@@ -159,7 +159,7 @@ def _empty_gradients(
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     tensors, needs, values = inputs[:5], inputs[5:8], inputs[9:]
-    ctx.options = checked_options(LinearOptions, *values)
+    ctx.options = options_from(LinearOptions, values)
     ctx.save_for_backward(*tensors)
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
