@@ -174,6 +174,27 @@ def test_kernels_know_the_arguments_of_a_call_and_no_engine() -> None:
             assert {subject(other) for other in others} <= known, name
 
 
+OUTSIDE = [
+    path
+    for folder in ("src", "truth", "benchmarks", "conformance", "docs", "examples", "tools")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tests_are_imported_by_tests_only(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert not [name for name in names if name.split(".")[0] == "tests"]
+
+
+def test_the_truth_does_not_use_the_library() -> None:
+    for path in sorted((ROOT / "truth").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(from|import) softmaxloss", text, re.MULTILINE), path
+
+
 def loaded_by(code: str) -> set[str]:
     program = f"{code}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
