@@ -64,7 +64,7 @@ def read_real(value: ArrayLike, name: str, needs: str = "real numbers") -> Array
         ...
     TypeError: logits must be real numbers, got dtype <U3
     """
-    x = as_array(value, name)
+    x = value if type(value) is np.ndarray else as_array(value, name)
     if not is_real(x.dtype):
         raise TypeError(f"{name} must be {needs}, got dtype {x.dtype}")
     return x

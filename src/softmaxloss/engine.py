@@ -133,15 +133,12 @@ class _Call:
         # A loss that is still to be added up is not rounded to float32 first.
         loss = np.empty(self.rows, self.dtype if self.final else _FLOAT64)
         x = self._in_place(self.logits)
-        y = None if x is None else self.target.whole(x.shape[0], x.shape[2])
+        y = self.target.in_place()
         g = None if grad is None else self._in_place(grad)
         if x is None or y is None or (g is None) is not (grad is None):
             self._run_in_blocks(factor, loss, grad)
             return loss
-        shape = (x.shape[0], x.shape[2])
-        if isinstance(factor, np.ndarray):
-            factor = factor.reshape(shape)
-        self.kernel.cross_entropy(x, y, self.weight, self.options, factor, loss.reshape(shape), g)
+        self.kernel.cross_entropy(x, y, self.weight, self.options, factor, loss, g)
         return loss
 
     def _run_in_blocks(self, factor: float | Array, loss: Array, grad: Array | None) -> None:
@@ -155,8 +152,8 @@ class _Call:
                 self.target.block(place),
                 self.weight,
                 self.options,
-                factor if isinstance(factor, float) else factor[rows, None],
-                loss[rows, None],
+                factor if isinstance(factor, float) else factor[rows],
+                loss[rows],
                 made,
             )
             if part is not None and made is not None:
@@ -169,12 +166,10 @@ class _Call:
         assert isinstance(target, ClassIndices)
         x = self._in_place(self.logits)
         if x is not None:
-            shape = (x.shape[0], x.shape[2])
-            views = Scores(*[array.reshape(shape) for array in scores])
-            self.kernel.score(x, target.whole(*shape), views)
+            self.kernel.score(x, target.in_place(), scores)
             return scores
         for place, rows in blocks(self.lead_shape, self.classes):
-            part = Scores(*[array[rows, None] for array in scores])
+            part = Scores(*[array[rows] for array in scores])
             self.kernel.score(self._block(self.logits, place), target.block(place), part)
         return scores
 

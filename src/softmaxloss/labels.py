@@ -63,17 +63,19 @@ class ClassIndices:
         """The labels of some examples."""
         return ClassIndices(self.values[place], self.ignore_index, self.may_ignore)
 
-    def whole(self, outer: int, inner: int) -> ClassIndices:
-        """The labels as kernels read them, (outer, inner). They are few, so they may be copied."""
-        y = self.values
-        if not (y.dtype.isnative and y.flags.aligned and y.flags.c_contiguous):
+    def in_place(self) -> ClassIndices:
+        """The labels as kernels read them, (rows,). They are few, so they may be copied."""
+        y, flags = self.values, self.values.flags
+        if flags.c_contiguous and flags.aligned and y.dtype.isnative:
+            if y.ndim == 1:
+                return self
+        else:
             y = np.ascontiguousarray(y, y.dtype.newbyteorder("="))
-        return ClassIndices(y.reshape(outer, inner), self.ignore_index, self.may_ignore)
+        return ClassIndices(y.reshape(-1), self.ignore_index, self.may_ignore)
 
     def block(self, place: Any) -> ClassIndices:
-        """The labels of some examples as kernels read them, (rows, 1)."""
-        part = self.at(place)
-        return part.whole(part.values.size, 1)
+        """The labels of some examples as kernels read them."""
+        return self.at(place).in_place()
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ class ClassProbabilities:
         divisors = None if self.divisors is None else self.divisors[place]
         return ClassProbabilities(class_last(self.values)[place], divisors)
 
-    def whole(self, outer: int, inner: int) -> ClassProbabilities | None:
+    def in_place(self) -> ClassProbabilities | None:
         """The probabilities as kernels read them, (outer, classes, inner), in place; None where
         that takes a copy."""
         q = self.values
@@ -131,7 +133,7 @@ if they count from one, pass first_class=1
     """
     index_shape, classes = without_classes(logits_shape)
     try:
-        y = as_array(target, "target")
+        y = target if type(target) is np.ndarray else as_array(target, "target")
     except ValueError as error:
         raise LabelError(str(error)) from None
     if y.shape == index_shape:

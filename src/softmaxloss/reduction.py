@@ -53,12 +53,13 @@ def mean_divisor(
 
 
 def reduced(losses: Array, divisor: float) -> float:
-    """The sum of the losses over the divisor; NaN where that is 0, because no example counts.
+    """The sum of the losses, (rows,) float64, over the divisor; NaN where that is 0, because no
+    example counts.
 
     >>> reduced(np.array([1.0, 2.0]), 2.0)
     1.5
     """
-    total: float = np.add.reduce(losses, axis=None, dtype=np.float64).item()
+    total: float = np.add.reduce(losses).item()
     return total / divisor if divisor else math.nan
 
 

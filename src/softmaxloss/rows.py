@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Block", "blocks", "class_last", "in_rows", "outer_classes_inner"]
+__all__ = ["Block", "Place", "blocks", "class_last", "outer_classes_inner"]
 
 Array = NDArray[Any]
 
@@ -47,43 +47,31 @@ def _merges(x: Array, first: int) -> bool:
     return all(outer[1] == inner[0] * inner[1] for outer, inner in pairwise(axes))
 
 
-def in_rows(x: Array) -> bool:
-    """Whether x, (outer, classes, inner), is contiguous rows at one distance from each other.
-
-    >>> z = np.zeros((2, 3, 4))
-    >>> in_rows(z), in_rows(z[:, :, :1]), in_rows(np.moveaxis(z, 2, 1))
-    (False, False, True)
-    """
-    (outer, classes, inner), (outer_step, class_step, inner_step) = x.shape, x.strides
-    if classes > 1 and class_step != x.itemsize:
-        return False
-    return bool(inner == 1 or outer == 1 or outer_step == inner * inner_step)
-
-
 def class_last(x: Array) -> Array:
     """A view with the classes in the last axis: (C,), (N, C) or (N, d1, …, C)."""
     return x if x.ndim <= 2 else np.moveaxis(x, 1, -1)
 
 
+Place = tuple[slice | int, ...]
+
+
 class Block(NamedTuple):
     """Some of the examples: their place in (N, d1, …), and which rows they are, in order."""
 
-    place: tuple[slice | int, ...]
+    place: Place
     rows: slice
 
 
-def blocks(shape: tuple[int, ...], classes: int) -> Iterator[Block]:
-    """The examples of a shape (N, d1, …) in order, in blocks of at most BLOCK logits or one row.
+def blocks(shape: tuple[int, ...], classes: int, most: int = BLOCK) -> Iterator[Block]:
+    """The examples of a shape (N, d1, …) in order, in blocks of at most `most` logits or one row.
 
     >>> [block.rows for block in blocks((3,), 1 << 19)]
     [slice(0, 2, None), slice(2, 3, None)]
     """
-    return _split(shape, max(1, BLOCK // max(classes, 1)), (), 0)
+    return _split(shape, max(1, most // max(classes, 1)), (), 0)
 
 
-def _split(
-    shape: tuple[int, ...], most: int, place: tuple[slice | int, ...], start: int
-) -> Iterator[Block]:
+def _split(shape: tuple[int, ...], most: int, place: Place, start: int) -> Iterator[Block]:
     if not shape:
         yield Block(place, slice(start, start + 1))
         return

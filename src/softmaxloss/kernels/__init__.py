@@ -3,7 +3,8 @@
 A kernel is a module with the functions of `Kernel`. It fills arrays that it is given. It does not
 allocate results, does not reduce over rows and does not judge the user's input, which is checked.
 It reads memory as it lies: arrays (outer, classes, inner) with any strides, where each pair (outer,
-inner) is one row of logits. A new kernel is one module here and one entry in KERNELS; the kernel
+inner) is one row of logits. Arrays (rows,) have one entry for each pair, in that order, and are
+contiguous. A new kernel is one module here and one entry in KERNELS; the kernel
 tests run over the table.
 """
 
@@ -51,14 +52,14 @@ class Kernel(Protocol):
 
         Args:
             logits: (outer, classes, inner), any strides, in a dtype that the kernel supports.
-            target: ClassIndices with values (outer, inner) of any native integer dtype, each in
+            target: ClassIndices with values (rows,) of any native integer dtype, each in
                 [0, classes) or its ignore_index: such a row has loss 0 and gradient 0, and its
                 logits are not looked at. Or ClassProbabilities with values (outer, classes, inner)
                 ≥ 0, any strides, in float32 or float64, and no divisors.
             weight: (classes,) float64, finite and ≥ 0, or None for all 1.
             options: Options that change the loss of a row: label_smoothing.
-            factor: One number for all rows, or (outer, inner) float64.
-            loss: (outer, inner) float32 or float64, written. It is not reduced.
+            factor: One number for all rows, or (rows,) float64.
+            loss: (rows,) float32 or float64, written. It is not reduced.
             grad: (outer, classes, inner), any strides, in the logits' dtype, written; it may be the
                 logits. With None no gradient is computed.
         """
@@ -72,7 +73,7 @@ class Kernel(Protocol):
         """
 
     def score(self, logits: Array, target: ClassIndices, scores: Scores) -> None:
-        """Fill the scores, (outer, inner) each, as `softmaxloss.score` describes them.
+        """Fill the scores, (rows,) each, as `softmaxloss.score` describes them.
 
         Classes count from 0. predicted and rank are int64, the others of the computed dtype. An
         ignored row gets `softmaxloss.scores.IGNORED`; its logits are not looked at.

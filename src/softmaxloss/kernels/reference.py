@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..arrays import BFLOAT16, bfloat16_bits, float32_of_bits, is_float
 from ..labels import ClassIndices, Target
 from ..options import Options
+from ..rows import Block, Place, blocks, class_last
 from ..scores import IGNORED, Scores
 
 __all__ = ["cross_entropy", "level", "levels", "one_example", "score", "supports", "use_level"]
@@ -67,8 +68,8 @@ def cross_entropy(
     grad: Array | None,
 ) -> None:
     """See `softmaxloss.kernels.Kernel.cross_entropy`."""
-    for rows in _blocks(logits.shape):
-        z = _read(logits, rows)
+    for place, rows in _blocks(logits):
+        z = _read(logits, place)
         softmax = _softmax(z)
         if isinstance(target, ClassIndices) and options.label_smoothing == 0:
             y, counts = _labels(target, rows, z.shape[1])
@@ -77,24 +78,24 @@ def cross_entropy(
             values = _loss_of_classes(z, softmax, y, counts)
             entries = None if grad is None else _grad_of_classes(z, softmax, y, counts)
         else:
-            c = _coefficients(target, rows, weight, options.label_smoothing, z.shape[1])
+            c = _coefficients(target, place, rows, weight, options.label_smoothing, z.shape[1])
             counts = np.asarray(c.any(axis=1), np.float64)
             values = _loss_of_coefficients(z, softmax, c)
             entries = None if grad is None else _grad_of_coefficients(z, softmax, c)
         # Where nothing counts, all is 0, even if the logits have no softmax or the factor is NaN.
-        loss[rows] = np.where(counts == 0, 0, values).reshape(loss[rows].shape)
+        loss[rows] = np.where(counts == 0, 0, values)
         if grad is not None and entries is not None:
-            entries *= factor if isinstance(factor, float) else factor[rows].reshape(-1, 1)
+            entries *= factor if isinstance(factor, float) else factor[rows, None]
             entries += 0.0  # no −0
             entries[counts == 0] = 0
-            _write(grad, rows, entries)
+            _write(grad, place, entries)
 
 
 @np.errstate(all="ignore")
 def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     """See `softmaxloss.kernels.Kernel.score`."""
-    for rows in _blocks(logits.shape):
-        z = _read(logits, rows)
+    for place, rows in _blocks(logits):
+        z = _read(logits, place)
         softmax = _softmax(z)
         k, m, a, _, L = softmax
         y, counts = _labels(target, rows, z.shape[1])
@@ -112,7 +113,7 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
             if values.dtype.kind == "f":
                 values[undefined] = np.nan
             values[counts == 0] = of_ignored
-            out[rows] = values.reshape(out[rows].shape)
+            out[rows] = values
 
 
 class _Softmax(NamedTuple):
@@ -181,7 +182,8 @@ def _grad_of_coefficients(z: Float64, softmax: _Softmax, c: Float64) -> Float64:
 
 def _coefficients(
     target: Target,
-    rows: tuple[slice, slice],
+    place: Place,
+    rows: slice,
     weight: Float64 | None,
     label_smoothing: float,
     classes: int,
@@ -192,7 +194,7 @@ def _coefficients(
         c = np.zeros((len(y), classes))
         c[np.arange(len(y)), y] = 1
     else:
-        c, counts = _by_rows(target.values[rows[0], :, rows[1]]), None
+        c, counts = _by_rows(class_last(target.values)[place]), None
     if label_smoothing != 0:
         c = (1 - label_smoothing) * c + label_smoothing / classes
     if weight is not None:
@@ -200,12 +202,10 @@ def _coefficients(
     return c if counts is None else c * counts[:, None]
 
 
-def _labels(
-    target: ClassIndices, rows: tuple[slice, slice], classes: int
-) -> tuple[NDArray[np.int64], Float64]:
+def _labels(target: ClassIndices, rows: slice, classes: int) -> tuple[NDArray[np.int64], Float64]:
     """The true class of each row, and how much it counts: 1; 0 if it is ignored; NaN if it is
     outside of the classes. (Labels come checked, but another thread may change them meanwhile.)"""
-    y = target.values[rows].reshape(-1).astype(np.int64)
+    y = target.values[rows].astype(np.int64)
     ignored, outside = y == target.ignore_index, (y < 0) | (y >= classes)
     return np.where(ignored | outside, 0, y), np.where(ignored, 0, np.where(outside, np.nan, 1.0))
 
@@ -227,29 +227,23 @@ def _sum(terms: Float64) -> Float64:
     return total
 
 
-def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """Places in (outer, inner) of rows with about BLOCK numbers in all."""
-    outer, classes, inner = shape
-    most = max(1, BLOCK // max(classes, 1))
-    step = max(1, min(inner, most))
-    for i in range(0, outer, most // step):
-        for j in range(0, inner, step):
-            yield slice(i, i + most // step), slice(j, j + step)
+def _blocks(logits: Array) -> Iterator[Block]:
+    outer, classes, inner = logits.shape
+    return blocks((outer, inner), classes, BLOCK)
 
 
 def _by_rows(x: Array) -> Float64:
-    """A copy of x, (outer, C, inner), as float64 (rows, C), contiguous."""
-    x = x.transpose(0, 2, 1)
-    return np.array(x, np.float64, order="C").reshape(-1, x.shape[2])
+    """A copy of x, (…, C), as float64 (rows, C), contiguous."""
+    return np.array(x, np.float64, order="C").reshape(-1, x.shape[-1])
 
 
-def _read(logits: Array, rows: tuple[slice, slice]) -> Float64:
-    x = logits[rows[0], :, rows[1]]
+def _read(logits: Array, place: Place) -> Float64:
+    x = class_last(logits)[place]
     return _by_rows(float32_of_bits(x.view(BFLOAT16)) if x.dtype.kind == "V" else x)
 
 
-def _write(grad: Array, rows: tuple[slice, slice], entries: Float64) -> None:
-    out = grad[rows[0], :, rows[1]].transpose(0, 2, 1)
+def _write(grad: Array, place: Place, entries: Float64) -> None:
+    out = class_last(grad)[place]
     if out.dtype.kind == "V":
         out.view(np.uint16)[...] = bfloat16_bits(entries).reshape(out.shape)
     else:

@@ -185,11 +185,11 @@ def _kernel_loss(
         _kernel_scores(kernel, logits, rows)  # first: grad may be the logits' memory
     kernel.cross_entropy(
         logits[:, :, None],
-        rows.target.whole(len(logits), 1) or rows.target.block(slice(None)),
+        rows.target.in_place() or rows.target.block(slice(None)),
         weight,
         options,
-        rows.factor if isinstance(rows.factor, float) else rows.factor[:, None],
-        rows.loss[:, None],
+        rows.factor,
+        rows.loss,
         None if grad is None else grad[:, :, None],
     )
 
@@ -199,8 +199,7 @@ def _kernel_scores(kernel: Kernel, logits: Array, rows: Rows) -> None:
     if not isinstance(target, ClassIndices):  # only logsumexp is asked for, whatever the label
         target = ClassIndices(np.zeros(len(logits), np.int64), -1, False)
     assert rows.scores is not None
-    scores = Scores(*[array[:, None] for array in rows.scores])
-    kernel.score(logits[:, :, None], target.whole(len(logits), 1), scores)
+    kernel.score(logits[:, :, None], target.in_place(), rows.scores)
 
 
 # --- softcap, z_loss and skip_below in the arrays of any library ---------------------------------

@@ -44,11 +44,11 @@ class _Loss(torch.nn.Module):
             setattr(self, name, options.get(name, default))
 
     def _options(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self._defaults}
+        """The options that are not at their default, which a call would only check again."""
+        return {n: getattr(self, n) for n, d in self._defaults.items() if getattr(self, n) != d}
 
     def extra_repr(self) -> str:
-        shown = {n: v for n, v in self._options().items() if v != self._defaults[n]}
-        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
 
 
 class CrossEntropyLoss(_Loss, options=Options):

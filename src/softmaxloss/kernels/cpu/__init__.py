@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...labels import ClassIndices, Target
 from ...options import Options
-from ...rows import Block, blocks, class_last, in_rows
+from ...rows import Block, blocks, class_last
 from ...scores import Scores
 from ..threads import get_num_threads
 
@@ -73,30 +73,26 @@ def cross_entropy(
     # The binding knows bfloat16 by its bits. (The size first: it is cheaper to ask for.)
     if logits.itemsize == 2 and logits.dtype.kind == "V":
         logits, grad = logits.view(np.uint16), None if grad is None else grad.view(np.uint16)
-    y, threads = target.values, get_num_threads()
-    if in_rows(logits) and (grad is None or in_rows(grad)) and (y.ndim == 2 or in_rows(y)):
-        _cpu.cross_entropy(
-            logits, y, weight, options, target.ignore_index, factor, loss, grad, threads
-        )
+    y, ignore_index, threads = target.values, target.ignore_index, get_num_threads()
+    if _cpu.cross_entropy(logits, y, weight, options, ignore_index, factor, loss, grad, threads):
         return
     for block in _blocks(logits):
         x = _copy(logits, block)
         made = None if grad is None else np.empty_like(x)
         _cpu.cross_entropy(
             x,
-            _part(y, block) if y.ndim == 2 else _copy(y, block),
+            y[block.rows] if y.ndim == 1 else _copy(y, block),
             weight,
             options,
-            target.ignore_index,
-            factor if isinstance(factor, float) else _part(factor, block),
-            part := np.empty((len(x), 1), loss.dtype),
+            ignore_index,
+            factor if isinstance(factor, float) else factor[block.rows],
+            loss[block.rows],
             made,
             threads,
         )
-        loss[block.place] = part.reshape(loss[block.place].shape)
         if grad is not None and made is not None:
-            there = class_last(grad)[block.place]
-            there[...] = made.reshape(there.shape)
+            part = class_last(grad)[block.place]
+            part[...] = made.reshape(part.shape)
 
 
 def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
@@ -104,15 +100,11 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     if logits.dtype.kind == "V":
         logits = logits.view(np.uint16)
     y, ignore_index, threads = target.values, target.ignore_index, get_num_threads()
-    if in_rows(logits):
-        _cpu.score(logits, y, ignore_index, *scores, threads)
+    if _cpu.score(logits, y, ignore_index, *scores, threads):
         return
     for block in _blocks(logits):
-        x = _copy(logits, block)
-        parts = [np.empty((len(x), 1), array.dtype) for array in scores]
-        _cpu.score(x, _part(y, block), ignore_index, *Scores(*parts), threads)
-        for array, part in zip(scores, parts, strict=True):
-            array[block.place] = part.reshape(array[block.place].shape)
+        part = Scores(*[array[block.rows] for array in scores])
+        _cpu.score(_copy(logits, block), y[block.rows], ignore_index, *part, threads)
 
 
 def _blocks(x: Array) -> Iterator[Block]:
@@ -124,11 +116,6 @@ def _copy(x: Array, block: Block) -> Array:
     """Some rows of (outer, classes, inner), contiguous, as (rows, classes, 1)."""
     rows = np.ascontiguousarray(class_last(x)[block.place])
     return rows.reshape(-1, x.shape[1], 1)
-
-
-def _part(values: Array, block: Block) -> Array:
-    """Some values of (outer, inner), contiguous, as (rows, 1)."""
-    return np.ascontiguousarray(values[block.place]).reshape(-1, 1)
 
 
 _refused = os.environ.get("SOFTMAXLOSS_CPU", "")

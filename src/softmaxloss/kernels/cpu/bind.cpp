@@ -45,27 +45,25 @@ nb::dlpack::dtype computed(LogitsType type) {
     return type == f64 ? nb::dtype<double>() : nb::dtype<float>();
 }
 
-// Requires (outer, classes, inner) with contiguous rows at one distance from each other; returns
-// that distance in elements.
-template <class Array> int64_t row_stride(const Array &array, const In &logits, const char *name) {
+// Whether an array (outer, classes, inner) is contiguous rows at one distance from each other,
+// which becomes `stride`, in elements. Requires the shape of the logits.
+template <class Array>
+bool in_rows(const Array &array, const In &logits, int64_t &stride, const char *name) {
     require(array.ndim() == 3, name);
     for (int axis = 0; axis < 3; ++axis)
         require(array.shape(axis) == logits.shape(axis), name);
     const int64_t outer = array.shape(0), inner = array.shape(2);
-    require(outer * inner == 0 || array.shape(1) <= 1 || array.stride(1) == 1, name);
-    require(inner == 1 || outer <= 1 || array.stride(0) == inner * array.stride(2), name);
-    return inner == 1 ? array.stride(0) : array.stride(2);
+    stride = inner == 1 ? array.stride(0) : array.stride(2);
+    return outer * inner == 0 || ((array.shape(1) <= 1 || array.stride(1) == 1) &&
+                                  (inner == 1 || outer == 1 || array.stride(0) == inner * stride));
 }
 
 // Requires a contiguous array of `size` numbers; returns its data.
 template <class Array>
 void *vector(const Array &array, int64_t size, const nb::dlpack::dtype &type, const char *name) {
-    int64_t stride = 1;
-    for (size_t axis = array.ndim(); axis-- > 0;) {
-        require(array.shape(axis) <= 1 || array.stride(axis) == stride, name);
-        stride *= array.shape(axis);
-    }
-    require(array.ndim() >= 1 && stride == size && array.dtype() == type, name);
+    require(array.ndim() == 1 && int64_t(array.shape(0)) == size &&
+                (size <= 1 || array.stride(0) == 1) && array.dtype() == type,
+            name);
     return const_cast<void *>(static_cast<const void *>(array.data()));
 }
 
@@ -122,7 +120,8 @@ void run(const Call &call, void (*level)(const Call &, int64_t, int64_t, const T
         throw nb::python_error();
 }
 
-void cross_entropy(const In &logits, const In &target, const std::optional<In> &weight,
+// False, with nothing written, where some array is not in rows.
+bool cross_entropy(const In &logits, const In &target, const std::optional<In> &weight,
                    nb::handle options, int64_t ignore_index, const std::variant<double, In> &factor,
                    const Out &loss, const std::optional<Out> &grad, int threads) {
     CrossEntropy call{};
@@ -130,23 +129,24 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
     call.rows = logits.shape(0) * logits.shape(2);
     call.classes = logits.shape(1);
     call.logits = logits.data();
-    call.logits_stride = row_stride(logits, logits, "logits: contiguous rows");
+    if (!in_rows(logits, logits, call.logits_stride, "logits: (outer, classes, inner)"))
+        return false;
     if (target.ndim() == 3) {
         call.double_probabilities = target.dtype() == nb::dtype<double>();
         require(call.double_probabilities || target.dtype() == nb::dtype<float>(),
                 "target: probabilities in float32 or float64");
         call.probabilities = target.data();
-        call.probabilities_stride =
-            row_stride(target, logits, "target: contiguous rows, as many as the logits");
+        if (!in_rows(target, logits, call.probabilities_stride, "target: the logits' shape"))
+            return false;
     } else {
         call.label_type = label_type(target);
-        call.labels =
-            vector(target, call.rows, target.dtype(), "target: contiguous (outer, inner)");
+        call.labels = vector(target, call.rows, target.dtype(), "target: (rows,)");
     }
     if (weight)
         call.weight = static_cast<const double *>(
             vector(*weight, call.classes, nb::dtype<double>(), "weight: (classes,) float64"));
-    call.label_smoothing = nb::cast<double>(options.attr("label_smoothing"));
+    static PyObject *const label_smoothing = PyUnicode_InternFromString("label_smoothing");
+    call.label_smoothing = nb::cast<double>(nb::getattr(options, label_smoothing));
     call.ignore_index = ignore_index;
     if (const double *number = std::get_if<double>(&factor)) {
         call.factor = number;
@@ -154,21 +154,22 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
     } else {
         call.factor =
             static_cast<const double *>(vector(std::get<In>(factor), call.rows, nb::dtype<double>(),
-                                               "factor: one number or (outer, inner) float64"));
+                                               "factor: one number or (rows,) float64"));
         call.factor_stride = 1;
     }
     call.double_loss = loss.dtype() == nb::dtype<double>();
     call.loss = vector(loss, call.rows, call.double_loss ? nb::dtype<double>() : nb::dtype<float>(),
-                       "loss: (outer, inner) in float32 or float64");
+                       "loss: (rows,) in float32 or float64");
     if (grad) {
         require(grad->dtype() == logits.dtype(), "grad: in the logits' dtype");
         call.grad = grad->data();
-        call.grad_stride =
-            row_stride(*grad, logits, "grad: contiguous rows, as many as the logits");
+        if (!in_rows(*grad, logits, call.grad_stride, "grad: the logits' shape"))
+            return false;
         call.stream = call.grad != call.logits &&
                       call.rows * call.classes * int64_t(grad->itemsize()) > stream_from;
     }
     run(call, current_level().cross_entropy[storage], threads);
+    return true;
 }
 
 // A vector of float or double from Python's buffer protocol, which is faster than an ndarray.
@@ -229,19 +230,21 @@ nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
     return nb::float_(loss);
 }
 
-void score(const In &logits, const In &target, int64_t ignore_index, const Out &loss,
+// False, with nothing written, where the logits are not in rows.
+bool score(const In &logits, const In &target, int64_t ignore_index, const Out &loss,
            const Out &probability, const Out &predicted, const Out &rank, const Out &entropy,
            const Out &logsumexp, int threads) {
     Score call{};
     const LogitsType storage = logits_type(logits);
     const auto type = computed(storage);
-    const char *outputs = "score's outputs: (outer, inner), int64 or in the computed dtype";
+    const char *outputs = "score's outputs: (rows,), int64 or in the computed dtype";
     call.rows = logits.shape(0) * logits.shape(2);
     call.classes = logits.shape(1);
     call.logits = logits.data();
-    call.logits_stride = row_stride(logits, logits, "logits: contiguous rows");
+    if (!in_rows(logits, logits, call.logits_stride, "logits: (outer, classes, inner)"))
+        return false;
     call.label_type = label_type(target);
-    call.labels = vector(target, call.rows, target.dtype(), "target: contiguous (outer, inner)");
+    call.labels = vector(target, call.rows, target.dtype(), "target: (rows,)");
     call.ignore_index = ignore_index;
     call.loss = vector(loss, call.rows, type, outputs);
     call.probability = vector(probability, call.rows, type, outputs);
@@ -251,6 +254,7 @@ void score(const In &logits, const In &target, int64_t ignore_index, const Out &
     call.entropy = vector(entropy, call.rows, type, outputs);
     call.logsumexp = vector(logsumexp, call.rows, type, outputs);
     run(call, current_level().score[storage], threads);
+    return true;
 }
 
 } // namespace

@@ -40,10 +40,8 @@ def _few_rows(held: Tensor, rows: Rows, weight: Tensor | None, options: LinearOp
     z = held.to(formula.compute_dtype(held))
     cap, smoothing = options.softcap, options.label_smoothing
     u = z if cap is None else softcapped(torch, z, cap)
-    values = rows.target.block(slice(None)).values[..., 0]
-    target = torch.from_numpy(np.ascontiguousarray(values)).to(z.device)
-    if isinstance(rows.target, ClassIndices):
-        target = target.long()
+    target = torch.from_numpy(rows.target.block(slice(None)).values).to(z.device)
+    target = target.long() if isinstance(rows.target, ClassIndices) else target[:, :, 0]
     loss = formula.cross_entropy(u, target, weight, smoothing)
     gradient = formula.gradient(u, target, weight, smoothing)
     if options.z_loss or rows.scores is not None:
