@@ -1,4 +1,4 @@
-"""How many units in the last place the loss and its gradient are off, here and elsewhere.
+"""The errors of the loss and its gradient in units in the last place, here and elsewhere.
 
     python -m benchmarks.accuracy            prints the tables
     python -m benchmarks.accuracy --write    puts them into docs/numerics.md as well
@@ -33,7 +33,7 @@ Library = Callable[[Array, int], tuple[Any, Array]]
 Family = Callable[[np.random.Generator, Any], tuple[Array, int]]
 
 GOALS = {"float32": 2.0, "float64": 4.0}
-ENTRIES = 2000  # as many entries of a long row's gradient are compared
+ENTRIES = 2000  # of a long row's gradient are compared
 MARKERS = ("<!-- accuracy: begin -->", "<!-- accuracy: end -->")
 NUMERICS = Path(__file__).parent.parent / "docs" / "numerics.md"
 
@@ -74,7 +74,7 @@ def nearly_tied(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
 
 
 def offset(size: float, grid: float) -> Family:
-    """A common offset; what is left of the differences beside it are multiples of `grid`."""
+    """A common offset; the differences of the logits are multiples of `grid`, so they are exact."""
 
     def family(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
         z = np.round(rng.normal(0, 4 + grid, 200) / grid) * grid
@@ -154,7 +154,7 @@ def ours(z: Array, y: int) -> tuple[Any, Array]:
 
 
 def with_numpy(z: Array, y: int) -> tuple[Any, Array]:
-    """What people write: shifted by the maximum, so that nothing overflows."""
+    """The usual code: shifted by the maximum, so that nothing overflows."""
     m = z.max()
     e = np.exp(z - m)
     total = e.sum()
@@ -217,8 +217,8 @@ def errors(libraries: dict[str, Library], family: str, dtype: Any, count: int) -
 
 
 def largest_error(got: Any, want: Any, dtype: Any) -> float:
-    """In units in the last place; inf where a number is off by all of itself, and not by rounding
-    to 0."""
+    """In units in the last place; inf where the error is as large as the number itself, unless the
+    number was rounded to 0."""
     error = truth.ulps(got, want, dtype)
     lost = np.array(abs(np.subtract(got, want, dtype=object)) >= abs(want), bool) & (error > 1)
     return float(np.where(lost, np.inf, error).max())

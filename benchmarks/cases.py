@@ -1,4 +1,4 @@
-"""What is measured: shapes, dtypes and kinds of call, and the same data for every peer."""
+"""The cases: shapes, dtypes and kinds of call, with the same data for every peer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-#: kind of call → how the tables name it, and the limit that it is measured against
+#: kind of call → its name in the tables, and the limit that it is compared with
 WHATS = {
     "gradient": ("loss + gradient, memory reused", "copy"),
     "fresh": ("loss + gradient, fresh memory", "copy"),
     "loss": ("loss only", "read"),
     "score": ("score", "read"),
 }
-#: The C library hands out smaller arrays from memory that it kept: there is no fresh memory there.
+#: The C library returns smaller arrays from memory that it kept, which is not fresh.
 FRESH_FROM = 32 << 20
 DTYPES = {"float32": 4, "float64": 8, "bfloat16": 2}
 

@@ -26,7 +26,7 @@ SHAPES = [
     Case(32, 32000, "bfloat16"),
     Case(32, 32000, "float64"),
 ]
-CALLS = 40  # so many that what differs in starting the two processes does not count
+CALLS = 40  # enough that differences in the start of the two processes do not matter
 RUN = """
 import sys
 from benchmarks.cases import Case
@@ -39,7 +39,7 @@ for _ in range(int(calls)):
 
 
 def total(case: Case, what: str, calls: int) -> int:
-    """The instructions of a process that makes so many calls."""
+    """The instructions of a process that makes `calls` calls."""
     arguments = [str(case.rows), str(case.classes), case.dtype, what, str(calls)]
     tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     done = subprocess.run(
@@ -56,7 +56,7 @@ def total(case: Case, what: str, calls: int) -> int:
 
 
 def per_logit(case: Case, what: str) -> float:
-    """From the difference that CALLS more calls make."""
+    """From the difference of CALLS calls."""
     return (total(case, what, 1 + CALLS) - total(case, what, 1)) / (CALLS * case.elements)
 
 

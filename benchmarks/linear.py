@@ -85,7 +85,7 @@ def prepare(name: str, rows: int, classes: int) -> tuple[Callable[[], Any], int]
         losses[name] = partial(F.linear_cross_entropy, options=options)
     loss = losses[name]
 
-    def fresh() -> None:  # what a call leaves, the next one must not find
+    def fresh() -> None:  # no call may find memory that the last one left
         loss(x, W, y, linear_bias=b).backward()
         x.grad = W.grad = b.grad = None
 
@@ -125,8 +125,7 @@ def worker(name: str, rows: int, classes: int) -> None:
 
 
 def measure(rows: int, classes: int, turns: int) -> dict[str, tuple[list[float], float]]:
-    """For each peer the seconds of its calls and its memory in bytes; a peer that fails is left
-    out."""
+    """For each peer the seconds of its calls and its memory in bytes, without peers that fail."""
     workers = {
         name: subprocess.Popen(
             [sys.executable, "-m", "benchmarks.linear", name, str(rows), str(classes)],

@@ -1,4 +1,4 @@
-"""What the figures were measured on, in words."""
+"""A description of the machine, for the figures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def dated() -> str:
 
 
 def busy() -> str | None:
-    """A warning, if something else keeps this machine at work."""
+    """A warning if other processes keep the machine busy."""
     load = os.getloadavg()[0]
     if load < 0.5:
         return None

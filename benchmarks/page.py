@@ -1,4 +1,4 @@
-"""The figures in a page of the docs: whatever stands between two markers is replaced."""
+"""The figures in a page of the docs: the text between two markers is replaced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ END = "<!-- end of figures -->"
 
 
 def check(page: Path) -> None:
-    """ValueError if the page cannot take figures: said before the measuring, not after."""
+    """Raise ValueError if the page has no place for figures, before anything is measured."""
     try:
         _split(page.read_text(encoding="utf-8"), page)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What fresh memory costs, with and without huge pages: `python -m benchmarks.pages`.
+"""The cost of fresh memory, with and without huge pages: `python -m benchmarks.pages`.
 
 NumPy asks the system for huge pages (of 2 MiB) for its large arrays, on Linux, unless
 NUMPY_MADVISE_HUGEPAGE=0; it reads that at import, so each row is a process of its own. They take

@@ -28,7 +28,7 @@ def peak() -> int:
 
 def forget() -> None:
     with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
-        file.write("5")  # the highest is now the present one
+        file.write("5")  # resets the peak to the present value
 
 
 def worker(name: str, number: int) -> None:

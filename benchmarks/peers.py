@@ -23,7 +23,7 @@ class Peer:
     """One column of the tables."""
 
     title: ClassVar[str]
-    #: the kinds of call it has
+    #: the kinds of call that it has
     whats: ClassVar[tuple[str, ...]] = ("gradient", "fresh", "loss")
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "bfloat16")
     #: whether it takes part in the rows that only show how the cost grows
@@ -43,7 +43,7 @@ class Limit(Peer):
     title = "limit"
     whats = ("gradient", "fresh", "loss", "score")
     linear = True
-    #: Below this, handing a half to another thread costs more than it saves.
+    #: Below this size in bytes, a second thread costs more than it saves.
     split_from: ClassVar[int] = 1 << 20
 
     def __init__(self, threads: int) -> None:
@@ -354,5 +354,5 @@ PEERS: dict[str, type[Peer]] = {
     "scipy": SciPy,
 }
 LIMITS = ("limit", "limit1")
-#: the peers that people train with; the fastest of them is the one to beat
+#: the peers that are used for training; ratios are taken to the fastest of them
 RIVALS = ("torch", "compile", "jax")

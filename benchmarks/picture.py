@@ -1,4 +1,4 @@
-"""The picture: for each shape and call a bar per peer, as long as its time over the limit."""
+"""The picture: for each shape and call a bar per peer, whose length is its time over the limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDTH, LEFT, PANEL = 1160, 150, 330
 #: right of a bar, room for its figure
 FIGURE = 60
 TOP, BAR, GAP, HEADING = 112, 12, 3, 32
-#: A bar longer than this is cut: it would leave no room to see the others.
+#: A longer bar is cut, so that the others remain visible.
 LONGEST = 30.0
 
 

@@ -1,4 +1,4 @@
-"""What a run found: medians, spread, ratios to the limit."""
+"""The results of a run: medians, spread, ratios to the limit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Row:
 
     @property
     def against_fastest(self) -> float | None:
-        """How many times as long as this library the fastest rival takes."""
+        """The time of the fastest rival over that of this library."""
         return self.against_fastest_of(self)
 
     def against_fastest_of(self, other: Row) -> float | None:
@@ -61,18 +61,18 @@ class Row:
 @dataclass
 class Report:
     rows: list[Row]
-    #: what it was measured on, by name: processor, memory, versions
+    #: name → value: processor, memory, versions
     machine: dict[str, str]
     versions: dict[str, str]
     date: str
-    #: the options that select less than everything; empty for a whole run
+    #: the options that leave something out; empty for a whole run
     options: str
     repeat: int
     notes: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
-        """The peers that have a figure, without the limits."""
+        """The peers with a figure, without the limits."""
         return [
             name
             for name in PEERS

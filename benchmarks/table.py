@@ -14,7 +14,7 @@ NONE = "–"
 
 
 def ratios(report: Report) -> Table:
-    """Shape × kind of call: the limit in seconds, everybody as a multiple of it."""
+    """Shape × kind of call: the limit in seconds, each peer as a multiple of it."""
     head = ["logits", "call", "limit"]
     head += [PEERS[name].title for name in report.names]
     head += ["against the fastest"]
@@ -40,7 +40,7 @@ def times(report: Report) -> Table:
 
 
 def as_people_call(report: Report) -> Table:
-    """A given buffer here, the peers as they come, with fresh memory in each call."""
+    """This library with a given buffer, the peers by default, with fresh memory in each call."""
     head = ["logits", "this library, given buffer", "fastest of torch, torch.compile, JAX"]
     body = []
     for fresh in report.group("shapes"):
@@ -55,7 +55,7 @@ def as_people_call(report: Report) -> Table:
 
 
 def autograd(report: Report) -> Table:
-    """Forward and backward pass of PyTorch's users, as it comes: how many times as fast."""
+    """Forward and backward pass through autograd, by default: how many times as fast."""
     head = ["logits", "faster of torch, torch.compile", "this library", "this library, in place"]
     body = []
     for row in report.group("shapes"):
@@ -87,7 +87,7 @@ def linear(report: Report) -> Table:
 
 
 def text(report: Report) -> str:
-    """Everything that a run prints."""
+    """The complete output of a run."""
     lines = [
         f"{report.date}, {report.repeat} turns" + (f", {report.options}" if report.options else "")
     ]

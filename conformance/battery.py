@@ -1,4 +1,4 @@
-"""The inputs of `softmaxloss.check`, put to an implementation.
+"""`softmaxloss.check` of an implementation.
 
     python -m conformance.battery NAME RESULTS
 
@@ -27,7 +27,7 @@ OPTIONS = {
 
 
 def function_of(implementation: Implementation) -> Callable[..., Any]:
-    """The implementation as `check` takes one: f(z, y), with the options that it offers."""
+    """The implementation as a function for `check`: f(z, y), with the options that it offers."""
 
     def function(z: Any, y: Any, **options: Any) -> Any:
         with contextlib.redirect_stdout(sys.stderr):
@@ -43,7 +43,7 @@ def function_of(implementation: Implementation) -> Callable[..., Any]:
 
     kinds = inspect.Parameter
     parameters = [kinds(name, kinds.POSITIONAL_OR_KEYWORD) for name in ("z", "y")]
-    # What is not passed has the implementation's own default.
+    # Options that are not passed have the implementation's own defaults.
     parameters += [
         kinds(name, kinds.KEYWORD_ONLY, default=...)
         for name, value in OPTIONS.items()

@@ -1,4 +1,4 @@
-"""The most surprising of what was found: for each kind of mistake, who makes it."""
+"""The most surprising results: each kind of mistake, and the implementations that make it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _accepts(row: str, mistake: str = "accepts") -> Callable[[Trial, Verdict], b
     return lambda trial, verdict: trial.row.startswith(row) and verdict.mistake == mistake
 
 
-#: what a reader is told → the verdicts that it is true of
+#: sentence of the page → whether it is true of a verdict
 FINDINGS: dict[str, Callable[[Trial, Verdict], bool]] = {
     "A label outside 0..C−1 gets a number": _accepts("a label outside"),
     "A label outside 0..C−1 gets NaN": _accepts("a label outside", "accepts NaN"),
@@ -40,17 +40,17 @@ FINDINGS: dict[str, Callable[[Trial, Verdict], bool]] = {
 
 
 def findings(judged: dict[str, Judged]) -> list[str]:
-    """One line for each kind of mistake that somebody makes. `judged` is by title."""
+    """One line for each kind of mistake that occurs. The keys of `judged` are titles."""
     lines = []
     for text, holds in FINDINGS.items():
-        who = []
+        places = []
         for title, pairs in judged.items():
             found = [(trial, verdict) for trial, verdict in pairs if holds(trial, verdict)]
             if found:
                 trial, verdict = found[0]
                 others = len({(t.row, t.name) for t, _ in found}) - 1
                 more = f", and {others} more" if others else ""
-                who.append(f"{title} ({verdict.detail}: “{trial.name}”{more})")
-        if who:
-            lines.append(f"**{text}**: {'; '.join(who)}.")
+                places.append(f"{title} ({verdict.detail}: “{trial.name}”{more})")
+        if places:
+            lines.append(f"**{text}**: {'; '.join(places)}.")
     return lines

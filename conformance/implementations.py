@@ -1,7 +1,6 @@
-"""The implementations: each loads its package and answers one call, in NumPy arrays.
+"""The implementations: each loads its package and computes one call, with NumPy arrays.
 
-Each is called as its documentation shows. What it does not have, it does not `offer`, and is not
-asked for.
+Each is called as its documentation shows, and only with the options that it `offers`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ class Implementation:
     """One column of the table."""
 
     title: ClassVar[str]
-    #: what is called
+    #: the function that is called
     call: ClassVar[str]
-    #: what it has of Trial.needs
+    #: the entries of Trial.needs that it supports
     offers: ClassVar[frozenset[str]] = frozenset()
-    #: whether (N, C, d1, …) is (N, d1, …, C) there
+    #: whether it takes (N, d1, …, C) instead of (N, C, d1, …)
     classes_last: ClassVar[bool] = False
-    #: whether a call is so slow that each case is asked once
+    #: whether calls are so slow that each case runs only once
     slow: ClassVar[bool] = False
     version: str = ""
 
@@ -163,7 +162,7 @@ class Jax(Implementation):
 
         loss, pull = jax.vjp(loss_of, logits)
         (grad,) = pull(jnp.broadcast_to(jnp.asarray(upstream, loss.dtype), loss.shape))
-        # integers as logits have no gradient there
+        # integers have no gradient in this framework
         return np.asarray(loss), None if grad.dtype == jax.dtypes.float0 else np.asarray(grad)
 
     def losses(self, z: Any, y: Any) -> Any:

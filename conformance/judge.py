@@ -1,4 +1,4 @@
-"""Whether an answer is right: against the exact one, with what rounding may cost allowed for."""
+"""The verdict on a result: it is compared with the exact one, within a bound on rounding errors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .trials import Trial
 
 Array = NDArray[Any]
 
-#: what a verdict can be, the worst first
+#: the kinds of verdict, the worst first
 KINDS = ("crashes", "wrong", "raises", "accepts", "other", "right", "not offered", "not asked")
 
 
 @dataclass(frozen=True)
 class Verdict:
     kind: str
-    #: what stands behind the kind in the cell
+    #: the text after the kind in the cell of the table
     detail: str = ""
-    #: which mistake it is, for the list of findings
+    #: the kind of mistake, for the list of findings
     mistake: str = ""
 
 
@@ -32,7 +32,7 @@ RIGHT = Verdict("right")
 
 
 def judge(trial: Trial, result: dict[str, Any]) -> Verdict:
-    """The verdict on what worker.ask gives: on the loss, and where it is right on the gradient."""
+    """The verdict on a result of worker.ask: on the loss and, if that is right, on the gradient."""
     for kind in ("not asked", "not offered", "crashes"):
         if kind in result:
             return Verdict(kind, str(result[kind]) if kind == "not offered" else "")
@@ -65,7 +65,7 @@ def _judge_gradient(trial: Trial, result: dict[str, Any]) -> Verdict:
     if not fault:
         return RIGHT
     if _nothing_counts(trial) and np.any(np.isnan(grad)):
-        # The mean of nothing is 0/0; that its gradient is 0 is a choice, NaN is another.
+        # The mean of no examples is 0/0; a gradient of 0 is one convention, NaN another.
         return Verdict("other", "gradient nan")
     if not trial.by_index and not _fault(grad, *_without_sum(trial, _eps(trial, result))):
         return Verdict("other", f"gradient a − q, {fault[0]}", "gradient a − q")
@@ -76,7 +76,7 @@ def _judge_gradient(trial: Trial, result: dict[str, Any]) -> Verdict:
 
 
 def _known_convention(trial: Trial, result: dict[str, Any]) -> Verdict | None:
-    """Another meaning that people give to the same call, where the loss is right by it."""
+    """Another convention for the same call, by which the loss is right."""
     loss = _array(result["loss"])
     if loss.ndim == 0 and loss == 0 and _nothing_counts(trial):
         return Verdict("other", "0")
@@ -90,9 +90,9 @@ def _known_convention(trial: Trial, result: dict[str, Any]) -> Verdict | None:
 
 
 def _without_sum(trial: Trial, eps: float) -> tuple[Any, Array]:
-    """The gradient a − q, which is that of the loss where q sums to 1, and what rounding may cost.
+    """The gradient a − q, which is that of the loss where q sums to 1, and its tolerance.
 
-    Written from the true one, ((Σ q)·a − q)·f, whose parts are the half sums with `size`.
+    It is computed from the true gradient ((Σ q)·a − q)·f, whose parts follow from it and `size`.
     """
     grad, size = trial.truth.grad, trial.truth.size
     logits, target, _ = trial.arguments
@@ -120,7 +120,7 @@ def _small_convention(trial: Trial, result: dict[str, Any]) -> Verdict | None:
 
 
 def _loss_tolerance(trial: Trial, eps: float) -> Array:
-    """What the rounding of −log_softmax(z)_y may cost.
+    """A bound on the rounding errors of −log_softmax(z)_y.
 
     (m − z_y) + log Σ exp(z_n − m) rounds numbers of the size of the spread of the row and of log C,
     each by eps; the offset that all logits of a row have in common does not come into it. Each loss
@@ -135,13 +135,13 @@ def _loss_tolerance(trial: Trial, eps: float) -> Array:
     tolerance: Array = 4 * eps * size * max(scale, 1.0)
     if options.get("reduction", "mean") == "none":
         return tolerance
-    # As many terms as examples: the mean divides by their weights, or by what the case says.
+    # As many terms as examples: the mean divides by their weights or by the case's denominator.
     return np.asarray(np.sum(tolerance))
 
 
 def _gradient_tolerance(trial: Trial, size: Array, eps: float) -> Array:
-    """exp of the rounded log-softmax is off by as much, relative to a_n; c_n and the product with
-    what comes from upstream by eps. `size` is that of the two, whose difference an entry is."""
+    """exp of the rounded log-softmax has the same error, relative to a_n; c_n and the product with
+    the upstream gradient add eps. An entry is the difference of two parts; `size` is their sum."""
     logits = np.asarray(trial.arguments[0])
     of_row = np.expand_dims(_sizes(trial), _axis(logits))
     with np.errstate(invalid="ignore"):
@@ -167,7 +167,7 @@ def _sizes(trial: Trial) -> Array:
 
 
 def _fault(got: Array, want: Any, tolerance: Array) -> tuple[str, str] | None:
-    """The first number that is wrong, as "got for wanted", and which mistake that is."""
+    """The first wrong number, as "got for wanted", and the kind of mistake."""
     want = np.asarray(want, object)
     tolerance = np.broadcast_to(tolerance, want.shape)
     for i in np.ndindex(want.shape):
@@ -189,10 +189,10 @@ def _mistake(value: float, exact: Any, tolerance: float, dtype: Any) -> str:
     if infinite or math.isinf(value):
         return "finite for infinite" if infinite else "infinite for finite"
     distance = abs(mp.mpf(value) - exact)
-    # Near 0 the numbers of a type are this far apart, and no result is nearer than the next.
+    # The distance of neighbouring numbers near 0: no result can be closer.
     least = float(ml_dtypes.finfo(dtype).smallest_subnormal)
-    # However small it is, an answer whose first digit is lost is none: 0 is no rounding of 1e-14.
-    # But an entry of 0 that is the difference of two equal numbers has nothing but their rounding.
+    # However small the number, its first digit must be right: 0 is not a rounding of 1e-14. An
+    # exact 0 is the difference of two equal numbers, of which only their rounding errors remain.
     first_digit = abs(exact) / 2 if exact else mp.inf
     if distance <= max(least, min(tolerance, first_digit)):
         return ""
@@ -206,7 +206,7 @@ def _other_shape(got: Array, want: Any) -> Verdict | None:
 
 
 def _nothing_counts(trial: Trial) -> bool:
-    """Whether the loss is NaN as the mean of nothing, 0/0, and not by a NaN among the logits."""
+    """Whether the loss is NaN as the mean of no examples, 0/0, and not due to a NaN logit."""
     return _is_nan(trial.truth.loss) and all(entry == 0 for entry in trial.truth.grad.ravel())
 
 
@@ -219,8 +219,8 @@ def _array(result: dict[str, Any]) -> Array:
 
 
 def _eps(trial: Trial, result: dict[str, Any]) -> float:
-    """How far apart the numbers of a dtype are at 1: that of the logits or of the result, whichever
-    is coarser (a float64 computed from a softmax in float32 has the digits of float32)."""
+    """The eps of the logits' or of the result's dtype, whichever is larger: a float64 computed from
+    a float32 softmax has the digits of float32."""
     kinds = [_dtype(result), np.asarray(trial.arguments[0]).dtype]
     return max(float(ml_dtypes.finfo(kind).eps) for kind in kinds if kind.kind not in "iu")
 
@@ -235,7 +235,7 @@ def number(value: float) -> str:
 
 
 def _apart(value: float, exact: Any) -> str:
-    """The wanted number with as many digits as tell it from what was given, three or more."""
+    """The wanted number with enough digits to differ from the result, three or more."""
     for digits in range(3, 18):
         text = f"{float(exact):.{digits}g}"
         if text != f"{value:.{digits}g}":

@@ -1,4 +1,4 @@
-"""The page docs/conformance.md: what was found, between intro.md and notes.md."""
+"""The page docs/conformance.md: the results, between intro.md and notes.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 class Report:
     trials: list[Trial]
     answers: list[Answers]
-    #: what it was computed on, by name, and when
+    #: name → value: processor, system, versions
     machine: dict[str, str]
     date: str
     judged: dict[str, Judged] = field(init=False)
@@ -85,12 +85,12 @@ def _table(report: Report, rows: list[str]) -> str:
         for key in cases:
             cells = [cell(by_case[title][key[:2]]) for title in titles]
             lines.append(_line([shown, f"**{key[1]}**: {key[2]}", *cells]))
-            shown = ""  # the row's text stands beside its first case
+            shown = ""  # the row's text is beside its first case only
     return "\n".join(lines)
 
 
 def _battery(report: Report) -> str:
-    """The inputs of `check`, and what it says of each."""
+    """The inputs of `check`, and its verdict on each."""
     of = {
         IMPLEMENTATIONS[answers.name].title: answers.checked
         for answers in report.answers
@@ -149,7 +149,7 @@ def _by_case(judged: Judged) -> dict[tuple[str, str], Judged]:
 
 
 def _worst(pairs: Judged) -> tuple[str, Judged, Judged]:
-    """The worst kind among a case's verdicts, those that have it, and all that were asked for."""
+    """The worst kind among a case's verdicts, those of that kind, and all that were tested."""
     asked = [pair for pair in pairs if pair[1].kind != "not asked"] or pairs
     kind = min((verdict.kind for _, verdict in asked), key=KINDS.index)
     return kind, [pair for pair in asked if pair[1].kind == kind], asked

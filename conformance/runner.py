@@ -1,4 +1,4 @@
-"""Runs workers: one process for each implementation, in limited time, begun again after a crash."""
+"""Runs the workers: one process per implementation, in limited time, restarted after a crash."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any
 
 from .trials import ROOT, trials
 
-#: A process that dies is begun again behind the trial that killed it, so many times.
+#: A process that crashes is restarted so many times, after the trial in which it crashed.
 LIVES = 20
 
 
 @dataclass
 class Answers:
-    """What one implementation answered, trial by trial; see worker.ask."""
+    """The results of one implementation, trial by trial; see worker.ask."""
 
     name: str
     version: str = ""
-    #: why there is none; empty where the implementation could be loaded
+    #: the reason why there are none; empty if the implementation could be loaded
     absent: str = ""
     results: list[dict[str, Any]] = field(default_factory=list)
     #: the reports of battery.py, by dtype
@@ -62,7 +62,7 @@ def _checked(name: str, seconds: float) -> dict[str, dict[str, Any]]:
 
 
 def _process(module: str, arguments: list[str], seconds: float) -> str:
-    """Run it to its end, and how it ended."""
+    """Run a module until it ends; the way in which it ended."""
     command = [sys.executable, "-m", f"conformance.{module}", *arguments]
     try:
         done = subprocess.run(
@@ -80,6 +80,6 @@ def _process(module: str, arguments: list[str], seconds: float) -> str:
 
 
 def _lines(path: Path) -> list[Any]:
-    """The whole lines of the file: a process that is ended may leave half a line."""
+    """The complete lines of the file: a process that was stopped may leave half a line."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return [json.loads(line) for line in text.split("\n")[:-1]]

@@ -1,4 +1,4 @@
-"""What is asked of an implementation: every case, with each of its variants, in each dtype."""
+"""The trials of an implementation: every case, with each of its variants, in each dtype."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Trial:
-    """One call."""
+    """One call of an implementation."""
 
     #: the name of the case's row in docs/semantics.md, and of the case
     row: str
@@ -24,7 +24,7 @@ class Trial:
     #: the case, with one of each list of alternatives
     case: cases.Case
     dtype: str
-    #: whether it stands for its case where calls are slow
+    #: whether it is the only trial of its case where calls are slow
     first: bool
 
     @property
@@ -46,14 +46,14 @@ class Trial:
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """What beyond logits and class indices the call is about, in words of the table."""
+        """The features that the call needs beyond logits and class indices, as in `offers`."""
         _, target, options = self.arguments
         needed = set(options) - {"reduction", "multi_label"}
         if options.get("label_smoothing") == 0:
             needed.remove("label_smoothing")
         if options.get("reduction") not in (None, "mean", "sum", "none"):
             needed.add("reduction")
-        if options.get("multi_label", "sum") != "sum":  # a sum is what rows give by themselves
+        if options.get("multi_label", "sum") != "sum":  # every implementation adds the labels
             needed.add("multi_label")
         if not self.by_index:
             needed.add("probabilities")
@@ -70,8 +70,8 @@ class Trial:
 
     @cached_property
     def means_over_n(self) -> list[truth.Truth]:
-        """What the mean would be if it were divided by the number of examples: of all, and of those
-        that are not ignored."""
+        """The mean divided by the number of examples instead: of all of them, and of those that are
+        not ignored."""
         logits, target, options = self.arguments
         counted = np.asarray(target) != options.get("ignore_index", -100)
         sizes = {np.size(target), int(np.sum(counted))} - {0} if self.by_index else set()
@@ -91,12 +91,12 @@ def _shape(logits: Any) -> tuple[int, ...] | None:
 
 
 def trials() -> list[Trial]:
-    """All of them, in an order that is the same in every process."""
+    """All trials, in the same order in every process."""
     found = []
     for case in cases.load():
         first = True
         for variant in cases.expanded(case):
-            # float32 first: it is what people train in
+            # float32 first: models are trained in it
             for dtype in sorted(case.get("dtypes", ["float32", "float64"])):
                 found.append(Trial(case["row"], case["name"], variant, dtype, first))
                 first = False
@@ -104,12 +104,12 @@ def trials() -> list[Trial]:
 
 
 def sections() -> dict[str, str]:
-    """Row of docs/semantics.md → the section that it stands in."""
+    """Row of docs/semantics.md → its section."""
     section, found = "", {}
     for line in (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
             section = line.removeprefix("## ")
         elif line.startswith("| "):
             found[line.split(" | ")[0].removeprefix("| ")] = section
-    del found["input"], found["option"]  # the heads of the tables
+    del found["input"], found["option"]  # the headings of the tables
     return found

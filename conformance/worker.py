@@ -1,9 +1,9 @@
-"""One implementation asked for all its trials, in a process of its own.
+"""All trials of one implementation, in a process of its own.
 
     python -m conformance.worker NAME RESULTS START
 
-appends one line of JSON for each trial from START on to the file RESULTS: what the framework itself
-prints does not get among them, and what was answered before a crash is kept.
+appends one line of JSON for each trial from START on to the file RESULTS. So the results do not mix
+with output of the framework, and those before a crash are kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Result = dict[str, Any]
 
 
 def ask(implementation: Implementation, trial: Trial) -> Result:
-    """What it answers: {"loss", "grad" (with their dtypes)}, {"raises"} or {"not offered"}."""
+    """One result: {"loss", "grad" (with their dtypes)}, {"raises"} or {"not offered"}."""
     missing = sorted(trial.needs - implementation.offers)
     if missing:
         return {"not offered": missing[0]}
@@ -55,7 +55,7 @@ def ask(implementation: Implementation, trial: Trial) -> Result:
 
 
 def _classes_in_the_middle(z: Any, y: Any) -> bool:
-    """Whether these are (N, C, d1, …) and do not fit as (N, d1, …, C)."""
+    """Whether the shapes are (N, C, d1, …) and cannot be (N, d1, …, C)."""
     return isinstance(z, np.ndarray) and z.ndim > 2 and np.shape(y) != z.shape[:-1]
 
 

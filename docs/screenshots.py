@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.chromium import chromium
+from tools.chromium import chromium
 
 from softmaxloss import explain
 

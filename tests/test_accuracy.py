@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_goals_for_a_vocabulary(dtype: str, family: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", list(accuracy.GOALS))
-def test_probability_and_smoothing_where_a_long_sum_is_spread_over_two_numbers(dtype: str) -> None:
+def test_probability_and_smoothing_after_a_long_sum(dtype: str) -> None:
     z, y = next(accuracy.examples("C = 131072, two nearly tied", dtype, 1))
     _, grad, _ = truth.example(z, truth.coefficients(y, z.size))
     a_y = grad[y] + 1
@@ -41,7 +42,7 @@ def test_probability_and_smoothing_where_a_long_sum_is_spread_over_two_numbers(d
 
 
 def test_the_measure_sees_errors() -> None:
-    """The same measurement finds what NumPy loses: so it would find it here."""
+    """The same measurement finds the digits that NumPy loses, so it would find them here."""
     libraries = {"NumPy": accuracy.with_numpy}
     with np.errstate(all="ignore"):
         sure = accuracy.errors(libraries, "sure and right: one logit 10–60 above", "float32", 3)
@@ -51,13 +52,14 @@ def test_the_measure_sees_errors() -> None:
     assert far["NumPy"].loss > 100
 
 
-def test_units_in_the_last_place() -> None:
-    """The measure itself, on numbers that can be checked by hand."""
-    mp = truth.mp
-    one_and_half_ulp = 1 + np.float32(3 * 2.0**-24)
-    cases = [
+mp = truth.mp
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "ulps"),
+    [
         (1.0, mp.mpf(1), 0),
-        (one_and_half_ulp, mp.mpf(1), 2),  # 1 + 1.5 units is rounded to 1 + 2
+        (1 + np.float32(3 * 2.0**-24), mp.mpf(1), 2),  # 1 + 1.5 units is rounded to 1 + 2
         (1.0, mp.mpf(1) + mp.ldexp(3, -25), 0.75),
         (2.0, 2 - mp.ldexp(1, -24), 0.5),  # below a power of two the unit is the smaller one
         (0.0, mp.ldexp(1, -149), 1),
@@ -72,13 +74,15 @@ def test_units_in_the_last_place() -> None:
         (1.0, mp.nan, np.inf),
         (-np.inf, mp.inf, np.inf),
         (np.inf, mp.inf, 0),
-    ]
-    for got, want, ulps in cases:
-        assert truth.ulps(np.float32(got), want, "float32") == pytest.approx(ulps, abs=1e-9)
+    ],
+)
+def test_units_in_the_last_place(got: float, want: Any, ulps: float) -> None:
+    """The measure itself, on numbers that can be checked by hand."""
+    assert truth.ulps(np.float32(got), want, "float32") == pytest.approx(ulps, abs=1e-9)
 
 
 def test_the_docs_have_the_tables() -> None:
-    """docs/numerics.md names the goals, and its tables hold them for every family."""
+    """docs/numerics.md states the goals, and every number in its tables meets them."""
     text = accuracy.NUMERICS.read_text(encoding="utf-8")
     section = text.split(accuracy.MARKERS[0])[1].split(accuracy.MARKERS[1])[0]
     for dtype, goal in accuracy.GOALS.items():

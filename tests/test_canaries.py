@@ -1,7 +1,7 @@
-"""Planted bugs: each one in a copy of the kernel's source, which the suite must then find wrong.
+"""Planted bugs: each in a copy of the kernel's source, for which the suite must then fail.
 
-The bugs are the ones that are easy to make and hard to see: an error of a few units in the last
-place, a class, a lane or a row's denominator taken wrongly in one loop of several.
+The bugs are easy to make and hard to see: an error of a few units in the last place; one class, one
+lane or the denominator of one row wrong in one loop of several.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from softmaxloss.kernels import cpu
 
@@ -22,14 +23,14 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "softmaxloss" / "kernels" / "cpu"
 COMPILER = next(filter(None, map(shutil.which, (os.environ.get("CXX", "c++"), "g++"))), None)
 
-# What of the suite is run against each bug: the errors in ulps, and rows alone and in a batch.
+# The part of the suite that runs on each bug: the errors in ulps, and rows alone and in a batch.
 SUITE = [
     "tests/test_accuracy.py::test_goals",
     "tests/test_kernels.py::test_same_bits_in_any_batch",
 ]
 ONLY = "test_goals or (float32 or float64) and (normal or peaked) and index"
 
-# name: (file, what is there, what is planted)
+# name: (file, the text there, the text planted instead)
 BUGS = {
     "8 ulp in the loss": (
         "softmax.h",
@@ -92,11 +93,23 @@ def compile_(*arguments: str | Path) -> None:
 
 @pytest.fixture(scope="module")
 def rest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of the extension but its loops, compiled once."""
+    """The extension without its loops, compiled once for all processes that run tests."""
     if COMPILER is None:
         pytest.skip("no C++ compiler")
     nanobind = Path(pytest.importorskip("nanobind").__file__).parent
-    folder = tmp_path_factory.mktemp("rest")
+    base = tmp_path_factory.getbasetemp()
+    parallel = "PYTEST_XDIST_WORKER" in os.environ  # then the parent is common to the processes
+    folder = (base.parent if parallel else base) / "rest"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            partial = folder.with_suffix(".partial")
+            partial.mkdir(exist_ok=True)
+            compile_rest(nanobind, partial)
+            partial.rename(folder)
+    return folder
+
+
+def compile_rest(nanobind: Path, folder: Path) -> None:
     include = [
         f"-I{sysconfig.get_path('include')}",
         f"-I{nanobind / 'include'}",
@@ -115,11 +128,10 @@ def rest(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 sources,
             )
         )  # fmt: skip
-    return folder
 
 
 def suite_with(source: Path, rest: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Compile the loops in `source` and run the suite on them."""
+    """Compile the loops of `source` and run the suite on them."""
     fast = ["-mavx2", "-mfma"] if "avx2" in cpu.levels() else []
     options = ["-O1", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
     compile_(*options, *fast, "-DLEVEL=baseline", "-c", "-o", folder / "l.o", source / "level.cpp")
@@ -137,8 +149,8 @@ def suite_with(source: Path, rest: Path, folder: Path) -> subprocess.CompletedPr
 
 
 @pytest.mark.slow
-def test_the_source_as_it_is_passes(rest: Path, tmp_path: Path) -> None:
-    """So that what fails below fails for its bug."""
+def test_the_unchanged_source_passes(rest: Path, tmp_path: Path) -> None:
+    """So that the failures below are due to the planted bugs."""
     done = suite_with(SOURCE, rest, tmp_path)
     assert done.returncode == 0, done.stdout
 

@@ -1,5 +1,7 @@
-"""Many callers at once, a limit of threads that holds, and a system that gives no more memory or
-threads. (Forks, Ctrl-C, and the same bits for any number of threads: test_kernels.py.)"""
+"""Many callers at once, the limit of threads, and systems without more memory or threads.
+
+Forks, Ctrl-C, and the same bits for any number of threads are in test_kernels.py.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,8 @@ import pytest
 
 import softmaxloss
 
+# One after the other: they use several threads, or measure them.
+pytestmark = pytest.mark.xdist_group("threads")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc or Linux's limits")
 
 
@@ -32,7 +36,7 @@ def python(code: str, **environment: str) -> str:
 
 
 def test_64_callers_at_once() -> None:
-    """Each with its own logits, some calls large enough for threads of their own."""
+    """Each has its own logits; some calls are large enough for several threads."""
     rng = np.random.default_rng(0)
     sizes = [(40, 7), (3, 5000), (700, 1000), (1, 600_000)]
     inputs = []
@@ -55,8 +59,8 @@ def test_64_callers_at_once() -> None:
         softmaxloss.set_num_threads(before)
 
 
-# The most threads that the process has at once during a call, without those that it had before and
-# the one that counts; the caller is one.
+# The largest number of threads during a call: those of the process, without those before the call
+# and the one that counts. The caller is one of them.
 COUNT = """
 import os, threading, numpy as np, softmaxloss
 z = np.broadcast_to(np.zeros(1 << 15, np.float32), (6000, 1 << 15))
@@ -94,7 +98,7 @@ def test_a_limit_set_later_holds_for_the_next_call() -> None:
 
 @linux
 def test_out_of_memory() -> None:
-    """One MemoryError, the given arrays as they were, and the next call works."""
+    """One MemoryError; the arguments are unchanged, and the next call works."""
     code = """
 import resource, numpy as np, softmaxloss
 z = np.zeros((4096, 16384), np.float32)
@@ -120,8 +124,8 @@ print(grad is z, float(loss))
 
 @linux
 @pytest.mark.parametrize("shape", [(2000, 1000), (1, 2_000_000)])
-def test_a_system_that_gives_no_more_threads(shape: tuple[int, int]) -> None:
-    """A new thread needs address space for its stack; with none left, the caller does the work."""
+def test_without_more_threads_the_caller_does_the_work(shape: tuple[int, int]) -> None:
+    """A new thread needs address space for its stack, of which none is left."""
     code = f"""
 import resource, threading, numpy as np, softmaxloss
 z = np.random.default_rng(0).normal(size={shape})
@@ -145,7 +149,7 @@ print(softmaxloss.cross_entropy_with_grad(z, y, out=out)[0] == loss, np.array_eq
 @pytest.mark.slow
 @linux
 def test_more_than_2_to_31_elements_in_bfloat16() -> None:
-    """4.4 GB of logits, the gradient in their place; each row is one of 16 that are known."""
+    """4.4 GB of logits, in place; the results of its 16 different rows are known."""
     rows, classes = 2**16 + 64, 2**15
     sample = np.random.default_rng(0).normal(0, 3, (16, classes)).astype(ml_dtypes.bfloat16)
     labels = np.arange(16) * 2047

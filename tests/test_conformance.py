@@ -1,4 +1,4 @@
-"""The table of docs/conformance.md: this library is right in it, and it sees who is not."""
+"""The table of docs/conformance.md: this library is right everywhere, and mistakes are found."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from conformance.worker import ask
 from scipy.special import logsumexp, softmax
 
 TRIALS = trials()
+# In one process, which makes the report once.
+pytestmark = pytest.mark.xdist_group("conformance")
 
 
 @pytest.fixture(scope="module")
 def report():
-    """What a run with two implementations gives, each in a process of its own."""
+    """A run with two implementations, each in a process of its own."""
     answers = [runner.run(name, 300) for name in ("library", "scipy")]
     return page.Report(TRIALS, answers, {"processor": "a test"}, "2026-01-01")
 
 
 def verdicts(implementation, chosen=lambda trial: True):
-    """(case, dtype, verdict) of one that is asked in this process."""
+    """(case, dtype, verdict) of an implementation that runs in this process."""
     return [
         (trial.name, trial.dtype, judge(trial, ask(implementation, trial)))
         for trial in TRIALS
@@ -44,7 +46,7 @@ def test_this_library_is_right_everywhere(report):
 
 
 def test_the_inputs_of_check(report):
-    """This library is right on them, SciPy but for labels that are none."""
+    """This library is right on them, SciPy on all except invalid labels."""
     checked = {answers.name: answers.checked for answers in report.answers}
     for dtype in ("float32", "float64"):
         ours = checked["library"][dtype]
@@ -61,7 +63,7 @@ def test_the_inputs_of_check(report):
     assert "[negative-label-accepted](check.md#negative-label-accepted) |" in section
 
 
-def test_scipy_is_right_where_it_keeps_the_answer(report):
+def test_scipy_is_right_and_wrong_where_expected(report):
     cells = {(trial.name, trial.dtype): verdict for trial, verdict in report.judged["SciPy"]}
     assert cells["a Python integer", "float32"].kind == "right"
     assert cells["1e8", "float32"].kind == "right"
@@ -89,7 +91,7 @@ def test_the_page(report):
 
 
 class Planted(Library):
-    """This library, with its answers changed."""
+    """This library, with changed results."""
 
     def change(self, z, loss, grad, options):
         raise NotImplementedError
@@ -172,9 +174,12 @@ def test_a_planted_mistake_is_wrong(planted, case, detail):
     assert all((verdict.kind, verdict.detail) == ("wrong", detail) for *_, verdict in found), found
 
 
-def test_what_is_no_mistake_is_not_called_one():
+def test_a_mean_over_all_examples_is_another_convention():
     (weighted, *_) = verdicts(MeanOverAll(), lambda trial: trial.name == "index labels, mean")
     assert (weighted[2].kind, weighted[2].detail) == ("other", "mean divides by N")
+
+
+def test_the_gradient_a_minus_q_is_another_convention():
     for *_, verdict in verdicts(SoftmaxMinusTarget(), lambda trial: trial.name == "their sum"):
         assert (verdict.kind, verdict.mistake) == ("other", "gradient a − q")
 
@@ -190,30 +195,27 @@ def test_zero_for_the_mean_of_nothing_is_a_convention_and_for_nan_it_is_wrong():
     assert found["NaN for that row alone"].detail == "0 for nan"
 
 
-def test_an_error_where_a_number_is_due(monkeypatch):
+@pytest.mark.parametrize(("wants_error", "kind"), [(False, "raises"), (True, "right")])
+def test_an_error_is_right_where_one_is_expected(wants_error, kind):
     class Raises(Library):
         def run(self, z, y, options, upstream):
             raise RuntimeError("no")
 
-    kinds = {
-        verdict.kind for *_, verdict in verdicts(Raises(), lambda trial: not trial.wants_error)
-    }
-    assert kinds == {"raises"}
-    kinds = {verdict.kind for *_, verdict in verdicts(Raises(), lambda trial: trial.wants_error)}
-    assert kinds == {"right"}
+    found = verdicts(Raises(), lambda trial: trial.wants_error == wants_error)
+    assert {verdict.kind for *_, verdict in found} == {kind}
 
 
 # --- processes ---------------------------------------------------------------------------------
 
 
 def hide(monkeypatch, folder, code):
-    """Put a module named jax before the installed one."""
+    """Put a module named jax in front of the installed one."""
     (folder / "jax.py").write_text(code)
     path = os.pathsep.join(p for p in (str(folder), os.environ.get("PYTHONPATH")) if p)
     monkeypatch.setenv("PYTHONPATH", path)
 
 
-def test_what_is_not_installed_is_absent_and_has_no_column(monkeypatch, tmp_path, report):
+def test_a_package_that_is_not_installed_has_no_column(monkeypatch, tmp_path, report):
     hide(monkeypatch, tmp_path, "raise ModuleNotFoundError('No module named jax', name='jax')")
     jax = runner.run("jax", 60)
     assert jax.absent == "jax is not installed"
@@ -228,8 +230,8 @@ def test_a_framework_that_cannot_be_loaded_is_absent(monkeypatch, tmp_path):
     assert runner.run("jax", 60).absent == "it could not be loaded: code 3"
 
 
-def test_a_crash_is_a_verdict_and_the_rest_is_asked(monkeypatch):
-    """Two processes, of which the first dies in its third trial."""
+def test_a_crash_is_a_verdict_and_the_other_trials_run(monkeypatch):
+    """Two processes; the first ends in its fourth trial."""
     lives = iter([3, len(TRIALS) - 4])
 
     def process(module, arguments, seconds):
@@ -246,7 +248,7 @@ def test_a_crash_is_a_verdict_and_the_rest_is_asked(monkeypatch):
     assert judge(TRIALS[3], answers.results[3]).kind == "crashes"
 
 
-def test_out_of_time_is_not_asked(monkeypatch):
+def test_trials_after_the_time_limit_are_not_asked(monkeypatch):
     def process(module, arguments, seconds):
         if module == "battery":
             return "out of time"
@@ -258,7 +260,7 @@ def test_out_of_time_is_not_asked(monkeypatch):
     assert set(kinds[1:]) == {"not asked"}
 
 
-def test_every_implementation_says_what_it_is():
+def test_every_implementation_has_a_title_and_a_call():
     for kind in IMPLEMENTATIONS.values():
         assert kind.title
         assert kind.call

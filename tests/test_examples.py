@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 sys.path.insert(0, str(ROOT / "examples"))
 
 
-def test_digits_descends_from_the_uniform_guess():
+def test_the_loss_of_the_digits_falls_from_that_of_a_uniform_guess():
     import digits
 
     x, y = digits.load()
@@ -30,7 +30,7 @@ def test_digits_descends_from_the_uniform_guess():
     assert losses[0] == pytest.approx(math.log(10), abs=1e-15)
     assert all(after < before for before, after in itertools.pairwise(losses))
     unseen = x[digits.TRAIN :] @ weights + bias
-    # A hundred steps of softmax regression classify nine unseen digits of ten.
+    # A hundred steps of softmax regression classify nine of ten unseen digits correctly.
     assert np.mean(unseen.argmax(axis=1) == y[digits.TRAIN :]) > 0.88
 
 
@@ -103,7 +103,7 @@ def test_the_index_lists_every_page():
     assert not [name for name in pages if f"]({name})" not in index]
 
 
-def test_the_language_model_learns_alike_with_both_losses():
+def test_the_language_model_has_the_same_losses_with_both():
     pytest.importorskip("torch")
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "language_model.py"), "--steps", "3"],

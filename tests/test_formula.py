@@ -46,8 +46,8 @@ def spread(z: Array) -> float:
 
 
 def allowed(z: Array) -> float:
-    """z_n − m is rounded by |z_n − m|·2^-53, which exp makes relative: that many units; and a few
-    for the operations after it. Where |z_n − m| is above 745 the result is 0."""
+    """The rounding of z_n − m, |z_n − m|·2^-53, becomes a relative error of its exp: so many units,
+    and a few for the operations that follow. Where |z_n − m| is above 745 the result is 0."""
     return 4.0 + spread(z)
 
 
@@ -74,7 +74,7 @@ def test_loss_and_gradient(name: str, target: str) -> None:
     loss, grad, size = truth.example(z, c)
     got = formula.cross_entropy(z, y, weight, smoothing)
     assert truth.ulps(got, loss, "float64") <= allowed(z)
-    one = np.count_nonzero(np.array(c, float)) == 1  # then nothing cancels
+    one = np.count_nonzero(np.array(c, float)) == 1  # nothing cancels
     got_grad = formula.cross_entropy_grad(z, y, weight, smoothing)
     error = truth.ulps(got_grad, grad, "float64", of=None if one else size)
     assert np.all(error <= allowed(z)), error
@@ -83,7 +83,7 @@ def test_loss_and_gradient(name: str, target: str) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", ["few classes", "two", "one", "tied", "sure", "wide"])
 def test_gradient_is_the_derivative_of_the_loss(name: str, target: str) -> None:
-    """Of the definition, by mpmath's numerical differentiation; nothing of `truth` is used."""
+    """Numerical differentiation of the definition by mpmath, without `truth`."""
     z = np.array(EXAMPLES[name])
     y, weight, smoothing = TARGETS[target](z.size)
     q = np.eye(z.size)[y] if np.ndim(y) == 0 else np.asarray(y)

@@ -1,5 +1,5 @@
-"""Targets as people write them. What each input gets is in test_semantics.py; here are the values
-that come out, and the messages in full."""
+"""Targets in every form: the values that are read, and the messages in full. The loss for each form
+is in test_semantics.py."""
 
 from __future__ import annotations
 
@@ -44,25 +44,24 @@ def test_probabilities_are_not_copied() -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kind", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"])
-def test_the_ends_of_each_integer_type(kind: str, order: str) -> None:
-    """The label at each end, alone and among others, for more classes than the dtype counts too."""
+@pytest.mark.parametrize("classes", [1, 100, 128, 129, 200, 256, 257, 40_000, 70_000])
+def test_the_ends_of_each_integer_type(classes: int, kind: str, order: str) -> None:
+    """The label at each end, alone and among others, also for more classes than the dtype holds."""
     dtype = np.dtype(order + kind)
     ends = np.iinfo(dtype)
-    for classes in (1, 100, 128, 129, 200, 256, 257, 40_000, 70_000):
-        for label in (int(ends.min), -1, 0, classes - 1, classes, int(ends.max)):
-            if not ends.min <= label <= ends.max:
-                continue
-            y = np.array([0, label, 0, 0], dtype)
-            for given in (y, y[1:2], np.array([y, y])[:, 1::-1]):
-                shape = (given.shape[0], classes, *given.shape[1:])
-                if 0 <= label < classes:
-                    assert read(given, shape).values is given
-                    assert read(given, shape, ignore_index=label).counted().sum() == np.sum(
-                        given != label
-                    )
-                else:
-                    assert f" is {label}, outside 0..{classes - 1}" in error_of(given, shape)
-                    assert not read(given, shape, ignore_index=label).counted().all()
+    for label in (int(ends.min), -1, 0, classes - 1, classes, int(ends.max)):
+        if not ends.min <= label <= ends.max:
+            continue
+        y = np.array([0, label, 0, 0], dtype)
+        for given in (y, y[1:2], np.array([y, y])[:, 1::-1]):
+            shape = (given.shape[0], classes, *given.shape[1:])
+            if 0 <= label < classes:
+                assert read(given, shape).values is given
+                counted = read(given, shape, ignore_index=label).counted()
+                assert counted.sum() == np.sum(given != label)
+            else:
+                assert f" is {label}, outside 0..{classes - 1}" in error_of(given, shape)
+                assert not read(given, shape, ignore_index=label).counted().all()
 
 
 def test_misaligned_labels() -> None:
@@ -81,9 +80,10 @@ def test_one_based_labels() -> None:
     assert y.tolist() == [3, 1, 7]
 
 
-def test_what_counts() -> None:
+def test_rows_that_count() -> None:
     assert read([0, -100]).counted().tolist() == [True, False]
     assert read([0, 2], ignore_index=2).counted().tolist() == [True, False]
+    # 156 is −100 in 8 bits, but here it is a class
     assert read(np.array([156, 1], np.uint8), (2, 200)).counted().tolist() == [True, True]
 
 
@@ -109,7 +109,7 @@ def test_the_classes_are_in_axis_1() -> None:
         (ml_dtypes.bfloat16, 1.09, 1.11),
     ],
 )
-def test_how_near_to_one(dtype: Any, near: float, far: float) -> None:
+def test_how_close_to_one_probabilities_must_sum(dtype: Any, near: float, far: float) -> None:
     read(np.array([[near, 0.0, 0.0]]).astype(dtype), (1, 3))
     assert "sums to" in error_of(np.array([[far, 0.0, 0.0]]).astype(dtype), (1, 3))
 
@@ -125,50 +125,79 @@ SOFTMAX_EXPECTS = (
 )
 
 
-def test_messages() -> None:
-    assert error_of([0, 4]) == "the label of row 1 is 4, outside 0..2"
-    assert error_of([1, 3]) == (
-        "the label of row 1 is 3, outside 0..2; all labels lie in 1..3: if they count from one, "
-        "pass first_class=1"
-    )
+@pytest.mark.parametrize(
+    ("target", "shape", "message"),
+    [
+        ([0, 4], (2, 3), "the label of row 1 is 4, outside 0..2"),
+        (
+            [1, 3],
+            (2, 3),
+            "the label of row 1 is 3, outside 0..2; all labels lie in 1..3: if they count from "
+            "one, pass first_class=1",
+        ),
+        (
+            [0, -1],
+            (2, 3),
+            "the label of row 1 is -1, outside 0..2; if it marks rows that do not count, pass "
+            "ignore_index=-1",
+        ),
+        (
+            [True, False],
+            (2, 3),
+            "target is boolean: pass class indices (converted to integers, if False is class 0 and "
+            "True is class 1), or one row of 0/1 per example",
+        ),
+        (
+            [0.0, 1.0],
+            (2, 3),
+            "target has the shape of class indices but dtype float64: pass integers, "
+            "target.astype(int) of NumPy, target.long() of PyTorch",
+        ),
+        (
+            ["cat", "dog"],
+            (2, 3),
+            "target holds 'cat': pass class indices 0..2, e.g. classes.index(name) for class names",
+        ),
+        ([10**30, 0], (2, 3), f"target holds {10**30}, which no integer dtype holds"),
+        (
+            [0, 1, 2],
+            (2, 3),
+            "target has shape (3,); logits of shape (2, 3) need class indices of shape (2,) or "
+            "probabilities of shape (2, 3)",
+        ),
+        (
+            [[0, 1, 1], [1, 0, 0]],
+            (2, 3),
+            f"the target of row 0 has 2 labels (classes 1, 2){SOFTMAX_EXPECTS}",
+        ),
+        (
+            [[0.5, 0.25, 0.125], [1, 0, 0]],
+            (2, 3),
+            f"the target of row 0 sums to 0.875, not 1{SOFTMAX_EXPECTS}",
+        ),
+        (
+            [[0, 0, 0], [1, 0, 0]],
+            (2, 3),
+            'the target of row 0 is all zeros: no class is true; with multi_label="sum" such a row '
+            "has loss 0",
+        ),
+        (
+            [0.5, 0.75, -0.25],
+            (3,),
+            "the target has -0.25 for class 2; probabilities must be finite and not negative",
+        ),
+    ],
+)
+def test_messages(target: Any, shape: tuple[int, ...], message: str) -> None:
+    assert error_of(target, shape) == message
+
+
+def test_messages_with_a_hint() -> None:
     assert error_of([1, 3, -100], (3, 3)).endswith("pass first_class=1")  # ignored rows aside
-    assert error_of([0, -1]) == (
-        "the label of row 1 is -1, outside 0..2; if it marks rows that do not count, pass "
-        "ignore_index=-1"
-    )
-    assert error_of([True, False]) == (
-        "target is boolean: pass class indices (converted to integers, if False is class 0 and "
-        "True is class 1), or one row of 0/1 per example"
-    )
-    assert error_of([0.0, 1.0]) == (
-        "target has the shape of class indices but dtype float64: pass integers, "
-        "target.astype(int) of NumPy, target.long() of PyTorch"
-    )
-    assert error_of(["cat", "dog"]) == (
-        "target holds 'cat': pass class indices 0..2, e.g. classes.index(name) for class names"
-    )
-    assert error_of([10**30, 0]) == f"target holds {10**30}, which no integer dtype holds"
-    assert error_of([0, 1, 2]) == (
-        "target has shape (3,); logits of shape (2, 3) need class indices of shape (2,) or "
-        "probabilities of shape (2, 3)"
-    )
     assert error_of([[0], [1]]).endswith(": remove its last axis, e.g. target[..., 0]")
     assert "remove" not in error_of([[0, 0], [1, 1]])
-    assert error_of([[0, 1, 1], [1, 0, 0]]) == (
-        f"the target of row 0 has 2 labels (classes 1, 2){SOFTMAX_EXPECTS}"
-    )
     assert error_of(np.ones((1, 7)), (1, 7)).startswith(
         "the target of row 0 has 7 labels (classes 0, 1, 2, 3, 4, …):"
-    )
-    assert error_of([[0.5, 0.25, 0.125], [1, 0, 0]]) == (
-        f"the target of row 0 sums to 0.875, not 1{SOFTMAX_EXPECTS}"
-    )
-    assert error_of([[0, 0, 0], [1, 0, 0]]) == (
-        'the target of row 0 is all zeros: no class is true; with multi_label="sum" such a row has '
-        "loss 0"
-    )
-    assert error_of([0.5, 0.75, -0.25], (3,)) == (
-        "the target has -0.25 for class 2; probabilities must be finite and not negative"
     )
     assert error_of([[1], [0, 1]]).startswith("target is not one rectangular array")
 

@@ -1,4 +1,4 @@
-"""The linear loss on arrays: against its definition, for any budget; what is skipped."""
+"""The linear loss on arrays: against its definition, for any memory budget and option."""
 
 from __future__ import annotations
 
@@ -54,18 +54,19 @@ def test_shapes(name: str, lead: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "some ignored", "softcap", "soft"])
-def test_upstream_is_one_number(name: str) -> None:
+def test_one_upstream_gradient(name: str) -> None:
     check(name, (ROWS,), BUDGETS[-1], -2.5)
 
 
+@pytest.mark.parametrize(
+    "upstream", [np.random.default_rng(1).normal(size=ROWS), 3.0], ids=["several", "one"]
+)
 @pytest.mark.parametrize("name", ["none", "some ignored, none", "z_loss, none", "softcap, none"])
-def test_upstream_per_row(name: str) -> None:
-    upstream = np.random.default_rng(1).normal(size=ROWS)
+def test_upstream_gradients_per_row(name: str, upstream: Any) -> None:
     check(name, (ROWS,), BUDGETS[-1], upstream)
-    check(name, (ROWS,), BUDGETS[-1], 3.0)
 
 
-def test_upstream_of_another_shape_is_refused() -> None:
+def test_an_upstream_gradient_of_another_shape_is_an_error() -> None:
     x, W, _, y, _ = arguments("plain")
     with pytest.raises(OptionError, match=r"shape \(3,\).*one number$"):
         with_grad(x, W, y, grad_output=[1.0, 2.0, 3.0])
@@ -75,7 +76,7 @@ def test_upstream_of_another_shape_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["weights", "everything", "soft"])
 def test_finite_differences(name: str) -> None:
-    """∂J/∂θ against (J(θ+h) − J(θ−h)) / 2h: its error is h²·J‴/6 + eps·J/h, below 1e-8 here."""
+    """∂J/∂θ against (J(θ+h) − J(θ−h)) / 2h, whose error h²·J‴/6 + eps·J/h is below 1e-8 here."""
     x, W, b, y, options = arguments(name, (4,))
     options["memory_budget"] = 12 * ONE_ROW
     _, grads = with_grad(x, W, y, linear_bias=b, **options)
@@ -91,7 +92,7 @@ def test_finite_differences(name: str) -> None:
             assert grad[i] == pytest.approx((ends[0] - ends[1]) / (2 * h), abs=1e-8)
 
 
-def test_the_same_as_the_loss_of_the_logits() -> None:
+def test_the_same_bits_as_the_loss_of_the_logits() -> None:
     """Where the products are exact the losses have the same bits, down to 3.7e-44."""
     W = np.array([[100, 0], [0, 1], [0, 0]], np.float32)
     x = np.array([[1, 0], [0, 5], [2, 2]], np.float32)
@@ -121,25 +122,25 @@ def test_blocks_are_nearly_equal_and_fit(rows: int, budget: int) -> None:
     assert np.concatenate([np.arange(10)[c] for c in plan.chunks()]).tolist() == list(range(10))
 
 
-def test_a_budget_below_one_row_says_what_it_takes() -> None:
+@pytest.mark.parametrize("options", [{}, {"z_loss": 0.1}], ids=str)
+def test_a_budget_below_one_row_states_the_smallest_budget(options: dict[str, Any]) -> None:
     x, W, _, y, _ = arguments("plain")
-    for options in ({}, {"z_loss": 0.1}):
-        with pytest.raises(OptionError) as error:
-            linear_cross_entropy(x, W, y, memory_budget=100, **options)
-        message = str(error.value)
-        assert message.startswith(f"memory_budget of 100 bytes does not hold one row of {CLASSES}")
-        needed = int(message.split()[-1])
-        want = linear_cross_entropy(x, W, y, **options)
-        close(linear_cross_entropy(x, W, y, memory_budget=needed, **options), want)
-        with pytest.raises(OptionError):
-            linear_cross_entropy(x, W, y, memory_budget=needed * 9 // 10, **options)
+    with pytest.raises(OptionError) as error:
+        linear_cross_entropy(x, W, y, memory_budget=100, **options)
+    message = str(error.value)
+    assert message.startswith(f"memory_budget of 100 bytes does not hold one row of {CLASSES}")
+    needed = int(message.split()[-1])
+    want = linear_cross_entropy(x, W, y, **options)
+    close(linear_cross_entropy(x, W, y, memory_budget=needed, **options), want)
+    with pytest.raises(OptionError):
+        linear_cross_entropy(x, W, y, memory_budget=needed * 9 // 10, **options)
 
 
 @pytest.mark.parametrize(
     ("text", "number"),
     [("64MB", 64 * 10**6), ("512KiB", 2**19), ("1gb", 10**9), (" 1.5 MiB", 3 * 2**19), (7, 7)],
 )
-def test_budgets(text: Any, number: int) -> None:
+def test_budgets_in_bytes(text: Any, number: int) -> None:
     assert number_of_bytes(text) == number
 
 
@@ -155,24 +156,23 @@ def test_budgets_of_a_wrong_type(budget: Any) -> None:
         number_of_bytes(budget)
 
 
-def test_memory() -> None:
-    """Beyond the gradients: the budget, and a few numbers per row."""
+@pytest.mark.parametrize(
+    ("budget", "options"), [(2 * 10**6, {}), (6 * 10**6, {"softcap": 5.0, "z_loss": 0.1})]
+)
+def test_memory_stays_within_the_budget(budget: int, options: dict[str, Any]) -> None:
+    """Beyond the gradients: the budget, and a few numbers per row. All logits are 40 MB."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2000, 32)).astype(np.float32)
     W = rng.normal(size=(5000, 32)).astype(np.float32)
     y = rng.integers(5000, size=2000)
-    budget = 2 * 10**6  # all logits are 40 MB
-    for options in ({}, {"softcap": 5.0, "z_loss": 0.1}):
-        if options:
-            budget = 6 * 10**6
-        tracemalloc.start()
-        with_grad(x, W, y, memory_budget=budget, **options)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < budget + x.nbytes + W.nbytes + 200 * len(x)
+    tracemalloc.start()
+    with_grad(x, W, y, memory_budget=budget, **options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < budget + x.nbytes + W.nbytes + 200 * len(x)
 
 
-# --- rows that do not count -------------------------------------------------------------------
+# --- ignored rows -----------------------------------------------------------------------------
 
 
 def test_ignored_rows_take_part_in_no_product() -> None:
@@ -222,7 +222,7 @@ def test_total_weight_zero() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
 def test_dtypes(dtype: Any) -> None:
-    """The products of half types are made in float32, and each gradient is rounded once."""
+    """Products of half types are computed in float32; each gradient is rounded once."""
     x, W, b, y, _ = arguments("bias")
     x, W, b = (array.astype(dtype) for array in (x, W, b))
     want = truth(*(array.astype(np.float64) for array in (x, W, b)), y)
@@ -305,7 +305,7 @@ def test_errors_are_one_line(change: dict[str, Any], error: Any, message: str) -
     assert "\n" not in str(caught.value)
 
 
-# --- options of its own -----------------------------------------------------------------------
+# --- options of the linear loss ---------------------------------------------------------------
 
 
 def test_softcap_far_outside() -> None:
@@ -344,7 +344,7 @@ def test_skip_below_keeps_its_bound(reduction: Any) -> None:
         assert (off <= f[:, None] * p * np.abs(W).sum(0) + 1e-14).all()
         off = np.abs(grads.linear_weight - exact.linear_weight)
         assert (off <= p * (f[:, None] * np.abs(x)).sum(0) + 1e-14).all()
-        if p >= 1e-3:  # it does leave something out
+        if p >= 1e-3:  # something is skipped
             assert off.max() > 1e-9
 
 

@@ -1,9 +1,8 @@
-"""The public functions beyond the cases of test_semantics.py: layouts against PyTorch, half types,
-large batches, out= and its overlaps, upstream gradients, scores."""
+"""The public functions beyond the cases of test_semantics.py: shapes against PyTorch, half types,
+large batches, upstream gradients, out= and its overlaps, scores, long rows."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import tracemalloc
 from typing import Any
@@ -64,38 +63,42 @@ def test_shapes_as_in_pytorch(
     np.testing.assert_allclose(grad, theirs.grad.numpy(), rtol=0, atol=4 * tolerance)
 
 
-def test_types_of_the_results() -> None:
-    for dtype, of_loss, of_grad in [
+@pytest.mark.parametrize(
+    ("dtype", "of_loss", "of_grad"),
+    [
         ("float64", "float64", "float64"),
         ("float32", "float32", "float32"),
         ("float16", "float32", "float16"),
         ("int64", "float64", "float64"),
         ("longdouble", "float64", "longdouble"),
-    ]:
-        loss, grad = cross_entropy_with_grad(np.array([1, 2, 3], dtype), 0)
-        assert isinstance(loss, np.generic)
-        assert (loss.dtype, grad.dtype) == (of_loss, of_grad)
-        losses = cross_entropy(np.array([[1, 2, 3]], dtype), [0], reduction="none")
-        assert (losses.shape, losses.dtype) == ((1,), of_loss)
+    ],
+)
+def test_dtypes_of_the_results(dtype: str, of_loss: str, of_grad: str) -> None:
+    loss, grad = cross_entropy_with_grad(np.array([1, 2, 3], dtype), 0)
+    assert isinstance(loss, np.generic)
+    assert (loss.dtype, grad.dtype) == (of_loss, of_grad)
+    losses = cross_entropy(np.array([[1, 2, 3]], dtype), [0], reduction="none")
+    assert (losses.shape, losses.dtype) == ((1,), of_loss)
 
 
 @pytest.mark.parametrize("name", HALF)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_half_types(name: str, smoothing: float) -> None:
+@pytest.mark.parametrize("classes", [2, 10, 300])
+@pytest.mark.parametrize("scale", [1, 5, 20])
+def test_half_types(name: str, smoothing: float, classes: int, scale: int) -> None:
     """Computed in float32, rounded once: half a unit of the half type, and 2 of float32's."""
-    rng = np.random.default_rng(1)
-    for classes, scale in itertools.product((2, 10, 300), (1, 5, 20)):
-        z = (rng.normal(0, scale, (5, classes))).astype(HALF[name])
-        y = rng.integers(classes, size=5)
-        want = truth.cross_entropy(z, y, label_smoothing=smoothing, reduction="none")
-        options: dict[str, Any] = {"label_smoothing": smoothing, "reduction": "none"}
-        loss, grad = cross_entropy_with_grad(z, y, **options)
-        assert loss.dtype == np.float32
-        assert grad.dtype == HALF[name]
-        assert truth.ulps(loss, want.loss, "float32").max() <= 2
-        assert truth.ulps(grad, want.grad, HALF[name]).max() <= 0.501
-        out = z.copy()
-        assert cross_entropy_with_grad(out, y, **options, out=out)[1].tobytes() == grad.tobytes()
+    rng = np.random.default_rng([classes, scale])
+    z = (rng.normal(0, scale, (5, classes))).astype(HALF[name])
+    y = rng.integers(classes, size=5)
+    want = truth.cross_entropy(z, y, label_smoothing=smoothing, reduction="none")
+    options: dict[str, Any] = {"label_smoothing": smoothing, "reduction": "none"}
+    loss, grad = cross_entropy_with_grad(z, y, **options)
+    assert loss.dtype == np.float32
+    assert grad.dtype == HALF[name]
+    assert truth.ulps(loss, want.loss, "float32").max() <= 2
+    assert truth.ulps(grad, want.grad, HALF[name]).max() <= 0.501
+    out = z.copy()
+    assert cross_entropy_with_grad(out, y, **options, out=out)[1].tobytes() == grad.tobytes()
 
 
 def test_integers_beyond_2_to_53_are_rounded() -> None:
@@ -105,7 +108,7 @@ def test_integers_beyond_2_to_53_are_rounded() -> None:
 
 @pytest.mark.parametrize("shape", [(2000, 8000), (8, 2000, 1000)])
 def test_memory_is_bounded_for_any_layout(shape: tuple[int, ...]) -> None:
-    """64 MB of logits that no kernel can read in place: pieces of 4 MB, and little else."""
+    """64 MB of logits in an order that may need copies: those take a few MB at a time."""
     z = np.zeros(shape[::-1], np.float32).T
     y = np.zeros(shape[:1] + shape[2:], np.uint8)
     tracemalloc.start()
@@ -121,7 +124,7 @@ def test_memory_is_bounded_for_any_layout(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sums_over_many_examples(dtype: str) -> None:
-    """300,000 losses, added in float64: rounded once more, and not 300,000 times."""
+    """300,000 losses, added in float64: they are rounded once more, not 300,000 times."""
     rng = np.random.default_rng(2)
     z = rng.normal(0, 1, (300_000, 3)).astype(dtype)
     y = rng.integers(3, size=300_000)
@@ -135,25 +138,31 @@ def test_sums_over_many_examples(dtype: str) -> None:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_a_loss_beyond_float32_is_infinite(reduction: Any) -> None:
-    for shape in ((2,), (1, 2), (3, 2)):
-        z = np.broadcast_to(np.float32([-3e38, 3e38]), shape)
-        loss = cross_entropy(z, np.zeros(shape[:-1], int), reduction=reduction)
-        assert np.all(loss == np.inf)
-        assert loss.dtype == np.float32
+@pytest.mark.parametrize("shape", [(2,), (1, 2), (3, 2)])
+def test_a_loss_beyond_float32_is_infinite(shape: tuple[int, ...], reduction: Any) -> None:
+    z = np.broadcast_to(np.float32([-3e38, 3e38]), shape)
+    loss = cross_entropy(z, np.zeros(shape[:-1], int), reduction=reduction)
+    assert np.all(loss == np.inf)
+    assert loss.dtype == np.float32
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", [(7,), (1, 7), (1, 7, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_example_has_the_same_bits_for_any_reduction(
+    dtype: str, shape: tuple[int, ...], reduction: Any
+) -> None:
+    z = np.random.default_rng(14).normal(0, 3, 7).astype(dtype)
+    loss = cross_entropy(z, 3)
+    lead_shape = shape[:1] + shape[2:] if len(shape) > 1 else ()
+    same = cross_entropy(z.reshape(shape), np.full(lead_shape, 3), reduction=reduction)
+    assert (same.tobytes(), same.dtype) == (loss.tobytes(), loss.dtype)
+    assert np.shape(same) == (lead_shape if reduction == "none" else ())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_one_example_by_any_reduction(dtype: str) -> None:
-    """The same bits; a divisor that is not 1 divides before the rounding to float32."""
+def test_a_denominator_divides_before_the_loss_is_rounded_to_float32(dtype: str) -> None:
     z = np.random.default_rng(14).normal(0, 3, 7).astype(dtype)
-    loss = cross_entropy(z, 3)
-    for shape, lead_shape in (((7,), ()), ((1, 7), (1,)), ((1, 7, 1), (1, 1))):
-        y = np.full(lead_shape, 3)
-        for reduction in ("mean", "sum", "none"):
-            same = cross_entropy(z.reshape(shape), y, reduction=reduction)
-            assert (same.tobytes(), same.dtype) == (loss.tobytes(), loss.dtype)
-            assert np.shape(same) == (lead_shape if reduction == "none" else ())
     wide = float(truth.cross_entropy(z, 3).loss)
     third = cross_entropy(z, 3, denominator=3)
     assert truth.ulps(third, np.array(wide / 3, object), dtype) <= (
@@ -162,7 +171,7 @@ def test_one_example_by_any_reduction(dtype: str) -> None:
 
 
 def test_micro_batches_add_up() -> None:
-    """Means over parts with the whole's denominator are the mean over the whole."""
+    """With the denominator of the whole batch, the means of its parts add up to its mean."""
     rng = np.random.default_rng(3)
     z, y = rng.normal(0, 3, (30, 4)), rng.integers(4, size=30)
     y[::7] = -100
@@ -186,7 +195,7 @@ def test_micro_batches_add_up() -> None:
     "factor", [1e-300, 1e-45, 1e-30, -1e-10, 3.7, 65536.0, 1e15, -1e25, 1e30, 1e100]
 )
 def test_factors_of_any_size(factor: float, smoothing: float, dtype: str) -> None:
-    """Loss scaling by 2^16 and beyond, down to gradients that are subnormal."""
+    """From loss scaling by 2^16 and beyond down to subnormal gradients."""
     z = np.array([[60, 0, -3, -20, -35, 55], [1, 2, 3, 4, 5, 6]], dtype)
     _, grad = cross_entropy_with_grad(z, [0, 3], grad_output=factor, label_smoothing=smoothing)
     want = truth.cross_entropy(z, [0, 3], grad_output=factor, label_smoothing=smoothing)
@@ -214,11 +223,12 @@ def test_an_upstream_gradient_of_another_shape(grad_output: Any, reduction: Any,
     assert str(caught.value) == f"grad_output has shape {np.shape(grad_output)}; {fits}"
 
 
-@pytest.mark.parametrize("grad_output", ["1", None, [1.0, None, 2.0], 1j])
-def test_an_upstream_gradient_that_is_no_number(grad_output: Any) -> None:
-    if grad_output is None:  # the default: 1
-        assert cross_entropy_with_grad([0.0, 0.0], 0, grad_output=None)[1].tolist() == [-0.5, 0.5]
-        return
+def test_the_default_upstream_gradient_is_1() -> None:
+    assert cross_entropy_with_grad([0.0, 0.0], 0, grad_output=None)[1].tolist() == [-0.5, 0.5]
+
+
+@pytest.mark.parametrize("grad_output", ["1", [1.0, None, 2.0], 1j])
+def test_an_upstream_gradient_must_be_numbers(grad_output: Any) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         cross_entropy_with_grad(
             np.zeros((3, 2)), [0] * 3, reduction="none", grad_output=grad_output
@@ -230,18 +240,18 @@ def test_an_upstream_gradient_that_is_no_number(grad_output: Any) -> None:
 # --- out= -------------------------------------------------------------------------------------
 
 
-def test_out_is_filled_and_returned() -> None:
+@pytest.mark.parametrize(
+    "out",
+    [np.full((2, 3), np.nan), np.full((3, 2), np.nan).T, np.full((2, 6), np.nan)[:, ::2]],
+    ids=["contiguous", "transposed", "strided"],
+)
+def test_out_is_filled_and_returned(out: Array) -> None:
     z, y = np.array([[1.0, 2.0, 3.0], [0.0, 0.5, -1.0]]), [0, 2]
     want_loss, want = cross_entropy_with_grad(z, y)
-    for out in (
-        np.full((2, 3), np.nan),
-        np.full((3, 2), np.nan).T,
-        np.full((2, 6), np.nan)[:, ::2],
-    ):
-        loss, grad = cross_entropy_with_grad(z, y, out=out)
-        assert grad is out
-        assert loss == want_loss
-        np.testing.assert_array_equal(out, want)
+    loss, grad = cross_entropy_with_grad(z, y, out=out)
+    assert grad is out
+    assert loss == want_loss
+    np.testing.assert_array_equal(out, want)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +289,7 @@ def test_an_out_that_does_not_fit(out: Any, kind: type[Exception], message: str)
 
 
 def overlapping(memory: Array) -> dict[str, Array]:
-    """Views of shape (5, 4), each of another part of the same 60 numbers."""
+    """Views of shape (5, 4) of different parts of the same 60 numbers."""
     return {
         "at the start": memory[:20].reshape(5, 4),
         "one number on": memory[1:21].reshape(5, 4),
@@ -322,31 +332,35 @@ def test_out_may_overlap_the_probabilities(target: str, out: str) -> None:
     np.testing.assert_array_equal(views[out], want[1])
 
 
+@pytest.mark.parametrize("swapped", [False, True])
 @pytest.mark.parametrize("of", ["logits", "target", "weight"])
-@pytest.mark.parametrize("view", [np.s_[:], np.s_[::-1], np.s_[:, ::-1], np.s_[:, 2:]])
-def test_out_may_be_what_is_read(view: Any, of: str) -> None:
-    """As the very array, which has its own memory, and as a view of it; the reverse too."""
+@pytest.mark.parametrize(
+    "view",
+    [np.s_[:], np.s_[::-1], np.s_[:, ::-1], np.s_[:, 2:]],
+    ids=["all", "rows backwards", "classes backwards", "two classes on"],
+)
+def test_out_may_be_an_argument(view: Any, of: str, swapped: bool) -> None:
+    """`out` is a view of the array that is passed as an argument, or the reverse."""
     rng = np.random.default_rng(12)
-    for swapped in (False, True):
-        arguments = {
-            "logits": rng.normal(0, 3, (4, 6)),
-            "target": rng.dirichlet(np.ones(6), 4),
-            "weight": rng.uniform(0, 2, 6),
-        }
-        memory = rng.uniform(0, 1, (4, 6)) if of == "weight" else arguments[of]
-        given, out = memory, memory[view]
-        if out.shape != (4, 6):  # out begins two columns on, in memory that is wider
-            memory = np.pad(memory, [(0, 0), (0, 2)])
-            given, out = memory[:, :-2], memory[view]
-        if swapped:
-            given, out = out, given
-        arguments[of] = given[1] if of == "weight" else given
-        options: dict[str, Any] = {"reduction": "none", "multi_label": "sum"}
-        kept = {name: value.copy() for name, value in arguments.items()}
-        want = cross_entropy_with_grad(**kept, **options)
-        got = cross_entropy_with_grad(**arguments, **options, out=out)
-        assert got[0].tobytes() == want[0].tobytes()
-        np.testing.assert_array_equal(out, want[1])
+    arguments = {
+        "logits": rng.normal(0, 3, (4, 6)),
+        "target": rng.dirichlet(np.ones(6), 4),
+        "weight": rng.uniform(0, 2, 6),
+    }
+    memory = rng.uniform(0, 1, (4, 6)) if of == "weight" else arguments[of]
+    given, out = memory, memory[view]
+    if out.shape != (4, 6):  # out begins two columns on, in memory that is wider
+        memory = np.pad(memory, [(0, 0), (0, 2)])
+        given, out = memory[:, :-2], memory[view]
+    if swapped:
+        given, out = out, given
+    arguments[of] = given[1] if of == "weight" else given
+    options: dict[str, Any] = {"reduction": "none", "multi_label": "sum"}
+    kept = {name: value.copy() for name, value in arguments.items()}
+    want = cross_entropy_with_grad(**kept, **options)
+    got = cross_entropy_with_grad(**arguments, **options, out=out)
+    assert got[0].tobytes() == want[0].tobytes()
+    np.testing.assert_array_equal(out, want[1])
 
 
 @pytest.mark.parametrize("shift", [0, 1, 3, 6, 7])
@@ -360,15 +374,14 @@ def test_out_may_overlap_logits_with_more_axes(shift: int) -> None:
     np.testing.assert_array_equal(out, want[1])
 
 
-def test_in_place_takes_no_copy() -> None:
-    """Neither as the same array nor as another view of the same memory."""
+@pytest.mark.parametrize("as_view", [False, True])
+def test_in_place_takes_no_copy(as_view: bool) -> None:
     z = np.zeros((4096, 1024), np.float32)
-    for out in (z, z[:]):
-        tracemalloc.start()
-        cross_entropy_with_grad(z, np.zeros(4096, np.uint8), out=out)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < z.nbytes / 16
+    tracemalloc.start()
+    cross_entropy_with_grad(z, np.zeros(4096, np.uint8), out=z[:] if as_view else z)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < z.nbytes / 16
 
 
 def test_a_wrong_target_is_the_same_error_with_out() -> None:
@@ -377,7 +390,7 @@ def test_a_wrong_target_is_the_same_error_with_out() -> None:
 
 
 @pytest.mark.parametrize("what", ["labels", "weight", "grad_output"])
-def test_out_may_overlap_everything_else(what: str) -> None:
+def test_out_may_overlap_labels_weights_and_upstream_gradients(what: str) -> None:
     memory = np.random.default_rng(7).uniform(0, 1, 60)
     labels = np.array([0, 3, 1, 2, 3])
     arguments: dict[str, Any] = {"weight": memory[3:7], "grad_output": memory[2:7]}
@@ -443,7 +456,7 @@ def test_scores_as_scipy() -> None:
 
 
 def test_scores_of_ties() -> None:
-    """The first of several largest is predicted; equal logits do not make a rank worse."""
+    """The first of several largest logits is predicted; ties do not lower a rank."""
     s = score([[1.0, 3.0, 3.0, 3.0], [2.0, 2.0, 2.0, 2.0], [5.0, 1.0, 1.0, 0.0]], [3, 2, 2])
     assert s.predicted.tolist() == [1, 0, 0]
     assert s.rank.tolist() == [1, 1, 2]
@@ -504,16 +517,16 @@ def test_scores_need_class_indices() -> None:
     )
 
 
-def test_an_ignore_index_beyond_int64() -> None:
+@pytest.mark.parametrize("index", [2**63, -(2**63) - 1, 10**30])
+def test_an_ignore_index_beyond_int64(index: int) -> None:
     z = [[1.0, 2.0]]
-    for index in (2**63, -(2**63) - 1, 10**30):
-        assert score(z, [0], ignore_index=index).loss == softmaxloss.cross_entropy(z, [0])
+    assert score(z, [0], ignore_index=index).loss == softmaxloss.cross_entropy(z, [0])
 
 
 @pytest.mark.parametrize("classes", [3, 200])
 @pytest.mark.parametrize("factor", [-1.0, -2.7, -1e-40, 1e300])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_masked_class_has_plus_zero_for_any_upstream(
+def test_a_masked_class_has_gradient_plus_zero_for_any_upstream_gradient(
     dtype: str, factor: float, classes: int
 ) -> None:
     z = np.zeros((33, classes), dtype)
@@ -528,7 +541,7 @@ def test_a_masked_class_has_plus_zero_for_any_upstream(
 
 
 def test_the_layout_of_a_target_changes_no_bit() -> None:
-    """Sums that are made of it are made in the order of classes and of rows."""
+    """Sums run in the order of classes and rows, not of memory."""
     rng = np.random.default_rng(14)
     z, q = rng.normal(size=(200, 50)), rng.random((200, 50))
     several = {"multi_label": "mean", "reduction": "none"}
@@ -547,8 +560,8 @@ def test_the_layout_of_a_target_changes_no_bit() -> None:
 @pytest.mark.parametrize("classes", [2, 200])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_every_half_number(name: str, classes: int, smoothing: float) -> None:
-    """Read as float32 reads it, computed so, and the gradient rounded as NumPy rounds it: to the
-    nearest, once, for all 65536 numbers as logits and for gradients of every size."""
+    """All 65536 numbers as logits, and gradients of every size: computed as in float32, and the
+    gradient rounded once, to the nearest, as NumPy rounds."""
     z = np.full((1 << 16, classes), -np.inf).astype(HALF[name])
     z[:, 0] = np.arange(1 << 16, dtype=np.uint16).view(HALF[name])
     z[:, 1] = 0
@@ -574,8 +587,8 @@ IN_SECOND, IN_THIRD = CHUNK + 7_000, 2 * CHUNK + 4_000
 
 
 def long_rows() -> dict[str, tuple[Array, int]]:
-    """Rows of several chunks whose sums have to be put together; few distinct values, which keeps
-    the exact sums short."""
+    """Rows of several chunks, whose sums are combined; few distinct values, so that the exact sums
+    are short."""
     rng = np.random.default_rng(13)
     plain = np.round(rng.normal(0, 2, LONG) * 8) / 8
     first, second, third, last = (slice(i * CHUNK, (i + 1) * CHUNK) for i in range(4))
@@ -648,20 +661,24 @@ def test_rows_longer_than_a_chunk(dtype: str, name: str) -> None:
     assert s.rank == 1 + np.count_nonzero(z > z[y])
 
 
+@pytest.mark.parametrize("other", [0.0, -np.inf, 1e5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, CHUNK - 1, CHUNK, 2 * CHUNK + 100, LONG - 1])
-def test_long_rows_without_a_softmax(place: int, bad: float) -> None:
-    for dtype, other in itertools.product(("float32", "float64"), (0.0, -np.inf, 1e5)):
-        z = np.full(LONG, other, dtype)
-        z[place] = bad
-        loss, grad = cross_entropy_with_grad(z, 5)
-        assert np.isnan(loss)
-        assert np.isnan(grad).all()
-        assert score(z, 5).rank == 0
+def test_long_rows_without_a_softmax(place: int, bad: float, dtype: str, other: float) -> None:
+    z = np.full(LONG, other, dtype)
+    z[place] = bad
+    loss, grad = cross_entropy_with_grad(z, 5)
+    assert np.isnan(loss)
+    assert np.isnan(grad).all()
+    assert score(z, 5).rank == 0
+
+
+def test_a_long_row_that_is_masked_everywhere() -> None:
     assert np.isnan(cross_entropy(np.full(LONG, -np.inf), 5))
 
 
-def test_what_becomes_a_view_of_out_is_read_before_it_is_written() -> None:
+def test_a_buffer_that_shares_memory_with_out_is_read_before_it_is_written() -> None:
     z = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     y = np.array([0, 1, 2, 3, 0])
     want_loss, want_grad = softmaxloss.cross_entropy_with_grad(z, y)
@@ -684,7 +701,7 @@ def test_out_needs_memory_of_its_own() -> None:
         softmaxloss.cross_entropy_with_grad(np.zeros((5, 4)), [0, 1, 2, 3, 0], out=shared)
 
 
-def test_losses_are_not_rounded_to_float32_before_they_are_added_up() -> None:
+def test_losses_are_added_before_they_are_rounded_to_float32() -> None:
     z = np.float32([[3e38, -3e38], [0, 0]])
     # J = 6e38 and log 2; the first alone is beyond float32
     assert softmaxloss.cross_entropy(z, [1, 0], denominator=10) == pytest.approx(6e37, rel=1e-6)

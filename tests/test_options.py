@@ -1,4 +1,4 @@
-"""Each option: what fits, and one line for what does not. Meanings are in test_semantics.py."""
+"""Each option: its valid values, and one line for a wrong one. Meanings: test_semantics.py."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from softmaxloss.options import Options, class_weights
         {"multi_label": "mean"},
     ],
 )
-def test_what_fits(options: dict[str, Any]) -> None:
+def test_valid_options(options: dict[str, Any]) -> None:
     Options(**options)
 
 
@@ -101,7 +101,7 @@ def test_numbers_are_kept_as_python_numbers() -> None:
         ),
     ],
 )
-def test_what_does_not(options: dict[str, Any], kind: type[Exception], message: str) -> None:
+def test_wrong_options(options: dict[str, Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind) as caught:
         Options(**options)
     assert str(caught.value) == message
@@ -122,7 +122,7 @@ def test_what_does_not(options: dict[str, Any], kind: type[Exception], message: 
         np.array([1, 2, 3], ">f4"),
     ],
 )
-def test_weights_that_fit(weight: Any) -> None:
+def test_valid_weights(weight: Any) -> None:
     w = class_weights(weight, 3)
     assert w is not None
     assert w.dtype == np.float64
@@ -154,7 +154,7 @@ def test_weights_that_fit(weight: Any) -> None:
         ([1j, 1, 1], TypeError, "weight must be 3 real numbers, got dtype complex128"),
     ],
 )
-def test_weights_that_do_not(weight: Any, kind: type[Exception], message: str) -> None:
+def test_wrong_weights(weight: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind) as caught:
         class_weights(weight, 3)
     assert str(caught.value) == message
@@ -173,8 +173,8 @@ def test_ragged_weights() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"label_smoothing": "x"}, {"reduction": ["mean"]}])
-def test_one_error_and_no_other_behind_it(wrong: dict[str, Any]) -> None:
-    """A traceback shows what an error was raised from."""
+def test_an_error_has_no_other_behind_it(wrong: dict[str, Any]) -> None:
+    """A traceback would show both."""
     with pytest.raises((TypeError, ValueError)) as caught:
         softmaxloss.cross_entropy([1.0, 2.0], 0, **wrong)
     assert caught.value.__context__ is None

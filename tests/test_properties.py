@@ -1,5 +1,5 @@
-"""What holds for every input, on random ones. `goal` is the accuracy of docs/numerics.md: two
-computations of one number are within twice that of each other."""
+"""Properties of every input, on random ones. Two computations of one number differ by at most twice
+the goals of docs/numerics.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from softmaxloss import cross_entropy, cross_entropy_with_grad, score
 Array = NDArray[Any]
 GOALS = {"float32": 2, "float64": 4}
 
-# The same examples on every run: a failure in CI is one at home.
+# The same examples in every run and on every machine.
 thoroughly = settings(max_examples=300, derandomize=True, deadline=None, database=None)
 
 
@@ -44,8 +44,8 @@ def assert_close(got: Any, want: Any, dtype: Any, times: float = 2) -> None:
 @thoroughly
 @given(examples())
 def test_the_gradient_sums_to_zero(example: tuple[Array, int]) -> None:
-    """Of the exact gradient. Each entry is within `goal` units of its exact value, each unit at
-    most eps of the entry (or the least subnormal): the sum cannot be off by more than all of it."""
+    """The exact gradient does. Each entry is within its goal of the exact one, in units of at most
+    eps times the entry (or the least subnormal): the sum differs by at most the sum of these."""
     z, y = example
     _, grad = cross_entropy_with_grad(z, y)
     info = np.finfo(z.dtype)
@@ -102,8 +102,8 @@ def test_the_order_of_the_classes_does_not_matter(example: tuple[Array, int], ra
 @thoroughly
 @given(examples())
 def test_probabilities_are_ordered_as_logits(example: tuple[Array, int]) -> None:
-    """Equal logits have equal probabilities; a larger one never has a smaller probability, but for
-    rounding, and has a larger one as soon as exp of their distance shows beside rounding."""
+    """Equal logits have equal probabilities. Within rounding, a larger logit never has a smaller
+    probability, and it has a larger one where exp of the distance exceeds rounding."""
     z, _ = example
     with_another = np.append(z, z.dtype.type(0))
     a = cross_entropy_with_grad(with_another, z.size)[1][:-1].astype(float)
@@ -140,7 +140,7 @@ def test_a_masked_class_is_an_absent_class(example: tuple[Array, int], data: st.
 @thoroughly
 @given(examples(), st.data())
 def test_another_label_changes_two_entries(example: tuple[Array, int], data: st.DataObject) -> None:
-    """∂J/∂z_n = a_n − [n = y]: the entries of the other classes do not know y, to the bit."""
+    """∂J/∂z_n = a_n − [n = y]: the bits of the other entries do not depend on y."""
     z, y = example
     other = data.draw(st.integers(0, z.size - 1))
     grads = [cross_entropy_with_grad(z, label)[1] for label in (y, other)]
@@ -150,7 +150,7 @@ def test_another_label_changes_two_entries(example: tuple[Array, int], data: st.
 @thoroughly
 @given(examples(), st.data())
 def test_soft_labels_mix_losses(example: tuple[Array, int], data: st.DataObject) -> None:
-    """J(q) = Σ q_n·J(n): all terms ≥ 0, so each side is within its rounding."""
+    """J(q) = Σ q_n·J(n). All terms are ≥ 0, so nothing cancels on either side."""
     z, _ = example
     shares = data.draw(
         hnp.arrays("float64", z.size, elements=st.floats(0, 1)).filter(lambda q: q.sum() > 0.01)

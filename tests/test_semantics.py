@@ -95,11 +95,11 @@ def check_gradient(case: Case, dtype: str) -> None:
     assert grad.dtype == (logits.dtype if is_half(logits) else computed_dtype(logits))
     upstream = case.get("grad_output", 1.0)
     _, want, size = truth.cross_entropy(logits, target, **options, grad_output=upstream)
-    # With one class that counts, each entry is held to its own last place. With several, an entry
-    # is the difference (Σc)·a_n − c_n, whose parts are rounded before they cancel.
+    # With one nonzero coefficient each entry is accurate to its own last place. With several an
+    # entry is the difference (Σc)·a_n − c_n, whose parts are rounded before they cancel.
     several = np.shape(target) == logits.shape or options.get("label_smoothing")
     error = truth.ulps(grad, want, grad.dtype, of=size if several else None)
-    # A half type rounds the float32 gradient, whose 2 units are 2^-12 of its own or less.
+    # A half type rounds the float32 gradient, of which 2 units are at most 2^-12 of its own.
     allowed = 0.501 if is_half(logits) else ALLOWED_ULPS[dtype]
     assert np.all(error <= allowed), (grad, want, error)
     if "grad_output" not in case:
@@ -155,7 +155,7 @@ def check_error(case: Case, dtype: str, gradient: bool) -> None:
     in_each_dtype([case for case in CASES if not wants_error(case) and "torch" not in case]),
 )
 def test_as_torch(case: Case, dtype: str) -> None:
-    """The same number as PyTorch wherever it gives that meaning a right one."""
+    """The same number as PyTorch, in the cases where PyTorch's is right."""
     torch = pytest.importorskip("torch")
     logits, target, options = arguments(case, dtype)
     z = torch.tensor(np.array(logits, dtype, order="C"), requires_grad=True)
@@ -195,7 +195,7 @@ def test_every_case_says_why() -> None:
 
 # --- more than 2^31 elements ------------------------------------------------------------------
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="needs memory that is not reserved")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs memory without a reservation")
 
 
 def zeros_without_memory(elements: int) -> NDArray[np.float32]:

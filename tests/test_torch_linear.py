@@ -523,6 +523,7 @@ def test_memory_stays_within_the_budget(dtype: str, limit: float) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("threads")  # never beside the other test that takes gigabytes
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 def test_a_million_classes() -> None:
     sizes = {"rows": 4096, "features": 64, "classes": 10**6}
