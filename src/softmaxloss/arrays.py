@@ -11,17 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .text import first_line
 
-__all__ = [
-    "BFLOAT16",
-    "as_array",
-    "bfloat16_bits",
-    "float32_of_bits",
-    "is_float",
-    "is_real",
-    "read_real",
-    "round_to",
-]
-
 Array = NDArray[Any]
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["backend_of"]
-
 
 def backend_of(array: Any) -> Any | None:
     """The module with the public functions for arrays of this type; None for NumPy's arrays and

@@ -23,8 +23,6 @@ from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
 from .rows import blocks, class_last, outer_classes_inner
 from .scores import Scores, empty_scores
 
-__all__ = ["cross_entropy", "cross_entropy_with_grad", "score"]
-
 Array = NDArray[Any]
 
 _DEFAULTS = checked_options(Options)

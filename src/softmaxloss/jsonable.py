@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["jsonable"]
-
 
 def jsonable(value: NDArray[np.float64] | float) -> Any:
     """A number or an array of one axis for JSON: the array as a list; NaN and the infinities, which

@@ -20,14 +20,6 @@ from .options import Options
 from .rows import class_last, outer_classes_inner
 from .text import few, shown
 
-__all__ = [
-    "ClassIndices",
-    "ClassProbabilities",
-    "Target",
-    "read_indices",
-    "read_target",
-]
-
 Array = NDArray[Any]
 
 # How far from 1 the probabilities of a row may sum: what rounding them, or computing them in that

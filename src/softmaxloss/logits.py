@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import is_float, read_real
 
-__all__ = ["compute_dtype", "gradient_dtype", "read_logits", "without_classes"]
-
 Array = NDArray[Any]
 
 

@@ -22,22 +22,6 @@ from .arrays import read_real
 from .errors import OptionError
 from .text import shown
 
-__all__ = [
-    "AnyOptions",
-    "LinearOptionArguments",
-    "LinearOptions",
-    "MultiLabel",
-    "OptionArguments",
-    "Options",
-    "Reduction",
-    "checked_options",
-    "class_weights",
-    "field_names",
-    "field_values",
-    "number_of_bytes",
-    "with_options",
-]
-
 Reduction = Literal["mean", "sum", "none"]
 MultiLabel = Literal["error", "sum", "mean"]
 

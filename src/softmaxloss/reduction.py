@@ -14,8 +14,6 @@ from .errors import OptionError
 from .labels import ClassIndices, Target
 from .options import Options
 
-__all__ = ["divisor_for", "gradient_factor", "mean_divisor", "read_upstream", "reduced"]
-
 Array = NDArray[Any]
 Number = TypeVar("Number")
 

@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Block", "Place", "blocks", "class_last", "outer_classes_inner"]
-
 Array = NDArray[Any]
 
 BLOCK = 1 << 20  # elements: a few MB, which are still in cache when a kernel reads them

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["as_html", "few", "first_line", "printable", "shorten", "shown"]
-
 
 def printable(text: str) -> str:
     r"""The text on one line, with every character that does not print escaped.

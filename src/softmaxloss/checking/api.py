@@ -12,8 +12,6 @@ from .diagnosis.verdict import judge
 from .report import Report
 from .settings import Layout, Part, Settings
 
-__all__ = ["assert_softmax_loss", "check"]
-
 
 def check(
     fn: Callable[..., Any],

@@ -17,11 +17,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "NO_EXTRAS", "ORDER", "About", "Extras", "Input", "Inputs", "gradient_wrt_logits", "inputs",
-    "layer_for", "row_scales",
-]  # fmt: skip
-
 Array = NDArray[Any]
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",

@@ -22,12 +22,6 @@ from numpy.typing import NDArray
 from ..api import cross_entropy_with_grad
 from .inputs import Input, row_scales
 
-__all__ = [
-    "FEW", "SINGLE", "WITH_OPTION", "Expected", "LossParts", "Results", "Steps", "agree",
-    "expected", "ignoring", "is_right", "losses", "plain", "precision", "regularised", "smoothed",
-    "softmax", "target", "weighted", "with_upstream",
-]  # fmt: skip
-
 Array = NDArray[Any]
 Shape = tuple[int, int]
 

@@ -15,8 +15,6 @@ from .bank import Mistake
 from .calling.forms import Form
 from .settings import Settings
 
-__all__ = ["Finding", "InputCheck", "Report", "Verdict", "array_text", "mistakes_first"]
-
 Verdict = Literal["right", "wrong", "not checked"]
 DEFAULTS = Settings()
 

@@ -12,8 +12,6 @@ import numpy as np
 from ..text import shown
 from .bank import BANK, Mistake
 
-__all__ = ["Layout", "Part", "Settings"]
-
 Part = Literal["softmax", "loss", "gradient", "loss+gradient"]
 Layout = Literal["rows", "columns", "one"]
 

@@ -19,8 +19,6 @@ from ..text import printable
 from . import check, explain, score
 from .command import ExamplesFirst
 
-__all__ = ["main"]
-
 INTERRUPTED = 128 + 2  # as shells report a process ended by SIGINT
 PIPE_CLOSED = 128 + 13  # SIGPIPE
 TERMINATED = 128 + 15  # SIGTERM

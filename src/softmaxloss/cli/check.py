@@ -23,8 +23,6 @@ from . import command
 from .grades import as_csv, as_junit, as_text
 from .progress import progress_bar
 
-__all__ = ["check"]
-
 DAY = 24 * 60 * 60
 
 

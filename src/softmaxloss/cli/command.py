@@ -18,22 +18,6 @@ import click
 from ..explanation.rendering.terminal import to_ascii
 from ..text import printable
 
-__all__ = [
-    "ExamplesFirst",
-    "as_json",
-    "as_options",
-    "class_names",
-    "classes",
-    "explain_row",
-    "ignore_index",
-    "labels_key",
-    "logits_key",
-    "one_based",
-    "terminal",
-    "write",
-    "write_page",
-]
-
 
 class ExamplesFirst(click.Command):
     """A command whose help begins with examples to copy and run."""

@@ -22,8 +22,6 @@ from . import command
 from .explain_set import explain_set
 from .numbers import NumbersCommand, read_numbers
 
-__all__ = ["explain"]
-
 
 class Example(NamedTuple):
     """The logits of an example, its label as given, and the class names of its file."""

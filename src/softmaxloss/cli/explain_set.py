@@ -13,8 +13,6 @@ from ..files.evaluation import Example
 from . import command
 from .progress import progress_bar
 
-__all__ = ["explain_set"]
-
 
 def explain_set(
     source: LogitsFile,

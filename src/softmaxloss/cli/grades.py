@@ -11,8 +11,6 @@ from ..checking import BANK, Mistake, Report
 from ..checking.report import mistakes_first
 from ..text import printable
 
-__all__ = ["as_csv", "as_junit", "as_text"]
-
 
 def as_text(reports: Mapping[str, Report]) -> str:
     """The report on one file; for several, a line for each."""

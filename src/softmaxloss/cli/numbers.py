@@ -12,8 +12,6 @@ import click
 from ..text import shorten
 from . import command
 
-__all__ = ["NumbersCommand", "read_numbers"]
-
 # -1.2, -inf and "-1.2, 3" are values, -1.0x is a misprint; anything else with "-" is an option.
 NEGATIVE = re.compile(r"-(\.?\d.*|(inf(inity)?|nan)[\s,\]]*)", re.IGNORECASE | re.DOTALL)
 SEPARATORS = re.compile(r"[\s,;]+")

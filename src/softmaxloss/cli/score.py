@@ -24,8 +24,6 @@ from ..text import printable, shorten
 from . import command
 from .progress import progress_bar
 
-__all__ = ["score"]
-
 HELP = f"""Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
 
 LOGITS is a {listed(FORMATS)} file with one row for each example, LABELS one with a class number for

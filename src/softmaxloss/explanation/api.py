@@ -24,8 +24,6 @@ from .data import Vector, frozen
 from .results import Explanation, SetExplanation, SeveralLabels
 from .set_sums import PushSums
 
-__all__ = ["explain", "explain_set"]
-
 # The largest difference between given logits and W·x + b, relative to |W|·|x| + |b|: operands and
 # result rounded to bfloat16, which has 8 digits, are off by at most 3·2⁻⁸.
 LOGITS_TOLERANCE = 2.0**-6

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from .. import formula
 from ..jsonable import jsonable
 
-__all__ = ["SHOWN", "Data", "State", "Vector", "as_json", "frozen", "state", "strongest"]
-
 Vector = NDArray[np.float64]
 
 SHOWN = 12  # classes listed; of more, the most important ones are

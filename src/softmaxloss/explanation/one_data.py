@@ -14,8 +14,6 @@ from .. import formula
 from ..api import cross_entropy, cross_entropy_with_grad, score
 from .data import SHOWN, Data, State, Vector, as_json, frozen, state, strongest
 
-__all__ = ["ExampleData", "Layer", "Path"]
-
 ENOUGH = 0.99  # a path ends where the true class has this probability
 LARGE = 100_000  # weights of a layer, above which its matrices are not written to JSON
 

@@ -31,8 +31,6 @@ from .rendering.terminal import (
     table_width,
 )
 
-__all__ = ["answers_as_text", "render"]
-
 BAR_WIDTH = 12
 FEATURES = 2  # of a layer, shown
 MILESTONES = {10, 100, 1000, 10_000, 100_000}  # steps of a path that are told

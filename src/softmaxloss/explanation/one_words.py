@@ -11,17 +11,6 @@ from .one_data import ExampleData, Layer, Path
 from .rendering.names import listed
 from .rendering.numbers import number
 
-__all__ = [
-    "ONE_CLASS",
-    "PUSH",
-    "drawn_path",
-    "facts",
-    "layer_title",
-    "push",
-    "remarks",
-    "step_for_weights",
-]
-
 ONE_CLASS = "With one class, its probability is 1 and the loss 0, whatever the output is."
 
 _AGAINST = "Descent moves each output against its derivative. {a_y} − 1 is "

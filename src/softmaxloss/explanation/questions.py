@@ -24,8 +24,6 @@ from .one_words import remarks
 from .rendering.names import in_sentence
 from .rendering.numbers import argument, compared, number, told_apart
 
-__all__ = ["QUESTIONS", "Answer", "Question", "answers", "ask"]
-
 NAMED = 6  # classes; of more, a sentence names only the strongest
 OVERFLOW = math.log(np.finfo(np.float64).max)  # 709.78: exp of more is inf
 OVERFLOW32 = math.log(np.finfo(np.float32).max)  # 88.72

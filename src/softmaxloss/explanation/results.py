@@ -18,8 +18,6 @@ from .rendering.html import Page
 from .set_data import SetData
 from .several_data import SeveralLabelsData
 
-__all__ = ["Explanation", "SetExplanation", "SeveralLabels"]
-
 # The fields of an explanation, and its docstring, are those of its data. The texts are imported
 # where they are used, because they load rich.
 

@@ -14,8 +14,6 @@ from ..jsonable import jsonable
 from .data import Data, Vector, as_json, frozen
 from .set_sums import LEAST, AllPairs, Integers, PushSums, StrongPairs
 
-__all__ = ["Pairs", "Push", "SetData"]
-
 IN_JSON = 100  # strongest pairs
 
 

@@ -17,8 +17,6 @@ from .rendering.sections import Row, Table
 from .set_data import SetData
 from .set_sections import EMPTY, hardest, net, notes, pushes
 
-__all__ = ["body", "page"]
-
 MAPPED = 40  # classes in the map; of more, those in the strongest pairs
 PAIRS = 20  # listed
 CLASSES = 20  # listed

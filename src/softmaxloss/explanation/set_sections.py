@@ -14,8 +14,6 @@ from .rendering.sections import Row, Section, Table, slope_cells
 from .set_data import Push, SetData
 from .set_sums import LEAST
 
-__all__ = ["EMPTY", "hardest", "heaviest", "net", "notes", "pushes"]
-
 EMPTY = "none"  # where there is no number
 HARDEST = [">row", "<label", "<predicted", "loss", "label's probability", "rank"]
 

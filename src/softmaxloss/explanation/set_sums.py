@@ -16,8 +16,6 @@ from ..api import cross_entropy_with_grad
 from ..files.evaluation import highest
 from ..scores import Scores
 
-__all__ = ["LEAST", "AllPairs", "Integers", "PushSums", "StrongPairs"]
-
 Vector = NDArray[np.float64]
 Integers = NDArray[np.int64]
 

@@ -17,8 +17,6 @@ from .rendering.terminal import indent, lay_out, prose, section
 from .set_data import SetData
 from .set_sections import hardest, net, notes, pushes
 
-__all__ = ["render"]
-
 PAIRS = 10  # listed, the strongest of all
 CLASSES = 12  # listed; of more, those that the set moves most
 

@@ -14,8 +14,6 @@ from ..errors import LabelError
 from ..options import MultiLabel
 from .data import SHOWN, Data, State, Vector, as_json, frozen, state
 
-__all__ = ["Policy", "SeveralLabelsData"]
-
 
 @dataclass(frozen=True, eq=False)
 class Policy:

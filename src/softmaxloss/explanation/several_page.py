@@ -7,8 +7,6 @@ from .rendering.names import NAME
 from .several_data import SeveralLabelsData
 from .several_sections import sections
 
-__all__ = ["page"]
-
 
 def page(e: SeveralLabelsData) -> Page:
     """The page."""

@@ -13,8 +13,6 @@ from .rendering.numbers import number, zero
 from .rendering.sections import Row, Section, Table, class_cells
 from .several_data import SeveralLabelsData
 
-__all__ = ["outcome", "sections"]
-
 #: What each policy does with several labels.
 MEANING: dict[MultiLabel, str] = {
     "error": "takes one label, or probabilities that sum to 1",

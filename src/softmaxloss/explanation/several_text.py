@@ -11,8 +11,6 @@ from .rendering.terminal import lay_out, name_cells, prose, section
 from .several_data import SeveralLabelsData
 from .several_sections import sections
 
-__all__ = ["render"]
-
 
 def render(explanation: SeveralLabelsData, *, width: int = 80, color: bool = False) -> str:
     """The explanation as text that ends in a newline; for `width` and `color` see `to_text`.

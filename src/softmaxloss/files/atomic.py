@@ -15,8 +15,6 @@ from typing import BinaryIO
 from ..text import first_line
 from .source import FileError
 
-__all__ = ["atomic_write", "atomic_write_text", "target_of", "writing"]
-
 
 def target_of(path: str | os.PathLike[str]) -> Path:
     """The file to replace, behind symbolic links; a `FileError` for a folder, pipe or device."""

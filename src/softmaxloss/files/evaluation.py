@@ -19,8 +19,6 @@ from ..text import shorten
 from . import LogitsFile
 from .writers import ScoresFile
 
-__all__ = ["Evaluation", "Example", "evaluate", "highest"]
-
 Array = npt.NDArray[Any]
 
 

@@ -20,8 +20,6 @@ from .source import Array, ArraySource, BadFileError, Source, choose_key, refuse
 if TYPE_CHECKING:
     import zipfile
 
-__all__ = ["open_npy", "open_npz"]
-
 _GIB = 1 << 30
 _FORTRAN_LIMIT = _GIB // 4
 _READ_AT_ONCE = 1 << 20  # bytes

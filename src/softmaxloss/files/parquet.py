@@ -11,8 +11,6 @@ import numpy as np
 from ..text import first_line, shown
 from .source import Array, BadFileError, Source, choose_key
 
-__all__ = ["open_parquet", "open_parquet_labels"]
-
 
 def open_parquet(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     """Logits: one column of lists (among others), or numeric columns only, one for each class."""

@@ -11,8 +11,6 @@ import numpy as np
 from ..text import first_line, shown
 from .source import ArraySource, BadFileError, Source, choose_key
 
-__all__ = ["open_safetensors"]
-
 _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
     "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",

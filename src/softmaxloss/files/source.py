@@ -14,16 +14,6 @@ import numpy.typing as npt
 
 from ..text import few, shorten, shown
 
-__all__ = [
-    "ArraySource",
-    "BadFileError",
-    "FileError",
-    "Source",
-    "check_file",
-    "choose_key",
-    "refuse_key",
-]
-
 Array = npt.NDArray[Any]
 
 

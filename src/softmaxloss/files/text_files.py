@@ -17,8 +17,6 @@ import numpy as np
 from ..text import shown
 from .source import Array, ArraySource, BadFileError, Source, choose_key, refuse_key
 
-__all__ = ["CsvSource", "open_csv_labels", "open_json", "open_json_labels"]
-
 _LINE_LIMIT = 1 << 29  # characters: ten million classes written with 50 characters each
 _BLOCK_LIMIT = 1 << 19  # numbers: their text takes several times the memory of the numbers
 _JSON_LIMIT = 1 << 30

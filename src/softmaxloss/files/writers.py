@@ -12,8 +12,6 @@ import numpy.typing as npt
 from ..scores import Scores
 from .atomic import writing
 
-__all__ = ["COLUMNS", "CsvScores", "NpyScores", "ParquetScores", "ScoresFile"]
-
 Array = npt.NDArray[Any]
 
 #: Name and type of every column. `row` counts from 0; loss, entropy and logsumexp are in nats.

@@ -23,8 +23,6 @@ from ..options import Options
 from ..rows import Block, Place, blocks, class_last
 from ..scores import IGNORED, Scores
 
-__all__ = ["cross_entropy", "level", "levels", "one_example", "score", "supports", "use_level"]
-
 Array = NDArray[Any]
 Float64 = NDArray[np.float64]
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["get_num_threads", "set_num_threads"]
-
 MOST_THREADS = 1024
 
 

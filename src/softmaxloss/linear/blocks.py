@@ -26,19 +26,6 @@ from ..reduction import gradient_factor
 from ..scores import IGNORED, Scores, empty_scores
 from .plan import FEW, Plan
 
-__all__ = [
-    "Layer",
-    "Rows",
-    "block_loss",
-    "few_rows",
-    "run",
-    "softcap_slope",
-    "softcapped",
-    "used_classes",
-    "z_loss_gradient",
-    "z_loss_of",
-]
-
 Array = NDArray[Any]
 
 

@@ -19,8 +19,6 @@ from ..scores import Scores
 from .blocks import Rows, block_loss, run, used_classes
 from .plan import LinearGradients, check_shapes, plan_for
 
-__all__ = ["cross_entropy", "cross_entropy_with_grad"]
-
 Array = NDArray[Any]
 
 

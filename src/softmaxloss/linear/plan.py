@@ -20,8 +20,6 @@ from ..labels import ClassIndices, Target, read_target
 from ..options import LinearOptions, Options
 from ..reduction import mean_divisor, reduced
 
-__all__ = ["LinearGradients", "Plan", "check_shapes", "plan_for"]
-
 Array = NDArray[Any]
 
 #: The part of the budget that is for what is needed besides the logits: one in so many.

@@ -12,17 +12,6 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = [
-    "assert_in_graph",
-    "base_of",
-    "fast_product",
-    "forward_mode_is_active",
-    "function_transforms_are_active",
-    "is_recorded",
-    "saved_tensors_are_hooked",
-    "version_of",
-]
-
 
 def is_recorded() -> bool:
     """Whether operations are recorded instead of computed: by torch.jit.trace, or by a mode that

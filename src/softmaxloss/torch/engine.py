@@ -31,8 +31,6 @@ from ._private import (
 )
 from .tensors import as_float64, as_numpy, empty_like, is_eager, one_number, tensor_beside
 
-__all__ = ["cross_entropy", "cross_entropy_with_grad", "needs_formula", "score"]
-
 
 def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
     """Whether derivatives are asked for that the operators do not have: with respect to target or

@@ -17,15 +17,6 @@ from ..linear.blocks import z_loss_of
 from ..options import LinearOptions, Options, field_values
 from ..reduction import divisor_for
 
-__all__ = [
-    "compute_dtype",
-    "cross_entropy",
-    "gradient",
-    "negative_log_softmax",
-    "reduced_gradient",
-    "reduced_loss",
-]
-
 
 def cross_entropy(
     z: Tensor, target: Tensor, weight: Tensor | None = None, label_smoothing: float = 0.0

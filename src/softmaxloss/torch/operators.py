@@ -26,13 +26,6 @@ from ..options import Options, class_weights
 from . import formula
 from .tensors import as_float64, as_numpy, empty_like, operator_schema, options_from
 
-__all__ = [
-    "arrays_of",
-    "class_indices",
-    "cross_entropy",
-    "cross_entropy_backward",
-]
-
 OPTIONS = operator_schema(Options)
 
 

@@ -22,19 +22,6 @@ from ..options import (
 )
 from ._private import assert_in_graph, is_recorded
 
-__all__ = [
-    "as_float64",
-    "as_numpy",
-    "empty_like",
-    "is_eager",
-    "new_memory",
-    "one_number",
-    "operator_schema",
-    "options_from",
-    "read_options",
-    "tensor_beside",
-]
-
 Array = NDArray[Any]
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from .mistake import Mistake
 
-__all__ = ["MISTAKES"]
-
 MISTAKES = [
     Mistake(
         "logits-overwritten",

@@ -8,8 +8,6 @@ import numpy as np
 
 from .mistake import wrong_step
 
-__all__ = ["MISTAKES"]
-
 Array = Any  # NDArray, whose operators mypy types as Any
 Shape = tuple[int, int]
 

@@ -10,8 +10,6 @@ from ..reference import losses
 from .mistake import wrong_step
 from .softmax import log_of_underflow
 
-__all__ = ["MISTAKES"]
-
 Array = Any  # NDArray, whose operators mypy types as Any
 Shape = tuple[int, int]
 

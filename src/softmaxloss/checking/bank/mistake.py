@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Kind", "Mistake", "wrong_step"]
-
 Kind = Literal["mistake", "weakness", "convention"]
 
 

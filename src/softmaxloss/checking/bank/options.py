@@ -20,8 +20,6 @@ from ..reference import (
 )
 from .mistake import Kind, Mistake
 
-__all__ = ["MISTAKES"]
-
 Array = Any  # NDArray, whose operators mypy types as Any
 Wrong = Callable[..., LossParts]  # of z, y and the value of the option
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from .mistake import wrong_step
 
-__all__ = ["MISTAKES", "log_of_underflow"]
-
 Array = Any  # NDArray, whose operators mypy types as Any
 Step = tuple[Array, Array]  # what a step returns: the probabilities a, (N, C), and log a
 

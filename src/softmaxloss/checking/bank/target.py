@@ -9,8 +9,6 @@ import numpy as np
 from ..reference import target
 from .mistake import wrong_step
 
-__all__ = ["MISTAKES"]
-
 Array = Any  # NDArray, whose operators mypy types as Any
 Shape = tuple[int, int]
 

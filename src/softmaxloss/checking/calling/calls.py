@@ -23,8 +23,6 @@ from .forms import Form, forms_of, option_names
 from .frameworks import Differentiated, as_numpy, to_framework
 from .results import ShapeError
 
-__all__ = ["Attempt", "OptionResult", "call_in_every_form", "error_line"]
-
 
 class OptionResult(NamedTuple):
     """The result for an input with an option, by its name; the error that it raised, or None."""

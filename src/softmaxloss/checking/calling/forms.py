@@ -21,8 +21,6 @@ from ..settings import Settings
 from .frameworks import Framework, call, frameworks_of
 from .results import of_batch, of_examples, of_layer
 
-__all__ = ["Form", "forms_of", "option_names"]
-
 Array = NDArray[Any]
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.

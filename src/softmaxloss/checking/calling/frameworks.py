@@ -18,8 +18,6 @@ import numpy as np
 
 from ..inputs import Extras
 
-__all__ = ["Differentiated", "Framework", "as_numpy", "call", "frameworks_of", "to_framework"]
-
 Framework = Literal["numpy", "torch", "jax"]
 
 

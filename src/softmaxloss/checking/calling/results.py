@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ..reference import Results
 
-__all__ = ["ShapeError", "of_batch", "of_examples", "of_layer"]
-
 Array = NDArray[Any]
 
 #: The part of the results by its key in a dict.

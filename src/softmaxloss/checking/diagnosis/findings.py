@@ -14,8 +14,6 @@ from ..inputs import ORDER
 from ..report import Finding, array_text
 from .mistakes import Diagnosis, Observed, diagnose, nearest
 
-__all__ = ["finding_for"]
-
 Array = NDArray[Any]
 
 # An implementation with these is still right.

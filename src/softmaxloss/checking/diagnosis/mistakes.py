@@ -14,8 +14,6 @@ from ..bank import BANK, Mistake
 from ..inputs import Input
 from ..reference import Expected, Results, Steps, agree, expected, is_right
 
-__all__ = ["DEPENDS_ON", "Diagnosis", "Numbers", "Observed", "diagnose", "nearest", "observe"]
-
 #: The steps on which each part of the results depends.
 DEPENDS_ON = {
     "softmax": ("softmax",),

@@ -18,8 +18,6 @@ from ..inputs import Input
 from ..reference import FEW, WITH_OPTION, LossParts, Results, agree
 from ..report import Finding, InputCheck, array_text
 
-__all__ = ["Reductions", "check_options"]
-
 Array = NDArray[Any]
 SIZE = 10.0  # the logits of these inputs are below this
 

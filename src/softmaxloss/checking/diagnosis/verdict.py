@@ -19,8 +19,6 @@ from .findings import finding_for
 from .mistakes import Numbers, Observed, diagnose, observe
 from .options import Reductions, check_options
 
-__all__ = ["judge"]
-
 MOST_FORMS = 6  # that are examined where all are wrong
 
 IN_HALF = (

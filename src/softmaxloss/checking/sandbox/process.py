@@ -29,8 +29,6 @@ from ..report import Report
 from ..settings import Settings
 from .protocol import Done, Loaded, decode
 
-__all__ = ["check_file", "check_files"]
-
 MOST_PRINTED = 2000  # characters of what the code printed, kept
 LONGEST = 4 << 20  # bytes of a line of the answer: ten times what an attempt takes
 POLL = 0.01  # seconds between looks at the answer

@@ -18,8 +18,6 @@ from ..calling.calls import Attempt, OptionResult
 from ..calling.forms import Form
 from ..reference import Results
 
-__all__ = ["Done", "Loaded", "Message", "decode", "encode"]
-
 
 class Loaded(NamedTuple):
     """The function was found; how it is written in Python, such as `Loss().forward`."""

@@ -16,8 +16,6 @@ from ..one_words import drawn_path
 from ..rendering.html import Page
 from .sections import body, title
 
-__all__ = ["page"]
-
 
 def page(e: ExampleData, *, script: bool) -> Page:
     """The page; without a script also without controls.

@@ -7,8 +7,6 @@ import math
 from ..one_data import Path
 from ..rendering.numbers import number
 
-__all__ = ["EMPTY_CHART", "bar", "path_chart", "signed_bar"]
-
 WIDTH, HEIGHT = 480, 220
 LEFT, RIGHT, TOP, BOTTOM = 40, 70, 12, 30
 EMPTY_CHART = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"></svg>'

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from .parts import Parts
 
-__all__ = ["controls"]
-
 # A browser that returns to the page must not fill in old values.
 PLAIN = 'autocomplete="off"'
 

@@ -18,8 +18,6 @@ from ..rendering.html import row, table, text
 from ..rendering.names import name, others
 from ..rendering.numbers import number
 
-__all__ = ["Parts", "value"]
-
 # Columns that a phone has no room for, with the class that hides them.
 COLUMNS = {"": "bars", "exp(z−m)": "exp"}
 

@@ -13,8 +13,6 @@ from .chart import EMPTY_CHART, bar, path_chart, signed_bar
 from .controls import controls as controls_of
 from .parts import Parts, value
 
-__all__ = ["body", "title"]
-
 FEATURES = 3  # of a layer, shown
 
 

@@ -19,8 +19,6 @@ from pathlib import Path
 from ...text import printable
 from .sections import Cell, Section, Table
 
-__all__ = ["Page", "paragraph", "row", "section", "section_of", "table", "table_of", "text"]
-
 
 def text(untrusted: str) -> str:
     """Untrusted text as HTML that shows it, on one line: markup and control characters escaped."""

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from ...text import shorten
 from ..data import Data
 
-__all__ = ["MOST", "NAME", "in_sentence", "in_table", "listed", "name", "others", "plural"]
-
 NAME = 24  # cells of a class name on a page and in an answer
 MOST = 5  # classes that a sentence lists
 

@@ -8,18 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "argument",
-    "compared",
-    "direction",
-    "minus",
-    "number",
-    "numbers",
-    "signed",
-    "told_apart",
-    "zero",
-]
-
 
 def number(x: float, decimals: int = 4) -> str:
     """A number for reading: some decimals where they suffice, else the exponent form.

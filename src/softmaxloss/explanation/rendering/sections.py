@@ -10,8 +10,6 @@ from ..data import Data
 from .names import name
 from .numbers import direction, signed
 
-__all__ = ["Cell", "Row", "Section", "Table", "class_cells", "slope_cells"]
-
 
 class Cell(NamedTuple):
     """A cell of plain text.

@@ -17,21 +17,6 @@ from rich.text import Text
 from ...text import printable
 from .sections import Cell, Section, Table
 
-__all__ = [
-    "FAINT",
-    "INDENT",
-    "bar",
-    "heading",
-    "indent",
-    "lay_out",
-    "name_cells",
-    "prose",
-    "section",
-    "table_of",
-    "table_width",
-    "to_ascii",
-]
-
 INDENT = 3
 PROSE_WIDTH = 79
 LEAST_WIDTH = 40  # of prose: no number is longer, so that none is broken

@@ -16,8 +16,6 @@ from ..engine import needs_formula
 from ..tensors import tensor_beside
 from .operators import composed, forward
 
-__all__ = ["cross_entropy", "cross_entropy_with_grad"]
-
 
 def cross_entropy(
     input: Tensor,

@@ -25,8 +25,6 @@ from .._private import fast_product
 from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
 
-__all__ = ["Gradients", "Layer", "Needs", "computed_dtype"]
-
 Array = NDArray[Any]
 #: Which gradients are wanted, or the gradients: with respect to the input, the weight and the bias.
 Needs = tuple[bool, bool, bool]

@@ -18,8 +18,6 @@ from ...linear.blocks import (
 from ...options import LinearOptions
 from .. import formula
 
-__all__ = ["loss_in_operations"]
-
 
 def loss_in_operations(
     logits: Tensor,

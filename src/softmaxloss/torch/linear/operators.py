@@ -20,8 +20,6 @@ from .. import formula
 from ..tensors import is_eager, one_number, operator_schema, options_from
 from .layer import Layer, Needs, computed_dtype
 
-__all__ = ["composed", "forward", "gradients_of"]
-
 OPTIONS = operator_schema(LinearOptions)
 
 
