@@ -10,6 +10,8 @@ where a row is ignored, or probabilities. The `reduced` functions take the user'
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -162,7 +164,7 @@ def _divisor(z: Tensor, target: Tensor, weight: Tensor | None, options: Options)
             counted = counted * weight.to(z.dtype)[target.clamp(min=0)]
         return counted.sum()
 
-    rows = z[..., 0].numel()
+    rows = math.prod(z.shape[:-1])
     divisor = divisor_for(options, rows, counted_weight if _is_index(target, z) else None)
     return divisor if isinstance(divisor, Tensor) else z.new_tensor(divisor)
 

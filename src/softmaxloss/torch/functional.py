@@ -66,6 +66,7 @@ def cross_entropy(
         As `softmaxloss.cross_entropy`.
 
     Example:
+        >>> import torch
         >>> z = torch.zeros(1, 4, requires_grad=True)
         >>> cross_entropy(z, torch.tensor([3])).backward()
         >>> z.grad
@@ -88,6 +89,7 @@ def cross_entropy_with_grad(
 ) -> tuple[Tensor, Tensor]:
     """(loss, gradient) of `softmaxloss.cross_entropy_with_grad` as tensors, outside of autograd.
 
+    >>> import torch
     >>> cross_entropy_with_grad(torch.zeros(1, 4), torch.tensor([3]))[1]
     tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
@@ -104,6 +106,7 @@ def score(
 ) -> Scores:
     """`softmaxloss.score`, as tensors on the logits' device; computed on the CPU.
 
+    >>> import torch
     >>> score(torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([1])).rank
     tensor([2])
     """
@@ -146,6 +149,7 @@ def linear_cross_entropy(
         As `softmaxloss.linear_cross_entropy`.
 
     Example:
+        >>> import torch
         >>> x = torch.tensor([[2.0, 0.0], [0.0, 1.0]], requires_grad=True)
         >>> W = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], requires_grad=True)
         >>> loss = linear_cross_entropy(x, W, torch.tensor([0, 2]))
@@ -174,6 +178,7 @@ def linear_cross_entropy_with_grad(
 ) -> tuple[Tensor, LinearGradients]:
     """The loss and its gradients, as `softmaxloss.linear_cross_entropy_with_grad` gives them.
 
+    >>> import torch
     >>> x, W = torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 0.0], [0.0, 1.0]])
     >>> linear_cross_entropy_with_grad(x, W, torch.tensor(0))[1].input
     tensor([0.0000, 0.5000])
