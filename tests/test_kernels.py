@@ -16,8 +16,9 @@ import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 import softmaxloss
 from softmaxloss import formula
-from softmaxloss.kernels import HOST, KERNELS, Kernel, cpu, kernel_for, kernel_named, reference
+from softmaxloss.kernels import HOST, KERNELS, Kernel, cpu, kernel_for, reference
 from softmaxloss.labels import ClassIndices, ClassProbabilities, Target
 from softmaxloss.options import Options
 from softmaxloss.scores import Scores, empty_scores
@@ -85,6 +86,12 @@ TARGETS = ["index", "weighted", "smoothed", "soft", "soft, weighted and smoothed
 
 
 NAMES = [module.rpartition(".")[2] for module in KERNELS[HOST]]
+
+
+def kernel_named(name: str) -> Kernel:
+    return cast(Kernel, import_module(f"softmaxloss.kernels.{name}"))
+
+
 # Every level of every kernel, as "cpu avx2".
 LEVELS = [f"{name} {level}" for name in NAMES for level in kernel_named(name).levels()]
 

@@ -11,7 +11,6 @@ Memory: some arrays of BLOCK float64 numbers; of one row where a row is longer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from ..arrays import BFLOAT16, bfloat16_bits, float32_of_bits, is_float
 from ..labels import ClassIndices, Target
 from ..options import Options
-from ..rows import Block, Place, blocks, class_last
+from ..rows import Place, blocks, class_last
 from ..scores import IGNORED, Scores
 
 Array = NDArray[Any]
@@ -66,7 +65,7 @@ def cross_entropy(
     grad: Array | None,
 ) -> None:
     """See `softmaxloss.kernels.Kernel.cross_entropy`."""
-    for place, rows in _blocks(logits):
+    for place, rows in blocks(logits.shape[::2], logits.shape[1], BLOCK):
         z = _read(logits, place)
         softmax = _softmax(z)
         if isinstance(target, ClassIndices) and options.label_smoothing == 0:
@@ -92,7 +91,7 @@ def cross_entropy(
 @np.errstate(all="ignore")
 def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     """See `softmaxloss.kernels.Kernel.score`."""
-    for place, rows in _blocks(logits):
+    for place, rows in blocks(logits.shape[::2], logits.shape[1], BLOCK):
         z = _read(logits, place)
         softmax = _softmax(z)
         k, m, a, _, L = softmax
@@ -223,11 +222,6 @@ def _sum(terms: Float64) -> Float64:
     if overflow.any():
         total[overflow] = terms[overflow].sum(axis=1)
     return total
-
-
-def _blocks(logits: Array) -> Iterator[Block]:
-    outer, classes, inner = logits.shape
-    return blocks((outer, inner), classes, BLOCK)
 
 
 def _by_rows(x: Array) -> Float64:

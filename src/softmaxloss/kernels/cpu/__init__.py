@@ -8,7 +8,6 @@ baseline, avx2, avx512, or reference for the kernel that is not compiled.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -74,20 +73,12 @@ def cross_entropy(
     y, ignore_index, threads = target.values, target.ignore_index, get_num_threads()
     if _cpu.cross_entropy(logits, y, weight, options, ignore_index, factor, loss, grad, threads):
         return
-    for block in _blocks(logits):
-        x = _copy(logits, block)
+    for block in blocks(logits.shape[::2], logits.shape[1]):
+        x, rows = _copy(logits, block), block.rows
         made = None if grad is None else np.empty_like(x)
-        _cpu.cross_entropy(
-            x,
-            y[block.rows] if y.ndim == 1 else _copy(y, block),
-            weight,
-            options,
-            ignore_index,
-            factor if isinstance(factor, float) else factor[block.rows],
-            loss[block.rows],
-            made,
-            threads,
-        )
+        y_x = y[rows] if y.ndim == 1 else _copy(y, block)
+        f = factor if isinstance(factor, float) else factor[rows]
+        _cpu.cross_entropy(x, y_x, weight, options, ignore_index, f, loss[rows], made, threads)
         if grad is not None and made is not None:
             part = class_last(grad)[block.place]
             part[...] = made.reshape(part.shape)
@@ -98,16 +89,11 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     if logits.dtype.kind == "V":
         logits = logits.view(np.uint16)
     y, ignore_index, threads = target.values, target.ignore_index, get_num_threads()
-    if _cpu.score(logits, y, ignore_index, *scores, threads):
+    if _cpu.score(logits, y, ignore_index, scores, threads):
         return
-    for block in _blocks(logits):
+    for block in blocks(logits.shape[::2], logits.shape[1]):
         part = Scores(*[array[block.rows] for array in scores])
-        _cpu.score(_copy(logits, block), y[block.rows], ignore_index, *part, threads)
-
-
-def _blocks(x: Array) -> Iterator[Block]:
-    outer, classes, inner = x.shape
-    return blocks((outer, inner), classes)
+        _cpu.score(_copy(logits, block), y[block.rows], ignore_index, part, threads)
 
 
 def _copy(x: Array, block: Block) -> Array:

@@ -3,6 +3,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ...options import Options
+from ...scores import Scores
 
 def cross_entropy(
     logits: NDArray[Any],
@@ -20,12 +21,7 @@ def score(
     logits: NDArray[Any],
     target: NDArray[Any],
     ignore_index: int,
-    loss: NDArray[Any],
-    probability: NDArray[Any],
-    predicted: NDArray[Any],
-    rank: NDArray[Any],
-    entropy: NDArray[Any],
-    logsumexp: NDArray[Any],
+    scores: Scores,
     threads: int,
 ) -> bool: ...
 def levels() -> list[str]: ...

@@ -86,18 +86,20 @@ void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
         z_y[r] = Real(row.x[r * stride + y[r]]);
     Column<Scaling<Real>> scaling;
     Column<Real> of_y;
+    const auto softmax_and_loss = [&](int r) INLINE_LAMBDA {
+        const Softmax<Real> softmax(frame[r], terms[r], largest[r]);
+        loss[r] = targets.weight[r] * softmax.loss(z_y[r]);
+        return softmax;
+    };
     if (row.grad)
         for (int r = 0; r < batch_rows; ++r) {
-            const Softmax<Real> softmax(frame[r], terms[r], largest[r]);
-            loss[r] = weight[r] * softmax.loss(z_y[r]);
+            const auto softmax = softmax_and_loss(r);
             of_y[r] = softmax.true_entry(z_y[r], product<W>(factor[r], weight[r]));
             scaling.set(r, Scaling<Real>::of(softmax, factor[r] * weight[r]));
         }
     else
-        for (int r = 0; r < batch_rows; ++r) {
-            const Softmax<Real> softmax(frame[r], terms[r], largest[r]);
-            loss[r] = weight[r] * softmax.loss(z_y[r]);
-        }
+        for (int r = 0; r < batch_rows; ++r)
+            softmax_and_loss(r);
 
     // Before the other rows, because the gradient may overwrite the logits.
     int any_special = 0;

@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/variant.h>
@@ -41,10 +42,6 @@ LogitsType logits_type(const In &logits) {
     return is_float ? f16 : bf16;
 }
 
-nb::dlpack::dtype computed(LogitsType type) {
-    return type == f64 ? nb::dtype<double>() : nb::dtype<float>();
-}
-
 // Whether an array (outer, classes, inner) is contiguous rows at one distance from each other,
 // which becomes `stride`, in elements. Requires the shape of the logits.
 template <class Array>
@@ -60,19 +57,33 @@ bool in_rows(const Array &array, const In &logits, int64_t &stride, const char *
 
 // Requires a contiguous array of `size` numbers; returns its data.
 template <class Array>
-void *vector(const Array &array, int64_t size, const nb::dlpack::dtype &type, const char *name) {
+auto vector(const Array &array, int64_t size, const nb::dlpack::dtype &type, const char *name) {
     require(array.ndim() == 1 && int64_t(array.shape(0)) == size &&
                 (size <= 1 || array.stride(0) == 1) && array.dtype() == type,
             name);
-    return const_cast<void *>(static_cast<const void *>(array.data()));
+    return array.data();
 }
 
-LabelType label_type(const In &labels) {
+const double *doubles(const In &array, int64_t size, const char *name) {
+    return static_cast<const double *>(vector(array, size, nb::dtype<double>(), name));
+}
+
+// False where the logits are not in rows.
+bool read_logits(const In &logits, Call &call) {
+    call.rows = logits.shape(0) * logits.shape(2);
+    call.classes = logits.shape(1);
+    call.logits = logits.data();
+    return in_rows(logits, logits, call.logits_stride, "logits: (outer, classes, inner)");
+}
+
+void read_labels(const In &labels, int64_t ignore_index, Call &call) {
     const auto type = labels.dtype();
     const bool is_signed = type.code == uint8_t(nb::dlpack::dtype_code::Int);
     require(is_signed || type.code == uint8_t(nb::dlpack::dtype_code::UInt), "target: integers");
     const int width = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : 3;
-    return LabelType(width + (is_signed ? int(LabelType::i8) : int(LabelType::u8)));
+    call.label_type = LabelType(width + int(is_signed ? LabelType::i8 : LabelType::u8));
+    call.labels = vector(labels, call.rows, type, "target: (rows,)");
+    call.ignore_index = ignore_index;
 }
 
 // Threads share a row of at least so many classes.
@@ -126,10 +137,7 @@ bool cross_entropy(const In &logits, const In &target, const std::optional<In> &
                    const Out &loss, const std::optional<Out> &grad, int threads) {
     CrossEntropy call{};
     const LogitsType storage = logits_type(logits);
-    call.rows = logits.shape(0) * logits.shape(2);
-    call.classes = logits.shape(1);
-    call.logits = logits.data();
-    if (!in_rows(logits, logits, call.logits_stride, "logits: (outer, classes, inner)"))
+    if (!read_logits(logits, call))
         return false;
     if (target.ndim() == 3) {
         call.double_probabilities = target.dtype() == nb::dtype<double>();
@@ -139,22 +147,16 @@ bool cross_entropy(const In &logits, const In &target, const std::optional<In> &
         if (!in_rows(target, logits, call.probabilities_stride, "target: the logits' shape"))
             return false;
     } else {
-        call.label_type = label_type(target);
-        call.labels = vector(target, call.rows, target.dtype(), "target: (rows,)");
+        read_labels(target, ignore_index, call);
     }
     if (weight)
-        call.weight = static_cast<const double *>(
-            vector(*weight, call.classes, nb::dtype<double>(), "weight: (classes,) float64"));
+        call.weight = doubles(*weight, call.classes, "weight: (classes,) float64");
     static PyObject *const label_smoothing = PyUnicode_InternFromString("label_smoothing");
     call.label_smoothing = nb::cast<double>(nb::getattr(options, label_smoothing));
-    call.ignore_index = ignore_index;
-    if (const double *number = std::get_if<double>(&factor)) {
-        call.factor = number;
-        call.factor_stride = 0;
-    } else {
+    call.factor = std::get_if<double>(&factor);
+    if (!call.factor) {
         call.factor =
-            static_cast<const double *>(vector(std::get<In>(factor), call.rows, nb::dtype<double>(),
-                                               "factor: one number or (rows,) float64"));
+            doubles(std::get<In>(factor), call.rows, "factor: one number or (rows,) float64");
         call.factor_stride = 1;
     }
     call.double_loss = loss.dtype() == nb::dtype<double>();
@@ -231,28 +233,24 @@ nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
 }
 
 // False, with nothing written, where the logits are not in rows.
-bool score(const In &logits, const In &target, int64_t ignore_index, const Out &loss,
-           const Out &probability, const Out &predicted, const Out &rank, const Out &entropy,
-           const Out &logsumexp, int threads) {
+bool score(const In &logits, const In &target, int64_t ignore_index,
+           const std::array<Out, 6> &scores, int threads) {
     Score call{};
     const LogitsType storage = logits_type(logits);
-    const auto type = computed(storage);
-    const char *outputs = "score's outputs: (rows,), int64 or in the computed dtype";
-    call.rows = logits.shape(0) * logits.shape(2);
-    call.classes = logits.shape(1);
-    call.logits = logits.data();
-    if (!in_rows(logits, logits, call.logits_stride, "logits: (outer, classes, inner)"))
+    if (!read_logits(logits, call))
         return false;
-    call.label_type = label_type(target);
-    call.labels = vector(target, call.rows, target.dtype(), "target: (rows,)");
-    call.ignore_index = ignore_index;
-    call.loss = vector(loss, call.rows, type, outputs);
-    call.probability = vector(probability, call.rows, type, outputs);
-    call.predicted =
-        static_cast<int64_t *>(vector(predicted, call.rows, nb::dtype<int64_t>(), outputs));
-    call.rank = static_cast<int64_t *>(vector(rank, call.rows, nb::dtype<int64_t>(), outputs));
-    call.entropy = vector(entropy, call.rows, type, outputs);
-    call.logsumexp = vector(logsumexp, call.rows, type, outputs);
+    read_labels(target, ignore_index, call);
+    const auto output = [&](int i, const nb::dlpack::dtype &type) {
+        return vector(scores[i], call.rows, type,
+                      "scores: (rows,), int64 or in the computed dtype");
+    };
+    const auto real = storage == f64 ? nb::dtype<double>() : nb::dtype<float>();
+    call.loss = output(0, real);
+    call.probability = output(1, real);
+    call.predicted = static_cast<int64_t *>(output(2, nb::dtype<int64_t>()));
+    call.rank = static_cast<int64_t *>(output(3, nb::dtype<int64_t>()));
+    call.entropy = output(4, real);
+    call.logsumexp = output(5, real);
     run(call, current_level().score[storage], threads);
     return true;
 }
@@ -266,8 +264,7 @@ NB_MODULE(_cpu, module) {
     module.def("one_example", one_example, nb::arg("logits"), nb::arg("target"),
                nb::arg("grad").none());
     module.def("score", score, nb::arg("logits"), nb::arg("target"), nb::arg("ignore_index"),
-               nb::arg("loss"), nb::arg("probability"), nb::arg("predicted"), nb::arg("rank"),
-               nb::arg("entropy"), nb::arg("logsumexp"), nb::arg("threads"));
+               nb::arg("scores"), nb::arg("threads"));
     module.def("levels", [] {
         std::vector<std::string> names;
         for (const Level *level : supported_levels())

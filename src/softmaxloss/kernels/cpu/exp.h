@@ -85,6 +85,17 @@ template <> struct Exp<Vector<double>> : Exp<double> {
     using UInt = Vector<std::uint64_t>;
 };
 
+template <class V, class Number> INLINE V load(const Number *from) {
+    static_assert(sizeof(Number) == sizeof(V{}[0]));
+    V v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
+}
+template <class V, class Number> INLINE void store(V v, Number *to) {
+    static_assert(sizeof(Number) == sizeof v[0]);
+    std::memcpy(to, &v, sizeof v);
+}
+
 template <class V> INLINE V broadcast(V value) { return value; }
 template <class V> INLINE V broadcast(decltype(V{}[0] + 0) value) { return V{} + value; }
 INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }

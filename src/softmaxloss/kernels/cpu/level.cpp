@@ -14,14 +14,14 @@ void read_as(const void *labels, std::int64_t first, int count, std::int64_t *y)
 }
 
 // The labels of `count` rows.
-inline void read_labels(const void *labels, LabelType type, int64_t first, int count, int64_t *y) {
+inline void read_labels(const Call &call, int64_t first, int count, int64_t *y) {
     // In the order of LabelType.
     constexpr decltype(&read_as<int64_t>) read[] = {
         read_as<std::int8_t>,   read_as<std::int16_t>,  read_as<std::int32_t>,
         read_as<int64_t>,       read_as<std::uint8_t>,  read_as<std::uint16_t>,
         read_as<std::uint32_t>, read_as<std::uint64_t>,
     };
-    read[int(type)](labels, first, count, y);
+    read[int(call.label_type)](call.labels, first, count, y);
 }
 
 // Labels come checked, but another thread may have changed them since.
@@ -71,7 +71,7 @@ template <class Storage> class Rows {
     template <class Layout> void batch(int64_t first) {
         Targets targets;
         auto &[y, weight, factor] = targets;
-        read_labels(call_.labels, call_.label_type, first, batch_rows, y.values);
+        read_labels(call_, first, batch_rows, y.values);
         for (int r = 0; r < batch_rows; ++r)
             factor[r] = call_.factor[(first + r) * call_.factor_stride];
         for (int r = 0; r < batch_rows; ++r) {
@@ -108,11 +108,10 @@ template <class Storage> class Rows {
             return loss;
         }
         int64_t y;
-        read_labels(call_.labels, call_.label_type, i, 1, &y);
-        if (y == call_.ignore_index)
-            index_row(row(i, 1), 0, 0, factor, &loss);
-        else if (is_outside(y, call_.classes))
-            index_row(row(i, 1), 0, nan, factor, &loss);
+        read_labels(call_, i, 1, &y);
+        const bool ignored = y == call_.ignore_index;
+        if (ignored || is_outside(y, call_.classes))
+            index_row(row(i, 1), 0, ignored ? 0 : nan, factor, &loss);
         else if (call_.label_smoothing != 0)
             mixed([y](int64_t j) { return double(j == y); });
         else
@@ -155,7 +154,7 @@ void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
         const Storage *x = static_cast<const Storage *>(call.logits) + i * call.logits_stride;
         const int64_t ahead = i + 1 < end ? call.logits_stride * int64_t(sizeof(Storage)) : 0;
         int64_t y;
-        read_labels(call.labels, call.label_type, i, 1, &y);
+        read_labels(call, i, 1, &y);
         const bool ignored = y == call.ignore_index;
         const RowScore row = ignored || is_outside(y, call.classes)
                                  ? RowScore{ignored ? 0 : nan, nan, nan, nan, -1, 0}

@@ -65,7 +65,7 @@ void index_row(const Row<Storage> &row, int64_t y, double weight, double factor,
 template <class Storage, class Coefficients, class Real = RealOf<Storage>>
 void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, double *loss) {
     const auto [x, classes, ahead, grad, output, scratch] = row;
-    constexpr int lanes = Exp<double>::lanes, quad = Sum<double>::quad;
+    constexpr int quad = Sum<double>::quad;
     double counts[quad];
     int64_t nonzero = 0, last = 0;
     Sum<double> of_all;
@@ -76,7 +76,7 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
                 ++nonzero;
                 last = i + j;
             }
-        of_all.add_quad(counts);
+        of_all.add(counts);
     }
     const DoubleDouble all = of_all.total();
     const double total = all.hi + all.lo;
@@ -95,29 +95,21 @@ void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, do
     const Softmax<double> softmax(sums.frame, sums.terms, sums.largest);
     const int64_t k = first_index_of(m, x, classes);
     Sum<double> distance, of_others; // Σ c_j (m − z_j), and Σ_{j≠k} c_j
-    const auto weigh = [&](const double *values, int64_t i, int count, double *terms) {
-        c(i, count, counts);
-        for (int j = 0; j < count; ++j)
-            terms[j] = counts[j] == 0 ? 0 : counts[j] * (m - values[j]);
+    for_each_group<double>(x, classes, [&](auto size, const double *values, int64_t i, int known) {
+        constexpr int count = size;
+        double terms[count], others[count];
+        c(i, count, others);
+        for (int j = 0; j < known; ++j)
+            others[j] = 0;
+        for (int j = 0; j < count; ++j) {
+            const double below = m - values[j]; // outside of the condition, which vectorises
+            terms[j] = others[j] == 0 ? 0 : others[j] * below;
+        }
         if (i <= k && k < i + count)
-            counts[k - i] = 0;
-    };
-    for_each_group<double>(
-        x, classes,
-        [&](const double *values, int64_t i) {
-            double terms[quad];
-            weigh(values, i, quad, terms);
-            distance.add_quad(terms);
-            of_others.add_quad(counts);
-        },
-        [&](const double *values, int64_t i, int known) {
-            double terms[lanes];
-            weigh(values, i, lanes, terms);
-            for (int l = 0; l < known; ++l) // weigh has filled both
-                terms[l] = counts[l] = 0;
-            distance.add_group(terms);
-            of_others.add_group(counts);
-        });
+            others[k - i] = 0;
+        distance.add(terms);
+        of_others.add(others);
+    });
     const DoubleDouble mean_distance = distance.total(), others = of_others.total();
     *loss = mean_distance.hi + (mean_distance.lo + total * log1p(softmax.S, softmax.inverse));
     if (!grad)

@@ -22,27 +22,27 @@ INLINE const Real *computed(const Storage *x, Count count, Real *converted) {
     return converted;
 }
 
-// Calls on_quad(values, i) for each quad of the row, i its first class, then on_group(values, i,
-// known) for each group of the rest. The last group overlaps the one before, which costs less than
-// a shorter group: its first `known` classes have been seen. A row of less than a group is padded
-// with −inf.
-template <class Real, class Storage, class OnQuad, class OnGroup>
-inline void for_each_group(const Storage *x, int64_t classes, OnQuad on_quad, OnGroup on_group) {
+// Calls on_group(size, values, i, known) for each quad of the row, i its first class, then for each
+// group of the rest. The last group overlaps the one before, which costs less than a shorter group:
+// its first `known` classes have been seen. A row of less than a group is padded with −inf.
+template <class Real, class Storage, class OnGroup>
+inline void for_each_group(const Storage *x, int64_t classes, OnGroup on_group) {
     constexpr int lanes = Exp<Real>::lanes, quad = Sum<Real>::quad;
+    constexpr std::integral_constant<int, lanes> one{};
     Real values[quad];
     int64_t i = 0;
     for (; i + quad <= classes; i += quad)
-        on_quad(computed(x + i, quad, values), i);
+        on_group(std::integral_constant<int, quad>(), computed(x + i, quad, values), i, 0);
     if (classes < lanes) {
         for (int l = 0; l < lanes; ++l)
             values[l] = -__builtin_inf();
         for (int l = 0; l < classes; ++l)
             values[l] = Real(x[l]);
-        return on_group(values, 0, 0);
+        return on_group(one, values, 0, 0);
     }
     for (; i < classes; i += lanes) {
         const int64_t last = classes - lanes, from = i < last ? i : last;
-        on_group(computed(x + from, lanes, values), from, int(i - from));
+        on_group(one, computed(x + from, lanes, values), from, int(i - from));
     }
 }
 
@@ -68,19 +68,17 @@ template <class Real, class Storage> Real largest_of(const Storage *x, int64_t c
     for (int l = 0; l < lanes; ++l)
         top[l] = -__builtin_inf();
     for_each_group<Real>(
-        x, classes,
-        [&](const Real *values, int64_t) INLINE_LAMBDA {
+        x, classes, [&](auto size, const Real *values, int64_t, int) INLINE_LAMBDA {
             for (int l = 0; l < lanes; ++l) {
-                const Real a = values[l], b = values[lanes + l];
-                const Real c = values[2 * lanes + l], d = values[3 * lanes + l];
-                top[l] = larger(larger(larger(a, b), larger(c, d)), top[l]);
-                nans[l] |= (a != a) | (b != b) | (c != c) | (d != d);
-            }
-        },
-        [&](const Real *values, int64_t, int) INLINE_LAMBDA {
-            for (int l = 0; l < lanes; ++l) {
-                top[l] = larger(values[l], top[l]);
-                nans[l] |= values[l] != values[l];
+                Real largest = values[l];
+                nans[l] |= largest != largest;
+                if constexpr (size == Sum<Real>::quad) {
+                    const Real a = values[lanes + l];
+                    const Real b = values[2 * lanes + l], c = values[3 * lanes + l];
+                    largest = larger(larger(largest, a), larger(b, c));
+                    nans[l] |= (a != a) | (b != b) | (c != c);
+                }
+                top[l] = larger(largest, top[l]);
             }
         });
     for (int half = lanes / 2; half > 0; half /= 2)
@@ -133,8 +131,11 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
     const Real m = frame.m, shift = frame.shift, cut = frame.cut(), round = frame.round();
     Sum<Real> terms_sum, distance_sum;
     Int largest[lanes] = {}, above[lanes] = {};
-    const auto measure = [&](const Real *values, int count, int known, Real *terms, Real *distances,
-                             Real *keep) INLINE_LAMBDA {
+    const auto measure = [&](auto size, const Real *values, int64_t i, int known) INLINE_LAMBDA {
+        constexpr int count = size;
+        if constexpr (count == quad)
+            prefetch(x + i, ahead, quad);
+        Real terms[count];
         const auto fill_terms = [&](Real by) INLINE_LAMBDA {
             for (int j = 0; j < count; j += lanes)
                 for (int l = 0; l < lanes; ++l) {
@@ -143,37 +144,24 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
                     terms[j + l] = (is_largest | (l < known)) ? Real(0) : term;
                     largest[l] += is_largest & (l >= known);
                     if constexpr (keeping)
-                        keep[j + l] = term;
+                        kept[i + j + l] = term;
                 }
         };
         shift == 0 ? fill_terms(0) : fill_terms(shift); // one operation less without a shift
         if constexpr (scored) {
-            for (int j = 0; j < count; ++j)
-                distances[j] = terms[j] == 0 ? 0 : terms[j] * (m - values[j]);
+            Real distances[count];
+            for (int j = 0; j < count; ++j) {
+                const Real below = m - values[j]; // outside of the condition, which vectorises
+                distances[j] = terms[j] == 0 ? 0 : terms[j] * below;
+            }
             for (int j = 0; j < count; j += lanes)
                 for (int l = 0; l < lanes; ++l)
                     above[l] += (values[j + l] > z) & (l >= known);
+            distance_sum.add(distances);
         }
+        terms_sum.add(terms);
     };
-    for_each_group<Real>(
-        x, classes,
-        [&](const Real *values, int64_t i) INLINE_LAMBDA {
-            prefetch(x + i, ahead, quad);
-            Real terms[quad], distances[quad];
-            measure(values, quad, 0, terms, distances, keeping ? kept + i : nullptr);
-            terms_sum.add_quad(terms);
-            if constexpr (scored)
-                distance_sum.add_quad(distances);
-        },
-        [&](const Real *values, int64_t i, int known) INLINE_LAMBDA {
-            Real terms[lanes], distances[lanes], keep[lanes];
-            measure(values, lanes, known, terms, distances, keep);
-            if constexpr (keeping)
-                std::memcpy(kept + i, keep, sizeof keep);
-            terms_sum.add_group(terms);
-            if constexpr (scored)
-                distance_sum.add_group(distances);
-        });
+    for_each_group<Real>(x, classes, measure);
     Sums<Real> sums{frame, 0, terms_sum.total(), {}, 0, frame.shift != 0};
     Int ties = 0;
     for (int l = 0; l < lanes; ++l)
@@ -218,8 +206,7 @@ template <class Real> void merge(Sums<Real> &a, const Sums<Real> &b) {
 }
 
 // Calls work(first class, count) for each chunk of a row, on the team's threads if there is a team.
-// Returns false if the team was stopped before the end.
-template <class Work> bool for_each_chunk(const Team *team, int64_t classes, Work work) {
+template <class Work> void for_each_chunk(const Team *team, int64_t classes, Work work) {
     const auto chunk = [&](int64_t i) {
         const int64_t first = i * chunk_classes, left = classes - first;
         work(first, left < chunk_classes ? left : chunk_classes);
@@ -232,7 +219,6 @@ template <class Work> bool for_each_chunk(const Team *team, int64_t classes, Wor
             const_cast<void *>(static_cast<const void *>(&chunk)));
     for (int64_t i = 0; i < chunks; ++i)
         chunk(i);
-    return true;
 }
 
 // The sums of a row, merged from those of its chunks in their order. m is NaN if the row has no
@@ -257,14 +243,10 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
         };
         if (team) {
             Sums<Real> *parts = static_cast<Sums<Real> *>(team->scratch);
-            const bool done = for_each_chunk(team, classes, [&](int64_t i, int64_t count) {
+            for_each_chunk(team, classes, [&](int64_t i, int64_t count) {
                 parts[i / chunk_classes] = chunk(i, count);
             });
             row = parts[0];
-            if (!done) { // interrupted: some chunks are missing, and the result is not used
-                row.frame.m = __builtin_nan("");
-                return row;
-            }
             for (int64_t i = chunk_classes; i < classes; i += chunk_classes)
                 merge(row, parts[i / chunk_classes]);
         } else {
@@ -287,39 +269,27 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
     return row;
 }
 
-// Parameters by value: with references the loops would not be vectorised.
-template <class Real, class Count>
-INLINE void terms_of(const Real *x, Count count, Real shift, Real cut, Real round, Real *terms) {
-    for (int j = 0; j < count; ++j)
-        terms[j] = lifted(x[j], shift, cut, round);
-}
-template <class Real, class Count>
-INLINE void entries_of(const Real *terms, Count count, Scaling<Real> scaling, Real *entries) {
-    for (int j = 0; j < count; ++j)
-        entries[j] = scaling.entry(terms[j]);
-}
-
 // The gradient factor · (softmax − onehot(y)) of a row or of a chunk, which may not contain y; the
-// entry of y is given. `out` may be `x`. `kept` holds the terms, or is null.
+// entry of y is given. `out` may be `x`. `kept` holds the terms, or is null. (Captures by value:
+// with references the loops would not be vectorised.)
 template <class Storage, class Real = RealOf<Storage>>
 void gradient_of_row(const Frame<Real> &frame, const Scaling<Real> &scaling, const Storage *x,
                      const Real *kept, int64_t classes, int64_t y, Real of_y, Storage *out,
                      Output<Storage> &output) {
-    const auto fill_entries = [&](auto terms_from) INLINE_LAMBDA {
-        output.write(out, classes, [&](int64_t i, auto count, Real *entries) INLINE_LAMBDA {
-            Real terms[Sum<Real>::quad];
-            entries_of(terms_from(i, count, terms), count, scaling, entries);
-            if (i <= y && y < i + count)
-                entries[y - i] = of_y;
-        });
-    };
-    if (kept)
-        return fill_entries([kept](int64_t i, auto, Real *) INLINE_LAMBDA { return kept + i; });
     const Real shift = frame.shift, cut = frame.cut(), round = frame.round();
-    fill_entries([=](int64_t i, auto count, Real *terms) INLINE_LAMBDA -> const Real * {
-        Real converted[Sum<Real>::quad];
-        terms_of(computed(x + i, count, converted), count, shift, cut, round, terms);
-        return terms;
+    output.write(out, classes, [=](int64_t i, auto count, Real *entries) INLINE_LAMBDA {
+        constexpr int quad = Sum<Real>::quad;
+        Real converted[quad], lifted_x[quad];
+        const Real *terms = kept ? kept + i : lifted_x;
+        if (!kept) {
+            const Real *values = computed(x + i, count, converted);
+            for (int j = 0; j < count; ++j)
+                lifted_x[j] = lifted(values[j], shift, cut, round);
+        }
+        for (int j = 0; j < count; ++j)
+            entries[j] = scaling.entry(terms[j]);
+        if (i <= y && y < i + count)
+            entries[y - i] = of_y;
     });
 }
 

@@ -89,19 +89,14 @@ template <class Real> class Sum {
     static constexpr bool compensated = sizeof(Real) == 8;
     static constexpr int quad = 4 * lanes;
 
-    template <class Term> INLINE void add_group(const Term *terms) {
+    template <class Term> INLINE void add(const Term (&terms)[lanes]) {
         if constexpr (compensated) {
             // By registers: compilers vectorise only parts of a loop over lanes.
-            using Doubles = Vector<double>;
+            using V = Vector<double>;
             for (int l = 0; l < lanes; l += register_bytes / int(sizeof(double))) {
-                Doubles hi, lo, term;
-                std::memcpy(&hi, hi_ + l, sizeof hi);
-                std::memcpy(&lo, lo_ + l, sizeof lo);
-                std::memcpy(&term, terms + l, sizeof term);
-                const Doubles sum = hi + term, shadow = sum - hi;
-                lo += (hi - (sum - shadow)) + (term - shadow);
-                std::memcpy(hi_ + l, &sum, sizeof sum);
-                std::memcpy(lo_ + l, &lo, sizeof lo);
+                const auto sum = two_sum(load<V>(hi_ + l), load<V>(terms + l));
+                store(sum.hi, hi_ + l);
+                store(load<V>(lo_ + l) + sum.lo, lo_ + l);
             }
         } else {
             for (int l = 0; l < lanes; ++l)
@@ -109,14 +104,14 @@ template <class Real> class Sum {
         }
     }
 
-    INLINE void add_quad(const Real *terms) {
+    INLINE void add(const Real (&terms)[quad]) {
         double tree[lanes];
         for (int l = 0; l < lanes; ++l) {
             const double a = terms[l], b = terms[l + lanes];
             const double c = terms[l + 2 * lanes], d = terms[l + 3 * lanes];
             tree[l] = (a + b) + (c + d);
         }
-        add_group(tree);
+        add(tree);
     }
 
     Wide<Real> total() const {
@@ -127,7 +122,7 @@ template <class Real> class Sum {
             for (int l = 0; l < half; ++l) {
                 if constexpr (compensated) {
                     const DoubleDouble s =
-                        add(DoubleDouble{hi[l], lo[l]}, {hi[l + half], lo[l + half]});
+                        LEVEL::add(DoubleDouble{hi[l], lo[l]}, {hi[l + half], lo[l + half]});
                     hi[l] = s.hi;
                     lo[l] = s.lo;
                 } else {

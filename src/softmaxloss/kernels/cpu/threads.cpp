@@ -86,15 +86,12 @@ SharedRow::SharedRow(std::int64_t classes, int threads, const std::function<bool
     each = [](const Team &team, std::int64_t count, void (*work)(void *, std::int64_t),
               void *context) {
         const auto &self = static_cast<const SharedRow &>(team);
-        const bool done = !self.stopped && parallel_rows(
-                                               count, chunk_classes, self.threads_,
-                                               [=](std::int64_t begin, std::int64_t end) {
-                                                   for (std::int64_t i = begin; i < end; ++i)
-                                                       work(context, i);
-                                               },
-                                               self.interrupted_);
-        self.stopped = !done;
-        return done;
+        const auto range = [=](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t i = begin; i < end; ++i)
+                work(context, i);
+        };
+        self.stopped = self.stopped || !parallel_rows(count, chunk_classes, self.threads_, range,
+                                                      self.interrupted_);
     };
 }
 

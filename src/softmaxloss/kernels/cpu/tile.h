@@ -24,13 +24,6 @@ template <class Storage> class Tile {
     alignas(line) Real x_[most_classes + n][batch_rows];     // the same, class by class
     alignas(line) Real below_[most_classes][batch_rows];     // terms, 0 for the largest logits
 
-    static INLINE V load(const Real *from) {
-        V v;
-        std::memcpy(&v, from, sizeof v);
-        return v;
-    }
-    static INLINE void store(V v, Real *to) { std::memcpy(to, &v, sizeof v); }
-
     // Calls on_strip(c) for the first class of each strip. The last strip overlaps the one before,
     // or reaches beyond rows that are shorter than a strip.
     template <class OnStrip> INLINE void for_each_strip(OnStrip on_strip) const {
@@ -61,7 +54,7 @@ template <class Storage> class Tile {
             V largest = V{} - Real(__builtin_inf());
             typename Exp<V>::Int nan = {};
             for (int c = 0; c < classes_; ++c) {
-                const V x = load(&x_[c][r]);
+                const V x = load<V>(&x_[c][r]);
                 largest = x > largest ? x : largest;
                 nan |= x != x;
             }
@@ -79,8 +72,8 @@ template <class Storage> class Tile {
             rounds[r] = frame[r].round();
         }
         for (int r = 0; r < batch_rows; r += step) {
-            const V m = load(&frame.m[r]), shift = load(&frame.shift[r]), cut = load(&cuts[r]),
-                    round = load(&rounds[r]);
+            const V m = load<V>(&frame.m[r]), shift = load<V>(&frame.shift[r]),
+                    cut = load<V>(&cuts[r]), round = load<V>(&rounds[r]);
             const int classes = classes_;
             const int64_t ahead = row_.ahead;
             const Storage *x_row = row_.x + r * classes;
@@ -89,7 +82,7 @@ template <class Storage> class Tile {
                 // A few lines for each class: more at once would stall.
                 prefetch(x_row + c * step, ahead, step);
                 row_.output->write_line();
-                const V x = load(&x_[c][r]), term = lifted(x, shift, cut, round);
+                const V x = load<V>(&x_[c][r]), term = lifted(x, shift, cut, round);
                 store(term, &x_[c][r]);
                 store(x != m ? term : V{}, &below_[c][r]);
                 lower -= x != m;
@@ -138,21 +131,17 @@ template <class Storage> class Tile {
     using Doubles = Vector<double>;
     using Sums = std::conditional_t<sizeof(Real) == 4, Doubles, DoubleDoubleOf<Doubles>>;
 
-    static INLINE void store_sums(Doubles sums, Column<double> &to, int r) {
-        std::memcpy(&to[r], &sums, sizeof sums);
-    }
+    static INLINE void store_sums(Doubles sums, Column<double> &to, int r) { store(sums, &to[r]); }
     static INLINE void store_sums(DoubleDoubleOf<Doubles> sums, Column<DoubleDouble> &to, int r) {
-        std::memcpy(&to.high[r], &sums.hi, sizeof sums.hi);
-        std::memcpy(&to.low[r], &sums.lo, sizeof sums.lo);
+        store(sums.hi, &to.high[r]);
+        store(sums.lo, &to.low[r]);
     }
 
     INLINE Doubles below(int c, int r) const {
         double terms[doubles];
         for (int i = 0; i < doubles; ++i)
             terms[i] = below_[c][r + i];
-        Doubles all;
-        std::memcpy(&all, terms, sizeof all);
-        return all;
+        return load<Doubles>(terms);
     }
 
     // The sum over the lanes l, l + apart, l + 2·apart, …: a subtree of Sum's tree.
@@ -184,14 +173,14 @@ template <class Storage> class Tile {
     INLINE void transpose_entries(const Column<Scaling<Real>> &scaling, Real *rows,
                                   int64_t stride) const {
         for (int r = 0; r < batch_rows; r += step) {
-            const Scaling<V> of_rows = {load(&scaling.hi[r]), load(&scaling.lo[r]),
-                                        load(&scaling.last[r]), load(&scaling.top[r]),
-                                        load(&scaling.of_top[r])};
+            const Scaling<V> of_rows = {load<V>(&scaling.hi[r]), load<V>(&scaling.lo[r]),
+                                        load<V>(&scaling.last[r]), load<V>(&scaling.top[r]),
+                                        load<V>(&scaling.of_top[r])};
             for_each_strip([&](int c) INLINE_LAMBDA {
                 V columns[n];
 #pragma GCC unroll 4
                 for (int i = 0; i < n; ++i)
-                    columns[i] = of_rows.entry(load(&x_[c + i][r]));
+                    columns[i] = of_rows.entry(load<V>(&x_[c + i][r]));
                 write_columns(columns, rows + r * stride + c, stride);
             });
         }
