@@ -27,10 +27,10 @@ inline void read_labels(const Call &call, int64_t first, int count, int64_t *y) 
 // Labels come checked, but another thread may have changed them since.
 inline bool is_outside(int64_t y, int64_t classes) { return (y < 0) | (y >= classes); }
 
-// c_j = w_j · ((1 − ε)·q_j + ε/C), 0 beyond the last class.
+// c_j = w_j · ((1 − ε)·q_j + ε/C), 0 beyond the last class. Not inlined: short rows are faster so.
 template <class Target>
-inline void coefficients(const CrossEntropy &call, const Target &q, int64_t first, int count,
-                         double *out) {
+__attribute__((noinline)) void coefficients(const CrossEntropy &call, const Target &q,
+                                            int64_t first, int count, double *out) {
     const double keep = 1 - call.label_smoothing, spread = call.label_smoothing / call.classes;
     const int64_t left = call.classes - first;
     const int valid = left < count ? int(left) : count;
