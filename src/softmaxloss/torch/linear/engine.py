@@ -62,9 +62,7 @@ def cross_entropy(
         linear_bias,
         target,
         weight,
-        grad and input.requires_grad,
-        grad and linear_weight.requires_grad,
-        grad and linear_bias is not None and linear_bias.requires_grad,
+        [grad and t is not None and t.requires_grad for t in (input, linear_weight, linear_bias)],
         return_scores,
         *field_values(options),
     )

@@ -27,7 +27,7 @@ from .operations import loss_in_operations
 
 Array = NDArray[Any]
 #: Which gradients are wanted, or the gradients: with respect to the input, the weight and the bias.
-Needs = tuple[bool, bool, bool]
+Needs = list[bool]
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 # To gather the weights of more classes than this share takes longer than to multiply with all.
