@@ -75,11 +75,11 @@ def cross_entropy(
     if _cpu.cross_entropy(logits, y, weight, options, ignore_index, factor, loss, grad, threads):
         return
     for block in _blocks(logits):
-        x = _copy(logits, block)
+        x = _contiguous(logits, block)
         made = None if grad is None else np.empty_like(x)
         _cpu.cross_entropy(
             x,
-            y[block.rows] if y.ndim == 1 else _copy(y, block),
+            y[block.rows] if y.ndim == 1 else _contiguous(y, block),
             weight,
             options,
             ignore_index,
@@ -102,7 +102,7 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
         return
     for block in _blocks(logits):
         part = Scores(*[array[block.rows] for array in scores])
-        _cpu.score(_copy(logits, block), y[block.rows], ignore_index, *part, threads)
+        _cpu.score(_contiguous(logits, block), y[block.rows], ignore_index, *part, threads)
 
 
 def _blocks(x: Array) -> Iterator[Block]:
@@ -110,7 +110,7 @@ def _blocks(x: Array) -> Iterator[Block]:
     return blocks((outer, inner), classes)
 
 
-def _copy(x: Array, block: Block) -> Array:
+def _contiguous(x: Array, block: Block) -> Array:
     """Some rows of (outer, classes, inner), contiguous, as (rows, classes, 1)."""
     rows = np.ascontiguousarray(class_last(x)[block.place])
     return rows.reshape(-1, x.shape[1], 1)
