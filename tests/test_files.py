@@ -80,6 +80,15 @@ def test_every_format_gives_the_same_logits(tmp_path: Path, suffix: str, max_ele
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_closed_file_is_not_read(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"z.{suffix}", LOGITS, "logits")
+    with open_logits(path) as logits:
+        pass
+    assert "is already closed" in failure(path, lambda: logits.row(0))
+    assert "is already closed" in failure(path, lambda: next(logits.blocks()))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_format_gives_the_same_labels(tmp_path: Path, suffix: str) -> None:
     labels = read_labels(write(tmp_path / f"y.{suffix}", LABELS, "labels"))
     assert labels.dtype.kind == "i"

@@ -67,7 +67,7 @@ def test_the_ends_of_each_integer_type(classes: int, kind: str, order: str) -> N
 def test_misaligned_labels() -> None:
     packed = np.zeros(3, np.dtype([("flag", np.int8), ("label", np.int64)]))
     packed["label"] = [2, 0, 1]
-    rows = read(packed["label"], (3, 3)).whole(3, 1).values[:, 0]
+    rows = read(packed["label"], (3, 3)).in_place().values
     assert rows.flags.aligned
     assert rows.tolist() == [2, 0, 1]
 
@@ -96,7 +96,7 @@ def test_the_classes_are_in_axis_1() -> None:
     q = np.zeros((2, 3, 4, 5))
     q[:, 1] = 1.0
     target = read(q, (2, 3, 4, 5))
-    assert target.whole(2, 20).values.shape == (2, 3, 20)
+    assert target.in_place().values.shape == (2, 3, 20)
     assert target.block((0, slice(1, 3))).values.shape == (10, 3, 1)
 
 

@@ -40,12 +40,12 @@ def open_npy(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
         )
     try:
         if count == 0:  # an empty array cannot be mapped
-            return ArraySource.of(np.empty(shape, dtype))
+            return ArraySource(np.empty(shape, dtype))
         order = "F" if fortran else "C"
         mapped = np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)  # type: ignore[call-overload]
     except (OSError, ValueError, OverflowError) as error:
         raise BadFileError(f"cannot be mapped: {first_line(error)}") from None
-    return ArraySource.of(np.asarray(mapped))
+    return ArraySource(np.asarray(mapped))
 
 
 def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
@@ -53,64 +53,56 @@ def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     import zipfile
 
     try:
-        archive = zipfile.ZipFile(path)
+        with zipfile.ZipFile(path) as archive:
+            members = [name for name in archive.namelist() if name.endswith(".npy")]
     except Exception as error:
         raise BadFileError(f"is no .npz (zip) file or is cut short: {first_line(error)}") from None
-    try:
-        members = {
-            info.filename.removesuffix(".npy"): info
-            for info in archive.infolist()
-            if info.filename.endswith(".npy")
-        }
-        name = choose_key(list(members), key, defaults)
-        source = _NpzSource(archive, members[name], path.stat().st_size)
-        if not source.fortran:
-            return source
-        with archive:  # a row is scattered over the whole member, which is therefore read whole
-            return ArraySource.of(source.transposed().T)
-    except BaseException:
-        archive.close()
-        raise
+    keys = dict.fromkeys(member.removesuffix(".npy") for member in members)
+    source = _NpzSource(path, f"{choose_key(list(keys), key, defaults)}.npy")
+    # A row of a Fortran array is scattered over the whole member, which is therefore read whole.
+    return ArraySource(source.transposed().T) if source.fortran else source
 
 
 class _NpzSource(Source):
     shape: tuple[int, ...]
 
-    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> None:
-        self.archive, self.info = archive, info
-        unpacked, packed = info.file_size, info.compress_size
-        with self._opened() as file:
-            if packed > size:
+    def __init__(self, path: Path, member: str) -> None:
+        self._path, self._member = path, member
+        with self._opened() as (file, info):
+            self.unpacked, packed = info.file_size, info.compress_size
+            if packed > (size := path.stat().st_size):
                 raise BadFileError(f"is cut short: it takes {packed} bytes of {size}")
-            if unpacked > _GIB and unpacked > 1000 * packed:
+            if self.unpacked > _GIB and self.unpacked > 1000 * packed:
                 raise BadFileError(
-                    f"is refused: it would unpack from {packed} to {unpacked} bytes "
+                    f"is refused: it would unpack from {packed} to {self.unpacked} bytes "
                     "(a zip bomb?); save it uncompressed with numpy.save"
                 )
             self.shape, fortran, self.dtype = _header(file)
             declared = file.tell() + math.prod(self.shape) * self.dtype.itemsize
-            if declared != unpacked:
+            if declared != self.unpacked:
                 raise BadFileError(
                     f"is damaged: its header promises {_described(self.shape, self.dtype)} = "
-                    f"{declared} bytes in all, the zip directory says {unpacked}"
+                    f"{declared} bytes in all, the zip directory says {self.unpacked}"
                 )
         # Both orders store the same bytes where at most one axis is longer than 1.
         self.fortran = fortran and sum(n > 1 for n in self.shape) > 1
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[IO[bytes]]:
+    def _opened(self) -> Iterator[tuple[IO[bytes], zipfile.ZipInfo]]:
         """The unpacked bytes; errors, those of zipfile and its codecs too, name the member."""
+        import zipfile
+
         try:
-            with self.archive.open(self.info) as file:
-                yield file
+            with zipfile.ZipFile(self._path) as archive, archive.open(self._member) as file:
+                yield file, archive.getinfo(self._member)
         except Exception as error:
             known = isinstance(error, BadFileError)
             why = str(error) if known else f"cannot be unpacked: {first_line(error)}"
-            raise BadFileError(f"member {shown(self.info.filename)} {why}") from None
+            raise BadFileError(f"member {shown(self._member)} {why}") from None
 
     def blocks(self, rows: int) -> Iterator[Array]:
         total, *rest = self.shape
-        with self._opened() as file:
+        with self._opened() as (file, _):
             _header(file)
             for start in range(0, total, rows):
                 block = np.empty((min(rows, total - start), *rest), self.dtype)
@@ -121,21 +113,17 @@ class _NpzSource(Source):
                     if len(data) < len(part):
                         raise BadFileError("is cut short")
                     part[:] = np.frombuffer(data, np.uint8)
-                self.progress = (start + len(block), total)
                 yield block
 
     def transposed(self) -> Array:
         """The transpose of an array in Fortran order: the same bytes in C order."""
-        if self.info.file_size > _FORTRAN_LIMIT:
+        if self.unpacked > _FORTRAN_LIMIT:
             raise BadFileError(
-                f"holds an array in Fortran (column) order, {self.info.file_size} bytes long: too "
+                f"holds an array in Fortran (column) order, {self.unpacked} bytes long: too "
                 "long to be streamed by rows; save numpy.ascontiguousarray(…), or as .npy"
             )
         self.shape = self.shape[::-1]
         return self.whole()
-
-    def close(self) -> None:
-        self.archive.close()
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
