@@ -371,8 +371,16 @@ BAD_LOGITS: list[tuple[str, Maker, str]] = [
     ("renamed.npz", text(npy_header("(1, 1)") + bytes(4)), "is no .npz"),
     ("no_array.npz", zipped(b"hello", "readme.txt"), "holds nothing that could be the logits"),
     ("bomb.npz", lying_directory(1100 << 20), "a zip bomb?"),
-    ("longer.npz", zipped(npy_header("(9, 9)") + bytes(64)), "bytes in all, the zip directory"),
-    ("shorter.npz", zipped(npy_header("(1, 2)") + bytes(64)), "bytes in all, the zip directory"),
+    (
+        "longer.npz",
+        zipped(npy_header("(9, 9)") + bytes(64)),
+        "promises 9 × 9 float32 = 324 bytes, 64 follow",
+    ),
+    (
+        "shorter.npz",
+        zipped(npy_header("(1, 2)") + bytes(64)),
+        "promises 1 × 2 float32 = 8 bytes, 64 follow",
+    ),
     ("pickled.npz", lambda p: np.savez(p, z=np.array([None])), "pickled Python objects"),
     ("three.npz", saved(np.ones((2, 3, 4))), "has shape (2, 3, 4)"),
     # .csv

@@ -107,13 +107,15 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
         self.class_names = source.names
         *rows, classes = source.shape
         if len(rows) > 1 or classes is None:
-            shapes = "(examples, classes), or (classes,) for one example"
-            raise FileError(path, f"has shape {source.shape}; logits are {shapes}")
+            raise BadFileError(
+                f"has shape {source.shape}; logits are (examples, classes), or (classes,) for one "
+                "example"
+            )
         if classes == 0:
-            raise FileError(path, f"has shape {source.shape}: no classes")
+            raise BadFileError(f"has shape {source.shape}: no classes")
         kind, name = source.dtype.kind, source.dtype.name
         if kind not in "fiu" and name != "bfloat16":
-            raise FileError(path, f"holds {name}; logits are floats or integers")
+            raise BadFileError(f"holds {name}; logits are floats or integers")
         self._source: Source | None = source if rows else ArraySource(source.whole()[np.newaxis])
         self.shape: tuple[int | None, int] = (rows[0] if rows else 1, classes)
         self.progress = (0, 0)

@@ -33,9 +33,7 @@ class CsvSource(Source):
         with open(path, "rb") as file:
             (number, line), *second = itertools.islice(_lines(file), 2)
         cells = _cells(number, line)
-        self._skip = 0
         if any(_as_float(cell) is None for cell in cells):
-            self._skip = number
             self.names = _class_names(number, cells)
             if not second:
                 raise BadFileError(
@@ -53,7 +51,7 @@ class CsvSource(Source):
         rows = min(rows, max(1, _BLOCK_LIMIT // self._width))
         size = self._path.stat().st_size
         with open(self._path, "rb") as file:
-            lines = (item for item in _lines(file) if item[0] > self._skip)
+            lines = itertools.islice(_lines(file), 1 if self.names else 0, None)
             while batch := list(itertools.islice(lines, rows)):
                 block: Array = np.empty(0)
                 with contextlib.suppress(ValueError):
