@@ -178,7 +178,7 @@ def open_logits(path: str | os.PathLike[str], *, key: str | None = None) -> Logi
     `FORMATS` lists the formats. float16 and bfloat16 are passed on as they are.
 
     Args:
-        path: the file; its suffix tells the format.
+        path: the file; its suffix gives the format.
         key: the name of the array, or of the column of lists in a .parquet file. Without it the
             only array is taken, or the one named "logits".
 
@@ -205,7 +205,7 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> npt.
     The formats are those of `open_logits`; a .npy file is memory-mapped and read-only.
 
     Args:
-        path: the file; its suffix tells the format.
+        path: the file; its suffix gives the format.
         key: the name of the array or column. Without it the only one is taken, or the one named
             "labels" or "label".
 

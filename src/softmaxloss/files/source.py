@@ -77,7 +77,7 @@ class Source(ABC):
     """The rows (slices along the first axis) of one array in a file, front to back.
 
     Attributes:
-        shape: the array's shape; `shape[0]` is None where only reading the file tells it.
+        shape: the array's shape; `shape[0]` is None where the whole file must be read to know it.
         dtype: the array's dtype.
         names: the names of the columns, where the file has them.
         bytes_read: (done, total) of the running `blocks`, where the rows are not known.

@@ -29,7 +29,7 @@ class ScoresFile(ABC):
     Args:
         path: the file, for messages.
         file: where the bytes go.
-        rows: how many rows there will be.
+        rows: the number of rows that will be appended.
     """
 
     def __init__(self, path: Path, file: BinaryIO, rows: int) -> None:
