@@ -440,6 +440,7 @@ BAD_LOGITS: list[tuple[str, Maker, str]] = [
     ("strings.parquet", table(z=[["a"]]), "holds no lists of floats or integers"),
     ("labelled.parquet", table(a=[1.0], label=[1]), "column 'label' stands among the classes"),
     ("no_rows.parquet", table(z=pa.array([], pa.list_(pa.float32()))), "holds no rows"),
+    ("no_lists.parquet", table(z=pa.array([[], []], pa.list_(pa.float32()))), "no classes"),
     # .safetensors
     ("no.safetensors", text("hello, world"), "is no .safetensors file or is cut short"),
     ("cut.safetensors", cut(-5), "is no .safetensors file or is cut short"),

@@ -82,13 +82,11 @@ class _ListColumn(_Columns):
         dtype = _number_dtype(field.type.value_type)
         if dtype is None:
             raise BadFileError(f"{_column(field.name)} holds no lists of floats or integers")
-        self.dtype = dtype
-        self._width: int | None = None
+        self.dtype, self.shape = dtype, (rows, None)
         first = next(self.blocks(1), None)
         if first is None:
             raise BadFileError("holds no rows")
-        self._width = first.shape[1]
-        self.shape = (rows, self._width)
+        self.shape = (rows, first.shape[1])
 
     def _block(self, batch: Any, start: int) -> Array:
         import pyarrow.compute
@@ -96,13 +94,13 @@ class _ListColumn(_Columns):
         (name,), column = self._columns, batch.column(0)
         _refuse_nulls(column, name, start)
         lengths = pyarrow.compute.list_value_length(column).to_numpy(zero_copy_only=False)
-        width = int(lengths[0]) if self._width is None else self._width
+        width = self.shape[1] or int(lengths[0])
         if (lengths != width).any():
             row = int(np.flatnonzero(lengths != width)[0])
             raise BadFileError(f"row {start + row} has {lengths[row]} numbers, row 0 has {width}")
         values = column.flatten()
         _refuse_nulls(values, name, start, width)
-        return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(-1, width)
+        return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(lengths), width)
 
 
 def _schema(path: Path) -> tuple[list[Any], int]:
