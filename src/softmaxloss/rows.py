@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+_INNER = np.s_[:, :, None]
 BLOCK = 1 << 20  # elements: a few MB, which are still in cache when a kernel reads them
 
 
@@ -29,7 +30,7 @@ def outer_classes_inner(x: Array) -> Array | None:
     True
     """
     if x.ndim == 2:
-        return x[:, :, None]
+        return x[_INNER]
     if x.ndim == 1:
         return x[None, :, None]
     if x.ndim == 3 or _merges(x, 2):
