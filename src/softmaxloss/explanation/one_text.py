@@ -12,12 +12,12 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from .data import SHOWN
-from .one_data import ExampleData, Layer
-from .one_words import ONE_CLASS, layer_title, push, remarks, step_for_weights
+from .one_data import ExampleData
+from .one_words import ONE_CLASS, layer_section, push, remarks
 from .questions import Answer
 from .rendering.names import in_sentence, others, plural
-from .rendering.numbers import argument, compared, minus, number, numbers, told_apart, zero
-from .rendering.sections import Cell, Row, Table, class_cells, slope_cells
+from .rendering.numbers import argument, compared, minus, number, told_apart, zero
+from .rendering.sections import Cell, Row, Section, Table, class_cells, slope_cells
 from .rendering.terminal import (
     FAINT,
     INDENT,
@@ -26,7 +26,9 @@ from .rendering.terminal import (
     indent,
     lay_out,
     name_cells,
+    paragraph,
     prose,
+    section,
     table_of,
     table_width,
 )
@@ -52,11 +54,9 @@ def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
         if k:
             yield Text()
         yield prose(Text.assemble((answer.title, "bold"), (f" ({answer.id})", FAINT)))
-        for paragraph in answer.text.split("\n\n"):
+        for words in answer.text.split("\n\n"):
             yield Text()
-            for line in paragraph.split("\n"):
-                code = line.startswith("   ")
-                yield indent(Text(line)) if code else prose(line, 1)
+            yield from paragraph(words)
 
 
 class _Listed:
@@ -88,10 +88,9 @@ def _parts(e: ExampleData, width: int) -> Iterator[RenderableType]:
         yield from _after(e)
         yield from _verdict(e, name_cells(width))
         if e.layer is not None:
-            yield from _layer(e, e.layer, listed)
+            yield from section(layer_section(e, e.layer, name_cells(width), FEATURES))
     if said := remarks(e):
-        yield heading("Note")
-        yield from map(_say, said)
+        yield from section(Section("Note", words=said))
 
 
 def _title(e: ExampleData, cells: int) -> RenderableType:
@@ -211,20 +210,6 @@ def _after(e: ExampleData) -> Iterator[RenderableType]:
     end = "" if path.reached else ", and was not followed any further"
     yield Text()
     yield _say(f"Step after step, a_{i} is {', '.join(values)} steps{end}.")
-
-
-def _layer(e: ExampleData, layer: Layer, listed: _Listed) -> Iterator[RenderableType]:
-    def cells(n: int) -> list[str | Cell]:
-        change = e.gradient[n] * layer.features
-        weight = numbers(layer.weight[n] - layer.step * change, FEATURES)
-        z_after, a_after = layer.after.logits[n], layer.after.probabilities[n]
-        return [numbers(change, FEATURES), weight, number(z_after), number(a_after)]
-
-    heads = ["class", "<∂J/∂W = ∂J/∂z · x", "<W after a step", "z after", "a after"]
-    yield heading(layer_title(layer))
-    yield indent(table_of(Table("", heads, listed.rows(cells))))
-    yield Text()
-    yield _say(f"x is {numbers(layer.features, FEATURES)}, so {step_for_weights(layer)}")
 
 
 def _verdict(e: ExampleData, cells: int) -> Iterator[RenderableType]:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from .one_data import ExampleData, Layer, Path
 from .rendering.names import listed
-from .rendering.numbers import number
+from .rendering.numbers import number, numbers
+from .rendering.sections import Row, Section, Table, class_cells
 
 ONE_CLASS = "With one class, its probability is 1 and the loss 0, whatever the output is."
 
@@ -77,19 +78,26 @@ def push(e: ExampleData) -> str:
     return said.format(a_y=f"a_{e.number(e.target)}", a_n="a_n")
 
 
-def layer_title(layer: Layer) -> str:
-    """The heading of the section about the layer."""
-    return f"4. The layer that made the outputs, z = W·x{'' if layer.bias is None else ' + b'}"
-
-
-def step_for_weights(layer: Layer) -> str:
-    """What a step for the weights does to the outputs and the loss, as half a sentence."""
-    norm = "‖x‖²" if layer.bias is None else "‖x‖² + 1"
-    factor = norm if layer.bias is None else f"({norm})"
-    return (
-        f"a step changes z by −{layer.step:g} · {factor} · ∂J/∂z, with {norm} = "
-        f"{number(layer.gain)}; the loss after it is {number(layer.after.loss)}."
+def layer_section(e: ExampleData, layer: Layer, cells: int, features: int) -> Section:
+    """The layer that made the outputs; `cells` is the width of a class name, and of a vector at
+    most `features` numbers are shown."""
+    rows = []
+    for n, head in class_cells(e, e.listed(), cells).items():
+        change = layer.gradient[n] * layer.features
+        vectors = (change, layer.weight[n] - layer.step * change)
+        after = (layer.after.logits[n], layer.after.probabilities[n])
+        shown = [*(numbers(v, features) for v in vectors), *map(number, after)]
+        rows.append(Row([head, *shown], "true" if n == e.target else ""))
+    plus_b, plus_1 = ("", "") if layer.bias is None else (" + b", " + 1")
+    factor = f"(‖x‖²{plus_1})" if plus_1 else "‖x‖²"
+    heads = ["class", "<∂J/∂W = ∂J/∂z · x", "<W after a step", "z after", "a after"]
+    words = (
+        f"x is {numbers(layer.features, features)}. ∂J/∂W = (a − onehot)·xᵀ: each row is x times "
+        f"one number. So a step changes z by −{layer.step:g} · {factor} · ∂J/∂z, with "
+        f"‖x‖²{plus_1} = {number(layer.gain)}; the loss after it is {number(layer.after.loss)}."
     )
+    title = f"4. The layer that made the outputs, z = W·x{plus_b}"
+    return Section(title, Table("One step for the weights", heads, rows), [words])
 
 
 def remarks(e: ExampleData) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..options import MultiLabel
-from .rendering.names import MOST, others
+from .rendering.names import MOST, in_sentence, listed, others, plural
 from .rendering.numbers import number, zero
 from .rendering.sections import Row, Section, Table, class_cells
 from .several_data import SeveralLabelsData
@@ -19,6 +19,20 @@ MEANING: dict[MultiLabel, str] = {
     "sum": "adds the losses of the labels, as PyTorch and TensorFlow do",
     "mean": "divides that sum by the sum of the target",
 }
+
+
+def lead(e: SeveralLabelsData, cells: int) -> str:
+    """The first sentence; `cells` is the width of a class name."""
+    labels = e.labels
+    known = listed([in_sentence(e, n, cells) for n in labels]) if labels else ""
+    if not labels:
+        said = "no label: its target is all zeros"
+    elif set(e.target[labels]) == {1.0}:
+        said = f"{len(labels)} labels: {known}"
+    else:
+        said = f"a target that gives {len(labels)} of them a share: {known}"
+    classes = plural(e.terms.size, "class")
+    return f"One example with {classes}, numbered from {e.first_class}, and {said}."
 
 
 def sections(e: SeveralLabelsData, cells: int) -> list[Section]:

@@ -63,12 +63,6 @@ class Parts:
         hidden = "" if self.facts[fact] else " hidden"
         return f'<{tag}{style} data-if="{fact}"{hidden}>{words}</{tag}>'
 
-    def stale(self, words: str, fact: str = "stale") -> str:
-        """A line about what does not follow the numbers, shown once they are changed."""
-        first = f", with its classes numbered from {self.e.first_class}"
-        numbered = self.when("renumbered", first) if fact == "stale" else ""
-        return self.when(fact, f"{words}{numbered}.", tag="p", css="stale")
-
     def warm(self, words: str) -> str:
         """A part of a formula for a temperature that is not 1, hidden while it is 1."""
         return self.when("warm", words, css="warm")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..data import SHOWN
 from ..one_data import ExampleData, Layer
-from ..one_words import ONE_CLASS, PUSH, drawn_path, layer_title, remarks, step_for_weights
+from ..one_words import ONE_CLASS, PUSH, drawn_path, layer_section, remarks
 from ..questions import answers
-from ..rendering.html import paragraph, row, section, text
-from ..rendering.names import plural
-from ..rendering.numbers import direction, minus, number, numbers, signed, zero
+from ..rendering.html import content_of, paragraph, row, section, text
+from ..rendering.names import NAME, plural
+from ..rendering.numbers import direction, minus, number, signed, zero
 from .chart import EMPTY_CHART, bar, path_chart, signed_bar
 from .controls import controls as controls_of
 from .parts import Parts, value
@@ -226,48 +226,26 @@ class _Page(Parts):
         return self.when("path", figure, tag="div")
 
     def layer(self, layer: Layer) -> str:
-        x, z, a = layer.features, layer.after.logits, layer.after.probabilities
-
-        def cells(n: int) -> list[str]:
-            change = layer.gradient[n] * x
-            after = layer.weight[n] - layer.step * change
-            return [numbers(change, FEATURES), numbers(after, FEATURES), number(z[n]), number(a[n])]
-
-        table = self.table(
-            "One step for the weights",
-            ["class", "∂J/∂W = ∂J/∂z · x", "W after", "z after", "a after"],
-            cells,
-            ["", "", "", number(float(a[self.rest].sum()))],
-            ["", "", "", number(float(a.sum()))],
-        )
-        note = self.stale("This is about the example as it was given", "changed")
-        return section(
-            layer_title(layer),
-            f"{note}{table}\n<p>x is {numbers(x, FEATURES)}. ∂J/∂W = (a − onehot) xᵀ: each row is "
-            f"x times one number. So {step_for_weights(layer)}</p>",
-            "given",
-        )
+        part = layer_section(self.e, layer, NAME, FEATURES)
+        return section(part.title, f"{self._given('This is')}{content_of(part)}", "given")
 
     def remarks(self) -> str:
         said = remarks(self.e)
         if not said:
             return ""
-        note = self.stale("This is about the example as it was given")
-        return section("Note", f"{note}{''.join(map(paragraph, said))}", "note given")
+        words = "".join(map(paragraph, said))
+        return section("Note", f"{self._given('This is')}{words}", "note given")
 
     def questions(self) -> str:
         items = "".join(
             f'<details data-ask="{answer.id}"><summary>{text(answer.title)}</summary>'
-            f"{''.join(map(_answer_part, answer.text.split(chr(10) * 2)))}</details>"
+            f"{''.join(map(paragraph, answer.text.split(chr(10) * 2)))}</details>"
             for answer in answers(self.e)
         )
-        note = self.stale("The answers are about the example as it was given")
-        return section("Questions", f"{note}{items}", "given questions")
+        return section("Questions", f"{self._given('The answers are')}{items}", "given questions")
 
-
-def _answer_part(words: str) -> str:
-    """A paragraph of an answer: code where its lines are indented."""
-    lines = words.split("\n")
-    if lines[0].startswith("   "):
-        return f"<pre>{chr(10).join(text(line[3:]) for line in lines)}</pre>"
-    return f"<p>{'<br>'.join(map(text, lines))}</p>"
+    def _given(self, these: str) -> str:
+        """A line about what does not follow the numbers, shown once they are changed."""
+        numbered = self.when("renumbered", f", with its classes numbered from {self.e.first_class}")
+        words = f"{these} about the example as it was given{numbered}."
+        return self.when("stale", words, tag="p", css="stale")

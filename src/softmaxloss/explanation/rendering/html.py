@@ -26,8 +26,11 @@ def text(untrusted: str) -> str:
 
 
 def paragraph(words: str) -> str:
-    """A paragraph of plain text."""
-    return f"<p>{text(words)}</p>"
+    """A paragraph of plain text; it is code where its lines start with three spaces."""
+    lines = words.split("\n")
+    if words.startswith("   "):
+        return f"<pre>{chr(10).join(text(line[3:]) for line in lines)}</pre>"
+    return f"<p>{'<br/>'.join(map(text, lines))}</p>"
 
 
 def section(heading: str, content: str, kind: str = "") -> str:
@@ -38,24 +41,29 @@ def section(heading: str, content: str, kind: str = "") -> str:
 
 def section_of(part: Section) -> str:
     """A section of plain text."""
-    content = "" if part.table is None else table_of(part.table)
-    return section(text(part.title), content + "".join(map(paragraph, part.words)))
+    return section(text(part.title), content_of(part))
 
 
-def table_of(part: Table, *, code: dict[str, list[str]] | None = None) -> str:
-    """A table of plain text. code: more columns, of code to copy, by their headers."""
+def content_of(part: Section) -> str:
+    """What is below the heading of a section."""
+    table = "" if part.table is None else table_of(part.table)
+    return table + "".join(map(paragraph, part.words))
+
+
+def table_of(part: Table) -> str:
+    """A table of plain text."""
     rows = []
-    more = code or {}
-    for k, ((head, *cells), kind) in enumerate(part.rows):
-        line = [*map(_words, cells), *(f"<code>{text(c[k])}</code>" for c in more.values())]
-        rows.append(row(_words(head), line, ' class="true"' if kind == "true" else ""))
-    heads = [text(head.lstrip("<>")) for head in [*part.heads, *more]]
-    return table(text(part.caption), heads, rows)
+    for (head, *cells), kind in part.rows:
+        true = ' class="true"' if kind == "true" else ""
+        rows.append(row(_words(head), map(_words, cells), true))
+    return table(text(part.caption), [text(head.lstrip("<>")) for head in part.heads], rows)
 
 
 def _words(cell: str | Cell) -> str:
     if isinstance(cell, str):
         return text(cell)
+    if cell.tint == "code":
+        return f"<code>{text(cell.text)}</code>"
     known = f'<span class="name">{text(cell.name)}</span>' if cell.name else ""
     return text(cell.text) + known
 

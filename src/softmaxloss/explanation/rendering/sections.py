@@ -16,12 +16,12 @@ class Cell(NamedTuple):
 
     Attributes:
         text: may be untrusted.
-        tint: the colour in a terminal, as for an output that goes up or down.
+        tint: the colour in a terminal, as for an output that goes up or down; or code to copy.
         name: the name of a class, which follows its number.
     """
 
     text: str
-    tint: Literal["", "up", "down", "faint"] = ""
+    tint: Literal["", "up", "down", "faint", "code"] = ""
     name: str = ""
 
 
@@ -44,7 +44,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A section. words: its paragraphs."""
+    """A section. words: its paragraphs; a line that starts with three spaces is code."""
 
     title: str
     table: Table | None = None
