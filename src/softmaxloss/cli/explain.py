@@ -121,20 +121,7 @@ def explain(
             with open_logits(file, key=logits_key) as source:
                 if source.shape[0] != 1:
                     _refuse("is for one example: add --row N", "step", "steps", "questions")
-                    explain_set(
-                        source,
-                        labels,
-                        top=top,
-                        classes=classes,
-                        one_based=one_based,
-                        ignore_index=ignore_index,
-                        logits_key=logits_key,
-                        labels_key=labels_key,
-                        html=html,
-                        open_page=open_page,
-                        as_json=as_json,
-                    )
-                    return
+                    return explain_set(source, labels)
         example = _from_file(file, row, label, labels, logits_key, labels_key)
     else:
         for option, value in [

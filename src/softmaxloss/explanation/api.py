@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import as_array, is_float
+from ..arrays import as_array, is_real, read_real
 from ..errors import LabelError, OptionError
 from ..files import LogitsFile
 from ..files.evaluation import evaluate
@@ -230,7 +230,7 @@ def _of_each_class(target: Any, classes: int) -> int | Vector:
             f"target has shape {q.shape}; it must be the number of the true class, or a value for "
             f"each class, shape ({classes},)"
         )
-    if not (is_float(q.dtype) or q.dtype.kind in "biu"):
+    if not (is_real(q.dtype) or q.dtype.kind == "b"):
         raise LabelError(f"target probabilities must be real numbers, got dtype {q.dtype}")
     q = q.astype(np.float64)
     used = np.flatnonzero(q)
@@ -265,9 +265,7 @@ def _layer(features: Any, weight: Any, bias: Any) -> _Layer | None:
 
 
 def _numbers(value: Any, name: str, ndim: int) -> Vector:
-    array = as_array(value, name)
-    if not (is_float(array.dtype) or array.dtype.kind in "iu"):
-        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    array = read_real(value, name)
     if array.ndim != ndim:
         wanted = "(D,)" if name == "features" else "(C, D)" if ndim == 2 else "(C,)"
         raise OptionError(f"{name} must have shape {wanted}, got {array.shape}")

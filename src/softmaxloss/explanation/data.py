@@ -63,6 +63,11 @@ def strongest(z: Vector, y: int, count: int) -> list[int]:
     return [int(n) for n in order]
 
 
+def listed(z: Vector, y: int) -> list[int]:
+    """The positions of the classes that tables list: all of up to 12, else the strongest 12."""
+    return list(range(z.size)) if z.size <= SHOWN else strongest(z, y, SHOWN)
+
+
 def state(z: Vector, loss: float) -> State:
     """The outputs z, their softmax and their loss."""
     return State(frozen(z), frozen(formula.softmax(z)), float(loss))

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from .data import SHOWN
 from .one_data import ExampleData
-from .one_words import ONE_CLASS, layer_section, push, remarks
+from .one_words import ONE_CLASS, layer_section, loss_formula, push, remarks, slope_formula
 from .questions import Answer
 from .rendering.names import in_sentence, others, plural
 from .rendering.numbers import argument, compared, minus, number, told_apart, zero
-from .rendering.sections import Cell, Row, Section, Table, class_cells, slope_cells
+from .rendering.sections import Cell, Row, Section, Table, class_rows, slope_cells
 from .rendering.terminal import (
     FAINT,
     INDENT,
@@ -59,32 +59,29 @@ def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
             yield from paragraph(words)
 
 
-class _Listed:
-    """The classes that tables list, the first cells of their rows, and the classes that are not."""
-
-    def __init__(self, e: ExampleData, width: int) -> None:
-        self.e = e
-        self.heads = class_cells(e, e.listed(), name_cells(width))
-        self.rest = np.delete(np.arange(e.terms.size), list(self.heads))
-
-    def rows(self, cells: Callable[[int], list[str | Cell]]) -> list[Row]:
-        """The rows of the classes listed."""
-        y = self.e.target
-        return [Row([head, *cells(n)], "true" if n == y else "") for n, head in self.heads.items()]
-
-    def others(self, cells: Callable[[NDArray[np.intp]], list[str | Cell]]) -> list[Row]:
-        """The row of the rest, where there is one."""
-        rest = self.rest
-        return [Row([others(rest.size), *cells(rest)])] if rest.size else []
+def _table(
+    e: ExampleData,
+    width: int,
+    heads: list[str],
+    cells: Callable[[int], list[str | Cell]],
+    rest: Callable[[NDArray[np.intp]], list[str | Cell]],
+    total: list[str],
+) -> RichTable:
+    """A row for each class listed, one for those that are not, one for the sums."""
+    shown = e.listed()
+    rows = class_rows(e, shown, name_cells(width), cells, {e.target})
+    unlisted = np.delete(np.arange(e.terms.size), shown)
+    if unlisted.size:
+        rows.append(Row([others(unlisted.size), *rest(unlisted)]))
+    return table_of(Table("", heads, [*rows, Row(["sum", *total], "sum")]))
 
 
 def _parts(e: ExampleData, width: int) -> Iterator[RenderableType]:
     """The sections, top to bottom."""
-    listed = _Listed(e, width)
     yield _title(e, name_cells(width))
-    yield from _loss(e, listed, width)
+    yield from _loss(e, width)
     if e.defined and e.terms.size > 1:
-        yield from _pushes(e, listed)
+        yield from _pushes(e, width)
         yield from _after(e)
         yield from _verdict(e, name_cells(width))
         if e.layer is not None:
@@ -103,7 +100,7 @@ def _title(e: ExampleData, cells: int) -> RenderableType:
     return prose(line)
 
 
-def _loss(e: ExampleData, listed: _Listed, width: int) -> Iterator[RenderableType]:
+def _loss(e: ExampleData, width: int) -> Iterator[RenderableType]:
     z, a, y = e.before.logits, e.before.probabilities, e.target
 
     def shares(bar_width: int, exponentials: bool) -> RichTable:
@@ -121,10 +118,10 @@ def _loss(e: ExampleData, listed: _Listed, width: int) -> Iterator[RenderableTyp
             of_exp = exp(float(e.exponentials[classes].sum()))
             return ["", *of_exp, number(share), bar(share, bar_width)]
 
-        total = Row(["sum", "", *exp(e.denominator), number(float(a.sum()))], "sum")
+        total = ["", *exp(e.denominator), number(float(a.sum()))]
         heads = ["class", "output z", *(["exp(z−m)"] if exponentials else [])]
         heads += ["probability a", "<", "−log a", "<"]
-        return table_of(Table("", heads, [*listed.rows(cells), *listed.others(rest), total]))
+        return _table(e, width, heads, cells, rest, total)
 
     yield heading("1. The loss J")
     forms = [(BAR_WIDTH, True), (BAR_WIDTH, False), (0, False)]
@@ -137,11 +134,9 @@ def _loss(e: ExampleData, listed: _Listed, width: int) -> Iterator[RenderableTyp
     if a.size == 1:
         yield _say(ONE_CLASS)
         return
-    i, loss = e.number(y), number(e.before.loss)
-    shown_a = argument(float(a[y]), lambda x: -math.log(x), e.before.loss)
-    middle = f"−log {shown_a} = " if shown_a else ""
+    i = e.number(y)
     yield _say(f"The loss is one term, the −log a of class {i}:")
-    yield _formula(f"J = −log a_{i} = {middle}{loss}")
+    yield _formula(loss_formula(e))
     terms = "The term in brackets is" if a.size == 2 else "The terms in brackets are"
     yield _say(
         f"{terms} not added. Yet every output counts, because each is in the denominator of "
@@ -156,7 +151,7 @@ def _loss(e: ExampleData, listed: _Listed, width: int) -> Iterator[RenderableTyp
     )
 
 
-def _pushes(e: ExampleData, listed: _Listed) -> Iterator[RenderableType]:
+def _pushes(e: ExampleData, width: int) -> Iterator[RenderableType]:
     y, i, after = e.target, e.number(e.target), e.after
 
     def cells(n: int) -> list[str | Cell]:
@@ -168,24 +163,18 @@ def _pushes(e: ExampleData, listed: _Listed) -> Iterator[RenderableType]:
         share = number(float(after.probabilities[classes].sum()))
         return [*slope_cells(float(e.gradient[classes].sum())), "", share]
 
-    one = number(float(after.probabilities.sum()))
-    total = Row(["sum", zero(e.gradient_sum), "", "", one], "sum")
+    total = [zero(e.gradient_sum), "", "", number(float(after.probabilities.sum()))]
     heads = ["class", "∂J/∂z", "<descent", "z after a step", "a after"]
-    pushes = table_of(Table("", heads, [*listed.rows(cells), *listed.others(rest), total]))
-
     yield heading("2. Which output is raised, and which lowered")
-    yield indent(pushes)
+    yield indent(_table(e, width, heads, cells, rest, total))
     yield Text()
-    a_y, slope = float(e.before.probabilities[y]), float(e.gradient[y])
-    shown_a = argument(a_y, lambda x: x - 1, slope)
-    middle = f"{shown_a} − 1 = " if shown_a else ""
-    true_class = f"∂J/∂z_{i} = a_{i} − 1 = {middle}{number(slope)}"
+    true_class = slope_formula(e)
     yield _formula(f"{true_class}    the true class")
     yield _formula(f"{'∂J/∂z_n = a_n':{len(true_class)}}    every other class n")
     yield Text()
     yield _say(push(e))
     by_a = e.gradient_by_probability
-    shown_a = argument(a_y, lambda x: -1 / x, by_a)
+    shown_a = argument(float(e.before.probabilities[y]), lambda x: -1 / x, by_a)
     if shown_a:  # else −1/a_y has too many digits to be read
         yield _say(
             f"By the chain rule: J depends on a_{i} alone, ∂J/∂a_{i} = −1/a_{i} = −1/{shown_a} = "

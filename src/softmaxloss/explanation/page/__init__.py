@@ -1,7 +1,7 @@
 """The page for one example: HTML that is complete before its script runs.
 
-`sections.py` writes it, from `parts.py`, pictures of `chart.py` and `controls.py`. The script,
-maths.js, chart.js and page.js, then lets the numbers be changed.
+`sections.py` writes it, with pictures of `chart.py`. The script, maths.js, chart.js and page.js,
+then lets the numbers be changed.
 """
 
 from __future__ import annotations

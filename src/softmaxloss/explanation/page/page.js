@@ -111,10 +111,7 @@ function draw() {
     const n = { y: state.y, first: 0 }[element.dataset.class] ?? Number(element.dataset.class);
     element.textContent = n + state.first;
   }
-  // The rows about the given example keep its true class.
-  for (const element of all("[data-n]:is(tr, .knob):not(.given *)")) {
-    element.classList.toggle("true", Number(element.dataset.n) === state.y);
-  }
+  for (const row of all("[data-n]:is(tr, .knob)")) row.classList.toggle("true", Number(row.dataset.n) === state.y);
   main.querySelector("[data-name=y]").textContent = `${state.y + state.first}${nameOf(state.y)}`;
   for (const rectangle of all("[data-bar]")) drawBar(rectangle);
   for (const knob of all(".knob")) label(knob);

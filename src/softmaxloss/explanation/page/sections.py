@@ -1,19 +1,37 @@
-"""The words and tables of the page for one example with one true class."""
+"""The sections of the page for one example with one true class.
+
+Every number is in an element that says what it is, which the script looks for: data-v for the
+quantity, data-n for the position of its class, "y" for the true one and "rest" for the classes that
+are not listed. A sentence that is true only in some cases has its fact in data-if.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
 from ..data import SHOWN
 from ..one_data import ExampleData, Layer
-from ..one_words import ONE_CLASS, PUSH, drawn_path, layer_section, remarks
+from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_section, remarks
 from ..questions import answers
-from ..rendering.html import content_of, paragraph, row, section, text
-from ..rendering.names import NAME, plural
+from ..rendering.html import content_of, paragraph, row, section, table, text
+from ..rendering.names import NAME, name, others, plural
 from ..rendering.numbers import direction, minus, number, signed, zero
 from .chart import EMPTY_CHART, bar, path_chart, signed_bar
-from .controls import controls as controls_of
-from .parts import Parts, value
 
 FEATURES = 3  # of a layer, shown
+PLAIN = 'autocomplete="off"'  # a browser that returns to the page must not fill in old values
+# Columns that a phone has no room for, with the class that hides them.
+COLUMNS = {"": "bars", "exp(z−m)": "exp"}
+
+
+def value(v: str, shown: str | float, n: int | str | None = None) -> str:
+    """A number, in an element that says what it is."""
+    place = "" if n is None else f' data-n="{n}"'
+    words = shown if isinstance(shown, str) else number(shown)
+    return f'<span data-v="{v}"{place}>{words}</span>'
 
 
 def title(e: ExampleData) -> str:
@@ -26,7 +44,7 @@ def body(e: ExampleData, *, controls: bool) -> str:
     page = _Page(e, controls)
     parts = [page.head()]
     if page.controlled:
-        parts.append(controls_of(page))
+        parts.append(page.controls())
     parts.append(page.loss())
     if e.terms.size > 1:
         parts.append(page.when("softmax", f"{page.pushes()}\n{page.descent()}", tag="div"))
@@ -36,12 +54,64 @@ def body(e: ExampleData, *, controls: bool) -> str:
     return "\n".join(part for part in parts if part)
 
 
-class _Page(Parts):
+class _Page:
+    """controls: whether a script will follow the numbers, which needs at least two classes."""
+
     def __init__(self, e: ExampleData, controls: bool) -> None:
-        super().__init__(e, controls)
+        self.e = e
+        self.controlled = controls and e.terms.size > 1
+        self.shown = e.listed()
+        self.rest = np.delete(np.arange(e.terms.size), self.shown)
+        self.facts = facts(e)
         self.i = f"<sub>{self.index('y')}</sub>"
         self.a_y = value("a", e.before.probabilities[e.target], "y")
         self.J = value("J", e.before.loss)
+
+    def index(self, n: int | str) -> str:
+        """The number of a class, as the caller counts; "y" is the true class."""
+        position = self.e.target if n == "y" else int(n)
+        return f'<span data-class="{n}">{self.e.number(position)}</span>'
+
+    def name(self, n: int) -> str:
+        """The name of a class, after a space; empty without names."""
+        return text(name(self.e, n))
+
+    def of_rest(self, v: str, values: NDArray[np.float64]) -> str:
+        """The sum over the classes that are not listed."""
+        return value(v, float(values[self.rest].sum()), "rest")
+
+    def when(self, fact: str, words: str, *, tag: str = "span", css: str = "") -> str:
+        """Words for a fact. The script shows and hides them; without it they are left out."""
+        if not self.controlled:
+            return words if self.facts[fact] else ""
+        style = f' class="{css}"' if css else ""
+        hidden = "" if self.facts[fact] else " hidden"
+        return f'<{tag}{style} data-if="{fact}"{hidden}>{words}</{tag}>'
+
+    def warm(self, words: str) -> str:
+        """A part of a formula for a temperature that is not 1, hidden while it is 1."""
+        return self.when("warm", words, css="warm")
+
+    def table(
+        self,
+        caption: str,
+        heads: list[str],
+        cells: Callable[[int], list[str]],
+        rest: list[str],
+        total: list[str],
+    ) -> str:
+        """A row for each class listed, one for the rest, one for the sums."""
+        columns = [COLUMNS.get(head, "") for head in heads[1:]]
+        rows = []
+        for n in self.shown:
+            place = f' data-n="{n}"' + (' class="true"' if n == self.e.target else "")
+            known = f'{self.index(n)}<span class="name">{self.name(n)}</span>'
+            rows.append(row(known, cells(n), place, columns=columns))
+        if self.rest.size:
+            place = ' data-n="rest" class="rest"'
+            rows.append(row(others(self.rest.size), rest, place, columns=columns))
+        foot = row("sum", total, columns=columns)
+        return table(caption, heads, rows, foot=foot, columns=columns)
 
     def head(self) -> str:
         e = self.e
@@ -56,6 +126,33 @@ class _Page(Parts):
             f'<span data-class="first">{e.first_class}</span>. The true class is <strong class="y">'
             f'<span data-name="y">{self.index("y")}{self.name(e.target)}</span></strong>.'
             f"{listed}</p>"
+        )
+
+    def controls(self) -> str:
+        """A row of fields for each class listed, and the buttons, hidden and empty until the script
+        fills them in."""
+        rows = "".join(
+            f'<div class="knob" data-n="{n}"><label class="pick">'
+            f'<input {PLAIN} type="radio" name="y" value="{n}"> {self.index(n)}'
+            f'<span class="name">{self.name(n)}</span></label>'
+            f'<input {PLAIN} type="range" data-z="{n}" step="any">'
+            f'<input {PLAIN} type="number" data-z="{n}" step="any"></div>'
+            for n in self.shown
+        )
+        return (
+            '<section class="try" hidden aria-label="Try it">\n<h2>Try it</h2>\n'
+            "<p>Drag or type the outputs z, pick the true class, and descend: everything below "
+            "follows.</p>\n"
+            f'<div class="knobs">{rows}</div>\n'
+            '<div class="buttons">'
+            '<button type="button" data-do="step">Step</button>'
+            '<button type="button" data-do="play" aria-pressed="false">Play</button>'
+            '<button type="button" data-do="reset">Reset</button>'
+            f'<label>step size <input {PLAIN} type="number" data-set="step" min="0" step="any">'
+            f'</label><label>temperature <input {PLAIN} type="number" data-set="T" min="0.05" '
+            f'step="0.05"></label><label>count classes from <select {PLAIN} data-set="first">'
+            "<option>0</option><option>1</option></select></label></div>\n"
+            '<p role="status" class="status"></p>\n</section>'
         )
 
     def loss(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -58,8 +58,17 @@ def slope_cells(slope: float, *, moves: bool = True) -> tuple[Cell, Cell]:
     return Cell(signed(slope), tint), Cell(word, tint)
 
 
-def class_cells(e: Data, shown: Sequence[int], cells: int, before: str = "") -> dict[int, Cell]:
-    """The first cells of the rows of these classes: `before`, the number, the name."""
+def class_rows(
+    e: Data,
+    shown: Iterable[int],
+    width: int,
+    cells: Callable[[int], Sequence[str | Cell]],
+    true: Container[int],
+    before: str = "",
+) -> list[Row]:
+    """A row for each of these classes: `before`, the number, the name of at most `width` cells,
+    then the cells of the class. true: the true classes."""
     words = {n: f"{before}{e.number(n)}" for n in shown}
-    width = max(map(len, words.values()))
-    return {n: Cell(f"{word:>{width}}", name=name(e, n, cells)) for n, word in words.items()}
+    widest = max(map(len, words.values()))
+    heads = {n: Cell(f"{word:>{widest}}", name=name(e, n, width)) for n, word in words.items()}
+    return [Row([heads[n], *cells(n)], "true" if n in true else "") for n in heads]
