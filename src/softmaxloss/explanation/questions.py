@@ -238,7 +238,6 @@ def step_size(x: Example) -> str:
             f"Here z_{i} is -inf, which no step changes: J stays +inf, however large the step is."
         )
     before, after = e.before.loss, e.after.loss
-    a_after = float(e.after.probabilities[x.y])
     if before == 0:
         return f"Here {x.saturated()}: J is 0, and no step is needed."
     if math.isinf(before):
@@ -254,9 +253,10 @@ def step_size(x: Example) -> str:
             f"only rounding: J stays {loss_words(before)}."
         )
     fall = min(before - after, estimate)  # it exceeds the bound only by rounding
+    change = _change(x.a[x.y], e.after.probabilities[x.y])
     text = (
-        f"Here a step of {e.step:g} {_moves(x, x.y)}, and a_{i} {_change(x.a[x.y], a_after)}. J "
-        f"falls by {number(fall)}; the bound {e.step:g} · Σ (∂J/∂z_n)² is {number(estimate)}."
+        f"Here a step of {e.step:g} {_moves(x, x.y)}, and a_{i} {change}. J falls by "
+        f"{number(fall)}; the bound {e.step:g} · Σ (∂J/∂z_n)² is {number(estimate)}."
     )
     assert e.path is not None  # J is finite
     steps, reached = int(e.path.steps[-1]), float(e.path.target_probability[-1])
@@ -374,16 +374,14 @@ def same_as_frameworks(x: Example) -> str:
     """The calls, one per line; they count classes from 0, however the caller counts."""
     y, count, J = x.y, x.z.size, x.e.before.loss
     row = [repr(float(z)) if np.isfinite(z) else MINUS_INF for z in x.z[:SHOWN]]
+    given = f"[{', '.join(row)}], {y}" if count <= SHOWN else f"logits, {y}  # all {count} logits"
     calls = [
-        f"z, y = [{', '.join(row)}], {y}"
-        if count <= SHOWN
-        else f"z, y = logits, {y}  # all {count} logits",
+        f"z, y = {given}",
         "softmaxloss.cross_entropy(z, y)",
         "torch.nn.functional.cross_entropy(torch.tensor(z), torch.tensor(y))",
         "tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=z)",
         "-scipy.special.log_softmax(z)[y]",
     ]
-    text = f"Here J is {loss_words(J)}{'; y counts from 0' if x.e.first_class else ''}:\n\n"
     notes = []
     if x.a[y] >= EPSILON:
         calls.append(
@@ -407,10 +405,9 @@ def same_as_frameworks(x: Example) -> str:
                 "PyTorch and TensorFlow convert these numbers to float32, which changes them: pass "
                 "dtype=torch.float64 and tf.constant(z, tf.float64)."
             )
-    text += "\n".join(f"   {call}" for call in calls)
-    if notes:
-        text += "\n\n" + " ".join(notes)
-    return text
+    said = f"Here J is {loss_words(J)}{'; y counts from 0' if x.e.first_class else ''}:"
+    code = "\n".join(f"   {call}" for call in calls)
+    return "\n\n".join([said, code, *([" ".join(notes)] if notes else [])])
 
 
 @_question(
@@ -426,13 +423,11 @@ def good_loss(x: Example) -> str:
     shown = (number(J), number(uniform)) if beside == "equal to" else _losses(J, uniform)
     bits = "" if math.isinf(J) else f" ({number(e.bits)} bits)"
     assert e.predicted is not None
-    text = (
+    verdict = "right" if e.predicted == x.y else "wrong"
+    return (
         f"Here J = {shown[0]} nats{bits} is {beside} ln {e.choices} = {shown[1]}, and exp(−J) = "
-        f"a_{x.i} = {number(x.a[x.y])}. "
+        f"a_{x.i} = {number(x.a[x.y])}. The prediction is {x.name(e.predicted)}, and {verdict}."
     )
-    if e.predicted == x.y:
-        return f"{text}The prediction is {x.name(x.y)}, and right."
-    return f"{text}The prediction is {x.name(e.predicted)}, and wrong."
 
 
 @_question(
@@ -499,16 +494,13 @@ def subtract_max(x: Example) -> str:
 )
 def minus_infinity(x: Example) -> str:
     i, J = x.i, x.e.before.loss
+    masked, value = int((x.z == -math.inf).sum()), number(x.z[x.y])
     if x.impossible:
         return (
             f"That is the case here: z_{i} is -inf, a_{i} is 0, J is +inf and ∂J/∂z_{i} is -1. "
             "Look for a mask that hides the label."
         )
-    masked = int((x.z == -math.inf).sum())
-    value = number(x.z[x.y])
     if math.isinf(J):
         return f"Here z_{i} = {value} is finite; J is +inf only because float64 ends at 1.8e+308."
-    if masked:
-        classes = "1 other class is" if masked == 1 else f"{masked} other classes are"
-        return f"Here z_{i} = {value} is finite. {classes} masked out, and J is {number(J)}."
-    return f"Here z_{i} = {value} is finite, no class is masked out, and J is {number(J)}."
+    classes = {0: "no class is", 1: "1 other class is"}.get(masked, f"{masked} other classes are")
+    return f"Here z_{i} = {value} is finite, {classes} masked out, and J is {number(J)}."

@@ -30,7 +30,12 @@ class Rendered(ABC):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as lists, numbers and strings for JSON."""
+        """The explanation as lists, numbers and strings for JSON.
+
+        NaN and the infinities, which JSON lacks, are the strings "NaN", "Infinity", "-Infinity"
+        (`float()` reads them back). Classes are in the caller's numbering, but for those of a path
+        of descent, which are positions from 0.
+        """
 
     def to_json(self) -> str:
         """`to_dict` as one line of JSON, ASCII only."""
@@ -105,12 +110,6 @@ class Explanation(ExampleData, Rendered):
         return questions.answers(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as lists, numbers and strings for JSON.
-
-        NaN and the infinities, which JSON lacks, are the strings "NaN", "Infinity", "-Infinity"
-        (`float()` reads them back). `target` and `predicted` are in the caller's numbering, the
-        classes of the path are positions from 0.
-        """
         answers = [asdict(answer) for answer in self.answers()]
         return {**super().to_dict(), "remarks": self.remarks(), "answers": answers}
 

@@ -169,12 +169,7 @@ class SetData(Data):
         return [Push(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as lists, numbers and strings for JSON.
-
-        NaN and the infinities, which JSON lacks, are the strings "NaN", "Infinity", "-Infinity"
-        (`float()` reads them back). The classes in `strongest`, at most 100 pairs, and in `top` are
-        in the caller's numbering.
-        """
+        """The numbers as lists, numbers and strings for JSON; at most 100 pairs in `strongest`."""
         names = ["classes", "first_class", "examples", "ignored", "invalid", "mean_loss"]
         names += ["accuracy", "uniform_loss", "counts", "class_loss", "pulls", "net_gradient"]
         strongest = [

@@ -136,11 +136,10 @@ function label(knob) {
 
 function drawBar(rectangle) {
   const { bar, n } = rectangle.dataset;
-  const values = now[bar];
-  const x = n === "rest" ? rest(values) : values[n];
+  const x = n === "rest" ? rest(now[bar]) : now[bar][n];
   const width = Number.isNaN(x) ? 0 : Math.min(Math.abs(x), 1);
   rectangle.setAttribute("width", width);
-  if (bar === "grad") rectangle.setAttribute("x", x < 0 ? -width : 0);
+  rectangle.setAttribute("x", x < 0 ? -width : 0);
 }
 
 /** The controls and the page show the given example. */
@@ -298,8 +297,8 @@ function wrong(input) {
 }
 
 function mark(input, words) {
-  input.toggleAttribute("aria-invalid", words !== "");
   if (words) input.setAttribute("aria-invalid", "true");
+  else input.removeAttribute("aria-invalid");
 }
 
 main.addEventListener("click", (event) => {

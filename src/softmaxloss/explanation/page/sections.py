@@ -19,12 +19,10 @@ from ..questions import answers
 from ..rendering.html import content_of, paragraph, row, section, table, text
 from ..rendering.names import NAME, name, others, plural
 from ..rendering.numbers import direction, minus, number, signed, zero
-from .chart import EMPTY_CHART, bar, path_chart, signed_bar
+from .chart import EMPTY_CHART, bar, path_chart
 
 FEATURES = 3  # of a layer, shown
 PLAIN = 'autocomplete="off"'  # a browser that returns to the page must not fill in old values
-# Columns that a phone has no room for, with the class that hides them.
-COLUMNS = {"": "bars", "exp(z−m)": "exp"}
 
 
 def value(v: str, shown: str | float, n: int | str | None = None) -> str:
@@ -32,11 +30,6 @@ def value(v: str, shown: str | float, n: int | str | None = None) -> str:
     place = "" if n is None else f' data-n="{n}"'
     words = shown if isinstance(shown, str) else number(shown)
     return f'<span data-v="{v}"{place}>{words}</span>'
-
-
-def title(e: ExampleData) -> str:
-    """The title of the page, as plain text."""
-    return f"Why the loss is {number(e.before.loss)}"
 
 
 def body(e: ExampleData, *, controls: bool) -> str:
@@ -101,17 +94,15 @@ class _Page:
         total: list[str],
     ) -> str:
         """A row for each class listed, one for the rest, one for the sums."""
-        columns = [COLUMNS.get(head, "") for head in heads[1:]]
         rows = []
         for n in self.shown:
             place = f' data-n="{n}"' + (' class="true"' if n == self.e.target else "")
             known = f'{self.index(n)}<span class="name">{self.name(n)}</span>'
-            rows.append(row(known, cells(n), place, columns=columns))
+            rows.append(row(known, cells(n), place))
         if self.rest.size:
             place = ' data-n="rest" class="rest"'
-            rows.append(row(others(self.rest.size), rest, place, columns=columns))
-        foot = row("sum", total, columns=columns)
-        return table(caption, heads, rows, foot=foot, columns=columns)
+            rows.append(row(others(self.rest.size), rest, place))
+        return table(caption, heads, rows, row("sum", total))
 
     def head(self) -> str:
         e = self.e
@@ -165,11 +156,11 @@ class _Page:
                 value("z", z[n], n),
                 value("exp", e.exponentials[n], n),
                 value("a", a[n], n),
-                bar(float(a[n]), n),
+                bar("a", a[n], n),
                 value("term", term if n == e.target else f"({term})", n),
             ]
 
-        rest_bar = bar(float(a[self.rest].sum()), "rest")
+        rest_bar = bar("a", a[self.rest].sum(), "rest")
         table = self.table(
             "The outputs, their probabilities, and the loss that each class would have",
             ["class", "output z", "exp(z−m)", "probability a", "", "−log a"],
@@ -187,7 +178,7 @@ class _Page:
             after = self.when("softmax", self._formulas(), tag="div")
         elif e.defined:
             after = paragraph(ONE_CLASS)
-        return f"<section>\n<h2>1. The loss J</h2>\n{note}{table}\n{after}\n</section>"
+        return section("1. The loss J", f"{note}{table}\n{after}", "loss")
 
     def _formulas(self) -> str:
         e, y, i, by_T = self.e, self.e.target, self.i, self.warm("/T")
@@ -228,7 +219,7 @@ class _Page:
 
         def descent(slope: float, n: int | str) -> list[str]:
             words = value("push", direction(slope), n)
-            return [value("grad", signed(slope), n), signed_bar(slope, n), words]
+            return [value("grad", signed(slope), n), bar("grad", slope, n), words]
 
         others = descent(float(e.gradient[self.rest].sum()), "rest")
         jac_sum = value("sum-jac", zero(float(e.jacobian_row.sum())))
@@ -250,6 +241,7 @@ class _Page:
             f"{opened}{self.a_y} − 1{closed} = {slope_y} for the true class"
             f'</p>\n<p class="formula">∂J/∂z<sub>n</sub> = a<sub>n</sub>{self.warm("/T")}'
             f" for every other class n</p>\n<p>{sentences}</p>\n<p>{self._chain_rule()}</p>",
+            "pushes",
         )
 
     def _chain_rule(self) -> str:

@@ -10,10 +10,9 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import zip_longest
 from pathlib import Path
 
 from ...text import printable
@@ -68,22 +67,13 @@ def _words(cell: str | Cell) -> str:
     return text(cell.text) + known
 
 
-def row(
-    head: str, cells: Iterable[str], attributes: str = "", *, columns: Sequence[str] = ()
-) -> str:
-    """A row of a table; `head` heads it. All of it is HTML; for `columns` see `table`."""
-    data = "".join(_cell("td", *pair) for pair in zip_longest(cells, columns, fillvalue=""))
+def row(head: str, cells: Iterable[str], attributes: str = "") -> str:
+    """A row of a table; `head` heads it. All of it is HTML."""
+    data = "".join(f"<td>{cell}</td>" for cell in cells)
     return f'<tr{attributes}><th scope="row">{head}</th>{data}</tr>'
 
 
-def table(
-    caption: str,
-    heads: Sequence[str],
-    rows: Iterable[str],
-    *,
-    foot: str = "",
-    columns: Sequence[str] = (),
-) -> str:
+def table(caption: str, heads: Iterable[str], rows: Iterable[str], foot: str = "") -> str:
     """A table that scrolls where it is too wide.
 
     Args:
@@ -91,23 +81,14 @@ def table(
         heads: HTML of the header cells; empty for a column without a header.
         rows: `<tr>` elements.
         foot: those of the footer.
-        columns: the class of the cells of each column after the first.
     """
-    head = "".join(
-        _cell('th scope="col"' if head else "td", head, css)
-        for head, css in zip_longest(heads, ["", *columns], fillvalue="")
-    )
+    head = "".join(f'<th scope="col">{head}</th>' if head else "<td></td>" for head in heads)
     end = f"<tfoot>{foot}</tfoot>" if foot else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
         f"<caption>{caption}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody>{end}</table></div>"
     )
-
-
-def _cell(tag: str, content: str, css: str) -> str:
-    style = f' class="{css}"' if css else ""
-    return f"<{tag}{style}>{content}</{tag.split()[0]}>"
 
 
 @dataclass(frozen=True)
