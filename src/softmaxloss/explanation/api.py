@@ -208,19 +208,13 @@ def _one_row(logits: ArrayLike) -> Vector:
 
 def _position(target: Any, classes: int, first_class: int) -> int | Vector:
     """The true class, counted from 0; or a value for each class where there are several."""
-    label = _integer(target)
-    if label is None:
-        return _of_each_class(target, classes)
-    last = first_class + classes - 1
-    if not first_class <= label <= last:
-        off_by_one = first_class == 0 and label == classes
-        hint = "; if labels count from one, pass first_class=1" if off_by_one else ""
-        raise LabelError(f"the label is {label}, outside {first_class}..{last}{hint}")
-    return label - first_class
-
-
-def _of_each_class(target: Any, classes: int) -> int | Vector:
-    """The class of a one-hot target, else the checked values."""
+    if (label := _integer(target)) is not None:
+        last = first_class + classes - 1
+        if not first_class <= label <= last:
+            off_by_one = first_class == 0 and label == classes
+            hint = "; if labels count from one, pass first_class=1" if off_by_one else ""
+            raise LabelError(f"the label is {label}, outside {first_class}..{last}{hint}")
+        return label - first_class
     q = np.asarray(None) if np.isscalar(target) else as_array(target, "target")
     if q.ndim == 0:
         given = repr(target) if np.isscalar(target) else type(target).__name__

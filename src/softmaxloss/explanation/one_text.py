@@ -15,37 +15,14 @@ from .data import SHOWN
 from .one_data import ExampleData
 from .one_words import ONE_CLASS, layer_section, loss_formula, push, remarks, slope_formula
 from .questions import Answer
+from .rendering import terminal
 from .rendering.names import in_sentence, others, plural
 from .rendering.numbers import argument, compared, minus, number, told_apart, zero
 from .rendering.sections import Cell, Row, Section, Table, class_rows, slope_cells
-from .rendering.terminal import (
-    FAINT,
-    INDENT,
-    bar,
-    heading,
-    indent,
-    lay_out,
-    name_cells,
-    paragraph,
-    prose,
-    section,
-    table_of,
-    table_width,
-)
 
 BAR_WIDTH = 12
 FEATURES = 2  # of a layer, shown
 MILESTONES = {10, 100, 1000, 10_000, 100_000}  # steps of a path that are told
-
-
-def render(explanation: ExampleData, *, width: int = 80, color: bool = False) -> str:
-    """The explanation as text that ends in a newline; for `width` and `color` see `to_text`.
-
-    >>> e = ExampleData.of(np.array([2.0, 1.0, 0.1, -1.2]), 2, step=0.1, steps=1000)
-    >>> print(render(e).splitlines()[0])
-    One example with 4 classes, numbered from 0. The true class is 2.
-    """
-    return lay_out(_parts(explanation, width), color=color, width=width)
 
 
 def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
@@ -53,10 +30,12 @@ def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
     for k, answer in enumerate(answers):
         if k:
             yield Text()
-        yield prose(Text.assemble((answer.title, "bold"), (f" ({answer.id})", FAINT)))
+        yield terminal.prose(
+            Text.assemble((answer.title, "bold"), (f" ({answer.id})", terminal.FAINT))
+        )
         for words in answer.text.split("\n\n"):
             yield Text()
-            yield from paragraph(words)
+            yield from terminal.paragraph(words)
 
 
 def _table(
@@ -69,25 +48,26 @@ def _table(
 ) -> RichTable:
     """A row for each class listed, one for those that are not, one for the sums."""
     shown = e.listed()
-    rows = class_rows(e, shown, name_cells(width), cells, {e.target})
+    rows = class_rows(e, shown, terminal.name_cells(width), cells, {e.target})
     unlisted = np.delete(np.arange(e.terms.size), shown)
     if unlisted.size:
         rows.append(Row([others(unlisted.size), *rest(unlisted)]))
-    return table_of(Table("", heads, [*rows, Row(["sum", *total], "sum")]))
+    return terminal.table_of(Table("", heads, [*rows, Row(["sum", *total], "sum")]))
 
 
-def _parts(e: ExampleData, width: int) -> Iterator[RenderableType]:
-    """The sections, top to bottom."""
-    yield _title(e, name_cells(width))
+def text_parts(e: ExampleData, width: int) -> Iterator[RenderableType]:
+    """The explanation, top to bottom, for `lay_out`."""
+    cells = terminal.name_cells(width)
+    yield _title(e, cells)
     yield from _loss(e, width)
     if e.defined and e.terms.size > 1:
         yield from _pushes(e, width)
         yield from _after(e)
-        yield from _verdict(e, name_cells(width))
+        yield from _verdict(e, cells)
         if e.layer is not None:
-            yield from section(layer_section(e, e.layer, name_cells(width), FEATURES))
+            yield from terminal.section(layer_section(e, e.layer, cells, FEATURES))
     if said := remarks(e):
-        yield from section(Section("Note", words=said))
+        yield from terminal.section(Section("Note", words=said))
 
 
 def _title(e: ExampleData, cells: int) -> RenderableType:
@@ -97,7 +77,7 @@ def _title(e: ExampleData, cells: int) -> RenderableType:
     line = Text.assemble(title, " The true class is ", true, ".")
     if classes > SHOWN:
         line.append(f" The {SHOWN - 1} strongest others are listed, the rest in one line.")
-    return prose(line)
+    return terminal.prose(line)
 
 
 def _loss(e: ExampleData, width: int) -> Iterator[RenderableType]:
@@ -111,23 +91,23 @@ def _loss(e: ExampleData, width: int) -> Iterator[RenderableType]:
             term = number(e.terms[n])
             end = [f"{term} ", "← J"] if n == y else [f"({term})", ""]
             start = [number(z[n]), *exp(e.exponentials[n]), number(a[n])]
-            return [*start, bar(a[n], bar_width), *end]
+            return [*start, terminal.bar(a[n], bar_width), *end]
 
         def rest(classes: NDArray[np.intp]) -> list[str | Cell]:
             share = float(a[classes].sum())
             of_exp = exp(float(e.exponentials[classes].sum()))
-            return ["", *of_exp, number(share), bar(share, bar_width)]
+            return ["", *of_exp, number(share), terminal.bar(share, bar_width)]
 
         total = ["", *exp(e.denominator), number(float(a.sum()))]
         heads = ["class", "output z", *(["exp(z−m)"] if exponentials else [])]
         heads += ["probability a", "<", "−log a", "<"]
         return _table(e, width, heads, cells, rest, total)
 
-    yield heading("1. The loss J")
+    yield terminal.heading("1. The loss J")
     forms = [(BAR_WIDTH, True), (BAR_WIDTH, False), (0, False)]
     tables = (shares(*form) for form in (forms if e.defined else forms[1:]))
-    fitting = (part for part in tables if table_width(part) + INDENT <= width)
-    yield indent(next(fitting, None) or shares(0, False))
+    fitting = (part for part in tables if terminal.table_width(part) + terminal.INDENT <= width)
+    yield terminal.indent(next(fitting, None) or shares(0, False))
     if not e.defined:
         return
     yield Text()
@@ -165,8 +145,8 @@ def _pushes(e: ExampleData, width: int) -> Iterator[RenderableType]:
 
     total = [zero(e.gradient_sum), "", "", number(float(after.probabilities.sum()))]
     heads = ["class", "∂J/∂z", "<descent", "z after a step", "a after"]
-    yield heading("2. Which output is raised, and which lowered")
-    yield indent(_table(e, width, heads, cells, rest, total))
+    yield terminal.heading("2. Which output is raised, and which lowered")
+    yield terminal.indent(_table(e, width, heads, cells, rest, total))
     yield Text()
     true_class = slope_formula(e)
     yield _formula(f"{true_class}    the true class")
@@ -188,7 +168,7 @@ def _after(e: ExampleData) -> Iterator[RenderableType]:
     i, y, path = e.number(e.target), e.target, e.path
     a = told_apart(e.before.probabilities[y], e.after.probabilities[y])
     J = told_apart(e.before.loss, e.after.loss)
-    yield heading(f"3. After one step of descent, z − {e.step:g} · ∂J/∂z")
+    yield terminal.heading(f"3. After one step of descent, z − {e.step:g} · ∂J/∂z")
     yield _formula(f"a_{i}  {' → '.join(a)}")
     yield _formula(f"J{' ' * len(str(i))}   {' → '.join(J)}")
     if path is None or path.steps[-1] < 2:
@@ -215,8 +195,8 @@ def _verdict(e: ExampleData, cells: int) -> Iterator[RenderableType]:
 
 
 def _say(text: str) -> RenderableType:
-    return prose(text, 1)
+    return terminal.prose(text, 1)
 
 
 def _formula(text: str) -> RenderableType:
-    return prose(text, 2)
+    return terminal.prose(text, 2)

@@ -114,9 +114,10 @@ class Explanation(ExampleData, Rendered):
         return {**super().to_dict(), "remarks": self.remarks(), "answers": answers}
 
     def to_text(self, *, width: int = 80, color: bool = False) -> str:
-        from .one_text import render
+        from .one_text import text_parts
+        from .rendering.terminal import lay_out
 
-        return render(self, width=width, color=color)
+        return lay_out(text_parts(self, width), width=width, color=color)
 
     def _page(self, *, script: bool) -> Page:
         return page.page(self, script=script)
