@@ -51,11 +51,7 @@ def frozen(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
 
 
 def strongest(z: Vector, y: int, count: int) -> list[int]:
-    """The positions of at most `count` classes, the largest logit first, y among them.
-
-    >>> strongest(np.array([0.0, 3.0, 2.0, 1.0]), 0, 3)
-    [1, 2, 0]
-    """
+    """The positions of at most `count` classes, the largest logit first, y among them."""
     z = np.where(np.isnan(z), np.inf, z)
     order = np.argsort(-z, kind="stable")[:count].tolist()
     if y not in order:

@@ -16,7 +16,7 @@ from .one_data import ExampleData
 from .one_words import ONE_CLASS, layer_section, loss_formula, push, remarks, slope_formula
 from .questions import Answer
 from .rendering import terminal
-from .rendering.names import in_sentence, others, plural
+from .rendering.names import in_sentence, plural
 from .rendering.numbers import argument, compared, minus, number, told_apart, zero
 from .rendering.sections import Cell, Row, Section, Table, class_rows, slope_cells
 
@@ -51,7 +51,7 @@ def _table(
     rows = class_rows(e, shown, terminal.name_cells(width), cells, {e.target})
     unlisted = np.delete(np.arange(e.terms.size), shown)
     if unlisted.size:
-        rows.append(Row([others(unlisted.size), *rest(unlisted)]))
+        rows.append(Row([plural(unlisted.size, "other"), *rest(unlisted)]))
     return terminal.table_of(Table("", heads, [*rows, Row(["sum", *total], "sum")]))
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..files.evaluation import Example
 from ..text import printable
-from .rendering.names import in_sentence, in_table, others, plural
+from .rendering.names import in_sentence, in_table, plural
 from .rendering.numbers import number
 from .rendering.sections import Cell, Row, Section, Table, slope_cells
-from .set_data import Push, SetData
+from .set_data import SetData
 from .set_sums import LEAST
 
 EMPTY = "none"  # where there is no number
@@ -83,7 +83,11 @@ def _pushes(e: SetData, count: int, cells: int) -> Section:
         "down: ∂J/∂z_n = a_n for every other class n, a_y − 1 for its own, and these sum to 0.",
     ]
     if e.pairs is not None:
-        words.append(_short(e, strongest))
+        most = max(float(e.pairs.short[push.true]) for push in strongest)
+        words.append(
+            f"With {e.counts.size} classes only the strong pairs are kept. No average here is too "
+            f"small by more than {number(most)}."
+        )
     return Section(title, Table("The strongest pushes", heads, rows), words)
 
 
@@ -97,16 +101,6 @@ def _no_pushes(e: SetData) -> str:
     )
 
 
-def _short(e: SetData, strongest: Iterable[Push]) -> str:
-    """How far these averages may be off where not all pairs are kept."""
-    assert e.pairs is not None
-    most = max(float(e.pairs.short[push.true]) for push in strongest)
-    return (
-        f"With {e.counts.size} classes only the strong pairs are kept. No average here is too "
-        f"small by more than {number(most)}."
-    )
-
-
 def _net(e: SetData, count: int, cells: int) -> Section:
     """The net gradient of the classes that the set moves most, and of the rest together."""
     shown = np.sort(np.argsort(-np.abs(e.net_gradient), kind="stable")[:count]).tolist()
@@ -116,7 +110,7 @@ def _net(e: SetData, count: int, cells: int) -> Section:
         rows.append(_net_row(e, [n], in_table(e, n, cells), loss))
     rest = np.delete(np.arange(e.counts.size), shown).tolist()
     if rest:
-        rows.append(_net_row(e, rest, others(len(rest)), ""))
+        rows.append(_net_row(e, rest, plural(len(rest), "other"), ""))
     heads = ["class", "examples", "mean loss", "share", "mean a_n", "∂J/∂z_n", "<descent"]
     said = (
         "∂J/∂z_n, the mean over all examples, is the mean probability a_n of the class minus its "

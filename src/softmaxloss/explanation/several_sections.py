@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..options import MultiLabel
-from .rendering.names import MOST, in_sentence, listed, others, plural
+from .rendering.names import MOST, in_sentence, listed, plural
 from .rendering.numbers import number, zero
 from .rendering.sections import Row, Section, Table, class_rows
 from .several_data import SeveralLabelsData
@@ -43,7 +43,7 @@ def sections(e: SeveralLabelsData, cells: int) -> list[Section]:
     rest = np.delete(np.arange(e.terms.size), shown)
     if rest.size:
         target, share = (number(float(x[rest].sum())) for x in (e.target, e.probabilities))
-        terms.append(Row([others(rest.size), target, "", share, ""]))
+        terms.append(Row([plural(rest.size, "other"), target, "", share, ""]))
 
     def slopes(n: int) -> list[str]:
         return ["–" if p.gradient is None else number(p.gradient[n]) for p in policies]

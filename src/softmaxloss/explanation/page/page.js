@@ -36,14 +36,12 @@ const rest = (values) => sum(values.filter((_, n) => !listed.has(n)));
 /** Of the first (0) or last (-1) step in the picture; empty where there is none. */
 const ofPath = (end, words) => (walk.length ? words(walk.at(end)) : "");
 
+// Shown as `compute` gives it, unless one of the two tables says otherwise.
 const perClass = {
   z: (at) => number(at(state.z)),
   "minus-z": (at) => minus(number(at(state.z) / state.T)),
-  exp: (at) => number(at(now.exp)),
-  a: (at) => number(at(now.a)),
   term: (at, n) => (n === state.y ? number(at(now.term)) : `(${number(at(now.term))})`),
   inv: (at, n) => (n === state.y ? number(now.inv) : "0"),
-  jac: (at) => number(at(now.jac)),
   grad: (at) => signed(at(now.grad)),
   "plain-grad": (at) => number(at(now.grad)),
   push: (at) => push(at(now.grad)),
@@ -51,13 +49,9 @@ const perClass = {
   a1: (at) => number(at(next.a)),
 };
 const scalars = {
-  J: () => number(now.J),
   J1: () => number(next.J),
   J2: () => number(-(state.z[state.y] / state.T) + now.lse),
   bits: () => number(now.J / Math.LN2),
-  lse: () => number(now.lse),
-  m: () => number(now.m),
-  den: () => number(now.den),
   // A class at −inf is masked out, and not one to guess; the true one always is.
   lnC: () => number(Math.log(state.z.filter((z, n) => z !== -Infinity || n === state.y).length)),
   rank: () => String(now.k === null ? 0 : 1 + state.z.filter((value) => value > state.z[state.y]).length),
@@ -94,10 +88,11 @@ function facts() {
 }
 
 function show({ v, n }) {
-  if (n === undefined) return scalars[v]();
-  if (n === "rest") return perClass[v](rest, n);
+  if (n === undefined) return scalars[v]?.() ?? number(now[v]);
+  const words = perClass[v] ?? ((at) => number(at(now[v])));
+  if (n === "rest") return words(rest, n);
   const position = n === "y" ? state.y : Number(n);
-  return perClass[v]((values) => values[position], position);
+  return words((values) => values[position], position);
 }
 
 // --- showing the state ---

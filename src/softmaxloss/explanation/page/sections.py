@@ -17,7 +17,7 @@ from ..one_data import ExampleData, Layer
 from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_section, remarks
 from ..questions import answers
 from ..rendering.html import content_of, paragraph, row, section, table, text
-from ..rendering.names import NAME, name, others, plural
+from ..rendering.names import NAME, name, plural
 from ..rendering.numbers import direction, minus, number, signed, zero
 from .chart import EMPTY_CHART, bar, path_chart
 
@@ -101,7 +101,7 @@ class _Page:
             rows.append(row(known, cells(n), place))
         if self.rest.size:
             place = ' data-n="rest" class="rest"'
-            rows.append(row(others(self.rest.size), rest, place))
+            rows.append(row(plural(self.rest.size, "other"), rest, place))
         return table(caption, heads, rows, row("sum", total))
 
     def head(self) -> str:
