@@ -8,9 +8,9 @@
 | text, for a terminal         | one_text.py    |                   |                            |
 | page, for a browser          | page/          |                   | set_page.py                |
 
-`data.py` and `rendering/` are what the three share. `results.py` puts data and renderings together
-as the objects that users get; `api.py` has the functions. Data imports no rendering, and a
-rendering computes no numbers of its own.
+`data.py` and `rendering/` are what the three share; it shows sections alike in a terminal and on a
+page. `results.py` puts data and renderings together as the objects that users get; `api.py` has the
+functions. Data imports no rendering, and a rendering computes no numbers of its own.
 """
 
 from .api import explain, explain_set

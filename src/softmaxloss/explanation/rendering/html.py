@@ -74,14 +74,8 @@ def row(head: str, cells: Iterable[str], attributes: str = "") -> str:
 
 
 def table(caption: str, heads: Iterable[str], rows: Iterable[str], foot: str = "") -> str:
-    """A table that scrolls where it is too wide.
-
-    Args:
-        caption: plain text without markup.
-        heads: HTML of the header cells; empty for a column without a header.
-        rows: `<tr>` elements.
-        foot: those of the footer.
-    """
+    """A table that scrolls where it is too wide, of `<tr>` elements. caption: plain text without
+    markup; heads: HTML, empty for a column without a header."""
     head = "".join(f'<th scope="col">{head}</th>' if head else "<td></td>" for head in heads)
     end = f"<tfoot>{foot}</tfoot>" if foot else ""
     return (
