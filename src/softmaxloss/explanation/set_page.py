@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..files.evaluation import Example
 from .rendering.html import Page, paragraph, section, section_of, table_of, text
-from .rendering.names import NAME, in_table, plural
+from .rendering.names import NAME, in_table
 from .rendering.numbers import number
 from .rendering.sections import Row, Table
 from .set_data import SetData
@@ -24,7 +24,7 @@ LABEL = 14  # cells of a name in the map
 
 def page(e: SetData, command: Callable[[Example], str]) -> Page:
     """The page. command: what to type to explain one example."""
-    title = f"{plural(e.examples, 'example')}, {plural(e.counts.size, 'class')}"
+    title = f"Why the mean loss is {number(e.mean_loss)}"
     parts = [f"<h1>{title}</h1>", *map(paragraph, lead(e))]
     if e.counts.size > 1 and e.counts.any():
         parts.append(_map(e))
