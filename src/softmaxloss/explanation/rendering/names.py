@@ -42,15 +42,6 @@ def listed(classes: Sequence[object] | NDArray[np.int64]) -> str:
     return f"classes {', '.join(words)} and {end}"
 
 
-def others(count: int) -> str:
-    """The number of the other classes.
-
-    >>> others(1), others(5)
-    ('1 other', '5 others')
-    """
-    return "1 other" if count == 1 else f"{count} others"
-
-
 def plural(count: int, noun: str) -> str:
     """The number and the noun.
 
