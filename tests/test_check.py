@@ -46,7 +46,7 @@ ALONE = {"sum", "bits", "gradient-in-bits", "focal", "perplexity"}
 
 
 def shows_in(mistake: Mistake, part: str) -> bool:
-    steps = set(mistake.steps)
+    steps = set(mistake.steps[0])
     if part != "loss" and mistake.id in OF_THE_LOSS_ALONE:
         return False
     return steps <= set(DEPENDS_ON[part])
@@ -54,7 +54,7 @@ def shows_in(mistake: Mistake, part: str) -> bool:
 
 def planted(mistake: Mistake, part: str) -> Any:
     """An implementation with this mistake, of the loss, the gradient, both, or the softmax."""
-    steps = Steps(**mistake.steps)
+    steps = Steps(**mistake.steps[0])
 
     def result(got: Any) -> Any:
         if got is None:
@@ -123,7 +123,7 @@ def test_no_other_mistake_has_the_same_numbers(
     mistake: Mistake, part: str, dtype: Any, seed: int
 ) -> None:
     given, numbers = inputs_and_numbers(seed, dtype)
-    steps = Steps(**mistake.steps)
+    steps = Steps(**mistake.steps[0])
     values = [getattr(steps.run(input.z, input.y), part) for input in given]
     found = diagnose(observe(part, values, precision(dtype, []), numbers))
     assert [m.id for m in found.mistakes] == [mistake.id]

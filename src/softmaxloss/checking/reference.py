@@ -112,7 +112,11 @@ def plain(z: Array, y: Array, _: Any = None) -> LossParts:
 
 def weighted(z: Array, y: Array, weight: Array) -> LossParts:
     """w_y·J_i, and the mean divides by Σ w_y, as in PyTorch."""
-    parts, w = plain(z, y), weight[y].astype(np.float64)
+    return times(plain(z, y), weight[y].astype(np.float64))
+
+
+def times(parts: LossParts, w: Array) -> LossParts:
+    """Each example times its weight, and the mean divides by Σ w."""
     return LossParts(w * parts.losses, w[:, None] * parts.gradients, w.sum())
 
 

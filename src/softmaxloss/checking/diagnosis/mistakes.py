@@ -88,7 +88,8 @@ class Observed(NamedTuple):
 
     def known(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
         """Those of the mistakes that are wrong steps of this part."""
-        return [m for m in mistakes if m.steps and set(m.steps) <= set(DEPENDS_ON[self.part])]
+        steps = set(DEPENDS_ON[self.part])
+        return [m for m in mistakes if m.steps and set(m.steps[0]) <= steps]
 
 
 def observe(part: str, values: Sequence[Any], epsilon: float, numbers: Numbers) -> Observed:
@@ -149,7 +150,7 @@ def diagnose(
         mistake
         for mistake in known
         if mistake.id not in FACTORS[observed.part]
-        and any(map(partial(explains, tight=mistake.kind != "mistake"), mistake.all_steps))
+        and any(map(partial(explains, tight=mistake.kind != "mistake"), mistake.steps))
     ]
     if single:
         # Conventions and weaknesses first: an implementation with nothing worse is not accused.
@@ -157,9 +158,9 @@ def diagnose(
         single.sort(key=lambda mistake: order[mistake.kind])
         return Diagnosis((single[0],), tuple(single[1:]), len(observed.values))
     for both in itertools.combinations(known, 2) if pairs else ():
-        if not set(both[0].steps) & set(both[1].steps) and any(
+        if not set(both[0].steps[0]) & set(both[1].steps[0]) and any(
             explains({**first, **second})
-            for first, second in itertools.product(*(m.all_steps for m in both))
+            for first, second in itertools.product(*(m.steps for m in both))
         ):
             return Diagnosis(both, (), len(observed.values))
     return Diagnosis()
@@ -212,7 +213,7 @@ def nearest(observed: Observed) -> tuple[Mistake, int] | None:
         return len(values) - missed
 
     for mistake in observed.known([*BANK.values()]):
-        for changes in mistake.all_steps:
+        for changes in mistake.steps:
             count = hits(changes)
             if count > (0 if best is None else best[1]):
                 best = (mistake, count)
