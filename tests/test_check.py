@@ -27,7 +27,7 @@ from tests.planted import (
 from softmaxloss import assert_softmax_loss, check
 from softmaxloss.checking import BANK, Mistake
 from softmaxloss.checking.diagnosis.mistakes import DEPENDS_ON, Numbers, diagnose, observe
-from softmaxloss.checking.inputs import Input, inputs
+from softmaxloss.checking.inputs import Input, plain_inputs
 from softmaxloss.checking.reference import Steps, expected, is_right, precision
 
 DTYPES = [np.float64, np.float32]
@@ -104,7 +104,7 @@ def test_a_mistake_is_found_and_named(mistake: Mistake, part: Any, dtype: Any, s
 
 @lru_cache
 def inputs_and_numbers(seed: int, dtype: Any) -> tuple[list[Input], Numbers]:
-    given = inputs(seed, dtype).plain
+    given = plain_inputs(seed, dtype)
     return given, Numbers(given)
 
 
@@ -264,7 +264,7 @@ def test_assert_softmax_loss() -> None:
 def test_the_expected_values_are_right(dtype: Any) -> None:
     """Compared with mpmath, for the inputs as rounded."""
     epsilon = precision(dtype, [])
-    for input in inputs(0, dtype).plain:
+    for input in plain_inputs(0, dtype):
         want = expected(input, epsilon)
         with mpmath.workdps(400):
             losses, gradient = [], np.zeros(input.z.shape)

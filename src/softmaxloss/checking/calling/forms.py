@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs import NO_EXTRAS, Extras, Input, gradient_wrt_logits, layer_for
+from ..inputs import Input, gradient_wrt_logits, layer_for
 from ..reference import Results
 from ..settings import Settings
 from .frameworks import Framework, call, frameworks_of
@@ -88,11 +88,11 @@ class Form:
 
         Raises what the function raises, and ShapeError for a result of no known shape.
         """
-        (rows, classes), extras = input.z.shape, input.extras
+        rows, classes = input.z.shape
         if not self.batch:
-            pairs = zip(input.z, input.y, strict=True)
-            return of_examples([self.call_once(function, z, y, extras) for z, y in pairs], classes)
-        value = self.call_once(function, input.z, input.y, extras)
+            values = [self.call_once(function, one) for one in input.examples()]
+            return of_examples(values, classes)
+        value = self.call_once(function, input)
         if not self.is_layer:
             return of_batch(value, (rows, classes), self.columns)
         results = of_layer(value, (rows + 1, classes), self.columns)
@@ -100,17 +100,16 @@ class Form:
             return results
         return results._replace(gradient=gradient_wrt_logits(results.gradient))
 
-    def call_once(
-        self, function: Callable[..., Any], z: Array, y: Array, extras: Extras = NO_EXTRAS
-    ) -> Any:
-        """What the function returns for arguments made from z and y, as arrays."""
+    def call_once(self, function: Callable[..., Any], input: Input) -> Any:
+        """What the function returns for one call, as arrays."""
         differentiable = "logits" in self.order and "labels" in self.order
         logits = self.order.index("logits") if differentiable else None
-        return call(self.framework, function, self.arguments(z, y, extras.reg), extras, logits)
+        return call(self.framework, function, self.arguments(input), input, logits)
 
-    def arguments(self, z: Array, y: Array, reg: float = 0.0) -> list[Any]:
-        """New arguments for logits and labels, in the form's order."""
-        made: dict[Role, Any] = {"reg": reg, "labels": np.asarray(y).copy()}
+    def arguments(self, input: Input) -> list[Any]:
+        """New arguments for an input, or one of its examples, in the form's order."""
+        z, y = input.z, input.y
+        made: dict[Role, Any] = {"reg": input.reg, "labels": y.copy()}
         if self.is_layer:
             W, X = layer_for(z)
             made["features"] = X.T.copy() if self.columns else X

@@ -57,7 +57,7 @@ def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict
     got, want = observed.values[k], observed.expected[k].values[observed.part]
     if form.is_layer:
         names = {"weights": "W", "features": "X", "labels": "y", "reg": "reg"}
-        arguments = zip(form.order, form.arguments(input.z, input.y), strict=True)
+        arguments = zip(form.order, form.arguments(input), strict=True)
         example = {names[role]: array_text(value) for role, value in arguments}
         example["z = X·W"] = array_text(input.z)
     else:

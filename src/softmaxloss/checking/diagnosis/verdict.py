@@ -11,7 +11,7 @@ import numpy as np
 
 from ..bank import BANK
 from ..calling.calls import Attempt
-from ..inputs import Inputs, inputs
+from ..inputs import option_inputs, plain_inputs
 from ..reference import SINGLE, is_right, precision
 from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
@@ -67,7 +67,7 @@ class PlainResult(NamedTuple):
 
 def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     """The report on the attempts to call a function; no more of them are made than needed."""
-    given, numbers = _inputs_and_numbers(settings.seed, settings.dtype)
+    numbers = _numbers(settings.seed, settings.dtype)
     usable: list[Usable] = []
     problem: str | None = None
     for attempt in attempts:
@@ -80,7 +80,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
         if not plain.is_wrong and (attempt.form.batch or not batch_meant):
             if not attempt.form.batch:
                 plain.findings.extend(_with_batches(usable, numbers))
-            return _report(one, plain, given, settings)
+            return _report(one, plain, numbers, settings)
         usable.append(one)
     if not usable:
         problem = problem or "it takes no arguments that are logits, or logits and labels"
@@ -95,16 +95,15 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
         if plain.rank <= 1:
             break
     assert best is not None
-    report = _report(*best, given, settings)
+    report = _report(*best, numbers, settings)
     if not report.mistakes and _in_half(best[0].attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
     return report
 
 
 @lru_cache(maxsize=2)  # one after another, many functions are checked with one seed
-def _inputs_and_numbers(seed: int, dtype: str) -> tuple[Inputs, Numbers]:
-    given = inputs(seed, dtype)
-    return given, Numbers(given.plain)
+def _numbers(seed: int, dtype: str) -> Numbers:
+    return Numbers(plain_inputs(seed, dtype))
 
 
 def _takes_batches(one: Usable) -> bool:
@@ -228,20 +227,21 @@ def _is_softmax(got: Any, want: Any) -> bool:
     return is_right("softmax", got, want)
 
 
-def _report(one: Usable, plain: PlainResult, given: Inputs, settings: Settings) -> Report:
+def _report(one: Usable, plain: PlainResult, numbers: Numbers, settings: Settings) -> Report:
     """The report, with the inputs with options, which are compared if the plain ones are right."""
     attempt, findings = one.attempt, list(plain.findings)
     checks = [
         InputCheck(input.name, input.why, {p: o.right[k] for p, o in plain.observed.items()})
-        for k, input in enumerate(given.plain)
+        for k, input in enumerate(numbers.inputs)
     ]
     reductions = None if plain.is_wrong else _reductions(findings)
     if reductions is not None:
         epsilon = max(observed.epsilon for observed in plain.observed.values())
-        more, found = check_options(attempt, given.with_options, one.parts, reductions, epsilon)
+        others = option_inputs(settings.seed, settings.dtype)
+        more, found = check_options(attempt, others, one.parts, reductions, epsilon)
         checks, findings = checks + more, findings + found
     elif attempt.with_options and not plain.is_wrong:
-        names = ", ".join(result.name for result in attempt.with_options)
+        names = ", ".join(attempt.with_options)
         remark = f"with this convention these were not checked: {names}"
         findings[0] = findings[0].with_remark(remark)
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.behaviour]
