@@ -19,7 +19,7 @@ from ..inputs import Input, gradient_wrt_logits, layer_for
 from ..reference import Results
 from ..settings import Settings
 from .frameworks import Framework, call, frameworks_of
-from .results import of_batch, of_examples, of_layer
+from .results import of_batch, of_examples
 
 Array = NDArray[Any]
 
@@ -95,10 +95,8 @@ class Form:
         value = self.call_once(function, input)
         if not self.is_layer:
             return of_batch(value, (rows, classes), self.columns)
-        results = of_layer(value, (rows + 1, classes), self.columns)
-        if results.gradient is None:
-            return results
-        return results._replace(gradient=gradient_wrt_logits(results.gradient))
+        _, loss, gradient = of_batch(value, (rows + 1, classes), self.columns, one_loss=True)
+        return Results(None, loss, None if gradient is None else gradient_wrt_logits(gradient))
 
     def call_once(self, function: Callable[..., Any], input: Input) -> Any:
         """What the function returns for one call, as arrays."""
