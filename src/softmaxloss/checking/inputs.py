@@ -28,28 +28,16 @@ ORDER = [1, 2, 0]
 
 
 class Input(NamedTuple):
-    """What a function is called with, and why.
-
-    Attributes:
-        name: The name of the input in reports.
-        why: Why it is tried.
-        z: The logits, (N, C).
-        y: The labels, (N,).
-        about: What is tried with it in addition; empty for a plain input. With "bfloat16" the
-            logits are rounded to it.
-        options: Keyword arguments.
-        upstream: The upstream gradient of automatic differentiation; None: ones.
-        reg: The argument reg of f(W, X, y, reg).
-    """
+    """What a function is called with, and why."""
 
     name: str
     why: str
-    z: Array
-    y: Array
-    about: About = ""
-    options: Mapping[str, Any] = {}
-    upstream: Array | None = None
-    reg: float = 0.0
+    z: Array  # the logits, (N, C)
+    y: Array  # the labels, (N,)
+    about: About = ""  # empty for a plain input; "bfloat16": the logits are rounded to it
+    options: Mapping[str, Any] = {}  # keyword arguments
+    upstream: Array | None = None  # the upstream gradient; None: ones
+    reg: float = 0.0  # the argument reg of f(W, X, y, reg)
 
     def examples(self) -> list[Input]:
         """The same for each example: z is (C,), and y a label."""

@@ -213,11 +213,8 @@ class Report:
             function: What is tested, in Python, such as `f` or `Loss().forward`.
         """
         owner, name = re.split(r"\W", function)[0], "_".join(re.findall(r"\w+", function))
-        changed = {
-            {"allowed": "expected_failures"}.get(key, key): value
-            for key, value in asdict(self.settings).items()
-            if key != "seed" and value != getattr(DEFAULTS, key)
-        }
+        settings = asdict(self.settings).items()
+        changed = {k: v for k, v in settings if k != "seed" and v != getattr(DEFAULTS, k)}
         defined, used = (f"SETTINGS = {changed!r}\n\n\n", ", **SETTINGS") if changed else ("\n", "")
         found = f"  # found: {', '.join(self.mistakes)}" if self.mistakes else ""
         return (
@@ -238,15 +235,17 @@ def mistakes_first(mistakes: Iterable[Mistake]) -> list[Mistake]:
 
 def array_text(value: Any, other: Any = None) -> str:
     """An array as text, with as many digits as it takes to tell it from the other one."""
-
-    def text(value: Any, digits: int) -> str:
-        return np.array2string(
-            np.asarray(value), precision=digits, separator=", ", threshold=40,
-            max_line_width=10_000,
-        ).replace("\n", "")  # fmt: skip
-
-    digits = next((n for n in (4, 8) if other is None or text(value, n) != text(other, n)), 17)
-    return text(value, digits)
+    for digits in (4, 8, 17):
+        text, theirs = (
+            np.array2string(
+                np.asarray(one), precision=digits, separator=", ", threshold=40,
+                max_line_width=10_000,
+            ).replace("\n", "")
+            for one in (value, other)
+        )  # fmt: skip
+        if text != theirs:
+            break
+    return text
 
 
 def _see(mistake: Mistake) -> str:

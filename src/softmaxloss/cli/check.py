@@ -48,7 +48,7 @@ DAY = 24 * 60 * 60
 @click.option("--strict", is_flag=True, help="Weaknesses and conventions count as wrong.")
 @click.option(
     "--allow",
-    "allowed",
+    "expected_failures",
     metavar="ID",
     multiple=True,
     help="A mistake that does not count as wrong; repeatable.",

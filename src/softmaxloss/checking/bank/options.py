@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..inputs import row_scales
 from ..reference import (
     LossParts,
     ignoring,
     plain,
+    regularised,
     smoothed,
     softmax,
     target,
     times,
     weighted,
+    with_target,
     with_upstream,
 )
 from .mistake import Array, wrong_option
@@ -51,25 +52,17 @@ def _other_target(change: Callable[[Array, float], Array]) -> tuple[Wrong, Wrong
     a − q, which is not its gradient unless q sums to 1."""
 
     def wrong(z: Array, y: Array, epsilon: float) -> LossParts:
-        (a, log_a), q = softmax(z), change(target(y, z.shape), epsilon)
-        return LossParts(-(q * log_a).sum(axis=1), a * q.sum(axis=1, keepdims=True) - q, len(y))
+        return with_target(z, change(target(y, z.shape), epsilon))
 
     def simple(z: Array, y: Array, epsilon: float) -> LossParts:
         q = change(target(y, z.shape), epsilon)
-        return wrong(z, y, epsilon)._replace(gradients=softmax(z)[0] - q)
+        return with_target(z, q)._replace(gradients=softmax(z)[0] - q)
 
     return wrong, simple
 
 
 def _penalty(penalty: Callable[[Array], tuple[Any, Array]]) -> Wrong:
-    """reg times another penalty of W, of which the value and the gradient are given."""
-
-    def wrong(z: Array, y: Array, reg: float) -> LossParts:
-        scales = row_scales(len(z))
-        value, gradient = penalty(z / scales)
-        return plain(z, y)._replace(penalty=reg * value, penalty_gradient=reg * gradient / scales)
-
-    return wrong
+    return partial(regularised, penalty=penalty)
 
 
 def _squares(of_loss: float, of_gradient: float) -> Wrong:

@@ -33,10 +33,6 @@ def log_softmax(z: Array) -> Step:
     return with_exp(shifted(z) - np.log(np.exp(shifted(z)).sum(axis=1, keepdims=True)))
 
 
-def exp_minus_z(z: Array) -> Step:
-    return log_softmax(-z)
-
-
 def log_of_underflow(z: Array) -> Step:
     return normalised(np.exp(shifted(z)))
 
@@ -135,9 +131,9 @@ MISTAKES = [
         "exp-minus-z",
         "exp(−z) for exp(z)",
         "The largest output then gets the smallest probability: the least likely class wins.",
-        exp_minus_z,
+        lambda z: log_softmax(-z),
         # Automatic differentiation of that loss has the minus as well.
-        {"softmax": exp_minus_z, "gradient": lambda a, q: q - a},
+        {"softmax": lambda z: log_softmax(-z), "gradient": lambda a, q: q - a},
         fix="e = np.exp(z - z.max(axis=1, keepdims=True))   # no minus before z",
     ),
     _softmax(

@@ -28,26 +28,15 @@ Outcome = tuple[Results, str | None]
 
 
 class Attempt(NamedTuple):
-    """What a function returned in one form.
-
-    Attributes:
-        form: How it was called.
-        results: The results for each plain input.
-        problem: The first error that it raised, or None.
-        behaviour: The ids of mistakes in what its calls do, such as writing to their arguments.
-        with_options: The outcomes for the other inputs that its form and parameters allow, by
-            name.
-        differentiated: Whether the gradient is from automatic differentiation.
-        gradient_of_loss: Whether that gradient is the slope of the loss as it was returned.
-    """
+    """What a function returned in one form."""
 
     form: Form
-    results: list[Results]
-    problem: str | None = None
-    behaviour: Sequence[str] = ()
-    with_options: Mapping[str, Outcome] = {}
-    differentiated: bool = False
-    gradient_of_loss: bool = False
+    results: list[Results]  # for each plain input
+    problem: str | None = None  # the first error that it raised
+    behaviour: Sequence[str] = ()  # ids of mistakes such as writing to the arguments
+    with_options: Mapping[str, Outcome] = {}  # for the other inputs that are allowed, by name
+    differentiated: bool = False  # whether the gradient is from automatic differentiation,
+    gradient_of_loss: bool = False  # and if so, whether it is the slope of the loss as returned
 
 
 def call_in_every_form(fn: Callable[..., Any], settings: Settings) -> Iterator[Attempt]:

@@ -13,15 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..inputs import Input, gradient_wrt_logits, layer_for
+from ..inputs import Array, Input, gradient_wrt_logits, layer_for
 from ..reference import Results
 from ..settings import Settings
 from .frameworks import Framework, call, frameworks_of
 from .results import of_batch, of_examples
-
-Array = NDArray[Any]
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
 OPTIONS = {
@@ -40,6 +37,8 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(("x", "data", "features", "inputs"), "features"),
     **dict.fromkeys(("reg", "lambda_", "lam", "lambd", "lmbda", "l2", "alpha"), "reg"),
 }
+#: The name of an argument by its role.
+NAMES = {"logits": "z", "labels": "y", "weights": "W", "features": "X", "reg": "reg"}
 LAYER: tuple[Role, ...] = ("weights", "features", "labels", "reg")
 
 
@@ -47,21 +46,16 @@ LAYER: tuple[Role, ...] = ("weights", "features", "labels", "reg")
 class Form:
     """One way to call a function.
 
-    Attributes:
-        order: The roles of the arguments; ("weights", "features", "labels", "reg") is a linear
-            layer with its loss, f(W, X, y, reg) → (loss, ∂J/∂W), with z = X·W.
-        labels: Whether labels are class indices or one-hot.
-        batch: Whether all examples are passed at once.
-        columns: Whether the examples are columns: z is (C, N), or (C, 1) for one example; X is
-            (D, N) and W (C, D).
-        framework: The framework of the arrays.
+    ("weights", "features", "labels", "reg") is a linear layer with its loss: f(W, X, y, reg) →
+    (loss, ∂J/∂W), with z = X·W. Examples in columns: z is (C, N), or (C, 1) for one example; X is
+    (D, N) and W (C, D).
     """
 
-    order: tuple[Role, ...] = ("logits", "labels")
+    order: tuple[Role, ...] = ("logits", "labels")  # of the arguments
     labels: Literal["index", "one-hot"] = "index"
-    batch: bool = True
-    columns: bool = False
-    framework: Framework = "numpy"
+    batch: bool = True  # whether all examples are passed at once
+    columns: bool = False  # whether the examples are columns
+    framework: Framework = "numpy"  # of the arrays
 
     @property
     def is_layer(self) -> bool:
@@ -70,8 +64,7 @@ class Form:
 
     def __str__(self) -> str:
         array = {"numpy": "an array", "torch": "a tensor", "jax": "a JAX array"}[self.framework]
-        names = {"logits": "z", "labels": "y", "weights": "W", "features": "X", "reg": "reg"}
-        call = f"f({', '.join(names[role] for role in self.order)})"
+        call = f"f({', '.join(NAMES[role] for role in self.order)})"
         if self.is_layer:
             shapes = ("(C, D)", "(D, N)") if self.columns else ("(D, C)", "(N, D)")
             return f"{call} with W {array} {shapes[0]}, X {shapes[1]} and y (N,)"

@@ -114,14 +114,9 @@ def call(
 ) -> Any:
     """What the function returns for NumPy arguments, as NumPy arrays.
 
-    Args:
-        framework: The framework of the arrays that are passed.
-        function: What is called.
-        arguments: The positional arguments.
-        input: Has the keyword arguments, the upstream gradient (of which a scalar loss gets the
-            first entry), and whether floating-point arguments are rounded to bfloat16.
-        logits: The position of the argument with respect to which a loss that is returned alone is
-            differentiated; None: it is not differentiated.
+    The input has the keyword arguments, the upstream gradient, of which a scalar loss gets the
+    first entry, and whether floating-point arguments are rounded to bfloat16. A loss that is
+    returned alone is differentiated with respect to the argument at the position `logits`, if any.
     """
     half = input.about == "bfloat16"
     given = [to_framework(framework, argument, half) for argument in arguments]

@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..inputs import Array
 from ..reference import Results
-
-Array = NDArray[Any]
 
 #: The part of the results by its key in a dict.
 KEYS = {

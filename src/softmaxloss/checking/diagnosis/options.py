@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..bank import BANK, Mistake
 from ..calling.calls import Attempt
-from ..inputs import Input
+from ..inputs import Array, Input
 from ..reference import FEW, WITH_OPTION, LossParts, Results, agree
 from ..report import Finding, InputCheck, array_text
 
-Array = NDArray[Any]
 SIZE = 10.0  # the logits of these inputs are below this
 
 # A loss near log 512 may be off by a few roundings to bfloat16, which are 1/256 of it.
