@@ -73,16 +73,13 @@ class Steps:
         """
         shape = (z.shape[0], z.shape[1])
         a = loss = gradient = None
-        raised = (IndexError, ValueError)
-        with np.errstate(all="ignore"):
-            try:
-                a, log_a = self.softmax(z)
-                q = self.target(y, shape)
-            except raised:
-                return Results(a)
-            with contextlib.suppress(*raised):
+        unless_raised = contextlib.suppress(IndexError, ValueError)
+        with np.errstate(all="ignore"), unless_raised:
+            a, log_a = self.softmax(z)
+            q = self.target(y, shape)
+            with unless_raised:
                 loss = self.reduce(self.losses(a, log_a, q), shape)
-            with contextlib.suppress(*raised):
+            with unless_raised:
                 gradient = self.scale(self.gradient(a, q), shape)
         return Results(a, loss, gradient)
 

@@ -62,9 +62,8 @@ class Finding:
             "part": self.part,
             "failed": list(self.failed),
             "mistakes": [
-                {name: getattr(mistake, name) for name in ("id", "kind", "title", "why", "fix")}
-                | {"see": _see(mistake)}
-                for mistake in self.mistakes
+                {name: getattr(m, name) for name in ("id", "kind", "title", "why", "fix", "see")}
+                for m in self.mistakes
             ],
             "others": [mistake.id for mistake in self.others],
             "matched": self.matched,
@@ -83,7 +82,7 @@ class Finding:
             lines += [
                 f"   why: {mistake.why}",
                 f"   fix: {mistake.fix}",
-                f"   see: {_see(mistake)}",
+                f"   see: {mistake.see}",
             ]
         if not self.mistakes:
             lines.append(f"{self.part}: wrong, but not one of the known mistakes")
@@ -246,7 +245,3 @@ def array_text(value: Any, other: Any = None) -> str:
         if text != theirs:
             break
     return text
-
-
-def _see(mistake: Mistake) -> str:
-    return f"docs/check.md#{mistake.id}"

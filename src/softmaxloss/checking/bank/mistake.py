@@ -38,6 +38,11 @@ class Mistake:
     about: str = ""
     wrong: tuple[Callable[..., Any], ...] = ()
 
+    @property
+    def see(self) -> str:
+        """Where the documentation lists it."""
+        return f"docs/check.md#{self.id}"
+
 
 def wrong_step(
     step: str, id: str, title: str, why: str, *wrong: Any, fix: str, kind: Kind = "mistake"

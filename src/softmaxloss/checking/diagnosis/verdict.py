@@ -83,16 +83,14 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
         return Report.not_checked(problem, settings)
     # Wrong in every form. Those with fewer errors are likelier to be meant.
     usable.sort(key=lambda one: one.raised)
-    best: tuple[Usable, PlainResult] | None = None
+    results = []
     for one in usable[:MOST_FORMS]:
-        plain = _compare(one, numbers, thorough=True)
-        if best is None or plain.rank < best[1].rank:
-            best = one, plain
-        if plain.rank <= 1:
+        results.append((one, _compare(one, numbers, thorough=True)))
+        if results[-1][1].rank <= 1:
             break
-    assert best is not None
-    report = _report(*best, numbers, settings)
-    if not report.mistakes and _in_half(best[0].attempt):
+    best, plain = min(results, key=lambda pair: pair[1].rank)
+    report = _report(best, plain, numbers, settings)
+    if not report.mistakes and _in_half(best.attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
     return report
 
