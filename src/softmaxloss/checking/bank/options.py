@@ -8,19 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..reference import (
-    LossParts,
-    ignoring,
-    plain,
-    regularised,
-    smoothed,
-    softmax,
-    target,
-    times,
-    weighted,
-    with_target,
-    with_upstream,
-)
+from .. import reference as right
+from ..reference import LossParts, plain
 from .mistake import Array, wrong_option
 
 Wrong = Callable[..., LossParts]  # of z, y and the value of the option
@@ -29,22 +18,21 @@ Wrong = Callable[..., LossParts]  # of z, y and the value of the option
 def ignored_have_gradient(z: Array, y: Array, index: int) -> LossParts:
     if not 0 <= index < z.shape[1]:
         return ignored_have_softmax(z, y, index)
-    return ignoring(z, y, index)._replace(gradients=plain(z, y).gradients)
+    return right.ignoring(z, y, index)._replace(gradients=plain(z, y).gradients)
 
 
 def ignored_have_softmax(z: Array, y: Array, index: int) -> LossParts:
     """The gradient of an ignored example is a: nothing is subtracted."""
-    right = ignoring(z, y, index)
-    ignored = (y == index)[:, None]
-    return right._replace(gradients=np.where(ignored, softmax(z)[0], right.gradients))
+    parts, ignored = right.ignoring(z, y, index), (y == index)[:, None]
+    return parts._replace(gradients=np.where(ignored, right.softmax(z)[0], parts.gradients))
 
 
 def ignored_class_left_out(z: Array, y: Array, index: int) -> LossParts:
     if not 0 <= index < z.shape[1]:
-        return ignoring(z, y, index)
+        return right.ignoring(z, y, index)
     without = z.copy()
     without[:, index] = -np.inf
-    return ignoring(without, y, index)
+    return right.ignoring(without, y, index)
 
 
 def _other_target(change: Callable[[Array, float], Array]) -> tuple[Wrong, Wrong]:
@@ -52,17 +40,17 @@ def _other_target(change: Callable[[Array, float], Array]) -> tuple[Wrong, Wrong
     a − q, which is not its gradient unless q sums to 1."""
 
     def wrong(z: Array, y: Array, epsilon: float) -> LossParts:
-        return with_target(z, change(target(y, z.shape), epsilon))
+        return right.with_target(z, change(right.target(y, z.shape), epsilon))
 
     def simple(z: Array, y: Array, epsilon: float) -> LossParts:
-        q = change(target(y, z.shape), epsilon)
-        return with_target(z, q)._replace(gradients=softmax(z)[0] - q)
+        q = change(right.target(y, z.shape), epsilon)
+        return right.with_target(z, q)._replace(gradients=right.softmax(z)[0] - q)
 
     return wrong, simple
 
 
 def _penalty(penalty: Callable[[Array], tuple[Any, Array]]) -> Wrong:
-    return partial(regularised, penalty=penalty)
+    return partial(right.regularised, penalty=penalty)
 
 
 def _squares(of_loss: float, of_gradient: float) -> Wrong:
@@ -82,7 +70,6 @@ def _without_row(row: int, factor: float) -> Wrong:
 
 def half_sum(z: Array, y: Array, _: Any) -> LossParts:
     """The sum of the exponentials is rounded to bfloat16 after each term."""
-    right = plain(z, y)
     e = np.exp(z.astype(np.float32) - z.max(axis=1, keepdims=True))
     total = np.zeros(len(y), np.float32)
     for n in range(z.shape[1]):
@@ -90,7 +77,7 @@ def half_sum(z: Array, y: Array, _: Any) -> LossParts:
         even = (bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
         total = even.astype(np.uint32).view(np.float32)
     picked = z[np.arange(len(y)), y] - z.max(axis=1)
-    return right._replace(losses=np.log(total) - picked)
+    return plain(z, y)._replace(losses=np.log(total) - picked)
 
 
 _weight, _ignored = partial(wrong_option, "weight"), partial(wrong_option, "ignore_index")
@@ -104,7 +91,7 @@ MISTAKES = [
         "the mean of the weighted losses divides by N",
         "PyTorch divides by the sum of the weights of the examples; TensorFlow and Keras by N.",
         "(w[y] * J).sum() / w[y].sum()",
-        lambda z, y, weight: weighted(z, y, weight)._replace(divisor=len(y)),
+        lambda z, y, weight: right.weighted(z, y, weight)._replace(divisor=len(y)),
         kind="convention",
     ),
     _weight(
@@ -119,9 +106,9 @@ MISTAKES = [
         "the weights are in the loss but not in the gradient",
         "w_y·J has the gradient w_y·(a − onehot).",
         "dz *= w[y][:, None]",
-        lambda z, y, weight: weighted(z, y, weight)._replace(gradients=plain(z, y).gradients),
+        lambda z, y, weight: right.weighted(z, y, weight)._replace(gradients=plain(z, y).gradients),
         # The gradients are divided by N, the losses by Σ w.
-        lambda z, y, weight: weighted(z, y, weight)._replace(
+        lambda z, y, weight: right.weighted(z, y, weight)._replace(
             gradients=plain(z, y).gradients * weight[y].sum() / len(y)
         ),
     ),
@@ -130,7 +117,7 @@ MISTAKES = [
         "the weight of the predicted class is used instead of that of the true class",
         "The weight belongs to the label.",
         "w[y]   # not w[z.argmax(axis=1)]",
-        lambda z, y, weight: times(plain(z, y), weight[z.argmax(axis=1)]),
+        lambda z, y, weight: right.times(plain(z, y), weight[z.argmax(axis=1)]),
     ),
     _weight(
         "weight-inside-the-log",
@@ -151,7 +138,7 @@ MISTAKES = [
         "the mean divides by the number of all examples, the ignored ones included",
         "The more padding a batch has, the smaller are its loss and its steps.",
         "J.sum() / (y != ignore_index).sum()",
-        lambda z, y, index: ignoring(z, y, index)._replace(divisor=len(y)),
+        lambda z, y, index: right.ignoring(z, y, index)._replace(divisor=len(y)),
     ),
     _ignored(
         "ignore-index-unused",
@@ -180,7 +167,7 @@ MISTAKES = [
         "ignored examples are multiplied by 0 instead of being left out",
         "0 · NaN is NaN: the contents of an ignored row must not matter.",
         "np.where(kept, J, 0.0), and the same for the gradient",
-        lambda z, y, index: times(plain(z, np.where(y == index, 0, y)), 1.0 * (y != index)),
+        lambda z, y, index: right.times(plain(z, np.where(y == index, 0, y)), 1.0 * (y != index)),
         kind="weakness",
     ),
     _ignored(
@@ -189,9 +176,9 @@ MISTAKES = [
         "0 / 0: one such batch makes every weight of the model NaN.",
         "dz /= max(kept.sum(), 1)",
         lambda z, y, index: (
-            ignoring(z, y, index)
+            right.ignoring(z, y, index)
             if (y != index).any()
-            else ignoring(z, y, index)._replace(gradients=np.full(z.shape, np.nan))
+            else right.ignoring(z, y, index)._replace(gradients=np.full(z.shape, np.nan))
         ),
     ),
     _smoothing(
@@ -214,7 +201,7 @@ MISTAKES = [
         "label smoothing is in the loss but not in the gradient",
         "The gradient is a − q with the same q.",
         "dz = (a - q) / N, with the smoothed q",
-        lambda z, y, eps: smoothed(z, y, eps)._replace(gradients=plain(z, y).gradients),
+        lambda z, y, eps: right.smoothed(z, y, eps)._replace(gradients=plain(z, y).gradients),
     ),
     _smoothing(
         "smoothing-without-the-uniform-part",
@@ -256,8 +243,8 @@ MISTAKES = [
         "the upstream gradient is assumed to be the same for all examples",
         "If each example has a loss, each has its own factor.",
         "grad_output[:, None] * dz",
-        lambda z, y, upstream: with_upstream(z, y, np.full_like(upstream, upstream[0])),
-        lambda z, y, upstream: with_upstream(z, y, np.full_like(upstream, upstream.mean())),
+        lambda z, y, upstream: right.with_upstream(z, y, np.full_like(upstream, upstream[0])),
+        lambda z, y, upstream: right.with_upstream(z, y, np.full_like(upstream, upstream.mean())),
     ),
     _reg(
         "half-regularisation",
