@@ -79,11 +79,7 @@ class Finding:
         for mistake in mistakes_first(self.mistakes):
             mark = "wrong" if mistake.kind == "mistake" else mistake.kind
             lines.append(f"{self.part}: {mark}: {mistake.title} ({mistake.id})")
-            lines += [
-                f"   why: {mistake.why}",
-                f"   fix: {mistake.fix}",
-                f"   see: {mistake.see}",
-            ]
+            lines += [f"   {name}: {getattr(mistake, name)}" for name in ("why", "fix", "see")]
         if not self.mistakes:
             lines.append(f"{self.part}: wrong, but not one of the known mistakes")
         lines += [f"   {remark}" for remark in self.remarks]
