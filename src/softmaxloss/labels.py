@@ -13,14 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import BFLOAT16, as_array, float32_of_bits, is_float
+from .arrays import BFLOAT16, Array, as_array, float32_of_bits, is_float
 from .errors import LabelError, OptionError
 from .logits import without_classes
 from .options import Options
 from .rows import class_last, outer_classes_inner
 from .text import few, shown
-
-Array = NDArray[Any]
 
 # How far from 1 the probabilities of a row may sum: what rounding them, or computing them in that
 # type, may leave, with room. It only tells rounding from several labels on one example; the

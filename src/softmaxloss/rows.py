@@ -5,17 +5,14 @@ as it lies. What has no such view, or a dtype that a kernel does not read, is co
 so that memory stays bounded.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from .arrays import Array
 
 _INNER = np.s_[:, :, None]
 BLOCK = 1 << 20  # elements: a few MB, which are still in cache when a kernel reads them

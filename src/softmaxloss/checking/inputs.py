@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from ..arrays import Array
+
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
     "labels",

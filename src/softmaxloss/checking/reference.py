@@ -9,8 +9,6 @@ z, a, q and the gradient have shape (N, C), y and the losses (N,); float64 unles
 narrower.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..api import cross_entropy_with_grad
-from .inputs import Array, Input, row_scales
+from ..arrays import Array
+from .inputs import Input, row_scales
 
 Shape = tuple[int, int]
 

@@ -1,7 +1,5 @@
 """The settings of a check."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`softmaxloss check`: the functions of files, each in a process of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import json

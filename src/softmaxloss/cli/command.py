@@ -1,7 +1,5 @@
 """Shared by the commands: help that begins with examples, common options, writing output."""
 
-from __future__ import annotations
-
 import inspect
 import os
 import re

@@ -3,8 +3,6 @@
 `explain_set.py` explains all rows of a file together.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """`softmaxloss explain --file … --labels …` without a row: all the examples of a file together."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import click

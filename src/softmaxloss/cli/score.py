@@ -1,7 +1,5 @@
 """`softmaxloss score`: the totals of a file of logits and its labels, and its hardest examples."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

@@ -1,7 +1,5 @@
 """`explain` and `explain_set`: they check their arguments and compute an explanation."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import operator

@@ -1,7 +1,5 @@
 """What the explanations of an example, of several labels and of a set have in common as data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One example as data: every number that an explanation shows, and how it is computed."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

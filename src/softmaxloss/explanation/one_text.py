@@ -1,7 +1,5 @@
 """The explanation of one example as text, for a terminal, a pipe or a README."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """What the text, the page and the answers for one example all say."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

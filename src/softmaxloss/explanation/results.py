@@ -1,7 +1,5 @@
 """The explanations that users get: the data of an example or a set, and its renderings."""
 
-from __future__ import annotations
-
 import json
 import os
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """A set of examples as data: which classes push which, and which examples to look at."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self

@@ -1,7 +1,5 @@
 """The page for a set of examples: tables, and the pushes as a map in SVG."""
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What there is to say about a set of examples, for its text and its page."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 

@@ -5,8 +5,6 @@ much memory: then the sums of the classes alone are exact, and of the pairs the 
 kept.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

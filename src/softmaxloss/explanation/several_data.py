@@ -1,7 +1,5 @@
 """One example with several labels, or with probabilities as target, as data."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, Self, get_args

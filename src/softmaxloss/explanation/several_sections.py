@@ -1,7 +1,5 @@
 """What there is to say about an example with several labels, for its text and its page."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -14,8 +14,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..text import first_line, shown
-from .source import Array, ArraySource, BadFileError, Source, choose_key, refuse_key
+from .source import ArraySource, BadFileError, Source, choose_key, refuse_key
 
 if TYPE_CHECKING:
     import zipfile

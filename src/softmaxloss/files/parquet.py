@@ -1,15 +1,14 @@
 """Parquet files, streamed by batches of rows; needs pyarrow, imported when a file is opened."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..text import first_line, shown
-from .source import Array, BadFileError, Source, choose_key
+from .source import BadFileError, Source, choose_key
 
 
 def open_parquet(path: Path, key: str | None, defaults: Sequence[str]) -> Source:

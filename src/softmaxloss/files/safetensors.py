@@ -1,7 +1,5 @@
 """Safetensors files, read by slices; needs safetensors, imported when a file is opened."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

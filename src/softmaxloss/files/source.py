@@ -1,7 +1,5 @@
 """The rows of one array in a file, block by block, as every reader gives them; and `FileError`."""
 
-from __future__ import annotations
-
 import os
 import stat
 from abc import ABC, abstractmethod
@@ -10,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Array
 from ..text import few, shorten, shown
-
-Array = npt.NDArray[Any]
 
 
 class FileError(ValueError):

@@ -1,7 +1,5 @@
 """Text files: .csv is streamed line by line, .json is read whole."""
 
-from __future__ import annotations
-
 import array
 import contextlib
 import csv
@@ -14,8 +12,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..arrays import Array
 from ..text import shown
-from .source import Array, ArraySource, BadFileError, Source, choose_key, refuse_key
+from .source import ArraySource, BadFileError, Source, choose_key, refuse_key
 
 _LINE_LIMIT = 1 << 29  # characters: ten million classes written with 50 characters each
 _BLOCK_LIMIT = 1 << 19  # numbers: their text takes several times the memory of the numbers

@@ -1,18 +1,14 @@
 """The formats that scores are written in: .csv, .npy and .parquet, block by block."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Array
 from ..scores import Scores, empty_scores
 from .atomic import writing
-
-Array = npt.NDArray[Any]
 
 #: Name and type of every column. `row` counts from 0; loss, entropy and logsumexp are in nats.
 COLUMNS = {"row": np.dtype(np.int64), "label": np.dtype(np.int64)} | {

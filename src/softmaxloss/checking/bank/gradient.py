@@ -1,7 +1,5 @@
 """Mistakes in the gradient."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

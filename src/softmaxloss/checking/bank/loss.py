@@ -1,7 +1,5 @@
 """Mistakes in the loss of an example, and in how the losses of a batch are combined."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

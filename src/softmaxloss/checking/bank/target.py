@@ -1,7 +1,5 @@
 """Mistakes with the labels."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -3,8 +3,6 @@
 Nothing is compared here: in a process of its own, the function cannot reach what judges it.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import random

@@ -4,8 +4,6 @@ A form says what is passed: class indices or one-hot labels, one example or a ba
 rows or in columns, arrays or tensors.
 """
 
-from __future__ import annotations
-
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..inputs import Array, Input, gradient_wrt_logits, layer_for
+from ...arrays import Array
+from ..inputs import Input, gradient_wrt_logits, layer_for
 from ..reference import Results
 from ..settings import Settings
 from .frameworks import Framework, call, frameworks_of

@@ -4,8 +4,6 @@ differentiation.
 Neither framework is imported here: a function that uses one has imported it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import math

@@ -1,13 +1,11 @@
 """What a function returned, read as results by the shapes of its arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..inputs import Array
+from ...arrays import Array
 from ..reference import Results
 
 #: The part of the results by its key in a dict.

@@ -1,16 +1,15 @@
 """What is wrong with one part of the results: the mistake, or what else can be said of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...arrays import Array
 from ..bank import BANK
 from ..calling.calls import Attempt
 from ..calling.forms import NAMES
-from ..inputs import ORDER, Array
+from ..inputs import ORDER
 from ..report import Finding, array_text
 from .mistakes import Diagnosis, Observed, diagnose, nearest
 

@@ -3,17 +3,16 @@
 They are compared only if the results for the plain inputs are right.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ...arrays import Array
 from ..bank import BANK, Mistake
 from ..calling.calls import Attempt
-from ..inputs import Array, Input
+from ..inputs import Input
 from ..reference import FEW, WITH_OPTION, LossParts, Results, agree
 from ..report import Finding, InputCheck, array_text
 

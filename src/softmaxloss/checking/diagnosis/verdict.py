@@ -1,7 +1,5 @@
 """From the results of a function to the report on it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial

@@ -6,8 +6,6 @@ loops, crashes, exits, prints and a modified NumPy do no harm. It is no protecti
 process has the user's rights.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -4,8 +4,6 @@ One line of JSON per message. The messages come from the process in which the fu
 so nothing in them is trusted.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from typing import Any, NamedTuple

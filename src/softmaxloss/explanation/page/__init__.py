@@ -4,8 +4,6 @@
 then lets the numbers be changed.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from functools import cache

@@ -1,7 +1,5 @@
 """Pictures as SVG, without a script: the bars in a table, the path of descent."""
 
-from __future__ import annotations
-
 import math
 
 from ..one_data import Path

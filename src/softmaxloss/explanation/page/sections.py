@@ -5,8 +5,6 @@ quantity, data-n for the position of its class, "y" for the true one and "rest" 
 are not listed. A sentence that is true only in some cases has its fact in data-if.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ A page is one file that fetches nothing, and a content policy in it forbids that
 inline styles or handlers; the styles are in `page.css`.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html

@@ -1,7 +1,5 @@
 """Classes as text: their numbers as the caller counts, and their names, which are untrusted."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

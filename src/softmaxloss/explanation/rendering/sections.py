@@ -1,7 +1,5 @@
 """Sections that are shown alike in a terminal and on a page: a heading, a table, sentences."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple

@@ -1,7 +1,5 @@
 """Text for a terminal or a pipe: sentences, tables, bars. Loads rich."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Iterable, Iterator

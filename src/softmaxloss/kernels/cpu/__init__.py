@@ -5,15 +5,13 @@ that this processor has is chosen at import. The environment variable SOFTMAXLOS
 baseline, avx2, avx512, or reference for the kernel that is not compiled.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...labels import ClassIndices, Target
 from ...options import Options
 from ...rows import Block, blocks, class_last
@@ -25,7 +23,6 @@ if os.environ.get("SOFTMAXLOSS_CPU") == "reference":
 
 from . import _cpu
 
-Array = NDArray[Any]
 levels = _cpu.levels
 level = _cpu.level
 one_example = _cpu.one_example  # see `softmaxloss.kernels.Kernel.one_example`

@@ -1,7 +1,5 @@
 """The engine of the linear loss for tensors: autograd, torch.compile, memory within a budget."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -6,8 +6,6 @@ them out without a copy. Another one (retain_graph) computes them again from the
 every one with reduction="none". With create_graph=True PyTorch differentiates `composed`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
