@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 # Python files are live (an editable install), but for new packages; C++ is compiled when it changes.
 SOURCES := pyproject.toml CMakeLists.txt \
-	$(wildcard $(addprefix src/softmaxloss/,kernels/cpu/*.cpp kernels/cpu/*.h */__init__.py))
+	$(wildcard $(addprefix src/softmaxloss/,kernels/cpu/*.cpp kernels/cpu/*.h */__init__.py */*/__init__.py))
 
 # The number of random calls that each build of tests/sanitize makes.
 CALLS ?= 1000000

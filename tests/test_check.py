@@ -27,7 +27,7 @@ from tests.planted import (
 from softmaxloss import assert_softmax_loss, check
 from softmaxloss.checking import BANK, Mistake
 from softmaxloss.checking.diagnosis.mistakes import DEPENDS_ON, Numbers, diagnose, observe
-from softmaxloss.checking.inputs import Input, inputs
+from softmaxloss.checking.inputs import Input, plain_inputs
 from softmaxloss.checking.reference import Steps, expected, is_right, precision
 
 DTYPES = [np.float64, np.float32]
@@ -46,7 +46,7 @@ ALONE = {"sum", "bits", "gradient-in-bits", "focal", "perplexity"}
 
 
 def shows_in(mistake: Mistake, part: str) -> bool:
-    steps = set(mistake.steps)
+    steps = set(mistake.steps[0])
     if part != "loss" and mistake.id in OF_THE_LOSS_ALONE:
         return False
     return steps <= set(DEPENDS_ON[part])
@@ -54,7 +54,7 @@ def shows_in(mistake: Mistake, part: str) -> bool:
 
 def planted(mistake: Mistake, part: str) -> Any:
     """An implementation with this mistake, of the loss, the gradient, both, or the softmax."""
-    steps = Steps(**mistake.steps)
+    steps = Steps(**mistake.steps[0])
 
     def result(got: Any) -> Any:
         if got is None:
@@ -104,7 +104,7 @@ def test_a_mistake_is_found_and_named(mistake: Mistake, part: Any, dtype: Any, s
 
 @lru_cache
 def inputs_and_numbers(seed: int, dtype: Any) -> tuple[list[Input], Numbers]:
-    given = inputs(seed, dtype).plain
+    given = plain_inputs(seed, dtype)
     return given, Numbers(given)
 
 
@@ -123,7 +123,7 @@ def test_no_other_mistake_has_the_same_numbers(
     mistake: Mistake, part: str, dtype: Any, seed: int
 ) -> None:
     given, numbers = inputs_and_numbers(seed, dtype)
-    steps = Steps(**mistake.steps)
+    steps = Steps(**mistake.steps[0])
     values = [getattr(steps.run(input.z, input.y), part) for input in given]
     found = diagnose(observe(part, values, precision(dtype, []), numbers))
     assert [m.id for m in found.mistakes] == [mistake.id]
@@ -264,7 +264,7 @@ def test_assert_softmax_loss() -> None:
 def test_the_expected_values_are_right(dtype: Any) -> None:
     """Compared with mpmath, for the inputs as rounded."""
     epsilon = precision(dtype, [])
-    for input in inputs(0, dtype).plain:
+    for input in plain_inputs(0, dtype):
         want = expected(input, epsilon)
         with mpmath.workdps(400):
             losses, gradient = [], np.zeros(input.z.shape)

@@ -43,7 +43,7 @@ CLOSE = {"rtol": (N + 4) * 2.0**-52, "atol": 0.0}
 
 def page_of(e, command=None):
     """The body of the page, as HTML."""
-    return set_page.body(e, command or e.call)
+    return set_page.page(e, command or e.call).body
 
 
 def plain_numpy(z, y):

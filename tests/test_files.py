@@ -80,6 +80,15 @@ def test_every_format_gives_the_same_logits(tmp_path: Path, suffix: str, max_ele
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_closed_file_is_not_read(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"z.{suffix}", LOGITS, "logits")
+    with open_logits(path) as logits:
+        pass
+    assert "is already closed" in failure(path, lambda: logits.row(0))
+    assert "is already closed" in failure(path, lambda: next(logits.blocks()))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_format_gives_the_same_labels(tmp_path: Path, suffix: str) -> None:
     labels = read_labels(write(tmp_path / f"y.{suffix}", LABELS, "labels"))
     assert labels.dtype.kind == "i"
@@ -362,8 +371,16 @@ BAD_LOGITS: list[tuple[str, Maker, str]] = [
     ("renamed.npz", text(npy_header("(1, 1)") + bytes(4)), "is no .npz"),
     ("no_array.npz", zipped(b"hello", "readme.txt"), "holds nothing that could be the logits"),
     ("bomb.npz", lying_directory(1100 << 20), "a zip bomb?"),
-    ("longer.npz", zipped(npy_header("(9, 9)") + bytes(64)), "bytes in all, the zip directory"),
-    ("shorter.npz", zipped(npy_header("(1, 2)") + bytes(64)), "bytes in all, the zip directory"),
+    (
+        "longer.npz",
+        zipped(npy_header("(9, 9)") + bytes(64)),
+        "promises 9 × 9 float32 = 324 bytes, 64 follow",
+    ),
+    (
+        "shorter.npz",
+        zipped(npy_header("(1, 2)") + bytes(64)),
+        "promises 1 × 2 float32 = 8 bytes, 64 follow",
+    ),
     ("pickled.npz", lambda p: np.savez(p, z=np.array([None])), "pickled Python objects"),
     ("three.npz", saved(np.ones((2, 3, 4))), "has shape (2, 3, 4)"),
     # .csv
@@ -423,6 +440,7 @@ BAD_LOGITS: list[tuple[str, Maker, str]] = [
     ("strings.parquet", table(z=[["a"]]), "holds no lists of floats or integers"),
     ("labelled.parquet", table(a=[1.0], label=[1]), "column 'label' stands among the classes"),
     ("no_rows.parquet", table(z=pa.array([], pa.list_(pa.float32()))), "holds no rows"),
+    ("no_lists.parquet", table(z=pa.array([[], []], pa.list_(pa.float32()))), "no classes"),
     # .safetensors
     ("no.safetensors", text("hello, world"), "is no .safetensors file or is cut short"),
     ("cut.safetensors", cut(-5), "is no .safetensors file or is cut short"),

@@ -854,8 +854,9 @@ def test_other_python_threads_run_meanwhile() -> None:
 def test_ctrl_c_ends_a_call(call: str) -> None:
     """The call would take minutes; the wait for its end is 10 s."""
     code = f"""
-import numpy as np, softmaxloss
+import signal, numpy as np, softmaxloss
 from softmaxloss import cross_entropy, cross_entropy_with_grad, score
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the parent ignores it
 rows = 1 << 23
 z = np.broadcast_to(np.zeros(1 << 15, np.float32), (rows, 1 << 15))
 y = np.zeros(rows, np.uint8)

@@ -67,9 +67,18 @@ def test_the_ends_of_each_integer_type(classes: int, kind: str, order: str) -> N
 def test_misaligned_labels() -> None:
     packed = np.zeros(3, np.dtype([("flag", np.int8), ("label", np.int64)]))
     packed["label"] = [2, 0, 1]
-    rows = read(packed["label"], (3, 3)).whole(3, 1).values[:, 0]
-    assert rows.flags.aligned
-    assert rows.tolist() == [2, 0, 1]
+    shifted = np.frombuffer(b"\0" + np.array([2, 0, 1]).tobytes(), np.int64, offset=1)
+    for y in (packed["label"], shifted):
+        rows = read(y, (3, 3)).in_place().values
+        assert rows.flags.aligned
+        assert rows.tolist() == [2, 0, 1]
+
+
+def test_misaligned_probabilities() -> None:
+    q = np.frombuffer(b"\0" + np.eye(3).tobytes(), np.float64, offset=1).reshape(3, 3)
+    target = read(q, (3, 3))
+    assert target.in_place() is None
+    assert target.block(slice(None)).values.flags.aligned
 
 
 def test_one_based_labels() -> None:
@@ -96,7 +105,7 @@ def test_the_classes_are_in_axis_1() -> None:
     q = np.zeros((2, 3, 4, 5))
     q[:, 1] = 1.0
     target = read(q, (2, 3, 4, 5))
-    assert target.whole(2, 20).values.shape == (2, 3, 20)
+    assert target.in_place().values.shape == (2, 3, 20)
     assert target.block((0, slice(1, 3))).values.shape == (10, 3, 1)
 
 

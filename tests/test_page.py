@@ -154,7 +154,10 @@ def test_a_row_without_a_softmax_says_why(name: str) -> None:
     page = PAGES[name].to_html()
     assert PAGES[name].remarks()[0] in Reader(page).text
     # What needs a softmax is hidden until a number is typed.
-    assert '<div data-if="softmax" hidden><section>\n<h2>2. Which output is raised' in page
+    assert (
+        '<div data-if="softmax" hidden><section class="pushes">\n<h2>2. Which output is raised'
+        in page
+    )
     assert "Which output is raised" not in PAGES[name]._repr_mimebundle_()["text/html"]
 
 

@@ -5,6 +5,9 @@
 np.float64(0.443537896...)
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .api import (
     cross_entropy,
     cross_entropy_with_grad,
@@ -12,13 +15,15 @@ from .api import (
     linear_cross_entropy_with_grad,
     score,
 )
-from .checking import Report, assert_softmax_loss, check
 from .errors import LabelError, OptionError
-from .explanation import Explanation, SetExplanation, explain, explain_set
 from .files import FileError
 from .kernels.threads import get_num_threads, set_num_threads
 from .linear.plan import LinearGradients
 from .scores import Scores
+
+if TYPE_CHECKING:
+    from .checking import Report, assert_softmax_loss, check
+    from .explanation import Explanation, SetExplanation, explain, explain_set
 
 __all__ = [
     "Explanation",
@@ -43,3 +48,21 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Imported when they are first used: their modules take as long to import as all others.
+_PACKAGES = {
+    "checking": ["Report", "assert_softmax_loss", "check"],
+    "explanation": ["Explanation", "SetExplanation", "explain", "explain_set"],
+}
+
+
+def __getattr__(name: str) -> Any:
+    for package, names in _PACKAGES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f".{package}", __name__), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

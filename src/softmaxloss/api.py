@@ -4,14 +4,13 @@ Each reads its options into one value and hands over to the engine for NumPy's a
 public function of the same name in the array's framework.
 """
 
-from __future__ import annotations
-
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import engine
+from .arrays import Array
 from .backends import backend_of
 from .linear import numpy as linear
 from .linear.plan import LinearGradients
@@ -32,8 +31,6 @@ __all__ = [
     "linear_cross_entropy_with_grad",
     "score",
 ]
-
-Array = NDArray[Any]
 
 
 @with_options(Options)

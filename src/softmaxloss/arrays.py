@@ -1,7 +1,5 @@
 """Anything that NumPy can read as an array → a NumPy array, or an error of one line."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The frameworks beside NumPy whose arrays the public functions take, and the module of each."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -4,16 +4,14 @@ The maths is in `formula`, the loops are in `kernels`. The functions take (logit
 options) and are called by `api` and by the engines of other frameworks.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from .arrays import round_to
+from .arrays import Array, round_to
 from .errors import LabelError, OptionError
 from .kernels import kernel_for
 from .labels import ClassIndices, Target, read_target
@@ -22,8 +20,6 @@ from .options import Options, checked_options, class_weights
 from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
 from .rows import blocks, class_last, outer_classes_inner
 from .scores import Scores, empty_scores
-
-Array = NDArray[Any]
 
 _DEFAULTS = checked_options(Options)
 _FLOAT64 = np.dtype(np.float64)

@@ -1,7 +1,5 @@
 """The errors of this package: each is a `ValueError` or a `TypeError`, each message is one line."""
 
-from __future__ import annotations
-
 __all__ = ["LabelError", "OptionError"]
 
 

@@ -22,8 +22,6 @@ C. Szegedy et al., "Rethinking the Inception architecture for computer vision", 
 `torch.nn.functional.cross_entropy`.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

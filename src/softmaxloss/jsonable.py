@@ -1,7 +1,5 @@
 """Numbers in a form that JSON can hold."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

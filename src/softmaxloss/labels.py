@@ -13,14 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import BFLOAT16, as_array, float32_of_bits, is_float
+from .arrays import BFLOAT16, Array, as_array, float32_of_bits, is_float
 from .errors import LabelError, OptionError
 from .logits import without_classes
 from .options import Options
 from .rows import class_last, outer_classes_inner
 from .text import few, shown
-
-Array = NDArray[Any]
 
 # How far from 1 the probabilities of a row may sum: what rounding them, or computing them in that
 # type, may leave, with room. It only tells rounding from several labels on one example; the
@@ -57,12 +55,11 @@ class ClassIndices:
 
     def in_place(self) -> ClassIndices:
         """The labels as kernels read them, (rows,). They are few, so they may be copied."""
-        y, flags = self.values, self.values.flags
-        if flags.c_contiguous and flags.aligned and y.dtype.isnative:
-            if y.ndim == 1:
-                return self
-        else:
-            y = np.ascontiguousarray(y, y.dtype.newbyteorder("="))
+        y = self.values
+        if not (y.flags.c_contiguous and y.flags.aligned and y.dtype.isnative):
+            y = np.require(y, y.dtype.newbyteorder("="), ["C", "A"])
+        elif y.ndim == 1:
+            return self
         return ClassIndices(y.reshape(-1), self.ignore_index, self.may_ignore)
 
     def block(self, place: Any) -> ClassIndices:
@@ -98,7 +95,7 @@ class ClassProbabilities:
         """The probabilities of some examples as kernels read them, (rows, classes, 1)."""
         part = self.at(place)
         q = part.values if part.divisors is None else part.values / part.divisors[..., None]
-        q = np.ascontiguousarray(q, self._dtype())
+        q = np.require(q, self._dtype(), ["C", "A"])
         return ClassProbabilities(q.reshape(-1, q.shape[-1], 1))
 
     def _dtype(self) -> np.dtype[Any]:
@@ -137,11 +134,8 @@ if they count from one, pass first_class=1
                 f"has a value for each class, shape {y.shape}"
             )
         return _read_probabilities(y, options)
-    hint = ""
-    if y.ndim == len(index_shape) + 1 and y.squeeze(-1 if y.shape[-1:] == (1,) else ()).shape == (
-        index_shape
-    ):
-        hint = ": remove its last axis, e.g. target[..., 0]"
+    one_too_many = y.shape == (*index_shape, 1)
+    hint = ": remove its last axis, e.g. target[..., 0]" if one_too_many else ""
     raise LabelError(
         f"target has shape {y.shape}; logits of shape {logits_shape} need class indices of shape "
         f"{index_shape} or probabilities of shape {logits_shape}{hint}"
@@ -169,10 +163,9 @@ def read_indices(y: Array, classes: int, options: Options) -> ClassIndices:
         outside = counted & ((y < low) | (y > high))
         if outside.any():
             raise LabelError(_outside(y, counted, outside, low, high))
-    if first == 0 and not may_ignore:
-        return ClassIndices(y, -1, False)
-    if first == 0 and -(2**63) <= ignore_index < 2**63:  # which kernels can hold
-        return ClassIndices(y, ignore_index, True)
+    kernels_hold_it = -(2**63) <= ignore_index < 2**63
+    if first == 0 and (not may_ignore or kernels_hold_it):
+        return ClassIndices(y, ignore_index if may_ignore else -1, may_ignore)
     zero_based = np.where(y == ignore_index, -1, y.astype(np.int64) - first)
     return ClassIndices(np.asarray(zero_based), -1, may_ignore)
 
@@ -224,16 +217,13 @@ def _not_integers(y: Array, classes: int) -> str:
 def _outside(y: Array, counted: Array, outside: Array, low: int, high: int) -> str:
     position = np.unravel_index(int(np.argmax(outside)), y.shape)
     label = int(y[position])
-    message = f"the label{_of_row(position)} is {label}, outside {low}..{high}"
     used = y[counted]
+    hint = ""
     if low == 0 and used.min() >= 1 and used.max() == high + 1:
-        return (
-            f"{message}; all labels lie in 1..{high + 1}: if they count from one, pass "
-            "first_class=1"
-        )
-    if label < 0:
-        return f"{message}; if it marks rows that do not count, pass ignore_index={label}"
-    return message
+        hint = f"; all labels lie in 1..{high + 1}: if they count from one, pass first_class=1"
+    elif label < 0:
+        hint = f"; if it marks rows that do not count, pass ignore_index={label}"
+    return f"the label{_of_row(position)} is {label}, outside {low}..{high}{hint}"
 
 
 def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
@@ -290,7 +280,5 @@ def _not_one_label(position: tuple[Any, ...], q: Array, total: float, first_clas
 
 
 def _of_row(position: tuple[Any, ...]) -> str:
-    if not position:
-        return ""
-    indices = [str(int(i)) for i in position]
-    return f" of row {indices[0]}" if len(indices) == 1 else f" of row ({', '.join(indices)})"
+    row = ", ".join(str(int(i)) for i in position)
+    return f" of row ({row})" if len(position) > 1 else f" of row {row}" if position else ""

@@ -1,16 +1,12 @@
 """Logits in every form that people pass → a checked array; what they are computed in."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from .arrays import is_float, read_real
-
-Array = NDArray[Any]
+from .arrays import Array, is_float, read_real
 
 
 def read_logits(logits: ArrayLike) -> Array:

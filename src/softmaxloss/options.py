@@ -3,8 +3,6 @@
 What an option means is in `formula.py`; what each input gives is in docs/semantics.md.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 import operator

@@ -1,20 +1,17 @@
 """Reductions: what the mean divides by, the reduced loss, and the factor of each row's gradient."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import as_array, is_real
+from .arrays import Array, as_array, is_real
 from .errors import OptionError
 from .labels import ClassIndices, Target
 from .options import Options
 
-Array = NDArray[Any]
 Number = TypeVar("Number")
 
 

@@ -5,18 +5,16 @@ as it lies. What has no such view, or a dtype that a kernel does not read, is co
 so that memory stays bounded.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from .arrays import Array
 
+_INNER = np.s_[:, :, None]
 BLOCK = 1 << 20  # elements: a few MB, which are still in cache when a kernel reads them
 
 
@@ -29,7 +27,7 @@ def outer_classes_inner(x: Array) -> Array | None:
     True
     """
     if x.ndim == 2:
-        return x[:, :, None]
+        return x[_INNER]
     if x.ndim == 1:
         return x[None, :, None]
     if x.ndim == 3 or _merges(x, 2):

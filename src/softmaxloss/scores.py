@@ -1,13 +1,10 @@
 """What `softmaxloss.score` gives for each example."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from .arrays import Array
 
 
 class Scores(NamedTuple):

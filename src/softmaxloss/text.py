@@ -5,8 +5,6 @@ breaks, terminal sequences, markup, a million characters. Every message and page
 these functions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 

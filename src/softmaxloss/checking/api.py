@@ -1,7 +1,5 @@
 """`check` and `assert_softmax_loss`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from typing import Any
 

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from ..arrays import Array
+
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
     "labels",
@@ -27,53 +27,29 @@ About = Literal[
 ORDER = [1, 2, 0]
 
 
-class Extras(NamedTuple):
-    """What is passed in addition to logits and labels.
-
-    Attributes:
-        options: Keyword arguments.
-        upstream: The upstream gradient of automatic differentiation; None: ones.
-        half: Whether the logits are rounded to bfloat16.
-        reg: The argument reg of f(W, X, y, reg).
-    """
-
-    options: Mapping[str, Any] = {}
-    upstream: Array | None = None
-    half: bool = False
-    reg: float = 0.0
-
-
-NO_EXTRAS = Extras()
-
-
 class Input(NamedTuple):
-    """Logits (N, C) and labels (N,), and why they are tried; `about` is empty for a plain input."""
+    """What a function is called with, and why."""
 
     name: str
     why: str
-    z: Array
-    y: Array
-    about: About = ""
-    extras: Extras = NO_EXTRAS
+    z: Array  # the logits, (N, C)
+    y: Array  # the labels, (N,)
+    about: About = ""  # empty for a plain input; "bfloat16": the logits are rounded to it
+    options: Mapping[str, Any] = {}  # keyword arguments
+    upstream: Array | None = None  # the upstream gradient; None: ones
+    reg: float = 0.0  # the argument reg of f(W, X, y, reg)
+
+    def examples(self) -> list[Input]:
+        """The same for each example: z is (C,), and y a label."""
+        return [self._replace(z=z, y=y) for z, y in zip(self.z, self.y, strict=True)]
 
 
-class Inputs(NamedTuple):
-    """Everything a function is called with."""
+def plain_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
+    """The plain inputs for a seed, rounded to the dtype: of the same kinds for each seed.
 
-    plain: list[Input]
-    with_options: list[Input]
-
-
-def inputs(seed: int, dtype: Any = np.float64) -> Inputs:
-    """The inputs for a seed, rounded to the dtype: of the same kinds for each seed.
-
-    >>> [(input.name, input.z.shape) for input in inputs(0).plain][:2]
+    >>> [(input.name, input.z.shape) for input in plain_inputs(0)][:2]
     [('ordinary', (5, 7)), ('square', (6, 6))]
     """
-    return Inputs(_plain(seed, dtype), _with_options(seed, dtype))
-
-
-def _plain(seed: int, dtype: Any) -> list[Input]:
     rng = np.random.default_rng(seed)
 
     def normal(rows: int, classes: int, scale: float = 2.0) -> Array:
@@ -145,7 +121,8 @@ def _plain(seed: int, dtype: Any) -> list[Input]:
     return [input._replace(z=input.z.astype(dtype)) for input in made]
 
 
-def _with_options(seed: int, dtype: Any) -> list[Input]:
+def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
+    """The inputs with an option, an upstream gradient, a penalty or an invalid label."""
     rng = np.random.default_rng([seed, 1])
     z = rng.normal(0.0, 2.0, (5, 4)).round(1).astype(dtype)
     y = np.array([0, 2, 3, 2, 1])
@@ -159,7 +136,7 @@ def _with_options(seed: int, dtype: Any) -> list[Input]:
     def option(
         about: About, value: Any, why: str, z: Array = z, y: Array = y, more: str = ""
     ) -> Input:
-        return Input(f"{about}{more}", why, z, y, about, Extras({about: value}))
+        return Input(f"{about}{more}", why, z, y, about, {about: value})
 
     return [
         option("weight", weight, "a weight for each class"),
@@ -172,13 +149,13 @@ def _with_options(seed: int, dtype: Any) -> list[Input]:
         option("reduction", "mean", "the mean of the losses", more="='mean'"),
         option("reduction", "sum", "the sum of the losses", more="='sum'"),
         option("reduction", "none", "the loss of each example", more="='none'"),
-        Input("reg", "0.7", z, y, "reg", Extras(reg=0.7)),
+        Input("reg", "0.7", z, y, "reg", reg=0.7),
         Input("upstream", "an upstream gradient that is not 1", z, y, "upstream",
-              Extras(upstream=upstream)),
+              upstream=upstream),
         Input("upstream of each", "an upstream gradient for each example", z, y, "upstream",
-              Extras({"reduction": "none"}, upstream)),
+              {"reduction": "none"}, upstream),
         Input("bfloat16", "512 equal outputs", np.zeros((2, 512), dtype), np.array([0, 511]),
-              "bfloat16", Extras(half=True)),
+              "bfloat16"),
         Input("label -1", "an invalid label", z, np.array([0, 2, -1, 2, 1]), "labels"),
         Input("label C", "an invalid label", z, np.array([0, 2, 4, 2, 1]), "labels"),
     ]  # fmt: skip

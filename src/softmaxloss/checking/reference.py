@@ -9,20 +9,17 @@ z, a, q and the gradient have shape (N, C), y and the losses (N,); float64 unles
 narrower.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..api import cross_entropy_with_grad
+from ..arrays import Array
 from .inputs import Input, row_scales
 
-Array = NDArray[Any]
 Shape = tuple[int, int]
 
 # --- the steps ------------------------------------------------------------------------------------
@@ -75,16 +72,13 @@ class Steps:
         """
         shape = (z.shape[0], z.shape[1])
         a = loss = gradient = None
-        raised = (IndexError, ValueError)
-        with np.errstate(all="ignore"):
-            try:
-                a, log_a = self.softmax(z)
-                q = self.target(y, shape)
-            except raised:
-                return Results(a)
-            with contextlib.suppress(*raised):
+        unless_raised = contextlib.suppress(IndexError, ValueError)
+        with np.errstate(all="ignore"), unless_raised:
+            a, log_a = self.softmax(z)
+            q = self.target(y, shape)
+            with unless_raised:
                 loss = self.reduce(self.losses(a, log_a, q), shape)
-            with contextlib.suppress(*raised):
+            with unless_raised:
                 gradient = self.scale(self.gradient(a, q), shape)
         return Results(a, loss, gradient)
 
@@ -112,7 +106,11 @@ def plain(z: Array, y: Array, _: Any = None) -> LossParts:
 
 def weighted(z: Array, y: Array, weight: Array) -> LossParts:
     """w_y·J_i, and the mean divides by Σ w_y, as in PyTorch."""
-    parts, w = plain(z, y), weight[y].astype(np.float64)
+    return times(plain(z, y), weight[y].astype(np.float64))
+
+
+def times(parts: LossParts, w: Array) -> LossParts:
+    """Each example times its weight, and the mean divides by Σ w."""
     return LossParts(w * parts.losses, w[:, None] * parts.gradients, w.sum())
 
 
@@ -126,18 +124,28 @@ def ignoring(z: Array, y: Array, index: int) -> LossParts:
 
 def smoothed(z: Array, y: Array, epsilon: float) -> LossParts:
     """The target (1 − ε)·q + ε/C."""
+    return with_target(z, (1 - epsilon) * target(y, (len(y), z.shape[1])) + epsilon / z.shape[1])
+
+
+def with_target(z: Array, q: Array) -> LossParts:
+    """J_i = −Σ q·log a, and its gradient a·Σq − q."""
     a, log_a = softmax(z)
-    q = (1 - epsilon) * target(y, (z.shape[0], z.shape[1])) + epsilon / z.shape[1]
-    return LossParts(losses(a, log_a, q), a - q, len(y))
+    return LossParts(losses(a, log_a, q), a * q.sum(axis=1, keepdims=True) - q, len(q))
 
 
-def regularised(z: Array, y: Array, reg: float) -> LossParts:
-    """reg·ΣW²; the rows of W are those of z, divided by the scales of the layer."""
-    w = z / row_scales(len(z))
-    penalty_gradient = 2 * reg * w / row_scales(len(z))
-    return plain(z, y)._replace(
-        penalty=reg * float((w * w).sum()), penalty_gradient=penalty_gradient
-    )
+def regularised(
+    z: Array,
+    y: Array,
+    reg: float,
+    penalty: Callable[[Array], tuple[Any, Array]] = lambda w: ((w * w).sum(), 2 * w),
+) -> LossParts:
+    """reg times a penalty of W, given with its gradient: by default ΣW².
+
+    The rows of W are those of z, divided by the scales of the layer.
+    """
+    scales = row_scales(len(z))
+    value, gradient = penalty(z / scales)
+    return plain(z, y)._replace(penalty=reg * value, penalty_gradient=reg * gradient / scales)
 
 
 def with_upstream(z: Array, y: Array, upstream: Array) -> LossParts:
@@ -205,8 +213,7 @@ def expected(input: Input, epsilon: float) -> Expected:
     z, y = input.z.astype(np.float64), input.y
     rows, classes = z.shape
     losses, by_row = cross_entropy_with_grad(z, y, reduction="none")
-    a = np.exp(z - z.max(axis=1, keepdims=True))
-    a /= a.sum(axis=1, keepdims=True)
+    a = softmax(z)[0]
     largest = np.abs(z).max(axis=1)
     relative = epsilon * (FEW + classes + 4 * largest)
     # Much hardware flushes to 0 what is below the smallest normal number.
@@ -242,12 +249,8 @@ def agree(got: Any, candidate: Any, epsilon: float, size: float, *, tight: bool 
     differ by far more. Where one of the two overflows the other may be NaN: all values that are not
     finite count as equal, except +∞ and −∞.
 
-    Args:
-        got: The result, or None where it raised an error.
-        candidate: The result of the wrong implementation.
-        epsilon: ε of the precision of the result.
-        size: The largest absolute logit.
-        tight: No wider than rounding: for weaknesses and conventions, which excuse the numbers.
+    None is the result of an error; `size` is the largest absolute logit. Tight: no wider than
+    rounding, for weaknesses and conventions, which excuse the numbers.
     """
     if got is None or candidate is None:
         return got is candidate

@@ -62,9 +62,8 @@ class Finding:
             "part": self.part,
             "failed": list(self.failed),
             "mistakes": [
-                {name: getattr(mistake, name) for name in ("id", "kind", "title", "why", "fix")}
-                | {"see": _see(mistake)}
-                for mistake in self.mistakes
+                {name: getattr(m, name) for name in ("id", "kind", "title", "why", "fix", "see")}
+                for m in self.mistakes
             ],
             "others": [mistake.id for mistake in self.others],
             "matched": self.matched,
@@ -80,11 +79,7 @@ class Finding:
         for mistake in mistakes_first(self.mistakes):
             mark = "wrong" if mistake.kind == "mistake" else mistake.kind
             lines.append(f"{self.part}: {mark}: {mistake.title} ({mistake.id})")
-            lines += [
-                f"   why: {mistake.why}",
-                f"   fix: {mistake.fix}",
-                f"   see: {_see(mistake)}",
-            ]
+            lines += [f"   {name}: {getattr(mistake, name)}" for name in ("why", "fix", "see")]
         if not self.mistakes:
             lines.append(f"{self.part}: wrong, but not one of the known mistakes")
         lines += [f"   {remark}" for remark in self.remarks]
@@ -213,11 +208,8 @@ class Report:
             function: What is tested, in Python, such as `f` or `Loss().forward`.
         """
         owner, name = re.split(r"\W", function)[0], "_".join(re.findall(r"\w+", function))
-        changed = {
-            {"allowed": "expected_failures"}.get(key, key): value
-            for key, value in asdict(self.settings).items()
-            if key != "seed" and value != getattr(DEFAULTS, key)
-        }
+        settings = asdict(self.settings).items()
+        changed = {k: v for k, v in settings if k != "seed" and v != getattr(DEFAULTS, k)}
         defined, used = (f"SETTINGS = {changed!r}\n\n\n", ", **SETTINGS") if changed else ("\n", "")
         found = f"  # found: {', '.join(self.mistakes)}" if self.mistakes else ""
         return (
@@ -238,16 +230,14 @@ def mistakes_first(mistakes: Iterable[Mistake]) -> list[Mistake]:
 
 def array_text(value: Any, other: Any = None) -> str:
     """An array as text, with as many digits as it takes to tell it from the other one."""
-
-    def text(value: Any, digits: int) -> str:
-        return np.array2string(
-            np.asarray(value), precision=digits, separator=", ", threshold=40,
-            max_line_width=10_000,
-        ).replace("\n", "")  # fmt: skip
-
-    digits = next((n for n in (4, 8) if other is None or text(value, n) != text(other, n)), 17)
-    return text(value, digits)
-
-
-def _see(mistake: Mistake) -> str:
-    return f"docs/check.md#{mistake.id}"
+    for digits in (4, 8, 17):
+        text, theirs = (
+            np.array2string(
+                np.asarray(one), precision=digits, separator=", ", threshold=40,
+                max_line_width=10_000,
+            ).replace("\n", "")
+            for one in (value, other)
+        )  # fmt: skip
+        if text != theirs:
+            break
+    return text

@@ -1,7 +1,5 @@
 """The settings of a check."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,24 +16,14 @@ Layout = Literal["rows", "columns", "one"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a check. Raises ValueError or TypeError for unknown or negative ones.
+    """The settings of a check. Raises ValueError or TypeError for unknown or negative ones."""
 
-    Attributes:
-        kind: What the function computes; None: found by trying.
-        layout: Whether it takes a batch with the examples in rows or in columns, or one example;
-            None: found by trying.
-        dtype: The dtype of the logits, float64 or float32; kept as its name.
-        seed: The seed of the random inputs, an integer; None: a random one.
-        strict: Whether weaknesses and conventions count as wrong.
-        allowed: The ids of mistakes that do not count as wrong.
-    """
-
-    kind: Part | None = None
-    layout: Layout | None = None
-    dtype: Any = "float64"
-    seed: Any = None
-    strict: bool = False
-    allowed: Collection[str] = ()
+    kind: Part | None = None  # None: found by trying
+    layout: Layout | None = None  # None: found by trying
+    dtype: Any = "float64"  # of the logits, float64 or float32; kept as its name
+    seed: Any = None  # of the random inputs, an integer; None: a random one
+    strict: bool = False  # whether weaknesses and conventions count as wrong
+    expected_failures: Collection[str] = ()  # ids of mistakes that do not count as wrong
 
     def __post_init__(self) -> None:
         for name, value, known in (("kind", self.kind, Part), ("layout", self.layout, Layout)):
@@ -51,17 +39,17 @@ class Settings:
         seed = secrets.randbelow(10**6) if self.seed is None else self.seed
         if not isinstance(seed, int | np.integer) or seed < 0:
             raise ValueError(f"seed must be an integer of at least 0, got {shown(seed)}")
-        if isinstance(self.allowed, str) or not isinstance(self.allowed, Collection):
-            raise TypeError(
-                f"the ids of mistakes must be a list or a dict, got {shown(self.allowed)}"
-            )
-        unknown = set(self.allowed) - set(BANK)
+        ids = self.expected_failures
+        if isinstance(ids, str) or not isinstance(ids, Collection):
+            raise TypeError(f"the ids of mistakes must be a list or a dict, got {shown(ids)}")
+        unknown = set(ids) - set(BANK)
         if unknown:
             raise ValueError(f"unknown mistake: {shown(min(unknown))}")
-        plain = {"dtype": dtype, "seed": int(seed), "allowed": tuple(self.allowed)}
-        for name, value in plain.items():
+        kept = {"dtype": dtype, "seed": int(seed), "expected_failures": tuple(ids)}
+        for name, value in kept.items():
             object.__setattr__(self, name, value)
 
     def counts_as_wrong(self, mistake: Mistake) -> bool:
         """Whether the mistake makes an implementation wrong."""
-        return mistake.id not in self.allowed and (self.strict or mistake.kind == "mistake")
+        excused = mistake.id in self.expected_failures
+        return not excused and (self.strict or mistake.kind == "mistake")

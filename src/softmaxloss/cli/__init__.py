@@ -4,8 +4,6 @@ Exit codes: 0 success, 1 a check found a mistake, 2 an error, 130 interrupted, 1
 A new command is one file beside this one and one `add_command` line below.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

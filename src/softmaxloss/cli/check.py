@@ -1,7 +1,5 @@
 """`softmaxloss check`: the functions of files, each in a process of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import json
@@ -10,7 +8,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -48,6 +46,7 @@ DAY = 24 * 60 * 60
 @click.option("--strict", is_flag=True, help="Weaknesses and conventions count as wrong.")
 @click.option(
     "--allow",
+    "expected_failures",
     metavar="ID",
     multiple=True,
     help="A mistake that does not count as wrong; repeatable.",
@@ -61,18 +60,14 @@ DAY = 24 * 60 * 60
 @click.pass_context
 def check(
     context: click.Context,
+    /,
     what: str,
-    kind: Part | None,
-    layout: Layout | None,
-    dtype: str,
-    strict: bool,
-    allow: tuple[str, ...],
-    seed: int | None,
     timeout: float,
     csv_file: str | None,
     junit: str | None,
     write_test: str | None,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Check the softmax, its loss or its gradient in a file, and name what is wrong.
 
@@ -87,7 +82,6 @@ def check(
     files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise click.UsageError(f"{printable(pattern)}: no such file")
-    settings = Settings(kind, layout, dtype, seed, strict, allow)
     if not 0 < timeout <= DAY:
         raise click.UsageError(f"--timeout must be more than 0 and at most {DAY} seconds")
     for output in (csv_file, junit, write_test):
@@ -96,7 +90,7 @@ def check(
     if write_test is not None:
         _expect_importable(files)
 
-    reports = _checked(files, function, settings, timeout)
+    reports = _checked(files, function, Settings(**settings), timeout)
     if csv_file is not None:
         atomic_write_text(csv_file, as_csv(reports))
     if junit is not None:

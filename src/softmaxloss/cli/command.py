@@ -1,7 +1,5 @@
 """Shared by the commands: help that begins with examples, common options, writing output."""
 
-from __future__ import annotations
-
 import inspect
 import os
 import re
@@ -62,24 +60,14 @@ def class_names(given: str | None, from_file: Sequence[str] | None, count: int) 
     return names
 
 
-def explain_row(
-    file: str,
-    labels: str,
-    row: int,
-    logits_key: str | None,
-    labels_key: str | None,
-    classes: str | None,
-    one_based: bool,
-) -> str:
-    """The command that explains one row of a file, for the reader to run."""
+def explain_row(file: str, labels: str, row: int) -> str:
+    """The command that explains one row of a file, for the reader to run, with the options of the
+    command that runs now."""
+    given = click.get_current_context().params
     words = ["--file", file, "--labels", labels, "--row", str(row)]
-    for option, value in [
-        ("--logits-key", logits_key),
-        ("--labels-key", labels_key),
-        ("--classes", classes),
-    ]:
-        words += [option, value] if value is not None else []
-    words += ["--one-based"] if one_based else []
+    for name in ("logits_key", "labels_key", "classes"):
+        words += [f"--{name.replace('_', '-')}", given[name]] if given[name] is not None else []
+    words += ["--one-based"] if given["one_based"] else []
     return f"softmaxloss explain {shlex.join(words)}"
 
 

@@ -3,12 +3,9 @@
 `explain_set.py` explains all rows of a file together.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -22,13 +19,8 @@ from . import command
 from .explain_set import explain_set
 from .numbers import NumbersCommand, read_numbers
 
-
-class Example(NamedTuple):
-    """The logits of an example, its label as given, and the class names of its file."""
-
-    logits: Sequence[float]
-    label: str | int | None
-    names: Sequence[str] | None
+# The logits of an example, its label as given, and the class names of its file.
+_Example = tuple[list[float], str | int | None, Sequence[str] | None]
 
 
 @click.command(
@@ -121,37 +113,18 @@ def explain(
             with open_logits(file, key=logits_key) as source:
                 if source.shape[0] != 1:
                     _refuse("is for one example: add --row N", "step", "steps", "questions")
-                    explain_set(
-                        source,
-                        labels,
-                        top=top,
-                        classes=classes,
-                        one_based=one_based,
-                        ignore_index=ignore_index,
-                        logits_key=logits_key,
-                        labels_key=labels_key,
-                        html=html,
-                        open_page=open_page,
-                        as_json=as_json,
-                    )
-                    return
-        example = _from_file(file, row, label, labels, logits_key, labels_key)
+                    return explain_set(source, labels)
+        z, y, known = _from_file(file, row, label, labels, logits_key, labels_key)
     else:
-        for option, value in [
-            ("--row", row),
-            ("--labels", labels),
-            ("--logits-key", logits_key),
-            ("--labels-key", labels_key),
-        ]:
-            if value is not None:
-                raise click.UsageError(f"{option} needs a file of logits: --file FILE")
-        example = Example(read_numbers(logits), label, None)
+        needs = "needs a file of logits: --file FILE"
+        _refuse(needs, "row", "labels", "logits_key", "labels_key")
+        z, y, known = read_numbers(logits), label, None
     _refuse("is for a whole file: --file FILE --labels FILE", "top", "ignore_index")
-    names = command.class_names(classes, example.names, len(example.logits))
+    names = command.class_names(classes, known, len(z))
     first_class = 1 if one_based else 0
     why = explanation_of(
-        example.logits,
-        _target(example.label, names, len(example.logits), first_class),
+        z,
+        _target(y, names, len(z), first_class),
         classes=names,
         step=step,
         steps=steps,
@@ -196,7 +169,7 @@ def _from_file(
     labels: str | None,
     logits_key: str | None,
     labels_key: str | None,
-) -> Example:
+) -> _Example:
     if label is not None and labels is not None:
         raise click.UsageError("give --label or --labels, not both")
     with open_logits(file, key=logits_key) as source:
@@ -209,11 +182,11 @@ def _from_file(
             row = 0
         logits, names = source.row(row).tolist(), source.class_names
     if labels is None:
-        return Example(logits, label, names)
+        return logits, label, names
     known = read_labels(labels, key=labels_key)
     if row >= len(known):
         raise click.UsageError(f"{labels} has {len(known)} labels, none for row {row}")
-    return Example(logits, int(known[row]), names)
+    return logits, int(known[row]), names
 
 
 def _target(

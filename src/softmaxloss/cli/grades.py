@@ -1,7 +1,5 @@
 """The reports on files as text, as CSV and as JUnit XML."""
 
-from __future__ import annotations
-
 import csv
 import io
 import xml.etree.ElementTree as ET

@@ -1,7 +1,5 @@
 """Logits on the command line and on standard input: numbers as people write them."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

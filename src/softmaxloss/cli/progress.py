@@ -1,7 +1,5 @@
 """The progress bar of the commands that read whole files."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Callable, Iterator

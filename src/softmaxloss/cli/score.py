@@ -1,7 +1,5 @@
 """`softmaxloss score`: the totals of a file of logits and its labels, and its hardest examples."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math
@@ -105,9 +103,7 @@ def score(
     report = _report(result, source.path.name, source.shape[1], names, first_class, width)
     text = lay_out(report, color=color)
     if result.top:
-        again = command.explain_row(
-            logits, labels, result.top[0].row, logits_key, labels_key, classes, one_based
-        )
+        again = command.explain_row(logits, labels, result.top[0].row)
         text += f"\nWhy the first of them?\n   {printable(again)}\n"
     command.write(text)
 

@@ -5,12 +5,12 @@
 | the numbers                  | one_data.py    | several_data.py   | set_data.py, set_sums.py   |
 | what text and page both say  | one_words.py   | several_sections.py | set_sections.py          |
 | questions and answers        | questions.py   |                   |                            |
-| text, for a terminal         | one_text.py    | several_text.py   | set_text.py                |
-| page, for a browser          | page/          | several_page.py   | set_page.py                |
+| text, for a terminal         | one_text.py    |                   |                            |
+| page, for a browser          | page/          |                   | set_page.py                |
 
-`data.py` and `rendering/` are what the three share. `results.py` puts data and renderings together
-as the objects that users get; `api.py` has the functions. Data imports no rendering, and a
-rendering computes no numbers of its own.
+`data.py` and `rendering/` are what the three share; it shows sections alike in a terminal and on a
+page. `results.py` puts data and renderings together as the objects that users get; `api.py` has the
+functions. Data imports no rendering, and a rendering computes no numbers of its own.
 """
 
 from .api import explain, explain_set

@@ -1,7 +1,5 @@
 """`explain` and `explain_set`: they check their arguments and compute an explanation."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import operator
@@ -12,7 +10,7 @@ from typing import Any, SupportsIndex, TypedDict, Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import as_array, is_float
+from ..arrays import as_array, is_real, read_real
 from ..errors import LabelError, OptionError
 from ..files import LogitsFile
 from ..files.evaluation import evaluate
@@ -208,19 +206,13 @@ def _one_row(logits: ArrayLike) -> Vector:
 
 def _position(target: Any, classes: int, first_class: int) -> int | Vector:
     """The true class, counted from 0; or a value for each class where there are several."""
-    label = _integer(target)
-    if label is None:
-        return _of_each_class(target, classes)
-    last = first_class + classes - 1
-    if not first_class <= label <= last:
-        off_by_one = first_class == 0 and label == classes
-        hint = "; if labels count from one, pass first_class=1" if off_by_one else ""
-        raise LabelError(f"the label is {label}, outside {first_class}..{last}{hint}")
-    return label - first_class
-
-
-def _of_each_class(target: Any, classes: int) -> int | Vector:
-    """The class of a one-hot target, else the checked values."""
+    if (label := _integer(target)) is not None:
+        last = first_class + classes - 1
+        if not first_class <= label <= last:
+            off_by_one = first_class == 0 and label == classes
+            hint = "; if labels count from one, pass first_class=1" if off_by_one else ""
+            raise LabelError(f"the label is {label}, outside {first_class}..{last}{hint}")
+        return label - first_class
     q = np.asarray(None) if np.isscalar(target) else as_array(target, "target")
     if q.ndim == 0:
         given = repr(target) if np.isscalar(target) else type(target).__name__
@@ -230,7 +222,7 @@ def _of_each_class(target: Any, classes: int) -> int | Vector:
             f"target has shape {q.shape}; it must be the number of the true class, or a value for "
             f"each class, shape ({classes},)"
         )
-    if not (is_float(q.dtype) or q.dtype.kind in "biu"):
+    if not (is_real(q.dtype) or q.dtype.kind == "b"):
         raise LabelError(f"target probabilities must be real numbers, got dtype {q.dtype}")
     q = q.astype(np.float64)
     used = np.flatnonzero(q)
@@ -265,9 +257,7 @@ def _layer(features: Any, weight: Any, bias: Any) -> _Layer | None:
 
 
 def _numbers(value: Any, name: str, ndim: int) -> Vector:
-    array = as_array(value, name)
-    if not (is_float(array.dtype) or array.dtype.kind in "iu"):
-        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    array = read_real(value, name)
     if array.ndim != ndim:
         wanted = "(D,)" if name == "features" else "(C, D)" if ndim == 2 else "(C,)"
         raise OptionError(f"{name} must have shape {wanted}, got {array.shape}")

@@ -1,7 +1,5 @@
 """What the explanations of an example, of several labels and of a set have in common as data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -51,16 +49,17 @@ def frozen(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
 
 
 def strongest(z: Vector, y: int, count: int) -> list[int]:
-    """The positions of at most `count` classes, the largest logit first, y among them.
-
-    >>> strongest(np.array([0.0, 3.0, 2.0, 1.0]), 0, 3)
-    [1, 2, 0]
-    """
+    """The positions of at most `count` classes, the largest logit first, y among them."""
     z = np.where(np.isnan(z), np.inf, z)
     order = np.argsort(-z, kind="stable")[:count].tolist()
     if y not in order:
         order[-1] = y
     return [int(n) for n in order]
+
+
+def listed(z: Vector, y: int) -> list[int]:
+    """The positions of the classes that tables list: all of up to 12, else the strongest 12."""
+    return list(range(z.size)) if z.size <= SHOWN else strongest(z, y, SHOWN)
 
 
 def state(z: Vector, loss: float) -> State:

@@ -1,7 +1,5 @@
 """One example as data: every number that an explanation shows, and how it is computed."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 
 from .. import formula
 from ..api import cross_entropy, cross_entropy_with_grad, score
-from .data import SHOWN, Data, State, Vector, as_json, frozen, state, strongest
+from .data import Data, State, Vector, as_json, frozen, listed, state, strongest
 
 ENOUGH = 0.99  # a path ends where the true class has this probability
 LARGE = 100_000  # weights of a layer, above which its matrices are not written to JSON
@@ -138,7 +136,6 @@ class ExampleData(Data):
         predicted: the first class with the largest logit; None for a row without a softmax.
         rank: 1 + the number of classes with a larger logit than the true class; 0 for a row
             without a softmax.
-        uniform_loss: ln of `choices`, the loss of a uniform guess; ln C where no class is masked.
         layer: the linear layer that computed the logits, where it was given.
         classes: the names of the classes, or None.
         first_class: the number of the first class in the caller's labels.
@@ -162,7 +159,6 @@ class ExampleData(Data):
     path: Path | None
     predicted: int | None
     rank: int
-    uniform_loss: float
     layer: Layer | None = None
 
     @classmethod
@@ -212,7 +208,6 @@ class ExampleData(Data):
             path=_path(z, y, step, steps) if defined and z[y] > -math.inf else None,
             predicted=int(scores.predicted) if defined else None,
             rank=int(scores.rank),
-            uniform_loss=math.log(_choices(z, y)),
             layer=None if layer is None else Layer(*layer, frozen(gradient), step, y),
             classes=classes,
             first_class=first_class,
@@ -237,7 +232,13 @@ class ExampleData(Data):
     def choices(self) -> int:
         """The number of classes that are not masked out by a logit of −inf; the true class always
         counts."""
-        return _choices(self.before.logits, self.target)
+        z = self.before.logits
+        return int(np.count_nonzero(z != -math.inf)) + int(z[self.target] == -math.inf)
+
+    @property
+    def uniform_loss(self) -> float:
+        """ln of `choices`, the loss of a uniform guess; ln C where no class is masked."""
+        return math.log(self.choices)
 
     def strongest(self, count: int) -> list[int]:
         """The positions of at most `count` classes, the largest logit first.
@@ -252,11 +253,10 @@ class ExampleData(Data):
 
     def listed(self) -> list[int]:
         """The positions of the classes that tables list: all of up to 12, else the strongest 12."""
-        return _listed(self.before.logits, self.target)
+        return listed(self.before.logits, self.target)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as lists, numbers and strings for JSON."""
-        path = as_json(self.path)
         names = ["largest", "shifted", "exponentials", "denominator", "terms", "logsumexp"]
         names += ["loss_from_logits", "bits", "uniform_loss", "gradient", "gradient_sum"]
         names += ["gradient_by_probability", "jacobian_row", "step", "after"]
@@ -270,22 +270,14 @@ class ExampleData(Data):
             "rank": self.rank,
             **as_json(self.before),
             **{name: as_json(getattr(self, name)) for name in names},
-            "path": path,
+            "path": as_json(self.path),
             "layer": None if self.layer is None else self.layer.to_dict(),
         }
 
 
-def _listed(z: Vector, y: int) -> list[int]:
-    return list(range(z.size)) if z.size <= SHOWN else strongest(z, y, SHOWN)
-
-
-def _choices(z: Vector, y: int) -> int:
-    return int(np.count_nonzero(z != -math.inf)) + int(z[y] == -math.inf)
-
-
 def _path(z: Vector, y: int, step: float, steps: int) -> Path:
     """Descent from z, at most so many steps."""
-    classes = _listed(z, y)
+    classes = listed(z, y)
     recorded = []
     kept = {0, steps} | {n * 10**k for n in (1, 2, 5) for k in range(len(str(steps)))}
     taken = 0

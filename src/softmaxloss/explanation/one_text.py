@@ -1,7 +1,5 @@
 """The explanation of one example as text, for a terminal, a pipe or a README."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator
 
@@ -12,38 +10,17 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from .data import SHOWN
-from .one_data import ExampleData, Layer
-from .one_words import ONE_CLASS, layer_title, push, remarks, step_for_weights
+from .one_data import ExampleData
+from .one_words import ONE_CLASS, layer_section, loss_formula, push, remarks, slope_formula
 from .questions import Answer
-from .rendering.names import in_sentence, others, plural
-from .rendering.numbers import argument, compared, minus, number, numbers, told_apart, zero
-from .rendering.sections import Cell, Row, Table, class_cells, slope_cells
-from .rendering.terminal import (
-    FAINT,
-    INDENT,
-    bar,
-    heading,
-    indent,
-    lay_out,
-    name_cells,
-    prose,
-    table_of,
-    table_width,
-)
+from .rendering import terminal
+from .rendering.names import in_sentence, plural
+from .rendering.numbers import argument, compared, minus, number, told_apart, zero
+from .rendering.sections import Cell, Row, Section, Table, class_rows, slope_cells
 
 BAR_WIDTH = 12
 FEATURES = 2  # of a layer, shown
 MILESTONES = {10, 100, 1000, 10_000, 100_000}  # steps of a path that are told
-
-
-def render(explanation: ExampleData, *, width: int = 80, color: bool = False) -> str:
-    """The explanation as text that ends in a newline; for `width` and `color` see `to_text`.
-
-    >>> e = ExampleData.of(np.array([2.0, 1.0, 0.1, -1.2]), 2, step=0.1, steps=1000)
-    >>> print(render(e).splitlines()[0])
-    One example with 4 classes, numbered from 0. The true class is 2.
-    """
-    return lay_out(_parts(explanation, width), color=color, width=width)
 
 
 def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
@@ -51,47 +28,44 @@ def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
     for k, answer in enumerate(answers):
         if k:
             yield Text()
-        yield prose(Text.assemble((answer.title, "bold"), (f" ({answer.id})", FAINT)))
-        for paragraph in answer.text.split("\n\n"):
+        yield terminal.prose(
+            Text.assemble((answer.title, "bold"), (f" ({answer.id})", terminal.FAINT))
+        )
+        for words in answer.text.split("\n\n"):
             yield Text()
-            for line in paragraph.split("\n"):
-                code = line.startswith("   ")
-                yield indent(Text(line)) if code else prose(line, 1)
+            yield from terminal.paragraph(words)
 
 
-class _Listed:
-    """The classes that tables list, the first cells of their rows, and the classes that are not."""
-
-    def __init__(self, e: ExampleData, width: int) -> None:
-        self.e = e
-        self.heads = class_cells(e, e.listed(), name_cells(width))
-        self.rest = np.delete(np.arange(e.terms.size), list(self.heads))
-
-    def rows(self, cells: Callable[[int], list[str | Cell]]) -> list[Row]:
-        """The rows of the classes listed."""
-        y = self.e.target
-        return [Row([head, *cells(n)], "true" if n == y else "") for n, head in self.heads.items()]
-
-    def others(self, cells: Callable[[NDArray[np.intp]], list[str | Cell]]) -> list[Row]:
-        """The row of the rest, where there is one."""
-        rest = self.rest
-        return [Row([others(rest.size), *cells(rest)])] if rest.size else []
+def _table(
+    e: ExampleData,
+    width: int,
+    heads: list[str],
+    cells: Callable[[int], list[str | Cell]],
+    rest: Callable[[NDArray[np.intp]], list[str | Cell]],
+    total: list[str],
+) -> RichTable:
+    """A row for each class listed, one for those that are not, one for the sums."""
+    shown = e.listed()
+    rows = class_rows(e, shown, terminal.name_cells(width), cells, {e.target})
+    unlisted = np.delete(np.arange(e.terms.size), shown)
+    if unlisted.size:
+        rows.append(Row([plural(unlisted.size, "other"), *rest(unlisted)]))
+    return terminal.table_of(Table("", heads, [*rows, Row(["sum", *total], "sum")]))
 
 
-def _parts(e: ExampleData, width: int) -> Iterator[RenderableType]:
-    """The sections, top to bottom."""
-    listed = _Listed(e, width)
-    yield _title(e, name_cells(width))
-    yield from _loss(e, listed, width)
+def text_parts(e: ExampleData, width: int) -> Iterator[RenderableType]:
+    """The explanation, top to bottom, for `lay_out`."""
+    cells = terminal.name_cells(width)
+    yield _title(e, cells)
+    yield from _loss(e, width)
     if e.defined and e.terms.size > 1:
-        yield from _pushes(e, listed)
+        yield from _pushes(e, width)
         yield from _after(e)
-        yield from _verdict(e, name_cells(width))
+        yield from _verdict(e, cells)
         if e.layer is not None:
-            yield from _layer(e, e.layer, listed)
+            yield from terminal.section(layer_section(e, e.layer, cells, FEATURES))
     if said := remarks(e):
-        yield heading("Note")
-        yield from map(_say, said)
+        yield from terminal.section(Section("Note", words=said))
 
 
 def _title(e: ExampleData, cells: int) -> RenderableType:
@@ -101,10 +75,10 @@ def _title(e: ExampleData, cells: int) -> RenderableType:
     line = Text.assemble(title, " The true class is ", true, ".")
     if classes > SHOWN:
         line.append(f" The {SHOWN - 1} strongest others are listed, the rest in one line.")
-    return prose(line)
+    return terminal.prose(line)
 
 
-def _loss(e: ExampleData, listed: _Listed, width: int) -> Iterator[RenderableType]:
+def _loss(e: ExampleData, width: int) -> Iterator[RenderableType]:
     z, a, y = e.before.logits, e.before.probabilities, e.target
 
     def shares(bar_width: int, exponentials: bool) -> RichTable:
@@ -115,34 +89,32 @@ def _loss(e: ExampleData, listed: _Listed, width: int) -> Iterator[RenderableTyp
             term = number(e.terms[n])
             end = [f"{term} ", "← J"] if n == y else [f"({term})", ""]
             start = [number(z[n]), *exp(e.exponentials[n]), number(a[n])]
-            return [*start, bar(a[n], bar_width), *end]
+            return [*start, terminal.bar(a[n], bar_width), *end]
 
         def rest(classes: NDArray[np.intp]) -> list[str | Cell]:
             share = float(a[classes].sum())
             of_exp = exp(float(e.exponentials[classes].sum()))
-            return ["", *of_exp, number(share), bar(share, bar_width)]
+            return ["", *of_exp, number(share), terminal.bar(share, bar_width)]
 
-        total = Row(["sum", "", *exp(e.denominator), number(float(a.sum()))], "sum")
+        total = ["", *exp(e.denominator), number(float(a.sum()))]
         heads = ["class", "output z", *(["exp(z−m)"] if exponentials else [])]
         heads += ["probability a", "<", "−log a", "<"]
-        return table_of(Table("", heads, [*listed.rows(cells), *listed.others(rest), total]))
+        return _table(e, width, heads, cells, rest, total)
 
-    yield heading("1. The loss J")
+    yield terminal.heading("1. The loss J")
     forms = [(BAR_WIDTH, True), (BAR_WIDTH, False), (0, False)]
     tables = (shares(*form) for form in (forms if e.defined else forms[1:]))
-    fitting = (part for part in tables if table_width(part) + INDENT <= width)
-    yield indent(next(fitting, None) or shares(0, False))
+    fitting = (part for part in tables if terminal.table_width(part) + terminal.INDENT <= width)
+    yield terminal.indent(next(fitting, None) or shares(0, False))
     if not e.defined:
         return
     yield Text()
     if a.size == 1:
         yield _say(ONE_CLASS)
         return
-    i, loss = e.number(y), number(e.before.loss)
-    shown_a = argument(float(a[y]), lambda x: -math.log(x), e.before.loss)
-    middle = f"−log {shown_a} = " if shown_a else ""
+    i = e.number(y)
     yield _say(f"The loss is one term, the −log a of class {i}:")
-    yield _formula(f"J = −log a_{i} = {middle}{loss}")
+    yield _formula(loss_formula(e))
     terms = "The term in brackets is" if a.size == 2 else "The terms in brackets are"
     yield _say(
         f"{terms} not added. Yet every output counts, because each is in the denominator of "
@@ -157,7 +129,7 @@ def _loss(e: ExampleData, listed: _Listed, width: int) -> Iterator[RenderableTyp
     )
 
 
-def _pushes(e: ExampleData, listed: _Listed) -> Iterator[RenderableType]:
+def _pushes(e: ExampleData, width: int) -> Iterator[RenderableType]:
     y, i, after = e.target, e.number(e.target), e.after
 
     def cells(n: int) -> list[str | Cell]:
@@ -169,24 +141,18 @@ def _pushes(e: ExampleData, listed: _Listed) -> Iterator[RenderableType]:
         share = number(float(after.probabilities[classes].sum()))
         return [*slope_cells(float(e.gradient[classes].sum())), "", share]
 
-    one = number(float(after.probabilities.sum()))
-    total = Row(["sum", zero(e.gradient_sum), "", "", one], "sum")
+    total = [zero(e.gradient_sum), "", "", number(float(after.probabilities.sum()))]
     heads = ["class", "∂J/∂z", "<descent", "z after a step", "a after"]
-    pushes = table_of(Table("", heads, [*listed.rows(cells), *listed.others(rest), total]))
-
-    yield heading("2. Which output is raised, and which lowered")
-    yield indent(pushes)
+    yield terminal.heading("2. Which output is raised, and which lowered")
+    yield terminal.indent(_table(e, width, heads, cells, rest, total))
     yield Text()
-    a_y, slope = float(e.before.probabilities[y]), float(e.gradient[y])
-    shown_a = argument(a_y, lambda x: x - 1, slope)
-    middle = f"{shown_a} − 1 = " if shown_a else ""
-    true_class = f"∂J/∂z_{i} = a_{i} − 1 = {middle}{number(slope)}"
+    true_class = slope_formula(e)
     yield _formula(f"{true_class}    the true class")
     yield _formula(f"{'∂J/∂z_n = a_n':{len(true_class)}}    every other class n")
     yield Text()
     yield _say(push(e))
     by_a = e.gradient_by_probability
-    shown_a = argument(a_y, lambda x: -1 / x, by_a)
+    shown_a = argument(float(e.before.probabilities[y]), lambda x: -1 / x, by_a)
     if shown_a:  # else −1/a_y has too many digits to be read
         yield _say(
             f"By the chain rule: J depends on a_{i} alone, ∂J/∂a_{i} = −1/a_{i} = −1/{shown_a} = "
@@ -200,7 +166,7 @@ def _after(e: ExampleData) -> Iterator[RenderableType]:
     i, y, path = e.number(e.target), e.target, e.path
     a = told_apart(e.before.probabilities[y], e.after.probabilities[y])
     J = told_apart(e.before.loss, e.after.loss)
-    yield heading(f"3. After one step of descent, z − {e.step:g} · ∂J/∂z")
+    yield terminal.heading(f"3. After one step of descent, z − {e.step:g} · ∂J/∂z")
     yield _formula(f"a_{i}  {' → '.join(a)}")
     yield _formula(f"J{' ' * len(str(i))}   {' → '.join(J)}")
     if path is None or path.steps[-1] < 2:
@@ -211,20 +177,6 @@ def _after(e: ExampleData) -> Iterator[RenderableType]:
     end = "" if path.reached else ", and was not followed any further"
     yield Text()
     yield _say(f"Step after step, a_{i} is {', '.join(values)} steps{end}.")
-
-
-def _layer(e: ExampleData, layer: Layer, listed: _Listed) -> Iterator[RenderableType]:
-    def cells(n: int) -> list[str | Cell]:
-        change = e.gradient[n] * layer.features
-        weight = numbers(layer.weight[n] - layer.step * change, FEATURES)
-        z_after, a_after = layer.after.logits[n], layer.after.probabilities[n]
-        return [numbers(change, FEATURES), weight, number(z_after), number(a_after)]
-
-    heads = ["class", "<∂J/∂W = ∂J/∂z · x", "<W after a step", "z after", "a after"]
-    yield heading(layer_title(layer))
-    yield indent(table_of(Table("", heads, listed.rows(cells))))
-    yield Text()
-    yield _say(f"x is {numbers(layer.features, FEATURES)}, so {step_for_weights(layer)}")
 
 
 def _verdict(e: ExampleData, cells: int) -> Iterator[RenderableType]:
@@ -241,8 +193,8 @@ def _verdict(e: ExampleData, cells: int) -> Iterator[RenderableType]:
 
 
 def _say(text: str) -> RenderableType:
-    return prose(text, 1)
+    return terminal.prose(text, 1)
 
 
 def _formula(text: str) -> RenderableType:
-    return prose(text, 2)
+    return terminal.prose(text, 2)

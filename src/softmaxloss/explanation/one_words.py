@@ -1,7 +1,5 @@
 """What the text, the page and the answers for one example all say."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,7 +7,8 @@ from numpy.typing import NDArray
 
 from .one_data import ExampleData, Layer, Path
 from .rendering.names import listed
-from .rendering.numbers import number
+from .rendering.numbers import argument, number, numbers
+from .rendering.sections import Section, Table, class_rows
 
 ONE_CLASS = "With one class, its probability is 1 and the loss 0, whatever the output is."
 
@@ -77,19 +76,48 @@ def push(e: ExampleData) -> str:
     return said.format(a_y=f"a_{e.number(e.target)}", a_n="a_n")
 
 
-def layer_title(layer: Layer) -> str:
-    """The heading of the section about the layer."""
-    return f"4. The layer that made the outputs, z = W·x{'' if layer.bias is None else ' + b'}"
+def loss_formula(e: ExampleData) -> str:
+    """The loss as −log a_y, with as many digits of a_y as it takes to compute it again."""
+    J = e.before.loss
+    a = argument(float(e.before.probabilities[e.target]), lambda x: -math.log(x), J)
+    middle = f"−log {a} = " if a else ""
+    return f"J = −log a_{e.number(e.target)} = {middle}{loss_words(J)}"
 
 
-def step_for_weights(layer: Layer) -> str:
-    """What a step for the weights does to the outputs and the loss, as half a sentence."""
-    norm = "‖x‖²" if layer.bias is None else "‖x‖² + 1"
-    factor = norm if layer.bias is None else f"({norm})"
-    return (
-        f"a step changes z by −{layer.step:g} · {factor} · ∂J/∂z, with {norm} = "
-        f"{number(layer.gain)}; the loss after it is {number(layer.after.loss)}."
+def slope_formula(e: ExampleData) -> str:
+    """The derivative with respect to the true output, likewise."""
+    i, slope = e.number(e.target), float(e.gradient[e.target])
+    a = argument(float(e.before.probabilities[e.target]), lambda x: x - 1, slope)
+    middle = f"{a} − 1 = " if a else ""
+    return f"∂J/∂z_{i} = a_{i} − 1 = {middle}{number(slope)}"
+
+
+def loss_words(loss: float) -> str:
+    """A loss, which may be infinite."""
+    return "+inf" if loss == math.inf else number(loss)
+
+
+def layer_section(e: ExampleData, layer: Layer, cells: int, features: int) -> Section:
+    """The layer that made the outputs; `cells` is the width of a class name, and of a vector at
+    most `features` numbers are shown."""
+
+    def shown(n: int) -> list[str]:
+        change = layer.gradient[n] * layer.features
+        weight = layer.weight[n] - layer.step * change
+        after = (layer.after.logits[n], layer.after.probabilities[n])
+        return [numbers(change, features), numbers(weight, features), *map(number, after)]
+
+    rows = class_rows(e, e.listed(), cells, shown, {e.target})
+    plus_b, plus_1 = ("", "") if layer.bias is None else (" + b", " + 1")
+    factor = f"(‖x‖²{plus_1})" if plus_1 else "‖x‖²"
+    heads = ["class", "<∂J/∂W = ∂J/∂z · x", "<W after a step", "z after", "a after"]
+    words = (
+        f"x is {numbers(layer.features, features)}. ∂J/∂W = (a − onehot)·xᵀ: each row is x times "
+        f"one number. So a step changes z by −{layer.step:g} · {factor} · ∂J/∂z, with "
+        f"‖x‖²{plus_1} = {number(layer.gain)}; the loss after it is {number(layer.after.loss)}."
     )
+    title = f"4. The layer that made the outputs, z = W·x{plus_b}"
+    return Section(title, Table("One step for the weights", heads, rows), [words])
 
 
 def remarks(e: ExampleData) -> list[str]:

@@ -20,9 +20,9 @@ from ..errors import OptionError
 from ..text import shorten
 from .data import SHOWN
 from .one_data import ExampleData
-from .one_words import remarks
+from .one_words import loss_formula, loss_words, remarks, slope_formula
 from .rendering.names import in_sentence
-from .rendering.numbers import argument, compared, number, told_apart
+from .rendering.numbers import compared, number, told_apart
 
 NAMED = 6  # classes; of more, a sentence names only the strongest
 OVERFLOW = math.log(np.finfo(np.float64).max)  # 709.78: exp of more is inf
@@ -140,14 +140,9 @@ class Example:
         return f"a_{self.i} is 1 as far as float64 can show"
 
 
-def _loss(x: float) -> str:
-    """A loss, which may be infinite."""
-    return "+inf" if x == math.inf else number(x)
-
-
 def _losses(x: float, y: float) -> tuple[str, str]:
     """Two losses with as many decimals as it takes to tell them apart."""
-    return (_loss(x), _loss(y)) if math.isinf(x) or math.isinf(y) else told_apart(x, y)
+    return (loss_words(x), loss_words(y)) if math.isinf(x) or math.isinf(y) else told_apart(x, y)
 
 
 def _moves(x: Example, n: int) -> str:
@@ -174,12 +169,9 @@ def _change(before: float, after: float) -> str:
     "each of them counts, because it is in the denominator of a_y = exp z_y / Σ exp z.",
 )
 def only_true_class(x: Example) -> str:
-    i, J = x.i, x.e.before.loss
-    a = argument(x.a[x.y], lambda a: -math.log(a), J)
-    middle = f"−log {a} = " if a else ""
-    text = f"Here J = −log a_{i} = {middle}{_loss(J)}, one of {x.a.size} possible losses: "
+    text = f"Here {loss_formula(x.e)}, one of {x.a.size} possible losses: "
     shown = list(range(x.a.size)) if x.a.size <= NAMED else sorted({x.y, x.r})
-    text += ", ".join(f"{_loss(x.e.terms[n])} for {x.name(n)}" for n in shown)
+    text += ", ".join(f"{loss_words(x.e.terms[n])} for {x.name(n)}" for n in shown)
     if x.a.size > NAMED:
         text += ", and so on"
     if x.alone:
@@ -210,15 +202,9 @@ def others_learn(x: Example) -> str:
     "derivative, so it pushes the true output up, except when a_y is 1 and nothing is pushed.",
 )
 def gradient_sign(x: Example) -> str:
-    i, slope = x.i, float(x.e.gradient[x.y])
-    if slope == 0:
-        return f"Here {x.saturated()}: ∂J/∂z_{i} is 0, and nothing is pushed."
-    a = argument(x.a[x.y], lambda a: a - 1, slope)
-    middle = f"{a} − 1 = " if a else ""
-    return (
-        f"Here ∂J/∂z_{i} = a_{i} − 1 = {middle}{number(slope)}, and a step of {x.e.step:g} "
-        f"{_moves(x, x.y)}."
-    )
+    if x.e.gradient[x.y] == 0:
+        return f"Here {x.saturated()}: ∂J/∂z_{x.i} is 0, and nothing is pushed."
+    return f"Here {slope_formula(x.e)}, and a step of {x.e.step:g} {_moves(x, x.y)}."
 
 
 @_question(
@@ -230,11 +216,9 @@ def derivatives_sum(x: Example) -> str:
     slope = float(x.e.gradient[x.y])
     if slope == 0:
         return f"Here {x.saturated()}: every derivative is 0, and so is their sum."
-    others = (
-        f"that of {x.name(x.r)}, the other one, is"
-        if x.a.size == 2
-        else f"those of the {x.a.size - 1} others add up to"
-    )
+    others = f"those of the {x.a.size - 1} others add up to"
+    if x.a.size == 2:
+        others = f"that of {x.name(x.r)}, the other one, is"
     # By definition the same number: printed from one value, so that both are rounded alike.
     return (
         f"Here the derivative of {x.name(x.y)}, the true one, is {number(slope)}, and {others} "
@@ -254,7 +238,6 @@ def step_size(x: Example) -> str:
             f"Here z_{i} is -inf, which no step changes: J stays +inf, however large the step is."
         )
     before, after = e.before.loss, e.after.loss
-    a_after = float(e.after.probabilities[x.y])
     if before == 0:
         return f"Here {x.saturated()}: J is 0, and no step is needed."
     if math.isinf(before):
@@ -267,12 +250,13 @@ def step_size(x: Example) -> str:
     if -e.step * e.gradient[x.y] < 1e3 * rounding or before - after < 1e3 * EPSILON * before:
         return (
             f"Here a step of {e.step:g} is so small compared with these outputs that float64 shows "
-            f"only rounding: J stays {_loss(before)}."
+            f"only rounding: J stays {loss_words(before)}."
         )
     fall = min(before - after, estimate)  # it exceeds the bound only by rounding
+    change = _change(x.a[x.y], e.after.probabilities[x.y])
     text = (
-        f"Here a step of {e.step:g} {_moves(x, x.y)}, and a_{i} {_change(x.a[x.y], a_after)}. J "
-        f"falls by {number(fall)}; the bound {e.step:g} · Σ (∂J/∂z_n)² is {number(estimate)}."
+        f"Here a step of {e.step:g} {_moves(x, x.y)}, and a_{i} {change}. J falls by "
+        f"{number(fall)}; the bound {e.step:g} · Σ (∂J/∂z_n)² is {number(estimate)}."
     )
     assert e.path is not None  # J is finite
     steps, reached = int(e.path.steps[-1]), float(e.path.target_probability[-1])
@@ -310,15 +294,12 @@ def order(x: Example) -> str:
     "each, not at 1. Where several classes can be true at once, use a sigmoid for each.",
 )
 def several_labels(x: Example) -> str:
-    both = np.zeros(x.z.size)
-    both[[x.y, x.r]] = 1.0
-    total = float(cross_entropy(x.z, both, multi_label="sum"))
-    mean = float(cross_entropy(x.z, both, multi_label="mean"))
+    total = float(x.e.terms[x.y] + x.e.terms[x.r])
     why = " (a class that is masked out cannot be a label)" if x.alone or x.impossible else ""
     text = f"Here, with {x.name(x.r)} as a second label, J = −log a_{x.i} − log a_{x.k} = "
     if math.isinf(total):
-        return f'{text}{_loss(total)} with "sum", and with "mean" too{why}.'
-    return f'{text}{number(total)} with "sum", and half of it, {number(mean)}, with "mean".'
+        return f'{text}{loss_words(total)} with "sum", and with "mean" too{why}.'
+    return f'{text}{number(total)} with "sum", and half of it, {number(total / 2)}, with "mean".'
 
 
 @_question(
@@ -338,7 +319,7 @@ def zero_or_one_based(x: Example) -> str:
         valid = f"{end} to {x.z.size - 1 + end}"
         return f"{text}it would not be a valid label: labels would go from {valid}."
     if e.terms[n] == e.before.loss:
-        numbers = f"and the loss, by chance, {_loss(e.terms[n])} as well"
+        numbers = f"and the loss, by chance, {loss_words(e.terms[n])} as well"
     else:
         other, J = _losses(float(e.terms[n]), e.before.loss)
         numbers = f"and the loss {other}, not {J}"
@@ -353,16 +334,11 @@ def zero_or_one_based(x: Example) -> str:
     "categorical_crossentropy with one-hot.",
 )
 def index_or_one_hot(x: Example) -> str:
-    onehot = np.zeros(x.z.size)
-    onehot[x.y] = 1.0
-    J = float(cross_entropy(x.z, onehot))
-    if x.z.size <= SHOWN:
-        row = f"the one-hot row [{', '.join(f'{q:.0f}' for q in onehot)}]"
-    else:
-        row = (
-            f"a one-hot row of {x.z.size} numbers: a 1 in place {x.y + 1}, and 0 in all the others"
-        )
-    text = f"Here the index {x.i} stands for {row}. With either of them, J is {_loss(J)}"
+    count, J = x.z.size, x.e.before.loss
+    row = f"a one-hot row of {count} numbers: a 1 in place {x.y + 1}, and 0 in all the others"
+    if count <= SHOWN:
+        row = f"the one-hot row [{', '.join('01'[n == x.y] for n in range(count))}]"
+    text = f"Here the index {x.i} stands for {row}. With either of them, J is {loss_words(J)}"
     if (x.a == 0).any() and not x.impossible:
         text += "; 0 · log 0 would be NaN, so those terms must be left out, not multiplied"
     return f"{text}."
@@ -383,9 +359,10 @@ def softmax_or_sigmoid(x: Example) -> str:
             "With two classes, softmax is the sigmoid of the difference: "
             f"a_{x.i} = sigmoid(z_{x.i} − z_{x.k}) = {number(x.a[x.y])}. "
         )
-    if _loss(twice) == _loss(J):
+    wrong, right = loss_words(twice), loss_words(J)
+    if wrong == right:
         return f"{text}Softmax applied twice by mistake would not show here: J would be the same."
-    return f"{text}Softmax applied twice by mistake would give J = {_loss(twice)}, not {_loss(J)}."
+    return f"{text}Softmax applied twice by mistake would give J = {wrong}, not {right}."
 
 
 @_question(
@@ -397,16 +374,14 @@ def same_as_frameworks(x: Example) -> str:
     """The calls, one per line; they count classes from 0, however the caller counts."""
     y, count, J = x.y, x.z.size, x.e.before.loss
     row = [repr(float(z)) if np.isfinite(z) else MINUS_INF for z in x.z[:SHOWN]]
+    given = f"[{', '.join(row)}], {y}" if count <= SHOWN else f"logits, {y}  # all {count} logits"
     calls = [
-        f"z, y = [{', '.join(row)}], {y}"
-        if count <= SHOWN
-        else f"z, y = logits, {y}  # all {count} logits",
+        f"z, y = {given}",
         "softmaxloss.cross_entropy(z, y)",
         "torch.nn.functional.cross_entropy(torch.tensor(z), torch.tensor(y))",
         "tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=z)",
         "-scipy.special.log_softmax(z)[y]",
     ]
-    text = f"Here J is {_loss(J)}{'; y counts from 0' if x.e.first_class else ''}:\n\n"
     notes = []
     if x.a[y] >= EPSILON:
         calls.append(
@@ -430,10 +405,9 @@ def same_as_frameworks(x: Example) -> str:
                 "PyTorch and TensorFlow convert these numbers to float32, which changes them: pass "
                 "dtype=torch.float64 and tf.constant(z, tf.float64)."
             )
-    text += "\n".join(f"   {call}" for call in calls)
-    if notes:
-        text += "\n\n" + " ".join(notes)
-    return text
+    said = f"Here J is {loss_words(J)}{'; y counts from 0' if x.e.first_class else ''}:"
+    code = "\n".join(f"   {call}" for call in calls)
+    return "\n\n".join([said, code, *([" ".join(notes)] if notes else [])])
 
 
 @_question(
@@ -449,13 +423,11 @@ def good_loss(x: Example) -> str:
     shown = (number(J), number(uniform)) if beside == "equal to" else _losses(J, uniform)
     bits = "" if math.isinf(J) else f" ({number(e.bits)} bits)"
     assert e.predicted is not None
-    text = (
+    verdict = "right" if e.predicted == x.y else "wrong"
+    return (
         f"Here J = {shown[0]} nats{bits} is {beside} ln {e.choices} = {shown[1]}, and exp(−J) = "
-        f"a_{x.i} = {number(x.a[x.y])}. "
+        f"a_{x.i} = {number(x.a[x.y])}. The prediction is {x.name(e.predicted)}, and {verdict}."
     )
-    if e.predicted == x.y:
-        return f"{text}The prediction is {x.name(x.y)}, and right."
-    return f"{text}The prediction is {x.name(e.predicted)}, and wrong."
 
 
 @_question(
@@ -522,16 +494,13 @@ def subtract_max(x: Example) -> str:
 )
 def minus_infinity(x: Example) -> str:
     i, J = x.i, x.e.before.loss
+    masked, value = int((x.z == -math.inf).sum()), number(x.z[x.y])
     if x.impossible:
         return (
             f"That is the case here: z_{i} is -inf, a_{i} is 0, J is +inf and ∂J/∂z_{i} is -1. "
             "Look for a mask that hides the label."
         )
-    masked = int((x.z == -math.inf).sum())
-    value = number(x.z[x.y])
     if math.isinf(J):
         return f"Here z_{i} = {value} is finite; J is +inf only because float64 ends at 1.8e+308."
-    if masked:
-        classes = "1 other class is" if masked == 1 else f"{masked} other classes are"
-        return f"Here z_{i} = {value} is finite. {classes} masked out, and J is {number(J)}."
-    return f"Here z_{i} = {value} is finite, no class is masked out, and J is {number(J)}."
+    classes = {0: "no class is", 1: "1 other class is"}.get(masked, f"{masked} other classes are")
+    return f"Here z_{i} = {value} is finite, {classes} masked out, and J is {number(J)}."

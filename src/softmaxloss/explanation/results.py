@@ -1,7 +1,5 @@
 """The explanations that users get: the data of an example or a set, and its renderings."""
 
-from __future__ import annotations
-
 import json
 import os
 from abc import ABC, abstractmethod
@@ -11,10 +9,13 @@ from typing import Any
 
 from ..files.atomic import atomic_write_text
 from ..files.evaluation import Example
-from . import one_words, page, questions, set_page, several_page, several_sections
+from . import one_words, page, questions, set_page, set_sections, several_sections
+from .data import SHOWN
 from .one_data import ExampleData
 from .questions import Answer
+from .rendering import html
 from .rendering.html import Page
+from .rendering.names import NAME
 from .set_data import SetData
 from .several_data import SeveralLabelsData
 
@@ -27,7 +28,12 @@ class Rendered(ABC):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as lists, numbers and strings for JSON."""
+        """The explanation as lists, numbers and strings for JSON.
+
+        NaN and the infinities, which JSON lacks, are the strings "NaN", "Infinity", "-Infinity"
+        (`float()` reads them back). Classes are in the caller's numbering, but for those of a path
+        of descent, which are positions from 0.
+        """
 
     def to_json(self) -> str:
         """`to_dict` as one line of JSON, ASCII only."""
@@ -102,19 +108,14 @@ class Explanation(ExampleData, Rendered):
         return questions.answers(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as lists, numbers and strings for JSON.
-
-        NaN and the infinities, which JSON lacks, are the strings "NaN", "Infinity", "-Infinity"
-        (`float()` reads them back). `target` and `predicted` are in the caller's numbering, the
-        classes of the path are positions from 0.
-        """
         answers = [asdict(answer) for answer in self.answers()]
         return {**super().to_dict(), "remarks": self.remarks(), "answers": answers}
 
     def to_text(self, *, width: int = 80, color: bool = False) -> str:
-        from .one_text import render
+        from .one_text import text_parts
+        from .rendering.terminal import lay_out
 
-        return render(self, width=width, color=color)
+        return lay_out(text_parts(self, width), width=width, color=color)
 
     def _page(self, *, script: bool) -> Page:
         return page.page(self, script=script)
@@ -131,12 +132,17 @@ class SeveralLabels(SeveralLabelsData, Rendered):
         return several_sections.outcome(self)
 
     def to_text(self, *, width: int = 80, color: bool = False) -> str:
-        from .several_text import render
+        from .rendering.terminal import document, name_cells
 
-        return render(self, width=width, color=color)
+        cells = name_cells(width)
+        lead, sections = several_sections.lead(self, cells), several_sections.sections(self, cells)
+        return document([lead], sections, width=width, color=color)
 
     def _page(self, *, script: bool) -> Page:
-        return several_page.page(self)
+        title = f"One example with {len(self.labels)} labels"
+        lead = html.paragraph(several_sections.lead(self, NAME))
+        sections = map(html.section_of, several_sections.sections(self, NAME))
+        return Page(title, "\n".join([f"<h1>{title}</h1>", lead, *sections]))
 
 
 class SetExplanation(SetData, Rendered):
@@ -154,9 +160,12 @@ class SetExplanation(SetData, Rendered):
             color: whether to use ANSI colours.
             command: what to type to see one example explained; default: a call of `explain`.
         """
-        from .set_text import render
+        from .rendering.terminal import document
 
-        return render(self, width=width, color=color, command=command or self.call)
+        cells = max(6, (width - 60) // 2)  # of two names; the numbers take the rest
+        command = command or self.call
+        sections = set_sections.sections(self, SHOWN, cells, command, each=False)
+        return document(set_sections.lead(self), sections, width=width, color=color)
 
     def to_html(self, *, command: Callable[[Example], str] | None = None) -> str:
         """The explanation as a page: one file of HTML with a map of the pushes, without a script.

@@ -1,13 +1,10 @@
 """A set of examples as data: which classes push which, and which examples to look at."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..files.evaluation import Evaluation, Example, highest
 from ..jsonable import jsonable
@@ -112,7 +109,7 @@ class SetData(Data):
         counts, pushes, pairs = sums.counts, None, None
         with np.errstate(invalid="ignore", divide="ignore"):  # no mean for a class without examples
             if isinstance(sums.pairs, AllPairs):
-                pushes = _kept(sums.pairs.sums / counts[:, np.newaxis])
+                pushes = frozen(sums.pairs.sums / counts[:, np.newaxis])
             else:
                 pairs = _pairs(sums.pairs, counts)
             return cls(
@@ -122,7 +119,7 @@ class SetData(Data):
                 mean_loss=totals.mean_loss,
                 accuracy=totals.accuracy,
                 uniform_loss=math.log(counts.size),
-                counts=_kept(counts),
+                counts=frozen(counts, np.int64),
                 class_loss=frozen(sums.losses / counts),
                 pulls=frozen(sums.pairs.pulls / counts),
                 net_gradient=frozen(sums.net / counts.sum()),
@@ -169,12 +166,7 @@ class SetData(Data):
         return [Push(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as lists, numbers and strings for JSON.
-
-        NaN and the infinities, which JSON lacks, are the strings "NaN", "Infinity", "-Infinity"
-        (`float()` reads them back). The classes in `strongest`, at most 100 pairs, and in `top` are
-        in the caller's numbering.
-        """
+        """The numbers as lists, numbers and strings for JSON; at most 100 pairs in `strongest`."""
         names = ["classes", "first_class", "examples", "ignored", "invalid", "mean_loss"]
         names += ["accuracy", "uniform_loss", "counts", "class_loss", "pulls", "net_gradient"]
         strongest = [
@@ -198,10 +190,4 @@ def _pairs(sums: StrongPairs, counts: Integers) -> Pairs:
     others = np.maximum(-sums.pulls - known, 0.0) / counts
     short = np.minimum(others, LEAST + sums.dropped / counts)
     mean = total / counts[true]
-    return Pairs(*[_kept(array) for array in (true, pushed, mean, others, short)])
-
-
-def _kept(array: NDArray[Any]) -> NDArray[Any]:
-    """The array itself, made read-only."""
-    array.flags.writeable = False
-    return array
+    return Pairs(*[frozen(array, array.dtype) for array in (true, pushed, mean, others, short)])

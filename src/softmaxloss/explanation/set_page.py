@@ -1,7 +1,5 @@
 """The page for a set of examples: tables, and the pushes as a map in SVG."""
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections.abc import Callable
@@ -11,51 +9,25 @@ from numpy.typing import NDArray
 
 from ..files.evaluation import Example
 from .rendering.html import Page, paragraph, section, section_of, table_of, text
-from .rendering.names import NAME, in_table, plural
+from .rendering.names import NAME, in_table
 from .rendering.numbers import number
 from .rendering.sections import Row, Table
 from .set_data import SetData
-from .set_sections import EMPTY, hardest, net, notes, pushes
+from .set_sections import EMPTY, lead, sections
 
 MAPPED = 40  # classes in the map; of more, those in the strongest pairs
-PAIRS = 20  # listed
-CLASSES = 20  # listed
+LISTED = 20  # pairs, and classes
 LABEL = 14  # cells of a name in the map
 
 
 def page(e: SetData, command: Callable[[Example], str]) -> Page:
     """The page. command: what to type to explain one example."""
-    title = f"{plural(e.examples, 'example')}, {plural(e.counts.size, 'class')}"
-    return Page(title, f"<h1>{title}</h1>\n{body(e, command)}")
-
-
-def body(e: SetData, command: Callable[[Example], str]) -> str:
-    """The sections of the page, as well-formed XML."""
-    parts = [_summary(e)]
+    title = f"Why the mean loss is {number(e.mean_loss)}"
+    parts = [f"<h1>{title}</h1>", *map(paragraph, lead(e))]
     if e.counts.size > 1 and e.counts.any():
-        sections = (pushes(e, PAIRS, NAME), net(e, CLASSES, NAME))
-        parts += [_map(e), *map(section_of, sections)]
-    if e.top:
-        examples = hardest(e.top, lambda label: in_table(e, label - e.first_class))
-        again = {"explain it": [command(example) for example in e.top]}
-        parts.append(section("Examples to look at first", table_of(examples, code=again)))
-    return "\n".join(parts)
-
-
-def _summary(e: SetData) -> str:
-    classes = e.counts.size
-    facts = {
-        "examples": str(e.examples),
-        "classes": f"{classes}, numbered from {e.first_class}",
-        "mean loss": f"{number(e.mean_loss)} nats",
-        "loss of a uniform guess": f"ln {classes} = {number(e.uniform_loss)}",
-        "accuracy": f"{100 * e.accuracy:.2f} %",
-    }
-    if e.ignored:
-        facts["rows ignored"] = str(e.ignored)
-    rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
-    said = "".join(map(paragraph, notes(e)))
-    return f'<section class="set-summary"><dl>{rows}</dl>{said}</section>'
+        parts.append(_map(e))
+    parts += map(section_of, sections(e, LISTED, NAME, command, each=True))
+    return Page(title, "\n".join(parts))
 
 
 def _map(e: SetData) -> str:

@@ -1,37 +1,65 @@
 """What there is to say about a set of examples, for its text and its page."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ..files.evaluation import Example
-from .rendering.names import in_sentence, in_table, others, plural
+from ..text import printable
+from .rendering.names import in_sentence, in_table, plural
 from .rendering.numbers import number
-from .rendering.sections import Row, Section, Table, slope_cells
-from .set_data import Push, SetData
+from .rendering.sections import Cell, Row, Section, Table, slope_cells
+from .set_data import SetData
 from .set_sums import LEAST
 
 EMPTY = "none"  # where there is no number
 HARDEST = [">row", "<label", "<predicted", "loss", "label's probability", "rank"]
 
 
-def notes(e: SetData) -> Iterator[str]:
-    """What the reader of the numbers must know first; for most sets nothing."""
+def lead(e: SetData) -> Iterator[str]:
+    """The whole set in sentences, and what the reader of the numbers must know first."""
+    examples, classes = plural(e.examples, "example"), e.counts.size
+    yield f"{examples}, {plural(classes, 'class')}, numbered from {e.first_class}."
+    yield (
+        f"Mean loss {number(e.mean_loss)} nats (a uniform guess: ln {classes} = "
+        f"{number(e.uniform_loss)}), accuracy {100 * e.accuracy:.2f} %."
+    )
+    if e.ignored:
+        yield f"{plural(e.ignored, 'row')} with the label to ignore left out."
     if e.invalid:
         yield (
             f"{plural(e.invalid, 'row')} without a softmax. A row with NaN, with +inf or with "
             "only -inf has no loss, so there is no mean loss. The numbers below leave such rows "
             "out; the examples at the end begin with them."
         )
-    if e.counts.size == 1:
+    if classes == 1:
         yield "With one class, every loss is 0, and nothing is pushed."
 
 
-def pushes(e: SetData, count: int, cells: int) -> Section:
-    """The strongest pairs, at most `count`; `cells` is the width of a class name."""
+def sections(
+    e: SetData, count: int, cells: int, command: Callable[[Example], str], *, each: bool
+) -> Iterator[Section]:
+    """The sections, with at most `count` classes or pairs; `cells` is the width of a class name.
+
+    command: what to type to explain one example; shown for each one, or for the first alone.
+    """
+    if e.counts.size > 1 and e.counts.any():
+        yield _pushes(e, count, cells)
+        yield _net(e, count, cells)
+    if e.top:
+        table = hardest(
+            e.top,
+            lambda label: in_table(e, label - e.first_class, cells),
+            command if each else None,
+        )
+        first = ["Why the first of them?", f"   {printable(command(e.top[0]))}"]
+        title = "Examples to look at first, those with the highest loss"
+        yield Section(title, table, [] if each else first)
+
+
+def _pushes(e: SetData, count: int, cells: int) -> Section:
+    """The strongest pairs."""
     title, strongest = "Which classes push which down", e.strongest(count)
     if not strongest:
         return Section(title, words=[_no_pushes(e)])
@@ -53,7 +81,11 @@ def pushes(e: SetData, count: int, cells: int) -> Section:
         "down: ∂J/∂z_n = a_n for every other class n, a_y − 1 for its own, and these sum to 0.",
     ]
     if e.pairs is not None:
-        words.append(_short(e, strongest))
+        most = max(float(e.pairs.short[push.true]) for push in strongest)
+        words.append(
+            f"With {e.counts.size} classes only the strong pairs are kept. No average here is too "
+            f"small by more than {number(most)}."
+        )
     return Section(title, Table("The strongest pushes", heads, rows), words)
 
 
@@ -67,26 +99,16 @@ def _no_pushes(e: SetData) -> str:
     )
 
 
-def _short(e: SetData, strongest: Iterable[Push]) -> str:
-    """How far these averages may be off where not all pairs are kept."""
-    assert e.pairs is not None
-    most = max(float(e.pairs.short[push.true]) for push in strongest)
-    return (
-        f"With {e.counts.size} classes only the strong pairs are kept. No average here is too "
-        f"small by more than {number(most)}."
-    )
-
-
-def net(e: SetData, count: int, cells: int) -> Section:
-    """The net gradient of at most `count` classes and of the rest together."""
-    shown = heaviest(e, count)
+def _net(e: SetData, count: int, cells: int) -> Section:
+    """The net gradient of the classes that the set moves most, and of the rest together."""
+    shown = np.sort(np.argsort(-np.abs(e.net_gradient), kind="stable")[:count]).tolist()
     rows = []
     for n in shown:
         loss = number(float(e.class_loss[n])) if e.counts[n] else EMPTY
         rows.append(_net_row(e, [n], in_table(e, n, cells), loss))
     rest = np.delete(np.arange(e.counts.size), shown).tolist()
     if rest:
-        rows.append(_net_row(e, rest, others(len(rest)), ""))
+        rows.append(_net_row(e, rest, plural(len(rest), "other"), ""))
     heads = ["class", "examples", "mean loss", "share", "mean a_n", "∂J/∂z_n", "<descent"]
     said = (
         "∂J/∂z_n, the mean over all examples, is the mean probability a_n of the class minus its "
@@ -105,18 +127,19 @@ def _net_row(e: SetData, classes: Sequence[int], name: str, loss: str) -> Row:
     return Row([name, str(int(e.counts[classes].sum())), loss, share, mean, *slope_cells(slope)])
 
 
-def heaviest(e: SetData, count: int) -> list[int]:
-    """The positions of at most `count` classes, those that the set moves most, in their order."""
-    order = np.argsort(-np.abs(e.net_gradient), kind="stable")[:count]
-    return [int(n) for n in np.sort(order)]
-
-
-def hardest(top: Iterable[Example], name: Callable[[int], str]) -> Table:
-    """The examples with the highest loss. name: shows a label."""
+def hardest(
+    top: Iterable[Example],
+    name: Callable[[int], str],
+    command: Callable[[Example], str] | None = None,
+) -> Table:
+    """The examples with the highest loss. name: shows a label; command: explains an example."""
     rows = []
     for example in top:
         valid = example.rank > 0
         predicted, rank = (name(example.predicted), str(example.rank)) if valid else (EMPTY, EMPTY)
         numbers = (number(example.loss), number(example.probability))
-        rows.append(Row([str(example.row), name(example.label), predicted, *numbers, rank]))
-    return Table("The examples with the highest loss", HARDEST, rows)
+        code = [] if command is None else [Cell(command(example), "code")]
+        shown = [str(example.row), name(example.label), predicted, *numbers, rank]
+        rows.append(Row([*shown, *code]))
+    heads = HARDEST if command is None else [*HARDEST, "explain it"]
+    return Table("The examples with the highest loss", heads, rows)

@@ -5,8 +5,6 @@ much memory: then the sums of the classes alone are exact, and of the pairs the 
 kept.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -95,7 +93,6 @@ class StrongPairs:
         self._keys: Integers = np.empty(0, np.int64)  # true class · C + class, ascending
         self._sums = np.empty(0)
         self._waiting: list[tuple[Integers, Vector]] = []
-        self._waiting_size = 0
 
     def add(self, y: Integers, gradient: Vector) -> None:
         np.add.at(self.pulls, y, gradient[np.arange(y.size), y])
@@ -103,8 +100,7 @@ class StrongPairs:
         places = np.flatnonzero(flat >= LEAST)  # never the true class's: it is not positive
         rows, pushed = np.divmod(places, self._classes)
         self._waiting.append((y[rows] * self._classes + pushed, flat[places]))
-        self._waiting_size += places.size
-        if self._waiting_size >= MOST_PAIRS:
+        if sum(keys.size for keys, _ in self._waiting) >= MOST_PAIRS:
             self._merge()
 
     def result(self) -> tuple[Integers, Integers, Vector]:
@@ -117,7 +113,7 @@ class StrongPairs:
     def _merge(self) -> None:
         keys = np.concatenate([self._keys, *(keys for keys, _ in self._waiting)])
         sums = np.concatenate([self._sums, *(sums for _, sums in self._waiting)])
-        self._waiting, self._waiting_size = [], 0
+        self._waiting = []
         self._keys, where = np.unique(keys, return_inverse=True)
         self._sums = np.zeros(self._keys.size)
         np.add.at(self._sums, where, sums)

@@ -1,10 +1,8 @@
 """One example with several labels, or with probabilities as target, as data."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 
@@ -59,7 +57,7 @@ class SeveralLabelsData(Data):
     probabilities: Vector
     terms: Vector
     target: Vector
-    policies: tuple[Policy, Policy, Policy]
+    policies: tuple[Policy, ...]
     step: float
     uniform_loss: float
 
@@ -78,17 +76,13 @@ class SeveralLabelsData(Data):
         Raises:
             LabelError: a value is negative or not finite.
         """
-
-        def policy(name: MultiLabel) -> Policy:
-            return _policy(z, q, name, step, first_class)
-
-        total = policy("sum")  # raises where no policy takes q; the others only say so
+        names: tuple[MultiLabel, ...] = get_args(MultiLabel)
         return cls(
             logits=frozen(z),
             probabilities=frozen(formula.softmax(z)),
             terms=frozen(formula.neg_log_softmax(z)),
             target=frozen(q),
-            policies=(policy("error"), total, policy("mean")),
+            policies=tuple(_policy(z, q, name, step, first_class) for name in names),
             step=step,
             uniform_loss=math.log(z.size),
             classes=classes,
@@ -132,7 +126,7 @@ def _policy(z: Vector, q: Vector, name: MultiLabel, step: float, first_class: in
     try:
         loss, gradient = cross_entropy_with_grad(z, q, multi_label=name, first_class=first_class)
     except LabelError as error:
-        if name == "sum":
+        if name == "sum":  # then no policy takes these values
             raise
         return Policy(name, error=str(error))
     with np.errstate(over="ignore", invalid="ignore"):

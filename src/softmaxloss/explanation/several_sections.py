@@ -1,16 +1,13 @@
 """What there is to say about an example with several labels, for its text and its page."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from ..options import MultiLabel
-from .rendering.names import MOST, others
+from .rendering.names import MOST, in_sentence, listed, plural
 from .rendering.numbers import number, zero
-from .rendering.sections import Row, Section, Table, class_cells
+from .rendering.sections import Row, Section, Table, class_rows
 from .several_data import SeveralLabelsData
 
 #: What each policy does with several labels.
@@ -21,28 +18,37 @@ MEANING: dict[MultiLabel, str] = {
 }
 
 
+def lead(e: SeveralLabelsData, cells: int) -> str:
+    """The first sentence; `cells` is the width of a class name."""
+    labels = e.labels
+    known = listed([in_sentence(e, n, cells) for n in labels]) if labels else ""
+    if not labels:
+        said = "no label: its target is all zeros"
+    elif set(e.target[labels]) == {1.0}:
+        said = f"{len(labels)} labels: {known}"
+    else:
+        said = f"a target that gives {len(labels)} of them a share: {known}"
+    classes = plural(e.terms.size, "class")
+    return f"One example with {classes}, numbered from {e.first_class}, and {said}."
+
+
 def sections(e: SeveralLabelsData, cells: int) -> list[Section]:
     """The sections; `cells` is the width of a class name."""
     shown, policies = e.listed(), e.policies
 
-    def rows(before: str, values: Callable[[int], list[float | None]]) -> list[Row]:
-        return [
-            Row([head, *map(_shown, values(n))], "true" if e.target[n] else "")
-            for n, head in class_cells(e, shown, cells, before).items()
-        ]
-
     columns = (e.target, e.logits, e.probabilities, e.terms)
-    terms = rows("", lambda n: [float(values[n]) for values in columns])
+    terms = class_rows(e, shown, cells, lambda n: [number(x[n]) for x in columns], e.labels)
     rest = np.delete(np.arange(e.terms.size), shown)
     if rest.size:
         target, share = (number(float(x[rest].sum())) for x in (e.target, e.probabilities))
-        terms.append(Row([others(rest.size), target, "", share, ""]))
+        terms.append(Row([plural(rest.size, "other"), target, "", share, ""]))
 
-    gradients = rows(
-        "∂J/∂z_", lambda n: [None if p.gradient is None else float(p.gradient[n]) for p in policies]
-    )
+    def slopes(n: int) -> list[str]:
+        return ["–" if p.gradient is None else number(p.gradient[n]) for p in policies]
+
+    gradients = class_rows(e, shown, cells, slopes, e.labels, "∂J/∂z_")
     sums = ("–" if p.gradient_sum is None else zero(p.gradient_sum) for p in policies)
-    loss = Row(["J", *(_shown(policy.loss) for policy in policies)], "loss")
+    losses = ("–" if p.loss is None else number(p.loss) for p in policies)
     words = []
     for policy in policies:
         here = "" if policy.error is None else f" Here: {policy.error}."
@@ -58,15 +64,11 @@ def sections(e: SeveralLabelsData, cells: int) -> list[Section]:
             Table(
                 "The loss J and its gradient ∂J/∂z",
                 ["", *(f'"{policy.name}"' for policy in policies)],
-                [loss, *gradients, Row(["sum", *sums], "sum")],
+                [Row(["J", *losses], "loss"), *gradients, Row(["sum", *sums], "sum")],
             ),
             [*words, outcome(e)],
         ),
     ]
-
-
-def _shown(value: float | None) -> str:
-    return "–" if value is None else number(value)
 
 
 def outcome(e: SeveralLabelsData) -> str:

@@ -99,6 +99,7 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
             an array of shape (C,), is (1, C).
         class_names: the first line of a .csv file, the column names of a .parquet file, or None.
             They may hold anything: escape them before they reach a terminal or a page.
+        progress: (done, total) of the running `blocks`: rows, or bytes where rows are not known.
     """
 
     def __init__(self, path: Path, source: Source) -> None:
@@ -106,28 +107,23 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
         self.class_names = source.names
         *rows, classes = source.shape
         if len(rows) > 1 or classes is None:
-            shapes = "(examples, classes), or (classes,) for one example"
-            raise FileError(path, f"has shape {source.shape}; logits are {shapes}")
+            raise BadFileError(
+                f"has shape {source.shape}; logits are (examples, classes), or (classes,) for one "
+                "example"
+            )
         if classes == 0:
-            raise FileError(path, f"has shape {source.shape}: no classes")
+            raise BadFileError(f"has shape {source.shape}: no classes")
         kind, name = source.dtype.kind, source.dtype.name
         if kind not in "fiu" and name != "bfloat16":
-            raise FileError(path, f"holds {name}; logits are floats or integers")
-        if not rows:
-            with contextlib.closing(source):
-                source = ArraySource.of(source.whole()[np.newaxis])
-        self._source = source
+            raise BadFileError(f"holds {name}; logits are floats or integers")
+        self._source: Source | None = source if rows else ArraySource(source.whole()[np.newaxis])
         self.shape: tuple[int | None, int] = (rows[0] if rows else 1, classes)
+        self.progress = (0, 0)
 
     @classmethod
     def in_memory(cls, logits: npt.NDArray[Any]) -> LogitsFile:
         """An array of shape (N, C) in the place of a file."""
-        return cls(Path("logits"), ArraySource.of(logits))
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """(done, total) of the running `blocks`: rows, or bytes where rows are not known."""
-        return self._source.progress
+        return cls(Path("logits"), ArraySource(logits))
 
     def blocks(self, *, max_elements: int = 1 << 22) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         """All logits in order: (number of the first row, array (rows, classes)).
@@ -138,11 +134,14 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
         Raises:
             FileError: the file turns out to be damaged while it is read.
         """
+        rows, classes = self.shape
         start = 0
-        with _faults_of(self.path):
-            for block in self._source.blocks(max(1, max_elements // self.shape[1])):
+        with self._reading() as source:
+            for block in source.blocks(max(1, max_elements // classes)):
+                end = start + len(block)
+                self.progress = source.bytes_read or (end, rows or end)
                 yield start, block
-                start += len(block)
+                start = end
 
     def row(self, index: int) -> npt.NDArray[Any]:
         """The logits of one example, shape (classes,).
@@ -150,8 +149,8 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
         Raises:
             FileError: the file has no such row; rows are counted from 0.
         """
-        with _faults_of(self.path):
-            row = self._source.row(index) if index >= 0 else None
+        with self._reading() as source:
+            row = source.row(index) if index >= 0 else None
         if row is None:
             rows = self.shape[0]
             known = f"rows 0 to {rows - 1}" if rows else "fewer rows" if rows is None else "no rows"
@@ -160,10 +159,17 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
 
     def close(self) -> None:
         """Release the file."""
-        self._source.close()
+        self._source = None
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Source]:
+        with _faults_of(self.path):
+            if self._source is None:
+                raise BadFileError("is already closed")
+            yield self._source
 
 
 def open_logits(path: str | os.PathLike[str], *, key: str | None = None) -> LogitsFile:
@@ -172,7 +178,7 @@ def open_logits(path: str | os.PathLike[str], *, key: str | None = None) -> Logi
     `FORMATS` lists the formats. float16 and bfloat16 are passed on as they are.
 
     Args:
-        path: the file; its suffix tells the format.
+        path: the file; its suffix gives the format.
         key: the name of the array, or of the column of lists in a .parquet file. Without it the
             only array is taken, or the one named "logits".
 
@@ -190,12 +196,7 @@ def open_logits(path: str | os.PathLike[str], *, key: str | None = None) -> Logi
     opener = _entry(FORMATS, path).logits
     with _faults_of(path):
         check_file(path)
-        source = opener(path, key, ("logits",))
-        try:
-            return LogitsFile(path, source)
-        except BaseException:
-            source.close()
-            raise
+        return LogitsFile(path, opener(path, key, ("logits",)))
 
 
 def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> npt.NDArray[Any]:
@@ -204,7 +205,7 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> npt.
     The formats are those of `open_logits`; a .npy file is memory-mapped and read-only.
 
     Args:
-        path: the file; its suffix tells the format.
+        path: the file; its suffix gives the format.
         key: the name of the array or column. Without it the only one is taken, or the one named
             "labels" or "label".
 
@@ -221,17 +222,15 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> npt.
     opener = _entry(FORMATS, path).labels
     with _faults_of(path):
         check_file(path)
-        with contextlib.closing(opener(path, key, ("labels", "label"))) as source:
-            if source.shape[1:] not in ((), (1,)):
-                raise BadFileError(
-                    f"has shape {source.shape}; labels are one number per example: for one row of "
-                    "scores or 0/1 per example pass its argmax(axis=1)"
-                )
-            if source.dtype.kind not in "iu":
-                raise BadFileError(
-                    f"holds {source.dtype}; labels are integers, 0 for the first class"
-                )
-            return source.whole().reshape(-1)
+        source = opener(path, key, ("labels", "label"))
+        if source.shape[1:] not in ((), (1,)):
+            raise BadFileError(
+                f"has shape {source.shape}; labels are one number per example: for one row of "
+                "scores or 0/1 per example pass its argmax(axis=1)"
+            )
+        if source.dtype.kind not in "iu":
+            raise BadFileError(f"holds {source.dtype}; labels are integers, 0 for the first class")
+        return source.whole().reshape(-1)
 
 
 @contextlib.contextmanager
@@ -239,8 +238,9 @@ def open_scores(path: str | os.PathLike[str], rows: int) -> Iterator[ScoresFile]
     """Open a file for the scores of `rows` examples, for a `with` statement.
 
     The columns are row, label, loss, probability, predicted, rank, entropy and logsumexp, as
-    `score` gives them: an ignored row has loss 0, rank 0 and no other score. The file appears once
-    it is complete; a folder that cannot be written to raises before any work.
+    `score` gives them: an ignored row has loss 0, rank 0, the predicted class first_class − 1 and
+    NaN in the other columns. The file appears once it is complete; a folder that cannot be written
+    to raises before any work.
 
     Args:
         path: the file: .npy (a structured array), .csv or .parquet.

@@ -4,8 +4,6 @@ The content goes to a hidden file in the same folder, which takes the name at th
 error, Ctrl-C included, the hidden file is removed and an older file of that name is untouched.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

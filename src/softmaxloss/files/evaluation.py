@@ -1,15 +1,14 @@
 """A whole file of logits against its labels: totals, and the examples with the highest loss."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..api import score
+from ..arrays import Array
 from ..errors import LabelError, OptionError
 from ..jsonable import jsonable
 from ..labels import read_indices
@@ -18,8 +17,6 @@ from ..scores import Scores
 from ..text import shorten
 from . import LogitsFile
 from .writers import ScoresFile
-
-Array = npt.NDArray[Any]
 
 
 class Example(NamedTuple):

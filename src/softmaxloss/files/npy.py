@@ -14,8 +14,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..text import first_line, shown
-from .source import Array, ArraySource, BadFileError, Source, choose_key, refuse_key
+from .source import ArraySource, BadFileError, Source, choose_key, refuse_key
 
 if TYPE_CHECKING:
     import zipfile
@@ -28,24 +29,17 @@ _READ_AT_ONCE = 1 << 20  # bytes
 def open_npy(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     """The array of a .npy file, memory-mapped."""
     refuse_key(key)
-    size = path.stat().st_size
     with open(path, "rb") as file:
-        shape, fortran, dtype = _header(file)
+        shape, fortran, dtype = _header(file, path.stat().st_size)
         offset = file.tell()
-    count = math.prod(shape)
-    if offset + count * dtype.itemsize > size:
-        raise BadFileError(
-            f"is cut short: its header promises {_described(shape, dtype)} = "
-            f"{count * dtype.itemsize} bytes, {size - offset} follow"
-        )
     try:
-        if count == 0:  # an empty array cannot be mapped
-            return ArraySource.of(np.empty(shape, dtype))
+        if 0 in shape:  # an empty array cannot be mapped
+            return ArraySource(np.empty(shape, dtype))
         order = "F" if fortran else "C"
         mapped = np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)  # type: ignore[call-overload]
     except (OSError, ValueError, OverflowError) as error:
         raise BadFileError(f"cannot be mapped: {first_line(error)}") from None
-    return ArraySource.of(np.asarray(mapped))
+    return ArraySource(np.asarray(mapped))
 
 
 def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
@@ -53,93 +47,79 @@ def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     import zipfile
 
     try:
-        archive = zipfile.ZipFile(path)
+        with zipfile.ZipFile(path) as archive:
+            members = [name for name in archive.namelist() if name.endswith(".npy")]
     except Exception as error:
         raise BadFileError(f"is no .npz (zip) file or is cut short: {first_line(error)}") from None
-    try:
-        members = {
-            info.filename.removesuffix(".npy"): info
-            for info in archive.infolist()
-            if info.filename.endswith(".npy")
-        }
-        name = choose_key(list(members), key, defaults)
-        source = _NpzSource(archive, members[name], path.stat().st_size)
-        if not source.fortran:
-            return source
-        with archive:  # a row is scattered over the whole member, which is therefore read whole
-            return ArraySource.of(source.transposed().T)
-    except BaseException:
-        archive.close()
-        raise
+    keys = dict.fromkeys(member.removesuffix(".npy") for member in members)
+    source = _NpzSource(path, f"{choose_key(list(keys), key, defaults)}.npy")
+    # A row of a Fortran array is scattered over the whole member, which is therefore read whole.
+    return ArraySource(source.transposed().T) if source.fortran else source
 
 
 class _NpzSource(Source):
     shape: tuple[int, ...]
 
-    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> None:
-        self.archive, self.info = archive, info
-        unpacked, packed = info.file_size, info.compress_size
-        with self._opened() as file:
-            if packed > size:
+    def __init__(self, path: Path, member: str) -> None:
+        self._path, self._member = path, member
+        with self._opened() as (file, info):
+            self._bytes, packed = info.file_size, info.compress_size
+            if packed > (size := path.stat().st_size):
                 raise BadFileError(f"is cut short: it takes {packed} bytes of {size}")
-            if unpacked > _GIB and unpacked > 1000 * packed:
+            if self._bytes > _GIB and self._bytes > 1000 * packed:
                 raise BadFileError(
-                    f"is refused: it would unpack from {packed} to {unpacked} bytes "
+                    f"is refused: it would unpack from {packed} to {self._bytes} bytes "
                     "(a zip bomb?); save it uncompressed with numpy.save"
                 )
-            self.shape, fortran, self.dtype = _header(file)
-            declared = file.tell() + math.prod(self.shape) * self.dtype.itemsize
-            if declared != unpacked:
-                raise BadFileError(
-                    f"is damaged: its header promises {_described(self.shape, self.dtype)} = "
-                    f"{declared} bytes in all, the zip directory says {unpacked}"
-                )
+            self.shape, fortran, self.dtype = _header(file, self._bytes, exactly=True)
+            self._offset = file.tell()
         # Both orders store the same bytes where at most one axis is longer than 1.
         self.fortran = fortran and sum(n > 1 for n in self.shape) > 1
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[IO[bytes]]:
+    def _opened(self) -> Iterator[tuple[Any, zipfile.ZipInfo]]:
         """The unpacked bytes; errors, those of zipfile and its codecs too, name the member."""
+        import zipfile
+
         try:
-            with self.archive.open(self.info) as file:
-                yield file
+            with zipfile.ZipFile(self._path) as archive:
+                info = archive.getinfo(self._member)
+                with archive.open(info) as file:
+                    yield file, info
         except Exception as error:
             known = isinstance(error, BadFileError)
             why = str(error) if known else f"cannot be unpacked: {first_line(error)}"
-            raise BadFileError(f"member {shown(self.info.filename)} {why}") from None
+            raise BadFileError(f"member {shown(self._member)} {why}") from None
 
     def blocks(self, rows: int) -> Iterator[Array]:
         total, *rest = self.shape
-        with self._opened() as file:
-            _header(file)
+        with self._opened() as (file, _):
+            file.seek(self._offset)
             for start in range(0, total, rows):
                 block = np.empty((min(rows, total - start), *rest), self.dtype)
                 view = block.reshape(-1).view(np.uint8)
                 for done in range(0, len(view), _READ_AT_ONCE):  # one read would double the memory
                     part = view[done : done + _READ_AT_ONCE]
-                    data = file.read(len(part))
-                    if len(data) < len(part):
+                    if file.readinto(part) < len(part):
                         raise BadFileError("is cut short")
-                    part[:] = np.frombuffer(data, np.uint8)
-                self.progress = (start + len(block), total)
                 yield block
 
     def transposed(self) -> Array:
         """The transpose of an array in Fortran order: the same bytes in C order."""
-        if self.info.file_size > _FORTRAN_LIMIT:
+        if self._bytes > _FORTRAN_LIMIT:
             raise BadFileError(
-                f"holds an array in Fortran (column) order, {self.info.file_size} bytes long: too "
+                f"holds an array in Fortran (column) order, {self._bytes} bytes long: too "
                 "long to be streamed by rows; save numpy.ascontiguousarray(…), or as .npy"
             )
         self.shape = self.shape[::-1]
         return self.whole()
 
-    def close(self) -> None:
-        self.archive.close()
 
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and dtype; raises where they describe no plain array of numbers."""
+def _header(
+    file: IO[bytes], size: int, *, exactly: bool = False
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and dtype; raises where they describe no plain array of numbers that a
+    file of `size` bytes holds, `exactly` or with other bytes behind it."""
     try:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
@@ -168,8 +148,11 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
             "holds raw 2-byte values: .npy does not keep bfloat16; "
             "save float32 instead, or .safetensors"
         )
+    promised, follow = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if promised > follow or (exactly and promised < follow):
+        array = f"{' × '.join(map(str, shape))} {dtype.name}"
+        raise BadFileError(
+            f"is cut short or damaged: its header promises {array} = {promised} bytes, "
+            f"{follow} follow"
+        )
     return shape, fortran, dtype
-
-
-def _described(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
-    return f"{' × '.join(map(str, shape)) or '1'} {dtype.name}"

@@ -1,12 +1,8 @@
 """Safetensors files, read by slices; needs safetensors, imported when a file is opened."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..text import first_line, shown
 from .source import ArraySource, BadFileError, Source, choose_key
@@ -36,4 +32,4 @@ def open_safetensors(path: Path, key: str | None, defaults: Sequence[str]) -> So
         import ml_dtypes  # noqa: F401 (teaches NumPy the name of this dtype)
     if not shape:
         raise BadFileError("holds a single number; expected an array of them")
-    return ArraySource(tensor, shape, np.dtype(_DTYPES[dtype]))
+    return ArraySource(tensor, shape, _DTYPES[dtype])

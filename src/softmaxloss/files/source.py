@@ -1,7 +1,5 @@
 """The rows of one array in a file, block by block, as every reader gives them; and `FileError`."""
 
-from __future__ import annotations
-
 import os
 import stat
 from abc import ABC, abstractmethod
@@ -10,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Array
 from ..text import few, shorten, shown
-
-Array = npt.NDArray[Any]
 
 
 class FileError(ValueError):
@@ -77,20 +73,20 @@ class Source(ABC):
     """The rows (slices along the first axis) of one array in a file, front to back.
 
     Attributes:
-        shape: the array's shape; `shape[0]` is None where only reading the file tells it.
+        shape: the array's shape; `shape[0]` is None where the whole file must be read to know it.
         dtype: the array's dtype.
         names: the names of the columns, where the file has them.
-        progress: (done, total) of the running `blocks`, in rows or in bytes.
+        bytes_read: (done, total) of the running `blocks`, where the rows are not known.
     """
 
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
     names: list[str] | None = None
-    progress: tuple[int, int] = (0, 0)
+    bytes_read: tuple[int, int] | None = None
 
     @abstractmethod
     def blocks(self, rows: int) -> Iterator[Array]:
-        """All rows in order, at most `rows` of them at a time."""
+        """All rows in order, at most `rows` of them at a time; opens the file anew."""
 
     def row(self, index: int) -> Array | None:
         """One row, or None if the array has fewer."""
@@ -108,41 +104,23 @@ class Source(ABC):
             return np.empty(tuple(n or 0 for n in self.shape), self.dtype)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def close(self) -> None:
-        """Release the file."""
-        return
-
 
 class ArraySource(Source):
-    """Rows of an array that can be sliced: in memory, memory-mapped, or read slice by slice."""
+    """Rows of an array that can be sliced: in memory, memory-mapped, or, with the shape and dtype
+    of what its slices make, read slice by slice."""
 
-    def __init__(self, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, array: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> None:
         self._array = array
+        self.shape = shape = shape or array.shape
+        self.dtype = np.dtype(dtype or array.dtype)
         self._rows = shape[0]
-
-    @classmethod
-    def of(cls, array: Array) -> ArraySource:
-        """The rows of a NumPy array."""
-        return cls(array, array.shape, array.dtype)
 
     def blocks(self, rows: int) -> Iterator[Array]:
         for start in range(0, self._rows, rows):
-            block = self._slice(start, start + rows)
-            self.progress = (start + len(block), self._rows)
-            yield block
+            yield self._array[start : min(start + rows, self._rows)]
 
     def row(self, index: int) -> Array | None:
-        return np.array(self._slice(index, index + 1)[0]) if index < self._rows else None
+        return np.array(self._array[index : index + 1][0]) if index < self._rows else None
 
     def whole(self) -> Array:
-        return self._slice(0, self._rows) if self._rows else super().whole()
-
-    def _slice(self, start: int, stop: int) -> Array:
-        if self._array is None:
-            raise BadFileError("is already closed")
-        block: Array = self._array[start : min(stop, self._rows)]
-        return block
-
-    def close(self) -> None:
-        self._array = None
+        return next(self.blocks(self._rows)) if self._rows else super().whole()

@@ -1,21 +1,20 @@
 """Text files: .csv is streamed line by line, .json is read whole."""
 
-from __future__ import annotations
-
 import array
 import contextlib
 import csv
 import itertools
 import json
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..arrays import Array
 from ..text import shown
-from .source import Array, ArraySource, BadFileError, Source, choose_key, refuse_key
+from .source import ArraySource, BadFileError, Source, choose_key, refuse_key
 
 _LINE_LIMIT = 1 << 29  # characters: ten million classes written with 50 characters each
 _BLOCK_LIMIT = 1 << 19  # numbers: their text takes several times the memory of the numbers
@@ -30,21 +29,16 @@ class CsvSource(Source):
         refuse_key(key)
         self._path = path
         self.dtype = np.dtype(np.float64)
-        self._size = path.stat().st_size
-        lines = _lines(path)
-        number, line, _ = next(lines)
+        with open(path, "rb") as file:
+            (number, line), *second = itertools.islice(_lines(file), 2)
         cells = _cells(number, line)
-        second = next(lines, None)
-        lines.close()
-        self._skip = 0
         if any(_as_float(cell) is None for cell in cells):
-            self._skip = number
             self.names = _class_names(number, cells)
-            if second is None:
+            if not second:
                 raise BadFileError(
                     "has one line and that is not all numbers; expected one line per example"
                 )
-        elif second is not None and len(cells) > 1 and cells == [str(j) for j in range(len(cells))]:
+        elif second and len(cells) > 1 and cells == [str(j) for j in range(len(cells))]:
             raise BadFileError(
                 f"line {number} reads 0,1,…,{len(cells) - 1}: column numbers or an example? "
                 "Remove the line if it is a heading; write 0.0,1.0,… if it is an example"
@@ -54,24 +48,23 @@ class CsvSource(Source):
 
     def blocks(self, rows: int) -> Iterator[Array]:
         rows = min(rows, max(1, _BLOCK_LIMIT // self._width))
-        lines = (item for item in _lines(self._path) if item[0] > self._skip)
-        while batch := list(itertools.islice(lines, rows)):
-            lines_only = [line for _, line, _ in batch]
-            block: Array = np.empty(0)
-            with contextlib.suppress(ValueError):
-                block = np.loadtxt(lines_only, delimiter=",", comments=None, quotechar='"', ndmin=2)
-            if block.shape != (len(batch), self._width):
-                raise self._fault(batch)
-            self.progress = (batch[-1][2], self._size)
-            yield block
+        size = self._path.stat().st_size
+        with open(self._path, "rb") as file:
+            lines = itertools.islice(_lines(file), 1 if self.names else 0, None)
+            while batch := list(itertools.islice(lines, rows)):
+                block: Array = np.empty(0)
+                with contextlib.suppress(ValueError):
+                    text = [line for _, line in batch]
+                    block = np.loadtxt(text, delimiter=",", comments=None, quotechar='"', ndmin=2)
+                if block.shape != (len(batch), self._width):
+                    raise self._fault(batch)
+                self.bytes_read = (file.tell(), size)
+                yield block
 
-    def _fault(self, batch: list[tuple[int, str, int]]) -> BadFileError:
+    def _fault(self, batch: list[tuple[int, str]]) -> BadFileError:
         """The error that names the line and column where a batch cannot be read."""
-        for number, line, _ in batch:
-            cells = _cells(number, line)
-            if len(cells) != self._width:
-                return BadFileError(f"line {number} has {len(cells)} columns, not {self._width}")
-            for column, cell in enumerate(cells, start=1):
+        for number, line in batch:
+            for column, cell in enumerate(_cells(number, line, self._width), start=1):
                 if _as_float(cell) is None or not cell.isascii():  # float() reads any script
                     return BadFileError(
                         f"line {number}, column {column}: {shown(cell, 40)} is not a number"
@@ -104,31 +97,31 @@ def _class_names(line: int, cells: list[str]) -> list[str]:
 def open_csv_labels(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     """Whole numbers: the one column, or the one named `key`."""
     labels = array.array("q")
-    column = width = 0
-    for number, line, _ in _lines(path):
+    with open(path, "rb") as file:
+        lines = _lines(file)
+        number, line = next(lines)
         cells = _cells(number, line)
-        if width == 0:
-            width = len(cells)
-            heading = any(_as_float(cell) is None for cell in cells)
-            if key is not None and not heading:
-                raise BadFileError(f"has no line of column names to find {shown(key, 40)} in")
-            if width > 1 and not heading:
-                raise BadFileError(f"has {width} columns; labels are one column")
-            if heading:
-                column = cells.index(choose_key(cells, key, defaults))
-                continue
-        if len(cells) != width:
-            raise BadFileError(f"line {number} has {len(cells)} columns, not {width}")
-        cell = cells[column]
-        if not _WHOLE_NUMBER.fullmatch(cell):
-            raise BadFileError(f"line {number}: {_not_a_label(cell)}")
-        try:
-            labels.append(int(cell))
-        except (OverflowError, ValueError):  # ValueError: more digits than int() takes
-            raise BadFileError(f"line {number}: {shown(cell, 40)} is not a 64-bit number") from None
+        column = 0
+        if any(_as_float(cell) is None for cell in cells):
+            column = cells.index(choose_key(cells, key, defaults))
+        elif key is not None:
+            raise BadFileError(f"has no line of column names to find {shown(key, 40)} in")
+        elif len(cells) > 1:
+            raise BadFileError(f"has {len(cells)} columns; labels are one column")
+        else:
+            lines = itertools.chain([(number, line)], lines)
+        for number, line in lines:
+            cell = _cells(number, line, len(cells))[column]
+            if not _WHOLE_NUMBER.fullmatch(cell):
+                raise BadFileError(f"line {number}: {_not_a_label(cell)}")
+            try:
+                labels.append(int(cell))
+            except (OverflowError, ValueError):  # ValueError: more digits than int() takes
+                why = f"{shown(cell, 40)} is not a 64-bit number"
+                raise BadFileError(f"line {number}: {why}") from None
     if not labels:
         raise BadFileError("holds no labels; expected one whole number per line")
-    return ArraySource.of(np.frombuffer(labels, dtype=np.int64))
+    return ArraySource(np.frombuffer(labels, dtype=np.int64))
 
 
 def _not_a_label(cell: str) -> str:
@@ -143,40 +136,38 @@ def _not_a_label(cell: str) -> str:
     return f"{word} is not a whole number; labels are class numbers, 0 for the first class"
 
 
-def _lines(path: Path) -> Generator[tuple[int, str, int]]:
-    """The lines that are not blank: (line number from 1, text, bytes read so far)."""
-    done = 0
-    found = False
-    with open(path, "rb") as file:
-        for number in itertools.count(1):
-            line = file.readline(_LINE_LIMIT)
-            if not line:
-                break
-            if len(line) == _LINE_LIMIT:
-                raise BadFileError(f"line {number} is longer than {_LINE_LIMIT} bytes")
-            done += len(line)
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise BadFileError(
-                    f"line {number} is not UTF-8 text ({error.reason}); save it as UTF-8"
-                ) from None
-            if text.strip():
-                found = True
-                yield number, text, done
-    if not found:
+def _lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, numbered from 1."""
+    blank = True
+    for number, line in enumerate(iter(lambda: file.readline(_LINE_LIMIT), b""), start=1):
+        if len(line) == _LINE_LIMIT:
+            raise BadFileError(f"line {number} is longer than {_LINE_LIMIT} bytes")
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise BadFileError(
+                f"line {number} is not UTF-8 text ({error.reason}); save it as UTF-8"
+            ) from None
+        if text.strip():
+            blank = False
+            yield number, text
+    if blank:
         raise BadFileError("holds only blank lines")
 
 
-def _cells(number: int, line: str) -> list[str]:
+def _cells(number: int, line: str, width: int = 0) -> list[str]:
+    """The cells of a line, which must be `width` where that is known already."""
     try:
-        return [cell.strip() for cell in next(csv.reader([line]))]
+        cells = [cell.strip() for cell in next(csv.reader([line]))]
     except csv.Error as error:
         if "\r" in line.strip():
             raise BadFileError(
                 f"line {number} holds carriage returns (\\r): end its lines with \\n"
             ) from None
         raise BadFileError(f"line {number} is not comma-separated text: {error}") from None
+    if width and len(cells) != width:
+        raise BadFileError(f"line {number} has {len(cells)} columns, not {width}")
+    return cells
 
 
 def _as_float(cell: str) -> float | None:
@@ -203,7 +194,7 @@ def open_json(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
             if type(value) is not float and type(value) is not int:
                 raise BadFileError(f"row {i}, column {j} is {_kind(value)}, not a number")
     try:
-        return ArraySource.of(np.array(rows, dtype=np.float64))
+        return ArraySource(np.array(rows, dtype=np.float64))
     except OverflowError:
         raise BadFileError("holds a whole number too large for float64") from None
 
@@ -217,7 +208,7 @@ def open_json_labels(path: Path, key: str | None, defaults: Sequence[str]) -> So
             why = _not_a_label(str(value)) if number_or_text else f"a label is {_kind(value)}"
             raise BadFileError(f"row {i}: {why}")
     try:
-        return ArraySource.of(np.array(data, dtype=np.int64))
+        return ArraySource(np.array(data, dtype=np.int64))
     except OverflowError:
         raise BadFileError("holds a label that is not a 64-bit number") from None
 

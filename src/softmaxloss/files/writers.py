@@ -1,29 +1,19 @@
 """The formats that scores are written in: .csv, .npy and .parquet, block by block."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
-from ..scores import Scores
+from ..arrays import Array
+from ..scores import Scores, empty_scores
 from .atomic import writing
 
-Array = npt.NDArray[Any]
-
 #: Name and type of every column. `row` counts from 0; loss, entropy and logsumexp are in nats.
-COLUMNS = {
-    "row": np.int64,
-    "label": np.int64,
-    "loss": np.float64,
-    "probability": np.float64,
-    "predicted": np.int64,
-    "rank": np.int64,
-    "entropy": np.float64,
-    "logsumexp": np.float64,
+COLUMNS = {"row": np.dtype(np.int64), "label": np.dtype(np.int64)} | {
+    name: column.dtype
+    for name, column in empty_scores((0,), np.dtype(np.float64))._asdict().items()
 }
 
 _PARQUET_GROUP = 1 << 16  # rows: smaller groups make a large and slow file
@@ -35,7 +25,7 @@ class ScoresFile(ABC):
     Args:
         path: the file, for messages.
         file: where the bytes go.
-        rows: how many rows there will be.
+        rows: the number of rows that will be appended.
     """
 
     def __init__(self, path: Path, file: BinaryIO, rows: int) -> None:

@@ -8,21 +8,17 @@ contiguous. A new kernel is one module here and one entry in KERNELS; the kernel
 tests run over the table.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..labels import ClassIndices, Target
 from ..logits import compute_dtype
 from ..options import Options
 from ..scores import Scores
-
-Array = NDArray[Any]
 
 #: For each device the modules that compute there, the fastest first. One that cannot be imported,
 #: because it is not compiled, is left out.

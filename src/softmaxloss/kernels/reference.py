@@ -9,20 +9,17 @@ probability is a subnormal float64 (below 2.2e-308) has the fewer digits of that
 Memory: some arrays of BLOCK float64 numbers; of one row where a row is longer.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import BFLOAT16, bfloat16_bits, float32_of_bits, is_float
+from ..arrays import BFLOAT16, Array, bfloat16_bits, float32_of_bits, is_float
 from ..labels import ClassIndices, Target
 from ..options import Options
 from ..rows import Place, blocks, class_last
 from ..scores import IGNORED, Scores
 
-Array = NDArray[Any]
 Float64 = NDArray[np.float64]
 
 BLOCK = 1 << 13  # numbers, 64 KB: they stay in cache from one operation to the next

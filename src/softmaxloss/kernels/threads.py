@@ -4,8 +4,6 @@ The default is read from the environment at import: SOFTMAXLOSS_NUM_THREADS, els
 else the number of processors that this process may run on.
 """
 
-from __future__ import annotations
-
 import os
 
 MOST_THREADS = 1024

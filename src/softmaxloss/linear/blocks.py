@@ -17,16 +17,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..kernels import Kernel
 from ..labels import ClassIndices, Target
 from ..options import LinearOptions
 from ..reduction import gradient_factor
 from ..scores import IGNORED, Scores, empty_scores
 from .plan import FEW, Plan
-
-Array = NDArray[Any]
 
 
 class Rows(NamedTuple):

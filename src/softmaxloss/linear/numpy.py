@@ -1,14 +1,12 @@
 """The engine of the linear loss for NumPy arrays: the layer whose products the loop asks for."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..arrays import as_array, read_real
+from ..arrays import Array, as_array, read_real
 from ..errors import LabelError
 from ..kernels import kernel_for
 from ..labels import ClassIndices
@@ -18,8 +16,6 @@ from ..reduction import read_upstream
 from ..scores import Scores
 from .blocks import Rows, block_loss, run, used_classes
 from .plan import LinearGradients, check_shapes, plan_for
-
-Array = NDArray[Any]
 
 
 def cross_entropy(

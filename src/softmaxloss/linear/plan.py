@@ -5,8 +5,6 @@ never held. They are made in blocks of rows, all classes of each; the products t
 their own are made in chunks of classes. docs/maths.md says why rows.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,12 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Array
 from ..errors import LabelError, OptionError
 from ..labels import ClassIndices, Target, read_target
 from ..options import LinearOptions, Options
 from ..reduction import mean_divisor, reduced
-
-Array = NDArray[Any]
 
 #: The part of the budget that is for what is needed besides the logits: one in so many.
 ASIDE = 5

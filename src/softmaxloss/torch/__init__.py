@@ -1,7 +1,5 @@
 """PyTorch: the losses on tensors, with autograd."""
 
-from __future__ import annotations
-
 from .functional import (
     cross_entropy,
     cross_entropy_with_grad,

@@ -3,8 +3,6 @@
 When a new version of PyTorch changes one of them, this is the file to change.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

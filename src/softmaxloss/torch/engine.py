@@ -5,8 +5,6 @@ has; an autograd function that makes the gradient along with the loss; the opera
 for compiled graphs and everything else.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -8,8 +8,6 @@ The first functions take rows with the classes in the last axis; their target is
 where a row is ignored, or probabilities. The `reduced` functions take the user's arguments.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

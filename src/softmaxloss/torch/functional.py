@@ -1,7 +1,5 @@
 """The public functions for tensors, in the shape of `torch.nn.functional`."""
 
-from __future__ import annotations
-
 from typing import Any, Unpack
 
 from torch import Tensor

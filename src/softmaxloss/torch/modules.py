@@ -1,7 +1,5 @@
 """The losses as modules, in the shape of `torch.nn`."""
 
-from __future__ import annotations
-
 import inspect
 from typing import Any, Unpack
 

@@ -8,8 +8,6 @@ The library's kernels compute them on the CPU, `formula` on other devices. Each 
 numbers and text, one parameter for each field of `Options`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,16 +1,13 @@
 """Tensors: their memory as NumPy arrays, their checks, and the options of a call on them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from ..arrays import BFLOAT16, as_array
+from ..arrays import BFLOAT16, Array, as_array
 from ..errors import OptionError
 from ..kernels import HOST
 from ..options import (
@@ -21,8 +18,6 @@ from ..options import (
     field_values,
 )
 from ._private import assert_in_graph, is_recorded
-
-Array = NDArray[Any]
 
 
 def is_eager(tensor: torch.Tensor) -> bool:

@@ -3,8 +3,6 @@
 One file for each step of the computation. Ids never change: reports and graders refer to them.
 """
 
-from __future__ import annotations
-
 from . import behaviour, gradient, loss, options, softmax, target
 from .mistake import Kind, Mistake
 

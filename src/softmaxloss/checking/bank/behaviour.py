@@ -1,7 +1,5 @@
 """Mistakes that the numbers of one call do not show, or that no single step explains."""
 
-from __future__ import annotations
-
 from .mistake import Mistake
 
 MISTAKES = [

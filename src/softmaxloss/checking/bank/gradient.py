@@ -1,42 +1,15 @@
 """Mistakes in the gradient."""
 
-from __future__ import annotations
-
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from .mistake import wrong_step
 
-Array = Any  # NDArray, whose operators mypy types as Any
-Shape = tuple[int, int]
-
-
-def jacobian_row(a: Array, q: Array) -> Array:
-    """∂a_y/∂z: the factor −1/a_y is missing."""
-    a_y = (a * q).sum(axis=1, keepdims=True)
-    return a_y * (q - a)
-
-
-def jacobian_twice(a: Array, q: Array) -> Array:
-    """(diag(a) − aaᵀ)(a − q)"""
-    g = a - q
-    return a * (g - (a * g).sum(axis=1, keepdims=True))
-
-
-def one_row_only(row: int) -> Any:
-    def scale(g: Array, shape: Shape) -> Array:
-        kept = np.zeros(shape)
-        kept[row] = g[row] / shape[0]
-        return kept
-
-    return scale
-
-
 # In each entry the last argument is the wrong step: of the probabilities a and the target q, or of
 # the unscaled gradient g and its shape (N, C).
-_gradient = wrong_step("gradient", "dz = a.copy(); dz[np.arange(N), y] -= 1; dz /= N")
-_scale = wrong_step("scale", "dz /= N")
+_gradient = partial(wrong_step, "gradient", fix="dz = a.copy(); dz[np.arange(N), y] -= 1; dz /= N")
+_scale = partial(wrong_step, "scale", fix="dz /= N")
 
 MISTAKES = [
     _gradient(
@@ -73,7 +46,7 @@ MISTAKES = [
         "factor-one-over-a-missing",
         "the gradient of the probability a_y instead of −log a_y",
         "The chain rule has the factor −1/a_y, the derivative of −log a_y.",
-        jacobian_row,
+        lambda a, q: (a * q).sum(axis=1, keepdims=True) * (q - a),
     ),
     _gradient(
         "by-the-probabilities",
@@ -91,7 +64,7 @@ MISTAKES = [
         "jacobian-twice",
         "a − onehot is multiplied by the softmax Jacobian, which it already contains",
         "a − onehot is the derivative with respect to the outputs.",
-        jacobian_twice,
+        lambda a, q: a * (a - q - (a * (a - q)).sum(axis=1, keepdims=True)),
         fix="dz = (a - q) / N, and nothing more",
     ),
     _gradient(
@@ -208,14 +181,14 @@ MISTAKES = [
         "gradient-of-the-last-only",
         "only the last row is filled",
         "A loop that assigns the whole array keeps only the last example.",
-        one_row_only(-1),
+        lambda g, shape: np.where(np.arange(shape[0])[:, None] == shape[0] - 1, g / shape[0], 0),
         fix="dz[i] = …   # not dz = …",
     ),
     _scale(
         "gradient-of-the-first-only",
         "only the first row is filled",
         "A return inside the loop ends it after the first example.",
-        one_row_only(0),
+        lambda g, shape: np.where(np.arange(shape[0])[:, None] == 0, g / shape[0], 0),
         fix="return after the loop",
     ),
     _scale(

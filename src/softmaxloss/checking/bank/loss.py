@@ -1,27 +1,22 @@
 """Mistakes in the loss of an example, and in how the losses of a batch are combined."""
 
-from __future__ import annotations
-
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from ..reference import losses
-from .mistake import wrong_step
+from .mistake import Array, wrong_step
 from .softmax import log_of_underflow
-
-Array = Any  # NDArray, whose operators mypy types as Any
-Shape = tuple[int, int]
 
 
 def picked(values: Array, q: Array) -> Array:
-    return np.asarray(np.where(q != 0, q * values, 0.0).sum(axis=1))
+    return np.where(q != 0, q * values, 0.0).sum(axis=1)
 
 
 def hinge(a: Array, log_a: Array, q: Array) -> Array:
     """Computed from log a, whose differences are those of the outputs."""
     margins = np.maximum(0, log_a - picked(log_a, q)[:, None] + 1)
-    return np.asarray((margins * (q == 0)).sum(axis=1))
+    return (margins * (q == 0)).sum(axis=1)
 
 
 def accuracy(a: Array, log_a: Array, q: Array) -> Array:
@@ -30,8 +25,8 @@ def accuracy(a: Array, log_a: Array, q: Array) -> Array:
 
 # In each entry the last argument is the wrong step: of the probabilities a, their log and the
 # target q, or of the losses J of the examples and the shape (N, C).
-_loss = wrong_step("losses", "J = -np.log(a[np.arange(N), y])")
-_mean = wrong_step("reduce", "J.mean()")
+_loss = partial(wrong_step, "losses", fix="J = -np.log(a[np.arange(N), y])")
+_mean = partial(wrong_step, "reduce", fix="J.mean()")
 ONE_HOT_SUM = "J = -(q * log_a).sum(axis=1), with q one-hot"
 NATURAL_LOG = "np.log, the natural logarithm"
 
@@ -99,25 +94,25 @@ MISTAKES = [
         "squared-error",
         "Σ (a − q)²",
         "That is the Brier score. Its gradient vanishes where the model is most wrong.",
-        lambda a, log_a, q: np.asarray(((a - q) ** 2).sum(axis=1)),
+        lambda a, log_a, q: ((a - q) ** 2).sum(axis=1),
     ),
     _loss(
         "half-squared-error",
         "½ Σ (a − q)²",
         "That is half the Brier score. Its gradient vanishes where the model is most wrong.",
-        lambda a, log_a, q: np.asarray(((a - q) ** 2).sum(axis=1)) / 2,
+        lambda a, log_a, q: ((a - q) ** 2).sum(axis=1) / 2,
     ),
     _loss(
         "mean-squared-error",
         "the mean of (a − q)² over the classes",
         "That is the mean squared error. Its gradient vanishes where the model is most wrong.",
-        lambda a, log_a, q: np.asarray(((a - q) ** 2).mean(axis=1)),
+        lambda a, log_a, q: ((a - q) ** 2).mean(axis=1),
     ),
     _loss(
         "loss-of-the-prediction",
         "−log of the largest probability, whatever the label",
         "The label decides which term counts.",
-        lambda a, log_a, q: np.asarray(-log_a.max(axis=1)),
+        lambda a, log_a, q: -log_a.max(axis=1),
     ),
     _loss(
         "log-of-one-plus-a",

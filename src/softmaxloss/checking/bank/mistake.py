@@ -1,12 +1,11 @@
 """What is known about one mistake."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["mistake", "weakness", "convention"]
+Array = Any  # NDArray, whose operators mypy types as Any
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: it holds functions
@@ -21,9 +20,8 @@ class Mistake:
         kind: "mistake": wrong numbers; "weakness": wrong for extreme or invalid inputs only;
             "convention": another quantity, computed on purpose. Only a mistake makes the verdict
             "wrong".
-        steps: The wrong functions, by the step of `Steps` that each replaces. Empty for mistakes
-            that the numbers of one call do not show.
-        variants: Other wrong steps that are the same mistake, for example with another constant.
+        steps: The ways to make it, each as wrong functions by the step of `Steps` that they
+            replace. Empty for mistakes that the numbers of one call do not show.
         about: For mistakes with an option: the `about` of the inputs that show them.
         wrong: For mistakes with an option: wrong versions of that option's function in
             `reference.WITH_OPTION`.
@@ -34,27 +32,26 @@ class Mistake:
     why: str
     fix: str
     kind: Kind = "mistake"
-    steps: Mapping[str, Any] = field(default_factory=dict)
-    variants: tuple[Mapping[str, Any], ...] = ()
+    steps: tuple[Mapping[str, Any], ...] = ()
     about: str = ""
     wrong: tuple[Callable[..., Any], ...] = ()
 
     @property
-    def all_steps(self) -> tuple[Mapping[str, Any], ...]:
-        """`steps` and its variants."""
-        return (self.steps, *self.variants) if self.steps else ()
+    def see(self) -> str:
+        """Where the documentation lists it."""
+        return f"docs/check.md#{self.id}"
 
 
-def wrong_step(step: str, usual_fix: str) -> Callable[..., Mistake]:
-    """A function that makes mistakes in one step: id, title, why, then the wrong versions of it.
+def wrong_step(
+    step: str, id: str, title: str, why: str, *wrong: Any, fix: str, kind: Kind = "mistake"
+) -> Mistake:
+    """A mistake in a step, from the wrong versions of it; a dict by step is one in several."""
+    steps = tuple(one if isinstance(one, Mapping) else {step: one} for one in wrong)
+    return Mistake(id, title, why, fix, kind, steps)
 
-    A mistake in several steps is given as a dict by step.
-    """
 
-    def make(
-        id: str, title: str, why: str, *wrong: Any, fix: str = usual_fix, kind: Kind = "mistake"
-    ) -> Mistake:
-        first, *others = [w if isinstance(w, Mapping) else {step: w} for w in wrong]
-        return Mistake(id, title, why, fix, kind, first, tuple(others))
-
-    return make
+def wrong_option(
+    about: str, id: str, title: str, why: str, fix: str, *wrong: Any, kind: Kind = "mistake"
+) -> Mistake:
+    """A mistake with an option, from the wrong versions of its function."""
+    return Mistake(id, title, why, fix, kind, about=about, wrong=wrong)

@@ -1,112 +1,54 @@
 """Mistakes with options, upstream gradients and invalid labels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..inputs import row_scales
-from ..reference import (
-    LossParts,
-    ignoring,
-    plain,
-    smoothed,
-    softmax,
-    target,
-    weighted,
-    with_upstream,
-)
-from .mistake import Kind, Mistake
+from .. import reference as right
+from ..reference import LossParts, plain
+from .mistake import Array, wrong_option
 
-Array = Any  # NDArray, whose operators mypy types as Any
 Wrong = Callable[..., LossParts]  # of z, y and the value of the option
-
-
-def weight_in_loss_only_over_n(z: Array, y: Array, weight: Array) -> LossParts:
-    """The gradients are divided by N, the losses by Σ w."""
-    right = weighted(z, y, weight)
-    return right._replace(gradients=plain(z, y).gradients * right.divisor / len(y))
-
-
-def weight_of_prediction(z: Array, y: Array, weight: Array) -> LossParts:
-    parts, w = plain(z, y), weight[z.argmax(axis=1)]
-    return LossParts(w * parts.losses, w[:, None] * parts.gradients, w.sum())
-
-
-def weight_in_log(z: Array, y: Array, weight: Array) -> LossParts:
-    parts = plain(z, y)
-    return parts._replace(losses=parts.losses - np.log(weight[y]))
-
-
-def weight_on_logits(z: Array, y: Array, weight: Array) -> LossParts:
-    parts = plain(z * weight, y)
-    return parts._replace(gradients=parts.gradients * weight)
 
 
 def ignored_have_gradient(z: Array, y: Array, index: int) -> LossParts:
     if not 0 <= index < z.shape[1]:
         return ignored_have_softmax(z, y, index)
-    return ignoring(z, y, index)._replace(gradients=plain(z, y).gradients)
+    return right.ignoring(z, y, index)._replace(gradients=plain(z, y).gradients)
 
 
 def ignored_have_softmax(z: Array, y: Array, index: int) -> LossParts:
     """The gradient of an ignored example is a: nothing is subtracted."""
-    right = ignoring(z, y, index)
-    ignored = (y == index)[:, None]
-    return right._replace(gradients=np.where(ignored, softmax(z)[0], right.gradients))
+    parts, ignored = right.ignoring(z, y, index), (y == index)[:, None]
+    return parts._replace(gradients=np.where(ignored, right.softmax(z)[0], parts.gradients))
 
 
 def ignored_class_left_out(z: Array, y: Array, index: int) -> LossParts:
     if not 0 <= index < z.shape[1]:
-        return ignoring(z, y, index)
+        return right.ignoring(z, y, index)
     without = z.copy()
     without[:, index] = -np.inf
-    return ignoring(without, y, index)
+    return right.ignoring(without, y, index)
 
 
-def ignored_times_zero(z: Array, y: Array, index: int) -> LossParts:
-    kept = (y != index) * 1.0
-    parts = plain(z, np.where(y == index, 0, y))
-    return LossParts(kept * parts.losses, kept[:, None] * parts.gradients, kept.sum())
-
-
-def zero_over_zero(z: Array, y: Array, index: int) -> LossParts:
-    right = ignoring(z, y, index)
-    return right if right.divisor else right._replace(gradients=np.full(z.shape, np.nan))
-
-
-def _other_target(change: Callable[[Array, float], Array], simple: bool = False) -> Wrong:
-    """The loss with another target q than (1 − ε)·onehot + ε/C, and its gradient a·Σq − q; simple:
-    a − q, although q does not sum to 1."""
+def _other_target(change: Callable[[Array, float], Array]) -> tuple[Wrong, Wrong]:
+    """The loss with another target q than (1 − ε)·onehot + ε/C, with its gradient a·Σq − q and with
+    a − q, which is not its gradient unless q sums to 1."""
 
     def wrong(z: Array, y: Array, epsilon: float) -> LossParts:
-        a, log_a = softmax(z)
-        q = change(target(y, z.shape), epsilon)
-        total = 1.0 if simple else q.sum(axis=1, keepdims=True)
-        return LossParts(-(q * log_a).sum(axis=1), a * total - q, len(y))
+        return right.with_target(z, change(right.target(y, z.shape), epsilon))
 
-    return wrong
+    def simple(z: Array, y: Array, epsilon: float) -> LossParts:
+        q = change(right.target(y, z.shape), epsilon)
+        return right.with_target(z, q)._replace(gradients=right.softmax(z)[0] - q)
 
-
-def without_uniform(q: Array, epsilon: float) -> Array:
-    return (1 - epsilon) * q
-
-
-def not_reduced(q: Array, epsilon: float) -> Array:
-    return q + epsilon / q.shape[1]
+    return wrong, simple
 
 
 def _penalty(penalty: Callable[[Array], tuple[Any, Array]]) -> Wrong:
-    """reg times another penalty of W, of which the value and the gradient are given."""
-
-    def wrong(z: Array, y: Array, reg: float) -> LossParts:
-        scales = row_scales(len(z))
-        value, gradient = penalty(z / scales)
-        return plain(z, y)._replace(penalty=reg * value, penalty_gradient=reg * gradient / scales)
-
-    return wrong
+    return partial(right.regularised, penalty=penalty)
 
 
 def _squares(of_loss: float, of_gradient: float) -> Wrong:
@@ -126,7 +68,6 @@ def _without_row(row: int, factor: float) -> Wrong:
 
 def half_sum(z: Array, y: Array, _: Any) -> LossParts:
     """The sum of the exponentials is rounded to bfloat16 after each term."""
-    right = plain(z, y)
     e = np.exp(z.astype(np.float32) - z.max(axis=1, keepdims=True))
     total = np.zeros(len(y), np.float32)
     for n in range(z.shape[1]):
@@ -134,23 +75,12 @@ def half_sum(z: Array, y: Array, _: Any) -> LossParts:
         even = (bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
         total = even.astype(np.uint32).view(np.float32)
     picked = z[np.arange(len(y)), y] - z.max(axis=1)
-    return right._replace(losses=np.log(total) - picked)
+    return plain(z, y)._replace(losses=np.log(total) - picked)
 
 
-def _with(about: str) -> Callable[..., Mistake]:
-    """A function that makes mistakes with this option: id, title, why, fix, wrong versions."""
-
-    def make(
-        id: str, title: str, why: str, fix: str, *wrong: Wrong, kind: Kind = "mistake"
-    ) -> Mistake:
-        return Mistake(id, title, why, fix, kind, about=about, wrong=wrong)
-
-    return make
-
-
-_weight, _ignored, _smoothing = _with("weight"), _with("ignore_index"), _with("label_smoothing")
-_reduction, _upstream, _reg = _with("reduction"), _with("upstream"), _with("reg")
-_half, _label = _with("bfloat16"), _with("labels")
+_weight, _ignored = partial(wrong_option, "weight"), partial(wrong_option, "ignore_index")
+_smoothing, _reg = partial(wrong_option, "label_smoothing"), partial(wrong_option, "reg")
+_upstream, _label = partial(wrong_option, "upstream"), partial(wrong_option, "labels")
 SMOOTHED = "q = (1 - eps) * q + eps / C"
 
 MISTAKES = [
@@ -159,7 +89,7 @@ MISTAKES = [
         "the mean of the weighted losses divides by N",
         "PyTorch divides by the sum of the weights of the examples; TensorFlow and Keras by N.",
         "(w[y] * J).sum() / w[y].sum()",
-        lambda z, y, weight: weighted(z, y, weight)._replace(divisor=len(y)),
+        lambda z, y, weight: right.weighted(z, y, weight)._replace(divisor=len(y)),
         kind="convention",
     ),
     _weight(
@@ -174,36 +104,39 @@ MISTAKES = [
         "the weights are in the loss but not in the gradient",
         "w_y·J has the gradient w_y·(a − onehot).",
         "dz *= w[y][:, None]",
-        lambda z, y, weight: weighted(z, y, weight)._replace(gradients=plain(z, y).gradients),
-        weight_in_loss_only_over_n,
+        lambda z, y, weight: right.weighted(z, y, weight)._replace(gradients=plain(z, y).gradients),
+        # The gradients are divided by N, the losses by Σ w.
+        lambda z, y, weight: right.weighted(z, y, weight)._replace(
+            gradients=plain(z, y).gradients * weight[y].sum() / len(y)
+        ),
     ),
     _weight(
         "weight-of-the-prediction",
         "the weight of the predicted class is used instead of that of the true class",
         "The weight belongs to the label.",
         "w[y]   # not w[z.argmax(axis=1)]",
-        weight_of_prediction,
+        lambda z, y, weight: right.times(plain(z, y), weight[z.argmax(axis=1)]),
     ),
     _weight(
         "weight-inside-the-log",
         "−log(w_y·a_y): the weight is inside the log",
         "There it adds a constant, which has no gradient; it must multiply the loss.",
         "J = -w[y] * np.log(a[np.arange(N), y])",
-        weight_in_log,
+        lambda z, y, w: plain(z, y)._replace(losses=plain(z, y).losses - np.log(w[y])),
     ),
     _weight(
         "weight-on-the-logits",
         "the outputs are multiplied by the weights",
         "A weight says how much an example counts, not how large an output is.",
         "J = w[y] * J, and softmax of z alone",
-        weight_on_logits,
+        lambda z, y, w: plain(z * w, y)._replace(gradients=plain(z * w, y).gradients * w),
     ),
     _ignored(
         "ignored-rows-in-the-mean",
         "the mean divides by the number of all examples, the ignored ones included",
         "The more padding a batch has, the smaller are its loss and its steps.",
         "J.sum() / (y != ignore_index).sum()",
-        lambda z, y, index: ignoring(z, y, index)._replace(divisor=len(y)),
+        lambda z, y, index: right.ignoring(z, y, index)._replace(divisor=len(y)),
     ),
     _ignored(
         "ignore-index-unused",
@@ -232,7 +165,7 @@ MISTAKES = [
         "ignored examples are multiplied by 0 instead of being left out",
         "0 · NaN is NaN: the contents of an ignored row must not matter.",
         "np.where(kept, J, 0.0), and the same for the gradient",
-        ignored_times_zero,
+        lambda z, y, index: right.times(plain(z, np.where(y == index, 0, y)), 1.0 * (y != index)),
         kind="weakness",
     ),
     _ignored(
@@ -240,14 +173,18 @@ MISTAKES = [
         "the gradient is NaN if all examples are ignored",
         "0 / 0: one such batch makes every weight of the model NaN.",
         "dz /= max(kept.sum(), 1)",
-        zero_over_zero,
+        lambda z, y, index: (
+            right.ignoring(z, y, index)
+            if (y != index).any()
+            else right.ignoring(z, y, index)._replace(gradients=np.full(z.shape, np.nan))
+        ),
     ),
     _smoothing(
         "label-smoothing-over-the-others",
         "ε is spread over the other classes, ε/(C − 1) each",
         "PyTorch, Keras and the paper spread it over all classes, ε/C each.",
         SMOOTHED,
-        _other_target(lambda q, eps: np.where(q == 1, 1 - eps, eps / (q.shape[1] - 1))),
+        _other_target(lambda q, eps: np.where(q == 1, 1 - eps, eps / (q.shape[1] - 1)))[0],
         kind="convention",
     ),
     _smoothing(
@@ -262,32 +199,31 @@ MISTAKES = [
         "label smoothing is in the loss but not in the gradient",
         "The gradient is a − q with the same q.",
         "dz = (a - q) / N, with the smoothed q",
-        lambda z, y, eps: smoothed(z, y, eps)._replace(gradients=plain(z, y).gradients),
+        lambda z, y, eps: right.smoothed(z, y, eps)._replace(gradients=plain(z, y).gradients),
     ),
     _smoothing(
         "smoothing-without-the-uniform-part",
         "the target is (1 − ε)·onehot: the uniform part is missing",
         "The target must sum to 1: each class gets ε/C.",
         SMOOTHED,
-        _other_target(without_uniform),
-        _other_target(without_uniform, simple=True),
+        *_other_target(lambda q, eps: (1 - eps) * q),
     ),
     _smoothing(
         "smoothing-added",
         "the target is onehot + ε/C: the true class is not reduced",
         "The target must sum to 1: (1 − ε)·onehot + ε/C.",
         SMOOTHED,
-        _other_target(not_reduced),
-        _other_target(not_reduced, simple=True),
+        *_other_target(lambda q, eps: q + eps / q.shape[1]),
     ),
     _smoothing(
         "smoothing-swapped",
         "ε and 1 − ε are swapped",
         "ε is the share that is spread over the classes: 0.1 is little smoothing.",
         SMOOTHED,
-        _other_target(lambda q, eps: eps * q + (1 - eps) / q.shape[1]),
+        _other_target(lambda q, eps: eps * q + (1 - eps) / q.shape[1])[0],
     ),
-    _reduction(
+    wrong_option(
+        "reduction",
         "reduction-unused",
         "the result has another reduction than the one passed",
         '"mean" is the mean of the losses, "sum" their sum, "none" the loss of each example.',
@@ -305,8 +241,8 @@ MISTAKES = [
         "the upstream gradient is assumed to be the same for all examples",
         "If each example has a loss, each has its own factor.",
         "grad_output[:, None] * dz",
-        lambda z, y, upstream: with_upstream(z, y, np.full_like(upstream, upstream[0])),
-        lambda z, y, upstream: with_upstream(z, y, np.full_like(upstream, upstream.mean())),
+        lambda z, y, upstream: right.with_upstream(z, y, np.full_like(upstream, upstream[0])),
+        lambda z, y, upstream: right.with_upstream(z, y, np.full_like(upstream, upstream.mean())),
     ),
     _reg(
         "half-regularisation",
@@ -361,7 +297,8 @@ MISTAKES = [
         _penalty(lambda w: (np.linalg.norm(w), w / np.linalg.norm(w))),
         _penalty(lambda w: (np.abs(w).sum(), np.sign(w))),
     ),
-    _half(
+    wrong_option(
+        "bfloat16",
         "half-precision-sum",
         "the sum of the exponentials is kept in half precision",
         "256 + 1 is 256 in bfloat16: with many classes the sum, and so the loss, is too small.",

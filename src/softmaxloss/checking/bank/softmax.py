@@ -1,16 +1,13 @@
 """Mistakes in the probabilities."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .mistake import wrong_step
+from .mistake import Array, wrong_step
 
-Array = Any  # NDArray, whose operators mypy types as Any
 Step = tuple[Array, Array]  # what a step returns: the probabilities a, (N, C), and log a
 
 
@@ -32,10 +29,6 @@ def normalised(e: Array) -> Step:
 
 def log_softmax(z: Array) -> Step:
     return with_exp(shifted(z) - np.log(np.exp(shifted(z)).sum(axis=1, keepdims=True)))
-
-
-def exp_minus_z(z: Array) -> Step:
-    return log_softmax(-z)
 
 
 def log_of_underflow(z: Array) -> Step:
@@ -65,28 +58,12 @@ def changed(change: Callable[[Array], Array]) -> Callable[[Array], Step]:
 BOUNDS = (500, 5, 10, 15, 20, 30, 50, 80, 88, 100, 200, 250, 300, 600, 700, 709, 1000)
 
 
-def clipped_logits(z: Array, bound: float) -> Step:
-    return log_softmax(np.clip(z, -bound, bound))
+def clipped_logits(bound: float) -> Callable[[Array], Step]:
+    return changed(lambda z: np.clip(z, -bound, bound))
 
 
-def divided(z: Array, temperature: float) -> Step:
-    return log_softmax(z / temperature)
-
-
-def over_columns(z: Array) -> Step:
-    """softmax with axis=0: the maximum is that of the columns as well."""
-    a, log_a = log_softmax(z.T)
-    return a.T, log_a.T
-
-
-def over_everything(z: Array) -> Step:
-    e = np.exp(z - z.max())
-    return with_log(e / e.sum())
-
-
-def of_log_probabilities(z: Array) -> Step:
-    a, log_a = log_softmax(z)
-    return a, np.log(-log_a)
+def divided(temperature: float) -> Callable[[Array], Step]:
+    return changed(lambda z: z / temperature)
 
 
 EPSILONS = (
@@ -95,41 +72,31 @@ EPSILONS = (
 )  # fmt: skip
 
 
-def in_dtype(epsilon: float, z: Array) -> Any:
-    """NaN for an ε that is 0 in float32: it clips nothing, which is another mistake."""
-    return z.dtype.type(epsilon) or np.nan
+def log_of(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[[Array], Step]:
+    """The log of the probabilities after a change by ε."""
 
+    def step(z: Array) -> Step:
+        a = log_softmax(z)[0]
+        # An ε that is 0 in float32 changes nothing, which is another mistake.
+        return a, np.log(change(a, z.dtype.type(epsilon) or np.nan))
 
-def clipped(z: Array, epsilon: float) -> Step:
-    epsilon, a = in_dtype(epsilon, z), log_softmax(z)[0]
-    return a, np.log(np.clip(a, epsilon, 1 - epsilon))
-
-
-def clipped_below(z: Array, epsilon: float) -> Step:
-    epsilon, a = in_dtype(epsilon, z), log_softmax(z)[0]
-    return a, np.log(np.maximum(a, epsilon))
-
-
-def plus_epsilon(z: Array, epsilon: float) -> Step:
-    epsilon, a = in_dtype(epsilon, z), log_softmax(z)[0]
-    return a, np.log(a + epsilon)
+    return step
 
 
 def first_classes(count: int) -> Callable[[Array], Step]:
     return other_denominator(lambda e: e[:, :count].sum(axis=1, keepdims=True))
 
 
-def whole_blocks(e: Array) -> Array:
-    """A vectorised loop over four classes at a time, without the rest."""
-    return e[:, : max(e.shape[1] // 4 * 4, 1)].sum(axis=1, keepdims=True)
-
-
-def padded_with_zeros(z: Array, width: int | None) -> Step:
+def padded_with_zeros(width: int | None) -> Callable[[Array], Step]:
     """The padding to whole vectors of this width (None: to a power of two) is 0 and not −∞."""
-    classes = z.shape[1]
-    more = (1 << (classes - 1).bit_length()) - classes if width is None else -classes % width
-    a, log_a = log_softmax(np.concatenate([z, np.zeros((z.shape[0], more))], axis=1))
-    return a[:, :classes], log_a[:, :classes]
+
+    def step(z: Array) -> Step:
+        classes = z.shape[1]
+        more = (1 << (classes - 1).bit_length()) - classes if width is None else -classes % width
+        a, log_a = log_softmax(np.pad(z, ((0, 0), (0, more))))
+        return a[:, :classes], log_a[:, :classes]
+
+    return step
 
 
 def sum_not_rescaled(z: Array) -> Step:
@@ -148,10 +115,10 @@ def sum_rescaled_wrongly(z: Array) -> Step:
     return with_exp(z - m - np.log(total))
 
 
-_softmax = wrong_step(
-    "softmax",
-    "z = z - z.max(axis=1, keepdims=True); a = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)",
+SOFTMAX = (
+    "z = z - z.max(axis=1, keepdims=True); a = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)"
 )
+_softmax = partial(wrong_step, "softmax", fix=SOFTMAX)
 MAX_OF_ROWS = "z.max(axis=1, keepdims=True), the maximum of each row"
 SUM_OF_ROWS = "e / e.sum(axis=1, keepdims=True), the sum of each row"
 ALL_CLASSES = "range(C), or e.sum(axis=1)"
@@ -162,9 +129,9 @@ MISTAKES = [
         "exp-minus-z",
         "exp(−z) for exp(z)",
         "The largest output then gets the smallest probability: the least likely class wins.",
-        exp_minus_z,
+        lambda z: log_softmax(-z),
         # Automatic differentiation of that loss has the minus as well.
-        {"softmax": exp_minus_z, "gradient": lambda a, q: q - a},
+        {"softmax": lambda z: log_softmax(-z), "gradient": lambda a, q: q - a},
         fix="e = np.exp(z - z.max(axis=1, keepdims=True))   # no minus before z",
     ),
     _softmax(
@@ -210,16 +177,13 @@ MISTAKES = [
         "logits-clipped",
         "the outputs are clipped before exp",
         "Outputs beyond the bound become equal and learn nothing. Subtract the maximum instead.",
-        *(partial(clipped_logits, bound=bound) for bound in BOUNDS),
+        *map(clipped_logits, BOUNDS),
     ),
     _softmax(
         "temperature",
         "the outputs are divided by a constant before softmax",
         "That is a temperature: it changes every probability.",
-        *(
-            partial(divided, temperature=temperature)
-            for temperature in (2, 0.1, 0.2, 0.25, 1.5, 3, 4, 5, 8, 10, 20, 50, 100)
-        ),
+        *map(divided, (2, 0.1, 0.2, 0.25, 1.5, 3, 4, 5, 8, 10, 20, 50, 100)),
         fix="softmax of z itself",
     ),
     _softmax(
@@ -249,14 +213,15 @@ MISTAKES = [
         "the probabilities are normalised over the examples instead of the classes",
         "The probabilities of each example must sum to 1: here the columns do, not the rows.",
         other_denominator(lambda e: e.sum(axis=0, keepdims=True)),
-        over_columns,
+        # With axis=0 the maximum is that of the columns as well.
+        lambda z: with_exp(log_softmax(z.T)[1].T),
         fix=SUM_OF_ROWS,
     ),
     _softmax(
         "softmax-over-everything",
         "the probabilities are normalised over the whole matrix",
         "Each row must sum to 1 by itself; here all rows together do.",
-        over_everything,
+        lambda z: with_log(np.exp(z - z.max()) / np.exp(z - z.max()).sum()),
         fix=SUM_OF_ROWS,
     ),
     _softmax(
@@ -277,7 +242,7 @@ MISTAKES = [
         "log-softmax-of-logs",
         "the log of log-probabilities is taken",
         "log softmax already is the log.",
-        of_log_probabilities,
+        lambda z: (log_softmax(z)[0], np.log(-log_softmax(z)[1])),
         fix="J = -log_a[np.arange(N), y]",
     ),
     _softmax(
@@ -380,14 +345,15 @@ MISTAKES = [
         "clipped",
         "the probabilities are clipped before the log",
         "The loss stops growing, near 16.1 for 1e-7, and has no gradient beyond.",
-        *(partial(step, epsilon=e) for step in (clipped, clipped_below) for e in EPSILONS),
+        *(log_of(lambda a, e: np.clip(a, e, 1 - e), epsilon) for epsilon in EPSILONS),
+        *(log_of(np.maximum, epsilon) for epsilon in EPSILONS),
         fix="use log softmax, z - m - log Σ exp(z - m), which needs no clipping",
     ),
     _softmax(
         "log-of-a-plus-epsilon",
         "a small number is added to the probability before the log",
         "It makes every loss slightly wrong, and log softmax does not need it.",
-        *(partial(plus_epsilon, epsilon=e) for e in (1e-8, *EPSILONS)),
+        *(log_of(np.add, epsilon) for epsilon in (1e-8, *EPSILONS)),
         fix="use log softmax, z - m - log Σ exp(z - m), which needs no epsilon",
     ),
     _softmax(
@@ -408,7 +374,8 @@ MISTAKES = [
         "whole-blocks-only",
         "the classes after the last whole block are left out of the sum",
         "C need not be a multiple of the block size: the rest must be summed as well.",
-        other_denominator(whole_blocks),
+        # A vectorised loop over four classes at a time, without the rest.
+        other_denominator(lambda e: e[:, : max(e.shape[1] // 4 * 4, 1)].sum(axis=1, keepdims=True)),
         fix="mask the last block, or add a loop for the rest",
     ),
     _softmax(
@@ -422,10 +389,7 @@ MISTAKES = [
         "padded-with-zeros",
         "the padding of the last block counts as outputs of 0",
         "exp(0) is 1: each padded place adds to the denominator. The padding must be −inf.",
-        *(
-            partial(padded_with_zeros, width=width)
-            for width in (4, None, 8, 16, 32, 64, 128, 256, 512, 1024)
-        ),
+        *map(padded_with_zeros, (4, None, 8, 16, 32, 64, 128, 256, 512, 1024)),
         fix="load with other=-inf",
     ),
     _softmax(

@@ -1,16 +1,11 @@
 """Mistakes with the labels."""
 
-from __future__ import annotations
-
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from ..reference import target
-from .mistake import wrong_step
-
-Array = Any  # NDArray, whose operators mypy types as Any
-Shape = tuple[int, int]
+from ..reference import Shape, target
+from .mistake import Array, wrong_step
 
 
 def all_with_all(y: Array, shape: Shape) -> Array:
@@ -20,18 +15,11 @@ def all_with_all(y: Array, shape: Shape) -> Array:
 
 
 def label_0_ignored(y: Array, shape: Shape) -> Array:
-    q = target(y, shape)
-    q[y == 0] = 0.0
-    return q
-
-
-def smoothed_over_the_others(y: Array, shape: Shape) -> Array:
-    q = target(y, shape)
-    return np.asarray(0.9 * q + 0.1 * (1 - q) / max(shape[1] - 1, 1))
+    return target(y, shape) * (y != 0)[:, None]
 
 
 # In each entry the last argument is the wrong target: of the labels y and the shape (N, C).
-_target = wrong_step("target", "a[np.arange(N), y]")
+_target = partial(wrong_step, "target", fix="a[np.arange(N), y]")
 
 MISTAKES = [
     _target(
@@ -93,17 +81,14 @@ MISTAKES = [
         "examples with label 0 are left out",
         "0 is a class like any other; `if y:` and a mask made from y treat it as missing.",
         label_0_ignored,
-        {
-            "target": label_0_ignored,
-            "reduce": lambda J, shape: J.sum() / max((J != 0).sum(), 1),
-        },
+        {"target": label_0_ignored, "reduce": lambda J, shape: J.sum() / max((J != 0).sum(), 1)},
         fix="if y is not None, or a separate ignore_index",
     ),
     _target(
         "smoothed",
         "label smoothing by 0.1 over all classes",
         "The target is 0.9·onehot + 0.1/C.",
-        lambda y, shape: np.asarray(0.9 * target(y, shape) + 0.1 / shape[1]),
+        lambda y, shape: 0.9 * target(y, shape) + 0.1 / shape[1],
         fix="label_smoothing=0",
         kind="convention",
     ),
@@ -111,7 +96,7 @@ MISTAKES = [
         "smoothed-over-the-others",
         "label smoothing by 0.1 over the other classes",
         "The target is 0.9 for the true class and 0.1/(C−1) for each other class.",
-        smoothed_over_the_others,
+        lambda y, shape: np.where(target(y, shape) == 1, 0.9, 0.1 / max(shape[1] - 1, 1)),
         fix="label_smoothing=0",
         kind="convention",
     ),

@@ -3,8 +3,6 @@
 Nothing is compared here: in a process of its own, the function cannot reach what judges it.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import random
@@ -16,76 +14,57 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...text import first_line
-from ..inputs import Input, inputs
+from ..inputs import Input, option_inputs, plain_inputs
 from ..reference import Results
 from ..settings import Settings
 from .forms import Form, forms_of, option_names
 from .frameworks import Differentiated, as_numpy, to_framework
 from .results import ShapeError
 
-
-class OptionResult(NamedTuple):
-    """The result for an input with an option, by its name; the error that it raised, or None."""
-
-    name: str
-    results: Results
-    problem: str | None
+#: The results of a call, and the error that it raised, or None.
+Outcome = tuple[Results, str | None]
 
 
 class Attempt(NamedTuple):
-    """What a function returned in one form.
-
-    Attributes:
-        form: How it was called.
-        results: The results for each plain input.
-        problem: The first error that it raised, or None.
-        behaviour: The ids of mistakes in what its calls do, such as writing to their arguments.
-        with_options: The results for the other inputs that its form and parameters allow.
-        differentiated: Whether the gradient is from automatic differentiation.
-        gradient_of_loss: Whether that gradient is the slope of the loss as it was returned.
-    """
+    """What a function returned in one form."""
 
     form: Form
-    results: list[Results]
-    problem: str | None = None
-    behaviour: Sequence[str] = ()
-    with_options: Sequence[OptionResult] = ()
-    differentiated: bool = False
-    gradient_of_loss: bool = False
+    results: list[Results]  # for each plain input
+    problem: str | None = None  # the first error that it raised
+    behaviour: Sequence[str] = ()  # ids of mistakes such as writing to the arguments
+    with_options: Mapping[str, Outcome] = {}  # for the other inputs that are allowed, by name
+    differentiated: bool = False  # whether the gradient is from automatic differentiation,
+    gradient_of_loss: bool = False  # and if so, whether it is the slope of the loss as returned
 
 
 def call_in_every_form(fn: Callable[..., Any], settings: Settings) -> Iterator[Attempt]:
     """The attempts to call a function, the likeliest form first."""
-    given, names = inputs(settings.seed, settings.dtype), option_names(fn)
+    plain, others = (make(settings.seed, settings.dtype) for make in (plain_inputs, option_inputs))
+    names = option_names(fn)
     before = _process_state()
     for form in forms_of(fn, settings):
         results, problem = [], None
-        for input in given.plain:
+        for input in plain:
             result, raised = _call(fn, form, input)
             results.append(result)
             problem = problem or raised
         if all(part is None for result in results for part in result):
             yield Attempt(form, results, problem)
             continue
-        with_options = [
-            OptionResult(input.name, *_call(fn, form, _renamed(input, names)))
-            for input in given.with_options
+        with_options = {
+            input.name: _call(fn, form, _renamed(input, names))
+            for input in others
             if _applies(input, form, names)
-        ]
+        }
         with _no_warnings():
-            watched = [input for input in given.plain if input.name in ("ordinary", "mixed")]
+            watched = [input for input in plain if input.name in ("ordinary", "mixed")]
             behaviour = [id for input in watched for id in _watch(fn, form, input)]
             differentiated, gradient_of_loss = _differentiation(fn, form)
         if _process_state() != before:
             behaviour.append("settings-changed")
+        behaviour = list(dict.fromkeys(behaviour))
         yield Attempt(
-            form,
-            results,
-            problem,
-            list(dict.fromkeys(behaviour)),
-            with_options,
-            differentiated,
-            gradient_of_loss,
+            form, results, problem, behaviour, with_options, differentiated, gradient_of_loss
         )
 
 
@@ -93,7 +72,7 @@ def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:
     """Whether a function in this form, with these options, can be called with the input."""
     if input.about == "reg" or form.is_layer:
         return input.about == "reg" and "reg" in form.order
-    if not form.batch or "labels" not in form.order or set(input.extras.options) - set(names):
+    if not form.batch or "labels" not in form.order or set(input.options) - set(names):
         return False
     if input.about in ("upstream", "bfloat16"):
         return form.framework != "numpy"
@@ -102,14 +81,13 @@ def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:
 
 def _renamed(input: Input, names: Mapping[str, str]) -> Input:
     """The input for a function with its own names for the options."""
-    options = {names[option]: value for option, value in input.extras.options.items()}
+    options = {names[option]: value for option, value in input.options.items()}
     if input.about == "labels" and "ignore_index" in names:
         options[names["ignore_index"]] = -100  # none of the labels is ignored
-    return input._replace(extras=input.extras._replace(options=options))
+    return input._replace(options=options)
 
 
-def _call(fn: Callable[..., Any], form: Form, input: Input) -> tuple[Results, str | None]:
-    """The results of a call, and the error that it raised."""
+def _call(fn: Callable[..., Any], form: Form, input: Input) -> Outcome:
     try:
         with _no_warnings():
             return form.call(fn, input), None
@@ -131,10 +109,10 @@ def _no_warnings() -> Iterator[None]:
 
 def _watch(fn: Callable[..., Any], form: Form, input: Input) -> list[str]:
     """What calls do in addition: write to arguments, share their memory, differ when repeated."""
-    z, y = (input.z, input.y) if form.batch else (input.z[0], input.y[0])
+    one = input if form.batch else input.examples()[0]
 
     def new_arguments() -> list[Any]:
-        return [to_framework(form.framework, argument) for argument in form.arguments(z, y)]
+        return [to_framework(form.framework, argument) for argument in form.arguments(one)]
 
     arguments, before = new_arguments(), new_arguments()
     found: list[str] = []
@@ -174,17 +152,19 @@ def _differentiation(fn: Callable[..., Any], form: Form) -> tuple[bool, bool]:
     the loss as it was returned: by central differences, at one point."""
     if form.framework == "numpy" or "labels" not in form.order or form.is_layer or not form.batch:
         return False, False
-    z, y = np.array([[0.5, -1.0, 0.25], [-0.75, 0.125, 1.5]]), np.array([2, 0])
+    z = np.array([[0.5, -1.0, 0.25], [-0.75, 0.125, 1.5]])
+    input = Input("", "", z, np.array([2, 0]))
     step = 2.0**-6  # its error is step², a few 1e-4, also in float32: rounding adds 1e-7/step
     slope = np.zeros(z.shape)
     try:
-        at = form.call_once(fn, z, y)
+        at = form.call_once(fn, input)
         if not isinstance(at, Differentiated):
             return False, False
         for place in np.ndindex(z.shape):
             aside = np.zeros(z.shape)
             aside[place] = step
-            high, low = (form.call_once(fn, z + side, y).loss for side in (aside, -aside))
+            both = [input._replace(z=z + side) for side in (aside, -aside)]
+            high, low = (form.call_once(fn, one).loss for one in both)
             slope[place] = np.sum(high - low) / (2 * step)
     except (Exception, SystemExit):
         return False, False

@@ -4,8 +4,6 @@ A form says what is passed: class indices or one-hot labels, one example or a ba
 rows or in columns, arrays or tensors.
 """
 
-from __future__ import annotations
-
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -13,15 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..inputs import NO_EXTRAS, Extras, Input, gradient_wrt_logits, layer_for
+from ...arrays import Array
+from ..inputs import Input, gradient_wrt_logits, layer_for
 from ..reference import Results
 from ..settings import Settings
 from .frameworks import Framework, call, frameworks_of
-from .results import of_batch, of_examples, of_layer
-
-Array = NDArray[Any]
+from .results import of_batch, of_examples
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
 OPTIONS = {
@@ -40,6 +36,8 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(("x", "data", "features", "inputs"), "features"),
     **dict.fromkeys(("reg", "lambda_", "lam", "lambd", "lmbda", "l2", "alpha"), "reg"),
 }
+#: The name of an argument by its role.
+NAMES = {"logits": "z", "labels": "y", "weights": "W", "features": "X", "reg": "reg"}
 LAYER: tuple[Role, ...] = ("weights", "features", "labels", "reg")
 
 
@@ -47,21 +45,16 @@ LAYER: tuple[Role, ...] = ("weights", "features", "labels", "reg")
 class Form:
     """One way to call a function.
 
-    Attributes:
-        order: The roles of the arguments; ("weights", "features", "labels", "reg") is a linear
-            layer with its loss, f(W, X, y, reg) → (loss, ∂J/∂W), with z = X·W.
-        labels: Whether labels are class indices or one-hot.
-        batch: Whether all examples are passed at once.
-        columns: Whether the examples are columns: z is (C, N), or (C, 1) for one example; X is
-            (D, N) and W (C, D).
-        framework: The framework of the arrays.
+    ("weights", "features", "labels", "reg") is a linear layer with its loss: f(W, X, y, reg) →
+    (loss, ∂J/∂W), with z = X·W. Examples in columns: z is (C, N), or (C, 1) for one example; X is
+    (D, N) and W (C, D).
     """
 
-    order: tuple[Role, ...] = ("logits", "labels")
+    order: tuple[Role, ...] = ("logits", "labels")  # of the arguments
     labels: Literal["index", "one-hot"] = "index"
-    batch: bool = True
-    columns: bool = False
-    framework: Framework = "numpy"
+    batch: bool = True  # whether all examples are passed at once
+    columns: bool = False  # whether the examples are columns
+    framework: Framework = "numpy"  # of the arrays
 
     @property
     def is_layer(self) -> bool:
@@ -70,8 +63,7 @@ class Form:
 
     def __str__(self) -> str:
         array = {"numpy": "an array", "torch": "a tensor", "jax": "a JAX array"}[self.framework]
-        names = {"logits": "z", "labels": "y", "weights": "W", "features": "X", "reg": "reg"}
-        call = f"f({', '.join(names[role] for role in self.order)})"
+        call = f"f({', '.join(NAMES[role] for role in self.order)})"
         if self.is_layer:
             shapes = ("(C, D)", "(D, N)") if self.columns else ("(D, C)", "(N, D)")
             return f"{call} with W {array} {shapes[0]}, X {shapes[1]} and y (N,)"
@@ -88,29 +80,26 @@ class Form:
 
         Raises what the function raises, and ShapeError for a result of no known shape.
         """
-        (rows, classes), extras = input.z.shape, input.extras
+        rows, classes = input.z.shape
         if not self.batch:
-            pairs = zip(input.z, input.y, strict=True)
-            return of_examples([self.call_once(function, z, y, extras) for z, y in pairs], classes)
-        value = self.call_once(function, input.z, input.y, extras)
+            values = [self.call_once(function, one) for one in input.examples()]
+            return of_examples(values, classes)
+        value = self.call_once(function, input)
         if not self.is_layer:
             return of_batch(value, (rows, classes), self.columns)
-        results = of_layer(value, (rows + 1, classes), self.columns)
-        if results.gradient is None:
-            return results
-        return results._replace(gradient=gradient_wrt_logits(results.gradient))
+        _, loss, gradient = of_batch(value, (rows + 1, classes), self.columns, one_loss=True)
+        return Results(None, loss, None if gradient is None else gradient_wrt_logits(gradient))
 
-    def call_once(
-        self, function: Callable[..., Any], z: Array, y: Array, extras: Extras = NO_EXTRAS
-    ) -> Any:
-        """What the function returns for arguments made from z and y, as arrays."""
+    def call_once(self, function: Callable[..., Any], input: Input) -> Any:
+        """What the function returns for one call, as arrays."""
         differentiable = "logits" in self.order and "labels" in self.order
         logits = self.order.index("logits") if differentiable else None
-        return call(self.framework, function, self.arguments(z, y, extras.reg), extras, logits)
+        return call(self.framework, function, self.arguments(input), input, logits)
 
-    def arguments(self, z: Array, y: Array, reg: float = 0.0) -> list[Any]:
-        """New arguments for logits and labels, in the form's order."""
-        made: dict[Role, Any] = {"reg": reg, "labels": np.asarray(y).copy()}
+    def arguments(self, input: Input) -> list[Any]:
+        """New arguments for an input, or one of its examples, in the form's order."""
+        z, y = input.z, input.y
+        made: dict[Role, Any] = {"reg": input.reg, "labels": y.copy()}
         if self.is_layer:
             W, X = layer_for(z)
             made["features"] = X.T.copy() if self.columns else X

@@ -4,8 +4,6 @@ differentiation.
 Neither framework is imported here: a function that uses one has imported it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import math
@@ -16,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..inputs import Extras
+from ..inputs import Input
 
 Framework = Literal["numpy", "torch", "jax"]
 
@@ -109,26 +107,20 @@ def call(
     framework: Framework,
     function: Callable[..., Any],
     arguments: Sequence[Any],
-    extras: Extras,
+    input: Input,
     logits: int | None,
 ) -> Any:
     """What the function returns for NumPy arguments, as NumPy arrays.
 
-    Args:
-        framework: The framework of the arrays that are passed.
-        function: What is called.
-        arguments: The positional arguments.
-        extras: Keyword arguments, the upstream gradient (of which a scalar loss gets the first
-            entry), and whether floating-point arguments are rounded to bfloat16.
-        logits: The position of the argument with respect to which a loss that is returned alone is
-            differentiated; None: it is not differentiated.
+    The input has the keyword arguments, the upstream gradient, of which a scalar loss gets the
+    first entry, and whether floating-point arguments are rounded to bfloat16. A loss that is
+    returned alone is differentiated with respect to the argument at the position `logits`, if any.
     """
-    given = [to_framework(framework, argument, extras.half) for argument in arguments]
+    half = input.about == "bfloat16"
+    given = [to_framework(framework, argument, half) for argument in arguments]
     options = {
-        name: to_framework(framework, value, extras.half)
-        if isinstance(value, np.ndarray)
-        else value
-        for name, value in extras.options.items()
+        name: to_framework(framework, value) if isinstance(value, np.ndarray) else value
+        for name, value in input.options.items()
     }
     if framework == "numpy" or logits is None:
         return as_numpy(function(*given, **options))
@@ -139,10 +131,9 @@ def call(
 
     def upstream_for(value: Any) -> Any:
         shape = tuple(value.shape)
-        if extras.upstream is None:
+        if input.upstream is None:
             return np.ones(shape)
-        first_or_all = extras.upstream[0] if math.prod(shape) == 1 else extras.upstream
-        return np.reshape(first_or_all, shape)
+        return np.reshape(input.upstream[: math.prod(shape)], shape)
 
     if framework == "torch":
         torch = sys.modules["torch"]

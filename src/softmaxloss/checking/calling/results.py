@@ -1,16 +1,12 @@
 """What a function returned, read as results by the shapes of its arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ..reference import Results
-
-Array = NDArray[Any]
 
 #: The part of the results by its key in a dict.
 KEYS = {
@@ -23,11 +19,16 @@ class ShapeError(ValueError):
     """The result has none of the shapes that the form allows."""
 
 
-def of_batch(value: Any, shape: tuple[int, int], columns: bool) -> Results:
-    """The results of a call for a batch."""
-    rows, classes = shape
-    matrix = (classes, rows) if columns else (rows, classes)
-    losses = ((), (1,), (rows,), (rows, 1), (1, rows), (rows, rows))
+def of_batch(
+    value: Any, shape: tuple[int, int], columns: bool, *, one_loss: bool = False
+) -> Results:
+    """The results of a call for a batch: a gradient of this shape, or the transposed one where the
+    examples are columns, and one loss or, if allowed, one for each example."""
+    rows = shape[0]
+    matrix = shape[::-1] if columns else shape
+    losses = [(), (1,), (1, 1)]
+    if not one_loss:
+        losses += [(rows,), (rows, 1), (1, rows), (rows, rows)]
 
     def is_a(array: Array) -> str | None:
         return "gradient" if array.shape == matrix else "loss" if array.shape in losses else None
@@ -67,20 +68,6 @@ def of_examples(values: Sequence[Any], classes: int) -> Results:
         None if loss is None else loss.mean(),
         None if gradient is None else gradient / len(values),
     )
-
-
-def of_layer(value: Any, shape: tuple[int, int], columns: bool) -> Results:
-    """The results of a layer with its loss: the gradient is that with respect to W, of this shape,
-    or the transposed one where the examples are columns."""
-    matrix = shape[::-1] if columns else shape
-
-    def is_a(array: Array) -> str | None:
-        return "gradient" if array.shape == matrix else "loss" if array.size == 1 else None
-
-    loss, gradient, _ = _parts_of(value, is_a)
-    if gradient is not None and columns:
-        gradient = gradient.T
-    return Results(None, None if loss is None else loss.reshape(())[()], gradient)
 
 
 def _parts_of(

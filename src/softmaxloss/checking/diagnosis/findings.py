@@ -1,20 +1,17 @@
 """What is wrong with one part of the results: the mistake, or what else can be said of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ..bank import BANK
 from ..calling.calls import Attempt
+from ..calling.forms import NAMES
 from ..inputs import ORDER
 from ..report import Finding, array_text
 from .mistakes import Diagnosis, Observed, diagnose, nearest
-
-Array = NDArray[Any]
 
 # An implementation with these is still right.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
@@ -56,9 +53,8 @@ def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict
     input, form = observed.inputs[k], attempt.form
     got, want = observed.values[k], observed.expected[k].values[observed.part]
     if form.is_layer:
-        names = {"weights": "W", "features": "X", "labels": "y", "reg": "reg"}
-        arguments = zip(form.order, form.arguments(input.z, input.y), strict=True)
-        example = {names[role]: array_text(value) for role, value in arguments}
+        arguments = zip(form.order, form.arguments(input), strict=True)
+        example = {NAMES[role]: array_text(value) for role, value in arguments}
         example["z = X·W"] = array_text(input.z)
     else:
         example = {"z": array_text(input.z), "y": array_text(input.y)}
@@ -111,44 +107,38 @@ def _where_finite(observed: Observed) -> Diagnosis:
 
 def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
     """The properties that fail, each as a sentence about "it", the part."""
-    remarks = []
-    part = observed.part
-    arrays = {
-        input.name: np.asarray(got)
-        for input, got in zip(observed.inputs, observed.values, strict=True)
-        if got is not None
-    }
+    part, loose = observed.part, 1e4 * observed.epsilon
+    pairs = [*zip(observed.inputs, observed.values, observed.right, strict=True)]
+    arrays = {input.name: np.asarray(got) for input, got, _ in pairs if got is not None}
     finite = {name: array for name, array in arrays.items() if np.isfinite(array).all()}
     numbers = list(finite.values())
-    loose = 1e4 * observed.epsilon
-    raised = len(observed.values) - len(arrays)
-    if raised:
-        pairs = zip(observed.values, observed.right, strict=True)
-        otherwise = all(ok for got, ok in pairs if got is not None)
-        rest = ", and is right on the others" if otherwise else ""
-        remarks.append(f"it raises on {raised} of {len(observed.values)} inputs{rest}: {problem}")
-    if len(finite) < len(arrays):
-        remarks.append("it is not finite everywhere")
-    if part == "loss" and any((array < 0).any() for array in numbers):
-        remarks.append("it is negative for some inputs; a loss is not")
-    if part == "gradient" and any((abs(a.sum(axis=-1)) > loose).any() for a in numbers):
-        remarks.append("its rows do not sum to 0")
-    if part == "softmax" and any((abs(a.sum(axis=-1) - 1) > loose).any() for a in numbers):
-        remarks.append("its rows do not sum to 1")
-    if len(numbers) > 1 and all(np.ptp(a) == 0 for a in numbers) and part != "loss":
-        remarks.append("all its entries are the same number")
-    remarks += _multiple(observed, loose)
+    sums_to = {"gradient": 0, "softmax": 1}.get(part)
 
     def differs(x: Array, y: Array) -> bool:
         return x.shape != y.shape or bool((abs(x - y) > loose * (1 + abs(y))).any())
 
+    remarks = []
+    raised = len(pairs) - len(arrays)
+    if raised:
+        right = all(ok for _, got, ok in pairs if got is not None)
+        rest = ", and is right on the others" if right else ""
+        remarks.append(f"it raises on {raised} of {len(pairs)} inputs{rest}: {problem}")
+    if len(finite) < len(arrays):
+        remarks.append("it is not finite everywhere")
+    if part == "loss" and any((array < 0).any() for array in numbers):
+        remarks.append("it is negative for some inputs; a loss is not")
+    if sums_to is not None and any((abs(a.sum(axis=-1) - sums_to) > loose).any() for a in numbers):
+        remarks.append(f"its rows do not sum to {sums_to}")
+    if len(numbers) > 1 and all(np.ptp(a) == 0 for a in numbers) and part != "loss":
+        remarks.append("all its entries are the same number")
+    remarks += _multiple(observed, loose)
     two = finite.get("two examples")
     if two is None:
         return tuple(remarks)
-    shifted, reordered = finite.get("shifted"), finite.get("reordered")
-    if shifted is not None and differs(shifted, two):
+    if differs(finite.get("shifted", two), two):
         remarks.append("it is not shift-invariant: adding 8 to every output changes it")
-    if reordered is not None and differs(reordered, two if part == "loss" else two[..., ORDER]):
+    reordered = two if part == "loss" else two[..., ORDER]
+    if differs(finite.get("reordered", reordered), reordered):
         remarks.append("it depends on the order of the classes")
     one = finite.get("one example")
     if one is not None and part != "loss":

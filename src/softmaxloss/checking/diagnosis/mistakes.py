@@ -53,24 +53,14 @@ class Numbers:
 
 
 class Observed(NamedTuple):
-    """One part of the results on each of some inputs.
+    """One part of the results on each of some inputs."""
 
-    Attributes:
-        part: "softmax", "loss" or "gradient".
-        values: The results; None where the function raised an error.
-        right: Whether each is right.
-        expected: What is right.
-        inputs: The inputs.
-        epsilon: ε of the precision of the results.
-        numbers: The right and the wrong numbers.
-    """
-
-    part: str
-    values: Sequence[Any]
+    part: str  # "softmax", "loss" or "gradient"
+    values: Sequence[Any]  # None where the function raised an error
     right: Sequence[bool]
     expected: Sequence[Expected]
     inputs: Sequence[Input]
-    epsilon: float
+    epsilon: float  # of the precision of the values
     numbers: Numbers
 
     def only(self, kept: Sequence[int]) -> Observed:
@@ -88,7 +78,8 @@ class Observed(NamedTuple):
 
     def known(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
         """Those of the mistakes that are wrong steps of this part."""
-        return [m for m in mistakes if m.steps and set(m.steps) <= set(DEPENDS_ON[self.part])]
+        steps = set(DEPENDS_ON[self.part])
+        return [m for m in mistakes if m.steps and set(m.steps[0]) <= steps]
 
 
 def observe(part: str, values: Sequence[Any], epsilon: float, numbers: Numbers) -> Observed:
@@ -100,28 +91,19 @@ def observe(part: str, values: Sequence[Any], epsilon: float, numbers: Numbers) 
 
 
 class Diagnosis(NamedTuple):
-    """The mistakes that together give the numbers.
+    """The mistakes that together give the numbers."""
 
-    Attributes:
-        mistakes: One, or two at once; empty where no known ones do.
-        others: Mistakes that give the same numbers on all inputs.
-        matched: On how many inputs the numbers are those of the mistakes.
-    """
-
-    mistakes: tuple[Mistake, ...] = ()
-    others: tuple[Mistake, ...] = ()
-    matched: int = 0
+    mistakes: tuple[Mistake, ...] = ()  # one, or two at once; empty where no known ones do
+    others: tuple[Mistake, ...] = ()  # that give the same numbers on all inputs
+    matched: int = 0  # on how many inputs the numbers are those of the mistakes
 
 
 def diagnose(
     observed: Observed, bank: Sequence[Mistake] | None = None, *, pairs: bool = True
 ) -> Diagnosis:
-    """The mistakes that explain one part of the results.
+    """The mistakes of the bank (None: of all) that explain one part of the results.
 
-    Args:
-        observed: The part.
-        bank: The mistakes that are considered; None: all.
-        pairs: Whether two mistakes in different steps are considered, if one is not enough.
+    With `pairs`, two mistakes in different steps are considered if one is not enough.
     """
     known = observed.known(bank or [*BANK.values()])
     right = zip(observed.right, observed.values, strict=True)
@@ -149,7 +131,7 @@ def diagnose(
         mistake
         for mistake in known
         if mistake.id not in FACTORS[observed.part]
-        and any(map(partial(explains, tight=mistake.kind != "mistake"), mistake.all_steps))
+        and any(map(partial(explains, tight=mistake.kind != "mistake"), mistake.steps))
     ]
     if single:
         # Conventions and weaknesses first: an implementation with nothing worse is not accused.
@@ -157,9 +139,9 @@ def diagnose(
         single.sort(key=lambda mistake: order[mistake.kind])
         return Diagnosis((single[0],), tuple(single[1:]), len(observed.values))
     for both in itertools.combinations(known, 2) if pairs else ():
-        if not set(both[0].steps) & set(both[1].steps) and any(
+        if not set(both[0].steps[0]) & set(both[1].steps[0]) and any(
             explains({**first, **second})
-            for first, second in itertools.product(*(m.all_steps for m in both))
+            for first, second in itertools.product(*(m.steps for m in both))
         ):
             return Diagnosis(both, (), len(observed.values))
     return Diagnosis()
@@ -168,22 +150,15 @@ def diagnose(
 def _scaled(observed: Observed) -> Diagnosis | None:
     """The conventions that are a factor: these are compared as closely as the right numbers."""
     part, factors = observed.part, FACTORS[observed.part]
-    every = len(observed.values)
-    if part == "loss" and all(
-        got is not None and is_right("losses", np.atleast_1d(got), want)
-        for got, want in zip(observed.values, observed.expected, strict=True)
-    ):
-        return Diagnosis((BANK["a-loss-for-each"],), (), every)
-    for count in range(1, len(factors) + 1):
-        for ids in itertools.combinations(factors, count):
-            if all(
-                got is not None
-                and is_right(
-                    part, got, want, math.prod(factors[i](len(want.values["losses"])) for i in ids)
-                )
-                for got, want in zip(observed.values, observed.expected, strict=True)
-            ):
-                return Diagnosis(tuple(BANK[id] for id in ids), (), every)
+    if any(got is None for got in observed.values):
+        return None
+    pairs = [*zip(observed.values, observed.expected, strict=True)]
+    if part == "loss" and all(is_right("losses", np.atleast_1d(got), want) for got, want in pairs):
+        return Diagnosis((BANK["a-loss-for-each"],), (), len(pairs))
+    for ids in [*itertools.combinations(factors, 1), *itertools.combinations(factors, 2)]:
+        by_input = [math.prod(factors[id](len(one.y)) for id in ids) for one in observed.inputs]
+        if all(is_right(part, *pair, by) for pair, by in zip(pairs, by_input, strict=True)):
+            return Diagnosis(tuple(BANK[id] for id in ids), (), len(pairs))
     return None
 
 
@@ -212,7 +187,7 @@ def nearest(observed: Observed) -> tuple[Mistake, int] | None:
         return len(values) - missed
 
     for mistake in observed.known([*BANK.values()]):
-        for changes in mistake.all_steps:
+        for changes in mistake.steps:
             count = hits(changes)
             if count > (0 if best is None else best[1]):
                 best = (mistake, count)

@@ -3,22 +3,19 @@
 They are compared only if the results for the plain inputs are right.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ..bank import BANK, Mistake
-from ..calling.calls import Attempt, OptionResult
+from ..calling.calls import Attempt
 from ..inputs import Input
 from ..reference import FEW, WITH_OPTION, LossParts, Results, agree
 from ..report import Finding, InputCheck, array_text
 
-Array = NDArray[Any]
 SIZE = 10.0  # the logits of these inputs are below this
 
 # A loss near log 512 may be off by a few roundings to bfloat16, which are 1/256 of it.
@@ -36,7 +33,8 @@ class Case(NamedTuple):
     """An input with an option: what was returned, what is right, what each mistake gives."""
 
     input: Input
-    result: OptionResult
+    results: Results
+    problem: str | None
     expected: Results
     right: dict[str, bool]
     wrong: dict[tuple[str, int], Results]
@@ -52,18 +50,17 @@ def check_options(
     """Compare the results for the inputs with options that the function accepts."""
     checks: list[InputCheck] = []
     findings: list[Finding] = []
-    results = {result.name: result for result in attempt.with_options}
-    called = [input for input in inputs if input.name in results]
+    called = [input for input in inputs if input.name in attempt.with_options]
     for about, group in itertools.groupby(called, key=lambda input: input.about):
         if about == "upstream" and not attempt.differentiated:
             continue
         if about == "labels":
             for input in group:
-                checked, found = _check_label(input, results[input.name], parts)
-                checks.append(checked)
+                found = _label_accepted(input, attempt.with_options[input.name][0])
+                checks.append(InputCheck(input.name, input.why, dict.fromkeys(parts, not found)))
                 findings += found
             continue
-        cases = [_case(input, results[input.name], parts, reductions, epsilon) for input in group]
+        cases = [_case(attempt, input, parts, reductions, epsilon) for input in group]
         cases = [case for case in cases if case.right]
         checks += [InputCheck(case.input.name, case.input.why, case.right) for case in cases]
         if not all(ok for case in cases for ok in case.right.values()):
@@ -72,13 +69,10 @@ def check_options(
 
 
 def _case(
-    input: Input,
-    result: OptionResult,
-    parts: Sequence[str],
-    reductions: Reductions,
-    epsilon: float,
+    attempt: Attempt, input: Input, parts: Sequence[str], reductions: Reductions, epsilon: float
 ) -> Case:
-    got, about, options = result.results, input.about, input.extras.options
+    got, problem = attempt.with_options[input.name]
+    about, options = input.about, input.options
     if about == "bfloat16":
         # A function that does not accept bfloat16 is not checked in it.
         parts = [part for part in parts if part == "loss" and got.loss is not None]
@@ -107,7 +101,7 @@ def _case(
         or (part == "loss" and _is_empty_mean(right, got.loss))
         for part in parts
     }
-    return Case(input, result, expected, is_right, wrong)
+    return Case(input, got, problem, expected, is_right, wrong)
 
 
 def _finding(about: str, cases: Sequence[Case], epsilon: float) -> Finding:
@@ -115,21 +109,20 @@ def _finding(about: str, cases: Sequence[Case], epsilon: float) -> Finding:
     failed = [case for case in cases if not all(case.right.values())]
     first = failed[0]
     part = next(part for part, ok in first.right.items() if not ok)
-    got, want = getattr(first.result.results, part), getattr(first.expected, part)
-    yours = f"it raised {first.result.problem}" if got is None else array_text(got, want)
-    options = first.input.extras.options.items()
-    example = {
-        "z": array_text(first.input.z),
-        "y": array_text(first.input.y),
-        **{name: array_text(value) for name, value in options},
-        "yours": f"{part} {yours}",
-        "expected": array_text(want, got),
-    }
+    got, want = getattr(first.results, part), getattr(first.expected, part)
+    yours = f"it raised {first.problem}" if got is None else array_text(got, want)
+    example = _example(first.input, f"{part} {yours}", array_text(want, got))
     names = tuple(case.input.name for case in failed)
-    if all(case.result.problem is not None for case in failed):
+    if all(case.problem is not None for case in failed):
         return Finding(about, names, (BANK["raises"],), example=example)
     named, others = _explanation(cases, HALF / 100 if about == "bfloat16" else epsilon)
     return Finding(about, names, named, others, example=example)
+
+
+def _example(input: Input, yours: str, expected: str) -> dict[str, str]:
+    given = {"z": input.z, "y": input.y, **input.options}
+    shown = {name: array_text(value) for name, value in given.items()}
+    return shown | {"yours": yours, "expected": expected}
 
 
 # How the results may be grouped, each group with a mistake of its own: all of them together, by
@@ -169,7 +162,7 @@ def _explaining(group: Sequence[tuple[Case, str]], epsilon: float) -> Iterator[s
     """The ids of the mistakes that give all results of a group."""
     for key in group[0][0].wrong:
         if all(
-            agree(getattr(case.result.results, part), getattr(case.wrong[key], part), epsilon, SIZE)
+            agree(getattr(case.results, part), getattr(case.wrong[key], part), epsilon, SIZE)
             for case, part in group
         ):
             yield key[0]
@@ -177,11 +170,10 @@ def _explaining(group: Sequence[tuple[Case, str]], epsilon: float) -> Iterator[s
 
 def _option_value(input: Input, reductions: Reductions) -> Any:
     """The third argument of the right and the wrong functions."""
-    extras = input.extras
     if input.about == "upstream":
-        upstream = np.asarray(extras.upstream, np.float64)
+        upstream = np.asarray(input.upstream, np.float64)
         return upstream if reductions.loss == "none" else np.full_like(upstream, upstream[0])
-    return extras.reg if input.about == "reg" else extras.options.get(input.about)
+    return input.reg if input.about == "reg" else input.options.get(input.about)
 
 
 def _reduced_or_none(
@@ -227,22 +219,13 @@ def _is_empty_mean(right: LossParts, got: Any) -> bool:
     return value.dtype.kind == "f" and value.shape == () and bool(np.isnan(value) | (value == 0))
 
 
-def _check_label(
-    input: Input, result: OptionResult, parts: Sequence[str]
-) -> tuple[InputCheck, list[Finding]]:
-    """An invalid label: the function must raise an error, or return NaN."""
-    got = {part: np.asarray(v) for part, v in result.results._asdict().items() if v is not None}
-    accepted = bool(got) and all(np.isfinite(value).all() for value in got.values())
-    checked = InputCheck(input.name, input.why, dict.fromkeys(parts, not accepted))
-    if not accepted:
-        return checked, []
+def _label_accepted(input: Input, results: Results) -> list[Finding]:
+    """For an invalid label the function must raise an error, or return NaN."""
+    got = {part: np.asarray(v) for part, v in results._asdict().items() if v is not None}
+    if not got or not all(np.isfinite(value).all() for value in got.values()):
+        return []
     negative = bool((input.y < 0).any())
     id = "negative-label-accepted" if negative else "label-out-of-range-accepted"
     part = next(part for part in ("loss", "gradient", "softmax") if part in got)
-    example = {
-        "z": array_text(input.z),
-        "y": array_text(input.y),
-        "yours": f"{part} {array_text(got[part])}",
-        "expected": "an error",
-    }
-    return checked, [Finding("labels", (input.name,), (BANK[id],), example=example)]
+    example = _example(input, f"{part} {array_text(got[part])}", "an error")
+    return [Finding("labels", (input.name,), (BANK[id],), example=example)]

@@ -1,17 +1,15 @@
 """From the results of a function to the report on it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..bank import BANK
 from ..calling.calls import Attempt
-from ..inputs import Inputs, inputs
+from ..inputs import option_inputs, plain_inputs
 from ..reference import SINGLE, is_right, precision
 from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
@@ -28,19 +26,15 @@ IN_HALF = (
 
 
 class Usable(NamedTuple):
-    """An attempt with results, and the parts of them that are compared."""
+    """An attempt with results, and the results of each part that is compared."""
 
     attempt: Attempt
-    parts: tuple[str, ...]
+    values: dict[str, list[Any]]
 
     @property
     def raised(self) -> int:
         """On how many inputs there is no result."""
         return sum(all(part is None for part in result) for result in self.attempt.results)
-
-    def values(self) -> dict[str, list[Any]]:
-        """The results of each part."""
-        return {part: [getattr(r, part) for r in self.attempt.results] for part in self.parts}
 
 
 class PlainResult(NamedTuple):
@@ -67,44 +61,41 @@ class PlainResult(NamedTuple):
 
 def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     """The report on the attempts to call a function; no more of them are made than needed."""
-    given, numbers = _inputs_and_numbers(settings.seed, settings.dtype)
+    numbers = _numbers(settings.seed, settings.dtype)
     usable: list[Usable] = []
     problem: str | None = None
     for attempt in attempts:
         problem = problem or attempt.problem  # that of the likeliest form
-        one = Usable(attempt, _parts(attempt, settings.kind))
-        if not one.parts:
+        one = Usable(attempt, _values(attempt, settings.kind))
+        if not one.values:
             continue
         plain = _compare(one, numbers, thorough=False)
         batch_meant = settings.layout != "one" and any(map(_takes_batches, usable))
         if not plain.is_wrong and (attempt.form.batch or not batch_meant):
             if not attempt.form.batch:
                 plain.findings.extend(_with_batches(usable, numbers))
-            return _report(one, plain, given, settings)
+            return _report(one, plain, numbers, settings)
         usable.append(one)
     if not usable:
         problem = problem or "it takes no arguments that are logits, or logits and labels"
         return Report.not_checked(problem, settings)
     # Wrong in every form. Those with fewer errors are likelier to be meant.
     usable.sort(key=lambda one: one.raised)
-    best: tuple[Usable, PlainResult] | None = None
+    results = []
     for one in usable[:MOST_FORMS]:
-        plain = _compare(one, numbers, thorough=True)
-        if best is None or plain.rank < best[1].rank:
-            best = one, plain
-        if plain.rank <= 1:
+        results.append((one, _compare(one, numbers, thorough=True)))
+        if results[-1][1].rank <= 1:
             break
-    assert best is not None
-    report = _report(*best, given, settings)
-    if not report.mistakes and _in_half(best[0].attempt):
+    best, plain = min(results, key=lambda pair: pair[1].rank)
+    report = _report(best, plain, numbers, settings)
+    if not report.mistakes and _in_half(best.attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
     return report
 
 
 @lru_cache(maxsize=2)  # one after another, many functions are checked with one seed
-def _inputs_and_numbers(seed: int, dtype: str) -> tuple[Inputs, Numbers]:
-    given = inputs(seed, dtype)
-    return given, Numbers(given.plain)
+def _numbers(seed: int, dtype: str) -> Numbers:
+    return Numbers(plain_inputs(seed, dtype))
 
 
 def _takes_batches(one: Usable) -> bool:
@@ -114,7 +105,7 @@ def _takes_batches(one: Usable) -> bool:
     losses = sum(r.loss is not None and np.ndim(r.loss) < 2 for r in results)
     form = one.attempt.form
     return (
-        "loss" in one.parts and form.batch and form.labels == "index" and losses * 2 > len(results)
+        "loss" in one.values and form.batch and form.labels == "index" and losses * 2 > len(results)
     )
 
 
@@ -125,7 +116,7 @@ def _with_batches(usable: Sequence[Usable], numbers: Numbers) -> list[Finding]:
         if not form.batch or one.raised > len(one.attempt.results) / 2:
             continue
         ids: dict[str, None] = {}
-        for part, values in one.values().items():
+        for part, values in one.values.items():
             observed = observe(part, values, _precision(values, numbers), numbers)
             found = diagnose(observed, pairs=False)
             ids |= dict.fromkeys(mistake.id for mistake in found.mistakes)
@@ -146,17 +137,15 @@ def _in_half(attempt: Attempt) -> bool:
     return float16 or not (numbers.view(np.uint32) & 0xFFFF).any()
 
 
-def _parts(attempt: Attempt, kind: Part | None) -> tuple[str, ...]:
+def _values(attempt: Attempt, kind: Part | None) -> dict[str, list[Any]]:
     """The parts of the results to compare, from what was returned and what was passed."""
-
-    def exists(part: str) -> bool:
-        return any(getattr(result, part) is not None for result in attempt.results)
-
     if attempt.form.order == ("logits",) or kind == "softmax":
-        return ("softmax",) if exists("softmax") else ()
-    asked = (kind,) if kind in ("loss", "gradient") else ("loss", "gradient")
-    found = tuple(part for part in asked if exists(part))
-    return asked if kind == "loss+gradient" and found else found
+        asked: tuple[str, ...] = ("softmax",)
+    else:
+        asked = (kind,) if kind in ("loss", "gradient") else ("loss", "gradient")
+    values = {part: [getattr(result, part) for result in attempt.results] for part in asked}
+    found = {part: got for part, got in values.items() if any(one is not None for one in got)}
+    return values if kind == "loss+gradient" and found else found
 
 
 def _precision(values: Sequence[Any], numbers: Numbers) -> float:
@@ -166,20 +155,19 @@ def _precision(values: Sequence[Any], numbers: Numbers) -> float:
 def _compare(one: Usable, numbers: Numbers, *, thorough: bool) -> PlainResult:
     """Compare the results for the plain inputs; not thorough: only weaknesses and conventions are
     looked for."""
-    values = one.values()
-    epsilon = {part: _precision(values[part], numbers) for part in one.parts}
+    epsilon = {part: _precision(values, numbers) for part, values in one.values.items()}
     plain = _compare_in_precision(one, epsilon, numbers, thorough)
     if all(finding.mistakes for finding in plain.findings):
         return plain
-    if all(one == SINGLE for one in epsilon.values()):
+    if set(epsilon.values()) == {SINGLE}:
         return plain
     # The results are float64; is their precision that of float32?
-    arrays = [np.asarray(v) for part in one.parts for v in values[part] if v is not None]
+    arrays = [np.asarray(v) for values in one.values.values() for v in values if v is not None]
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = all(np.array_equal(v, v.astype(np.float32), equal_nan=True) for v in arrays)
-    if not rounded and not _near_in_single(values, numbers):
+    if not rounded and not _near_in_single(one.values, numbers):
         return plain
-    coarse = _compare_in_precision(one, dict.fromkeys(one.parts, SINGLE), numbers, thorough)
+    coarse = _compare_in_precision(one, dict.fromkeys(one.values, SINGLE), numbers, thorough)
     if all(finding.mistakes for finding in coarse.findings):
         coarse.findings.append(Finding("calls", mistakes=(BANK["computed-in-float32"],)))
         return coarse
@@ -204,7 +192,7 @@ def _compare_in_precision(
     one: Usable, epsilon: dict[str, float], numbers: Numbers, thorough: bool
 ) -> PlainResult:
     plain = PlainResult({}, [])
-    for part, values in one.values().items():
+    for part, values in one.values.items():
         observed = plain.observed[part] = observe(part, values, epsilon[part], numbers)
         if all(observed.right):
             continue
@@ -214,34 +202,31 @@ def _compare_in_precision(
             plain.findings.append(Finding(part, mistakes=(BANK[f"no-{part}"],)))
             continue
         found = finding_for(observed, one.attempt, thorough=thorough)
-        if part == "gradient" and all(map(_is_softmax, values, observed.expected)):
+        if part == "gradient" and all(map(partial(is_right, "softmax"), values, observed.expected)):
             found = found.with_remark(
                 "these are the probabilities: if that is intended, use kind='loss'"
             )
         plain.findings.append(found)
     if not one.attempt.gradient_of_loss:
-        plain.findings[:] = _of_both(plain.findings, one.parts)
+        plain.findings[:] = _of_both(plain.findings, one.values)
     return plain
 
 
-def _is_softmax(got: Any, want: Any) -> bool:
-    return is_right("softmax", got, want)
-
-
-def _report(one: Usable, plain: PlainResult, given: Inputs, settings: Settings) -> Report:
+def _report(one: Usable, plain: PlainResult, numbers: Numbers, settings: Settings) -> Report:
     """The report, with the inputs with options, which are compared if the plain ones are right."""
     attempt, findings = one.attempt, list(plain.findings)
     checks = [
         InputCheck(input.name, input.why, {p: o.right[k] for p, o in plain.observed.items()})
-        for k, input in enumerate(given.plain)
+        for k, input in enumerate(numbers.inputs)
     ]
     reductions = None if plain.is_wrong else _reductions(findings)
     if reductions is not None:
         epsilon = max(observed.epsilon for observed in plain.observed.values())
-        more, found = check_options(attempt, given.with_options, one.parts, reductions, epsilon)
+        others = option_inputs(settings.seed, settings.dtype)
+        more, found = check_options(attempt, others, tuple(one.values), reductions, epsilon)
         checks, findings = checks + more, findings + found
     elif attempt.with_options and not plain.is_wrong:
-        names = ", ".join(result.name for result in attempt.with_options)
+        names = ", ".join(attempt.with_options)
         remark = f"with this convention these were not checked: {names}"
         findings[0] = findings[0].with_remark(remark)
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.behaviour]
@@ -253,11 +238,10 @@ def _report(one: Usable, plain: PlainResult, given: Inputs, settings: Settings) 
             kept.append(finding)
         seen_before |= ids
     kept.sort(key=lambda finding: not finding.is_wrong(settings))
-    wrong = any(finding.is_wrong(settings) for finding in kept)
     return Report(
-        "wrong" if wrong else "right",
+        "wrong" if kept and kept[0].is_wrong(settings) else "right",
         attempt.form,
-        one.parts,
+        tuple(one.values),
         tuple(kept),
         settings,
         checks=tuple(checks),
@@ -282,7 +266,7 @@ def _reductions(findings: Sequence[Finding]) -> Reductions | None:
 OF_GRADIENT = {"sum": "gradient-of-the-sum", "bits": "gradient-in-bits"}
 
 
-def _of_both(findings: Sequence[Finding], parts: tuple[str, ...]) -> list[Finding]:
+def _of_both(findings: Sequence[Finding], parts: Iterable[str]) -> list[Finding]:
     """The findings, and whether the gradient has the conventions of the loss."""
     of: dict[str, set[str]] = {"loss": set(), "gradient": set()}
     if set(parts) != set(of) or any(finding.is_wrong() for finding in findings):

@@ -15,7 +15,6 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,10 +47,13 @@ def main() -> None:
             answer.write(encode(message))
 
         try:
-            for message in _messages(
-                Path(request["file"]), request["function"], request["settings"]
-            ):
-                write(message)
+            numpy = dict(vars(np))
+            function, expression = load(Path(request["file"]), request["function"])
+            write(Loaded(expression))
+            for attempt in call_in_every_form(function, Settings(**request["settings"])):
+                if any(vars(np).get(name) is not value for name, value in numpy.items()):
+                    attempt = attempt._replace(behaviour=[*attempt.behaviour, "numpy-changed"])
+                write(attempt)
             write(Done(None))
         except NotFoundError as error:
             write(Done(first_line(error)))
@@ -60,16 +62,6 @@ def main() -> None:
         except BaseException as error:  # MemoryError and KeyboardInterrupt too
             write(Done(error_line(error)))
     os._exit(0)
-
-
-def _messages(file: Path, name: str, settings: dict[str, Any]) -> Iterator[Message]:
-    numpy = dict(vars(np))
-    function, expression = load(file, name)
-    yield Loaded(expression)
-    for attempt in call_in_every_form(function, Settings(**settings)):
-        if any(vars(np).get(name) is not value for name, value in numpy.items()):
-            attempt = attempt._replace(behaviour=[*attempt.behaviour, "numpy-changed"])
-        yield attempt
 
 
 class _Anything:

@@ -6,8 +6,6 @@ loops, crashes, exits, prints and a modified NumPy do no harm. It is no protecti
 process has the user's rights.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -69,45 +67,34 @@ def check_file(
     Whatever is wrong with the file, there is a report: if it cannot be run, or has no such
     function, the verdict is "not checked".
 
-    Args:
-        path: The file.
-        function: The name of the function, or Class.method, or a class with `__call__`.
-        settings: The settings of the check.
-        timeout: Seconds that the process may take.
-        memory: Bytes of data that it may hold.
-        stop: Ends the check early when it is set.
+    `function` is its name, or Class.method, or a class with `__call__`. The process may take
+    `timeout` seconds and hold `memory` bytes of data, and ends early when `stop` is set.
     """
     try:
+        request = {
+            "file": os.path.realpath(path),
+            "function": function,
+            "settings": asdict(settings),
+            "memory": memory,
+            "timeout": timeout,
+        }
         with tempfile.TemporaryDirectory(
             prefix="softmaxloss-check-", ignore_cleanup_errors=True
         ) as folder:
-            request = {
-                "file": os.path.realpath(path),
-                "function": function,
-                "settings": asdict(settings),
-                "memory": memory,
-                "timeout": timeout,
-            }
-            return _check(request, settings, Path(folder), stop or threading.Event())
+            answer, printed, work = (Path(folder, name) for name in ("answer", "printed", "work"))
+            answer.touch()
+            work.mkdir()
+            with (
+                open(printed, "wb") as output,
+                open(answer, "rb") as lines,
+                _process(request | {"answer": str(answer)}, work, output) as process,
+            ):
+                reader = _Reader(process, lines, timeout, stop or threading.Event())
+                report = judge(reader.attempts(), settings)
+            with open(printed, "rb") as beginning:
+                text = beginning.read(4 * MOST_PRINTED).decode("utf-8", "replace")[:MOST_PRINTED]
     except Exception as error:
         return Report.not_checked(error_line(error), settings)
-
-
-def _check(
-    request: dict[str, Any], settings: Settings, folder: Path, stop: threading.Event
-) -> Report:
-    answer, printed, work = folder / "answer", folder / "printed", folder / "work"
-    answer.touch()
-    work.mkdir()
-    with (
-        open(printed, "wb") as output,
-        open(answer, "rb") as lines,
-        _process(request | {"answer": str(answer)}, work, output) as process,
-    ):
-        reader = _Reader(process, lines, request["timeout"], stop)
-        report = judge(reader.attempts(), settings)
-    with open(printed, "rb") as beginning:
-        text = beginning.read(4 * MOST_PRINTED).decode("utf-8", "replace")[:MOST_PRINTED]
     if reader.problem is not None and report.form is None:
         report = Report.not_checked(reader.problem, settings)
     elif reader.problem is not None and report.findings:

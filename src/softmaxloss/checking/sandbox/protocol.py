@@ -4,8 +4,6 @@ One line of JSON per message. The messages come from the process in which the fu
 so nothing in them is trusted.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -14,7 +12,7 @@ import numpy as np
 
 from ...text import first_line
 from ..bank import BANK
-from ..calling.calls import Attempt, OptionResult
+from ..calling.calls import Attempt
 from ..calling.forms import Form
 from ..reference import Results
 
@@ -36,14 +34,18 @@ Message = Loaded | Attempt | Done
 
 def encode(message: Message) -> bytes:
     """A message as a line. It may contain NaN and Infinity, which Python's JSON allows."""
-    fields = message._asdict()
-    if isinstance(message, Attempt):
-        fields["form"] = asdict(message.form)
-        fields["results"] = [_encode_results(results) for results in message.results]
-        fields["with_options"] = [
-            (one.name, _encode_results(one.results), one.problem) for one in message.with_options
-        ]
-    return json.dumps({type(message).__name__: fields}).encode() + b"\n"
+    fields = {type(message).__name__: message._asdict()}
+    return json.dumps(fields, default=_encoded).encode() + b"\n"
+
+
+def _encoded(value: Any) -> dict[str, Any]:
+    """What JSON does not know: a form, or a result of another type than float."""
+    if isinstance(value, Form):
+        return asdict(value)
+    array = np.asarray(value)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:  # too wide for JSON
+        array = array.astype(np.float64)
+    return {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
 
 
 def decode(line: bytes) -> Message:
@@ -59,16 +61,6 @@ def decode(line: bytes) -> Message:
         raise ValueError("its results cannot be read") from None
 
 
-def _encode_results(results: Results) -> list[Any]:
-    def encoded(part: Any) -> Any:
-        array = np.asarray(part)
-        if array.dtype.kind == "f" and array.dtype.itemsize > 8:  # too wide for JSON
-            array = array.astype(np.float64)
-        return {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
-
-    return [None if part is None else encoded(part) for part in results]
-
-
 def _decode_attempt(data: Any) -> Attempt:
     form = Form(**data["form"] | {"order": tuple(data["form"]["order"])})
     str(form)  # raises for an unknown role or framework
@@ -77,10 +69,10 @@ def _decode_attempt(data: Any) -> Attempt:
         results=[_decode_results(parts) for parts in data["results"]],
         problem=_text(data["problem"]),
         behaviour=[id for id in data["behaviour"] if id in BANK],
-        with_options=[
-            OptionResult(first_line(name), _decode_results(parts), _text(problem))
-            for name, parts, problem in data["with_options"]
-        ],
+        with_options={
+            first_line(name): (_decode_results(parts), _text(problem))
+            for name, (parts, problem) in data["with_options"].items()
+        },
         differentiated=bool(data["differentiated"]),
         gradient_of_loss=bool(data["gradient_of_loss"]),
     )
@@ -95,6 +87,8 @@ def _decode_results(parts: Any) -> Results:
 
 
 def _decode_array(part: Any) -> Any:
+    if isinstance(part, float):
+        return np.float64(part)
     dtype = np.dtype(part["dtype"])
     if dtype.kind not in "fiu":
         raise TypeError("not numbers")

@@ -1,10 +1,8 @@
 """The page for one example: HTML that is complete before its script runs.
 
-`sections.py` writes it, from `parts.py`, pictures of `chart.py` and `controls.py`. The script,
-maths.js, chart.js and page.js, then lets the numbers be changed.
+`sections.py` writes it, with pictures of `chart.py`. The script, maths.js, chart.js and page.js,
+then lets the numbers be changed.
 """
-
-from __future__ import annotations
 
 import base64
 import re
@@ -14,7 +12,8 @@ from pathlib import Path
 from ..one_data import ExampleData
 from ..one_words import drawn_path
 from ..rendering.html import Page
-from .sections import body, title
+from ..rendering.numbers import number
+from .sections import body
 
 
 def page(e: ExampleData, *, script: bool) -> Page:
@@ -28,7 +27,8 @@ def page(e: ExampleData, *, script: bool) -> Page:
     (True, False, False)
     """
     written = body(e, controls=script)
-    return Page(title(e), written, _script(), _data(e)) if script else Page(title(e), written)
+    title = f"Why the loss is {number(e.before.loss)}"
+    return Page(title, written, _script(), _data(e)) if script else Page(title, written)
 
 
 def _data(e: ExampleData) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """Pictures as SVG, without a script: the bars in a table, the path of descent."""
 
-from __future__ import annotations
-
 import math
 
 from ..one_data import Path
@@ -12,23 +10,16 @@ LEFT, RIGHT, TOP, BOTTOM = 40, 70, 12, 30
 EMPTY_CHART = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"></svg>'
 
 
-def bar(share: float, n: int | str) -> str:
-    """A bar for a share between 0 and 1."""
-    width = 0.0 if math.isnan(share) else min(max(share, 0.0), 1.0)
-    return (
-        '<svg class="bar" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect data-bar="a" data-n="{n}" width="{width:.5g}" height="1"/></svg>'
-    )
-
-
-def signed_bar(value: float, n: int | str) -> str:
-    """A bar from the middle, to the left for a negative number."""
+def bar(v: str, value: float, n: int | str) -> str:
+    """A bar for an "a" between 0 and 1; for a "grad", from the middle, to the left if negative."""
     size = 0.0 if math.isnan(value) else min(abs(value), 1.0)
     x = -size if value < 0 else 0.0
+    css, box, line = "bar", "0 0 1 1", ""
+    if v == "grad":
+        css, box, line = "bar signed", "-1 0 2 1", '<line x1="0" x2="0" y1="0" y2="1"/>'
     return (
-        '<svg class="bar signed" viewBox="-1 0 2 1" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect data-bar="grad" data-n="{n}" x="{x:.5g}" width="{size:.5g}" height="1"/>'
-        '<line x1="0" x2="0" y1="0" y2="1"/></svg>'
+        f'<svg class="{css}" viewBox="{box}" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect data-bar="{v}" data-n="{n}" x="{x:.5g}" width="{size:.5g}" height="1"/>{line}</svg>'
     )
 
 

@@ -36,14 +36,12 @@ const rest = (values) => sum(values.filter((_, n) => !listed.has(n)));
 /** Of the first (0) or last (-1) step in the picture; empty where there is none. */
 const ofPath = (end, words) => (walk.length ? words(walk.at(end)) : "");
 
+// Shown as `compute` gives it, unless one of the two tables says otherwise.
 const perClass = {
   z: (at) => number(at(state.z)),
   "minus-z": (at) => minus(number(at(state.z) / state.T)),
-  exp: (at) => number(at(now.exp)),
-  a: (at) => number(at(now.a)),
   term: (at, n) => (n === state.y ? number(at(now.term)) : `(${number(at(now.term))})`),
   inv: (at, n) => (n === state.y ? number(now.inv) : "0"),
-  jac: (at) => number(at(now.jac)),
   grad: (at) => signed(at(now.grad)),
   "plain-grad": (at) => number(at(now.grad)),
   push: (at) => push(at(now.grad)),
@@ -51,13 +49,9 @@ const perClass = {
   a1: (at) => number(at(next.a)),
 };
 const scalars = {
-  J: () => number(now.J),
   J1: () => number(next.J),
   J2: () => number(-(state.z[state.y] / state.T) + now.lse),
   bits: () => number(now.J / Math.LN2),
-  lse: () => number(now.lse),
-  m: () => number(now.m),
-  den: () => number(now.den),
   // A class at −inf is masked out, and not one to guess; the true one always is.
   lnC: () => number(Math.log(state.z.filter((z, n) => z !== -Infinity || n === state.y).length)),
   rank: () => String(now.k === null ? 0 : 1 + state.z.filter((value) => value > state.z[state.y]).length),
@@ -94,10 +88,11 @@ function facts() {
 }
 
 function show({ v, n }) {
-  if (n === undefined) return scalars[v]();
-  if (n === "rest") return perClass[v](rest, n);
+  if (n === undefined) return scalars[v]?.() ?? number(now[v]);
+  const words = perClass[v] ?? ((at) => number(at(now[v])));
+  if (n === "rest") return words(rest, n);
   const position = n === "y" ? state.y : Number(n);
-  return perClass[v]((values) => values[position], position);
+  return words((values) => values[position], position);
 }
 
 // --- showing the state ---
@@ -111,10 +106,7 @@ function draw() {
     const n = { y: state.y, first: 0 }[element.dataset.class] ?? Number(element.dataset.class);
     element.textContent = n + state.first;
   }
-  // The rows about the given example keep its true class.
-  for (const element of all("[data-n]:is(tr, .knob):not(.given *)")) {
-    element.classList.toggle("true", Number(element.dataset.n) === state.y);
-  }
+  for (const row of all("[data-n]:is(tr, .knob)")) row.classList.toggle("true", Number(row.dataset.n) === state.y);
   main.querySelector("[data-name=y]").textContent = `${state.y + state.first}${nameOf(state.y)}`;
   for (const rectangle of all("[data-bar]")) drawBar(rectangle);
   for (const knob of all(".knob")) label(knob);
@@ -139,11 +131,10 @@ function label(knob) {
 
 function drawBar(rectangle) {
   const { bar, n } = rectangle.dataset;
-  const values = now[bar];
-  const x = n === "rest" ? rest(values) : values[n];
+  const x = n === "rest" ? rest(now[bar]) : now[bar][n];
   const width = Number.isNaN(x) ? 0 : Math.min(Math.abs(x), 1);
   rectangle.setAttribute("width", width);
-  if (bar === "grad") rectangle.setAttribute("x", x < 0 ? -width : 0);
+  rectangle.setAttribute("x", x < 0 ? -width : 0);
 }
 
 /** The controls and the page show the given example. */
@@ -301,8 +292,8 @@ function wrong(input) {
 }
 
 function mark(input, words) {
-  input.toggleAttribute("aria-invalid", words !== "");
   if (words) input.setAttribute("aria-invalid", "true");
+  else input.removeAttribute("aria-invalid");
 }
 
 main.addEventListener("click", (event) => {

@@ -1,24 +1,33 @@
-"""The words and tables of the page for one example with one true class."""
+"""The sections of the page for one example with one true class.
 
-from __future__ import annotations
+Every number is in an element that says what it is, which the script looks for: data-v for the
+quantity, data-n for the position of its class, "y" for the true one and "rest" for the classes that
+are not listed. A sentence that is true only in some cases has its fact in data-if.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..data import SHOWN
 from ..one_data import ExampleData, Layer
-from ..one_words import ONE_CLASS, PUSH, drawn_path, layer_title, remarks, step_for_weights
+from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_section, remarks
 from ..questions import answers
-from ..rendering.html import paragraph, row, section, text
-from ..rendering.names import plural
-from ..rendering.numbers import direction, minus, number, numbers, signed, zero
-from .chart import EMPTY_CHART, bar, path_chart, signed_bar
-from .controls import controls as controls_of
-from .parts import Parts, value
+from ..rendering.html import content_of, paragraph, row, section, table, text
+from ..rendering.names import NAME, name, plural
+from ..rendering.numbers import direction, minus, number, signed, zero
+from .chart import EMPTY_CHART, bar, path_chart
 
 FEATURES = 3  # of a layer, shown
+PLAIN = 'autocomplete="off"'  # a browser that returns to the page must not fill in old values
 
 
-def title(e: ExampleData) -> str:
-    """The title of the page, as plain text."""
-    return f"Why the loss is {number(e.before.loss)}"
+def value(v: str, shown: str | float, n: int | str | None = None) -> str:
+    """A number, in an element that says what it is."""
+    place = "" if n is None else f' data-n="{n}"'
+    words = shown if isinstance(shown, str) else number(shown)
+    return f'<span data-v="{v}"{place}>{words}</span>'
 
 
 def body(e: ExampleData, *, controls: bool) -> str:
@@ -26,7 +35,7 @@ def body(e: ExampleData, *, controls: bool) -> str:
     page = _Page(e, controls)
     parts = [page.head()]
     if page.controlled:
-        parts.append(controls_of(page))
+        parts.append(page.controls())
     parts.append(page.loss())
     if e.terms.size > 1:
         parts.append(page.when("softmax", f"{page.pushes()}\n{page.descent()}", tag="div"))
@@ -36,12 +45,62 @@ def body(e: ExampleData, *, controls: bool) -> str:
     return "\n".join(part for part in parts if part)
 
 
-class _Page(Parts):
+class _Page:
+    """controls: whether a script will follow the numbers, which needs at least two classes."""
+
     def __init__(self, e: ExampleData, controls: bool) -> None:
-        super().__init__(e, controls)
+        self.e = e
+        self.controlled = controls and e.terms.size > 1
+        self.shown = e.listed()
+        self.rest = np.delete(np.arange(e.terms.size), self.shown)
+        self.facts = facts(e)
         self.i = f"<sub>{self.index('y')}</sub>"
         self.a_y = value("a", e.before.probabilities[e.target], "y")
         self.J = value("J", e.before.loss)
+
+    def index(self, n: int | str) -> str:
+        """The number of a class, as the caller counts; "y" is the true class."""
+        position = self.e.target if n == "y" else int(n)
+        return f'<span data-class="{n}">{self.e.number(position)}</span>'
+
+    def name(self, n: int) -> str:
+        """The name of a class, after a space; empty without names."""
+        return text(name(self.e, n))
+
+    def of_rest(self, v: str, values: NDArray[np.float64]) -> str:
+        """The sum over the classes that are not listed."""
+        return value(v, float(values[self.rest].sum()), "rest")
+
+    def when(self, fact: str, words: str, *, tag: str = "span", css: str = "") -> str:
+        """Words for a fact. The script shows and hides them; without it they are left out."""
+        if not self.controlled:
+            return words if self.facts[fact] else ""
+        style = f' class="{css}"' if css else ""
+        hidden = "" if self.facts[fact] else " hidden"
+        return f'<{tag}{style} data-if="{fact}"{hidden}>{words}</{tag}>'
+
+    def warm(self, words: str) -> str:
+        """A part of a formula for a temperature that is not 1, hidden while it is 1."""
+        return self.when("warm", words, css="warm")
+
+    def table(
+        self,
+        caption: str,
+        heads: list[str],
+        cells: Callable[[int], list[str]],
+        rest: list[str],
+        total: list[str],
+    ) -> str:
+        """A row for each class listed, one for the rest, one for the sums."""
+        rows = []
+        for n in self.shown:
+            place = f' data-n="{n}"' + (' class="true"' if n == self.e.target else "")
+            known = f'{self.index(n)}<span class="name">{self.name(n)}</span>'
+            rows.append(row(known, cells(n), place))
+        if self.rest.size:
+            place = ' data-n="rest" class="rest"'
+            rows.append(row(plural(self.rest.size, "other"), rest, place))
+        return table(caption, heads, rows, row("sum", total))
 
     def head(self) -> str:
         e = self.e
@@ -58,6 +117,33 @@ class _Page(Parts):
             f"{listed}</p>"
         )
 
+    def controls(self) -> str:
+        """A row of fields for each class listed, and the buttons, hidden and empty until the script
+        fills them in."""
+        rows = "".join(
+            f'<div class="knob" data-n="{n}"><label class="pick">'
+            f'<input {PLAIN} type="radio" name="y" value="{n}"> {self.index(n)}'
+            f'<span class="name">{self.name(n)}</span></label>'
+            f'<input {PLAIN} type="range" data-z="{n}" step="any">'
+            f'<input {PLAIN} type="number" data-z="{n}" step="any"></div>'
+            for n in self.shown
+        )
+        return (
+            '<section class="try" hidden aria-label="Try it">\n<h2>Try it</h2>\n'
+            "<p>Drag or type the outputs z, pick the true class, and descend: everything below "
+            "follows.</p>\n"
+            f'<div class="knobs">{rows}</div>\n'
+            '<div class="buttons">'
+            '<button type="button" data-do="step">Step</button>'
+            '<button type="button" data-do="play" aria-pressed="false">Play</button>'
+            '<button type="button" data-do="reset">Reset</button>'
+            f'<label>step size <input {PLAIN} type="number" data-set="step" min="0" step="any">'
+            f'</label><label>temperature <input {PLAIN} type="number" data-set="T" min="0.05" '
+            f'step="0.05"></label><label>count classes from <select {PLAIN} data-set="first">'
+            "<option>0</option><option>1</option></select></label></div>\n"
+            '<p role="status" class="status"></p>\n</section>'
+        )
+
     def loss(self) -> str:
         e = self.e
         z, a = e.before.logits, e.before.probabilities
@@ -68,11 +154,11 @@ class _Page(Parts):
                 value("z", z[n], n),
                 value("exp", e.exponentials[n], n),
                 value("a", a[n], n),
-                bar(float(a[n]), n),
+                bar("a", a[n], n),
                 value("term", term if n == e.target else f"({term})", n),
             ]
 
-        rest_bar = bar(float(a[self.rest].sum()), "rest")
+        rest_bar = bar("a", a[self.rest].sum(), "rest")
         table = self.table(
             "The outputs, their probabilities, and the loss that each class would have",
             ["class", "output z", "exp(z−m)", "probability a", "", "−log a"],
@@ -90,7 +176,7 @@ class _Page(Parts):
             after = self.when("softmax", self._formulas(), tag="div")
         elif e.defined:
             after = paragraph(ONE_CLASS)
-        return f"<section>\n<h2>1. The loss J</h2>\n{note}{table}\n{after}\n</section>"
+        return section("1. The loss J", f"{note}{table}\n{after}", "loss")
 
     def _formulas(self) -> str:
         e, y, i, by_T = self.e, self.e.target, self.i, self.warm("/T")
@@ -131,7 +217,7 @@ class _Page(Parts):
 
         def descent(slope: float, n: int | str) -> list[str]:
             words = value("push", direction(slope), n)
-            return [value("grad", signed(slope), n), signed_bar(slope, n), words]
+            return [value("grad", signed(slope), n), bar("grad", slope, n), words]
 
         others = descent(float(e.gradient[self.rest].sum()), "rest")
         jac_sum = value("sum-jac", zero(float(e.jacobian_row.sum())))
@@ -153,6 +239,7 @@ class _Page(Parts):
             f"{opened}{self.a_y} − 1{closed} = {slope_y} for the true class"
             f'</p>\n<p class="formula">∂J/∂z<sub>n</sub> = a<sub>n</sub>{self.warm("/T")}'
             f" for every other class n</p>\n<p>{sentences}</p>\n<p>{self._chain_rule()}</p>",
+            "pushes",
         )
 
     def _chain_rule(self) -> str:
@@ -226,48 +313,26 @@ class _Page(Parts):
         return self.when("path", figure, tag="div")
 
     def layer(self, layer: Layer) -> str:
-        x, z, a = layer.features, layer.after.logits, layer.after.probabilities
-
-        def cells(n: int) -> list[str]:
-            change = layer.gradient[n] * x
-            after = layer.weight[n] - layer.step * change
-            return [numbers(change, FEATURES), numbers(after, FEATURES), number(z[n]), number(a[n])]
-
-        table = self.table(
-            "One step for the weights",
-            ["class", "∂J/∂W = ∂J/∂z · x", "W after", "z after", "a after"],
-            cells,
-            ["", "", "", number(float(a[self.rest].sum()))],
-            ["", "", "", number(float(a.sum()))],
-        )
-        note = self.stale("This is about the example as it was given", "changed")
-        return section(
-            layer_title(layer),
-            f"{note}{table}\n<p>x is {numbers(x, FEATURES)}. ∂J/∂W = (a − onehot) xᵀ: each row is "
-            f"x times one number. So {step_for_weights(layer)}</p>",
-            "given",
-        )
+        part = layer_section(self.e, layer, NAME, FEATURES)
+        return section(part.title, f"{self._given('This is')}{content_of(part)}", "given")
 
     def remarks(self) -> str:
         said = remarks(self.e)
         if not said:
             return ""
-        note = self.stale("This is about the example as it was given")
-        return section("Note", f"{note}{''.join(map(paragraph, said))}", "note given")
+        words = "".join(map(paragraph, said))
+        return section("Note", f"{self._given('This is')}{words}", "note given")
 
     def questions(self) -> str:
         items = "".join(
             f'<details data-ask="{answer.id}"><summary>{text(answer.title)}</summary>'
-            f"{''.join(map(_answer_part, answer.text.split(chr(10) * 2)))}</details>"
+            f"{''.join(map(paragraph, answer.text.split(chr(10) * 2)))}</details>"
             for answer in answers(self.e)
         )
-        note = self.stale("The answers are about the example as it was given")
-        return section("Questions", f"{note}{items}", "given questions")
+        return section("Questions", f"{self._given('The answers are')}{items}", "given questions")
 
-
-def _answer_part(words: str) -> str:
-    """A paragraph of an answer: code where its lines are indented."""
-    lines = words.split("\n")
-    if lines[0].startswith("   "):
-        return f"<pre>{chr(10).join(text(line[3:]) for line in lines)}</pre>"
-    return f"<p>{'<br>'.join(map(text, lines))}</p>"
+    def _given(self, these: str) -> str:
+        """A line about what does not follow the numbers, shown once they are changed."""
+        numbered = self.when("renumbered", f", with its classes numbered from {self.e.first_class}")
+        words = f"{these} about the example as it was given{numbered}."
+        return self.when("stale", words, tag="p", css="stale")

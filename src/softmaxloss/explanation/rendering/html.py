@@ -4,16 +4,13 @@ A page is one file that fetches nothing, and a content policy in it forbids that
 inline styles or handlers; the styles are in `page.css`.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import zip_longest
 from pathlib import Path
 
 from ...text import printable
@@ -26,8 +23,11 @@ def text(untrusted: str) -> str:
 
 
 def paragraph(words: str) -> str:
-    """A paragraph of plain text."""
-    return f"<p>{text(words)}</p>"
+    """A paragraph of plain text; it is code where its lines start with three spaces."""
+    lines = words.split("\n")
+    if words.startswith("   "):
+        return f"<pre>{chr(10).join(text(line[3:]) for line in lines)}</pre>"
+    return f"<p>{'<br/>'.join(map(text, lines))}</p>"
 
 
 def section(heading: str, content: str, kind: str = "") -> str:
@@ -38,68 +38,49 @@ def section(heading: str, content: str, kind: str = "") -> str:
 
 def section_of(part: Section) -> str:
     """A section of plain text."""
-    content = "" if part.table is None else table_of(part.table)
-    return section(text(part.title), content + "".join(map(paragraph, part.words)))
+    return section(text(part.title), content_of(part))
 
 
-def table_of(part: Table, *, code: dict[str, list[str]] | None = None) -> str:
-    """A table of plain text. code: more columns, of code to copy, by their headers."""
+def content_of(part: Section) -> str:
+    """What is below the heading of a section."""
+    table = "" if part.table is None else table_of(part.table)
+    return table + "".join(map(paragraph, part.words))
+
+
+def table_of(part: Table) -> str:
+    """A table of plain text."""
     rows = []
-    more = code or {}
-    for k, ((head, *cells), kind) in enumerate(part.rows):
-        line = [*map(_words, cells), *(f"<code>{text(c[k])}</code>" for c in more.values())]
-        rows.append(row(_words(head), line, ' class="true"' if kind == "true" else ""))
-    heads = [text(head.lstrip("<>")) for head in [*part.heads, *more]]
-    return table(text(part.caption), heads, rows)
+    for (head, *cells), kind in part.rows:
+        true = ' class="true"' if kind == "true" else ""
+        rows.append(row(_words(head), map(_words, cells), true))
+    return table(text(part.caption), [text(head.lstrip("<>")) for head in part.heads], rows)
 
 
 def _words(cell: str | Cell) -> str:
     if isinstance(cell, str):
         return text(cell)
+    if cell.tint == "code":
+        return f"<code>{text(cell.text)}</code>"
     known = f'<span class="name">{text(cell.name)}</span>' if cell.name else ""
     return text(cell.text) + known
 
 
-def row(
-    head: str, cells: Iterable[str], attributes: str = "", *, columns: Sequence[str] = ()
-) -> str:
-    """A row of a table; `head` heads it. All of it is HTML; for `columns` see `table`."""
-    data = "".join(_cell("td", *pair) for pair in zip_longest(cells, columns, fillvalue=""))
+def row(head: str, cells: Iterable[str], attributes: str = "") -> str:
+    """A row of a table; `head` heads it. All of it is HTML."""
+    data = "".join(f"<td>{cell}</td>" for cell in cells)
     return f'<tr{attributes}><th scope="row">{head}</th>{data}</tr>'
 
 
-def table(
-    caption: str,
-    heads: Sequence[str],
-    rows: Iterable[str],
-    *,
-    foot: str = "",
-    columns: Sequence[str] = (),
-) -> str:
-    """A table that scrolls where it is too wide.
-
-    Args:
-        caption: plain text without markup.
-        heads: HTML of the header cells; empty for a column without a header.
-        rows: `<tr>` elements.
-        foot: those of the footer.
-        columns: the class of the cells of each column after the first.
-    """
-    head = "".join(
-        _cell('th scope="col"' if head else "td", head, css)
-        for head, css in zip_longest(heads, ["", *columns], fillvalue="")
-    )
+def table(caption: str, heads: Iterable[str], rows: Iterable[str], foot: str = "") -> str:
+    """A table that scrolls where it is too wide, of `<tr>` elements. caption: plain text without
+    markup; heads: HTML, empty for a column without a header."""
+    head = "".join(f'<th scope="col">{head}</th>' if head else "<td></td>" for head in heads)
     end = f"<tfoot>{foot}</tfoot>" if foot else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
         f"<caption>{caption}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody>{end}</table></div>"
     )
-
-
-def _cell(tag: str, content: str, css: str) -> str:
-    style = f' class="{css}"' if css else ""
-    return f"<{tag}{style}>{content}</{tag.split()[0]}>"
 
 
 @dataclass(frozen=True)

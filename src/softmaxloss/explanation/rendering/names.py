@@ -1,7 +1,5 @@
 """Classes as text: their numbers as the caller counts, and their names, which are untrusted."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,15 +38,6 @@ def listed(classes: Sequence[object] | NDArray[np.int64]) -> str:
         return f"class {words[0]}"
     end = f"{count - MOST} more" if count > MOST else words.pop()
     return f"classes {', '.join(words)} and {end}"
-
-
-def others(count: int) -> str:
-    """The number of the other classes.
-
-    >>> others(1), others(5)
-    ('1 other', '5 others')
-    """
-    return "1 other" if count == 1 else f"{count} others"
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,7 +1,5 @@
 """Numbers as text."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

@@ -1,8 +1,6 @@
 """Sections that are shown alike in a terminal and on a page: a heading, a table, sentences."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -16,12 +14,12 @@ class Cell(NamedTuple):
 
     Attributes:
         text: may be untrusted.
-        tint: the colour in a terminal, as for an output that goes up or down.
+        tint: the colour in a terminal, as for an output that goes up or down; or code to copy.
         name: the name of a class, which follows its number.
     """
 
     text: str
-    tint: Literal["", "up", "down", "faint"] = ""
+    tint: Literal["", "up", "down", "faint", "code"] = ""
     name: str = ""
 
 
@@ -44,7 +42,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A section. words: its paragraphs."""
+    """A section. words: its paragraphs; a line that starts with three spaces is code."""
 
     title: str
     table: Table | None = None
@@ -58,8 +56,17 @@ def slope_cells(slope: float, *, moves: bool = True) -> tuple[Cell, Cell]:
     return Cell(signed(slope), tint), Cell(word, tint)
 
 
-def class_cells(e: Data, shown: Sequence[int], cells: int, before: str = "") -> dict[int, Cell]:
-    """The first cells of the rows of these classes: `before`, the number, the name."""
+def class_rows(
+    e: Data,
+    shown: Iterable[int],
+    width: int,
+    cells: Callable[[int], Sequence[str | Cell]],
+    true: Container[int],
+    before: str = "",
+) -> list[Row]:
+    """A row for each of these classes: `before`, the number, the name of at most `width` cells,
+    then the cells of the class. true: the true classes."""
     words = {n: f"{before}{e.number(n)}" for n in shown}
-    width = max(map(len, words.values()))
-    return {n: Cell(f"{word:>{width}}", name=name(e, n, cells)) for n, word in words.items()}
+    widest = max(map(len, words.values()))
+    heads = {n: Cell(f"{word:>{widest}}", name=name(e, n, width)) for n, word in words.items()}
+    return [Row([heads[n], *cells(n)], "true" if n in true else "") for n in heads]

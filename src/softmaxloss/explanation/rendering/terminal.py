@@ -1,7 +1,5 @@
 """Text for a terminal or a pipe: sentences, tables, bars. Loads rich."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Iterable, Iterator
@@ -22,7 +20,7 @@ PROSE_WIDTH = 79
 LEAST_WIDTH = 40  # of prose: no number is longer, so that none is broken
 UNLIMITED = 10_000
 FAINT = "dim"
-STYLES = {"": "", "true": "bold", "loss": "bold", "sum": FAINT, "faint": FAINT}
+STYLES = {"": "", "true": "bold", "loss": "bold", "sum": FAINT, "faint": FAINT, "code": ""}
 STYLES |= {"up": "green", "down": "red"}
 
 
@@ -121,4 +119,16 @@ def section(part: Section) -> Iterator[RenderableType]:
         if part.words:
             yield Text()
     for words in part.words:
-        yield prose(printable(words), 1)
+        yield from paragraph(words)
+
+
+def paragraph(words: str) -> Iterator[RenderableType]:
+    """A paragraph of plain text; a line that starts with three spaces is code."""
+    for line in map(printable, words.split("\n")):
+        yield indent(Text(line)) if line.startswith("   ") else prose(line, 1)
+
+
+def document(lead: Iterable[str], sections: Iterable[Section], *, width: int, color: bool) -> str:
+    """Sentences and the sections below them, as by `lay_out`."""
+    below = (part for one in sections for part in section(one))
+    return lay_out([*map(prose, lead), *below], width=width, color=color)

@@ -5,14 +5,12 @@ that this processor has is chosen at import. The environment variable SOFTMAXLOS
 baseline, avx2, avx512, or reference for the kernel that is not compiled.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...labels import ClassIndices, Target
 from ...options import Options
 from ...rows import Block, blocks, class_last
@@ -24,7 +22,6 @@ if os.environ.get("SOFTMAXLOSS_CPU") == "reference":
 
 from . import _cpu
 
-Array = NDArray[Any]
 levels = _cpu.levels
 level = _cpu.level
 one_example = _cpu.one_example  # see `softmaxloss.kernels.Kernel.one_example`
@@ -74,9 +71,9 @@ def cross_entropy(
     if _cpu.cross_entropy(logits, y, weight, options, ignore_index, factor, loss, grad, threads):
         return
     for block in blocks(logits.shape[::2], logits.shape[1]):
-        x, rows = _copy(logits, block), block.rows
+        x, rows = _contiguous(logits, block), block.rows
         made = None if grad is None else np.empty_like(x)
-        y_x = y[rows] if y.ndim == 1 else _copy(y, block)
+        y_x = y[rows] if y.ndim == 1 else _contiguous(y, block)
         f = factor if isinstance(factor, float) else factor[rows]
         _cpu.cross_entropy(x, y_x, weight, options, ignore_index, f, loss[rows], made, threads)
         if grad is not None and made is not None:
@@ -93,10 +90,10 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
         return
     for block in blocks(logits.shape[::2], logits.shape[1]):
         part = Scores(*[array[block.rows] for array in scores])
-        _cpu.score(_copy(logits, block), y[block.rows], ignore_index, part, threads)
+        _cpu.score(_contiguous(logits, block), y[block.rows], ignore_index, part, threads)
 
 
-def _copy(x: Array, block: Block) -> Array:
+def _contiguous(x: Array, block: Block) -> Array:
     """Some rows of (outer, classes, inner), contiguous, as (rows, classes, 1)."""
     rows = np.ascontiguousarray(class_last(x)[block.place])
     return rows.reshape(-1, x.shape[1], 1)

@@ -12,6 +12,13 @@ template <class Real> constexpr int strip = 16 / int(sizeof(Real));
 // The number of rows transposed together: one for each number of a register.
 template <class Real> constexpr int width = register_bytes / int(sizeof(Real));
 
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define HAVE_SHUFFLE
+#endif
+#endif
+
+#ifdef HAVE_SHUFFLE
 // Alternates numbers of a and b: those in the low half of each 16 bytes, and those in the high
 // half.
 template <class V, int... i>
@@ -72,5 +79,19 @@ INLINE void write_columns(Vector<Real> *columns, Real *to, std::int64_t stride) 
         std::memcpy(to + r * stride, reinterpret_cast<const char *>(&columns[r % n]) + r / n * 16,
                     16);
 }
+#else
+template <class Real>
+INLINE void read_columns(const Real *from, std::int64_t stride, Vector<Real> *columns) {
+    for (int i = 0; i < strip<Real>; ++i)
+        for (int r = 0; r < width<Real>; ++r)
+            columns[i][r] = from[r * stride + i];
+}
+template <class Real>
+INLINE void write_columns(Vector<Real> *columns, Real *to, std::int64_t stride) {
+    for (int r = 0; r < width<Real>; ++r)
+        for (int i = 0; i < strip<Real>; ++i)
+            to[r * stride + i] = columns[i][r];
+}
+#endif
 
 } // namespace softmaxloss::LEVEL

@@ -1,7 +1,5 @@
 """The engine of the linear loss for tensors: autograd, torch.compile, memory within a budget."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -62,9 +60,7 @@ def cross_entropy(
         linear_bias,
         target,
         weight,
-        grad and input.requires_grad,
-        grad and linear_weight.requires_grad,
-        grad and linear_bias is not None and linear_bias.requires_grad,
+        [grad and t is not None and t.requires_grad for t in (input, linear_weight, linear_bias)],
         return_scores,
         *field_values(options),
     )

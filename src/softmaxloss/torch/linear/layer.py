@@ -5,16 +5,14 @@ where it is available; it returns new memory, so it is used for chunks only. flo
 float32, a chunk of the weights at a time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ...arrays import Array
 from ...kernels import HOST, has_kernel, kernel_for
 from ...labels import ClassIndices
 from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
@@ -25,9 +23,8 @@ from .._private import fast_product
 from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
 
-Array = NDArray[Any]
 #: Which gradients are wanted, or the gradients: with respect to the input, the weight and the bias.
-Needs = tuple[bool, bool, bool]
+Needs = list[bool]
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 # To gather the weights of more classes than this share takes longer than to multiply with all.

@@ -1,7 +1,5 @@
 """One block's loss and gradient in PyTorch's operations, for a device without a kernel."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -6,8 +6,6 @@ them out without a copy. Another one (retain_graph) computes them again from the
 every one with reduction="none". With create_graph=True PyTorch differentiates `composed`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -36,7 +34,7 @@ def _or_empty(gradients: tuple[Tensor | None, ...], like: Tensor) -> tuple[Tenso
     "softmaxloss::linear_cross_entropy",
     mutates_args=(),
     schema="(Tensor input, Tensor weight, Tensor? bias, Tensor target, Tensor? class_weight, "
-    f"bool by_input, bool by_weight, bool by_bias, bool with_scores, {OPTIONS}) "
+    f"bool[] needs, bool with_scores, {OPTIONS}) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def forward(
@@ -45,18 +43,15 @@ def forward(
     bias: Tensor | None,
     target: Tensor,
     class_weight: Tensor | None,
-    by_input: bool,
-    by_weight: bool,
-    by_bias: bool,
+    needs: Needs,
     with_scores: bool,
     *values: Any,
 ) -> tuple[Tensor, ...]:
     """The loss; the gradients of a mean or a sum for an upstream gradient of 1; the scores, as two
     tensors."""
     options = options_from(LinearOptions, values)
-    needs = (by_input, by_weight, by_bias)
     if options.reduction == "none":
-        needs = (False, False, False)
+        needs = [False] * 3
     layer = Layer(input, weight, bias, target, class_weight, options, needs)
     losses, s, gradients = layer.run(1.0, with_scores)
     reduced = layer.plan.reduced(losses, options)
@@ -81,16 +76,13 @@ def _(
     bias: Tensor | None,
     target: Tensor,
     class_weight: Tensor | None,
-    by_input: bool,
-    by_weight: bool,
-    by_bias: bool,
+    needs: Needs,
     with_scores: bool,
     *values: Any,
 ) -> tuple[Tensor, ...]:
     none = options_from(LinearOptions, values).reduction == "none"
-    dtype = _loss_dtype(input.dtype)
-    needs = (False, False, False) if none else (by_input, by_weight, by_bias)
-    rows = input.shape[0]
+    dtype, rows = _loss_dtype(input.dtype), input.shape[0]
+    needs = [False] * 3 if none else needs
     return (
         input.new_empty((rows,) if none else (), dtype=dtype),
         *_empty_gradients(input, weight, needs, computed_dtype(input.dtype)),
@@ -103,7 +95,7 @@ def _(
     "softmaxloss::linear_cross_entropy_backward",
     mutates_args=(),
     schema="(Tensor upstream, Tensor input, Tensor weight, Tensor? bias, Tensor target, "
-    f"Tensor? class_weight, bool by_input, bool by_weight, bool by_bias, {OPTIONS}) "
+    f"Tensor? class_weight, bool[] needs, {OPTIONS}) "
     "-> (Tensor, Tensor, Tensor)",
 )
 def gradients_of(
@@ -113,13 +105,11 @@ def gradients_of(
     bias: Tensor | None,
     target: Tensor,
     class_weight: Tensor | None,
-    by_input: bool,
-    by_weight: bool,
-    by_bias: bool,
+    needs: Needs,
     *values: Any,
 ) -> tuple[Tensor, ...]:
     """The gradients for any upstream gradient: one number, or with reduction="none" one per row."""
-    options, needs = options_from(LinearOptions, values), (by_input, by_weight, by_bias)
+    options = options_from(LinearOptions, values)
     layer = Layer(input, weight, bias, target, class_weight, options, needs)
     factors = upstream.detach().double().cpu()
     gradients = layer.run(factors.contiguous().numpy() if factors.dim() else factors.item())[2]
@@ -134,12 +124,10 @@ def _(
     bias: Tensor | None,
     target: Tensor,
     class_weight: Tensor | None,
-    by_input: bool,
-    by_weight: bool,
-    by_bias: bool,
+    needs: Needs,
     *values: Any,
 ) -> tuple[Tensor, ...]:
-    return _empty_gradients(input, weight, (by_input, by_weight, by_bias), input.dtype)
+    return _empty_gradients(input, weight, needs, input.dtype)
 
 
 def _empty_gradients(
@@ -156,8 +144,8 @@ def _empty_gradients(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    tensors, needs, values = inputs[:5], inputs[5:8], inputs[9:]
-    ctx.options = options_from(LinearOptions, values)
+    *tensors, needs, _ = inputs[:7]
+    ctx.options = options_from(LinearOptions, inputs[7:])
     ctx.save_for_backward(*tensors)
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
@@ -169,7 +157,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 
 def _gradients(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Any, ...]:
-    needs = tuple(ctx.needs_input_grad[:3])
+    needs = list(ctx.needs_input_grad[:3])
     rest = (None,) * (len(ctx.needs_input_grad) - 3)
     if upstream is None:
         return (None, None, None, *rest)
@@ -188,7 +176,7 @@ def _gradients(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Any, ...]:
                     None if g is None else g.mul_(factor)
             gradients = [g if g is None else g.to(dtype) for g in kept]
     else:
-        made = gradients_of(upstream, *ctx.saved_tensors, *needs, *field_values(ctx.options))
+        made = gradients_of(upstream, *ctx.saved_tensors, needs, *field_values(ctx.options))
         gradients = [g if need else None for g, need in zip(made, needs, strict=True)]
     return (*gradients, *rest)
 

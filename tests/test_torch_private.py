@@ -1,0 +1,103 @@
+"""Every part of PyTorch that is not public and used: that this version has it, and what it says."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.autograd import forward_ad  # noqa: E402
+from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
+
+from softmaxloss.torch import _private  # noqa: E402
+
+
+def seen_inside(ask: Any) -> tuple[list[bool], Any]:
+    """A list, and a function of a tensor that adds to it what `ask` says when it is called."""
+    seen: list[bool] = []
+
+    def function(x: Any) -> Any:
+        seen.append(ask())
+        return (x * x).sum()
+
+    return seen, function
+
+
+def test_every_hook_is_tested() -> None:
+    functions = {name for name, _ in inspect.getmembers(_private, inspect.isfunction)}
+    functions.discard("cache")
+    text = inspect.getsource(inspect.getmodule(test_every_hook_is_tested))  # type: ignore[arg-type]
+    assert {name for name in functions if f"_private.{name}" not in text} == set()
+
+
+def test_a_recording_is_seen() -> None:
+    seen, function = seen_inside(_private.is_recorded)
+    x = torch.ones(3)
+    function(x)
+    torch.jit.trace(function, (x,), check_trace=False)
+    make_fx(function)(x)
+    assert (seen[0], set(seen[1:])) == (False, {True})
+
+
+def test_function_transforms_are_seen() -> None:
+    seen, function = seen_inside(_private.function_transforms_are_active)
+    x = torch.ones(3)
+    function(x)
+    torch.func.grad(function)(x)
+    torch.func.vmap(function)(x[None])
+    assert seen == [False, True, True]
+
+
+def test_forward_mode_is_seen() -> None:
+    assert not _private.forward_mode_is_active()
+    with forward_ad.dual_level():
+        assert _private.forward_mode_is_active()
+    assert not _private.forward_mode_is_active()
+
+
+def test_hooks_on_saved_tensors_are_seen() -> None:
+    assert not _private.saved_tensors_are_hooked()
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x):
+        assert _private.saved_tensors_are_hooked()
+    seen, function = seen_inside(_private.saved_tensors_are_hooked)
+    x = torch.ones(3, requires_grad=True)
+    torch.utils.checkpoint.checkpoint(function, x, use_reentrant=False)
+    assert seen == [True]
+
+
+def test_the_base_of_a_view() -> None:
+    x = torch.zeros(2, 3)
+    assert _private.base_of(x) is None
+    assert _private.base_of(x[0]) is x
+
+
+def test_the_version_counts_writes() -> None:
+    x = torch.zeros(3)
+    before = _private.version_of(x)
+    x.add_(1.0)
+    assert _private.version_of(x) == before + 1
+
+
+def test_an_assertion_in_a_graph() -> None:
+    def checked(x: Any) -> Any:
+        _private.assert_in_graph((x > 0).all(), "not positive")
+        return x + 1
+
+    compiled = torch.compile(checked, fullgraph=True, backend="eager")
+    assert compiled(torch.ones(1)).item() == 2.0
+    with pytest.raises(RuntimeError, match="not positive"):
+        compiled(-torch.ones(1))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_fast_product_is_the_product(bias: bool) -> None:
+    product = _private.fast_product()
+    if product is None:
+        pytest.skip("this PyTorch has no oneDNN")
+    torch.manual_seed(0)
+    x, w, b = torch.randn(5, 7), torch.randn(3, 7), torch.randn(3) if bias else None
+    want = torch.nn.functional.linear(x.double(), w.double(), None if b is None else b.double())
+    torch.testing.assert_close(product(x, w, b).double(), want, rtol=1e-5, atol=1e-5)
