@@ -178,3 +178,54 @@ def test_an_error_has_no_other_behind_it(wrong: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         softmaxloss.cross_entropy([1.0, 2.0], 0, **wrong)
     assert caught.value.__context__ is None
+
+
+class Index:
+    """An integer that changes, as a tensor's may."""
+
+    value = -100
+
+    def __index__(self) -> int:
+        return self.value
+
+
+def test_a_value_that_changes_is_read_in_every_call() -> None:
+    z, index = np.zeros((2, 3)), Index()
+    assert softmaxloss.cross_entropy(z, [0, 2], ignore_index=index, reduction="sum") > 2
+    index.value = 2
+    assert softmaxloss.cross_entropy(z, [0, 2], ignore_index=index, reduction="sum") < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("reducton", "there is no argument 'reducton'; did you mean 'reduction'?"),
+        ("wieght", "there is no argument 'wieght'; did you mean 'weight'?"),
+        ("size_average", "there is no argument 'size_average'"),
+        ("kind", "there is no argument 'kind'"),
+    ],
+)
+def test_an_unknown_option(name: str, says: str) -> None:
+    with pytest.raises(TypeError) as error:
+        softmaxloss.cross_entropy([1.0, 2.0], 0, **{name: 1})
+    assert str(error.value) == says
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"denominator": -(10**300)},
+        {"first_class": 10**5000},
+        {"ignore_index": np.array([1, 2])},
+        {"label_smoothing": np.ones((20, 20))},
+        {"grad_output": np.array([["a", "b"], ["c", "d"]])},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_an_error_is_one_short_line(options: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError)) as error:
+        softmaxloss.cross_entropy_with_grad([1.0, 2.0], 0, **options)
+    text = str(error.value)
+    assert next(iter(options)) in text
+    assert "\n" not in text
+    assert len(text) < 160

@@ -229,3 +229,59 @@ def test_a_memory_budget_may_be_a_float() -> None:
     z, y = example()
     W = torch.rand(7, 5).double()
     close(linear_cross_entropy(z, W, y, memory_budget=64e6), linear_cross_entropy(z, W, y))
+
+
+@pytest.mark.parametrize("module", [CrossEntropyLoss, LinearCrossEntropyLoss])
+def test_a_subclass_of_a_module(module: Any) -> None:
+    class Mine(module):  # type: ignore[misc]
+        def __init__(self, *sizes: int) -> None:
+            super().__init__(*sizes, label_smoothing=0.1)
+
+    sizes = (5, 7) if module is LinearCrossEntropyLoss else ()
+    z, y = example()
+    torch.manual_seed(0)
+    mine = Mine(*sizes)
+    torch.manual_seed(0)
+    close(mine(z.float(), y), module(*sizes, label_smoothing=0.1)(z.float(), y))
+
+
+@pytest.mark.parametrize("module", [CrossEntropyLoss, LinearCrossEntropyLoss])
+def test_a_module_takes_the_denominator_in_the_call_only(module: Any) -> None:
+    sizes = (5, 7) if module is LinearCrossEntropyLoss else ()
+    with pytest.raises(TypeError, match="denominator is an argument of the call"):
+        module(*sizes, denominator=3)
+    with pytest.raises(TypeError, match="there is no argument 'reducton'; did you mean"):
+        module(*sizes, reducton="sum")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ignore_index", -100.0), ("label_smoothing", False), ("first_class", False)],
+)
+def test_attributes_of_a_module_are_checked_in_the_call(name: str, value: Any) -> None:
+    module = CrossEntropyLoss()
+    setattr(module, name, value)
+    with pytest.raises(TypeError, match=name):
+        module(*example())
+
+
+@compiles
+@pytest.mark.parametrize("denominator", [4, torch.tensor(4)], ids=str)
+def test_gradients_with_a_denominator_in_a_graph_that_breaks(denominator: Any) -> None:
+    z, y = example()
+    W = torch.rand(7, 5).double()
+
+    def call() -> Any:
+        return softmaxloss.linear_cross_entropy_with_grad(z, W, y, denominator=denominator)
+
+    want, got = call(), torch.compile(call, backend="eager")()
+    close(got[0], want[0])
+    close(got[1].linear_weight, want[1].linear_weight)
+
+
+@pytest.mark.parametrize("upstream", [1j, torch.tensor(True), "x"], ids=str)
+def test_an_upstream_gradient_that_is_no_real_number(upstream: Any) -> None:
+    z, y = example()
+    W = torch.rand(7, 5).double()
+    with pytest.raises(TypeError, match="grad_output"):
+        softmaxloss.linear_cross_entropy_with_grad(z, W, y, grad_output=upstream)

@@ -19,7 +19,7 @@ from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
 from .options import Options, checked_options, class_weights
 from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
 from .rows import blocks, class_last, outer_classes_inner
-from .scores import Scores, empty_scores
+from .scores import Scores, counted_from, empty_scores
 
 _DEFAULTS = checked_options(Options)
 _FLOAT64 = np.dtype(np.float64)
@@ -86,9 +86,7 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
         raise LabelError(
             "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
         )
-    scores = call.score()
-    if options.first_class:
-        np.add(scores.predicted, options.first_class, out=scores.predicted)
+    scores = counted_from(options.first_class, call.score())
     return Scores(*[call.per_example(array) for array in scores])
 
 
@@ -202,7 +200,7 @@ class _Call:
             raise OptionError("out is read-only; the gradient is written to it")
         if not out.flags.c_contiguous and _may_overlap_itself(out):
             raise OptionError(
-                "out has numbers that share memory; an entry of the gradient needs its own"
+                "out has numbers that share memory; each entry of the gradient needs its own memory"
             )
         # The same memory, element for element, is fine: a kernel reads a row before it writes it.
         given = self.given

@@ -139,7 +139,7 @@ def cross_entropy_grad(
     weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
 ) -> Vector:
-    """The derivative of the loss of one example by its logits: ∂J/∂z_n = (Σ_j c_j)·a_n − c_n.
+    """The gradient of one example's loss with respect to its logits: ∂J/∂z_n = (Σ_j c_j)·a_n − c_n.
 
     With a class index: a_n for every class but the true one, and a_y − 1 for that. The entries sum
     to 0: a descent step raises the true logit by as much as it lowers all the others together.

@@ -3,6 +3,7 @@
 What an option means is in `formula.py`; what each input gives is in docs/semantics.md.
 """
 
+import difflib
 import inspect
 import math
 import operator
@@ -67,10 +68,10 @@ class Options:
                     f"reduction={self.reduction!r}"
                 )
             if not 0 < self.denominator < math.inf:
-                raise OptionError(f"denominator must be positive, got {given}")
+                raise OptionError(f"denominator must be positive, got {shown(given)}")
         self._keep_integer("first_class")
         if self.first_class not in (0, 1):
-            raise OptionError(f"first_class must be 0 or 1, got {self.first_class}")
+            raise OptionError(f"first_class must be 0 or 1, got {shown(self.first_class)}")
 
     def _keep(self, name: str, value: Any) -> None:
         """Set a field of this frozen value to a number of Python's own type."""
@@ -78,10 +79,14 @@ class Options:
 
     def _keep_integer(self, name: str) -> None:
         value = getattr(self, name)
-        if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+        try:
+            integer = None if isinstance(value, bool | np.bool_) else operator.index(value)
+        except TypeError:
+            integer = None
+        if integer is None:
             hint = "; leave it out for its default" if value is None else ""
             raise TypeError(f"{name} must be an integer, got {shown(value)}{hint}")
-        self._keep(name, operator.index(value))
+        self._keep(name, integer)
 
     def _keep_number(
         self, name: str, needs: str, fits: Callable[[float], bool] = lambda x: True
@@ -122,7 +127,7 @@ class LinearOptions(Options):
 
     z_loss: float = 0.0
     softcap: float | None = None
-    memory_budget: Any = "64MB"
+    memory_budget: float | str = "64MB"
     skip_below: float = 0.0
 
     def __post_init__(self) -> None:
@@ -182,30 +187,49 @@ def with_options(kind: type[Options], *without: str) -> Callable[[Function], Fun
             if name not in without
         ]
         kept = [parameter for parameter in own if parameter.kind != parameter.VAR_KEYWORD]
-        function.__signature__ = inspect.Signature([*kept, *options])  # type: ignore[attr-defined]
+        returned = inspect.signature(function).return_annotation
+        signature = inspect.Signature([*kept, *options], return_annotation=returned)
+        function.__signature__ = signature  # type: ignore[attr-defined]
         return function
 
     return decorate
 
 
-def checked_options(kind: type[AnyOptions], **given: Any) -> AnyOptions:
+def checked_options(kind: type[AnyOptions], /, **given: Any) -> AnyOptions:
     """`kind(**given)`, from a cache: a training loop passes the same options in every call.
 
     >>> checked_options(Options, reduction="sum").reduction
     'sum'
+    >>> checked_options(Options, reducton="sum")
+    Traceback (most recent call last):
+        ...
+    TypeError: there is no argument 'reducton'; did you mean 'reduction'?
     """
+    for value in given.values():
+        if type(value) not in _CACHED_TYPES:  # it may change, or may not be hashable
+            return new_options(kind, given)
     try:
         options: AnyOptions = _cached(kind, **given)
         return options
-    except TypeError:  # a value of a wrong type, or one that is right but not hashable
+    except TypeError:
         pass
-    unknown = given.keys() - field_names(kind)
-    if unknown:
-        raise TypeError(f"there is no option {min(unknown)!r}; {', '.join(field_names(kind))} are")
+    return new_options(kind, given)
+
+
+def new_options(kind: type[AnyOptions], given: dict[str, Any]) -> AnyOptions:
+    """`kind(**given)`. A TypeError names an unknown option, and one that is spelled like it."""
+    for name in given:
+        if name not in _NAMES[kind]:
+            near = difflib.get_close_matches(name, [*_NAMES[kind], "weight"], 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"there is no argument {name!r}{hint}")
     return kind(**given)
 
 
-def _make(kind: Any, **given: Any) -> Any:
+_CACHED_TYPES = (int, float, str, type(None))
+
+
+def _make(kind: Any, /, **given: Any) -> Any:
     options = kind(**given)
     default = _DEFAULTS[kind]
     return default if options == default else options

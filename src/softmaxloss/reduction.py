@@ -11,6 +11,7 @@ from .arrays import Array, as_array, is_real
 from .errors import OptionError
 from .labels import ClassIndices, Target
 from .options import Options
+from .text import shown
 
 Number = TypeVar("Number")
 
@@ -80,7 +81,7 @@ def read_upstream(
         return 1.0
     upstream = as_array(grad_output, "grad_output")
     if not is_real(upstream.dtype):
-        raise TypeError(f"grad_output must be real numbers, got {grad_output!r}")
+        raise TypeError(f"grad_output must be real numbers, got {shown(grad_output)}")
     upstream = upstream.astype(np.float64)
     if upstream.ndim == 0:
         number: float = upstream.item()

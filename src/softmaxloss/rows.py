@@ -7,7 +7,6 @@ so that memory stays bounded.
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -39,8 +38,13 @@ def _merges(x: Array, first: int) -> bool:
     """Whether the axes from `first` on are one axis in memory."""
     if x.flags.c_contiguous:
         return True
-    axes = [(n, s) for n, s in zip(x.shape[first:], x.strides[first:], strict=True) if n > 1]
-    return all(outer[1] == inner[0] * inner[1] for outer, inner in pairwise(axes))
+    extent = None  # of the axes so far, from the last one on
+    for n, step in zip(x.shape[: first - 1 : -1], x.strides[: first - 1 : -1], strict=True):
+        if n > 1:
+            if extent is not None and step != extent:
+                return False
+            extent = n * step
+    return True
 
 
 def class_last(x: Array) -> Array:
@@ -64,6 +68,9 @@ def blocks(shape: tuple[int, ...], classes: int, most: int = BLOCK) -> Iterator[
     >>> [block.rows for block in blocks((3,), 1 << 19)]
     [slice(0, 2, None), slice(2, 3, None)]
     """
+    rows = math.prod(shape)
+    if 0 < rows * classes <= most:
+        return iter([Block((), slice(0, rows))])
     return _split(shape, max(1, most // max(classes, 1)), (), 0)
 
 

@@ -22,6 +22,12 @@ class Scores(NamedTuple):
 IGNORED: Scores = Scores(*[np.array(value) for value in (0.0, np.nan, -1, 0, np.nan, np.nan)])
 
 
+def counted_from(first_class: int, scores: Scores) -> Scores:
+    """The scores with the predicted classes counted from first_class instead of 0, in place."""
+    np.add(scores.predicted, first_class, out=scores.predicted)
+    return scores
+
+
 def empty_scores(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Scores:
     """Arrays of this shape for the scores, whose numbers are of `dtype`.
 

@@ -46,7 +46,11 @@ def shown(value: object, limit: int = 60) -> str:
     """
     if isinstance(value, str):
         return repr(value[:limit] if len(value) <= limit else f"{value[: limit - 1]}…")
-    return shorten(" ".join(repr(value).split()), limit)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python converts
+        text = f"a huge {type(value).__name__}"
+    return shorten(" ".join(text.split()), limit)
 
 
 def first_line(value: object, limit: int = 300) -> str:

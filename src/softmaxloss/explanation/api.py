@@ -17,7 +17,7 @@ from ..files.evaluation import evaluate
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
-from ..text import shorten
+from ..text import shorten, shown
 from .data import Vector, frozen
 from .results import Explanation, SetExplanation, SeveralLabels
 from .set_sums import PushSums
@@ -180,7 +180,7 @@ def _source(
 ) -> tuple[LogitsFile, NDArray[Any]]:
     """The logits as a file, possibly in memory, and the labels as an array."""
     if isinstance(logits, LogitsFile):
-        return logits, np.asarray(target)
+        return logits, as_array(target, "target")
     x = read_logits(logits)
     if x.ndim != 2:
         hint = ": explain explains one example" if x.ndim == 1 else ""
@@ -215,7 +215,7 @@ def _position(target: Any, classes: int, first_class: int) -> int | Vector:
         return label - first_class
     q = np.asarray(None) if np.isscalar(target) else as_array(target, "target")
     if q.ndim == 0:
-        given = repr(target) if np.isscalar(target) else type(target).__name__
+        given = shown(target) if np.isscalar(target) else type(target).__name__
         raise LabelError(f"target must be the number of the true class, an integer; got {given}")
     if q.shape != (classes,):
         raise LabelError(
@@ -306,7 +306,7 @@ def _class_names(classes: Any, count: int) -> tuple[str, ...] | None:
     names = tuple(classes)
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"class names must be strings, got {name!r}")
+            raise TypeError(f"class names must be strings, got {shown(name)}")
     if len(names) != count:
         raise OptionError(f"there are {len(names)} class names for {count} logits")
     return names

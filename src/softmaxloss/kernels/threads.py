@@ -5,6 +5,7 @@ else the number of processors that this process may run on.
 """
 
 import os
+from numbers import Integral
 
 MOST_THREADS = 1024
 
@@ -33,7 +34,7 @@ def set_num_threads(threads: int) -> None:
         >>> set_num_threads(before)
     """
     global _num_threads
-    if isinstance(threads, bool) or not hasattr(threads, "__index__") or threads < 1:
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
         raise ValueError(f"the number of threads must be a positive integer, got {threads!r}")
     _num_threads = min(int(threads), MOST_THREADS)
 

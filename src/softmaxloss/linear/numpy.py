@@ -13,7 +13,7 @@ from ..labels import ClassIndices
 from ..logits import compute_dtype, gradient_dtype
 from ..options import LinearOptions, class_weights
 from ..reduction import read_upstream
-from ..scores import Scores
+from ..scores import Scores, counted_from
 from .blocks import Rows, block_loss, run, used_classes
 from .plan import LinearGradients, check_shapes, plan_for
 
@@ -39,7 +39,7 @@ def cross_entropy(
         raise LabelError("return_scores takes class indices as target, not probabilities")
     losses, scores = run(layer, layer.plan, 1.0, False, layer.dtype)
     assert scores is not None
-    np.add(scores.predicted, options.first_class, out=scores.predicted)
+    scores = counted_from(options.first_class, scores)
     return layer.shaped_loss(losses), Scores(*[layer.per_row(array) for array in scores])
 
 

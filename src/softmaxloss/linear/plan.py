@@ -26,7 +26,7 @@ PRODUCT = 12
 #: Classes in one chunk of a product: a multiple of the least number, which keeps rows aligned.
 MOST_CLASSES = 4096
 LEAST_CLASSES = 64
-#: Copies of a block's rows of the input, and of the gradient by them.
+#: Copies of a block's rows of the input, and of the gradient with respect to them.
 FEATURES = 4
 #: Softcap and z_loss need a few copies of the logits: of so many elements, or of one row.
 FEW = 1 << 17
@@ -154,7 +154,7 @@ def plan_for(
     each = itemsize * (max(largest, features) + largest + features) + converted * features
     if options.skip_below:
         each += 4 * (largest + features)
-    chunk = options.memory_budget // (PRODUCT * each)
+    chunk = int(options.memory_budget) // (PRODUCT * each)
     chunk -= chunk % LEAST_CLASSES if chunk > LEAST_CLASSES else 0
     chunk = min(max(chunk, LEAST_CLASSES), MOST_CLASSES, classes)
     return Plan(rows, classes, counted, read, blocks, chunk, divisor)
@@ -169,7 +169,7 @@ def row_blocks(
     copies = 0
     if options.changes_logits:
         copies = COPIES * max(itemsize, 4) * max(classes, FEW if rows * classes > FEW else 0)
-    budget = options.memory_budget
+    budget = int(options.memory_budget)
     available = budget - budget // ASIDE - copies
     if rows and available < logits:
         needed = math.ceil((logits + copies) * ASIDE / (ASIDE - 1)) + 1

@@ -16,7 +16,7 @@ from ..options import (
 from ..scores import Scores
 from . import engine
 from .linear import engine as linear
-from .tensors import read_options
+from .tensors import eager_options, read_options
 
 __all__ = [
     "cross_entropy",
@@ -91,7 +91,7 @@ def cross_entropy_with_grad(
     >>> cross_entropy_with_grad(torch.zeros(1, 4), torch.tensor([3]))[1]
     tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
-    checked, _ = read_options(Options, **options)
+    checked = eager_options(Options, **options)
     return engine.cross_entropy_with_grad(input, target, weight, checked, grad_output, out)
 
 
@@ -181,7 +181,7 @@ def linear_cross_entropy_with_grad(
     >>> linear_cross_entropy_with_grad(x, W, torch.tensor(0))[1].input
     tensor([0.0000, 0.5000])
     """
-    checked, _ = read_options(LinearOptions, **options)
+    checked = eager_options(LinearOptions, **options)
     return linear.cross_entropy_with_grad(
         input, linear_weight, linear_bias, target, weight, checked, grad_output
     )

@@ -11,6 +11,7 @@ from ..options import (
     LinearOptions,
     OptionArguments,
     Options,
+    checked_options,
     with_options,
 )
 from .functional import cross_entropy, linear_cross_entropy
@@ -31,22 +32,29 @@ class _Loss(torch.nn.Module):
     weight: Tensor | None
     _defaults: dict[str, Any]
 
-    def __init_subclass__(cls, options: type[Options]) -> None:
+    def __init_subclass__(cls, options: type[Options] | None = None) -> None:
+        if options is None:  # a subclass of a loss, with a signature of its own
+            return
         parameters = inspect.signature(options).parameters.values()
         cls._defaults = {p.name: p.default for p in parameters if p.name != "denominator"}
         with_options(options, "denominator")(cls)
 
-    def _set(self, weight: Tensor | None, options: dict[str, Any]) -> None:
+    def _set(self, kind: type[Options], weight: Tensor | None, options: dict[str, Any]) -> None:
+        if "denominator" in options:
+            raise TypeError("denominator is an argument of the call, not of the module")
+        checked_options(kind, **options)
         self.register_buffer("weight", weight)
         for name, default in self._defaults.items():
             setattr(self, name, options.get(name, default))
 
     def _options(self) -> dict[str, Any]:
-        """The options that are not at their default, which a call would only check again."""
-        return {n: getattr(self, n) for n, d in self._defaults.items() if getattr(self, n) != d}
+        """The options that are not the default itself, which a call would only check again."""
+        values = {name: getattr(self, name) for name in self._defaults}
+        return {n: v for n, v in values.items() if v is not self._defaults[n]}
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+        options = self._options().items()
+        return ", ".join(f"{n}={v!r}" for n, v in options if v != self._defaults[n])
 
 
 class CrossEntropyLoss(_Loss, options=Options):
@@ -65,8 +73,7 @@ class CrossEntropyLoss(_Loss, options=Options):
         **options: Unpack[OptionArguments],
     ) -> None:
         super().__init__()
-        Options(**options)  # checks them
-        self._set(weight, dict(options))
+        self._set(Options, weight, dict(options))
         self.inplace = inplace
 
     def forward(
@@ -115,8 +122,7 @@ class LinearCrossEntropyLoss(_Loss, options=LinearOptions):
         self.linear = torch.nn.Linear(
             in_features, num_classes, bias=bias, device=device, dtype=dtype
         )
-        LinearOptions(**options)  # checks them
-        self._set(weight, dict(options))
+        self._set(LinearOptions, weight, dict(options))
         self.return_scores = return_scores
 
     def forward(

@@ -20,7 +20,7 @@ from .. import engine
 from ..kernels import has_kernel
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits, without_classes
-from ..options import Options, class_weights
+from ..options import Options, class_weights, field_values
 from . import formula
 from .tensors import as_float64, as_numpy, empty_like, operator_schema, options_from
 
@@ -57,11 +57,11 @@ def _shape(logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any) 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:3])
-    ctx.values = inputs[3:]
+    ctx.options = options_from(Options, inputs[3:])
 
 
 def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-    grad = cross_entropy_backward(grad_output, *ctx.saved_tensors, *ctx.values)
+    grad = cross_entropy_backward(grad_output, *ctx.saved_tensors, *field_values(ctx.options))
     return (grad, *(None,) * (len(ctx.needs_input_grad) - 1))
 
 
@@ -99,7 +99,7 @@ def _shape_of_gradient(
 
 def _keep_for_second(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:4])
-    ctx.options = Options(*inputs[4:])
+    ctx.options = options_from(Options, inputs[4:])
 
 
 def _second_derivative(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:

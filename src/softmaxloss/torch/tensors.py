@@ -16,6 +16,7 @@ from ..options import (
     checked_options,
     field_names,
     field_values,
+    new_options,
 )
 from ._private import assert_in_graph, is_recorded
 
@@ -111,31 +112,39 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
     return value
 
 
-def read_options(
-    kind: type[AnyOptions], **options: Any
-) -> tuple[AnyOptions, torch.Tensor | float | None]:
-    """The checked options of a call on tensors, and what its result is still to be divided by.
+def eager_options(kind: type[AnyOptions], /, **options: Any) -> AnyOptions:
+    """The checked options of a call on tensors, whose denominator may be a tensor of one element.
 
-    The denominator may be a tensor of one element. In a graph of torch.compile the loss is a sum
-    that is divided outside of the operator: an operator's numbers are constants of the graph, and
-    the value of a tensor is not known before the graph runs.
-
-    >>> read_options(Options, denominator=torch.tensor(8))[0].denominator
+    >>> eager_options(Options, denominator=torch.tensor(8)).denominator
     8.0
     """
-    divisor, denominator = None, options.get("denominator")
-    if torch.compiler.is_compiling():
-        if denominator is not None and options.get("reduction", "mean") == "mean":
-            divisor = _traced_denominator(denominator)
-            options |= {"denominator": None, "reduction": "sum"}
-        checked = kind(**options)
-    else:
-        if isinstance(denominator, torch.Tensor):
-            options["denominator"] = _number_of(denominator)
-        checked = checked_options(kind, **options)
+    if isinstance(options.get("denominator"), torch.Tensor):
+        options["denominator"] = _number_of(options["denominator"])
+    compiling = torch.compiler.is_compiling()  # which does not follow a cache
+    checked = new_options(kind, options) if compiling else checked_options(kind, **options)
     if not -(2**63) <= checked.ignore_index < 2**63:
         raise OptionError(f"ignore_index must be an int64 here, got {checked.ignore_index}")
-    return checked, divisor
+    return checked
+
+
+def read_options(
+    kind: type[AnyOptions], /, **options: Any
+) -> tuple[AnyOptions, torch.Tensor | float | None]:
+    """The options of a call that may be compiled, and what its result is still to be divided by.
+
+    In a graph of torch.compile the loss is a sum that is divided outside of the operator: an
+    operator's numbers are constants of the graph, and the value of a tensor is not known before the
+    graph runs.
+    """
+    if not torch.compiler.is_compiling():
+        return eager_options(kind, **options), None
+    divisor = options.get("denominator")
+    if divisor is not None and options.get("reduction", "mean") == "mean":
+        divisor = _traced_denominator(divisor)
+        options |= {"denominator": None, "reduction": "sum"}
+    else:
+        divisor = None
+    return new_options(kind, options), divisor
 
 
 def _number_of(denominator: torch.Tensor) -> Any:

@@ -6,6 +6,8 @@ baseline, avx2, avx512, or reference for the kernel that is not compiled.
 """
 
 import os
+import warnings
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,13 @@ from ..threads import get_num_threads
 if os.environ.get("SOFTMAXLOSS_CPU") == "reference":
     raise ImportError("SOFTMAXLOSS_CPU=reference asks for the kernel that is not compiled")
 
-from . import _cpu
+try:
+    from . import _cpu
+except ImportError as error:
+    if find_spec(f"{__name__}._cpu") is not None:
+        message = f"NumPy computes, because the compiled kernel cannot be loaded: {error}"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    raise
 
 levels = _cpu.levels
 level = _cpu.level

@@ -8,10 +8,11 @@ from torch import Tensor
 from ...errors import LabelError, OptionError
 from ...linear.plan import LinearGradients, check_shapes
 from ...options import LinearOptions, field_values
+from ...reduction import read_upstream
 from ...scores import Scores
 from .._private import saved_tensors_are_hooked
 from ..engine import needs_formula
-from ..tensors import tensor_beside
+from ..tensors import as_float64, tensor_beside
 from .operators import composed, forward
 
 
@@ -89,13 +90,9 @@ def cross_entropy_with_grad(
     with torch.enable_grad():
         loss, _ = cross_entropy(x, W, b[0] if b else None, target, weight, options)
     given = 1.0 if grad_output is None else grad_output
-    upstream = tensor_beside(input, given, "grad_output", "input is").to(loss.dtype)
-    if upstream.shape not in ((), loss.shape):
-        raise OptionError(
-            f"grad_output has shape {tuple(upstream.shape)}; it must be one number or have the "
-            f"shape of the loss, {tuple(loss.shape)}"
-        )
-    upstream = upstream.expand(loss.shape)
+    upstream = tensor_beside(input, given, "grad_output", "input is")
+    read_upstream(as_float64(upstream.detach().cpu()), tuple(input.shape[:-1]), options)
+    upstream = upstream.to(loss.dtype).expand(loss.shape)
     grad_x, grad_W, *grad_b = torch.autograd.grad(loss, leaves, upstream)
     return loss.detach(), LinearGradients(grad_x, grad_W, grad_b[0] if grad_b else None)
 

@@ -18,7 +18,7 @@ from ...labels import ClassIndices
 from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
 from ...linear.plan import Plan, plan_for
 from ...options import LinearOptions, class_weights
-from ...scores import Scores
+from ...scores import Scores, counted_from
 from .._private import fast_product
 from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
@@ -97,7 +97,7 @@ class Layer:
                 self, self.plan, upstream, any(self.needs), computed if with_scores else None
             )
             if scores is not None:
-                np.add(scores.predicted, self.options.first_class, out=scores.predicted)
+                counted_from(self.options.first_class, scores)
             return losses, scores, self.gradients()
 
     def memory(self, rows: int) -> Tensor:
