@@ -205,6 +205,8 @@ def checked_options(kind: type[AnyOptions], /, **given: Any) -> AnyOptions:
         ...
     TypeError: there is no argument 'reducton'; did you mean 'reduction'?
     """
+    if not given:
+        return _DEFAULTS[kind]  # type: ignore[return-value]
     for value in given.values():
         if type(value) not in _CACHED_TYPES:  # it may change, or may not be hashable
             return new_options(kind, given)

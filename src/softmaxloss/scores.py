@@ -24,7 +24,8 @@ IGNORED: Scores = Scores(*[np.array(value) for value in (0.0, np.nan, -1, 0, np.
 
 def counted_from(first_class: int, scores: Scores) -> Scores:
     """The scores with the predicted classes counted from first_class instead of 0, in place."""
-    np.add(scores.predicted, first_class, out=scores.predicted)
+    if first_class:
+        np.add(scores.predicted, first_class, out=scores.predicted)
     return scores
 
 

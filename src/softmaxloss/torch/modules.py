@@ -49,8 +49,8 @@ class _Loss(torch.nn.Module):
 
     def _options(self) -> dict[str, Any]:
         """The options that are not the default itself, which a call would only check again."""
-        values = {name: getattr(self, name) for name in self._defaults}
-        return {n: v for n, v in values.items() if v is not self._defaults[n]}
+        defaults = self._defaults.items()
+        return {name: value for name, d in defaults if (value := getattr(self, name)) is not d}
 
     def extra_repr(self) -> str:
         options = self._options().items()
