@@ -77,6 +77,17 @@ def few(items: Sequence[object], most: int = 5) -> str:
     return ", ".join(map(str, items[:most])) + (", …" if len(items) > most else "")
 
 
+def plural(count: int, noun: str) -> str:
+    """The number and the noun.
+
+    >>> plural(1, "row"), plural(2, "class")
+    ('1 row', '2 classes')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def as_html(text: str) -> str:
     """The printable text with the characters escaped that are markup in HTML and XML.
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import sys
+import textwrap
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,10 +26,7 @@ class ExamplesFirst(click.Command):
         self.examples = inspect.cleandoc(examples)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write("Examples:\n")
-        for line in self.examples.splitlines():
-            formatter.write(f"  {line}\n" if line else "\n")
-        formatter.write("\n")
+        formatter.write(f"Examples:\n{textwrap.indent(self.examples, '  ')}\n\n")
         super().format_help(ctx, formatter)
 
 

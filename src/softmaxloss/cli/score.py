@@ -11,14 +11,13 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ..errors import LabelError
-from ..explanation.rendering.names import plural
 from ..explanation.rendering.numbers import number
-from ..explanation.rendering.sections import Cell, Row, Table
-from ..explanation.rendering.terminal import indent, lay_out, table_of
+from ..explanation.rendering.sections import Cell, Row, Section, Table
+from ..explanation.rendering.terminal import indent, lay_out, section, table_of
 from ..explanation.set_sections import hardest
-from ..files import FORMATS, WRITERS, listed, open_logits, open_scores, read_labels
+from ..files import FORMATS, WRITERS, LogitsFile, listed, open_logits, open_scores, read_labels
 from ..files.evaluation import Evaluation, evaluate
-from ..text import printable, shorten
+from ..text import plural, printable, shorten
 from . import command
 from .progress import progress_bar
 
@@ -100,33 +99,31 @@ def score(
         command.write(json.dumps(fields, allow_nan=False) + "\n")
         return
     width, color = command.terminal()
-    report = _report(result, source.path.name, source.shape[1], names, first_class, width)
-    text = lay_out(report, color=color)
+    report = [*_totals(result, source)]
     if result.top:
+        cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
+
+        def name(label: int) -> str:
+            known = "" if names is None else f" {shorten(names[label - first_class], cells)}"
+            return f"{label}{known}"
+
+        which = "example" if len(result.top) == 1 else f"{len(result.top)} examples"
         again = command.explain_row(logits, labels, result.top[0].row)
-        text += f"\nWhy the first of them?\n   {printable(again)}\n"
-    command.write(text)
+        words = ["Why the first of them?", f"   {printable(again)}"]
+        title = f"The {which} with the highest loss"
+        report += section(Section(title, hardest(result.top, name), words))
+    command.write(lay_out(report, color=color))
 
 
-def _report(
-    result: Evaluation,
-    file: str,
-    classes: int,
-    names: list[str] | None,
-    first_class: int,
-    width: int,
-) -> Iterator[RenderableType]:
-    """The totals and the table of the hardest examples."""
-    yield Text(
-        f"{printable(file)}: {plural(result.examples, 'example')}, {plural(classes, 'class')}"
-    )
-    yield Text()
+def _totals(result: Evaluation, file: LogitsFile) -> Iterator[RenderableType]:
+    """The numbers of the whole file."""
+    examples, classes = plural(result.examples, "example"), file.shape[1]
+    yield Text(f"{printable(file.path.name)}: {examples}, {plural(classes, 'class')}\n")
     uniform = f"(a uniform guess: ln {classes} = {number(math.log(classes))})"
-    perplexity, accuracy = number(result.perplexity), f"{100 * result.accuracy:.2f} %"
     rows = [
         ("mean loss", f"{number(result.mean_loss)} nats", uniform),
-        ("perplexity", perplexity, "(exp of the mean loss)"),
-        ("accuracy", accuracy, ""),
+        ("perplexity", number(result.perplexity), "(exp of the mean loss)"),
+        ("accuracy", f"{100 * result.accuracy:.2f} %", ""),
     ]
     if result.ignored:
         rows.append(("ignored", plural(result.ignored, "row"), ""))
@@ -137,15 +134,3 @@ def _report(
     totals = table_of(Table("", ["", "<", "<"], lines))
     totals.show_header = False
     yield indent(totals)
-    if not result.top:
-        return
-
-    cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
-
-    def name(label: int) -> str:
-        known = "" if names is None else f" {shorten(names[label - first_class], cells)}"
-        return f"{label}{known}"
-
-    which = "example" if len(result.top) == 1 else f"{len(result.top)} examples"
-    yield Text(f"\nThe {which} with the highest loss", "bold")
-    yield indent(table_of(hardest(result.top, name)))

@@ -9,12 +9,13 @@ from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ..text import plural
 from .data import SHOWN
 from .one_data import ExampleData
 from .one_words import ONE_CLASS, layer_section, loss_formula, push, remarks, slope_formula
 from .questions import Answer
 from .rendering import terminal
-from .rendering.names import in_sentence, plural
+from .rendering.names import in_sentence
 from .rendering.numbers import argument, compared, minus, number, told_apart, zero
 from .rendering.sections import Cell, Row, Section, Table, class_rows, slope_cells
 

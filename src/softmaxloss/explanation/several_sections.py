@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ..options import MultiLabel
-from .rendering.names import MOST, in_sentence, listed, plural
+from ..text import plural
+from .rendering.names import MOST, in_sentence, listed
 from .rendering.numbers import number, zero
 from .rendering.sections import Row, Section, Table, class_rows
 from .several_data import SeveralLabelsData

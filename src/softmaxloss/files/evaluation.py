@@ -14,7 +14,7 @@ from ..jsonable import jsonable
 from ..labels import read_indices
 from ..options import Options
 from ..scores import Scores
-from ..text import shorten
+from ..text import plural, shorten
 from . import LogitsFile
 from .writers import ScoresFile
 
@@ -177,9 +177,8 @@ def evaluate(
             if on_progress is not None:
                 on_progress(*logits.progress)
     if done != len(labels):
-        count = f"{len(labels)} label{'s' * (len(labels) != 1)}"
         raise LabelError(
-            f"{count} for {done} row{'s' * (done != 1)} of logits in "
+            f"{plural(len(labels), 'label')} for {plural(done, 'row')} of logits in "
             f"{shorten(str(logits.path), 4096)}; give one label for each row"
         )
     return result

@@ -4,22 +4,17 @@ Nothing is unpickled. What a header says about the array's size is compared with
 file before any memory is allocated.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from ..arrays import Array
 from ..text import first_line, shown
 from .source import ArraySource, BadFileError, Source, choose_key, refuse_key
-
-if TYPE_CHECKING:
-    import zipfile
 
 _GIB = 1 << 30
 _FORTRAN_LIMIT = _GIB // 4
@@ -30,16 +25,13 @@ def open_npy(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     """The array of a .npy file, memory-mapped."""
     refuse_key(key)
     with open(path, "rb") as file:
-        shape, fortran, dtype = _header(file, path.stat().st_size)
-        offset = file.tell()
+        shape, _, dtype = _header(file, path.stat().st_size)
     try:
         if 0 in shape:  # an empty array cannot be mapped
             return ArraySource(np.empty(shape, dtype))
-        order = "F" if fortran else "C"
-        mapped = np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)  # type: ignore[call-overload]
+        return ArraySource(np.asarray(np.lib.format.open_memmap(path, mode="r")))
     except (OSError, ValueError, OverflowError) as error:
         raise BadFileError(f"cannot be mapped: {first_line(error)}") from None
-    return ArraySource(np.asarray(mapped))
 
 
 def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
@@ -53,7 +45,6 @@ def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
         raise BadFileError(f"is no .npz (zip) file or is cut short: {first_line(error)}") from None
     keys = dict.fromkeys(member.removesuffix(".npy") for member in members)
     source = _NpzSource(path, f"{choose_key(list(keys), key, defaults)}.npy")
-    # A row of a Fortran array is scattered over the whole member, which is therefore read whole.
     return ArraySource(source.transposed().T) if source.fortran else source
 
 
@@ -77,8 +68,8 @@ class _NpzSource(Source):
         self.fortran = fortran and sum(n > 1 for n in self.shape) > 1
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[tuple[Any, zipfile.ZipInfo]]:
-        """The unpacked bytes; errors, those of zipfile and its codecs too, name the member."""
+    def _opened(self) -> Iterator[tuple[Any, Any]]:
+        """The unpacked bytes and their `ZipInfo`; errors, also of zipfile, name the member."""
         import zipfile
 
         try:
@@ -105,7 +96,8 @@ class _NpzSource(Source):
                 yield block
 
     def transposed(self) -> Array:
-        """The transpose of an array in Fortran order: the same bytes in C order."""
+        """The transpose of an array in Fortran order: the same bytes in C order, read whole because
+        a row is scattered over all of them."""
         if self._bytes > _FORTRAN_LIMIT:
             raise BadFileError(
                 f"holds an array in Fortran (column) order, {self._bytes} bytes long: too "

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..text import first_line, shown
-from .source import BadFileError, Source, choose_key
+from .source import BadFileError, Source, choose_key, refuse_labels
 
 
 def open_parquet(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
@@ -21,12 +21,9 @@ def open_parquet(path: Path, key: str | None, defaults: Sequence[str]) -> Source
         if _number_dtype(field.type) is None:
             kind = first_line(field.type, 40)
             raise BadFileError(f"{_column(field.name)} is {kind}, not float or integer")
-        if field.name.lower() in ("label", "labels", "__index_level_0__"):
-            raise BadFileError(
-                f"{_column(field.name)} stands among the classes; write the logits alone"
-            )
     if not fields:
         raise BadFileError("has no columns")
+    refuse_labels([field.name for field in fields])
     return _Columns(path, rows, fields)
 
 

@@ -48,16 +48,14 @@ def check_file(path: Path) -> None:
 
 def choose_key(keys: Sequence[str], key: str | None, defaults: Sequence[str]) -> str:
     """The array named by `key`; without a key the only array, or the first of `defaults` found."""
-    listed = few([shorten(name, 40) for name in keys[:21]], most=20)
-    if key is not None:
-        if key not in keys:
-            raise BadFileError(f"has no {shown(key, 40)}; it has: {listed or 'nothing'}")
-        return key
-    if len(keys) == 1:
+    if key is None and len(keys) == 1:
         return keys[0]
-    for name in defaults:
+    for name in defaults if key is None else [key]:
         if name in keys:
             return name
+    listed = few([shorten(name, 40) for name in keys[:21]], most=20)
+    if key is not None:
+        raise BadFileError(f"has no {shown(key, 40)}; it has: {listed or 'nothing'}")
     if not keys:
         raise BadFileError(f"holds nothing that could be the {defaults[0]}")
     raise BadFileError(f"holds several arrays: {listed}; name one by key")
@@ -67,6 +65,15 @@ def refuse_key(key: str | None) -> None:
     """Raise if a key is given for a file that holds one array without a name."""
     if key is not None:
         raise BadFileError(f"holds one array; the key {shown(key, 40)} has no meaning here")
+
+
+def refuse_labels(names: Sequence[str]) -> None:
+    """Raise if one of the columns of logits is named as labels, or as the index, of a table."""
+    for name in names:
+        if name.lower() in ("label", "labels", "__index_level_0__"):
+            raise BadFileError(
+                f"column {shown(name, 40)} stands among the classes; write the logits alone"
+            )
 
 
 class Source(ABC):
@@ -109,18 +116,19 @@ class ArraySource(Source):
     """Rows of an array that can be sliced: in memory, memory-mapped, or, with the shape and dtype
     of what its slices make, read slice by slice."""
 
+    shape: tuple[int, ...]
+
     def __init__(self, array: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> None:
         self._array = array
-        self.shape = shape = shape or array.shape
+        self.shape = shape or array.shape
         self.dtype = np.dtype(dtype or array.dtype)
-        self._rows = shape[0]
 
     def blocks(self, rows: int) -> Iterator[Array]:
-        for start in range(0, self._rows, rows):
-            yield self._array[start : min(start + rows, self._rows)]
+        for start in range(0, self.shape[0], rows):
+            yield self._array[start : min(start + rows, self.shape[0])]
 
     def row(self, index: int) -> Array | None:
-        return np.array(self._array[index : index + 1][0]) if index < self._rows else None
+        return np.array(self._array[index : index + 1][0]) if index < self.shape[0] else None
 
     def whole(self) -> Array:
-        return next(self.blocks(self._rows)) if self._rows else super().whole()
+        return next(self.blocks(self.shape[0])) if self.shape[0] else super().whole()

@@ -1,7 +1,6 @@
 """Text files: .csv is streamed line by line, .json is read whole."""
 
 import array
-import contextlib
 import csv
 import itertools
 import json
@@ -14,7 +13,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..text import shown
-from .source import ArraySource, BadFileError, Source, choose_key, refuse_key
+from .source import ArraySource, BadFileError, Source, choose_key, refuse_key, refuse_labels
 
 _LINE_LIMIT = 1 << 29  # characters: ten million classes written with 50 characters each
 _BLOCK_LIMIT = 1 << 19  # numbers: their text takes several times the memory of the numbers
@@ -52,10 +51,11 @@ class CsvSource(Source):
         with open(self._path, "rb") as file:
             lines = itertools.islice(_lines(file), 1 if self.names else 0, None)
             while batch := list(itertools.islice(lines, rows)):
-                block: Array = np.empty(0)
-                with contextlib.suppress(ValueError):
-                    text = [line for _, line in batch]
+                text = [line for _, line in batch]
+                try:
                     block = np.loadtxt(text, delimiter=",", comments=None, quotechar='"', ndmin=2)
+                except ValueError:
+                    raise self._fault(batch) from None
                 if block.shape != (len(batch), self._width):
                     raise self._fault(batch)
                 self.bytes_read = (file.tell(), size)
@@ -79,9 +79,7 @@ def _class_names(line: int, cells: list[str]) -> list[str]:
             "the first column has no name: is it a row index? "
             "Write the table without it (pandas: index=False)"
         )
-    for name in cells:
-        if name.lower() in ("label", "labels"):
-            raise BadFileError(f"column {name!r} stands among the classes; write the logits alone")
+    refuse_labels(cells)
     if len(cells) == 1 and (hint := _separator_hint(cells[0])):
         raise BadFileError(f"line {line} is one column, {shown(cells[0], 40)}{hint}")
     words = [column for column, cell in enumerate(cells) if _as_float(cell) is None]

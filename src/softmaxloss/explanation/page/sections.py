@@ -10,12 +10,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...text import plural
 from ..data import SHOWN
 from ..one_data import ExampleData, Layer
 from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_section, remarks
 from ..questions import answers
 from ..rendering.html import content_of, paragraph, row, section, table, text
-from ..rendering.names import NAME, name, plural
+from ..rendering.names import NAME, name
 from ..rendering.numbers import direction, minus, number, signed, zero
 from .chart import EMPTY_CHART, bar, path_chart
 

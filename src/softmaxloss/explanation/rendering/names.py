@@ -38,14 +38,3 @@ def listed(classes: Sequence[object] | NDArray[np.int64]) -> str:
         return f"class {words[0]}"
     end = f"{count - MOST} more" if count > MOST else words.pop()
     return f"classes {', '.join(words)} and {end}"
-
-
-def plural(count: int, noun: str) -> str:
-    """The number and the noun.
-
-    >>> plural(1, "row"), plural(2, "class")
-    ('1 row', '2 classes')
-    """
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
