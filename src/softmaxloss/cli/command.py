@@ -1,5 +1,6 @@
 """Shared by the commands: help that begins with examples, common options, writing output."""
 
+import contextlib
 import inspect
 import os
 import re
@@ -8,12 +9,13 @@ import shutil
 import sys
 import textwrap
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..errors import LabelError
 from ..explanation.rendering.terminal import to_ascii
 from ..text import printable
 
@@ -38,6 +40,13 @@ one_based = click.option(
 )
 ignore_index = click.option(
     "--ignore-index", default=-100, show_default=True, help="Rows with this label do not count."
+)
+top = click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="List this many of the examples of a file with the highest loss.",
 )
 logits_key = click.option(
     "--logits-key", metavar="NAME", help="Name of the array or column in the file of logits."
@@ -69,10 +78,15 @@ def explain_row(file: str, labels: str, row: int) -> str:
     return f"softmaxloss explain {shlex.join(words)}"
 
 
-def as_options(message: str) -> str:
-    """A message of the library, its arguments written as options of the command line."""
-    message = message.replace("first_class=1", "--one-based")
-    return re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message).replace("pass ", "add ")
+@contextlib.contextmanager
+def label_errors(file: str) -> Iterator[None]:
+    """Add the name of the file of labels to an error, and write arguments in it as options."""
+    try:
+        yield
+    except LabelError as error:
+        message = str(error).replace("first_class=1", "--one-based").replace("pass ", "add ")
+        message = re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message)
+        raise click.UsageError(f"{file}: {message}") from None
 
 
 def terminal() -> tuple[int, bool]:

@@ -55,13 +55,7 @@ _Example = tuple[list[float], str | int | None, Sequence[str] | None]
 @click.option(
     "--labels", "labels", metavar="FILE", help="Read the label from the same row of this file."
 )
-@click.option(
-    "--top",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    help="For a whole file: list this many examples to look at first.",
-)
+@command.top
 @command.ignore_index
 @command.logits_key
 @command.labels_key

@@ -4,7 +4,6 @@ from functools import partial
 
 import click
 
-from ..errors import LabelError
 from ..explanation import explain_set as explanation_of_set
 from ..files import LogitsFile, read_labels
 from ..files.evaluation import Example
@@ -17,19 +16,16 @@ def explain_set(source: LogitsFile, labels: str) -> None:
     given = click.get_current_context().params
     known = read_labels(labels, key=given["labels_key"])
     names = command.class_names(given["classes"], source.class_names, source.shape[1])
-    try:
-        with progress_bar() as on_progress:
-            explanation = explanation_of_set(
-                source,
-                known,
-                classes=names,
-                first_class=1 if given["one_based"] else 0,
-                ignore_index=given["ignore_index"],
-                top=given["top"],
-                on_progress=on_progress,
-            )
-    except LabelError as error:
-        raise click.UsageError(f"{labels}: {command.as_options(str(error))}") from None
+    with command.label_errors(labels), progress_bar() as on_progress:
+        explanation = explanation_of_set(
+            source,
+            known,
+            classes=names,
+            first_class=1 if given["one_based"] else 0,
+            ignore_index=given["ignore_index"],
+            top=given["top"],
+            on_progress=on_progress,
+        )
 
     def again(example: Example) -> str:
         return command.explain_row(str(source.path), labels, example.row)

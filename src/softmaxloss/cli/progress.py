@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 
 @contextlib.contextmanager
@@ -14,9 +14,6 @@ def progress_bar() -> Iterator[Callable[[int, int], None] | None]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
-    console = Console(stderr=True)
-    with Progress(
-        BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console, transient=True
-    ) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total or None)

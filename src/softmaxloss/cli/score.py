@@ -10,7 +10,6 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from ..errors import LabelError
 from ..explanation.rendering.numbers import number
 from ..explanation.rendering.sections import Cell, Row, Section, Table
 from ..explanation.rendering.terminal import indent, lay_out, section, table_of
@@ -43,13 +42,7 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
 )
 @click.argument("logits", metavar="LOGITS")
 @click.argument("labels", metavar="LABELS")
-@click.option(
-    "--top",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    help="How many of the examples with the highest loss to list.",
-)
+@command.top
 @command.classes
 @command.one_based
 @command.ignore_index
@@ -81,18 +74,16 @@ def score(
         source = stack.enter_context(open_logits(logits, key=logits_key))
         names = command.class_names(classes, source.class_names, source.shape[1])
         writer = stack.enter_context(open_scores(out, len(known))) if out is not None else None
-        try:
-            result = evaluate(
-                source,
-                known,
-                top=top,
-                ignore_index=ignore_index,
-                first_class=first_class,
-                scores=writer,
-                on_progress=stack.enter_context(progress_bar()),
-            )
-        except LabelError as error:
-            raise click.UsageError(f"{labels}: {command.as_options(str(error))}") from None
+        stack.enter_context(command.label_errors(labels))
+        result = evaluate(
+            source,
+            known,
+            top=top,
+            ignore_index=ignore_index,
+            first_class=first_class,
+            scores=writer,
+            on_progress=stack.enter_context(progress_bar()),
+        )
     if as_json:
         fields = {"schema": "softmaxloss.scores", "version": 1, "classes": names}
         fields |= {"first_class": first_class} | result.to_dict()

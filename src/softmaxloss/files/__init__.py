@@ -4,13 +4,11 @@ Logits are read in blocks of rows, so a file may be larger than memory (.json al
 Nothing is unpickled. A bad file raises `FileError` at once: one line that says what is wrong.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +119,7 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
         self.progress = (0, 0)
 
     @classmethod
-    def in_memory(cls, logits: npt.NDArray[Any]) -> LogitsFile:
+    def in_memory(cls, logits: npt.NDArray[Any]) -> Self:
         """An array of shape (N, C) in the place of a file."""
         return cls(Path("logits"), ArraySource(logits))
 

@@ -45,7 +45,16 @@ def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
         raise BadFileError(f"is no .npz (zip) file or is cut short: {first_line(error)}") from None
     keys = dict.fromkeys(member.removesuffix(".npy") for member in members)
     source = _NpzSource(path, f"{choose_key(list(keys), key, defaults)}.npy")
-    return ArraySource(source.transposed().T) if source.fortran else source
+    if not source.fortran:
+        return source
+    # A row is scattered over all the bytes, which are those of the transpose in C order.
+    if source.size > _FORTRAN_LIMIT:
+        raise BadFileError(
+            f"holds an array in Fortran (column) order, {source.size} bytes long: too "
+            "long to be streamed by rows; save numpy.ascontiguousarray(…), or as .npy"
+        )
+    source.shape = source.shape[::-1]
+    return ArraySource(source.whole().T)
 
 
 class _NpzSource(Source):
@@ -54,15 +63,15 @@ class _NpzSource(Source):
     def __init__(self, path: Path, member: str) -> None:
         self._path, self._member = path, member
         with self._opened() as (file, info):
-            self._bytes, packed = info.file_size, info.compress_size
+            self.size, packed = info.file_size, info.compress_size
             if packed > (size := path.stat().st_size):
                 raise BadFileError(f"is cut short: it takes {packed} bytes of {size}")
-            if self._bytes > _GIB and self._bytes > 1000 * packed:
+            if self.size > _GIB and self.size > 1000 * packed:
                 raise BadFileError(
-                    f"is refused: it would unpack from {packed} to {self._bytes} bytes "
+                    f"is refused: it would unpack from {packed} to {self.size} bytes "
                     "(a zip bomb?); save it uncompressed with numpy.save"
                 )
-            self.shape, fortran, self.dtype = _header(file, self._bytes, exactly=True)
+            self.shape, fortran, self.dtype = _header(file, self.size, exactly=True)
             self._offset = file.tell()
         # Both orders store the same bytes where at most one axis is longer than 1.
         self.fortran = fortran and sum(n > 1 for n in self.shape) > 1
@@ -94,17 +103,6 @@ class _NpzSource(Source):
                     if file.readinto(part) < len(part):
                         raise BadFileError("is cut short")
                 yield block
-
-    def transposed(self) -> Array:
-        """The transpose of an array in Fortran order: the same bytes in C order, read whole because
-        a row is scattered over all of them."""
-        if self._bytes > _FORTRAN_LIMIT:
-            raise BadFileError(
-                f"holds an array in Fortran (column) order, {self._bytes} bytes long: too "
-                "long to be streamed by rows; save numpy.ascontiguousarray(…), or as .npy"
-            )
-        self.shape = self.shape[::-1]
-        return self.whole()
 
 
 def _header(

@@ -118,10 +118,8 @@ def _number_dtype(arrow_type: Any) -> np.dtype[Any] | None:
     """The dtype of a column of floats or integers; None for any other."""
     from pyarrow import types
 
-    if types.is_integer(arrow_type) or types.is_floating(arrow_type):
-        dtype: np.dtype[Any] = np.dtype(arrow_type.to_pandas_dtype())
-        return dtype
-    return None
+    number = types.is_integer(arrow_type) or types.is_floating(arrow_type)
+    return np.dtype(arrow_type.to_pandas_dtype()) if number else None
 
 
 def _refuse_nulls(values: Any, name: str, start: int, width: int = 1) -> None:

@@ -80,9 +80,7 @@ class NpyScores(ScoresFile):
         np.lib.format.write_array_header_1_0(self._file, header)
 
     def _write(self, columns: dict[str, Array]) -> None:
-        block = np.empty(len(columns["row"]), self._dtype)
-        for name in COLUMNS:
-            block[name] = columns[name]
+        block = np.rec.fromarrays([columns[name] for name in COLUMNS], dtype=self._dtype)
         self._file.write(block.data)
 
 
