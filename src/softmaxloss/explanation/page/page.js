@@ -106,7 +106,8 @@ function draw() {
     const n = { y: state.y, first: 0 }[element.dataset.class] ?? Number(element.dataset.class);
     element.textContent = n + state.first;
   }
-  for (const row of all("[data-n]:is(tr, .knob)")) row.classList.toggle("true", Number(row.dataset.n) === state.y);
+  // The rows of what is about the given example keep the true class that it has.
+  for (const row of all("[data-n]:is(tr, .knob):not(.given *)")) row.classList.toggle("true", Number(row.dataset.n) === state.y);
   main.querySelector("[data-name=y]").textContent = `${state.y + state.first}${nameOf(state.y)}`;
   for (const rectangle of all("[data-bar]")) drawBar(rectangle);
   for (const knob of all(".knob")) label(knob);

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..data import SHOWN
 from ..one_data import ExampleData, Layer
-from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_section, remarks
+from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_cells, layer_section, remarks
 from ..questions import answers
-from ..rendering.html import content_of, paragraph, row, section, table, text
+from ..rendering.html import paragraph, row, section, table, text
 from ..rendering.names import NAME, name, plural
 from ..rendering.numbers import direction, minus, number, signed, zero
 from .chart import EMPTY_CHART, bar, path_chart
@@ -313,8 +313,18 @@ class _Page:
         return self.when("path", figure, tag="div")
 
     def layer(self, layer: Layer) -> str:
-        part = layer_section(self.e, layer, NAME, FEATURES)
-        return section(part.title, f"{self._given('This is')}{content_of(part)}", "given")
+        part, a = layer_section(self.e, layer, NAME, FEATURES), layer.after.probabilities
+        assert part.table is not None
+        table = self.table(
+            part.table.caption,
+            [head.lstrip("<") for head in part.table.heads],
+            lambda n: layer_cells(layer, n, FEATURES),
+            ["", "", "", number(float(a[self.rest].sum()))],
+            ["", "", "", number(float(a.sum()))],
+        )
+        note = "This is about the example as it was given."
+        note = self.when("changed", note, tag="p", css="stale")
+        return section(part.title, f"{note}{table}{''.join(map(paragraph, part.words))}", "given")
 
     def remarks(self) -> str:
         said = remarks(self.e)

@@ -38,13 +38,8 @@ def section(heading: str, content: str, kind: str = "") -> str:
 
 def section_of(part: Section) -> str:
     """A section of plain text."""
-    return section(text(part.title), content_of(part))
-
-
-def content_of(part: Section) -> str:
-    """What is below the heading of a section."""
     table = "" if part.table is None else table_of(part.table)
-    return table + "".join(map(paragraph, part.words))
+    return section(text(part.title), table + "".join(map(paragraph, part.words)))
 
 
 def table_of(part: Table) -> str:
