@@ -10,11 +10,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...text import as_html
 from ..data import SHOWN
 from ..one_data import ExampleData, Layer
 from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_cells, layer_section, remarks
 from ..questions import answers
-from ..rendering.html import paragraph, row, section, table, text
+from ..rendering.html import paragraph, row, section, table
 from ..rendering.names import NAME, name, plural
 from ..rendering.numbers import direction, minus, number, signed, zero
 from .chart import EMPTY_CHART, bar, path_chart
@@ -65,7 +66,7 @@ class _Page:
 
     def name(self, n: int) -> str:
         """The name of a class, after a space; empty without names."""
-        return text(name(self.e, n))
+        return as_html(name(self.e, n))
 
     def of_rest(self, v: str, values: NDArray[np.float64]) -> str:
         """The sum over the classes that are not listed."""
@@ -335,7 +336,7 @@ class _Page:
 
     def questions(self) -> str:
         items = "".join(
-            f'<details data-ask="{answer.id}"><summary>{text(answer.title)}</summary>'
+            f'<details data-ask="{answer.id}"><summary>{as_html(answer.title)}</summary>'
             f"{''.join(map(paragraph, answer.text.split(chr(10) * 2)))}</details>"
             for answer in answers(self.e)
         )
