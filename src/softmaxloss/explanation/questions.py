@@ -176,9 +176,8 @@ def only_true_class(x: Example) -> str:
         text += ", and so on"
     if x.alone:
         return f"{text}. No other class has a share of the denominator: each is masked out."
-    others = "The other has" if x.a.size == 2 else f"The {x.a.size - 1} others have"
     share = -float(x.e.gradient[x.y])  # 1 − a_y without its rounding
-    return f"{text}. {others} {number(share)} of the denominator."
+    return f"{text}. The rest has {number(share)} of the denominator."
 
 
 @_question(
@@ -216,13 +215,10 @@ def derivatives_sum(x: Example) -> str:
     slope = float(x.e.gradient[x.y])
     if slope == 0:
         return f"Here {x.saturated()}: every derivative is 0, and so is their sum."
-    others = f"those of the {x.a.size - 1} others add up to"
-    if x.a.size == 2:
-        others = f"that of {x.name(x.r)}, the other one, is"
     # By definition the same number: printed from one value, so that both are rounded alike.
     return (
-        f"Here the derivative of {x.name(x.y)}, the true one, is {number(slope)}, and {others} "
-        f"{number(-slope)}: together 0."
+        f"Here the derivative of {x.name(x.y)}, the true one, is {number(slope)}, and the rest "
+        f"adds up to {number(-slope)}: together 0."
     )
 
 

@@ -8,8 +8,7 @@ const given = JSON.parse(document.querySelector("#example").textContent);
 const all = (selector) => [...main.querySelectorAll(selector)];
 
 const bytes = Uint8Array.from(atob(given.logits), (character) => character.charCodeAt(0));
-const view = new DataView(bytes.buffer);
-const logits = Float64Array.from({ length: bytes.length / 8 }, (_, n) => view.getFloat64(8 * n, true));
+const logits = new Float64Array(bytes.buffer);
 
 const listed = new Set(all("[data-z][type=number]").map((input) => Number(input.dataset.z)));
 
