@@ -246,7 +246,7 @@ def test_the_arrays_are_read_only(classes):
         ((np.zeros((0, 0)), []), {}, ValueError, "no classes"),
         ((["a"], [0]), {}, TypeError, "real numbers"),
         (([[1.0, 2.0]], [2]), {}, LabelError, "row 0 is 2, outside 0..1"),
-        (([[1.0, 2.0]], [0, 1]), {}, LabelError, "class indices of shape (1,)"),
+        (([[1.0, 2.0]], [0, 1]), {}, LabelError, "2 labels for 1 row of logits in memory"),
         (([[1.0, 2.0]], [[0, 1]]), {}, LabelError, "argmax"),
         (([[1.0, 2.0]], [0.0]), {}, LabelError, "integers"),
         (([[1.0, 2.0]], [0]), {"first_class": 1}, LabelError, "outside 1..2"),

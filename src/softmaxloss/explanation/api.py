@@ -8,10 +8,10 @@ from numbers import Real
 from typing import Any, SupportsIndex, TypedDict, Unpack, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..arrays import as_array, read_real
-from ..errors import LabelError, OptionError
+from ..errors import OptionError
 from ..files import LogitsFile
 from ..files.evaluation import evaluate
 from ..labels import ClassIndices, read_target
@@ -160,13 +160,13 @@ def explain_set(
     (1, 1)
     """
     options = Options(ignore_index=ignore_index, first_class=first_class)
-    source, labels = _source(logits, target, options)
+    source = logits if isinstance(logits, LogitsFile) else _in_memory(logits)
     count = source.shape[1]
     names = _class_names(classes, count)
     sums = PushSums(count, first_class=options.first_class)
     totals = evaluate(
         source,
-        labels,
+        as_array(target, "target"),
         top=_whole_number("top", top),
         ignore_index=options.ignore_index,
         first_class=options.first_class,
@@ -177,23 +177,14 @@ def explain_set(
     return SetExplanation.of(totals, sums, classes=names, first_class=options.first_class)
 
 
-def _source(
-    logits: ArrayLike | LogitsFile, target: ArrayLike, options: Options
-) -> tuple[LogitsFile, NDArray[Any]]:
-    """The logits as a file, possibly in memory, and the labels as an array."""
-    if isinstance(logits, LogitsFile):
-        return logits, as_array(target, "target")
+def _in_memory(logits: ArrayLike) -> LogitsFile:
     x = read_logits(logits)
     if x.ndim != 2:
         hint = ": explain explains one example" if x.ndim == 1 else ""
         raise ValueError(f"explain_set takes logits of shape (N, C); got shape {x.shape}{hint}")
     if x.shape[1] == 0:
         raise ValueError(f"logits of shape {x.shape} have no classes (C = 0)")
-    if not isinstance(read_target(target, x.shape, options), ClassIndices):
-        raise LabelError(
-            "explain_set takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
-        )
-    return LogitsFile.in_memory(x), np.asarray(target)
+    return LogitsFile.in_memory(x)
 
 
 def _one_row(logits: ArrayLike) -> Vector:
