@@ -28,7 +28,6 @@ NAMED = 6  # classes; of more, a sentence names only the strongest
 OVERFLOW = math.log(np.finfo(np.float64).max)  # 709.78: exp of more is inf
 OVERFLOW32 = math.log(np.finfo(np.float32).max)  # 88.72
 UNDERFLOW = -745.14  # exp of less is 0 in float64
-MINUS_INF = 'float("-inf")'  # as Python reads it
 EPSILON = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities to at least this
 
 
@@ -369,7 +368,7 @@ def softmax_or_sigmoid(x: Example) -> str:
 def same_as_frameworks(x: Example) -> str:
     """The calls, one per line; they count classes from 0, however the caller counts."""
     y, count, J = x.y, x.z.size, x.e.before.loss
-    row = [repr(float(z)) if np.isfinite(z) else MINUS_INF for z in x.z[:SHOWN]]
+    row = [repr(float(z)) if np.isfinite(z) else 'float("-inf")' for z in x.z[:SHOWN]]
     given = f"[{', '.join(row)}], {y}" if count <= SHOWN else f"logits, {y}  # all {count} logits"
     calls = [
         f"z, y = {given}",
