@@ -248,6 +248,7 @@ def test_the_arrays_are_read_only(classes):
         (([[1.0, 2.0]], [2]), {}, LabelError, "row 0 is 2, outside 0..1"),
         (([[1.0, 2.0]], [0, 1]), {}, LabelError, "2 labels for 1 row of logits in memory"),
         (([[1.0, 2.0]], [[0, 1]]), {}, LabelError, "argmax"),
+        (([[1.0, 2.0]], [[0], [0, 1]]), {}, LabelError, "its rows differ in length"),
         (([[1.0, 2.0]], [0.0]), {}, LabelError, "integers"),
         (([[1.0, 2.0]], [0]), {"first_class": 1}, LabelError, "outside 1..2"),
         (([[1.0, 2.0]], [0]), {"first_class": 2}, OptionError, "first_class"),

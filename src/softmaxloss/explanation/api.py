@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import as_array, read_real
-from ..errors import OptionError
+from ..errors import LabelError, OptionError
 from ..files import LogitsFile
 from ..files.evaluation import evaluate
 from ..labels import ClassIndices, read_target
@@ -161,12 +161,16 @@ def explain_set(
     """
     options = Options(ignore_index=ignore_index, first_class=first_class)
     source = logits if isinstance(logits, LogitsFile) else _in_memory(logits)
+    try:
+        labels = as_array(target, "target")
+    except ValueError as error:  # rows of different lengths
+        raise LabelError(str(error)) from None
     count = source.shape[1]
     names = _class_names(classes, count)
     sums = PushSums(count, first_class=options.first_class)
     totals = evaluate(
         source,
-        as_array(target, "target"),
+        labels,
         top=_whole_number("top", top),
         ignore_index=options.ignore_index,
         first_class=options.first_class,
