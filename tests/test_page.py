@@ -173,6 +173,16 @@ def test_of_many_classes_the_strongest_are_listed() -> None:
     np.testing.assert_array_equal(logits, why.before.logits)
 
 
+def test_the_layer_of_many_classes_has_one_row_for_the_others() -> None:
+    why = explain(None, 3, features=[1.0, 2.0], linear_weight=np.eye(20, 2))
+    page = why.to_html()
+    table = page[page.index("One step for the weights</caption>") :].partition("</table>")[0]
+    rest = np.delete(why.layer.after.probabilities, why.listed()).sum()
+    others = '<tr data-n="rest" class="rest"><th scope="row">8 others</th>'
+    assert f"{others}{'<td></td>' * 3}<td>{number(rest)}</td></tr>" in table
+    assert f'<th scope="row">sum</th>{"<td></td>" * 3}<td>1.0000</td>' in table
+
+
 def test_a_page_of_200_000_classes_lists_no_more_rows() -> None:
     """200 000 classes: 2.1 MB of logits, and not a row for each."""
     page = explain(np.random.default_rng(0).normal(size=200_000), 7, steps=0).to_html()

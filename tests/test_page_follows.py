@@ -293,6 +293,8 @@ def test_the_layer_section_stays_that_of_the_given_example(visit: Open) -> None:
         )
         == ["2"] * 3
     )
+    page.locator("[data-set=first]").select_option("1")
+    assert layer.locator("th[scope=row]").all_inner_texts() == ["1", "2", "3", "sum"]
 
 
 def test_the_numbering_changes_in_labels_for_screen_readers(visit: Open) -> None:

@@ -113,7 +113,7 @@ def test_the_three_questions_asked_most():
         "Yes, the loss is one term, J = −log a_y, and nothing is added for the other classes. But "
         "each of them counts, because it is in the denominator of a_y = exp z_y / Σ exp z.\n\n"
         "Here J = −log a_2 = −log 0.09599 = 2.3435, one of 4 possible losses: 0.4435 for "
-        "class 0, 1.4435 for class 1, 2.3435 for class 2, 3.6435 for class 3. The 3 others have "
+        "class 0, 1.4435 for class 1, 2.3435 for class 2, 3.6435 for class 3. The rest has "
         "0.9040 of the denominator."
     )
     assert ask(why, "others-learn").text == (
@@ -127,8 +127,8 @@ def test_the_three_questions_asked_most():
         "No, to zero. The derivatives are the probabilities, which sum to 1, minus 1 for the true "
         "class: the true output is pulled up as hard as all the others together are pushed "
         "down.\n\n"
-        "Here the derivative of class 2, the true one, is -0.9040, and those of the 3 others add "
-        "up to 0.9040: together 0."
+        "Here the derivative of class 2, the true one, is -0.9040, and the rest adds up to "
+        "0.9040: together 0."
     )
 
 
@@ -344,8 +344,8 @@ UNUSUAL = [
         "softmax-or-sigmoid": "a_0 = sigmoid(z_0 − z_1) = 0.7500",
         "good-loss": "below ln 2 = 0.6931, and exp(−J) = a_0 = 0.7500. The prediction is class 0, "
         "and right.",
-        "only-true-class": "The other has 0.2500 of the denominator.",
-        "derivatives-sum": "that of class 1, the other one, is 0.2500",
+        "only-true-class": "The rest has 0.2500 of the denominator.",
+        "derivatives-sum": "and the rest adds up to 0.2500: together 0",
     }, id="two classes"),
     pytest.param([1e30, -1e30], 1, {
         "others-learn": "leaves z_0 at 1e+30: the step is too small for float64 to show",

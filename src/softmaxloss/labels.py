@@ -221,7 +221,7 @@ def _outside(y: Array, counted: Array, outside: Array, low: int, high: int) -> s
     hint = ""
     if low == 0 and used.min() >= 1 and used.max() == high + 1:
         hint = f"; all labels lie in 1..{high + 1}: if they count from one, pass first_class=1"
-    elif label < 0:
+    elif label < 0 and position:
         hint = f"; if it marks rows that do not count, pass ignore_index={label}"
     return f"the label{_of_row(position)} is {label}, outside {low}..{high}{hint}"
 

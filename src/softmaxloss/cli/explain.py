@@ -19,8 +19,10 @@ from . import command
 from .explain_set import explain_set
 from .numbers import NumbersCommand, read_numbers
 
-# The logits of an example, its label as given, and the class names of its file.
-_Example = tuple[list[float], str | int | None, Sequence[str] | None]
+WHICH_ROW = (
+    "which row of the file? Add --row N, counted from 0, or to explain all rows --labels FILE "
+    "instead of --label"
+)
 
 
 @click.command(
@@ -100,19 +102,26 @@ def explain(
         raise click.UsageError("--html needs the name of a file to write")
     if open_page and html is None:
         raise click.UsageError("--open opens the page that --html FILE writes")
-    if file is not None:
-        if logits:
-            raise click.UsageError("give the logits as numbers or with --file, not both")
-        if row is None and label is None and labels is not None:
-            with open_logits(file, key=logits_key) as source:
-                if source.shape[0] != 1:
-                    _refuse("is for one example: add --row N", "step", "steps", "questions")
-                    return explain_set(source, labels)
-        z, y, known = _from_file(file, row, label, labels, logits_key, labels_key)
-    else:
+    y: str | int | None = label
+    known: Sequence[str] | None = None
+    if file is None:
         needs = "needs a file of logits: --file FILE"
         _refuse(needs, "row", "labels", "logits_key", "labels_key")
-        z, y, known = read_numbers(logits), label, None
+        z = read_numbers(logits)
+    else:
+        if logits:
+            raise click.UsageError("give the logits as numbers or with --file, not both")
+        if label is not None and labels is not None:
+            raise click.UsageError("give --label or --labels, not both")
+        with open_logits(file, key=logits_key) as source:
+            if row is None and source.shape[0] != 1:
+                if labels is None:
+                    raise click.UsageError(WHICH_ROW)
+                _refuse("is for one example: add --row N", "step", "steps", "questions")
+                return explain_set(source, labels)
+            z, known = source.row(row or 0).tolist(), source.class_names
+        if labels is not None:
+            y = _label_of_row(labels, row or 0, labels_key)
     _refuse("is for a whole file: --file FILE --labels FILE", "top", "ignore_index")
     names = command.class_names(classes, known, len(z))
     first_class = 1 if one_based else 0
@@ -156,31 +165,11 @@ def _refuse(why: str, *options: str) -> None:
             raise click.UsageError(f"--{option} {why}")
 
 
-def _from_file(
-    file: str,
-    row: int | None,
-    label: str | None,
-    labels: str | None,
-    logits_key: str | None,
-    labels_key: str | None,
-) -> _Example:
-    if label is not None and labels is not None:
-        raise click.UsageError("give --label or --labels, not both")
-    with open_logits(file, key=logits_key) as source:
-        if row is None:
-            if source.shape[0] != 1:
-                raise click.UsageError(
-                    "which row of the file? Add --row N, counted from 0, or to explain all rows "
-                    "--labels FILE instead of --label"
-                )
-            row = 0
-        logits, names = source.row(row).tolist(), source.class_names
-    if labels is None:
-        return logits, label, names
-    known = read_labels(labels, key=labels_key)
-    if row >= len(known):
-        raise click.UsageError(f"{labels} has {len(known)} labels, none for row {row}")
-    return logits, int(known[row]), names
+def _label_of_row(file: str, row: int, key: str | None) -> int:
+    labels = read_labels(file, key=key)
+    if row >= len(labels):
+        raise click.UsageError(f"{file} has {len(labels)} labels, none for row {row}")
+    return int(labels[row])
 
 
 def _target(

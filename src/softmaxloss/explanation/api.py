@@ -8,16 +8,16 @@ from numbers import Real
 from typing import Any, SupportsIndex, TypedDict, Unpack, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..arrays import as_array, is_real, read_real
+from ..arrays import as_array, read_real
 from ..errors import LabelError, OptionError
 from ..files import LogitsFile
 from ..files.evaluation import evaluate
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
-from ..text import shorten, shown
+from ..text import shown
 from .data import Vector, frozen
 from .results import Explanation, SetExplanation, SeveralLabels
 from .set_sums import PushSums
@@ -25,6 +25,8 @@ from .set_sums import PushSums
 # The largest difference between given logits and W·x + b, relative to |W|·|x| + |b|: operands and
 # result rounded to bfloat16, which has 8 digits, are off by at most 3·2⁻⁸.
 LOGITS_TOLERANCE = 2.0**-6
+
+NO_LABEL = -(2**63) - 1  # as ignore_index: no label of an integer dtype is ignored
 
 
 class _Arguments(TypedDict, total=False):
@@ -92,14 +94,14 @@ def explain(
     >>> round(why.after.loss, 4)                    # smaller than before
     2.2161
     """
-    first_class = Options(first_class=first_class).first_class
+    options = Options(first_class=first_class, multi_label="sum", ignore_index=NO_LABEL)
     step, steps = _positive("step", step), _whole_number("steps", steps)
     layer = _layer(features, linear_weight, linear_bias)
     z = _logits_of(layer) if logits is None else _one_row(logits)
     if logits is not None and layer is not None:
         _require_same_logits(z, layer)
     names = _class_names(classes, z.size)
-    y = _position(target, z.size, first_class)
+    y, first_class = _position(target, z.size, options), options.first_class
     if not isinstance(y, int):
         return SeveralLabels.of(z, y, step=step, classes=names, first_class=first_class)
     return Explanation.of(
@@ -158,7 +160,11 @@ def explain_set(
     (1, 1)
     """
     options = Options(ignore_index=ignore_index, first_class=first_class)
-    source, labels = _source(logits, target, options)
+    source = logits if isinstance(logits, LogitsFile) else _in_memory(logits)
+    try:
+        labels = as_array(target, "target")
+    except ValueError as error:  # rows of different lengths
+        raise LabelError(str(error)) from None
     count = source.shape[1]
     names = _class_names(classes, count)
     sums = PushSums(count, first_class=options.first_class)
@@ -175,23 +181,14 @@ def explain_set(
     return SetExplanation.of(totals, sums, classes=names, first_class=options.first_class)
 
 
-def _source(
-    logits: ArrayLike | LogitsFile, target: ArrayLike, options: Options
-) -> tuple[LogitsFile, NDArray[Any]]:
-    """The logits as a file, possibly in memory, and the labels as an array."""
-    if isinstance(logits, LogitsFile):
-        return logits, as_array(target, "target")
+def _in_memory(logits: ArrayLike) -> LogitsFile:
     x = read_logits(logits)
     if x.ndim != 2:
         hint = ": explain explains one example" if x.ndim == 1 else ""
         raise ValueError(f"explain_set takes logits of shape (N, C); got shape {x.shape}{hint}")
     if x.shape[1] == 0:
         raise ValueError(f"logits of shape {x.shape} have no classes (C = 0)")
-    if not isinstance(read_target(target, x.shape, options), ClassIndices):
-        raise LabelError(
-            "explain_set takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
-        )
-    return LogitsFile.in_memory(x), np.asarray(target)
+    return LogitsFile.in_memory(x)
 
 
 def _one_row(logits: ArrayLike) -> Vector:
@@ -204,27 +201,12 @@ def _one_row(logits: ArrayLike) -> Vector:
     return z.astype(np.float64)
 
 
-def _position(target: Any, classes: int, first_class: int) -> int | Vector:
+def _position(target: Any, classes: int, options: Options) -> int | Vector:
     """The true class, counted from 0; or a value for each class where there are several."""
-    if (label := _integer(target)) is not None:
-        last = first_class + classes - 1
-        if not first_class <= label <= last:
-            off_by_one = first_class == 0 and label == classes
-            hint = "; if labels count from one, pass first_class=1" if off_by_one else ""
-            raise LabelError(f"the label is {label}, outside {first_class}..{last}{hint}")
-        return label - first_class
-    q = np.asarray(None) if np.isscalar(target) else as_array(target, "target")
-    if q.ndim == 0:
-        given = shown(target) if np.isscalar(target) else type(target).__name__
-        raise LabelError(f"target must be the number of the true class, an integer; got {given}")
-    if q.shape != (classes,):
-        raise LabelError(
-            f"target has shape {q.shape}; it must be the number of the true class, or a value for "
-            f"each class, shape ({classes},)"
-        )
-    if not (is_real(q.dtype) or q.dtype.kind == "b"):
-        raise LabelError(f"target probabilities must be real numbers, got dtype {q.dtype}")
-    q = q.astype(np.float64)
+    read = read_target(target, (classes,), options)
+    if isinstance(read, ClassIndices):
+        return int(read.values)
+    q = read.values.astype(np.float64)
     used = np.flatnonzero(q)
     return int(used[0]) if used.size == 1 and q[used[0]] == 1.0 else q
 
@@ -240,28 +222,21 @@ def _layer(features: Any, weight: Any, bias: Any) -> _Layer | None:
         if features is bias is weight is None:
             return None
         raise OptionError("the layer takes both features, x, and linear_weight, W: z = W·x + b")
-    x = _numbers(features, "features", 1)
-    W = _numbers(weight, "linear_weight", 2)
-    if W.shape[1] != x.size:
-        hint = ": pass linear_weight.T" if W.shape[0] == x.size else ""
+    x, W = read_real(features, "features"), read_real(weight, "linear_weight")
+    b = None if bias is None else read_real(bias, "linear_bias")
+    if x.ndim != 1:
+        raise OptionError(f"features must have shape (D,), got {x.shape}")
+    if W.ndim != 2 or W.shape[1] != x.size:
+        hint = ": pass linear_weight.T" if W.ndim == 2 and W.shape[0] == x.size else ""
         raise OptionError(
             f"linear_weight has shape {W.shape}; {x.size} features need shape (C, {x.size}), as in "
             f"torch.nn.Linear{hint}"
         )
-    b = None if bias is None else _numbers(bias, "linear_bias", 1)
-    if b is not None and b.size != W.shape[0]:
+    if b is not None and b.shape != W.shape[:1]:
         raise OptionError(
             f"linear_bias has shape {b.shape}; {W.shape[0]} classes need shape ({W.shape[0]},)"
         )
-    return x, W, b
-
-
-def _numbers(value: Any, name: str, ndim: int) -> Vector:
-    array = read_real(value, name)
-    if array.ndim != ndim:
-        wanted = "(D,)" if name == "features" else "(C, D)" if ndim == 2 else "(C,)"
-        raise OptionError(f"{name} must have shape {wanted}, got {array.shape}")
-    return frozen(array)
+    return frozen(x), frozen(W), None if b is None else frozen(b)
 
 
 def _logits_of(layer: _Layer | None) -> Vector:
@@ -293,7 +268,7 @@ def _positive(name: str, value: Any) -> float:
         with contextlib.suppress(OverflowError):
             if 0 < float(value) < math.inf:
                 return float(value)
-    raise OptionError(f"{name} must be a positive number, got {shorten(repr(value), 40)}")
+    raise OptionError(f"{name} must be a positive number, got {shown(value, 40)}")
 
 
 def _class_names(classes: Any, count: int) -> tuple[str, ...] | None:
@@ -314,17 +289,8 @@ def _class_names(classes: Any, count: int) -> tuple[str, ...] | None:
 
 def _whole_number(name: str, value: Any) -> int:
     """A checked count."""
-    number = _integer(value)
-    if number is None or number < 0:
-        raise OptionError(
-            f"{name} must be a whole number, 0 or more, got {shorten(repr(value), 40)}"
-        )
-    return number
-
-
-def _integer(value: Any) -> int | None:
-    """The value as an integer; None where it is not one, as True is not."""
     if not isinstance(value, bool | np.bool_):
         with contextlib.suppress(TypeError):
-            return operator.index(value)
-    return None
+            if (number := operator.index(value)) >= 0:
+                return number
+    raise OptionError(f"{name} must be a whole number, 0 or more, got {shown(value, 40)}")

@@ -1,7 +1,7 @@
 """One example as data: every number that an explanation shows, and how it is computed."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 
@@ -257,20 +257,14 @@ class ExampleData(Data):
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as lists, numbers and strings for JSON."""
-        names = ["largest", "shifted", "exponentials", "denominator", "terms", "logsumexp"]
-        names += ["loss_from_logits", "bits", "uniform_loss", "gradient", "gradient_sum"]
-        names += ["gradient_by_probability", "jacobian_row", "step", "after"]
+        names = [field.name for field in fields(self) if field.name not in ("before", "layer")]
         return {
             "schema": "softmaxloss.explanation",
             "version": 1,
-            "classes": as_json(self.classes),
-            "first_class": self.first_class,
+            **as_json(self.before),
+            **{name: as_json(getattr(self, name)) for name in [*names, "bits", "uniform_loss"]},
             "target": self.number(self.target),
             "predicted": None if self.predicted is None else self.number(self.predicted),
-            "rank": self.rank,
-            **as_json(self.before),
-            **{name: as_json(getattr(self, name)) for name in names},
-            "path": as_json(self.path),
             "layer": None if self.layer is None else self.layer.to_dict(),
         }
 

@@ -1,7 +1,7 @@
 """The explanation of one example as text, for a terminal, a pipe or a README."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def _table(
     heads: list[str],
     cells: Callable[[int], list[str | Cell]],
     rest: Callable[[NDArray[np.intp]], list[str | Cell]],
-    total: list[str],
+    total: Sequence[str | Cell],
 ) -> RichTable:
     """A row for each class listed, one for those that are not, one for the sums."""
     shown = e.listed()
@@ -83,21 +83,19 @@ def _loss(e: ExampleData, width: int) -> Iterator[RenderableType]:
     z, a, y = e.before.logits, e.before.probabilities, e.target
 
     def shares(bar_width: int, exponentials: bool) -> RichTable:
-        def exp(x: float) -> list[str]:
-            return [number(x)] if exponentials else []
+        def row(output: str, exp: float, share: float, *end: str) -> list[str | Cell]:
+            middle = [number(exp)] if exponentials else []
+            return [output, *middle, number(share), terminal.bar(share, bar_width), *end]
 
         def cells(n: int) -> list[str | Cell]:
             term = number(e.terms[n])
-            end = [f"{term} ", "← J"] if n == y else [f"({term})", ""]
-            start = [number(z[n]), *exp(e.exponentials[n]), number(a[n])]
-            return [*start, terminal.bar(a[n], bar_width), *end]
+            end = (f"{term} ", "← J") if n == y else (f"({term})", "")
+            return row(number(z[n]), e.exponentials[n], a[n], *end)
 
         def rest(classes: NDArray[np.intp]) -> list[str | Cell]:
-            share = float(a[classes].sum())
-            of_exp = exp(float(e.exponentials[classes].sum()))
-            return ["", *of_exp, number(share), terminal.bar(share, bar_width)]
+            return row("", float(e.exponentials[classes].sum()), float(a[classes].sum()))
 
-        total = ["", *exp(e.denominator), number(float(a.sum()))]
+        total = row("", e.denominator, float(a.sum()))[:-1]  # without a bar
         heads = ["class", "output z", *(["exp(z−m)"] if exponentials else [])]
         heads += ["probability a", "<", "−log a", "<"]
         return _table(e, width, heads, cells, rest, total)

@@ -97,17 +97,20 @@ def loss_words(loss: float) -> str:
     return "+inf" if loss == math.inf else number(loss)
 
 
+def layer_cells(layer: Layer, n: int, features: int) -> list[str]:
+    """The cells of a class in the table of the layer."""
+    change = layer.gradient[n] * layer.features
+    weight = layer.weight[n] - layer.step * change
+    after = (layer.after.logits[n], layer.after.probabilities[n])
+    return [numbers(change, features), numbers(weight, features), *map(number, after)]
+
+
 def layer_section(e: ExampleData, layer: Layer, cells: int, features: int) -> Section:
     """The layer that made the outputs; `cells` is the width of a class name, and of a vector at
     most `features` numbers are shown."""
 
-    def shown(n: int) -> list[str]:
-        change = layer.gradient[n] * layer.features
-        weight = layer.weight[n] - layer.step * change
-        after = (layer.after.logits[n], layer.after.probabilities[n])
-        return [numbers(change, features), numbers(weight, features), *map(number, after)]
-
-    rows = class_rows(e, e.listed(), cells, shown, {e.target})
+    shown = e.listed()
+    rows = class_rows(e, shown, cells, lambda n: layer_cells(layer, n, features), {e.target})
     plus_b, plus_1 = ("", "") if layer.bias is None else (" + b", " + 1")
     factor = f"(‖x‖²{plus_1})" if plus_1 else "‖x‖²"
     heads = ["class", "<∂J/∂W = ∂J/∂z · x", "<W after a step", "z after", "a after"]

@@ -28,7 +28,6 @@ NAMED = 6  # classes; of more, a sentence names only the strongest
 OVERFLOW = math.log(np.finfo(np.float64).max)  # 709.78: exp of more is inf
 OVERFLOW32 = math.log(np.finfo(np.float32).max)  # 88.72
 UNDERFLOW = -745.14  # exp of less is 0 in float64
-MINUS_INF = 'float("-inf")'  # as Python reads it
 EPSILON = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities to at least this
 
 
@@ -176,9 +175,8 @@ def only_true_class(x: Example) -> str:
         text += ", and so on"
     if x.alone:
         return f"{text}. No other class has a share of the denominator: each is masked out."
-    others = "The other has" if x.a.size == 2 else f"The {x.a.size - 1} others have"
     share = -float(x.e.gradient[x.y])  # 1 − a_y without its rounding
-    return f"{text}. {others} {number(share)} of the denominator."
+    return f"{text}. The rest has {number(share)} of the denominator."
 
 
 @_question(
@@ -216,13 +214,10 @@ def derivatives_sum(x: Example) -> str:
     slope = float(x.e.gradient[x.y])
     if slope == 0:
         return f"Here {x.saturated()}: every derivative is 0, and so is their sum."
-    others = f"those of the {x.a.size - 1} others add up to"
-    if x.a.size == 2:
-        others = f"that of {x.name(x.r)}, the other one, is"
     # By definition the same number: printed from one value, so that both are rounded alike.
     return (
-        f"Here the derivative of {x.name(x.y)}, the true one, is {number(slope)}, and {others} "
-        f"{number(-slope)}: together 0."
+        f"Here the derivative of {x.name(x.y)}, the true one, is {number(slope)}, and the rest "
+        f"adds up to {number(-slope)}: together 0."
     )
 
 
@@ -373,7 +368,7 @@ def softmax_or_sigmoid(x: Example) -> str:
 def same_as_frameworks(x: Example) -> str:
     """The calls, one per line; they count classes from 0, however the caller counts."""
     y, count, J = x.y, x.z.size, x.e.before.loss
-    row = [repr(float(z)) if np.isfinite(z) else MINUS_INF for z in x.z[:SHOWN]]
+    row = [repr(float(z)) if np.isfinite(z) else 'float("-inf")' for z in x.z[:SHOWN]]
     given = f"[{', '.join(row)}], {y}" if count <= SHOWN else f"logits, {y}  # all {count} logits"
     calls = [
         f"z, y = {given}",

@@ -1,7 +1,7 @@
 """A set of examples as data: which classes push which, and which examples to look at."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -167,8 +167,7 @@ class SetData(Data):
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as lists, numbers and strings for JSON; at most 100 pairs in `strongest`."""
-        names = ["classes", "first_class", "examples", "ignored", "invalid", "mean_loss"]
-        names += ["accuracy", "uniform_loss", "counts", "class_loss", "pulls", "net_gradient"]
+        names = [field.name for field in fields(self) if field.name not in ("pairs", "top")]
         strongest = [
             push._replace(true=self.number(push.true), pushed=self.number(push.pushed))
             for push in self.strongest(IN_JSON)
@@ -176,7 +175,7 @@ class SetData(Data):
         return {
             "schema": "softmaxloss.set-explanation",
             "version": 1,
-            **{name: as_json(getattr(self, name)) for name in [*names, "pushes"]},
+            **{name: as_json(getattr(self, name)) for name in names},
             "others": None if self.pairs is None else jsonable(self.pairs.others),
             "short": None if self.pairs is None else jsonable(self.pairs.short),
             "strongest": [push._asdict() for push in strongest],

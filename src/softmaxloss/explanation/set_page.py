@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files.evaluation import Example
-from .rendering.html import Page, paragraph, section, section_of, table_of, text
+from ..text import as_html
+from .rendering.html import Page, paragraph, section, section_of, table_of
 from .rendering.names import NAME, in_table
 from .rendering.numbers import number
 from .rendering.sections import Row, Table
@@ -93,14 +94,14 @@ def _svg(e: SetData, shown: list[int], means: NDArray[np.float64], heading: str)
     parts = [
         f'<svg class="push-map" role="img" viewBox="0 0 {side} {side}" width="{side}" '
         f'height="{side}" xmlns="http://www.w3.org/2000/svg" font-size="12" fill="currentColor">'
-        f"<title>{text(heading)}: the table below has the same numbers</title>"
+        f"<title>{as_html(heading)}: the table below has the same numbers</title>"
     ]
     for k, name in enumerate(names):
         middle = margin + size * k + size / 2
         parts.append(
-            f'<text x="{margin - 6}" y="{middle + 4}" text-anchor="end">{text(name)}</text>'
+            f'<text x="{margin - 6}" y="{middle + 4}" text-anchor="end">{as_html(name)}</text>'
             f'<text x="{middle + 4}" y="{margin - 6}" '
-            f'transform="rotate(-90 {middle + 4} {margin - 6})">{text(name)}</text>'
+            f'transform="rotate(-90 {middle + 4} {margin - 6})">{as_html(name)}</text>'
         )
     for down, i in enumerate(shown):
         for right, n in enumerate(shown):
@@ -110,7 +111,7 @@ def _svg(e: SetData, shown: list[int], means: NDArray[np.float64], heading: str)
             parts.append(
                 f'<rect class="{kind}" x="{margin + size * right}" y="{margin + size * down}" '
                 f'width="{size - 1}" height="{size - 1}" fill-opacity="{strength:.3f}">'
-                f"<title>{text(_said(e, i, n, x))}</title></rect>"
+                f"<title>{as_html(_said(e, i, n, x))}</title></rect>"
             )
     return "".join(parts) + "</svg>"
 

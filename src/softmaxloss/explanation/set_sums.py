@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..api import cross_entropy_with_grad
 from ..files.evaluation import highest
 from ..scores import Scores
+from .data import Vector
 
-Vector = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 ALL_PAIRS = 2048  # classes, up to which all pairs are kept: 32 MB

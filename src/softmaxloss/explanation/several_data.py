@@ -110,16 +110,9 @@ class SeveralLabelsData(Data):
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as lists, numbers and strings for JSON."""
-        names = ["logits", "probabilities", "terms", "target", "step", "uniform_loss"]
-        policies = [as_json(policy) for policy in self.policies]
-        return {
-            "schema": "softmaxloss.several-labels",
-            "version": 1,
-            "classes": as_json(self.classes),
-            "first_class": self.first_class,
-            **{name: as_json(getattr(self, name)) for name in names},
-            "policies": [{"policy": policy.pop("name"), **policy} for policy in policies],
-        }
+        data = as_json(self)
+        data["policies"] = [{"policy": policy.pop("name"), **policy} for policy in data["policies"]]
+        return {"schema": "softmaxloss.several-labels", "version": 1, **data}
 
 
 def _policy(z: Vector, q: Vector, name: MultiLabel, step: float, first_class: int) -> Policy:

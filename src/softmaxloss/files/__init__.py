@@ -121,7 +121,7 @@ class LogitsFile(contextlib.AbstractContextManager["LogitsFile"]):
     @classmethod
     def in_memory(cls, logits: npt.NDArray[Any]) -> Self:
         """An array of shape (N, C) in the place of a file."""
-        return cls(Path("logits"), ArraySource(logits))
+        return cls(Path("memory"), ArraySource(logits))
 
     def blocks(self, *, max_elements: int = 1 << 22) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         """All logits in order: (number of the first row, array (rows, classes)).

@@ -157,7 +157,10 @@ def evaluate(
     """
     rows, classes = logits.shape
     if labels.ndim != 1:
-        raise LabelError(f"labels have shape {labels.shape}; give one class index for each row")
+        raise LabelError(
+            f"labels have shape {labels.shape}; give one class index for each row, of one-hot rows "
+            "labels.argmax(axis=1)"
+        )
     result = Evaluation(top=top, ignore_index=ignore_index)
     done = rows or 0
     if rows is None or rows == len(labels):

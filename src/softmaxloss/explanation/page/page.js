@@ -8,8 +8,7 @@ const given = JSON.parse(document.querySelector("#example").textContent);
 const all = (selector) => [...main.querySelectorAll(selector)];
 
 const bytes = Uint8Array.from(atob(given.logits), (character) => character.charCodeAt(0));
-const view = new DataView(bytes.buffer);
-const logits = Float64Array.from({ length: bytes.length / 8 }, (_, n) => view.getFloat64(8 * n, true));
+const logits = new Float64Array(bytes.buffer);
 
 const listed = new Set(all("[data-z][type=number]").map((input) => Number(input.dataset.z)));
 
@@ -106,7 +105,8 @@ function draw() {
     const n = { y: state.y, first: 0 }[element.dataset.class] ?? Number(element.dataset.class);
     element.textContent = n + state.first;
   }
-  for (const row of all("[data-n]:is(tr, .knob)")) row.classList.toggle("true", Number(row.dataset.n) === state.y);
+  // The rows of what is about the given example keep the true class that it has.
+  for (const row of all("[data-n]:is(tr, .knob):not(.given *)")) row.classList.toggle("true", Number(row.dataset.n) === state.y);
   main.querySelector("[data-name=y]").textContent = `${state.y + state.first}${nameOf(state.y)}`;
   for (const rectangle of all("[data-bar]")) drawBar(rectangle);
   for (const knob of all(".knob")) label(knob);

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ...text import plural
+from ...text import as_html, plural
 from ..data import SHOWN
 from ..one_data import ExampleData, Layer
-from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_section, remarks
+from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_cells, layer_section, remarks
 from ..questions import answers
-from ..rendering.html import content_of, paragraph, row, section, table, text
+from ..rendering.html import paragraph, row, section, table
 from ..rendering.names import NAME, name
 from ..rendering.numbers import direction, minus, number, signed, zero
 from .chart import EMPTY_CHART, bar, path_chart
@@ -66,7 +66,7 @@ class _Page:
 
     def name(self, n: int) -> str:
         """The name of a class, after a space; empty without names."""
-        return text(name(self.e, n))
+        return as_html(name(self.e, n))
 
     def of_rest(self, v: str, values: NDArray[np.float64]) -> str:
         """The sum over the classes that are not listed."""
@@ -314,8 +314,18 @@ class _Page:
         return self.when("path", figure, tag="div")
 
     def layer(self, layer: Layer) -> str:
-        part = layer_section(self.e, layer, NAME, FEATURES)
-        return section(part.title, f"{self._given('This is')}{content_of(part)}", "given")
+        part, a = layer_section(self.e, layer, NAME, FEATURES), layer.after.probabilities
+        assert part.table is not None
+        table = self.table(
+            part.table.caption,
+            [head.lstrip("<") for head in part.table.heads],
+            lambda n: layer_cells(layer, n, FEATURES),
+            ["", "", "", number(float(a[self.rest].sum()))],
+            ["", "", "", number(float(a.sum()))],
+        )
+        note = "This is about the example as it was given."
+        note = self.when("changed", note, tag="p", css="stale")
+        return section(part.title, f"{note}{table}{''.join(map(paragraph, part.words))}", "given")
 
     def remarks(self) -> str:
         said = remarks(self.e)
@@ -326,7 +336,7 @@ class _Page:
 
     def questions(self) -> str:
         items = "".join(
-            f'<details data-ask="{answer.id}"><summary>{text(answer.title)}</summary>'
+            f'<details data-ask="{answer.id}"><summary>{as_html(answer.title)}</summary>'
             f"{''.join(map(paragraph, answer.text.split(chr(10) * 2)))}</details>"
             for answer in answers(self.e)
         )

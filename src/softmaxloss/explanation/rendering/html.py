@@ -6,28 +6,22 @@ inline styles or handlers; the styles are in `page.css`.
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ...text import printable
+from ...text import as_html
 from .sections import Cell, Section, Table
-
-
-def text(untrusted: str) -> str:
-    """Untrusted text as HTML that shows it, on one line: markup and control characters escaped."""
-    return html.escape(printable(untrusted))
 
 
 def paragraph(words: str) -> str:
     """A paragraph of plain text; it is code where its lines start with three spaces."""
     lines = words.split("\n")
     if words.startswith("   "):
-        return f"<pre>{chr(10).join(text(line[3:]) for line in lines)}</pre>"
-    return f"<p>{'<br/>'.join(map(text, lines))}</p>"
+        return f"<pre>{chr(10).join(as_html(line[3:]) for line in lines)}</pre>"
+    return f"<p>{'<br/>'.join(map(as_html, lines))}</p>"
 
 
 def section(heading: str, content: str, kind: str = "") -> str:
@@ -38,13 +32,8 @@ def section(heading: str, content: str, kind: str = "") -> str:
 
 def section_of(part: Section) -> str:
     """A section of plain text."""
-    return section(text(part.title), content_of(part))
-
-
-def content_of(part: Section) -> str:
-    """What is below the heading of a section."""
     table = "" if part.table is None else table_of(part.table)
-    return table + "".join(map(paragraph, part.words))
+    return section(as_html(part.title), table + "".join(map(paragraph, part.words)))
 
 
 def table_of(part: Table) -> str:
@@ -53,16 +42,16 @@ def table_of(part: Table) -> str:
     for (head, *cells), kind in part.rows:
         true = ' class="true"' if kind == "true" else ""
         rows.append(row(_words(head), map(_words, cells), true))
-    return table(text(part.caption), [text(head.lstrip("<>")) for head in part.heads], rows)
+    return table(as_html(part.caption), [as_html(head.lstrip("<>")) for head in part.heads], rows)
 
 
 def _words(cell: str | Cell) -> str:
     if isinstance(cell, str):
-        return text(cell)
+        return as_html(cell)
     if cell.tint == "code":
-        return f"<code>{text(cell.text)}</code>"
-    known = f'<span class="name">{text(cell.name)}</span>' if cell.name else ""
-    return text(cell.text) + known
+        return f"<code>{as_html(cell.text)}</code>"
+    known = f'<span class="name">{as_html(cell.name)}</span>' if cell.name else ""
+    return as_html(cell.text) + known
 
 
 def row(head: str, cells: Iterable[str], attributes: str = "") -> str:
@@ -117,7 +106,7 @@ class Page:
             '<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{text(self.title)}</title>",
+            f"<title>{as_html(self.title)}</title>",
             f"<style>{_styles()}</style>",
             "</head>",
             "<body>",
