@@ -8,14 +8,8 @@ from .mistake import Kind, Mistake
 
 __all__ = ["BANK", "Kind", "Mistake"]
 
-_ALL = [
-    *softmax.MISTAKES,
-    *target.MISTAKES,
-    *loss.MISTAKES,
-    *gradient.MISTAKES,
-    *options.MISTAKES,
-    *behaviour.MISTAKES,
-]
+_STEPS = (softmax, target, loss, gradient, options, behaviour)
+_ALL = [mistake for step in _STEPS for mistake in step.MISTAKES]
 
 #: Every mistake by its id.
 BANK: dict[str, Mistake] = {mistake.id: mistake for mistake in _ALL}

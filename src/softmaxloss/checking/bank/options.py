@@ -264,12 +264,7 @@ MISTAKES = [
         "the gradient of the regularisation is not that of its loss",
         "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
         "dW += 2 * reg * W",
-        _squares(1.0, 0.5),
-        _squares(1.0, 0.0),
-        _squares(0.5, 1.0),
-        _squares(0.5, 0.0),
-        _squares(0.0, 1.0),
-        _squares(0.0, 0.5),
+        *(_squares(a, b) for a in (1.0, 0.5, 0.0) for b in (1.0, 0.5, 0.0) if a != b),
         _squares(1.0, -1.0),
     ),
     _reg(

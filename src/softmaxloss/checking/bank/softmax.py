@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..reference import softmax
 from .mistake import Array, wrong_step
 
 Step = tuple[Array, Array]  # what a step returns: the probabilities a, (N, C), and log a
@@ -25,10 +26,6 @@ def with_exp(log_a: Array) -> Step:
 
 def normalised(e: Array) -> Step:
     return with_log(e / e.sum(axis=1, keepdims=True))
-
-
-def log_softmax(z: Array) -> Step:
-    return with_exp(shifted(z) - np.log(np.exp(shifted(z)).sum(axis=1, keepdims=True)))
 
 
 def log_of_underflow(z: Array) -> Step:
@@ -52,20 +49,11 @@ def other_offset(offset: Callable[[Array], Array]) -> Callable[[Array], Step]:
 
 def changed(change: Callable[[Array], Array]) -> Callable[[Array], Step]:
     """Softmax of something else than z."""
-    return lambda z: log_softmax(change(z))
+    return lambda z: softmax(change(z))
 
 
 BOUNDS = (500, 5, 10, 15, 20, 30, 50, 80, 88, 100, 200, 250, 300, 600, 700, 709, 1000)
-
-
-def clipped_logits(bound: float) -> Callable[[Array], Step]:
-    return changed(lambda z: np.clip(z, -bound, bound))
-
-
-def divided(temperature: float) -> Callable[[Array], Step]:
-    return changed(lambda z: z / temperature)
-
-
+TEMPERATURES = (2, 0.1, 0.2, 0.25, 1.5, 3, 4, 5, 8, 10, 20, 50, 100)
 EPSILONS = (
     1e-7, 1e-8, 1e-6, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 2.0**-52, 2.0**-23, 1e-20, 1e-30,
     1e-37, 1e-38, 1e-45, 1e-100, 1e-300, 1e-308,
@@ -76,7 +64,7 @@ def log_of(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[[A
     """The log of the probabilities after a change by ε."""
 
     def step(z: Array) -> Step:
-        a = log_softmax(z)[0]
+        a = softmax(z)[0]
         # An ε that is 0 in float32 changes nothing, which is another mistake.
         return a, np.log(change(a, z.dtype.type(epsilon) or np.nan))
 
@@ -93,7 +81,7 @@ def padded_with_zeros(width: int | None) -> Callable[[Array], Step]:
     def step(z: Array) -> Step:
         classes = z.shape[1]
         more = (1 << (classes - 1).bit_length()) - classes if width is None else -classes % width
-        a, log_a = log_softmax(np.pad(z, ((0, 0), (0, more))))
+        a, log_a = softmax(np.pad(z, ((0, 0), (0, more))))
         return a[:, :classes], log_a[:, :classes]
 
     return step
@@ -129,9 +117,9 @@ MISTAKES = [
         "exp-minus-z",
         "exp(−z) for exp(z)",
         "The largest output then gets the smallest probability: the least likely class wins.",
-        lambda z: log_softmax(-z),
+        lambda z: softmax(-z),
         # Automatic differentiation of that loss has the minus as well.
-        {"softmax": lambda z: log_softmax(-z), "gradient": lambda a, q: q - a},
+        {"softmax": lambda z: softmax(-z), "gradient": lambda a, q: q - a},
         fix="e = np.exp(z - z.max(axis=1, keepdims=True))   # no minus before z",
     ),
     _softmax(
@@ -177,13 +165,13 @@ MISTAKES = [
         "logits-clipped",
         "the outputs are clipped before exp",
         "Outputs beyond the bound become equal and learn nothing. Subtract the maximum instead.",
-        *map(clipped_logits, BOUNDS),
+        *(changed(partial(np.clip, a_min=-bound, a_max=bound)) for bound in BOUNDS),
     ),
     _softmax(
         "temperature",
         "the outputs are divided by a constant before softmax",
         "That is a temperature: it changes every probability.",
-        *map(divided, (2, 0.1, 0.2, 0.25, 1.5, 3, 4, 5, 8, 10, 20, 50, 100)),
+        *(changed(partial(np.multiply, 1 / t)) for t in TEMPERATURES),
         fix="softmax of z itself",
     ),
     _softmax(
@@ -214,7 +202,7 @@ MISTAKES = [
         "The probabilities of each example must sum to 1: here the columns do, not the rows.",
         other_denominator(lambda e: e.sum(axis=0, keepdims=True)),
         # With axis=0 the maximum is that of the columns as well.
-        lambda z: with_exp(log_softmax(z.T)[1].T),
+        lambda z: with_exp(softmax(z.T)[1].T),
         fix=SUM_OF_ROWS,
     ),
     _softmax(
@@ -235,14 +223,14 @@ MISTAKES = [
         "softmax-twice",
         "softmax is applied twice",
         "Softmax of probabilities is nearly uniform: the loss never falls below log(1 + (C−1)/e).",
-        changed(lambda z: log_softmax(z)[0]),
+        changed(lambda z: softmax(z)[0]),
         fix="pass the logits to the loss, before any softmax",
     ),
     _softmax(
         "log-softmax-of-logs",
         "the log of log-probabilities is taken",
         "log softmax already is the log.",
-        lambda z: (log_softmax(z)[0], np.log(-log_softmax(z)[1])),
+        lambda z: (softmax(z)[0], np.log(-softmax(z)[1])),
         fix="J = -log_a[np.arange(N), y]",
     ),
     _softmax(

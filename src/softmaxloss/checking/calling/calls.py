@@ -36,6 +36,11 @@ class Attempt(NamedTuple):
     differentiated: bool = False  # whether the gradient is from automatic differentiation,
     gradient_of_loss: bool = False  # and if so, whether it is the slope of the loss as returned
 
+    @property
+    def raised(self) -> int:
+        """On how many inputs there is no result."""
+        return sum(all(part is None for part in result) for result in self.results)
+
 
 def call_in_every_form(fn: Callable[..., Any], settings: Settings) -> Iterator[Attempt]:
     """The attempts to call a function, the likeliest form first."""
@@ -48,8 +53,9 @@ def call_in_every_form(fn: Callable[..., Any], settings: Settings) -> Iterator[A
             result, raised = _call(fn, form, input)
             results.append(result)
             problem = problem or raised
-        if all(part is None for result in results for part in result):
-            yield Attempt(form, results, problem)
+        attempt = Attempt(form, results, problem)
+        if attempt.raised == len(results):
+            yield attempt
             continue
         with_options = {
             input.name: _call(fn, form, _renamed(input, names))
@@ -62,9 +68,11 @@ def call_in_every_form(fn: Callable[..., Any], settings: Settings) -> Iterator[A
             differentiated, gradient_of_loss = _differentiation(fn, form)
         if _process_state() != before:
             behaviour.append("settings-changed")
-        behaviour = list(dict.fromkeys(behaviour))
-        yield Attempt(
-            form, results, problem, behaviour, with_options, differentiated, gradient_of_loss
+        yield attempt._replace(
+            behaviour=list(dict.fromkeys(behaviour)),
+            with_options=with_options,
+            differentiated=differentiated,
+            gradient_of_loss=gradient_of_loss,
         )
 
 

@@ -25,30 +25,16 @@ IN_HALF = (
 )
 
 
-class Usable(NamedTuple):
-    """An attempt with results, and the results of each part that is compared."""
+class Compared(NamedTuple):
+    """What an attempt shows on the plain inputs: each part as observed, and what is found."""
 
     attempt: Attempt
-    values: dict[str, list[Any]]
-
-    @property
-    def raised(self) -> int:
-        """On how many inputs there is no result."""
-        return sum(all(part is None for part in result) for result in self.attempt.results)
-
-
-class PlainResult(NamedTuple):
-    """What the plain inputs show: each part as observed, and what is found."""
-
     observed: dict[str, Observed]
     findings: list[Finding]
 
-    @property
     def is_wrong(self) -> bool:
-        """Whether there is a mistake."""
         return any(finding.is_wrong() for finding in self.findings)
 
-    @property
     def rank(self) -> int:
         """How well a form is understood, the best first: right on most inputs; with known mistakes
         only; right where it raises no error; none of these."""
@@ -62,32 +48,31 @@ class PlainResult(NamedTuple):
 def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     """The report on the attempts to call a function; no more of them are made than needed."""
     numbers = _numbers(settings.seed, settings.dtype)
-    usable: list[Usable] = []
+    usable: list[Compared] = []
     problem: str | None = None
     for attempt in attempts:
         problem = problem or attempt.problem  # that of the likeliest form
-        one = Usable(attempt, _values(attempt, settings.kind))
-        if not one.values:
+        one = _compare(attempt, settings.kind, numbers, thorough=False)
+        if not one.observed:
             continue
-        plain = _compare(one, numbers, thorough=False)
         batch_meant = settings.layout != "one" and any(map(_takes_batches, usable))
-        if not plain.is_wrong and (attempt.form.batch or not batch_meant):
+        if not one.is_wrong() and (attempt.form.batch or not batch_meant):
             if not attempt.form.batch:
-                plain.findings.extend(_with_batches(usable, numbers))
-            return _report(one, plain, numbers, settings)
+                one.findings.extend(_with_batches(usable))
+            return _report(one, numbers, settings)
         usable.append(one)
     if not usable:
         problem = problem or "it takes no arguments that are logits, or logits and labels"
         return Report.not_checked(problem, settings)
     # Wrong in every form. Those with fewer errors are likelier to be meant.
-    usable.sort(key=lambda one: one.raised)
+    usable.sort(key=lambda one: one.attempt.raised)
     results = []
     for one in usable[:MOST_FORMS]:
-        results.append((one, _compare(one, numbers, thorough=True)))
-        if results[-1][1].rank <= 1:
+        results.append(_compare(one.attempt, settings.kind, numbers, thorough=True))
+        if results[-1].rank() <= 1:
             break
-    best, plain = min(results, key=lambda pair: pair[1].rank)
-    report = _report(best, plain, numbers, settings)
+    best = min(results, key=Compared.rank)
+    report = _report(best, numbers, settings)
     if not report.mistakes and _in_half(best.attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
     return report
@@ -98,28 +83,28 @@ def _numbers(seed: int, dtype: str) -> Numbers:
     return Numbers(plain_inputs(seed, dtype))
 
 
-def _takes_batches(one: Usable) -> bool:
+def _takes_batches(one: Compared) -> bool:
     """Whether a batch with a label for each example has a loss: then one example is not meant."""
     results = one.attempt.results
     # Indexing by the labels makes an N × N matrix of z where one example is meant.
     losses = sum(r.loss is not None and np.ndim(r.loss) < 2 for r in results)
     form = one.attempt.form
     return (
-        "loss" in one.values and form.batch and form.labels == "index" and losses * 2 > len(results)
+        "loss" in one.observed
+        and form.batch
+        and form.labels == "index"
+        and losses * 2 > len(results)
     )
 
 
-def _with_batches(usable: Sequence[Usable], numbers: Numbers) -> list[Finding]:
+def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
     """The finding about a function that is right for one example, and takes batches too."""
     for one in usable:
         form = one.attempt.form
-        if not form.batch or one.raised > len(one.attempt.results) / 2:
+        if not form.batch or one.attempt.raised > len(one.attempt.results) / 2:
             continue
-        ids: dict[str, None] = {}
-        for part, values in one.values.items():
-            observed = observe(part, values, _precision(values, numbers), numbers)
-            found = diagnose(observed, pairs=False)
-            ids |= dict.fromkeys(mistake.id for mistake in found.mistakes)
+        found = (diagnose(observed, pairs=False) for observed in one.observed.values())
+        ids = dict.fromkeys(mistake.id for diagnosis in found for mistake in diagnosis.mistakes)
         remarks = (f"a batch, called as {form}, has {', '.join(ids)}",) if ids else ()
         return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=remarks)]
     return []
@@ -148,26 +133,22 @@ def _values(attempt: Attempt, kind: Part | None) -> dict[str, list[Any]]:
     return values if kind == "loss+gradient" and found else found
 
 
-def _precision(values: Sequence[Any], numbers: Numbers) -> float:
-    return precision(numbers.inputs[0].z.dtype, values)
-
-
-def _compare(one: Usable, numbers: Numbers, *, thorough: bool) -> PlainResult:
+def _compare(attempt: Attempt, kind: Part | None, numbers: Numbers, *, thorough: bool) -> Compared:
     """Compare the results for the plain inputs; not thorough: only weaknesses and conventions are
     looked for."""
-    epsilon = {part: _precision(values, numbers) for part, values in one.values.items()}
-    plain = _compare_in_precision(one, epsilon, numbers, thorough)
-    if all(finding.mistakes for finding in plain.findings):
-        return plain
-    if set(epsilon.values()) == {SINGLE}:
+    values, given = _values(attempt, kind), numbers.inputs[0].z.dtype
+    epsilon = {part: precision(given, results) for part, results in values.items()}
+    plain = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
+    if all(finding.mistakes for finding in plain.findings) or set(epsilon.values()) == {SINGLE}:
         return plain
     # The results are float64; is their precision that of float32?
-    arrays = [np.asarray(v) for values in one.values.values() for v in values if v is not None]
+    arrays = [np.asarray(v) for results in values.values() for v in results if v is not None]
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = all(np.array_equal(v, v.astype(np.float32), equal_nan=True) for v in arrays)
-    if not rounded and not _near_in_single(one.values, numbers):
+    if not rounded and not _near_in_single(values, numbers):
         return plain
-    coarse = _compare_in_precision(one, dict.fromkeys(one.values, SINGLE), numbers, thorough)
+    epsilon = dict.fromkeys(values, SINGLE)
+    coarse = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
     if all(finding.mistakes for finding in coarse.findings):
         coarse.findings.append(Finding("calls", mistakes=(BANK["computed-in-float32"],)))
         return coarse
@@ -189,43 +170,49 @@ def _near_in_single(values: dict[str, list[Any]], numbers: Numbers) -> bool:
 
 
 def _compare_in_precision(
-    one: Usable, epsilon: dict[str, float], numbers: Numbers, thorough: bool
-) -> PlainResult:
-    plain = PlainResult({}, [])
-    for part, values in one.values.items():
-        observed = plain.observed[part] = observe(part, values, epsilon[part], numbers)
+    attempt: Attempt,
+    values: dict[str, list[Any]],
+    epsilon: dict[str, float],
+    numbers: Numbers,
+    thorough: bool,
+) -> Compared:
+    one = Compared(attempt, {}, [])
+    for part, results in values.items():
+        observed = one.observed[part] = observe(part, results, epsilon[part], numbers)
         if all(observed.right):
             continue
-        if part == "gradient" and one.attempt.gradient_of_loss and plain.is_wrong:
+        if part == "gradient" and attempt.gradient_of_loss and one.is_wrong():
             continue  # the derivative of a wrong loss is right for that loss
-        if all(got is None for got in values):
-            plain.findings.append(Finding(part, mistakes=(BANK[f"no-{part}"],)))
+        if all(got is None for got in results):
+            one.findings.append(Finding(part, mistakes=(BANK[f"no-{part}"],)))
             continue
-        found = finding_for(observed, one.attempt, thorough=thorough)
-        if part == "gradient" and all(map(partial(is_right, "softmax"), values, observed.expected)):
+        found = finding_for(observed, attempt, thorough=thorough)
+        if part == "gradient" and all(
+            map(partial(is_right, "softmax"), results, observed.expected)
+        ):
             found = found.with_remark(
                 "these are the probabilities: if that is intended, use kind='loss'"
             )
-        plain.findings.append(found)
-    if not one.attempt.gradient_of_loss:
-        plain.findings[:] = _of_both(plain.findings, one.values)
-    return plain
+        one.findings.append(found)
+    if set(values) == {"loss", "gradient"} and not (attempt.gradient_of_loss or one.is_wrong()):
+        one.findings[:] = _of_both(one.findings)
+    return one
 
 
-def _report(one: Usable, plain: PlainResult, numbers: Numbers, settings: Settings) -> Report:
+def _report(one: Compared, numbers: Numbers, settings: Settings) -> Report:
     """The report, with the inputs with options, which are compared if the plain ones are right."""
-    attempt, findings = one.attempt, list(plain.findings)
+    attempt, findings = one.attempt, list(one.findings)
     checks = [
-        InputCheck(input.name, input.why, {p: o.right[k] for p, o in plain.observed.items()})
+        InputCheck(input.name, input.why, {p: o.right[k] for p, o in one.observed.items()})
         for k, input in enumerate(numbers.inputs)
     ]
-    reductions = None if plain.is_wrong else _reductions(findings)
+    reductions = None if one.is_wrong() else _reductions(findings)
     if reductions is not None:
-        epsilon = max(observed.epsilon for observed in plain.observed.values())
+        epsilon = max(observed.epsilon for observed in one.observed.values())
         others = option_inputs(settings.seed, settings.dtype)
-        more, found = check_options(attempt, others, tuple(one.values), reductions, epsilon)
+        more, found = check_options(attempt, others, tuple(one.observed), reductions, epsilon)
         checks, findings = checks + more, findings + found
-    elif attempt.with_options and not plain.is_wrong:
+    elif attempt.with_options and not one.is_wrong():
         names = ", ".join(attempt.with_options)
         remark = f"with this convention these were not checked: {names}"
         findings[0] = findings[0].with_remark(remark)
@@ -241,7 +228,7 @@ def _report(one: Usable, plain: PlainResult, numbers: Numbers, settings: Setting
     return Report(
         "wrong" if kept and kept[0].is_wrong(settings) else "right",
         attempt.form,
-        tuple(one.values),
+        tuple(one.observed),
         tuple(kept),
         settings,
         checks=tuple(checks),
@@ -266,18 +253,16 @@ def _reductions(findings: Sequence[Finding]) -> Reductions | None:
 OF_GRADIENT = {"sum": "gradient-of-the-sum", "bits": "gradient-in-bits"}
 
 
-def _of_both(findings: Sequence[Finding], parts: Iterable[str]) -> list[Finding]:
+def _of_both(findings: list[Finding]) -> list[Finding]:
     """The findings, and whether the gradient has the conventions of the loss."""
     of: dict[str, set[str]] = {"loss": set(), "gradient": set()}
-    if set(parts) != set(of) or any(finding.is_wrong() for finding in findings):
-        return list(findings)
     for finding in findings:
         of[finding.part] |= {m.id for m in finding.mistakes if m.kind == "convention"}
     wanted = {OF_GRADIENT.get(id, id) for id in of["loss"]}
     if "a-loss-for-each" in wanted:  # the gradient may be that of their sum or of their mean
         wanted = wanted - {"a-loss-for-each"} | of["gradient"] & {"gradient-of-the-sum"}
     if wanted == of["gradient"]:
-        return list(findings)
+        return findings
     if not wanted and of["gradient"] == {"gradient-of-the-sum"}:
         divided = (BANK["gradient-not-divided"],)
         return [replace(f, mistakes=divided) if f.part == "gradient" else f for f in findings]
