@@ -13,7 +13,7 @@ from . import engine
 from .arrays import Array
 from .backends import backend_of
 from .linear import numpy as linear
-from .linear.plan import LinearGradients
+from .linear.plan import Arguments, LinearGradients
 from .options import (
     LinearOptionArguments,
     LinearOptions,
@@ -23,14 +23,6 @@ from .options import (
     with_options,
 )
 from .scores import Scores
-
-__all__ = [
-    "cross_entropy",
-    "cross_entropy_with_grad",
-    "linear_cross_entropy",
-    "linear_cross_entropy_with_grad",
-    "score",
-]
 
 
 @with_options(Options)
@@ -239,9 +231,8 @@ def linear_cross_entropy(
             **options,
         )
     checked = checked_options(LinearOptions, **options)
-    return linear.cross_entropy(
-        input, linear_weight, linear_bias, target, weight, checked, return_scores
-    )
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    return linear.cross_entropy(arrays, checked, return_scores)
 
 
 @with_options(LinearOptions)
@@ -292,6 +283,5 @@ def linear_cross_entropy_with_grad(
         )
         return pair
     checked = checked_options(LinearOptions, **options)
-    return linear.cross_entropy_with_grad(
-        input, linear_weight, linear_bias, target, weight, checked, grad_output
-    )
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    return linear.cross_entropy_with_grad(arrays, checked, grad_output)

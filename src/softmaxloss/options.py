@@ -73,10 +73,6 @@ class Options:
         if self.first_class not in (0, 1):
             raise OptionError(f"first_class must be 0 or 1, got {shown(self.first_class)}")
 
-    def _keep(self, name: str, value: Any) -> None:
-        """Set a field of this frozen value to a number of Python's own type."""
-        object.__setattr__(self, name, value)
-
     def _keep_integer(self, name: str) -> None:
         value = getattr(self, name)
         try:
@@ -86,7 +82,7 @@ class Options:
         if integer is None:
             hint = "; leave it out for its default" if value is None else ""
             raise TypeError(f"{name} must be an integer, got {shown(value)}{hint}")
-        self._keep(name, integer)
+        object.__setattr__(self, name, integer)
 
     def _keep_number(
         self, name: str, needs: str, fits: Callable[[float], bool] = lambda x: True
@@ -100,7 +96,7 @@ class Options:
             raise OptionError(f"{name} must be {needs}, got an integer beyond float64") from None
         if not fits(number):
             raise OptionError(f"{name} must be {needs}, got {value}")
-        self._keep(name, number)
+        object.__setattr__(self, name, number)
 
     def _require_one_of(self, name: str, known: tuple[str, ...]) -> None:
         value = getattr(self, name)
@@ -137,7 +133,7 @@ class LinearOptions(Options):
             # A range in which z/s and s·tanh stay finite and nonzero in float32.
             needs = "a number in [1e-30, 1e30] or None"
             self._keep_number("softcap", needs, lambda x: 1e-30 <= x <= 1e30)
-        self._keep("memory_budget", number_of_bytes(self.memory_budget))
+        object.__setattr__(self, "memory_budget", number_of_bytes(self.memory_budget))
         self._keep_number("skip_below", "a number in [0, 1)", lambda x: 0.0 <= x < 1.0)
 
     @property
@@ -210,12 +206,8 @@ def checked_options(kind: type[AnyOptions], /, **given: Any) -> AnyOptions:
     for value in given.values():
         if type(value) not in _CACHED_TYPES:  # it may change, or may not be hashable
             return new_options(kind, given)
-    try:
-        options: AnyOptions = _cached(kind, **given)
-        return options
-    except TypeError:
-        pass
-    return new_options(kind, given)
+    options: AnyOptions = _cached(kind, **given)
+    return options
 
 
 def new_options(kind: type[AnyOptions], given: dict[str, Any]) -> AnyOptions:
@@ -231,9 +223,8 @@ def new_options(kind: type[AnyOptions], given: dict[str, Any]) -> AnyOptions:
 _CACHED_TYPES = (int, float, str, type(None))
 
 
-def _make(kind: Any, /, **given: Any) -> Any:
-    options = kind(**given)
-    default = _DEFAULTS[kind]
+def _make(kind: type[Options], /, **given: Any) -> Options:
+    options, default = new_options(kind, given), _DEFAULTS[kind]
     return default if options == default else options
 
 

@@ -16,7 +16,7 @@ from ...arrays import Array
 from ...kernels import HOST, has_kernel, kernel_for
 from ...labels import ClassIndices
 from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
-from ...linear.plan import Plan, plan_for
+from ...linear.plan import Arguments, Plan, plan_for
 from ...options import LinearOptions, class_weights
 from ...scores import Scores, counted_from
 from .._private import fast_product
@@ -25,7 +25,7 @@ from .operations import loss_in_operations
 
 #: Which gradients are wanted, or the gradients: with respect to the input, the weight and the bias.
 Needs = list[bool]
-Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+Gradients = tuple[Tensor, ...]
 
 # To gather the weights of more classes than this share takes longer than to multiply with all.
 MOST_USED = 0.6
@@ -41,19 +41,11 @@ class Layer:
     """One call: input (rows, features), weight (classes, features), target (rows,) or (rows,
     classes). Options and labels are checked before anything is computed.
 
-    Gradients that are not needed cost nothing and are None.
+    Gradients that are not needed cost nothing and are empty.
     """
 
-    def __init__(
-        self,
-        input: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        target: Tensor,
-        class_weight: Tensor | None,
-        options: LinearOptions,
-        needs: Needs,
-    ) -> None:
+    def __init__(self, arrays: Arguments, options: LinearOptions, needs: Needs) -> None:
+        input, weight, bias, target, class_weight = arrays
         self.input, self.weight = input.detach(), weight.detach()
         self.bias = None if bias is None else bias.detach()
         self.options, self.needs = options, needs
@@ -104,7 +96,8 @@ class Layer:
         return new_memory((rows, self.plan.classes), self.dtype, self.input.device)
 
     def rows(self, where: slice | Array) -> Tensor:
-        return self.input[self._on_device(where)].to(self.dtype).contiguous()
+        rows: Tensor = self.input[self._on_device(where)].to(self.dtype).contiguous()
+        return rows
 
     def _on_device(self, where: slice | Array) -> Any:
         if isinstance(where, slice):
@@ -230,5 +223,8 @@ class Layer:
             by_weight.zero_()
         if by_weight is not None and by_weight.dtype is not self.dtype:
             by_weight = new_memory(by_weight.shape, self.dtype, by_weight.device).copy_(by_weight)
-        by_bias = None if self.grad_bias is None else self.grad_bias.to(self.dtype)
-        return self.grad_input, by_weight, by_bias
+        made = (self.grad_input, by_weight, self.grad_bias)
+        return tuple(
+            self.input.new_empty(0, dtype=self.dtype) if g is None else g.to(self.dtype)
+            for g in made
+        )
