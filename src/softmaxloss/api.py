@@ -221,15 +221,8 @@ def linear_cross_entropy(
     """
     backend = backend_of(input)
     if backend is not None:
-        return backend.linear_cross_entropy(
-            input,
-            linear_weight,
-            target,
-            linear_bias=linear_bias,
-            weight=weight,
-            return_scores=return_scores,
-            **options,
-        )
+        named = {"linear_bias": linear_bias, "weight": weight, "return_scores": return_scores}
+        return backend.linear_cross_entropy(input, linear_weight, target, **named, **options)
     checked = checked_options(LinearOptions, **options)
     arrays = Arguments(input, linear_weight, linear_bias, target, weight)
     return linear.cross_entropy(arrays, checked, return_scores)
@@ -272,14 +265,9 @@ def linear_cross_entropy_with_grad(
     """
     backend = backend_of(input)
     if backend is not None:
+        named = {"linear_bias": linear_bias, "weight": weight, "grad_output": grad_output}
         pair: tuple[Any, LinearGradients] = backend.linear_cross_entropy_with_grad(
-            input,
-            linear_weight,
-            target,
-            linear_bias=linear_bias,
-            weight=weight,
-            grad_output=grad_output,
-            **options,
+            input, linear_weight, target, **named, **options
         )
         return pair
     checked = checked_options(LinearOptions, **options)

@@ -118,14 +118,10 @@ class Layer:
 
     def loss(self, logits: Tensor, rows: Rows, with_gradient: bool) -> None:
         if not has_kernel(logits.device.type):
-            weight = self.class_weight
-            loss_in_operations(
-                logits,
-                rows,
-                None if weight is None else torch.from_numpy(weight).to(logits.device),
-                self.options,
-                with_gradient,
-            )
+            weight: Any = self.class_weight
+            if weight is not None:
+                weight = torch.from_numpy(weight).to(logits.device)
+            loss_in_operations(logits, rows, weight, self.options, with_gradient)
             return
         # Softcap and z_loss take float32: half-precision logits are converted a few rows at a time.
         convert = self.dtype.itemsize == 2 and self.options.changes_logits

@@ -152,7 +152,7 @@ def _composed_gradients(ctx: Any, upstream: Tensor, needs: Needs) -> list[Tensor
 def composed(arrays: Arguments, options: LinearOptions) -> Tensor:
     """The same loss in PyTorch's own operations, with all logits: for derivatives of any kind."""
     input, weight, bias, target, class_weight = arrays
-    if target.ndim < input.ndim:  # what an ignored row holds must not reach a derivative
+    if formula.is_index(target, input):  # what an ignored row holds must not reach a derivative
         input = input.masked_fill((target == options.ignore_index)[..., None], 0.0)
     dtype = computed_dtype(input.dtype)
     bias = None if bias is None else bias.to(dtype)
