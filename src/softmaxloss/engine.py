@@ -95,8 +95,8 @@ def _is_one_example(logits: ArrayLike, target: ArrayLike) -> bool:
 
 
 def _one_example(logits: Any, target: Any, grad: Array | None) -> Any | None:
-    """The loss of one example without options, past the checks of `_Call`, which would be most of
-    its time. None where only `_Call` can tell what the arguments mean."""
+    """The loss without the checks of `_Call`, which would be most of its time. None where only
+    `_Call` can tell what the arguments mean."""
     dtype = logits.dtype
     loss = kernel_for(dtype)[0].one_example(logits, target, grad)
     return None if loss is None else round_to(dtype, loss)

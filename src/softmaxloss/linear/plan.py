@@ -1,8 +1,7 @@
 """The plan of the linear loss: what is checked, and which rows and classes are computed together.
 
-No framework, no products: only shapes, options and numbers of bytes. The logits of all rows are
-never held. They are made in blocks of rows, all classes of each; the products that need memory of
-their own are made in chunks of classes. docs/maths.md says why rows.
+Logits are made in blocks of rows, all classes of each; products that need memory of their own are
+made in chunks of classes. docs/maths.md says why rows.
 """
 
 import math
