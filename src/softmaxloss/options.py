@@ -27,16 +27,8 @@ MultiLabel = Literal["error", "sum", "mean"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of one call that are not arrays. Raises OptionError or TypeError.
-
-    Attributes:
-        ignore_index: Examples with this label do not count. The class stays in the denominator.
-        reduction: "mean", "sum" or "none" over the examples.
-        label_smoothing: ε in [0, 1], the share of the target that goes to the uniform distribution.
-        multi_label: What several labels on one example give: an "error", their "sum" or "mean".
-        denominator: What "mean" divides by, instead of the number (or weight) of the examples that
-            count: for gradient accumulation and means over several processes.
-        first_class: The number of the first class in integer labels, 0 or 1.
+    """The options of one call that are not arrays: see `softmaxloss.cross_entropy` for what each
+    means. Raises OptionError or TypeError.
 
     Example:
         >>> Options(reduction="sum").reduction
@@ -107,14 +99,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class LinearOptions(Options):
-    """The options of `linear_cross_entropy`: those of every loss and its own.
-
-    Attributes:
-        z_loss: λ ≥ 0. λ·(log Σ exp z)² is added to the loss of each row.
-        softcap: s > 0. The logits are s·tanh(z/s); with None they are z.
-        memory_budget: Bytes for what the loss allocates, or text such as "64MB" or "1GiB".
-        skip_below: p in [0, 1). Classes whose part in the gradient is at most p in all rows of a
-            block are left out of the matrix products of the gradients.
+    """The options of `softmaxloss.linear_cross_entropy`: those of every loss and its own.
 
     Example:
         >>> LinearOptions(memory_budget="64MB").memory_budget

@@ -106,15 +106,9 @@ def block_loss(
     options: LinearOptions,
     with_gradient: bool,
 ) -> None:
-    """`Layer.loss` by a kernel.
+    """`Layer.loss` by a kernel that reads the logits' dtype; the weights are checked.
 
-    Args:
-        kernel: The kernel, which reads the logits' dtype.
-        logits: (rows, classes), contiguous; float32 or float64 with softcap or z_loss.
-        rows: The rows of the block.
-        weight: The checked class weights.
-        options: The options.
-        with_gradient: Whether the logits become the gradient.
+    The logits, (rows, classes), are contiguous; with softcap or z_loss float32 or float64.
     """
     if not options.changes_logits:
         _kernel_loss(kernel, logits, rows, weight, options, with_gradient)

@@ -23,9 +23,8 @@ from .._private import fast_product
 from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
 
-#: Which gradients are wanted, or the gradients: with respect to the input, the weight and the bias.
+#: Which gradients are wanted: with respect to the input, the weight and the bias.
 Needs = list[bool]
-Gradients = tuple[Tensor, ...]
 
 # To gather the weights of more classes than this share takes longer than to multiply with all.
 MOST_USED = 0.6
@@ -81,7 +80,7 @@ class Layer:
 
     def run(
         self, upstream: float | Array, with_scores: bool = False
-    ) -> tuple[Array, Scores | None, Gradients]:
+    ) -> tuple[Array, Scores | None, tuple[Tensor, ...]]:
         """(losses of the rows that count, scores of all rows, gradients in `computed_dtype`)."""
         computed = np.dtype(np.float64 if self.dtype is torch.float64 else np.float32)
         with torch.no_grad():
@@ -212,7 +211,7 @@ class Layer:
             return result
         return torch.mm(a, b.t())
 
-    def gradients(self) -> Gradients:
+    def gradients(self) -> tuple[Tensor, ...]:
         """With respect to the input, the weight and the bias, in `computed_dtype`."""
         by_weight = self.grad_weight
         if self.untouched and by_weight is not None:
