@@ -347,7 +347,7 @@ def test_operators_are_well_formed(
     tensors = {
         "cross_entropy": (z, target, weight),
         "cross_entropy_backward": (upstream, z, target, weight),
-        "class_indices": (target, z.detach(), weight),
+        "class_indices": (z.detach(), target, weight),
     }[operator]
     values = (-100, reduction, 0.1, "error", None, 0)
     overload = getattr(torch.ops.softmaxloss, operator).default

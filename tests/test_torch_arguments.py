@@ -97,7 +97,7 @@ def test_labels_of_every_integer_dtype(dtype: Any) -> None:
 
 
 DENOMINATORS = [
-    (torch.tensor([2.0, 3.0]), "denominator must be one number"),
+    (torch.tensor([2.0, 3.0]), "denominator must be one real number"),
     (torch.tensor(2.0, requires_grad=True), "gets no gradient"),
     (torch.tensor(0.0), "denominator must be positive"),
     (torch.tensor(True), "denominator must be a positive number"),

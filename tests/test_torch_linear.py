@@ -12,7 +12,7 @@ import pytest
 
 import softmaxloss
 from softmaxloss import LabelError, OptionError, linear_cross_entropy
-from softmaxloss.linear.plan import COPIES
+from softmaxloss.linear.plan import COPIES, Arguments
 from softmaxloss.options import LinearOptions
 
 torch = pytest.importorskip("torch")
@@ -235,7 +235,7 @@ def test_operators_are_well_formed(reduction: Any) -> None:
     x, W, b, y, _ = tensors("bias", torch.float32)
     rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 2000, 0.0)
     torch.library.opcheck(
-        linear_operators.forward._opoverload, (x, W, b, y, None, [True] * 3, True, *rest)
+        linear_operators.forward._opoverload, (True, x, W, b, y, None, [True] * 3, *rest)
     )
     upstream = torch.ones(() if reduction == "mean" else ROWS)
     x, W, b = (t.detach() for t in (x, W, b))
@@ -413,9 +413,8 @@ def test_half_precision_sums_are_not_worse_than_all_at_once(number: int) -> None
     ):
         (grad,) = torch.autograd.grad(loss, W)
         errors.append((grad.double() - exact.grad).norm().item())
-    call = layer.Layer(
-        x, W, None, y, None, LinearOptions(memory_budget=budget), [True, True, False]
-    )
+    arrays = Arguments(x, W, None, y, None)
+    call = layer.Layer(arrays, LinearOptions(memory_budget=budget), [True, True, False])
     assert len(call.plan.blocks) == number
     assert errors[0] <= errors[1]
 

@@ -13,7 +13,7 @@ from . import engine
 from .arrays import Array
 from .backends import backend_of
 from .linear import numpy as linear
-from .linear.plan import LinearGradients
+from .linear.plan import Arguments, LinearGradients
 from .options import (
     LinearOptionArguments,
     LinearOptions,
@@ -23,14 +23,6 @@ from .options import (
     with_options,
 )
 from .scores import Scores
-
-__all__ = [
-    "cross_entropy",
-    "cross_entropy_with_grad",
-    "linear_cross_entropy",
-    "linear_cross_entropy_with_grad",
-    "score",
-]
 
 
 @with_options(Options)
@@ -229,19 +221,11 @@ def linear_cross_entropy(
     """
     backend = backend_of(input)
     if backend is not None:
-        return backend.linear_cross_entropy(
-            input,
-            linear_weight,
-            target,
-            linear_bias=linear_bias,
-            weight=weight,
-            return_scores=return_scores,
-            **options,
-        )
+        named = {"linear_bias": linear_bias, "weight": weight, "return_scores": return_scores}
+        return backend.linear_cross_entropy(input, linear_weight, target, **named, **options)
     checked = checked_options(LinearOptions, **options)
-    return linear.cross_entropy(
-        input, linear_weight, linear_bias, target, weight, checked, return_scores
-    )
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    return linear.cross_entropy(arrays, checked, return_scores)
 
 
 @with_options(LinearOptions)
@@ -281,17 +265,11 @@ def linear_cross_entropy_with_grad(
     """
     backend = backend_of(input)
     if backend is not None:
+        named = {"linear_bias": linear_bias, "weight": weight, "grad_output": grad_output}
         pair: tuple[Any, LinearGradients] = backend.linear_cross_entropy_with_grad(
-            input,
-            linear_weight,
-            target,
-            linear_bias=linear_bias,
-            weight=weight,
-            grad_output=grad_output,
-            **options,
+            input, linear_weight, target, **named, **options
         )
         return pair
     checked = checked_options(LinearOptions, **options)
-    return linear.cross_entropy_with_grad(
-        input, linear_weight, linear_bias, target, weight, checked, grad_output
-    )
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    return linear.cross_entropy_with_grad(arrays, checked, grad_output)

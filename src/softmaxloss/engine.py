@@ -18,7 +18,7 @@ from .labels import ClassIndices, Target, read_target
 from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
 from .options import Options, checked_options, class_weights
 from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
-from .rows import blocks, class_last, outer_classes_inner
+from .rows import blocks, class_last, in_shape, outer_classes_inner
 from .scores import Scores, counted_from, empty_scores
 
 _DEFAULTS = checked_options(Options)
@@ -87,7 +87,7 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
             "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
         )
     scores = counted_from(options.first_class, call.score())
-    return Scores(*[call.per_example(array) for array in scores])
+    return Scores(*[in_shape(array, call.lead_shape) for array in scores])
 
 
 def _is_one_example(logits: ArrayLike, target: ArrayLike) -> bool:
@@ -95,8 +95,8 @@ def _is_one_example(logits: ArrayLike, target: ArrayLike) -> bool:
 
 
 def _one_example(logits: Any, target: Any, grad: Array | None) -> Any | None:
-    """The loss of one example without options, past the checks of `_Call`, which would be most of
-    its time. None where only `_Call` can tell what the arguments mean."""
+    """The loss without the checks of `_Call`, which would be most of its time. None where only
+    `_Call` can tell what the arguments mean."""
     dtype = logits.dtype
     loss = kernel_for(dtype)[0].one_example(logits, target, grad)
     return None if loss is None else round_to(dtype, loss)
@@ -177,13 +177,9 @@ class _Call:
         part = np.require(part, self.storage, ["C", "A"])
         return part.reshape(-1, self.classes, 1)
 
-    def per_example(self, values: Array) -> Any:
-        """(rows,) values in the shape of the examples; that of one example as a scalar."""
-        return values.reshape(self.lead_shape) if self.lead_shape else values[0]
-
     def reduced(self, losses: Array) -> Any:
         if self.options.reduction == "none":
-            return self.per_example(losses)
+            return in_shape(losses, self.lead_shape)
         return losses[0] if self.final else round_to(self.dtype, reduced(losses, self.divisor))
 
     def checked_out(self, out: Array) -> Array:
@@ -235,7 +231,5 @@ def _may_overlap_itself(a: Array) -> bool:
 
 def _same_memory(a: Array, b: Array) -> bool:
     """Whether two arrays of one shape have each element at the same place in memory."""
-    if a.strides != b.strides:
-        return False
-    start: bool = a.__array_interface__["data"] == b.__array_interface__["data"]
-    return start
+    starts_equal: bool = a.__array_interface__["data"] == b.__array_interface__["data"]
+    return starts_equal and a.strides == b.strides

@@ -27,16 +27,8 @@ MultiLabel = Literal["error", "sum", "mean"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of one call that are not arrays. Raises OptionError or TypeError.
-
-    Attributes:
-        ignore_index: Examples with this label do not count. The class stays in the denominator.
-        reduction: "mean", "sum" or "none" over the examples.
-        label_smoothing: ε in [0, 1], the share of the target that goes to the uniform distribution.
-        multi_label: What several labels on one example give: an "error", their "sum" or "mean".
-        denominator: What "mean" divides by, instead of the number (or weight) of the examples that
-            count: for gradient accumulation and means over several processes.
-        first_class: The number of the first class in integer labels, 0 or 1.
+    """The options of one call that are not arrays: see `softmaxloss.cross_entropy` for what each
+    means. Raises OptionError or TypeError.
 
     Example:
         >>> Options(reduction="sum").reduction
@@ -73,10 +65,6 @@ class Options:
         if self.first_class not in (0, 1):
             raise OptionError(f"first_class must be 0 or 1, got {shown(self.first_class)}")
 
-    def _keep(self, name: str, value: Any) -> None:
-        """Set a field of this frozen value to a number of Python's own type."""
-        object.__setattr__(self, name, value)
-
     def _keep_integer(self, name: str) -> None:
         value = getattr(self, name)
         try:
@@ -86,7 +74,7 @@ class Options:
         if integer is None:
             hint = "; leave it out for its default" if value is None else ""
             raise TypeError(f"{name} must be an integer, got {shown(value)}{hint}")
-        self._keep(name, integer)
+        object.__setattr__(self, name, integer)
 
     def _keep_number(
         self, name: str, needs: str, fits: Callable[[float], bool] = lambda x: True
@@ -100,7 +88,7 @@ class Options:
             raise OptionError(f"{name} must be {needs}, got an integer beyond float64") from None
         if not fits(number):
             raise OptionError(f"{name} must be {needs}, got {value}")
-        self._keep(name, number)
+        object.__setattr__(self, name, number)
 
     def _require_one_of(self, name: str, known: tuple[str, ...]) -> None:
         value = getattr(self, name)
@@ -111,14 +99,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class LinearOptions(Options):
-    """The options of `linear_cross_entropy`: those of every loss and its own.
-
-    Attributes:
-        z_loss: λ ≥ 0. λ·(log Σ exp z)² is added to the loss of each row.
-        softcap: s > 0. The logits are s·tanh(z/s); with None they are z.
-        memory_budget: Bytes for what the loss allocates, or text such as "64MB" or "1GiB".
-        skip_below: p in [0, 1). Classes whose part in the gradient is at most p in all rows of a
-            block are left out of the matrix products of the gradients.
+    """The options of `softmaxloss.linear_cross_entropy`: those of every loss and its own.
 
     Example:
         >>> LinearOptions(memory_budget="64MB").memory_budget
@@ -137,7 +118,7 @@ class LinearOptions(Options):
             # A range in which z/s and s·tanh stay finite and nonzero in float32.
             needs = "a number in [1e-30, 1e30] or None"
             self._keep_number("softcap", needs, lambda x: 1e-30 <= x <= 1e30)
-        self._keep("memory_budget", number_of_bytes(self.memory_budget))
+        object.__setattr__(self, "memory_budget", number_of_bytes(self.memory_budget))
         self._keep_number("skip_below", "a number in [0, 1)", lambda x: 0.0 <= x < 1.0)
 
     @property
@@ -210,12 +191,8 @@ def checked_options(kind: type[AnyOptions], /, **given: Any) -> AnyOptions:
     for value in given.values():
         if type(value) not in _CACHED_TYPES:  # it may change, or may not be hashable
             return new_options(kind, given)
-    try:
-        options: AnyOptions = _cached(kind, **given)
-        return options
-    except TypeError:
-        pass
-    return new_options(kind, given)
+    options: AnyOptions = _cached(kind, **given)
+    return options
 
 
 def new_options(kind: type[AnyOptions], given: dict[str, Any]) -> AnyOptions:
@@ -231,9 +208,8 @@ def new_options(kind: type[AnyOptions], given: dict[str, Any]) -> AnyOptions:
 _CACHED_TYPES = (int, float, str, type(None))
 
 
-def _make(kind: Any, /, **given: Any) -> Any:
-    options = kind(**given)
-    default = _DEFAULTS[kind]
+def _make(kind: type[Options], /, **given: Any) -> Options:
+    options, default = new_options(kind, given), _DEFAULTS[kind]
     return default if options == default else options
 
 

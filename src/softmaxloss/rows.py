@@ -7,7 +7,7 @@ so that memory stays bounded.
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,6 +50,11 @@ def _merges(x: Array, first: int) -> bool:
 def class_last(x: Array) -> Array:
     """A view with the classes in the last axis: (C,), (N, C) or (N, d1, …, C)."""
     return x if x.ndim <= 2 else np.moveaxis(x, 1, -1)
+
+
+def in_shape(values: Array, shape: tuple[int, ...]) -> Any:
+    """(rows,) values in the shape of the examples; that of one example as a scalar."""
+    return values.reshape(shape) if shape else values[0]
 
 
 Place = tuple[slice | int, ...]

@@ -106,70 +106,41 @@ def block_loss(
     options: LinearOptions,
     with_gradient: bool,
 ) -> None:
-    """`Layer.loss` by a kernel.
+    """`Layer.loss` by a kernel that reads the logits' dtype; the weights are checked.
 
-    Args:
-        kernel: The kernel, which reads the logits' dtype.
-        logits: (rows, classes), contiguous; float32 or float64 with softcap or z_loss.
-        rows: The rows of the block.
-        weight: The checked class weights.
-        options: The options.
-        with_gradient: Whether the logits become the gradient.
+    The logits, (rows, classes), are contiguous; with softcap or z_loss float32 or float64.
     """
     if not options.changes_logits:
-        grad = logits if with_gradient else None
-        _kernel_loss(kernel, logits, grad, rows, weight, options)
+        _kernel_loss(kernel, logits, rows, weight, options, with_gradient)
         return
     for part in few_rows(*logits.shape):
-        grad = logits[part] if with_gradient else None
-        _changed_loss(kernel, logits[part], grad, rows.part(part), weight, options)
-
-
-def _changed_loss(
-    kernel: Kernel,
-    z: Array,
-    grad: Array | None,
-    rows: Rows,
-    weight: Array | None,
-    options: LinearOptions,
-) -> None:
-    """The loss of a few rows with softcap and z_loss; grad may be the memory of z."""
-    u, slope = z, None
-    if options.softcap is not None:
-        u = softcapped(np, z, options.softcap)
-        slope = None if grad is None else softcap_slope(np, z, options.softcap)
-    share = L = None
-    if options.z_loss:
-        if rows.scores is None:
-            rows = rows._replace(scores=empty_scores((len(z),), z.dtype))
-        _kernel_scores(kernel, u, rows)
-        assert rows.scores is not None
-        L = rows.scores.logsumexp
-        if grad is not None:
-            factor = np.broadcast_to(rows.factor, L.shape).astype(z.dtype)
-            share = z_loss_gradient(np, u, L[:, None], options.z_loss)
-            share *= factor[:, None]
-    _kernel_loss(kernel, u, grad, rows, weight, options)
-    if L is not None:
-        rows.loss[...] += z_loss_of(L.astype(np.float64), options.z_loss)
-    if grad is not None and share is not None:
-        grad += share
-    if grad is not None and slope is not None:
-        grad *= slope
+        _kernel_loss(kernel, logits[part], rows.part(part), weight, options, with_gradient)
 
 
 def _kernel_loss(
     kernel: Kernel,
-    logits: Array,
-    grad: Array | None,
+    z: Array,
     rows: Rows,
     weight: Array | None,
     options: LinearOptions,
+    with_gradient: bool,
 ) -> None:
-    if rows.scores is not None:
-        _kernel_scores(kernel, logits, rows)  # first: grad may be the logits' memory
+    grad = z if with_gradient else None
+    u, slope, share = z, None, None
+    if options.softcap is not None:
+        u = softcapped(np, z, options.softcap)
+        slope = None if grad is None else softcap_slope(np, z, options.softcap)
+    scores = rows.scores
+    if options.z_loss and scores is None:
+        scores = empty_scores((len(z),), z.dtype)
+    if scores is not None:  # first: grad is the logits' memory
+        _kernel_scores(kernel, u, rows.target, scores)
+        if options.z_loss and grad is not None:
+            factor = np.broadcast_to(rows.factor, len(z)).astype(z.dtype)
+            share = z_loss_gradient(np, u, scores.logsumexp[:, None], options.z_loss)
+            share *= factor[:, None]
     kernel.cross_entropy(
-        logits[:, :, None],
+        u[:, :, None],
         rows.target.in_place() or rows.target.block(slice(None)),
         weight,
         options,
@@ -177,14 +148,18 @@ def _kernel_loss(
         rows.loss,
         None if grad is None else grad[:, :, None],
     )
+    if scores is not None and options.z_loss:
+        rows.loss[...] += z_loss_of(scores.logsumexp.astype(np.float64), options.z_loss)
+    if grad is not None and share is not None:
+        grad += share
+    if grad is not None and slope is not None:
+        grad *= slope
 
 
-def _kernel_scores(kernel: Kernel, logits: Array, rows: Rows) -> None:
-    target = rows.target
+def _kernel_scores(kernel: Kernel, logits: Array, target: Target, scores: Scores) -> None:
     if not isinstance(target, ClassIndices):  # only logsumexp is asked for, whatever the label
         target = ClassIndices(np.zeros(len(logits), np.int64), -1, False)
-    assert rows.scores is not None
-    kernel.score(logits[:, :, None], target.in_place(), rows.scores)
+    kernel.score(logits[:, :, None], target.in_place(), scores)
 
 
 # --- softcap, z_loss and skip_below in the arrays of any library ---------------------------------

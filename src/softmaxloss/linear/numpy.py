@@ -9,51 +9,35 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, read_real
 from ..errors import LabelError
 from ..kernels import kernel_for
-from ..labels import ClassIndices
 from ..logits import compute_dtype, gradient_dtype
 from ..options import LinearOptions, class_weights
 from ..reduction import read_upstream
+from ..rows import in_shape
 from ..scores import Scores, counted_from
 from .blocks import Rows, block_loss, run, used_classes
-from .plan import LinearGradients, check_shapes, plan_for
+from .plan import Arguments, LinearGradients, check_shapes, plan_for
 
 
-def cross_entropy(
-    input: ArrayLike,
-    linear_weight: ArrayLike,
-    linear_bias: ArrayLike | None,
-    target: ArrayLike,
-    weight: ArrayLike | None,
-    options: LinearOptions,
-    return_scores: bool = False,
-) -> Any:
+def cross_entropy(arrays: Arguments, options: LinearOptions, return_scores: bool = False) -> Any:
     """The loss, or (loss, Scores), as `softmaxloss.linear_cross_entropy` describes them.
 
-    >>> cross_entropy([1.0], [[0.0], [0.0]], None, 1, None, LinearOptions())
+    >>> cross_entropy(Arguments([1.0], [[0.0], [0.0]], None, 1, None), LinearOptions())
     np.float64(0.693147180...)
     """
-    layer = _Layer(input, linear_weight, linear_bias, target, weight, options)
-    if not return_scores:
-        return layer.shaped_loss(run(layer, layer.plan, 1.0, False, None)[0])
-    if not isinstance(layer.plan.target, ClassIndices):
-        raise LabelError("return_scores takes class indices as target, not probabilities")
-    losses, scores = run(layer, layer.plan, 1.0, False, layer.dtype)
-    assert scores is not None
+    layer = _Layer(arrays, options, return_scores)
+    losses, scores = run(layer, layer.plan, 1.0, False, layer.dtype if return_scores else None)
+    loss = layer.shaped_loss(losses)
+    if scores is None:
+        return loss
     scores = counted_from(options.first_class, scores)
-    return layer.shaped_loss(losses), Scores(*[layer.per_row(array) for array in scores])
+    return loss, Scores(*[in_shape(array, layer.lead_shape) for array in scores])
 
 
 def cross_entropy_with_grad(
-    input: ArrayLike,
-    linear_weight: ArrayLike,
-    linear_bias: ArrayLike | None,
-    target: ArrayLike,
-    weight: ArrayLike | None,
-    options: LinearOptions,
-    grad_output: ArrayLike | None = None,
+    arrays: Arguments, options: LinearOptions, grad_output: ArrayLike | None = None
 ) -> tuple[Any, LinearGradients]:
     """(loss, gradients), as `softmaxloss.linear_cross_entropy_with_grad` describes them."""
-    layer = _Layer(input, linear_weight, linear_bias, target, weight, options, gradients=True)
+    layer = _Layer(arrays, options, gradients=True)
     upstream = read_upstream(grad_output, layer.lead_shape, options)
     losses, _ = run(layer, layer.plan, upstream, True, None)
     return layer.shaped_loss(losses), layer.shaped_gradients()
@@ -64,28 +48,27 @@ class _Layer:
 
     def __init__(
         self,
-        input: ArrayLike,
-        linear_weight: ArrayLike,
-        linear_bias: ArrayLike | None,
-        target: ArrayLike,
-        weight: ArrayLike | None,
+        arrays: Arguments,
         options: LinearOptions,
+        return_scores: bool = False,
         gradients: bool = False,
     ) -> None:
         self.options = options
-        x = read_real(input, "input")
-        self.W = W = read_real(linear_weight, "linear_weight")
-        self.b = b = None if linear_bias is None else read_real(linear_bias, "linear_bias")
+        x = read_real(arrays.input, "input")
+        self.W = W = read_real(arrays.linear_weight, "linear_weight")
+        self.b = b = arrays.linear_bias
+        if b is not None:
+            self.b = b = read_real(b, "linear_bias")
         try:
-            y = as_array(target, "target")
+            y = as_array(arrays.target, "target")
         except ValueError as error:
             raise LabelError(str(error)) from None
-        by_index = check_shapes(x.shape, W.shape, None if b is None else b.shape, y.shape)
+        by_index = check_shapes(Arguments(x, W, b, y, None), return_scores)
         classes, features = W.shape
         self.shape, self.lead_shape = x.shape, x.shape[:-1]
         rows = math.prod(self.lead_shape)
         self.x = x.reshape(rows, features)
-        self.weight = class_weights(weight, classes)
+        self.weight = class_weights(arrays.weight, classes)
         self.dtype = np.dtype(np.result_type(compute_dtype(x.dtype), compute_dtype(W.dtype)))
         self.kernel, _ = kernel_for(self.dtype)
         self.plan = plan_for(
@@ -138,7 +121,7 @@ class _Layer:
         with np.errstate(over="ignore"):  # a loss beyond the largest float32 is inf
             if self.options.reduction != "none":
                 return self.dtype.type(result)
-            return self.per_row(result.astype(self.dtype))
+            return in_shape(result.astype(self.dtype), self.lead_shape)
 
     def shaped_gradients(self) -> LinearGradients:
         """The gradients in the shapes and dtypes of the arguments."""
@@ -147,7 +130,3 @@ class _Layer:
         if b is not None and self.b is not None:
             b = b.astype(gradient_dtype(self.b.dtype), copy=False)
         return LinearGradients(self.grad_input.reshape(self.shape), W, b)
-
-    def per_row(self, values: Array) -> Any:
-        """(rows,) values in the shape of the rows; that of one row as a scalar."""
-        return values.reshape(self.lead_shape) if self.lead_shape else values[0]

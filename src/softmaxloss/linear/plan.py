@@ -1,8 +1,7 @@
 """The plan of the linear loss: what is checked, and which rows and classes are computed together.
 
-No framework, no products: only shapes, options and numbers of bytes. The logits of all rows are
-never held. They are made in blocks of rows, all classes of each; the products that need memory of
-their own are made in chunks of classes. docs/maths.md says why rows.
+Logits are made in blocks of rows, all classes of each; products that need memory of their own are
+made in chunks of classes. docs/maths.md says why rows.
 """
 
 import math
@@ -33,6 +32,16 @@ FEW = 1 << 17
 COPIES = 5
 
 
+class Arguments(NamedTuple):
+    """The arrays of one call, of any library."""
+
+    input: Any
+    linear_weight: Any
+    linear_bias: Any  #: or None
+    target: Any
+    weight: Any  #: or None
+
+
 class LinearGradients(NamedTuple):
     """The gradients of the linear loss, each in the shape of its argument."""
 
@@ -41,22 +50,20 @@ class LinearGradients(NamedTuple):
     linear_bias: Any  #: ∂J/∂b; None without a bias
 
 
-def check_shapes(
-    input: tuple[int, ...],
-    linear_weight: tuple[int, ...],
-    linear_bias: tuple[int, ...] | None,
-    target: tuple[int, ...],
-) -> bool:
+def check_shapes(arrays: Arguments, return_scores: bool = False) -> bool:
     """ValueError (LabelError for the target) unless the shapes fit each other. Returns whether the
-    target holds one class index per row, not one number per class.
+    target holds one class index per row, not one number per class; return_scores requires it.
 
-    >>> check_shapes((8, 16), (100, 16), (100,), (8,))
+    >>> check_shapes(Arguments(np.ones((8, 16)), np.ones((9, 16)), None, np.ones(8), None))
     True
-    >>> check_shapes((8, 16), (100, 12), None, (8,))
+    >>> check_shapes(Arguments(np.ones((8, 16)), np.ones((9, 12)), None, np.ones(8), None))
     Traceback (most recent call last):
         ...
-    ValueError: input of shape (8, 16) has 16 features, linear_weight of shape (100, 12) has 12
+    ValueError: input of shape (8, 16) has 16 features, linear_weight of shape (9, 12) has 12
     """
+    given = (arrays.input, arrays.linear_weight, arrays.target)
+    input, linear_weight, target = (tuple(array.shape) for array in given)
+    linear_bias = None if arrays.linear_bias is None else tuple(arrays.linear_bias.shape)
     if len(linear_weight) != 2 or linear_weight[0] == 0:
         raise ValueError(
             f"linear_weight must have shape (classes, features), got shape {linear_weight}"
@@ -81,7 +88,9 @@ def check_shapes(
             f"{linear_weight} need class indices of shape {rows} or probabilities of shape "
             f"{(*rows, classes)}"
         )
-    return target == rows
+    if return_scores and target != rows:
+        raise LabelError("return_scores takes class indices as target, not probabilities")
+    return bool(target == rows)
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ def cross_entropy(
         return formula.reduced_loss(input, target, weight, options)
     if is_eager(input) and has_kernel(input.device.type):
         if not (input.requires_grad and torch.is_grad_enabled()):
-            arrays = as_numpy(input), *operators.arrays_of(target, weight)
+            arrays = operators.arrays_of(input, target, weight)
             return torch.from_numpy(np.asarray(engine.cross_entropy(*arrays, options)))
         if inplace:
             _require_not_a_leaf(input)
@@ -74,10 +74,9 @@ def cross_entropy_with_grad(
         grad = out
         if grad is None:
             grad = empty_like(input if input.is_floating_point() else input.double())
-        arrays = as_numpy(input), *operators.arrays_of(target, weight)
-        value, _ = engine.cross_entropy_with_grad(
-            *arrays, options, as_float64(upstream), as_numpy(grad)
-        )
+        arrays = operators.arrays_of(input, target, weight)
+        factor = as_float64(upstream)
+        value, _ = engine.cross_entropy_with_grad(*arrays, options, factor, as_numpy(grad))
         if out is not None:
             torch.autograd.graph.increment_version(out)
         return torch.from_numpy(np.asarray(value)), grad
@@ -161,7 +160,7 @@ class _Loss(torch.autograd.Function):
         inplace: bool,
     ) -> Tensor:
         ctx.grad = logits.detach() if inplace else empty_like(logits)
-        arrays = as_numpy(logits), *operators.arrays_of(target, weight)
+        arrays = operators.arrays_of(logits, target, weight)
         value, _ = engine.cross_entropy_with_grad(*arrays, options, out=as_numpy(ctx.grad))
         if inplace:
             torch.autograd.graph.increment_version(logits)
@@ -180,7 +179,7 @@ class _Loss(torch.autograd.Function):
             # Computed again into the same memory instead of multiplied by the factor: in half
             # precision, entries that a loss scale keeps from underflow may already be 0.
             logits, target, weight = ctx.saved_tensors
-            arrays = as_numpy(logits), *operators.arrays_of(target, weight)
+            arrays = operators.arrays_of(logits, target, weight)
             engine.cross_entropy_with_grad(*arrays, ctx.options, factor, as_numpy(grad))
         elif factor is None:
             values = field_values(ctx.options)

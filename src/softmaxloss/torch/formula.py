@@ -30,7 +30,7 @@ def cross_entropy(
         return z.sum(-1)
     c = coefficients(target, z, weight, label_smoothing)
     nll = negative_log_softmax(_counted(z, c))
-    if _is_index(target, z) and label_smoothing == 0:
+    if is_index(target, z) and label_smoothing == 0:
         y = target.clamp(min=0)[..., None]
         c, nll = c.gather(-1, y), nll.gather(-1, y)
     # 0·∞ is 0 here. Masked before the product: its derivative, too, would be NaN.
@@ -53,7 +53,7 @@ def gradient(
     z = _counted(z, c)
     e, below = _exponentials(z)
     a = e / (1 + below)
-    if _is_index(target, z) and label_smoothing == 0:
+    if is_index(target, z) and label_smoothing == 0:
         # The true class as minus the sum of the others: a_y − 1 would cancel where a_y is near 1.
         y = target.clamp(min=0)[..., None]
         others = a.scatter(-1, y, 0.0)
@@ -75,11 +75,16 @@ def negative_log_softmax(z: Tensor) -> Tensor:
     return (m - z) + torch.log1p(_exponentials(z)[1]) + (m - m)
 
 
+def is_index(target: Tensor, z: Tensor) -> bool:
+    """Whether the target is class indices, not probabilities."""
+    return target.ndim < z.ndim
+
+
 def coefficients(
     target: Tensor, z: Tensor, weight: Tensor | None, label_smoothing: float
 ) -> Tensor:
     """c_n of each row, in the dtype of the logits."""
-    if _is_index(target, z):
+    if is_index(target, z):
         ignored = (target < 0)[..., None]
         q = _one_hot(target.clamp(min=0)[..., None], z).to(z.dtype)
     else:
@@ -106,7 +111,7 @@ def reduced_loss(logits: Tensor, target: Tensor, weight: Tensor | None, options:
     z, target = _rows(logits, target, weight, options)
     losses = cross_entropy(z, target, weight, options.label_smoothing)
     if isinstance(options, LinearOptions) and options.z_loss:
-        counted = (target >= 0) if _is_index(target, z) else torch.ones_like(losses).bool()
+        counted = (target >= 0) if is_index(target, z) else torch.ones_like(losses).bool()
         L = torch.logsumexp(z.masked_fill(~counted[..., None], 0.0), -1)
         losses = losses + z_loss_of(L, options.z_loss).masked_fill(~counted, 0.0)
     if options.reduction == "none":
@@ -139,11 +144,11 @@ def _rows(
     logits: Tensor, target: Tensor, weight: Tensor | None, options: Options
 ) -> tuple[Tensor, Tensor]:
     """Logits and target with the classes in the last axis; the logits in their compute dtype."""
-    given = (target.detach(), logits.detach(), None if weight is None else weight.detach())
+    given = (logits.detach(), target.detach(), None if weight is None else weight.detach())
     # The operator checks all arguments.
     y = torch.ops.softmaxloss.class_indices(*given, *field_values(options, Options))
     z = _class_last(logits).to(compute_dtype(logits))
-    if target.ndim < logits.ndim:
+    if is_index(target, logits):
         return z, y
     q = _class_last(target).to(z.dtype)
     return z, q / q.sum(-1, keepdim=True) if options.multi_label == "mean" else q
@@ -163,12 +168,8 @@ def _divisor(z: Tensor, target: Tensor, weight: Tensor | None, options: Options)
         return counted.sum()
 
     rows = math.prod(z.shape[:-1])
-    divisor = divisor_for(options, rows, counted_weight if _is_index(target, z) else None)
+    divisor = divisor_for(options, rows, counted_weight if is_index(target, z) else None)
     return divisor if isinstance(divisor, Tensor) else z.new_tensor(divisor)
-
-
-def _is_index(target: Tensor, z: Tensor) -> bool:
-    return target.ndim < z.ndim
 
 
 def _one_hot(y: Tensor, z: Tensor) -> Tensor:

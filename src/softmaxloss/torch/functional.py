@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from ..linear.plan import LinearGradients
+from ..linear.plan import Arguments, LinearGradients
 from ..options import (
     LinearOptionArguments,
     LinearOptions,
@@ -17,14 +17,6 @@ from ..scores import Scores
 from . import engine
 from .linear import engine as linear
 from .tensors import eager_options, read_options
-
-__all__ = [
-    "cross_entropy",
-    "cross_entropy_with_grad",
-    "linear_cross_entropy",
-    "linear_cross_entropy_with_grad",
-    "score",
-]
 
 
 @with_options(Options)
@@ -96,11 +88,7 @@ def cross_entropy_with_grad(
 
 
 def score(
-    input: Tensor,
-    target: Tensor,
-    *,
-    ignore_index: int = -100,
-    first_class: int = 0,
+    input: Tensor, target: Tensor, *, ignore_index: int = -100, first_class: int = 0
 ) -> Scores:
     """`softmaxloss.score`, as tensors on the logits' device; computed on the CPU.
 
@@ -108,11 +96,8 @@ def score(
     >>> score(torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([1])).rank
     tensor([2])
     """
-    return engine.score(
-        input,
-        target,
-        checked_options(Options, ignore_index=ignore_index, first_class=first_class),
-    )
+    options = checked_options(Options, ignore_index=ignore_index, first_class=first_class)
+    return engine.score(input, target, options)
 
 
 @with_options(LinearOptions)
@@ -156,9 +141,8 @@ def linear_cross_entropy(
         0.8103...
     """
     checked, divisor = read_options(LinearOptions, **options)
-    loss, scores = linear.cross_entropy(
-        input, linear_weight, linear_bias, target, weight, checked, return_scores
-    )
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    loss, scores = linear.cross_entropy(arrays, checked, return_scores)
     loss = loss if divisor is None else loss / divisor
     return (loss, scores) if return_scores else loss
 
@@ -182,6 +166,5 @@ def linear_cross_entropy_with_grad(
     tensor([0.0000, 0.5000])
     """
     checked = eager_options(LinearOptions, **options)
-    return linear.cross_entropy_with_grad(
-        input, linear_weight, linear_bias, target, weight, checked, grad_output
-    )
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    return linear.cross_entropy_with_grad(arrays, checked, grad_output)

@@ -16,8 +16,6 @@ from ..options import (
 )
 from .functional import cross_entropy, linear_cross_entropy
 
-__all__ = ["CrossEntropyLoss", "LinearCrossEntropyLoss"]
-
 # A symbolic trace (torch.fx) of a module keeps the losses as calls.
 torch.fx.wrap("cross_entropy")
 torch.fx.wrap("linear_cross_entropy")

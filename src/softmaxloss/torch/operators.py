@@ -20,44 +20,47 @@ from .. import engine
 from ..kernels import has_kernel
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits, without_classes
-from ..options import Options, class_weights, field_values
+from ..options import Options, class_weights, field_names, field_values
 from . import formula
 from .tensors import as_float64, as_numpy, empty_like, operator_schema, options_from
 
-OPTIONS = operator_schema(Options)
+ARGUMENTS = f"Tensor logits, Tensor target, Tensor? weight, {operator_schema(Options)}"
 
 
-def arrays_of(target: Tensor, weight: Tensor | None) -> tuple[Any, Any]:
-    """Target and weight as the NumPy engine takes them."""
-    return as_numpy(target), None if weight is None else as_float64(weight)
+def _read(values: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor | None, Options]:
+    """What an operator is given as ARGUMENTS."""
+    return *values[:3], options_from(Options, values[3:])
+
+
+def arrays_of(logits: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Any, Any, Any]:
+    """The tensors as the NumPy engine takes them."""
+    return as_numpy(logits), as_numpy(target), None if weight is None else as_float64(weight)
 
 
 # --- the loss ------------------------------------------------------------------------------------
 
 
-@custom_op(
-    "softmaxloss::cross_entropy",
-    mutates_args=(),
-    schema=f"(Tensor logits, Tensor target, Tensor? weight, {OPTIONS}) -> Tensor",
-)
-def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
+@custom_op("softmaxloss::cross_entropy", mutates_args=(), schema=f"({ARGUMENTS}) -> Tensor")
+def cross_entropy(*values: Any) -> Tensor:
     """The loss; its derivative is `cross_entropy_backward`."""
-    options = options_from(Options, values)
+    logits, target, weight, options = _read(values)
     if not has_kernel(logits.device.type):
         return formula.reduced_loss(logits, target, weight, options)
-    loss = engine.cross_entropy(as_numpy(logits), *arrays_of(target, weight), options)
+    loss = engine.cross_entropy(*arrays_of(logits, target, weight), options)
     return torch.from_numpy(np.asarray(loss))
 
 
-def _shape(logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
-    none = options_from(Options, values).reduction == "none"
-    shape = without_classes(logits.shape)[0] if none else ()
+@cross_entropy.register_fake
+def _(*values: Any) -> Tensor:
+    logits, _, _, options = _read(values)
+    shape = without_classes(logits.shape)[0] if options.reduction == "none" else ()
     return logits.new_empty(shape, dtype=formula.compute_dtype(logits))
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:3])
-    ctx.options = options_from(Options, inputs[3:])
+    tensors = len(inputs) - len(field_names(Options))
+    ctx.save_for_backward(*inputs[:tensors])
+    ctx.options = options_from(Options, inputs[tensors:])
 
 
 def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
@@ -65,7 +68,6 @@ def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
     return (grad, *(None,) * (len(ctx.needs_input_grad) - 1))
 
 
-cross_entropy.register_fake(_shape)
 cross_entropy.register_autograd(_backward, setup_context=_keep)
 
 # --- its gradient --------------------------------------------------------------------------------
@@ -74,32 +76,23 @@ cross_entropy.register_autograd(_backward, setup_context=_keep)
 @custom_op(
     "softmaxloss::cross_entropy_backward",
     mutates_args=(),
-    schema=f"(Tensor grad_output, Tensor logits, Tensor target, Tensor? weight, {OPTIONS})"
-    " -> Tensor",
+    schema=f"(Tensor grad_output, {ARGUMENTS}) -> Tensor",
 )
-def cross_entropy_backward(
-    grad_output: Tensor, logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any
-) -> Tensor:
+def cross_entropy_backward(grad_output: Tensor, *values: Any) -> Tensor:
     """The gradient with respect to the logits, for the upstream gradient `grad_output`."""
-    options = options_from(Options, values)
+    logits, target, weight, options = _read(values)
     if not has_kernel(logits.device.type):
         made = formula.reduced_gradient(grad_output, logits, target, weight, options)
-        return torch.empty_like(logits).copy_(made)  # the layout that `_shape_of_gradient` promises
-    grad = empty_like(logits)
-    arrays = as_numpy(logits), *arrays_of(target, weight)
-    engine.cross_entropy_with_grad(*arrays, options, as_float64(grad_output), as_numpy(grad))
+        return torch.empty_like(logits).copy_(made)  # the layout that the fake function promises
+    grad, upstream = empty_like(logits), as_float64(grad_output)
+    arrays = arrays_of(logits, target, weight)
+    engine.cross_entropy_with_grad(*arrays, options, upstream, as_numpy(grad))
     return grad
 
 
-def _shape_of_gradient(
-    grad_output: Tensor, logits: Tensor, target: Tensor, weight: Tensor | None, *values: Any
-) -> Tensor:
+@cross_entropy_backward.register_fake
+def _(grad_output: Tensor, logits: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(logits)
-
-
-def _keep_for_second(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:4])
-    ctx.options = options_from(Options, inputs[4:])
 
 
 def _second_derivative(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
@@ -112,39 +105,32 @@ def _second_derivative(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
     return (*product(v), *(None,) * (len(ctx.needs_input_grad) - 2))
 
 
-cross_entropy_backward.register_fake(_shape_of_gradient)
-cross_entropy_backward.register_autograd(_second_derivative, setup_context=_keep_for_second)
+cross_entropy_backward.register_autograd(_second_derivative, setup_context=_keep)
 
 # --- the checks, for the formula -----------------------------------------------------------------
 
 
-@custom_op(
-    "softmaxloss::class_indices",
-    mutates_args=(),
-    schema=f"(Tensor target, Tensor logits, Tensor? weight, {OPTIONS}) -> Tensor",
-)
-def class_indices(target: Tensor, logits: Tensor, weight: Tensor | None, *values: Any) -> Tensor:
+@custom_op("softmaxloss::class_indices", mutates_args=(), schema=f"({ARGUMENTS}) -> Tensor")
+def class_indices(*values: Any) -> Tensor:
     """Class indices from 0, −1 where a row is ignored, int64; empty for probabilities. All
     arguments are checked, on the CPU."""
+    logits, target, weight, options = _read(values)
     numbers = as_numpy(torch.zeros((), dtype=logits.dtype))  # only the dtype matters
     shape = read_logits(np.broadcast_to(numbers, logits.shape)).shape
     if weight is not None:
         class_weights(as_float64(weight.cpu()), without_classes(shape)[1])
-    read = read_target(as_numpy(target.cpu()), shape, options_from(Options, values))
+    read = read_target(as_numpy(target.cpu()), shape, options)
     if not isinstance(read, ClassIndices):
         return target.new_empty(0, dtype=torch.int64)
     y = np.where(read.counted(), read.values, -1).astype(np.int64)
     return torch.from_numpy(y).to(target.device)
 
 
-def _shape_of_indices(
-    target: Tensor, logits: Tensor, weight: Tensor | None, *values: Any
-) -> Tensor:
-    by_index = target.ndim < logits.ndim
-    return target.new_empty(target.shape if by_index else 0, dtype=torch.int64)
+@class_indices.register_fake
+def _(logits: Tensor, target: Tensor, *_: Any) -> Tensor:
+    shape = target.shape if formula.is_index(target, logits) else 0
+    return target.new_empty(shape, dtype=torch.int64)
 
-
-class_indices.register_fake(_shape_of_indices)
 
 # --- vmap ----------------------------------------------------------------------------------------
 
@@ -168,28 +154,21 @@ def _one_by_one(operator: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _class_indices_of_a_batch(
-    info: Any,
-    in_dims: tuple[int | None, ...],
-    target: Tensor,
-    logits: Tensor,
-    weight: Tensor | None,
-    *values: Any,
+    info: Any, in_dims: tuple[int | None, ...], logits: Tensor, target: Tensor, *values: Any
 ) -> tuple[Tensor, int]:
     """All labels of the batch in one call, as rows of one batch."""
-    shape = list(logits.shape)
-    if in_dims[1] is not None:
-        del shape[in_dims[1]]
-    batch_dim = in_dims[0]
-    of_one = tuple(size for dim, size in enumerate(target.shape) if dim != batch_dim)
-    by_index = of_one == without_classes(tuple(shape))[0]
-    if batch_dim is None or not by_index or in_dims[2] is not None:
-        indices: tuple[Tensor, int] = _one_by_one(class_indices)(
-            info, in_dims, target, logits, weight, *values
-        )
+    shape, of_one = (
+        tuple(size for dim, size in enumerate(tensor.shape) if dim != batch_dim)
+        for tensor, batch_dim in zip((logits, target), in_dims, strict=False)
+    )
+    lead_shape, classes = without_classes(shape)
+    if in_dims[1] is None or of_one != lead_shape or in_dims[2] is not None:
+        rule = _one_by_one(class_indices)
+        indices: tuple[Tensor, int] = rule(info, in_dims, logits, target, *values)
         return indices
-    target = target.movedim(batch_dim, 0)
-    rows = logits.new_empty(()).expand(target.numel(), without_classes(tuple(shape))[1])
-    return class_indices(target.reshape(-1), rows, weight, *values).reshape(target.shape), 0
+    target = target.movedim(in_dims[1], 0)
+    rows = logits.new_empty(()).expand(target.numel(), classes)
+    return class_indices(rows, target.reshape(-1), *values).reshape(target.shape), 0
 
 
 cross_entropy.register_vmap(_one_by_one(cross_entropy))

@@ -119,7 +119,7 @@ def eager_options(kind: type[AnyOptions], /, **options: Any) -> AnyOptions:
     8.0
     """
     if isinstance(options.get("denominator"), torch.Tensor):
-        options["denominator"] = _number_of(options["denominator"])
+        options["denominator"] = _one_element(options["denominator"]).item()
     compiling = torch.compiler.is_compiling()  # which does not follow a cache
     checked = new_options(kind, options) if compiling else checked_options(kind, **options)
     if not -(2**63) <= checked.ignore_index < 2**63:
@@ -138,33 +138,30 @@ def read_options(
     """
     if not torch.compiler.is_compiling():
         return eager_options(kind, **options), None
-    divisor = options.get("denominator")
-    if divisor is not None and options.get("reduction", "mean") == "mean":
-        divisor = _traced_denominator(divisor)
+    divisor = None
+    if options.get("denominator") is not None and options.get("reduction", "mean") == "mean":
+        divisor = _traced_denominator(options["denominator"])
         options |= {"denominator": None, "reduction": "sum"}
-    else:
-        divisor = None
     return new_options(kind, options), divisor
 
 
-def _number_of(denominator: torch.Tensor) -> Any:
-    if denominator.numel() != 1:
+def _one_element(denominator: torch.Tensor) -> torch.Tensor:
+    if denominator.numel() != 1 or denominator.is_complex():
         raise OptionError(
-            f"denominator must be one number, got a tensor of shape {tuple(denominator.shape)}"
+            f"denominator must be one real number, got a tensor of shape {tuple(denominator.shape)}"
+            f" and dtype {denominator.dtype}"
         )
     if denominator.requires_grad:
         raise OptionError(
             "denominator is a number to divide by and gets no gradient: pass denominator.detach()"
         )
-    return denominator.item()
+    return denominator.reshape(())
 
 
 def _traced_denominator(denominator: Any) -> Any:
     if not isinstance(denominator, torch.Tensor):
         return Options(denominator=denominator).denominator
-    if denominator.numel() != 1 or denominator.requires_grad or denominator.is_complex():
-        raise OptionError("denominator must be one positive number without a gradient")
-    number = denominator.reshape(())
+    number = _one_element(denominator)
     assert_in_graph((number > 0) & number.isfinite(), "denominator must be positive")
     return number
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import LabelError, OptionError
-from ...linear.plan import LinearGradients, check_shapes
+from ...errors import OptionError
+from ...linear.plan import Arguments, LinearGradients, check_shapes
 from ...options import LinearOptions, field_values
 from ...reduction import read_upstream
 from ...scores import Scores
@@ -17,54 +17,33 @@ from .operators import composed, forward
 
 
 def cross_entropy(
-    input: Tensor,
-    linear_weight: Tensor,
-    linear_bias: Tensor | None,
-    target: Any,
-    weight: Any,
-    options: LinearOptions,
-    return_scores: bool = False,
+    arrays: Arguments, options: LinearOptions, return_scores: bool = False
 ) -> tuple[Tensor, Scores | None]:
     """The loss and, if wanted, the scores, as `softmaxloss.torch.linear_cross_entropy` describes
     them."""
-    input, linear_weight, linear_bias = _checked(input, linear_weight, linear_bias)
-    target = tensor_beside(input, target, "target", "input is")
-    weight = None if weight is None else tensor_beside(input, weight, "weight", "input is")
-    classes, features = linear_weight.shape
-    lead_shape = input.shape[:-1]
-    by_index = check_shapes(
-        tuple(input.shape),
-        tuple(linear_weight.shape),
-        None if linear_bias is None else tuple(linear_bias.shape),
-        tuple(target.shape),
+    arrays = _checked(arrays)
+    input, W, target = arrays.input, arrays.linear_weight, arrays.target
+    rows, lead_shape = input.shape[:-1].numel(), input.shape[:-1]
+    by_index = check_shapes(arrays, return_scores)
+    arrays = arrays._replace(
+        input=input.reshape(rows, W.shape[1]),
+        target=target.reshape(rows) if by_index else target.reshape(rows, W.shape[0]),
     )
-    if return_scores and not by_index:
-        raise LabelError("return_scores takes class indices as target, not probabilities")
-    x = input.reshape(-1, features)
-    target = target.reshape(x.shape[0]) if by_index else target.reshape(x.shape[0], classes)
     none = options.reduction == "none"
-    if needs_formula(target, weight):
+    if needs_formula(arrays.target, arrays.weight):
         if return_scores:
             raise OptionError(
                 "return_scores is not supported with gradients with respect to target or weight, "
                 "in forward mode or by torch.func"
             )
-        loss = composed(x, linear_weight, linear_bias, target, weight, options)
+        loss = composed(arrays, options)
         return loss.reshape(lead_shape) if none else loss, None
     # Hooks on saved tensors would not see gradients that the operator keeps.
     grad = torch.is_grad_enabled() and (
         torch.compiler.is_compiling() or not saved_tensors_are_hooked()
     )
-    loss, _, _, _, numbers, counts = forward(
-        x,
-        linear_weight,
-        linear_bias,
-        target,
-        weight,
-        [grad and t is not None and t.requires_grad for t in (input, linear_weight, linear_bias)],
-        return_scores,
-        *field_values(options),
-    )
+    needs = [grad and t is not None and t.requires_grad for t in arrays[:3]]
+    loss, _, _, _, numbers, counts = forward(return_scores, *arrays, needs, *field_values(options))
     if none:
         loss = loss.reshape(lead_shape)
     if not return_scores:
@@ -75,32 +54,28 @@ def cross_entropy(
 
 
 def cross_entropy_with_grad(
-    input: Tensor,
-    linear_weight: Tensor,
-    linear_bias: Tensor | None,
-    target: Any,
-    weight: Any,
-    options: LinearOptions,
-    grad_output: Any,
+    arrays: Arguments, options: LinearOptions, grad_output: Any
 ) -> tuple[Tensor, LinearGradients]:
     """(loss, gradients) as `softmaxloss.torch.linear_cross_entropy_with_grad` describes them."""
-    input, linear_weight, linear_bias = _checked(input, linear_weight, linear_bias)
-    tensors = [t for t in (input, linear_weight, linear_bias) if t is not None]
-    x, W, *b = leaves = [t.detach().requires_grad_() for t in tensors]
+    arrays = _checked(arrays)
+    x, W, b = (None if t is None else t.detach().requires_grad_() for t in arrays[:3])
     with torch.enable_grad():
-        loss, _ = cross_entropy(x, W, b[0] if b else None, target, weight, options)
+        loss, _ = cross_entropy(Arguments(x, W, b, arrays.target, arrays.weight), options)
     given = 1.0 if grad_output is None else grad_output
-    upstream = tensor_beside(input, given, "grad_output", "input is")
-    read_upstream(as_float64(upstream.detach().cpu()), tuple(input.shape[:-1]), options)
+    upstream = tensor_beside(arrays.input, given, "grad_output", "input is")
+    read_upstream(as_float64(upstream.detach().cpu()), tuple(arrays.input.shape[:-1]), options)
     upstream = upstream.to(loss.dtype).expand(loss.shape)
+    leaves = [t for t in (x, W, b) if t is not None]
     grad_x, grad_W, *grad_b = torch.autograd.grad(loss, leaves, upstream)
     return loss.detach(), LinearGradients(grad_x, grad_W, grad_b[0] if grad_b else None)
 
 
-def _checked(input: Any, weight: Any, bias: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-    """TypeError unless they are tensors of one device and dtype. Under autocast they are cast."""
-    named = {"input": input, "linear_weight": weight}
-    named |= {} if bias is None else {"linear_bias": bias}
+def _checked(arrays: Arguments) -> Arguments:
+    """All as tensors of one device. TypeError unless those of the layer are of one dtype. Under
+    autocast they are cast."""
+    input = arrays.input
+    named = {"input": input, "linear_weight": arrays.linear_weight}
+    named |= {} if arrays.linear_bias is None else {"linear_bias": arrays.linear_bias}
     for name, value in named.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} must be a tensor, as input is, got {type(value).__name__}")
@@ -120,4 +95,7 @@ def _checked(input: Any, weight: Any, bias: Any) -> tuple[Tensor, Tensor, Tensor
             raise TypeError(
                 f"{name} is {value.dtype}, input is {named['input'].dtype}: they must be the same"
             )
-    return named["input"], named["linear_weight"], named.get("linear_bias")
+    named["target"] = tensor_beside(input, arrays.target, "target", "input is")
+    if arrays.weight is not None:
+        named["weight"] = tensor_beside(input, arrays.weight, "weight", "input is")
+    return arrays._replace(**named)

@@ -16,16 +16,15 @@ from ...arrays import Array
 from ...kernels import HOST, has_kernel, kernel_for
 from ...labels import ClassIndices
 from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
-from ...linear.plan import Plan, plan_for
+from ...linear.plan import Arguments, Plan, plan_for
 from ...options import LinearOptions, class_weights
 from ...scores import Scores, counted_from
 from .._private import fast_product
 from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
 
-#: Which gradients are wanted, or the gradients: with respect to the input, the weight and the bias.
+#: Which gradients are wanted: with respect to the input, the weight and the bias.
 Needs = list[bool]
-Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 # To gather the weights of more classes than this share takes longer than to multiply with all.
 MOST_USED = 0.6
@@ -41,19 +40,11 @@ class Layer:
     """One call: input (rows, features), weight (classes, features), target (rows,) or (rows,
     classes). Options and labels are checked before anything is computed.
 
-    Gradients that are not needed cost nothing and are None.
+    Gradients that are not needed cost nothing and are empty.
     """
 
-    def __init__(
-        self,
-        input: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        target: Tensor,
-        class_weight: Tensor | None,
-        options: LinearOptions,
-        needs: Needs,
-    ) -> None:
+    def __init__(self, arrays: Arguments, options: LinearOptions, needs: Needs) -> None:
+        input, weight, bias, target, class_weight = arrays
         self.input, self.weight = input.detach(), weight.detach()
         self.bias = None if bias is None else bias.detach()
         self.options, self.needs = options, needs
@@ -89,7 +80,7 @@ class Layer:
 
     def run(
         self, upstream: float | Array, with_scores: bool = False
-    ) -> tuple[Array, Scores | None, Gradients]:
+    ) -> tuple[Array, Scores | None, tuple[Tensor, ...]]:
         """(losses of the rows that count, scores of all rows, gradients in `computed_dtype`)."""
         computed = np.dtype(np.float64 if self.dtype is torch.float64 else np.float32)
         with torch.no_grad():
@@ -104,7 +95,8 @@ class Layer:
         return new_memory((rows, self.plan.classes), self.dtype, self.input.device)
 
     def rows(self, where: slice | Array) -> Tensor:
-        return self.input[self._on_device(where)].to(self.dtype).contiguous()
+        rows: Tensor = self.input[self._on_device(where)].to(self.dtype).contiguous()
+        return rows
 
     def _on_device(self, where: slice | Array) -> Any:
         if isinstance(where, slice):
@@ -125,14 +117,10 @@ class Layer:
 
     def loss(self, logits: Tensor, rows: Rows, with_gradient: bool) -> None:
         if not has_kernel(logits.device.type):
-            weight = self.class_weight
-            loss_in_operations(
-                logits,
-                rows,
-                None if weight is None else torch.from_numpy(weight).to(logits.device),
-                self.options,
-                with_gradient,
-            )
+            weight: Any = self.class_weight
+            if weight is not None:
+                weight = torch.from_numpy(weight).to(logits.device)
+            loss_in_operations(logits, rows, weight, self.options, with_gradient)
             return
         # Softcap and z_loss take float32: half-precision logits are converted a few rows at a time.
         convert = self.dtype.itemsize == 2 and self.options.changes_logits
@@ -223,12 +211,15 @@ class Layer:
             return result
         return torch.mm(a, b.t())
 
-    def gradients(self) -> Gradients:
+    def gradients(self) -> tuple[Tensor, ...]:
         """With respect to the input, the weight and the bias, in `computed_dtype`."""
         by_weight = self.grad_weight
         if self.untouched and by_weight is not None:
             by_weight.zero_()
         if by_weight is not None and by_weight.dtype is not self.dtype:
             by_weight = new_memory(by_weight.shape, self.dtype, by_weight.device).copy_(by_weight)
-        by_bias = None if self.grad_bias is None else self.grad_bias.to(self.dtype)
-        return self.grad_input, by_weight, by_bias
+        made = (self.grad_input, by_weight, self.grad_bias)
+        return tuple(
+            self.input.new_empty(0, dtype=self.dtype) if g is None else g.to(self.dtype)
+            for g in made
+        )
