@@ -44,7 +44,7 @@ def cross_entropy(
         target: Class indices, of any integer dtype, in the shape of logits without the class axis;
             or one-hot rows or probabilities in the shape of logits.
         weight: (C,) weights of the classes, ≥ 0.
-        ignore_index: Examples with this label do not count.
+        ignore_index: Examples with this label do not count. The class stays in the denominator.
         reduction: "mean", "sum" or "none" over the examples. The mean divides by the number of
             examples that count; with `weight` and class indices, by the sum of their weights.
         label_smoothing: ε in [0, 1]: the target becomes (1−ε)·q + ε/C.
