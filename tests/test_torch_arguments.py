@@ -125,6 +125,7 @@ def test_wrong_denominators(function: Callable[..., Any], denominator: Any, says
 @pytest.mark.parametrize("denominator", [denominator for denominator, _ in DENOMINATORS], ids=str)
 def test_wrong_denominators_compiled(denominator: Any) -> None:
     z, y = example()
+    torch._dynamo.reset()  # with nothing compiled before, no call falls back to eager mode
     compiled = torch.compile(cross_entropy, backend="aot_eager")
     with pytest.raises((softmaxloss.OptionError, TypeError, RuntimeError), match="denominator"):
         compiled(z, y, denominator=denominator)

@@ -151,6 +151,8 @@ def _one_element(denominator: torch.Tensor) -> torch.Tensor:
             f"denominator must be one real number, got a tensor of shape {tuple(denominator.shape)}"
             f" and dtype {denominator.dtype}"
         )
+    if denominator.dtype is torch.bool:
+        raise TypeError("denominator must be a positive number, got a tensor of booleans")
     if denominator.requires_grad:
         raise OptionError(
             "denominator is a number to divide by and gets no gradient: pass denominator.detach()"
