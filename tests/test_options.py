@@ -229,3 +229,14 @@ def test_an_error_is_one_short_line(options: dict[str, Any]) -> None:
     assert next(iter(options)) in text
     assert "\n" not in text
     assert len(text) < 160
+
+
+def test_misaligned_class_weights() -> None:
+    memory = np.zeros(3 * 8 + 1, np.uint8)
+    weight = memory[1:].view(np.float64)
+    weight[:] = [1.0, 2.0, 4.0]
+    assert not weight.flags.aligned
+    checked = class_weights(weight, 3)
+    assert checked is not None
+    assert checked.flags.aligned
+    assert checked.tolist() == [1.0, 2.0, 4.0]

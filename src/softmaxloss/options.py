@@ -161,16 +161,15 @@ def with_options(kind: type[Options], *without: str) -> Callable[[Function], Fun
     """
 
     def decorate(function: Function) -> Function:
-        own = inspect.signature(function).parameters.values()
+        own = inspect.signature(function)
         options = [
             parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for name, parameter in inspect.signature(kind).parameters.items()
             if name not in without
         ]
-        kept = [parameter for parameter in own if parameter.kind != parameter.VAR_KEYWORD]
-        returned = inspect.signature(function).return_annotation
-        signature = inspect.Signature([*kept, *options], return_annotation=returned)
-        function.__signature__ = signature  # type: ignore[attr-defined]
+        kept = [p for p in own.parameters.values() if p.kind != p.VAR_KEYWORD]
+        listed = own.replace(parameters=[*kept, *options])
+        function.__signature__ = listed  # type: ignore[attr-defined]
         return function
 
     return decorate
@@ -281,7 +280,8 @@ def class_weights(weight: ArrayLike | None, classes: int) -> NDArray[np.float64]
         raise OptionError(
             f"weight has shape {w.shape}; logits with {classes} classes need shape ({classes},)"
         )
-    w = np.ascontiguousarray(w, dtype=np.float64)
+    # A copy is aligned; ascontiguousarray alone would keep misaligned memory.
+    w = np.ascontiguousarray(w if w.flags.aligned else w.copy(), dtype=np.float64)
     if w.size and w.item(w.argmin()) >= 0 and w.item(w.argmax()) < math.inf:  # argmin finds a NaN
         return w
     bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
