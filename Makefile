@@ -30,12 +30,12 @@ lint: $(VENV)/package $(VENV)/test $(VENV)/lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/clang-format --dry-run --Werror src/softmaxloss/kernels/cpu/*.cpp src/softmaxloss/kernels/cpu/*.h tests/sanitize/*.cpp
+	$(VENV)/bin/clang-format --dry-run --Werror src/softmaxloss/kernels/cpu/*.cpp src/softmaxloss/kernels/cpu/*.h tests/sanitize/*.cpp tests/sanitize/*.h
 
 format: $(VENV)/lint
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
-	$(VENV)/bin/clang-format -i src/softmaxloss/kernels/cpu/*.cpp src/softmaxloss/kernels/cpu/*.h tests/sanitize/*.cpp
+	$(VENV)/bin/clang-format -i src/softmaxloss/kernels/cpu/*.cpp src/softmaxloss/kernels/cpu/*.h tests/sanitize/*.cpp tests/sanitize/*.h
 
 bench: $(VENV)/package $(VENV)/test $(VENV)/bench
 	$(PY) -m benchmarks
