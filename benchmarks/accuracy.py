@@ -5,7 +5,8 @@
 
 Every number is compared with 50-digit arithmetic on the same, exact inputs (truth/). The tables
 show the largest error over a family of examples: of the loss, of the gradient's entry of the true
-class, and of its other entries. Needs the packages of the group "test".
+class, and of its other entries. With more than one coefficient, they show it of the loss and of all
+entries. Needs the packages of the group "test".
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 import argparse
 import datetime
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 import scipy
 import torch
@@ -27,130 +29,24 @@ import softmaxloss
 from softmaxloss import kernels
 
 from . import machine, page
+from .accuracy_examples import FAMILIES, LONG, MIXED, TARGETS, examples, mixed_examples
 
 Array = NDArray[Any]
-Library = Callable[[Array, int], tuple[Any, Array]]
-Family = Callable[[np.random.Generator, Any], tuple[Array, int]]
+Library = Callable[..., tuple[Any, Array]]
 
 GOALS = {"float32": 2.0, "float64": 4.0}
+HALF_TYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+HALF_GOAL = 0.51  # of an entry; the loss is a float32
 ENTRIES = 2000  # of a long row's gradient are compared
 MARKERS = ("<!-- accuracy: begin -->", "<!-- accuracy: end -->")
 NUMERICS = Path(__file__).parent.parent / "docs" / "numerics.md"
 
 
-# --- the examples -------------------------------------------------------------------------------
-
-
-def few_classes(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    classes = int(rng.integers(2, 11))
-    return rng.normal(0, 3, classes), int(rng.integers(classes))
-
-
-def uniform(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    return rng.normal(0, 0.5, 1000), int(rng.integers(1000))
-
-
-def equal(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    classes = int(rng.choice([2, 3, 127, 128, 129, 1000, 4097]))
-    return np.full(classes, rng.normal(0, 20)), int(rng.integers(classes))
-
-
-def sure_and_right(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    z = rng.normal(0, 2, 300)
-    z[7] = z.max() + rng.uniform(10, 60)
-    return z, 7
-
-
-def sure_and_wrong(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    z, _ = sure_and_right(rng, dtype)
-    return z, 100
-
-
-def nearly_tied(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    z = rng.normal(0, 2, 50)
-    z[3] = z.max() + 5
-    z[4] = z[3] * (1 - 4 * np.finfo(dtype).eps)
-    return z, int(rng.choice([3, 4]))
-
-
-def offset(size: float, grid: float) -> Family:
-    """A common offset; the differences of the logits are multiples of `grid`, so they are exact."""
-
-    def family(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-        z = np.round(rng.normal(0, 4 + grid, 200) / grid) * grid
-        return z + rng.choice([-size, size]), int(rng.integers(200))
-
-    return family
-
-
-def spread(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    return rng.uniform(-80, 80, 500), int(rng.integers(500))
-
-
-def masked(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    z = rng.normal(0, 5, 400)
-    z[rng.random(400) < 0.7] = -np.inf
-    z[11] = rng.normal(0, 5)
-    return z, 11
-
-
-def subnormal(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    """Losses and gradient entries below the least normal number."""
-    lowest = np.log(np.finfo(dtype).smallest_subnormal)
-    gap = rng.uniform(lowest, np.log(np.finfo(dtype).tiny), 5)
-    return np.concatenate([[50.0], 50.0 + gap]), int(rng.choice([0, 0, 2]))
-
-
-def vocabulary(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    """128k classes: a sum in one accumulator drifts. Few distinct values, for the reference."""
-    z = np.round(rng.normal(0, 1.5, 1 << 17) * 16) / 16 + rng.normal()
-    return z, int(rng.integers(z.size))
-
-
-def sure_of_a_word(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    z, y = vocabulary(rng, dtype)
-    z[y] += 30
-    return z, y
-
-
-def tied_in_a_vocabulary(rng: np.random.Generator, dtype: Any) -> tuple[Array, int]:
-    """Two logits nearly tied above many equal ones, whose sum is long."""
-    z = np.full(131072, rng.uniform(-1, 0))
-    z[:2] = 9.0, 9.0 - rng.uniform(0, 0.01)
-    return z, 1
-
-
-FAMILIES: dict[str, Family] = {
-    "2 to 10 classes": few_classes,
-    "near uniform, C = 1000": uniform,
-    "all equal, C ≤ 4097": equal,
-    "sure and right: one logit 10–60 above": sure_and_right,
-    "sure and wrong": sure_and_wrong,
-    "two logits nearly tied": nearly_tied,
-    "differences to ±80": spread,
-    "offset ±1e4": offset(1e4, 2**-7),
-    "offset ±1e8": offset(1e8, 8.0),
-    "70 % masked by −inf": masked,
-    "subnormal losses and entries": subnormal,
-    "C = 131072": vocabulary,
-    "C = 131072, sure and right": sure_of_a_word,
-    "C = 131072, two nearly tied": tied_in_a_vocabulary,
-}
-LONG = {name for name in FAMILIES if "131072" in name}
-
-
-def examples(family: str, dtype: Any, count: int, seed: int = 20) -> Iterator[tuple[Array, int]]:
-    rng = np.random.default_rng([seed, list(FAMILIES).index(family)])
-    for _ in range(min(count, 2) if family in LONG else count):
-        z, y = FAMILIES[family](rng, dtype)
-        yield z.astype(dtype), y
-
-
 # --- the libraries ------------------------------------------------------------------------------
 
 
-def ours(z: Array, y: int) -> tuple[Any, Array]:
-    return softmaxloss.cross_entropy_with_grad(z, y)
+def ours(z: Array, target: Any, **options: Any) -> tuple[Any, Array]:
+    return softmaxloss.cross_entropy_with_grad(z, target, **options)
 
 
 def with_numpy(z: Array, y: int) -> tuple[Any, Array]:
@@ -169,12 +65,22 @@ def with_scipy(z: Array, y: int) -> tuple[Any, Array]:
     return -scipy.special.log_softmax(z)[y], grad
 
 
-def with_torch(z: Array, y: int) -> tuple[Any, Array]:
-    logits = torch.tensor(z, requires_grad=True)
-    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(y))
+def with_torch(
+    z: Array, target: Any, *, weight: Any = None, sample_weight: Any = 1.0, **options: Any
+) -> tuple[Any, Array]:
+    dtype = getattr(torch, z.dtype.name)
+    wide = np.float64 if z.dtype == np.float64 else np.float32  # torch reads no bfloat16 of NumPy
+    logits = torch.tensor(z.astype(wide), dtype=dtype, requires_grad=True)
+    if np.ndim(target) == 0:
+        target = torch.tensor(target)
+    else:
+        target = torch.tensor(target.astype(wide), dtype=dtype)
+    if weight is not None:
+        options["weight"] = torch.tensor(weight, dtype=dtype)
+    loss = torch.nn.functional.cross_entropy(logits, target, **options) * sample_weight
     loss.backward()
     assert logits.grad is not None
-    return loss.item(), logits.grad.numpy()
+    return loss.item(), logits.grad.to(getattr(torch, np.dtype(wide).name)).numpy()
 
 
 LIBRARIES: dict[str, Library] = {
@@ -183,6 +89,7 @@ LIBRARIES: dict[str, Library] = {
     "SciPy": with_scipy,
     "PyTorch": with_torch,
 }
+WITH_OPTIONS = {name: LIBRARIES[name] for name in ("softmaxloss", "PyTorch")}
 
 
 # --- the measurement ----------------------------------------------------------------------------
@@ -216,6 +123,44 @@ def errors(libraries: dict[str, Library], family: str, dtype: Any, count: int) -
     return worst
 
 
+class MixedErrors(NamedTuple):
+    """The largest errors, of an entry in ulp of (Σc)·a_n + c_n, the sum of its two parts."""
+
+    loss: float
+    entries: float
+
+
+def mixed_errors(
+    libraries: dict[str, Library], target: str, family: str, dtype: Any, count: int
+) -> dict[str, MixedErrors]:
+    """The largest errors of each library over `count` examples of a family with a target."""
+    worst = dict.fromkeys(libraries, MixedErrors(0.0, 0.0))
+    for z, of, options in mixed_examples(target, family, dtype, count):
+        c = truth.coefficients(
+            of,
+            z.size,
+            options.get("weight"),
+            options.get("label_smoothing", 0.0),
+            options.get("sample_weight", 1.0),
+        )
+        loss, grad, size = truth.example(z, c)
+        some = np.unique(np.linspace(0, z.size - 1, min(z.size, ENTRIES)).astype(int))
+        wanted = np.array([grad[n] for n in some], object)
+        # With one coefficient nothing is mixed: an entry is judged by itself.
+        one = sum(c_n != 0 for c_n in c) == 1
+        unit = wanted if one else np.array([size[n] for n in some], object)
+        computed = dtype if dtype in GOALS else "float32"
+        for name, library in libraries.items():
+            got_loss, got = library(z, of, **options)
+            of_loss = computed if name == "softmaxloss" else dtype
+            found = MixedErrors(
+                float(truth.ulps(got_loss, loss, of_loss)),
+                float(truth.ulps(got[some].astype(float), wanted, dtype, of=unit).max()),
+            )
+            worst[name] = MixedErrors(*np.maximum(worst[name], found))
+    return worst
+
+
 def largest_error(got: Any, want: Any, dtype: Any) -> float:
     """In units in the last place; inf where the error is as large as the number itself, unless the
     number was rounded to 0."""
@@ -238,10 +183,37 @@ def table(dtype: str, count: int) -> str:
     ]
     with np.errstate(all="ignore"):
         for family in FAMILIES:
-            worst = errors(LIBRARIES, family, dtype, count)
-            cells = [" / ".join(shown(e) for e in worst[name]) for name in LIBRARIES]
-            lines.append(f"| {family} | " + " | ".join(cells) + " |")
+            lines.append(line(family, errors(LIBRARIES, family, dtype, count)))
     return "\n".join(lines)
+
+
+def mixed_table(dtype: str, count: int) -> str:
+    """The same for each target, with label smoothing, weights and soft targets: loss / entries."""
+    lines = [f"| {dtype} | " + " | ".join(WITH_OPTIONS) + " |", "|---|" + "---|" * 2]
+    for target in TARGETS:
+        for family in MIXED:
+            worst = mixed_errors(WITH_OPTIONS, target, family, dtype, count)
+            lines.append(line(f"{target}; {family}", worst))
+    return "\n".join(lines)
+
+
+def half_table(count: int) -> str:
+    """The same for float16 and bfloat16, the largest of all families that are not long."""
+    lines = ["| float16, bfloat16 | " + " | ".join(WITH_OPTIONS) + " |", "|---|" + "---|" * 2]
+    for dtype in HALF_TYPES.values():
+        for target in TARGETS:
+            worst = dict.fromkeys(WITH_OPTIONS, MixedErrors(0.0, 0.0))
+            for family in (name for name in MIXED if name not in LONG):
+                found = mixed_errors(WITH_OPTIONS, target, family, dtype, count)
+                for name in worst:
+                    worst[name] = MixedErrors(*np.maximum(worst[name], found[name]))
+            lines.append(line(f"{np.dtype(dtype).name}; {target}", worst))
+    return "\n".join(lines)
+
+
+def line(name: str, errors: dict[str, Any]) -> str:
+    cells = [" / ".join(shown(e) for e in found) for found in errors.values()]
+    return f"| {name} | " + " | ".join(cells) + " |"
 
 
 def measured_on() -> str:
@@ -262,6 +234,8 @@ def main() -> None:
     report = "\n\n".join(
         [f"{measured_on()} {count} examples of each family (2 of those with 131072 classes)."]
         + [table(dtype, count) for dtype in GOALS]
+        + [mixed_table(dtype, count) for dtype in GOALS]
+        + [half_table(count // 4)]
     )
     print(report)
     if arguments.write:

@@ -75,9 +75,8 @@ def example(z: ArrayLike, c: list[Number]) -> tuple[Number, list[Number], list[N
     with mp.workdps(DIGITS + math.ceil(cancelled)):
         a = softmax(z)
         total = mp.fsum(c)
-        loss = mp.fsum(
-            INF if a_n == 0 else c_n * -mp.log(a_n) for a_n, c_n in zip(a, c, strict=True) if c_n
-        )
+        losses = {a_n: INF if a_n == 0 else -mp.log(a_n) for a_n in set(a)}
+        loss = mp.fsum(c_n * losses[a_n] for a_n, c_n in zip(a, c, strict=True) if c_n)
         grad = [total * a_n - c_n for a_n, c_n in zip(a, c, strict=True)]
         return loss, grad, [total * a_n + c_n for a_n, c_n in zip(a, c, strict=True)]
 
