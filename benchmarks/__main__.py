@@ -9,6 +9,9 @@ import sys
 import softmaxloss
 
 from . import command, linear, page, peers, picture, table
+from .calls import cases as call_cases
+from .calls import run as call_run
+from .calls import tables as call_tables
 from .cases import Case, select
 from .peers import LIMITS, PEERS
 from .report import Report, Row
@@ -20,21 +23,33 @@ NAMES = [name for name in PEERS if name not in LIMITS]
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="The speed of this library and its peers, and of memory, in one run.",
+        description="The speed of this library and its peers, and of memory, in one run: the calls "
+        "of benchmarks.calls, unless --only names shapes, and then the shapes.",
     )
     shapes = "4096x32000, 1024x128256-bfloat16, 5 (one example), linear; default: all"
     command.add_options(parser, NAMES, shapes)
     options = parser.parse_args(arguments)
     try:
         cases = select(options.only, options.quick)
-        command.check(options, page.SHAPES)
+        # A selection is one of shapes; benchmarks.calls has its own.
+        calls = [] if options.only else call_cases.select([], options.quick)
+        command.check(options, page.SHAPES, *([page.CALLS] if calls else []))
     except ValueError as error:
         parser.error(str(error))
+    call_report = call_run.measure(calls, options) if calls else None
     report = measure(cases, options)
-    print(json.dumps(report.as_json(), indent=1) if options.json else table.text(report))
+    if options.json:
+        found = {"calls": call_report.as_json()} if call_report else {}
+        print(json.dumps(found | report.as_json(), indent=1))
+    else:
+        if call_report:
+            print(call_tables.text(call_report), end="\n\n")
+        print(table.text(report))
     if options.svg:
         page.write(options.svg, picture.svg(report))
     if options.write:
+        if call_report:
+            call_run.write(call_report, options.write)
         drawing = options.write.with_suffix(".svg")
         page.write(drawing, picture.svg(report))
         link = f"![Time over the limit, per shape and peer]({drawing.name})"

@@ -43,7 +43,7 @@ def _unit(seconds: float) -> tuple[str, float]:
 
 def text(run: Run, tables: list[tuple[str, Table]]) -> str:
     """The facts of a run, its tables with their titles, its notes."""
-    lines = [f"{run.date}, up to {run.repeat} turns" + (f", {run.options}" if run.options else "")]
+    lines = [f"{run.date}, {run.turns}" + (f", {run.options}" if run.options else "")]
     lines += [f"{name}: {value}" for name, value in run.facts.items()]
     for title, table in tables:
         if table[1]:
@@ -55,20 +55,25 @@ def text(run: Run, tables: list[tuple[str, Table]]) -> str:
 
 def markdown(run: Run, tables: list[tuple[str, Table]]) -> str:
     """The same for a page."""
-    lines = [
-        f"Measured on {run.date}, up to {run.repeat} turns"
+    parts = [
+        f"Measured on {run.date}, {run.turns}"
         + (f", with `{run.options}`: not a whole run" if run.options else "")
         + ".",
         "",
         *(f"- {name}: {value}" for name, value in run.facts.items()),
     ]
-    for title, (head, body) in tables:
-        if body:
-            lines += ["", f"### {title}", "", _line(head), _line(["---"] * len(head))]
-            lines += [_line(cells) for cells in body]
+    for title, table in tables:
+        if table[1]:
+            parts += ["", f"### {title}", "", *lines(table)]
     if run.notes:
-        lines += ["", *(f"- {note}" for note in run.notes)]
-    return "\n".join(lines)
+        parts += ["", *(f"- {note}" for note in run.notes)]
+    return "\n".join(parts)
+
+
+def lines(table: Table) -> list[str]:
+    """A table in Markdown."""
+    head, body = table
+    return [_line(cells) for cells in [head, ["---"] * len(head), *body]]
 
 
 def _line(cells: Sequence[str]) -> str:

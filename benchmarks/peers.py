@@ -17,7 +17,7 @@ import numpy as np
 
 from .cases import Array, Case, data
 
-#: what is timed; it returns the loss, or None
+#: what is timed
 Timed = Callable[[], Any]
 
 
@@ -32,6 +32,8 @@ class Peer:
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "bfloat16")
     #: whether it takes part in the rows that only show how the cost grows
     linear: ClassVar[bool] = False
+    #: whether what its calls return is the loss
+    computes_loss: ClassVar[bool] = True
     #: of its package; empty for a limit
     version: str = ""
 
@@ -61,6 +63,7 @@ class Limit(Peer):
     title = "limit"
     whats = ("gradient", "fresh", "loss", "score")
     linear = True
+    computes_loss = False
     #: Below this size in bytes, a second thread costs more than it saves.
     split_from: ClassVar[int] = 1 << 20
 

@@ -44,6 +44,10 @@ class Run:
         return self.machine | {"packages": packages}
 
     @property
+    def turns(self) -> str:
+        return f"{self.repeat} turns"
+
+    @property
     def where(self) -> str:
         """The processor, the date, and what was left out, for a picture."""
         partial = f"; with {self.options}, not a whole run" if self.options else ""

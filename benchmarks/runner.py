@@ -225,10 +225,9 @@ class Runner:
             if job.name in self.peers.OURS and math.isfinite(loss):
                 ours.setdefault(job.case, loss)
         for job, loss in losses.items():
-            if math.isnan(loss) or job.case not in ours:  # a limit has no loss
+            peer, own = self.peers.PEERS[job.name], ours.get(job.case)
+            if own is None or not peer.computes_loss:
                 continue
-            if not math.isclose(loss, ours[job.case], rel_tol=SAME_LOSS):
-                self.notes.append(
-                    f"{self.peers.PEERS[job.name].title}, {job.case.label(job.what)}: "
-                    f"its loss is {loss:.6g}, ours {ours[job.case]:.6g}"
-                )
+            if not math.isclose(loss, own, rel_tol=SAME_LOSS):
+                label = job.case.label(job.what)
+                self.notes.append(f"{peer.title}, {label}: its loss is {loss:.6g}, ours {own:.6g}")

@@ -50,7 +50,7 @@ class Worker:
         self.prepared: dict[int, Prepared] = {}
 
     def prepare(self, case: dict[str, Any], what: str, key: int) -> float:
-        """Compile and warm up a call; its loss, NaN where it has none."""
+        """Compile and warm up a call; its loss, NaN where it returns nothing."""
         call = self.peer.prepare(self.peer.cases(**case), what)
         with self.peer.context(what):
             result = call()

@@ -42,6 +42,13 @@ class Report(Run):
         """The lines of the table."""
         return list(dict.fromkeys(row.case for row in self.rows if not row.case.reference))
 
+    @property
+    def turns(self) -> str:
+        """The fewest and the most that a figure is the median of."""
+        counts = {len(seconds) for row in self.rows for seconds in row.seconds.values()}
+        fewest, most = min(counts, default=0), max(counts, default=0)
+        return f"{most} turns" if fewest == most else f"{fewest} to {most} turns"
+
     def seconds(self, call: Call, kind: str) -> float | None:
         """The median of this library."""
         row = self._rows.get((call, kind))

@@ -8,6 +8,7 @@ from .cases import KINDS, OPTIONS
 from .peers import PEERS
 from .report import COMPARED, Report
 
+TIMES = "Time of one call: median (smallest–largest)"
 #: the lines at the foot of the first table: title, what it is in `Report.summary`, goal
 FOOT = [
     ("geometric mean", "geometric_mean", "≥ 3"),
@@ -79,18 +80,19 @@ def times(report: Report) -> Table:
 
 def text(report: Report) -> str:
     """The complete output of a run."""
-    return layout.text(report, _tables(report))
+    return layout.text(report, [*_comparisons(report), (TIMES, times(report))])
 
 
 def markdown(report: Report) -> str:
-    return layout.markdown(report, _tables(report))
+    """The same for a page, in which the long table of times is folded."""
+    folded = ["<details>", f"<summary>{TIMES}</summary>", "", *layout.lines(times(report))]
+    return "\n".join([layout.markdown(report, _comparisons(report)), "", *folded, "", "</details>"])
 
 
-def _tables(report: Report) -> list[tuple[str, Table]]:
+def _comparisons(report: Report) -> list[tuple[str, Table]]:
     return [
         ("How many times as fast as the faster of torch and torch.compile", against_peers(report)),
         ("How many times as long as the plain call", over_plain(report)),
-        ("Time of one call: median (smallest–largest)", times(report)),
     ]
 
 
