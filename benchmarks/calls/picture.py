@@ -11,8 +11,8 @@ from .cases import KINDS, OPTIONS, Call
 from .report import COMPARED, Report
 
 COLOURS = {"autograd": "#0b6e4f", "loss": "#edae49", "buffer": "#30638e"}
-WIDTH, LEFT, RIGHT = 1160, 430, 1050
-TOP, LINE, GAP = 112, 17, 9
+WIDTH, LEFT, RIGHT = 1160, 400, 1020
+TOP, LINE, GAP = 116, 17, 9
 #: The axis covers at least these ratios, and all that there are.
 AXIS = (0.25, 16.0)
 
@@ -21,7 +21,7 @@ def svg(report: Report) -> str:
     """A line for each call: a bar from 1 to the ratio through autograd, and a mark for each kind of
     call. What is left of 1 is slower than a peer."""
     ratios = [ratio for kind in COMPARED for ratio in report.ratios(kind)]
-    low, high = min([AXIS[0], *ratios]), max([AXIS[1], *ratios])
+    low, high = 0.9 * min([AXIS[0], *ratios]), 1.1 * max([AXIS[1], *ratios])
 
     def place(ratio: float) -> float:
         return LEFT + (RIGHT - LEFT) * math.log(ratio / low) / math.log(high / low)
@@ -39,6 +39,11 @@ def svg(report: Report) -> str:
         f'<rect x="{LEFT}" y="{TOP}" width="{place(1) - LEFT:.1f}" height="{top - TOP}" '
         'fill="#fbeaec"/>\n'
     )
+    heads = (
+        f'<text x="{place(1) - 40:.1f}" y="88" text-anchor="end" fill="#555">slower</text>'
+        f'<text x="{place(1) + 40:.1f}" y="88" fill="#555">this library is faster</text>'
+        f'<text x="{RIGHT + 16}" y="88" fill="#555">{escape(KINDS["autograd"])}</text>\n'
+    )
     legend = "".join(
         f'{_mark(kind, LEFT + 10 + number * 190, 66)}<text x="{LEFT + 22 + number * 190}" y="70">'
         f"{escape(KINDS[kind])}</text>\n"
@@ -51,7 +56,7 @@ font-family="system-ui, sans-serif" font-size="12" fill="#222" role="img" aria-l
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="12" y="26" font-size="16" font-weight="600">{title}</text>
 <text x="12" y="46" fill="#555">{escape(report.where)}</text>
-{legend}{slower}{"".join(axis)}{"".join(lines)}</svg>
+{legend}{heads}{slower}{"".join(axis)}{"".join(lines)}</svg>
 """
 
 
