@@ -1,7 +1,7 @@
 """The engine for NumPy arrays: check the arguments, run a kernel, reduce.
 
 The maths is in `formula`, the loops are in `kernels`. The functions take (logits, target, weight,
-options) and are called by `api` and by the engines of other frameworks.
+sample_weight, options) and are called by `api` and by the engines of other frameworks.
 """
 
 import math
@@ -16,7 +16,7 @@ from .errors import LabelError, OptionError
 from .kernels import kernel_for
 from .labels import ClassIndices, Target, read_target
 from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
-from .options import Options, checked_options, class_weights
+from .options import Options, checked_options, class_weights, sample_weights
 from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
 from .rows import blocks, class_last, in_shape, outer_classes_inner
 from .scores import Scores, counted_from, empty_scores
@@ -27,18 +27,22 @@ _INTEGERS = {int, *(np.dtype(code).type for code in np.typecodes["AllInteger"])}
 
 
 def cross_entropy(
-    logits: ArrayLike, target: ArrayLike, weight: ArrayLike | None, options: Options
+    logits: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    options: Options,
 ) -> Any:
     """The loss, as `softmaxloss.cross_entropy` describes it.
 
-    >>> cross_entropy([0.0, 0.0], 1, None, Options())
+    >>> cross_entropy([0.0, 0.0], 1, None, None, Options())
     np.float64(0.693147180...)
     """
-    if options is _DEFAULTS and weight is None and _is_one_example(logits, target):
+    if options is _DEFAULTS and weight is sample_weight is None and _is_one_example(logits, target):
         loss = _one_example(logits, target, None)
         if loss is not None:
             return loss
-    call = _Call(logits, target, weight, options)
+    call = _Call(logits, target, weight, sample_weight, options)
     return call.reduced(call.run(1.0, None))
 
 
@@ -46,18 +50,19 @@ def cross_entropy_with_grad(
     logits: ArrayLike,
     target: ArrayLike,
     weight: ArrayLike | None,
+    sample_weight: ArrayLike | None,
     options: Options,
     grad_output: ArrayLike | None = None,
     out: Array | None = None,
 ) -> tuple[Any, Array]:
     """(loss, gradient), as `softmaxloss.cross_entropy_with_grad` describes them.
 
-    >>> cross_entropy_with_grad([0.0, 0.0], 1, None, Options())[1]
+    >>> cross_entropy_with_grad([0.0, 0.0], 1, None, None, Options())[1]
     array([ 0.5, -0.5])
     """
     if (
         options is _DEFAULTS
-        and weight is grad_output is None
+        and weight is sample_weight is grad_output is None
         and _is_one_example(logits, target)
         and (out is None or type(out) is np.ndarray)
     ):
@@ -65,7 +70,7 @@ def cross_entropy_with_grad(
         loss = _one_example(logits, target, grad)
         if loss is not None:
             return loss, grad
-    call = _Call(logits, target, weight, options)
+    call = _Call(logits, target, weight, sample_weight, options)
     if out is None:
         grad = np.empty(call.given.shape, gradient_dtype(call.given.dtype))
     else:
@@ -81,7 +86,7 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
     >>> score([[0.0, 1.0]], [1], Options()).rank
     array([1])
     """
-    call = _Call(logits, target, None, options)
+    call = _Call(logits, target, None, None, options)
     if not isinstance(call.target, ClassIndices):
         raise LabelError(
             "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
@@ -106,17 +111,27 @@ class _Call:
     """The checked arguments of one call, and how a kernel gets to see them."""
 
     def __init__(
-        self, logits: ArrayLike, target: ArrayLike, weight: ArrayLike | None, options: Options
+        self,
+        logits: ArrayLike,
+        target: ArrayLike,
+        weight: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        options: Options,
     ) -> None:
         self.options = options
         self.given = self.logits = x = read_logits(logits)
         self.lead_shape, self.classes = without_classes(x.shape)
         self.rows = math.prod(self.lead_shape)
         self.weight = None if weight is None else class_weights(weight, self.classes)
+        self.sample_weight = None
+        if sample_weight is not None:
+            self.sample_weight = sample_weights(sample_weight, self.lead_shape)
         self.target: Target = read_target(target, x.shape, options)
         self.dtype = compute_dtype(x.dtype)  # of the loss
         self.kernel, self.storage = kernel_for(x.dtype)
-        self.divisor = mean_divisor(self.target, self.weight, self.rows, options)
+        self.divisor = mean_divisor(
+            self.target, self.weight, self.sample_weight, self.rows, options
+        )
         # Whether the losses are the result: nothing is left to add up or to divide.
         self.final = options.reduction == "none" or (self.rows == 1 and self.divisor == 1.0)
 
@@ -130,7 +145,9 @@ class _Call:
         if x is None or y is None or (g is None) is not (grad is None):
             self._run_in_blocks(factor, loss, grad)
             return loss
-        self.kernel.cross_entropy(x, y, self.weight, self.options, factor, loss, g)
+        self.kernel.cross_entropy(
+            x, y, self.weight, self.sample_weight, self.options, factor, loss, g
+        )
         return loss
 
     def _run_in_blocks(self, factor: float | Array, loss: Array, grad: Array | None) -> None:
@@ -143,6 +160,7 @@ class _Call:
                 x,
                 self.target.block(place),
                 self.weight,
+                None if self.sample_weight is None else self.sample_weight[rows],
                 self.options,
                 factor if isinstance(factor, float) else factor[rows],
                 loss[rows],
@@ -206,6 +224,8 @@ class _Call:
             self.target = replace(self.target, values=self.target.values.copy())
         if self.weight is not None and _may_overlap(self.weight, out):
             self.weight = self.weight.copy()
+        if self.sample_weight is not None and _may_overlap(self.sample_weight, out):
+            self.sample_weight = self.sample_weight.copy()
         return out
 
 

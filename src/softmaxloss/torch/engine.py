@@ -1,4 +1,5 @@
-"""The engine for tensors: (input, target, weight, options) → the loss, differentiable.
+"""The engine for tensors: (input, target, weight, sample_weight, options) → the loss,
+differentiable.
 
 What computes, in this order: PyTorch's operations in `formula`, for derivatives that no operator
 has; an autograd function that makes the gradient along with the loss; the operators of `operators`,
@@ -30,42 +31,55 @@ from ._private import (
 from .tensors import as_float64, as_numpy, empty_like, is_eager, one_number, tensor_beside
 
 
-def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
-    """Whether derivatives are asked for that the operators do not have: with respect to target or
-    weight, in forward mode, or by torch.func, which does not differentiate operators."""
-    if target.requires_grad or (weight is not None and weight.requires_grad):
-        return True
+def needs_formula(*arrays: Tensor | None) -> bool:
+    """Whether derivatives are asked for that the operators do not have: with respect to these
+    arrays (target, weight, sample_weight), in forward mode, or by torch.func, which does not
+    differentiate operators."""
+    for array in arrays:
+        if array is not None and array.requires_grad:
+            return True
     return function_transforms_are_active() or forward_mode_is_active()
 
 
 def cross_entropy(
-    input: Tensor, target: Any, weight: Any, options: Options, inplace: bool = False
+    input: Tensor,
+    target: Any,
+    weight: Any,
+    sample_weight: Any,
+    options: Options,
+    inplace: bool = False,
 ) -> Tensor:
     """The loss, as `softmaxloss.torch.cross_entropy` describes it."""
-    target, weight = _beside(input, target, weight)
-    if needs_formula(target, weight):
-        return formula.reduced_loss(input, target, weight, options)
+    given = _beside(input, target, weight, sample_weight)
+    if needs_formula(*given[1:]):
+        return formula.reduced_loss(*given, options)
     if is_eager(input) and has_kernel(input.device.type):
         if not (input.requires_grad and torch.is_grad_enabled()):
-            arrays = operators.arrays_of(input, target, weight)
+            arrays = operators.arrays_of(*given)
             return torch.from_numpy(np.asarray(engine.cross_entropy(*arrays, options)))
         if inplace:
             _require_not_a_leaf(input)
             inplace = not input.is_neg()  # a view that the kernel cannot write to
         hooked = not inplace and saved_tensors_are_hooked()
         if inplace or (options.reduction != "none" and not hooked):
-            loss: Tensor = _Loss.apply(input, target, weight, options, inplace)  # type: ignore[no-untyped-call]
+            loss: Tensor = _Loss.apply(*given, options, inplace)  # type: ignore[no-untyped-call]
             return loss
-    result: Tensor = operators.cross_entropy(input, target, weight, *field_values(options))
+    result: Tensor = operators.cross_entropy(*given, *field_values(options))
     return result
 
 
 def cross_entropy_with_grad(
-    input: Tensor, target: Any, weight: Any, options: Options, grad_output: Any, out: Any
+    input: Tensor,
+    target: Any,
+    weight: Any,
+    sample_weight: Any,
+    options: Options,
+    grad_output: Any,
+    out: Any,
 ) -> tuple[Tensor, Tensor]:
     """(loss, gradient), as `softmaxloss.torch.cross_entropy_with_grad` describes them."""
-    target, weight = _beside(input, target, weight)
-    _require_numbers("cross_entropy_with_grad", input, target, weight)
+    given = _beside(input, target, weight, sample_weight)
+    _require_numbers("cross_entropy_with_grad", *given)
     upstream = 1.0 if grad_output is None else grad_output
     upstream = tensor_beside(input, upstream, "grad_output", "the logits are")
     if out is not None:
@@ -74,7 +88,7 @@ def cross_entropy_with_grad(
         grad = out
         if grad is None:
             grad = empty_like(input if input.is_floating_point() else input.double())
-        arrays = operators.arrays_of(input, target, weight)
+        arrays = operators.arrays_of(*given)
         factor = as_float64(upstream)
         value, _ = engine.cross_entropy_with_grad(*arrays, options, factor, as_numpy(grad))
         if out is not None:
@@ -82,23 +96,24 @@ def cross_entropy_with_grad(
         return torch.from_numpy(np.asarray(value)), grad
     read_upstream(as_float64(upstream.cpu()), without_classes(input.shape)[0], options)
     with torch.no_grad():
-        loss = formula.reduced_loss(input, target, weight, options)
-        upstream = upstream.expand(loss.shape)
-        grad = formula.reduced_gradient(upstream, input, target, weight, options)
+        loss = formula.reduced_loss(*given, options)
+        grad = formula.reduced_gradient(upstream.expand(loss.shape), *given, options)
         return loss, grad if out is None else out.copy_(grad)
 
 
 def score(input: Tensor, target: Any, options: Options) -> Scores:
     """The scores of each example, as `softmaxloss.torch.score` describes them."""
-    target, _ = _beside(input, target, None)
+    _, target, _, _ = _beside(input, target, None, None)
     _require_numbers("score", input, target)
     scores = engine.score(as_numpy(input.cpu()), as_numpy(target.cpu()), options)
     tensors: Any = (torch.from_numpy(np.asarray(array)).to(input.device) for array in scores)
     return Scores(*tensors)
 
 
-def _beside(logits: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor | None]:
-    """Target and weight as tensors where the logits are."""
+def _beside(
+    logits: Any, target: Any, weight: Any, sample_weight: Any
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """All as tensors where the logits are."""
     if not isinstance(logits, Tensor):
         raise TypeError(f"the logits must be a tensor here, got {type(logits).__name__}")
     if logits.layout is not torch.strided:
@@ -106,8 +121,12 @@ def _beside(logits: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor | Non
             f"the logits have layout {logits.layout}: nested and sparse tensors have no classes "
             "in one axis; pass the values of the examples as one dense tensor"
         )
-    y = tensor_beside(logits, target, "target", "the logits are")
-    return y, None if weight is None else tensor_beside(logits, weight, "weight", "the logits are")
+    target = tensor_beside(logits, target, "target", "the logits are")
+    if weight is not None:
+        weight = tensor_beside(logits, weight, "weight", "the logits are")
+    if sample_weight is not None:
+        sample_weight = tensor_beside(logits, sample_weight, "sample_weight", "the logits are")
+    return logits, target, weight, sample_weight
 
 
 def _require_numbers(function: str, *tensors: Tensor | None) -> None:
@@ -156,35 +175,35 @@ class _Loss(torch.autograd.Function):
         logits: Tensor,
         target: Tensor,
         weight: Tensor | None,
+        sample_weight: Tensor | None,
         options: Options,
         inplace: bool,
     ) -> Tensor:
         ctx.grad = logits.detach() if inplace else empty_like(logits)
-        arrays = operators.arrays_of(logits, target, weight)
+        arrays = operators.arrays_of(logits, target, weight, sample_weight)
         value, _ = engine.cross_entropy_with_grad(*arrays, options, out=as_numpy(ctx.grad))
         if inplace:
             torch.autograd.graph.increment_version(logits)
         else:
-            ctx.save_for_backward(logits, target, weight)
+            ctx.save_for_backward(logits, target, weight, sample_weight)
         ctx.options, ctx.inplace, ctx.version = options, inplace, version_of(ctx.grad)
         return torch.from_numpy(np.asarray(value))
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.inplace:
-            return _in_place(ctx, grad_output), None, None, None, None
+            return _in_place(ctx, grad_output), None, None, None, None, None
         grad, ctx.grad = ctx.grad, None
         factor = None if torch.is_grad_enabled() or grad is None else one_number(grad_output)
         if factor is not None and factor != 1.0:
             # Computed again into the same memory instead of multiplied by the factor: in half
             # precision, entries that a loss scale keeps from underflow may already be 0.
-            logits, target, weight = ctx.saved_tensors
-            arrays = operators.arrays_of(logits, target, weight)
+            arrays = operators.arrays_of(*ctx.saved_tensors)
             engine.cross_entropy_with_grad(*arrays, ctx.options, factor, as_numpy(grad))
         elif factor is None:
             values = field_values(ctx.options)
             grad = operators.cross_entropy_backward(grad_output, *ctx.saved_tensors, *values)
-        return grad, None, None, None, None
+        return grad, None, None, None, None, None
 
 
 def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
