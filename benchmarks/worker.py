@@ -33,6 +33,8 @@ MOST_CALLS = 20000
 #: the process has. A timing with page faults is not one of reused memory, and is taken again.
 MOST_TRIES = 8
 FEW_PAGE_FAULTS = 100
+#: What a call of so many seconds finds cold is a small part of it.
+LONG = 0.1
 
 
 @dataclass
@@ -41,6 +43,8 @@ class Prepared:
     what: str
     #: the number of calls in a timing; 0: not known yet
     calls: int = 0
+    #: whether a timing begins with a call that is not counted
+    warms_up: bool = True
 
 
 class Worker:
@@ -63,12 +67,15 @@ class Worker:
     def seconds(self, key: int) -> float:
         """The seconds of one call, as the mean of many, after one that is not counted."""
         prepared = self.prepared[key]
+        reuses_memory = prepared.what == "gradient"
         with self.peer.context(prepared.what):
-            prepared.call()
+            if prepared.warms_up:
+                prepared.call()
             if not prepared.calls:
                 once = mean_seconds(prepared.call, 1)
                 prepared.calls = min(MOST_CALLS, int(self.enough_seconds / once) + 1)
-            for _ in range(MOST_TRIES if prepared.what == "gradient" else 1):
+                prepared.warms_up = reuses_memory or once < LONG
+            for _ in range(MOST_TRIES if reuses_memory else 1):
                 before = page_faults()
                 seconds = mean_seconds(prepared.call, prepared.calls)
                 if page_faults() - before < FEW_PAGE_FAULTS:
