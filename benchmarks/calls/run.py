@@ -15,7 +15,7 @@ from .report import Report
 
 #: Seconds for each line and kind of call, after three turns: a whole run takes less than ten
 #: minutes on two processors.
-PATIENCE = 2.0
+PATIENCE = 1.5
 
 
 def measure(groups: list[list[Call]], options: argparse.Namespace) -> Report:
