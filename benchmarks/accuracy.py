@@ -146,16 +146,17 @@ def mixed_errors(
         loss, grad, size = truth.example(z, c)
         some = np.unique(np.linspace(0, z.size - 1, min(z.size, ENTRIES)).astype(int))
         wanted = np.array([grad[n] for n in some], object)
-        # With one coefficient nothing is mixed: an entry is judged by itself.
-        one = sum(c_n != 0 for c_n in c) == 1
-        unit = wanted if one else np.array([size[n] for n in some], object)
+        parts = np.array([size[n] for n in some], object)
+        one = sum(c_n != 0 for c_n in c) == 1  # then an entry is no difference
         computed = dtype if dtype in GOALS else "float32"
         for name, library in libraries.items():
             got_loss, got = library(z, of, **options)
-            of_loss = computed if name == "softmaxloss" else dtype
+            got = got[some].astype(float)
             found = MixedErrors(
-                float(truth.ulps(got_loss, loss, of_loss)),
-                float(truth.ulps(got[some].astype(float), wanted, dtype, of=unit).max()),
+                largest_error(got_loss, loss, computed if name == "softmaxloss" else dtype),
+                largest_error(got, wanted, dtype)
+                if one
+                else float(truth.ulps(got, wanted, dtype, of=parts).max()),
             )
             worst[name] = MixedErrors(*np.maximum(worst[name], found))
     return worst
