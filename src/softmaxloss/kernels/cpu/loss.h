@@ -87,22 +87,22 @@ void constant_row(const Row<Storage> &row, Real value, double *loss) {
         fill(row.grad, row.classes, rounded_to<Storage>(value));
 }
 
-// Σ b, Σ b·(m − x) and the number of b that are not 0, in double: for rows with logits of −inf, or
-// so large that a difference overflows in float. A term with b = 0 is absent, even if it is
-// infinite.
+// Σ b, Σ b·(m − x) and the number of b that are not 0, in double, compensated: for rows with logits
+// of −inf, or so large that a difference overflows in float. A term with b = 0 is absent, even if
+// it is infinite.
 template <Base base, class Storage, class Real>
 void add_carefully(const Row<Storage> &row, const Real *b, Sums<Real> &sums) {
-    double all = 0, mean = 0;
+    DoubleDouble all{}, mean{};
     sums.nonzero = 0;
     for (int64_t i = 0; i < row.classes; ++i) {
         const double own = base == Base::ones ? 1 : double(b[i]);
         const double below = double(sums.frame.m) - double(Real(row.x[i]));
-        all += own;
-        mean += own == 0 ? 0 : own * below;
+        all = add(all, own);
+        mean = add(mean, own == 0 ? 0 : own * below);
         sums.nonzero += own != 0;
     }
-    sums.base = {all};
-    sums.mean = {mean};
+    sums.base = {nearest(all)};
+    sums.mean = {__builtin_isfinite(mean.hi) ? nearest(mean) : mean.hi};
 }
 
 template <class Real> int64_t first_nonzero(const Real *b, int64_t classes) {
