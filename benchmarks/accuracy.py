@@ -39,6 +39,14 @@ HALF_TYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 HALF_GOAL = 0.51  # of an entry; the loss is a float32
 ENTRIES = 2000  # of a long row's gradient are compared
 MARKERS = ("<!-- accuracy: begin -->", "<!-- accuracy: end -->")
+OF_OPTIONS = """\
+With label smoothing, weights and soft targets, each cell is the largest error of the loss / of the
+gradient's entries. An entry is (Σc)·a_n − c_n, and is close to 0 where its two parts are nearly
+equal. So its error is in ulp of their sum, (Σc)·a_n + c_n. With one class that counts, as for a
+class index with a sample weight, it is in ulp of the entry itself."""
+OF_HALF_TYPES = """\
+With float16 and bfloat16 logits, the largest of all families but C = 131072. The loss is a float32
+here; PyTorch's has the logits' type, and its error is in ulp of that type."""
 NUMERICS = Path(__file__).parent.parent / "docs" / "numerics.md"
 
 
@@ -235,8 +243,8 @@ def main() -> None:
     report = "\n\n".join(
         [f"{measured_on()} {count} examples of each family (2 of those with 131072 classes)."]
         + [table(dtype, count) for dtype in GOALS]
-        + [mixed_table(dtype, count) for dtype in GOALS]
-        + [half_table(count // 4)]
+        + [OF_OPTIONS, *[mixed_table(dtype, count) for dtype in GOALS]]
+        + [OF_HALF_TYPES, half_table(count // 4)]
     )
     print(report)
     if arguments.write:

@@ -1,0 +1,195 @@
+"""The CPU kernel on memory as it lies: the same bits as from contiguous rows at the baseline level,
+whatever the layout of each array, the level and the number of threads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.test_kernels import DTYPES, RICHEST, TARGETS, as_before, bits, filled, of_rows
+
+import softmaxloss
+from softmaxloss.kernels import cpu
+from softmaxloss.labels import ClassProbabilities
+from softmaxloss.scores import empty_scores
+
+__all__ = ["as_before"]
+
+Array = NDArray[Any]
+Shape = tuple[int, int, int]  # outer, classes, inner
+# (memory that holds more than the array, the array in it)
+Layout = Callable[[Shape], tuple[tuple[int, ...], Callable[[Array], Array]]]
+
+LAYOUTS: dict[str, Layout] = {
+    "channels": lambda s: (s, lambda m: m),
+    "channels last": lambda s: ((s[0], s[2], s[1]), lambda m: m.transpose(0, 2, 1)),
+    "slices of rows": lambda s: (
+        (s[0], s[2], s[1] + 5),
+        lambda m: m[:, :, 2:-3].transpose(0, 2, 1),
+    ),
+    "part of a picture": lambda s: ((s[0], s[1], s[2] + 3), lambda m: m[:, :, 1:-2]),
+    "transposed": lambda s: ((s[1], s[0], s[2]), lambda m: m.transpose(1, 0, 2)),
+    "inner axis first": lambda s: ((s[2], s[1], s[0]), lambda m: m.T),
+    "between others": lambda s: (
+        (2 * s[0] + 1, 2 * s[1] + 1, 2 * s[2] + 1),
+        lambda m: m[1::2, 1::2, 1::2],
+    ),
+    "backwards": lambda s: (s, lambda m: m[::-1, ::-1, ::-1]),
+}
+# Both sides of where tiles, batches and copies end: 127 and 2048 float32, 63 and 1024 float64.
+CLASSES = [2, 31, 32, 63, 64, 127, 128, 129, 1024, 1025, 2048, 2049]
+INNER = [1, 3, 15, 16, 31, 33, 64, 100]
+
+
+class Placed:
+    """Rows (rows, classes) as an array (outer, classes, inner) in some layout, NaN around it."""
+
+    def __init__(self, name: str, rows: Array, outer: int) -> None:
+        shape = (outer, rows.shape[1], rows.shape[0] // outer)
+        size, view = LAYOUTS[name](shape)
+        self.memory = np.full(size, np.nan, rows.dtype)
+        self.array = view(self.memory)
+        self.array[...] = rows.reshape(outer, shape[2], shape[1]).transpose(0, 2, 1)
+        inside = np.zeros(size, bool)
+        view(inside)[...] = True
+        self.outside = ~inside
+        self.before = self.memory[self.outside].tobytes()
+
+    def rows(self) -> Array:
+        return np.ascontiguousarray(self.array.transpose(0, 2, 1)).reshape(-1, self.array.shape[1])
+
+    def is_alone(self) -> bool:
+        """Whether nothing was written beside the array."""
+        return self.memory[self.outside].tobytes() == self.before
+
+
+class Call:
+    """The rows of one call, and what they give contiguously, at the baseline level."""
+
+    def __init__(self, dtype: Any, target: str, classes: int, outer: int, inner: int) -> None:
+        rng = np.random.default_rng(classes * 1000 + inner)
+        self.outer = outer
+        self.z = rng.normal(0, 5, (outer * inner, classes)).astype(dtype)
+        self.z[1, classes // 2] = np.nan
+        self.z[2, : classes // 2] = -np.inf
+        self.target, *self.others = of_rows(target, rng, self.z.shape, dtype)
+        self.q: Array | None = None
+        if isinstance(self.target, ClassProbabilities):
+            # Numbers of 8 bits, so that every dtype holds them.
+            self.q = rng.integers(0, 1 << 8, self.z.shape) / (1 << 11)
+            plain = self.q.astype("float64" if dtype == "float64" else "float32")
+            self.target = ClassProbabilities(plain[:, :, None], None)
+        cpu.use_level("baseline")
+        softmaxloss.set_num_threads(1)
+        loss, grad = filled(cpu, self.z[:, :, None], self.target, *self.others)
+        self.loss, self.grad = bits(loss), bits(grad[:, :, 0])
+        self.numbers = loss.dtype
+        self.scores = self.scored(self.z[:, :, None])
+
+    def scored(self, x: Array) -> list[bytes]:
+        if self.q is not None:
+            return []
+        scores = empty_scores((len(self.z),), self.numbers)
+        cpu.score(x, self.target, scores)
+        return bits(*scores)
+
+    def check(self, names: tuple[str, str, str], q_dtype: Any, where: Any) -> None:
+        """With logits, gradient and probabilities in these layouts."""
+        x, grad = (Placed(name, self.z, self.outer) for name in names[:2])
+        target = self.target
+        if self.q is not None:
+            q = Placed(names[2], self.q.astype(q_dtype), self.outer).array
+            target = ClassProbabilities(q if q.dtype.kind == "f" else q.view(np.uint16), None)
+        assert self.scored(x.array) == self.scores, where
+        loss = np.empty(len(self.z), self.numbers)
+        for out in (None, grad, x):  # the gradient may overwrite the logits
+            loss[...] = 7
+            cpu.cross_entropy(x.array, target, *self.others, loss, out.array if out else None)
+            assert bits(loss) == self.loss, where
+            if out:
+                assert bits(out.rows()) == self.grad, where
+                assert out.is_alone(), where
+
+
+def check_layouts(call: Call, names: Iterable[str], threads: Iterable[int], where: Any) -> None:
+    every = list(LAYOUTS)
+    types = itertools.cycle(DTYPES)
+    for level, count, name in itertools.product(cpu.levels(), threads, names):
+        cpu.use_level(level)
+        softmaxloss.set_num_threads(count)
+        i = every.index(name)
+        for of_grad, of_q in ((i, i), (i - 3, i - 2)):
+            layouts = (name, every[of_grad], every[of_q])
+            q_dtype = next(types)
+            call.check(layouts, q_dtype, (*where, level, count, layouts, q_dtype))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_same_bits_in_any_layout(dtype: Any, target: str) -> None:
+    """Each number of classes with one size of the inner axis; the slow test has the others."""
+    shift = TARGETS.index(target) + DTYPES.index(dtype)
+    for i, classes in enumerate(CLASSES):
+        inner = INNER[(i + shift) % len(INNER)]
+        call = Call(dtype, target, classes, 2 if inner > 3 else 5, inner)
+        names = list(LAYOUTS)[i % 2 :: 2] if classes > 1000 else LAYOUTS
+        check_layouts(call, names, (1,), (classes, inner))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inner", INNER)
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_same_bits_in_every_layout(dtype: Any, target: str, inner: int) -> None:
+    for classes in CLASSES:
+        call = Call(dtype, target, classes, 2 if inner > 3 else 5, inner)
+        check_layouts(call, LAYOUTS, (1,), (classes, inner))
+
+
+@pytest.mark.parametrize("target", ["index", "smoothed", RICHEST])
+@pytest.mark.parametrize(("classes", "inner"), [(31, 100), (127, 33), (300, 64), (2049, 16)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_same_bits_for_any_number_of_threads(
+    dtype: Any, classes: int, inner: int, target: str
+) -> None:
+    """Of batches that are worth several threads."""
+    call = Call(dtype, target, classes, 600_000 // (classes * inner) + 1, inner)
+    cpu_level = cpu.levels()[-1]
+    cpu.use_level(cpu_level)
+    for i, name in enumerate(LAYOUTS):
+        softmaxloss.set_num_threads(2 + i % 2)
+        call.check((name, name, name), "float32", (name,))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_repeated_rows_columns_and_numbers(dtype: Any, target: str) -> None:
+    """Inputs with stride 0, as numpy.broadcast_to makes them."""
+    for classes, inner in itertools.product((1, 31, 130, 3000), (1, 16, 33)):
+        outer = 4 if inner == 1 else 3
+        for axes in ((0,), (1,), (2,), (0, 2), (0, 1, 2)):
+            call = Call(dtype, target, classes, outer, inner)
+            shape = (outer, classes, inner)
+            small = [1 if axis in axes else n for axis, n in enumerate(shape)]
+            rng = np.random.default_rng(9)
+            x = np.broadcast_to(rng.normal(0, 3, small).astype(dtype), shape)
+            rest = call.target, *call.others
+            dtype_of_q = "float64" if dtype == "float64" else "float32"
+            if call.q is not None:
+                q = np.broadcast_to(rng.integers(0, 9, small).astype(dtype_of_q), shape)
+                rest = ClassProbabilities(q, None), *call.others
+            results = []
+            for copied in (False, True):
+                given = rest
+                if copied:
+                    x = np.ascontiguousarray(x)
+                    if call.q is not None:
+                        given = ClassProbabilities(np.ascontiguousarray(q), None), *call.others
+                loss, grad = np.empty(outer * inner, call.numbers), np.empty(shape, dtype)
+                cpu.cross_entropy(x, *given, loss, grad)
+                results.append(bits(loss, grad))
+            assert results[0] == results[1], (classes, inner, axes)
