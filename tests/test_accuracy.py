@@ -66,6 +66,32 @@ def test_soft_targets_beside_masked_classes(dtype: str, masked: int) -> None:
     assert truth.ulps(softmaxloss.cross_entropy(z, q), want, dtype) <= accuracy.GOALS[dtype]
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", list(accuracy.GOALS))
+def test_smoothing_over_several_chunks(dtype: str, weighted: bool) -> None:
+    """A long row is summed in chunks of 131072 classes, each in the frame of its own maximum. Few
+    distinct logits, which the reference counts."""
+    rng = np.random.default_rng(22)
+    classes, step = (1 << 18) + 333, (1 << 18) // 64
+    z = rng.integers(-64, 64, classes).astype(dtype) / 16
+    z[5], z[200_000] = 9.5, 11.25  # so that the frames differ
+    weight = np.where(np.arange(classes) // step % 2, 0.25, 1.5)
+    kinds, counts = np.unique(np.stack([z, weight]), axis=1, return_counts=True)
+    w = kinds[1] if weighted else np.ones(counts.size)
+    log_sum = mp.log(
+        sum(int(n) * mp.exp(truth.exact(x)) for n, x in zip(counts, kinds[0], strict=True))
+    )
+    each = [log_sum - truth.exact(x) for x in kinds[0]]
+    smoothing, y = truth.exact(0.1), 200_001
+    of_all = sum(int(n) * truth.exact(v) * loss for n, v, loss in zip(counts, w, each, strict=True))
+    own = truth.exact(weight[y] if weighted else 1.0) * (log_sum - truth.exact(z[y]))
+    want = (1 - smoothing) * own + smoothing / classes * of_all
+    got = softmaxloss.cross_entropy(
+        z, y, label_smoothing=0.1, weight=weight if weighted else None, reduction="sum"
+    )
+    assert truth.ulps(got, want, dtype) <= accuracy.GOALS[dtype]
+
+
 @pytest.mark.parametrize("dtype", list(accuracy.GOALS))
 def test_probability_and_smoothing_after_a_long_sum(dtype: str) -> None:
     z, y = next(accuracy.examples("C = 131072, two nearly tied", dtype, 1))

@@ -23,20 +23,28 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "softmaxloss" / "kernels" / "cpu"
 COMPILER = next(filter(None, map(shutil.which, (os.environ.get("CXX", "c++"), "g++"))), None)
 
-# The part of the suite that runs on each bug: the errors in ulps, and rows alone and in a batch.
+# The part of the suite that runs on each bug: the errors in ulps, rows alone and in a batch, and
+# layouts.
 SUITE = [
     "tests/test_accuracy.py::test_goals",
+    "tests/test_accuracy.py::test_goals_with_options",
+    "tests/test_accuracy.py::test_smoothing_over_several_chunks",
     "tests/test_kernels.py::test_same_bits_in_any_batch",
+    "tests/test_kernel_layouts.py::test_same_bits_in_any_layout",
 ]
-ONLY = "test_goals or (float32 or float64) and (normal or peaked) and index"
+ONLY = (
+    "test_goals or several_chunks or in_any_layout and (float32 or float64)"
+    " or in_any_batch and (float32 or float64) and (normal or peaked) and not reference"
+)
 
 # name: (file, the text there, the text planted instead)
 BUGS = {
+    # one class with a coefficient
     "8 ulp in the loss": (
-        "softmax.h",
-        "{ return (frame.m - z) + log1p(S, inverse); }",
+        "loss.h",
+        "const double of_one = total * (below + L);",
         # 4 to 8 units of a float
-        "{ return ((frame.m - z) + log1p(S, inverse)) * (1 + 0x1p-21); }",
+        "const double of_one = total * (below + L) * (1 + 0x1p-21);",
     ),
     "8 ulp in the gradient": (
         "softmax.h",
@@ -50,13 +58,13 @@ BUGS = {
     ),
     "the last class of a tile": (
         "tile.h",
-        "for (int c = 0; c < classes; ++c) {",
-        "for (int c = 0; c < classes - 1; ++c) {",
+        "nonzero = {}, y = {};\n            for (int c = 0; c < classes; ++c) {",
+        "nonzero = {}, y = {};\n            for (int c = 0; c < classes - 1; ++c) {",
     ),
     "another row's denominator": (
         "batch.h",
-        "scaling.set(r, Scaling<Real>::of(softmax, factor[r] * weight[r]));",
-        "scaling.set(r ^ 1, Scaling<Real>::of(softmax, factor[r] * weight[r]));",
+        "gradient.scaling.set(r,",
+        "gradient.scaling.set(r ^ 1,",
     ),
     "a lane of a row's sum": (
         "sum.h",
@@ -67,6 +75,78 @@ BUGS = {
         "tile.h",
         "return l + apart < classes_ ? add(",
         "return l + apart < classes_ && l != 1 ? add(",
+    ),
+    "a class twice in a row's last group": (
+        "rows.h",
+        "on_group(one, computed(x + from, lanes, values), from, int(i - from));",
+        "on_group(one, computed(x + from, lanes, values), from, 0);",
+    ),
+    # several classes with coefficients
+    "no Σ b·(m − z) in the loss": (
+        "loss.h",
+        "(scale * mean + more) + total * L;",
+        "more + total * L;",
+    ),
+    "no Σ b·(m − z) of a chunk's own frame": (
+        "rows.h",
+        "low.mean = add(low.mean, multiply(low.base, down_by));",
+        ";",
+    ),
+    "no −c in a row's gradient": (
+        "rows.h",
+        "entries[j] = entry - scale;",
+        "entries[j] = entry;",
+    ),
+    "no −c in a tile's gradient": (
+        "tile.h",
+        "return entry - scale;",
+        "return entry;",
+    ),
+    "b of another row": (
+        "batch.h",
+        "batch_.b.row(r) : nullptr;\n            Sums<Real> own",
+        "batch_.b.row(r / 2 * 2) : nullptr;\n            Sums<Real> own",
+    ),
+    "b of another row in a tile": (
+        "tile.h",
+        "return fma(-scale, load<V>(&b_[c][r]), entry);",
+        "return fma(-scale, load<V>(&b_[c][0]), entry);",
+    ),
+    "the neighbour's sample weight": (
+        "level.cpp",
+        "call_.sample_weight[first + r] : 1;",
+        "call_.sample_weight[first + r / 2 * 2] : 1;",
+    ),
+    "the neighbour's sample weight where probabilities are copied": (
+        "mixing.h",
+        "call.sample_weight[first + r] : 1;",
+        "call.sample_weight[first + r / 2 * 2] : 1;",
+    ),
+    # layouts
+    "a class twice in a copied block": (
+        "layout.h",
+        "on_part(count - size);",
+        "on_part(count > size ? count - size - 1 : 0);",
+    ),
+    "half the stride where rows are copied": (
+        "layout.h",
+        "out[r * classes + c] = as_real<Real>(x[c * step]);",
+        "out[r * classes + c] = as_real<Real>(x[c / 2 * step]);",
+    ),
+    "classes exchanged where a gradient is copied": (
+        "layout.h",
+        "to + (c + j) * step + r, stream);",
+        "to + (c + (j ^ 1)) * step + r, stream);",
+    ),
+    "a wrong stride where columns are read": (
+        "tile.h",
+        "const T *column = from.data + c * from.class_stride;",
+        "const T *column = from.data + c * from.row_stride;",
+    ),
+    "half the stride where columns are written": (
+        "tile.h",
+        "Storage *to = batch_.grad.data + c * batch_.grad.class_stride;",
+        "Storage *to = batch_.grad.data + c / 2 * batch_.grad.class_stride;",
     ),
 }
 

@@ -139,7 +139,7 @@ template <Base base, class Storage> class Rows {
             Real *weight = static_cast<Real *>(scratch_memory(
                 Scratch::weight, std::size_t(call.classes + batch_rows) * sizeof(Real)));
             for (int64_t c = 0; c < call.classes; ++c)
-                weight[c] = Real(call.weight[c]);
+                weight[c] = as_real<Real>(call.weight[c]);
             weight_ = weight;
         }
     }
