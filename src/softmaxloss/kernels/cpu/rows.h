@@ -15,11 +15,12 @@ using std::int64_t;
 // x_j as Real: in `converted`, or x itself if it has that type.
 template <class Real, class Storage, class Count>
 INLINE const Real *computed(const Storage *x, Count count, Real *converted) {
-    if constexpr (std::is_same_v<Real, Storage>)
+    if constexpr (std::is_same_v<Real, Storage>) {
         return x;
-    for (int j = 0; j < count; ++j)
-        converted[j] = Real(x[j]);
-    return converted;
+    } else {
+        widen(x, count, converted);
+        return converted;
+    }
 }
 
 // Calls on_group(size, values, i, known) for each quad of the row, i its first class, then for each
@@ -143,8 +144,11 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
     Int largest[lanes] = {}, above[lanes] = {}, nonzero[lanes] = {};
     const auto measure = [&](auto size, const Real *values, int64_t i, int known) INLINE_LAMBDA {
         constexpr int count = size;
-        if constexpr (count == quad)
+        if constexpr (count == quad) {
             prefetch(x + i, ahead, quad);
+            if constexpr (base == Base::array) // of the same row, mostly
+                prefetch(b + i, ahead * int64_t(sizeof(Real) / sizeof(Storage)), quad);
+        }
         Real terms[count];
         const auto fill_terms = [&](Real by) INLINE_LAMBDA {
             for (int j = 0; j < count; j += lanes)

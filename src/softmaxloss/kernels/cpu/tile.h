@@ -77,6 +77,9 @@ template <class Storage> class Tile {
             for (int c = 0; c < classes; ++c) {
                 // A few lines for each class: more at once would stall.
                 prefetch(x_row + c * step, ahead, step);
+                if constexpr (base == Base::array)
+                    prefetch(batch_.b.data + r * classes + c * step,
+                             ahead * int64_t(sizeof(Real) / sizeof(Storage)), step);
                 batch_.output->write_line();
                 const V x = load<V>(&x_[c][r]), term = lifted(x, shift, cut, round);
                 if constexpr (base == Base::ones)
@@ -145,9 +148,11 @@ template <class Storage> class Tile {
     }
 
     // Whether the numbers of each row are finite, not negative, and sum to 1 within the tolerance.
-    INLINE bool are_fit(double tolerance) const {
+    INLINE bool are_fit(double tolerance) {
+        for (int r = batch_.count; r < batch_rows; ++r)
+            x_[0][r] = 1; // rows that have no memory are fit
         typename Exp<V>::Int bad = {};
-        bool sums_fit = true;
+        typename Exp<Doubles>::Int bad_sums = {};
         for (int r = 0; r < batch_rows; r += step)
             for (int c = 0; c < classes_; ++c)
                 bad |= ~(load<V>(&x_[c][r]) >= 0);
@@ -155,14 +160,15 @@ template <class Storage> class Tile {
             Doubles sum = {};
             for (int c = 0; c < classes_; ++c)
                 sum += doubles_at(x_, c, r);
-            for (int i = 0; i < doubles && r + i < batch_.count; ++i) {
-                const double off = sum[i] < 1 ? 1 - sum[i] : sum[i] - 1;
-                sums_fit &= (sum[i] - sum[i] == 0) & (off <= tolerance);
-            }
+            const Doubles off = sum < 1 ? 1 - sum : sum - 1;
+            bad_sums |= ~((off <= tolerance) & (off < __builtin_inf()));
         }
+        bool fit = true;
         for (int i = 0; i < step; ++i)
-            sums_fit &= bad[i] == 0; // numbers of rows beyond the last are 0
-        return sums_fit;
+            fit &= bad[i] == 0;
+        for (int i = 0; i < doubles; ++i)
+            fit &= bad_sums[i] == 0;
+        return fit;
     }
 
     template <Base base, class Alone>
@@ -385,8 +391,7 @@ template <class Storage> class Tile {
         if constexpr (std::is_same_v<Real, T>)
             copy(from, count, to);
         else
-            for (int i = 0; i < count; ++i)
-                to[i] = Real(from[i]);
+            widen(from, count, to);
     }
 
     INLINE void write(const Real *from, int count, Storage *to) {
