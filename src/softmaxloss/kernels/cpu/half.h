@@ -1,7 +1,12 @@
 // The 16-bit floats, as bits. The conversions use integer operations, which vectorise on every
-// level. They round once, to nearest, ties to even.
+// level, or for float16 the processor's instructions, with the same results. They round once, to
+// nearest, ties to even.
 #pragma once
 #include "exp.h"
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 namespace softmaxloss::LEVEL {
 
@@ -49,6 +54,40 @@ template <class Storage> INLINE Storage rounded_to(RealOf<Storage> x) {
         return x;
     else
         return Storage::rounded(x);
+}
+
+// Converts `count` numbers to the type that computes with them.
+template <class Storage, class Count, class Real>
+INLINE void widen(const Storage *from, Count count, Real *to) {
+    int j = 0;
+#if defined(__AVX512F__) // (without a mask GCC 12 warns of its own header)
+    if constexpr (std::is_same_v<Storage, Float16> && std::is_same_v<Real, float>)
+        for (; j + 16 <= int(count); j += 16) {
+            __m256i bits;
+            std::memcpy(&bits, from + j, sizeof bits);
+            const __m512 numbers = _mm512_maskz_cvtph_ps(0xffff, bits);
+            std::memcpy(to + j, &numbers, sizeof numbers);
+        }
+#endif
+    for (; j < int(count); ++j)
+        to[j] = Real(from[j]);
+}
+
+// Not inlined, since compilers may then leave the loop scalar.
+template <class Storage>
+__attribute__((noinline)) void round_all(const RealOf<Storage> *from, int count, Storage *to) {
+    int j = 0;
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<Storage, Float16>)
+        for (; j + 16 <= count; j += 16) {
+            __m512 numbers;
+            std::memcpy(&numbers, from + j, sizeof numbers);
+            const __m256i bits = _mm512_maskz_cvtps_ph(0xffff, numbers, _MM_FROUND_TO_NEAREST_INT);
+            std::memcpy(static_cast<void *>(to + j), &bits, sizeof bits);
+        }
+#endif
+    for (; j < count; ++j)
+        to[j] = rounded_to<Storage>(from[j]);
 }
 
 } // namespace softmaxloss::LEVEL

@@ -55,13 +55,6 @@ INLINE void stream_lines(const void *from, void *to, int bytes) {
     }
 }
 
-// Not inlined, since compilers may then leave the loop scalar.
-template <class Storage>
-__attribute__((noinline)) void round_all(const RealOf<Storage> *from, int count, Storage *to) {
-    for (int j = 0; j < count; ++j)
-        to[j] = rounded_to<Storage>(from[j]);
-}
-
 // Writes the rows of a gradient, through the caches or past them.
 template <class Storage> class Output {
     using Real = RealOf<Storage>;

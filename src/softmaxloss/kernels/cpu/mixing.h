@@ -44,12 +44,13 @@ void mix(const CrossEntropy &call, int64_t first, int64_t count, Real *q, double
         sample_weight[r] = call.sample_weight ? call.sample_weight[first + r] : 1;
         if (!weight && spread == 0)
             continue;
-        std::int32_t nonzero = 0;
         const auto mixed = [=](int64_t c) INLINE_LAMBDA {
             return fma(keep, double(q[c]), spread) * (weight ? weight[c] : 1);
         };
-        for (int64_t c = 0; c < classes; ++c)
-            nonzero += mixed(c) != 0;
+        std::int32_t nonzero = 0;
+        if (weight || spread == 0) // else none is 0
+            for (int64_t c = 0; c < classes; ++c)
+                nonzero += mixed(c) != 0;
         if (nonzero == 1) {
             int64_t c = 0;
             while (mixed(c) == 0)
@@ -69,26 +70,23 @@ template <class Storage> bool is_fit(const Storage *q, int64_t classes, double t
     using Real = RealOf<Storage>;
     using Int = typename Exp<Real>::Int;
     constexpr int lanes = Exp<Real>::lanes;
-    double sums[lanes] = {}, rest = 0;
+    double sums[lanes] = {}, sum = 0;
     Int negative[lanes] = {}, any = 0; // or NaN
-    int64_t i = 0;
-    for (; i + lanes <= classes; i += lanes)
-        for (int l = 0; l < lanes; ++l) {
-            const Real own = q[i + l];
-            sums[l] += own;
-            negative[l] |= !(own >= 0);
-        }
-    for (; i < classes; ++i) {
-        const Real own = q[i];
-        rest += own;
-        any |= !(own >= 0);
-    }
+    for_each_group<Real>(q, classes, [&](auto size, const Real *values, int64_t, int known) {
+        for (int j = 0; j < size; j += lanes)
+            for (int l = 0; l < lanes; ++l) {
+                const bool padded = classes < lanes && l >= classes;
+                const Real own = (l < known) | padded ? Real(0) : values[j + l];
+                sums[l] += own;
+                negative[l] |= !(own >= 0);
+            }
+    });
     for (int l = 0; l < lanes; ++l) {
-        rest += sums[l];
+        sum += sums[l];
         any |= negative[l];
     }
-    const double off = rest < 1 ? 1 - rest : rest - 1;
-    return !any && rest - rest == 0 && off <= tolerance;
+    const double off = sum < 1 ? 1 - sum : sum - 1;
+    return !any && off - off == 0 && off <= tolerance;
 }
 
 } // namespace softmaxloss::LEVEL
