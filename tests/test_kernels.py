@@ -448,6 +448,12 @@ def test_the_reference_reaches_the_goals_of_accuracy(dtype: str) -> None:
         for family in [name for name in accuracy.FAMILIES if "131072" not in name]:
             found = accuracy.errors({"here": accuracy.ours}, family, dtype, 5)["here"]
             assert max(found) <= accuracy.GOALS[dtype], (family, found)
+        for target, family in itertools.product(accuracy.TARGETS, accuracy.MIXED[:-1]):
+            mixed = accuracy.mixed_errors({"here": accuracy.ours}, target, family, dtype, 3)["here"]
+            # A float64 coefficient is rounded several times here.
+            allowed = {"float32": 2, "float64": 5}[dtype]
+            assert mixed.loss <= accuracy.GOALS[dtype], (target, family, mixed)
+            assert mixed.entries <= allowed, (target, family, mixed)
 
 
 # --- what a kernel is given -------------------------------------------------------------------
