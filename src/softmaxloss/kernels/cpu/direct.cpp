@@ -1,0 +1,479 @@
+#include "direct.h"
+
+#include "dispatch.h"
+#include "python_array.h"
+#include "run.h"
+
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+namespace nb = nanobind;
+using std::int64_t;
+
+namespace softmaxloss {
+
+namespace {
+
+enum class Reduction { mean, sum, none };
+
+// The fields of softmaxloss.options.Options.
+struct OptionValues {
+    Reduction reduction;
+    int64_t ignore_index;
+    double label_smoothing;
+    double denominator; // 0: None
+    bool several_labels;
+    bool usual; // whether direct() handles them
+};
+
+OptionValues read_options(PyObject *object) {
+    const nb::handle options(object);
+    const auto is = [&](const char *name, const char *word) {
+        return nb::cast<std::string>(options.attr(name)) == word;
+    };
+    OptionValues values{};
+    values.reduction = is("reduction", "mean")  ? Reduction::mean
+                       : is("reduction", "sum") ? Reduction::sum
+                                                : Reduction::none;
+    values.label_smoothing = nb::cast<double>(options.attr("label_smoothing"));
+    const nb::object denominator = options.attr("denominator");
+    values.denominator = denominator.is_none() ? 0 : nb::cast<double>(denominator);
+    values.several_labels = is("multi_label", "sum");
+    values.usual = read_integer(nb::object(options.attr("ignore_index")).ptr(),
+                                values.ignore_index) &&
+                   nb::cast<int>(options.attr("first_class")) == 0 && !is("multi_label", "mean");
+    return values;
+}
+
+// The options of the last call, which are often those of the next. They are immutable.
+const OptionValues &options_of(PyObject *object) {
+    static PyObject *last = nullptr;
+    static OptionValues values;
+    if (object != last) {
+        values = read_options(object);
+        Py_XSETREF(last, Py_NewRef(object));
+    }
+    return values;
+}
+
+// The sum of n numbers, added in the order in which NumPy adds them.
+double sum(const double *x, int64_t n) {
+    if (n < 8) {
+        double total = 0;
+        for (int64_t i = 0; i < n; ++i)
+            total += x[i];
+        return total;
+    }
+    if (n <= 128) {
+        double lane[8];
+        std::copy_n(x, 8, lane);
+        int64_t i = 8;
+        for (; i < n - n % 8; i += 8)
+            for (int j = 0; j < 8; ++j)
+                lane[j] += x[i + j];
+        double total = ((lane[0] + lane[1]) + (lane[2] + lane[3])) +
+                       ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+        for (; i < n; ++i)
+            total += x[i];
+        return total;
+    }
+    const int64_t half = n / 2 - n / 2 % 8;
+    return sum(x, half) + sum(x + half, n - half);
+}
+
+bool are_weights(const double *x, int64_t n) {
+    bool good = true;
+    for (int64_t i = 0; i < n; ++i)
+        good &= (x[i] >= 0) & (x[i] < std::numeric_limits<double>::infinity());
+    return good;
+}
+
+// Copies the numbers of an array in C order, from its axis `axis` on; returns the end.
+template <class From, class To>
+To *copy(const PythonArray &array, int axis, const From *from, To *to) {
+    if (axis == array.ndim) {
+        *to = To(*from);
+        return to + 1;
+    }
+    const int64_t size = array.shape[axis], step = array.strides[axis];
+    if (axis + 1 == array.ndim) {
+        for (int64_t i = 0; i < size; ++i)
+            to[i] = To(from[i * step]);
+        return to + size;
+    }
+    for (int64_t i = 0; i < size; ++i)
+        to = copy(array, axis + 1, from + i * step, to);
+    return to;
+}
+
+// Numbers in C order: those of an array where they lie, or a copy.
+template <class Number> class InOrder {
+    std::vector<Number> copy_;
+
+  public:
+    template <class From> const Number *read(const PythonArray &array) {
+        if (std::is_same_v<From, Number> && array.is_contiguous())
+            return static_cast<const Number *>(array.data);
+        copy_.resize(std::size_t(array.size()));
+        copy(array, 0, static_cast<const From *>(array.data), copy_.data());
+        return copy_.data();
+    }
+};
+
+class Doubles : InOrder<double> {
+  public:
+    // Null for another type than float or double.
+    const double *read(const PythonArray &array) {
+        return array.type == Type::f64   ? InOrder::read<double>(array)
+               : array.type == Type::f32 ? InOrder::read<float>(array)
+                                         : nullptr;
+    }
+};
+
+bool is_float(Type type) { return !is_integer(type); }
+
+class Direct {
+    PythonArray logits_, target_, weight_, sample_weight_, upstream_, loss_, grad_;
+    const OptionValues &options_;
+    CrossEntropy call_{};
+    int64_t label_; // of one example
+    std::vector<char> labels_;
+    Doubles weights_, factors_;
+    std::vector<double> losses_;
+    double factor_ = 1, divisor_ = 1;
+
+    int64_t rows() const { return call_.rows; }
+    int64_t classes() const { return call_.classes; }
+
+    // Whether an array has the shape of the logits, or that without the class axis.
+    bool has_logits_shape(const PythonArray &array) const {
+        return array.ndim == logits_.ndim &&
+               std::equal(array.shape, array.shape + array.ndim, logits_.shape);
+    }
+    bool has_lead_shape(const PythonArray &array) const {
+        const int axes = logits_.ndim - 1;
+        return array.ndim == axes &&
+               (axes == 0 || (array.shape[0] == logits_.shape[0] &&
+                              std::equal(array.shape + 1, array.shape + axes, logits_.shape + 2)));
+    }
+
+    // The distance of the rows of an array in the logits' shape; false if they are not contiguous
+    // rows at one distance from each other.
+    bool in_rows(const PythonArray &array, int64_t &stride) const {
+        const int axis = array.ndim > 1 ? 1 : 0; // of the classes
+        if (array.strides[axis] != 1 && classes() > 1)
+            return false;
+        bool any = false;
+        int64_t step = 0;
+        stride = classes();
+        for (int i = array.ndim - 1; i >= 0; --i) {
+            if (i == axis || array.shape[i] == 1)
+                continue;
+            if (!any)
+                stride = array.strides[i];
+            else if (array.strides[i] != step)
+                return false;
+            any = true;
+            step = array.strides[i] * array.shape[i];
+        }
+        return true;
+    }
+
+    bool read_logits(PyObject *object) {
+        if (!logits_.read(object) || !is_float(logits_.type) || logits_.ndim == 0)
+            return false;
+        call_.classes = logits_.shape[logits_.ndim > 1 ? 1 : 0];
+        if (call_.classes == 0 || logits_.size() == 0)
+            return false;
+        call_.rows = logits_.size() / call_.classes;
+        call_.logits = logits_.data;
+        return in_rows(logits_, call_.logits_stride);
+    }
+
+    bool read_target(PyObject *object) {
+        call_.ignore_index = -1;
+        if (logits_.ndim == 1 && read_integer(object, label_)) {
+            call_.labels = &label_;
+            call_.label_type = LabelType::i64;
+            return check_labels<int64_t>();
+        }
+        if (!target_.read(object))
+            return false;
+        if (has_lead_shape(target_) && is_integer(target_.type)) {
+            call_.label_type = LabelType(target_.type);
+            switch (target_.type) {
+            case Type::i8:
+                return read_labels<std::int8_t>();
+            case Type::i16:
+                return read_labels<std::int16_t>();
+            case Type::i32:
+                return read_labels<std::int32_t>();
+            case Type::i64:
+                return read_labels<int64_t>();
+            case Type::u8:
+                return read_labels<std::uint8_t>();
+            case Type::u16:
+                return read_labels<std::uint16_t>();
+            case Type::u32:
+                return read_labels<std::uint32_t>();
+            default:
+                return read_labels<std::uint64_t>();
+            }
+        }
+        if (!has_logits_shape(target_) || options_.ignore_index >= 0 ||
+            !in_rows(target_, call_.probabilities_stride))
+            return false;
+        call_.probabilities = target_.data;
+        call_.double_probabilities = target_.type == Type::f64;
+        return target_.type == Type::f64   ? check_probabilities<double>(1e-6)
+               : target_.type == Type::f32 ? check_probabilities<float>(1e-4)
+                                           : false;
+    }
+
+    template <class Label> bool read_labels() {
+        call_.labels = target_.data;
+        if (!target_.is_contiguous()) {
+            labels_.resize(std::size_t(rows()) * sizeof(Label));
+            auto *to = reinterpret_cast<Label *>(labels_.data());
+            copy(target_, 0, static_cast<const Label *>(target_.data), to);
+            call_.labels = to;
+        }
+        return check_labels<Label>();
+    }
+
+    // Whether each label is a class or ignored; what the mean divides by without weights.
+    template <class Label> bool check_labels() {
+        const auto *y = static_cast<const Label *>(call_.labels);
+        // Compared as unsigned, a negative label is beyond every class.
+        const auto end = std::uint64_t(classes());
+        const auto ignored = Label(options_.ignore_index);
+        if (int64_t(ignored) != options_.ignore_index ||
+            (ignored < 0) != (options_.ignore_index < 0)) {
+            bool good = true; // no label of this type is ignored
+            for (int64_t i = 0; i < rows(); ++i)
+                good &= std::uint64_t(y[i]) < end;
+            divisor_ = double(rows());
+            return good;
+        }
+        bool good = true;
+        int64_t counted = 0;
+        for (int64_t i = 0; i < rows(); ++i) {
+            counted += y[i] != ignored;
+            good &= (std::uint64_t(y[i]) < end) | (y[i] == ignored);
+        }
+        if (counted < rows())
+            call_.ignore_index = options_.ignore_index;
+        divisor_ = double(counted);
+        return good;
+    }
+
+    // Whether the probabilities are finite, not negative, and sum to 1. A sum that is nearly too
+    // far from 1 is left to the full checks, which add in another order.
+    template <class Real> bool check_probabilities(double tolerance) {
+        bool good = true;
+        for (int64_t i = 0; i < rows() && good; ++i) {
+            const Real *q = static_cast<const Real *>(target_.data) + i * call_.probabilities_stride;
+            constexpr int lanes = 8;
+            double total[lanes] = {};
+            int64_t j = 0;
+            for (; j + lanes <= classes(); j += lanes)
+                for (int k = 0; k < lanes; ++k) {
+                    good &= q[j + k] >= 0;
+                    total[k] += double(q[j + k]);
+                }
+            for (; j < classes(); ++j) {
+                good &= q[j] >= 0;
+                total[0] += double(q[j]);
+            }
+            double all = 0;
+            for (const double part : total)
+                all += part;
+            good &= options_.several_labels ? std::isfinite(all)
+                                            : std::abs(all - 1) <= 0.999 * tolerance;
+        }
+        divisor_ = double(rows());
+        return good;
+    }
+
+    bool read_weight(PyObject *object) {
+        if (object == Py_None)
+            return true;
+        if (!weight_.read(object) || weight_.ndim != 1 || weight_.shape[0] != classes())
+            return false;
+        call_.weight = weights_.read(weight_);
+        return call_.weight && are_weights(call_.weight, classes());
+    }
+
+    // The class of row i, or −1 if it does not count.
+    int64_t label(int64_t i) const {
+        const auto of = [&](auto type) {
+            const auto y = static_cast<const decltype(type) *>(call_.labels)[i];
+            return int64_t(y) == call_.ignore_index ? -1 : int64_t(y);
+        };
+        switch (call_.label_type) {
+        case LabelType::i8:
+            return of(std::int8_t());
+        case LabelType::i16:
+            return of(std::int16_t());
+        case LabelType::i32:
+            return of(std::int32_t());
+        case LabelType::i64:
+            return of(int64_t());
+        case LabelType::u8:
+            return of(std::uint8_t());
+        case LabelType::u16:
+            return of(std::uint16_t());
+        case LabelType::u32:
+            return of(std::uint32_t());
+        default:
+            return of(std::uint64_t());
+        }
+    }
+
+    void find_divisor() {
+        if (options_.reduction != Reduction::mean) {
+            divisor_ = 1;
+        } else if (options_.denominator != 0) {
+            divisor_ = options_.denominator;
+        } else if (call_.labels && call_.weight) {
+            std::vector<double> counted;
+            counted.reserve(std::size_t(rows()));
+            for (int64_t i = 0; i < rows(); ++i)
+                if (const int64_t y = label(i); y >= 0)
+                    counted.push_back(call_.weight[y]);
+            divisor_ = sum(counted.data(), int64_t(counted.size()));
+        }
+    }
+
+    bool read_upstream(PyObject *object) {
+        if (PyFloat_CheckExact(object)) {
+            factor_ = PyFloat_AS_DOUBLE(object);
+        } else {
+            if (!upstream_.read(object))
+                return false;
+            const bool each = upstream_.ndim > 0;
+            if (each && (options_.reduction != Reduction::none || !has_lead_shape(upstream_)))
+                return false;
+            const double *factors = factors_.read(upstream_);
+            if (!factors)
+                return false;
+            if (each) {
+                call_.factor = factors;
+                call_.factor_stride = 1;
+                return true;
+            }
+            factor_ = *factors;
+        }
+        factor_ = divisor_ != 0 ? factor_ / divisor_ : 0;
+        call_.factor = &factor_;
+        return true;
+    }
+
+    bool read_loss(PyObject *object) {
+        if (object != Py_None) {
+            const bool is_double = logits_.type == Type::f64;
+            if (!loss_.read(object, true) || loss_.type != (is_double ? Type::f64 : Type::f32) ||
+                !loss_.is_contiguous())
+                return false;
+            if (options_.reduction == Reduction::none) {
+                call_.loss = loss_.data;
+                call_.double_loss = is_double;
+                return has_lead_shape(loss_);
+            }
+            if (loss_.ndim != 0)
+                return false;
+        } else if (options_.reduction == Reduction::none) {
+            return false;
+        }
+        // A loss that is still to be added up is not rounded to float first.
+        losses_.resize(std::size_t(rows()));
+        call_.loss = losses_.data();
+        call_.double_loss = true;
+        return true;
+    }
+
+    bool read_grad(PyObject *object) {
+        if (object == Py_None)
+            return true;
+        if (!grad_.read(object, true) || grad_.type != logits_.type || !has_logits_shape(grad_) ||
+            !grad_.is_contiguous() || !in_rows(grad_, call_.grad_stride))
+            return false;
+        call_.grad = grad_.data;
+        const bool in_place = grad_.data == logits_.data && logits_.is_contiguous();
+        if (!in_place && grad_.overlaps(logits_))
+            return false;
+        for (const PythonArray *read : {&target_, &weight_, &sample_weight_, &upstream_})
+            if (read->data && grad_.overlaps(*read))
+                return false;
+        call_.stream = !in_place && grad_.size() * bytes_of(grad_.type) > stream_from;
+        return true;
+    }
+
+  public:
+    explicit Direct(const OptionValues &options) : options_(options) {}
+
+    bool read(PyObject *const *arguments) {
+        const auto &[logits, target, weight, sample_weight, options, upstream, loss, grad] =
+            *reinterpret_cast<PyObject *const(*)[8]>(arguments);
+        const DefaultFloatingPoint scope;
+        if (!options_.usual || sample_weight != Py_None || !read_logits(logits) ||
+            !read_target(target) || !read_weight(weight))
+            return false;
+        call_.label_smoothing = options_.label_smoothing;
+        find_divisor();
+        return read_upstream(upstream) && read_loss(loss) && read_grad(grad);
+    }
+
+    PyObject *run(int threads) {
+        softmaxloss::run(
+            call_, current_level().cross_entropy[int(logits_.type) - int(Type::f32)], threads);
+        if (options_.reduction == Reduction::none)
+            return Py_NewRef(Py_True);
+        double loss;
+        {
+            const DefaultFloatingPoint scope;
+            loss = divisor_ != 0 ? sum(losses_.data(), rows()) / divisor_
+                                 : std::numeric_limits<double>::quiet_NaN();
+            if (loss_.data) {
+                if (loss_.type == Type::f64)
+                    *static_cast<double *>(loss_.data) = loss;
+                else
+                    *static_cast<float *>(loss_.data) = float(loss);
+            }
+        }
+        return loss_.data ? Py_NewRef(Py_True) : PyFloat_FromDouble(loss);
+    }
+};
+
+} // namespace
+
+PyObject *direct(PyObject *, PyObject *const *arguments, Py_ssize_t count) {
+    if (count != 9) {
+        PyErr_SetString(PyExc_TypeError, "direct: 9 arguments");
+        return nullptr;
+    }
+    try {
+        const int threads = int(PyLong_AsLong(arguments[8]));
+        if (PyErr_Occurred())
+            return nullptr;
+        const OptionValues options = options_of(arguments[4]);
+        Direct call(options);
+        if (!call.read(arguments))
+            return Py_NewRef(Py_None);
+        return call.run(threads);
+    } catch (nb::python_error &error) {
+        error.restore();
+    } catch (const std::bad_alloc &) {
+        PyErr_NoMemory();
+    } catch (const std::exception &error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    }
+    return nullptr;
+}
+
+} // namespace softmaxloss
