@@ -68,6 +68,30 @@ def test_hooks_on_saved_tensors_are_seen() -> None:
     assert seen == [True]
 
 
+def test_tensors_have_an_exchange() -> None:
+    """Without it calls on tensors are correct, and slower."""
+    assert "dlpack_exchange_api" in repr(_private.exchange_of_tensors())
+
+
+def test_a_batch_of_upstream_gradients_is_seen() -> None:
+    seen = []
+
+    class Sum(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx: Any, grad_output: Any) -> Any:
+            seen.append(_private.is_batched(grad_output))
+            return grad_output * torch.ones(3)
+
+    x = torch.ones(3, requires_grad=True)
+    torch.autograd.grad(Sum.apply(x), x, torch.ones(2), is_grads_batched=True)
+    Sum.apply(x).backward()
+    assert seen == [True, False]
+
+
 def test_the_base_of_a_view() -> None:
     x = torch.zeros(2, 3)
     assert _private.base_of(x) is None

@@ -28,6 +28,17 @@ def forward_mode_is_active() -> bool:
     return forward_ad._current_level >= 0
 
 
+def exchange_of_tensors() -> Any | None:
+    """How C++ reads a tensor's shape and memory: the C exchange API of DLPack, in a capsule. None
+    where this PyTorch has none."""
+    return getattr(Tensor, "__dlpack_c_exchange_api__", None)
+
+
+def is_batched(tensor: Tensor) -> bool:
+    """Whether the tensor stands for several, as under is_grads_batched=True."""
+    return torch._C._dispatch_keys(tensor).has(torch._C._parse_dispatch_key("Batched"))
+
+
 def saved_tensors_are_hooked() -> bool:
     """Whether hooks see what autograd saves, as under activation checkpointing. They see what an
     operator saves, and not what an autograd function keeps for itself."""

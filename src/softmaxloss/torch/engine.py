@@ -14,7 +14,8 @@ from torch import Tensor
 
 from .. import engine
 from ..errors import OptionError
-from ..kernels import has_kernel
+from ..kernels import HOST, direct_on, has_kernel
+from ..kernels.threads import get_num_threads
 from ..logits import without_classes
 from ..options import Options, field_values
 from ..reduction import read_upstream
@@ -22,8 +23,10 @@ from ..scores import Scores
 from . import formula, operators
 from ._private import (
     base_of,
+    exchange_of_tensors,
     forward_mode_is_active,
     function_transforms_are_active,
+    is_batched,
     saved_tensors_are_hooked,
     version_of,
 )
@@ -47,15 +50,13 @@ def cross_entropy(
         return formula.reduced_loss(input, target, weight, options)
     if is_eager(input) and has_kernel(input.device.type):
         if not (input.requires_grad and torch.is_grad_enabled()):
-            arrays = operators.arrays_of(input, target, weight)
-            return torch.from_numpy(np.asarray(engine.cross_entropy(*arrays, options)))
+            return _compute(input, target, weight, options, 1.0, None)
         if inplace:
             _require_not_a_leaf(input)
             inplace = not input.is_neg()  # a view that the kernel cannot write to
-        hooked = not inplace and saved_tensors_are_hooked()
-        if inplace or (options.reduction != "none" and not hooked):
-            loss: Tensor = _Loss.apply(input, target, weight, options, inplace)  # type: ignore[no-untyped-call]
-            return loss
+        later = not inplace and (options.reduction == "none" or saved_tensors_are_hooked())
+        loss: Tensor = _Loss.apply(input, target, weight, options, inplace, later)  # type: ignore[no-untyped-call]
+        return loss
     result: Tensor = operators.cross_entropy(input, target, weight, *field_values(options))
     return result
 
@@ -66,26 +67,68 @@ def cross_entropy_with_grad(
     """(loss, gradient), as `softmaxloss.torch.cross_entropy_with_grad` describes them."""
     target, weight = _beside(input, target, weight)
     _require_numbers("cross_entropy_with_grad", input, target, weight)
-    upstream = 1.0 if grad_output is None else grad_output
-    upstream = tensor_beside(input, upstream, "grad_output", "the logits are")
+    upstream: Any = 1.0
+    if grad_output is not None:
+        upstream = tensor_beside(input, grad_output, "grad_output", "the logits are")
     if out is not None:
         _require_writable(out, input)
     if has_kernel(input.device.type):
         grad = out
         if grad is None:
             grad = empty_like(input if input.is_floating_point() else input.double())
-        arrays = operators.arrays_of(input, target, weight)
-        factor = as_float64(upstream)
-        value, _ = engine.cross_entropy_with_grad(*arrays, options, factor, as_numpy(grad))
+        loss = _compute(input, target, weight, options, upstream, grad)
         if out is not None:
             torch.autograd.graph.increment_version(out)
-        return torch.from_numpy(np.asarray(value)), grad
+        return loss, grad
+    upstream = tensor_beside(input, upstream, "grad_output", "the logits are")
     read_upstream(as_float64(upstream.cpu()), without_classes(input.shape)[0], options)
     with torch.no_grad():
         loss = formula.reduced_loss(input, target, weight, options)
         upstream = upstream.expand(loss.shape)
         grad = formula.reduced_gradient(upstream, input, target, weight, options)
         return loss, grad if out is None else out.copy_(grad)
+
+
+def _compute(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: Options,
+    upstream: float | Tensor,
+    grad: Tensor | None,
+) -> Tensor:
+    """The loss; `grad`, if given, is filled with the gradient."""
+    loss = _directly(logits, target, weight, options, upstream, grad)
+    if loss is not None:
+        return loss
+    arrays = operators.arrays_of(logits, target, weight)
+    if grad is None:
+        return torch.from_numpy(np.asarray(engine.cross_entropy(*arrays, options)))
+    factor = as_float64(upstream) if isinstance(upstream, Tensor) else upstream
+    value, _ = engine.cross_entropy_with_grad(*arrays, options, factor, as_numpy(grad))
+    return torch.from_numpy(np.asarray(value))
+
+
+def _directly(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: Options,
+    upstream: float | Tensor,
+    grad: Tensor | None,
+) -> Tensor | None:
+    """`_compute` on the tensors as they are; None where the kernel leaves that to the engine."""
+    # A negated view has the memory of the numbers with the opposite sign.
+    if logits.is_neg() or target.is_neg() or (weight is not None and weight.is_neg()):
+        return None
+    if isinstance(upstream, Tensor) and upstream.is_neg():
+        return None
+    shape = without_classes(logits.shape)[0] if options.reduction == "none" else ()
+    loss = logits.new_empty(shape, dtype=formula.compute_dtype(logits))
+    done = direct_on(HOST).direct(
+        logits, target, weight, None, options, upstream, loss, grad, get_num_threads()
+    )
+    return None if done is None else loss
 
 
 def score(input: Tensor, target: Any, options: Options) -> Scores:
@@ -147,7 +190,9 @@ def _require_not_a_leaf(logits: Tensor) -> None:
 class _Loss(torch.autograd.Function):
     """The loss and, in the same pass, the gradient for an upstream gradient of 1.
 
-    The first backward pass hands that gradient out. Others compute from the logits.
+    The first backward pass hands that gradient out. Others compute from the logits, and so do all
+    where the gradient is to be made `later`: where each example has an upstream gradient of its
+    own, and where hooks see what is kept between the passes.
     """
 
     @staticmethod
@@ -158,33 +203,48 @@ class _Loss(torch.autograd.Function):
         weight: Tensor | None,
         options: Options,
         inplace: bool,
+        later: bool,
     ) -> Tensor:
-        ctx.grad = logits.detach() if inplace else empty_like(logits)
-        arrays = operators.arrays_of(logits, target, weight)
-        value, _ = engine.cross_entropy_with_grad(*arrays, options, out=as_numpy(ctx.grad))
+        grad = None if later else logits.detach() if inplace else empty_like(logits)
+        loss = _compute(logits, target, weight, options, 1.0, grad)
         if inplace:
             torch.autograd.graph.increment_version(logits)
+            ctx.version = version_of(logits)
         else:
             ctx.save_for_backward(logits, target, weight)
-        ctx.options, ctx.inplace, ctx.version = options, inplace, version_of(ctx.grad)
-        return torch.from_numpy(np.asarray(value))
+        ctx.grad, ctx.options, ctx.inplace = grad, options, inplace
+        return loss
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.inplace:
-            return _in_place(ctx, grad_output), None, None, None, None
+            return _in_place(ctx, grad_output), None, None, None, None, None
         grad, ctx.grad = ctx.grad, None
-        factor = None if torch.is_grad_enabled() or grad is None else one_number(grad_output)
-        if factor is not None and factor != 1.0:
+        if grad is None or torch.is_grad_enabled() or one_number(grad_output) != 1.0:
             # Computed again into the same memory instead of multiplied by the factor: in half
             # precision, entries that a loss scale keeps from underflow may already be 0.
-            logits, target, weight = ctx.saved_tensors
-            arrays = operators.arrays_of(logits, target, weight)
-            engine.cross_entropy_with_grad(*arrays, ctx.options, factor, as_numpy(grad))
-        elif factor is None:
-            values = field_values(ctx.options)
-            grad = operators.cross_entropy_backward(grad_output, *ctx.saved_tensors, *values)
-        return grad, None, None, None, None
+            grad = _gradient(grad_output, *ctx.saved_tensors, ctx.options, grad)
+        return grad, None, None, None, None, None
+
+
+def _gradient(
+    grad_output: Tensor,
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: Options,
+    grad: Tensor | None,
+) -> Tensor:
+    """The gradient times the upstream gradient, into the memory of `grad` if that is given."""
+    if torch.is_grad_enabled() or is_batched(grad_output):
+        several: Tensor = operators.cross_entropy_backward(
+            grad_output, logits, target, weight, *field_values(options)
+        )
+        return several
+    if grad is None:
+        grad = empty_like(logits)
+    _compute(logits, target, weight, options, grad_output, grad)
+    return grad
 
 
 def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
@@ -211,3 +271,7 @@ def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
         return grad.mul_(upstream)
     unmoved = (grad == 0).all(classes, keepdim=True)  # rows that do not count: 0·∞ is 0 there
     return grad.mul_(upstream).masked_fill_(unmoved, 0.0)
+
+
+if exchange_of_tensors() is not None:
+    direct_on(HOST).know_tensors((Tensor, torch.nn.Parameter), exchange_of_tensors())

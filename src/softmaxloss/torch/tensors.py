@@ -20,6 +20,9 @@ from ..options import (
 )
 from ._private import assert_in_graph, is_recorded
 
+# Bytes from which NumPy asks for huge pages.
+_LARGE = 1 << 22
+
 
 def is_eager(tensor: torch.Tensor) -> bool:
     """Whether this call computes now. It does not where torch.compile or a tracer records it, or
@@ -65,14 +68,14 @@ def as_float64(tensor: torch.Tensor) -> Array:
 def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """A tensor with undefined content, for large results.
 
-    CPU memory comes from NumPy, which asks the system for huge pages: a large tensor that PyTorch
-    allocates costs a page fault for each 4 KiB when it is first written to.
+    Large CPU memory comes from NumPy, which asks the system for huge pages: a large tensor that
+    PyTorch allocates costs a page fault for each 4 KiB when it is first written to.
 
     >>> new_memory((2, 3), torch.bfloat16, torch.device("cpu")).shape
     torch.Size([2, 3])
     """
     size = math.prod(shape) * dtype.itemsize
-    if device.type != HOST or size == 0:
+    if size < _LARGE or device.type != HOST:
         return torch.empty(shape, dtype=dtype, device=device)
     return torch.from_numpy(np.empty(size, np.uint8)).view(dtype).view(tuple(shape))
 
@@ -83,7 +86,7 @@ def empty_like(tensor: torch.Tensor) -> torch.Tensor:
     >>> empty_like(torch.zeros(3, 2).T).stride()
     (1, 2)
     """
-    if not tensor.is_contiguous():
+    if tensor.nbytes < _LARGE or not tensor.is_contiguous():
         return torch.empty_like(tensor)
     return new_memory(tensor.shape, tensor.dtype, tensor.device)
 
