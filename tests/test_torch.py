@@ -176,14 +176,14 @@ def test_the_gradient_is_computed_once_and_only_when_needed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = []
-    compute = engine._compute
+    compute = engine._directly
 
     def counted(*arguments: Any) -> Any:
         if arguments[-1] is not None:
             made.append(1)
         return compute(*arguments)
 
-    monkeypatch.setattr(engine, "_compute", counted)
+    monkeypatch.setattr(engine, "_directly", counted)
     z, y = example()
     with torch.no_grad():
         cross_entropy(z, y)

@@ -83,7 +83,7 @@ class Kernel(Protocol):
                 of one example or as upstream gradient; None for no weights.
             options: The checked options.
             loss: Written: the reduced loss into an array of no axes, or with reduction="none" a
-                loss for each example. None where the reduced loss is to be returned.
+                loss for each example. With None the reduced loss is returned, if there is one.
             grad: In the logits' shape and dtype, written; it may be the logits. None for no
                 gradient.
             threads: The largest number of threads to use.

@@ -22,6 +22,7 @@ from ..reduction import read_upstream
 from ..scores import Scores
 from . import formula, operators
 from ._private import (
+    apply_of,
     base_of,
     exchange_of_tensors,
     forward_mode_is_active,
@@ -55,7 +56,7 @@ def cross_entropy(
             _require_not_a_leaf(input)
             inplace = not input.is_neg()  # a view that the kernel cannot write to
         later = not inplace and (options.reduction == "none" or saved_tensors_are_hooked())
-        loss: Tensor = _Loss.apply(input, target, weight, options, inplace, later)  # type: ignore[no-untyped-call]
+        loss: Tensor = _apply(input, target, weight, options, inplace, later)
         return loss
     result: Tensor = operators.cross_entropy(input, target, weight, *field_values(options))
     return result
@@ -98,8 +99,8 @@ def _compute(
     grad: Tensor | None,
 ) -> Tensor:
     """The loss; `grad`, if given, is filled with the gradient."""
-    loss = _directly(logits, target, weight, options, upstream, grad)
-    if loss is not None:
+    loss = _empty_loss(logits, options)
+    if _directly(logits, target, weight, options, upstream, loss, grad):
         return loss
     arrays = operators.arrays_of(logits, target, weight)
     if grad is None:
@@ -109,26 +110,35 @@ def _compute(
     return torch.from_numpy(np.asarray(value))
 
 
+def _empty_loss(logits: Tensor, options: Options) -> Tensor:
+    """Memory for the loss."""
+    one = _ONE_NUMBER[formula.compute_dtype(logits)]
+    if options.reduction != "none":
+        return torch.empty_like(one)
+    if logits.ndim == 2:  # a size is read sooner than a shape
+        return one.new_empty(logits.size(0))
+    return one.new_empty(without_classes(tuple(logits.shape))[0])
+
+
 def _directly(
     logits: Tensor,
     target: Tensor,
     weight: Tensor | None,
     options: Options,
     upstream: float | Tensor,
+    loss: Tensor | None,
     grad: Tensor | None,
-) -> Tensor | None:
-    """`_compute` on the tensors as they are; None where the kernel leaves that to the engine."""
+) -> bool:
+    """Fill `loss` and `grad`, those that are given, from the tensors as they are. False, with
+    nothing written, where the kernel leaves the call to the engine."""
     # A negated view has the memory of the numbers with the opposite sign.
     if logits.is_neg() or target.is_neg() or (weight is not None and weight.is_neg()):
-        return None
+        return False
     if isinstance(upstream, Tensor) and upstream.is_neg():
-        return None
-    shape = without_classes(logits.shape)[0] if options.reduction == "none" else ()
-    loss = logits.new_empty(shape, dtype=formula.compute_dtype(logits))
-    done = direct_on(HOST).direct(
-        logits, target, weight, None, options, upstream, loss, grad, get_num_threads()
-    )
-    return None if done is None else loss
+        return False
+    direct, threads = direct_on(HOST).direct, get_num_threads()
+    done = direct(logits, target, weight, None, options, upstream, loss, grad, threads)
+    return done is not None
 
 
 def score(input: Tensor, target: Any, options: Options) -> Scores:
@@ -223,7 +233,8 @@ class _Loss(torch.autograd.Function):
         if grad is None or torch.is_grad_enabled() or one_number(grad_output) != 1.0:
             # Computed again into the same memory instead of multiplied by the factor: in half
             # precision, entries that a loss scale keeps from underflow may already be 0.
-            grad = _gradient(grad_output, *ctx.saved_tensors, ctx.options, grad)
+            logits, target, weight = ctx.saved_tensors
+            grad = _gradient(grad_output, logits, target, weight, ctx.options, grad)
         return grad, None, None, None, None, None
 
 
@@ -236,15 +247,18 @@ def _gradient(
     grad: Tensor | None,
 ) -> Tensor:
     """The gradient times the upstream gradient, into the memory of `grad` if that is given."""
-    if torch.is_grad_enabled() or is_batched(grad_output):
-        several: Tensor = operators.cross_entropy_backward(
-            grad_output, logits, target, weight, *field_values(options)
-        )
-        return several
-    if grad is None:
-        grad = empty_like(logits)
-    _compute(logits, target, weight, options, grad_output, grad)
-    return grad
+    if not torch.is_grad_enabled():
+        if grad is None:
+            grad = empty_like(logits)
+        if _directly(logits, target, weight, options, grad_output, None, grad):
+            return grad
+        if not is_batched(grad_output):
+            _compute(logits, target, weight, options, grad_output, grad)
+            return grad
+    several: Tensor = operators.cross_entropy_backward(
+        grad_output, logits, target, weight, *field_values(options)
+    )
+    return several
 
 
 def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
@@ -273,5 +287,10 @@ def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
     return grad.mul_(upstream).masked_fill_(unmoved, 0.0)
 
 
+_apply = apply_of(_Loss)
+# On the host, which a default device of PyTorch is not always.
+_ONE_NUMBER = {
+    dtype: torch.zeros((), dtype=dtype, device=HOST) for dtype in (torch.float32, torch.float64)
+}
 if exchange_of_tensors() is not None:
     direct_on(HOST).know_tensors((Tensor, torch.nn.Parameter), exchange_of_tensors())

@@ -359,10 +359,15 @@ class Direct {
             const bool each = upstream_.ndim > 0;
             if (each && (options_.reduction != Reduction::none || !has_lead_shape(upstream_)))
                 return false;
+            // The gradient of a sum is one number, expanded.
+            const bool one = std::all_of(upstream_.strides, upstream_.strides + upstream_.ndim,
+                                         [](int64_t stride) { return stride == 0; });
+            if (one)
+                upstream_.ndim = 0;
             const double *factors = factors_.read(upstream_);
             if (!factors)
                 return false;
-            if (each) {
+            if (!one) {
                 call_.factor = factors;
                 call_.factor_stride = 1;
                 return true;
@@ -387,8 +392,6 @@ class Direct {
             }
             if (loss_.ndim != 0)
                 return false;
-        } else if (options_.reduction == Reduction::none) {
-            return false;
         }
         // A loss that is still to be added up is not rounded to float first.
         losses_.resize(std::size_t(rows()));
