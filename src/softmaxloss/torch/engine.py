@@ -15,7 +15,7 @@ from torch import Tensor
 from .. import engine
 from ..errors import OptionError
 from ..kernels import HOST, direct_on, has_kernel
-from ..kernels.threads import get_num_threads
+from ..kernels.threads import follow, get_num_threads
 from ..logits import without_classes
 from ..options import Options, field_values
 from ..reduction import read_upstream
@@ -287,6 +287,7 @@ def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
     return grad.mul_(upstream).masked_fill_(unmoved, 0.0)
 
 
+follow(torch.get_num_threads)
 _apply = apply_of(_Loss)
 # On the host, which a default device of PyTorch is not always.
 _ONE_NUMBER = {

@@ -162,6 +162,10 @@ PyMethodDef direct_methods[] = {
 
 } // namespace
 
+// By this name threadpoolctl knows the library from others (see limits.py).
+extern "C" __attribute__((visibility("default"))) int softmaxloss_kernel;
+int softmaxloss_kernel = 1;
+
 NB_MODULE(_cpu, module) {
     know_numpy();
     if (PyErr_Occurred() || PyModule_AddFunctions(module.ptr(), direct_methods) != 0)
