@@ -22,7 +22,7 @@ def register() -> bool:
     global _told
     threadpoolctl = sys.modules.get("threadpoolctl")
     base = getattr(threadpoolctl, "LibController", None)
-    if base is None or not hasattr(threadpoolctl, "register"):  # before 3.4
+    if threadpoolctl is None or base is None or not hasattr(threadpoolctl, "register"):
         return False
     if load(HOST) == "reference":  # a shared library is what is looked for; NumPy has one thread
         return False
