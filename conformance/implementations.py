@@ -44,6 +44,7 @@ class Library(Implementation):
         {
             *("weight", "ignore_index", "label_smoothing", "probabilities", "reduction"),
             *("denominator", "first_class", "multi_label", "size_average", "NumPy views"),
+            "sample_weight",
         }
     )
 

@@ -55,6 +55,7 @@ def torch_error(logits: Array, options: dict[str, Any], case: Case, dtype: str) 
     classes = logits.shape[min(1, logits.ndim - 1)]
     spread = np.ptp(finite) if finite.size else 0.0
     size = 2.0 + spread + math.log(max(classes, 1))
-    scale = max(options.get("weight", [1.0])) * np.max(np.abs(case.get("grad_output", 1.0)))
+    scale = np.max(options.get("weight", 1.0)) * np.max(options.get("sample_weight", 1.0))
+    scale *= np.max(np.abs(case.get("grad_output", 1.0)))
     examples = max(1, logits.size // max(classes, 1))
     return float(4 * np.finfo(dtype).eps * size * scale * examples)

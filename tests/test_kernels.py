@@ -82,7 +82,8 @@ def undefined(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
 
 
 KINDS = [normal, peaked, masked, tied, far_away, subnormal, undefined]
-TARGETS = ["index", "weighted", "smoothed", "soft", "soft, weighted and smoothed"]
+RICHEST = "soft, weighted and smoothed, by sample"
+TARGETS = ["index", "weighted", "smoothed", "soft", "index, by sample", RICHEST]
 
 
 NAMES = [module.rpartition(".")[2] for module in KERNELS[HOST]]
@@ -138,6 +139,9 @@ def target_of(
     if "weighted" in name:
         options["weight"] = rng.uniform(0, 2, shape[1])
         options["weight"][0] = 0.0
+    if "by sample" in name:
+        options["sample_weight"] = rng.uniform(0, 2, shape[0])
+        options["sample_weight"][5::7] = 0.0
     if "smoothed" in name:
         options["label_smoothing"] = 0.1
     if "soft" in name:
@@ -187,7 +191,7 @@ def large_batch(dtype: str, classes: int, target: str) -> tuple[Array, Array, di
     return (z, *target_of(target, rng, z.shape, dtype))
 
 
-@pytest.mark.parametrize("target", ["index", "soft, weighted and smoothed"])
+@pytest.mark.parametrize("target", ["index", RICHEST])
 @pytest.mark.parametrize("classes", [3, 1000, 500_000])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_same_bits_for_any_number_of_threads(dtype: str, classes: int, target: str) -> None:
@@ -213,14 +217,11 @@ def test_same_bits_in_any_batch(
         with np.errstate(over="ignore"):
             z = kind(rng, (ROWS, classes)).astype(dtype)
         y, options = target_of(target, rng, z.shape, dtype)
-        upstream = options.pop("grad_output")
+        per_row = {name: options.pop(name, None) for name in ("grad_output", "sample_weight")}
 
-        def compute(rows: Any, z=z, y=y, upstream=upstream, options=options) -> list[bytes]:
-            return bits(
-                *softmaxloss.cross_entropy_with_grad(
-                    z[rows], y[rows], grad_output=upstream[rows], **options
-                )
-            )
+        def compute(rows: Any, z=z, y=y, per_row=per_row, options=options) -> list[bytes]:
+            some = {name: values[rows] for name, values in per_row.items() if values is not None}
+            return bits(*softmaxloss.cross_entropy_with_grad(z[rows], y[rows], **some, **options))
 
         whole = compute(slice(None))
         splits: list[list[Any]] = [[slice(0, 1), slice(1, ROWS)], [slice(0, 33), slice(33, ROWS)]]
@@ -333,13 +334,15 @@ def labels(values: Array) -> ClassIndices:
 
 
 def of_rows(name: str, rng: np.random.Generator, shape: tuple[int, int], dtype: str) -> Any:
-    """A target and options of `target_of` as kernels get them: target, weight, options, factor."""
+    """A target and options of `target_of` as kernels get them: target, weight, sample_weight,
+    options, factor."""
     y, options = target_of(name, rng, shape, dtype)
     target: Target = labels(y)
     if y.ndim == 2:
         target = ClassProbabilities(y[:, :, None], None)
     smoothing = Options(label_smoothing=options.get("label_smoothing", 0.0))
-    return target, options.get("weight"), smoothing, options["grad_output"]
+    weights = options.get("weight"), options.get("sample_weight")
+    return target, *weights, smoothing, options["grad_output"]
 
 
 def filled(kernel: Kernel, logits: Array, *rest: Any) -> tuple[Array, Array]:
@@ -385,15 +388,16 @@ def test_the_numbers_of_the_formula(
     for classes in (1, 2, 10, 65, 129):
         with np.errstate(over="ignore"):
             z = kind(rng, (ROWS, classes)).astype(dtype)
-        rows, weight, options, factor = of_rows(target, rng, z.shape, dtype)
+        rows, weight, s, options, factor = of_rows(target, rng, z.shape, dtype)
         if dtype == "float64" and kind is subnormal:
             factor[:] = 1.0  # what a larger one magnifies, `formula` has rounded
-        loss, grad = filled(kernel, z[:, :, None], rows, weight, options, factor)
+        loss, grad = filled(kernel, z[:, :, None], rows, weight, s, options, factor)
         for i, x in enumerate(np.asarray(z, float)):
             y = rows.values[i] if rows.values.ndim == 1 else rows.values[i, :, 0]
             c = np.zeros(classes)
             if not np.array_equal(y, -100):
-                c = formula.coefficients(y, classes, weight, options.label_smoothing)
+                of_row = 1.0 if s is None else s[i]
+                c = formula.coefficients(y, classes, weight, options.label_smoothing, of_row)
             want, wanted = formula.cross_entropy(x, c), formula.cross_entropy_grad(x, c)
             lost = spread_of(x, dtype)
             assert close(loss[i], np.array([want]), loss.dtype, want, lost), (classes, i)
@@ -483,8 +487,8 @@ def test_same_bits_in_any_layout(dtype: Any, target: str, kernel: Kernel) -> Non
     outer, classes, inner = 5, 11, 7
     z = rng.normal(0, 5, (outer * inner, classes)).astype(dtype)
     z[3, 2] = np.nan
-    rows, weight, options, factor = of_rows(target, rng, z.shape, dtype)
-    want = filled(kernel, z[:, :, None], rows, weight, options, factor)
+    rows, *others = of_rows(target, rng, z.shape, dtype)
+    want = filled(kernel, z[:, :, None], rows, *others)
 
     def spread(values: Array) -> Iterator[Array]:
         """(rows, classes) values as (outer, classes, inner)."""
@@ -511,12 +515,12 @@ def test_same_bits_in_any_layout(dtype: Any, target: str, kernel: Kernel) -> Non
     arrays = [z, z, rows.values[:, :, 0] if soft else z]
     for x, grad, q in zip(*map(spread, arrays), strict=True):
         given = ClassProbabilities(q, None) if soft else rows
-        kernel.cross_entropy(x, given, weight, options, factor, loss, None)
+        kernel.cross_entropy(x, given, *others, loss, None)
         assert bits(loss) == bits(want[0])
         assert soft or scored(x) == scored(z[:, :, None])
         for out in (grad, x):  # the gradient may overwrite the logits
             loss[...] = 0
-            kernel.cross_entropy(x, given, weight, options, factor, loss, out)
+            kernel.cross_entropy(x, given, *others, loss, out)
             assert bits(loss, np.moveaxis(out, 1, -1).reshape(z.shape)) == bits(
                 want[0], want[1][:, :, 0]
             )
@@ -592,10 +596,10 @@ def test_a_label_outside_the_classes_reads_nothing_there(
     z = np.random.default_rng(0).normal(size=(40, classes, 1))
     y = np.zeros(40, np.int64)
     want = np.empty(40)
-    kernel.cross_entropy(z, labels(y), None, Options(), 1.0, want, None)
+    kernel.cross_entropy(z, labels(y), None, None, Options(), 1.0, want, None)
     y[[3, 39]] = bad
     loss, grad = np.empty(40), np.empty_like(z)
-    kernel.cross_entropy(z, labels(y), None, Options(), 1.0, loss, grad)
+    kernel.cross_entropy(z, labels(y), None, None, Options(), 1.0, loss, grad)
     seen = y != bad
     assert np.array_equal(loss[seen], want[seen])
     assert np.isnan(loss[~seen]).all()

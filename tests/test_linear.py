@@ -113,7 +113,7 @@ def test_the_same_bits_as_the_loss_of_the_logits() -> None:
 @pytest.mark.parametrize("budget", [200, 1000, 10**6])
 def test_blocks_are_nearly_equal_and_fit(rows: int, budget: int) -> None:
     labels = np.zeros(rows, int)
-    plan = plan_for(rows, (10, 3), labels, None, LinearOptions(memory_budget=budget), 4)
+    plan = plan_for(rows, (10, 3), labels, None, None, LinearOptions(memory_budget=budget), 4)
     sizes = [block.stop - block.start for block in plan.blocks]
     assert sum(sizes) == rows
     assert [b.start for b in plan.blocks] == [0, *np.cumsum(sizes)[:-1]]

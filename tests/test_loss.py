@@ -333,7 +333,7 @@ def test_out_may_overlap_the_probabilities(target: str, out: str) -> None:
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-@pytest.mark.parametrize("of", ["logits", "target", "weight"])
+@pytest.mark.parametrize("of", ["logits", "target", "weight", "sample_weight"])
 @pytest.mark.parametrize(
     "view",
     [np.s_[:], np.s_[::-1], np.s_[:, ::-1], np.s_[:, 2:]],
@@ -346,15 +346,17 @@ def test_out_may_be_an_argument(view: Any, of: str, swapped: bool) -> None:
         "logits": rng.normal(0, 3, (4, 6)),
         "target": rng.dirichlet(np.ones(6), 4),
         "weight": rng.uniform(0, 2, 6),
+        "sample_weight": rng.uniform(0, 2, 4),
     }
-    memory = rng.uniform(0, 1, (4, 6)) if of == "weight" else arguments[of]
+    weights = "weight" in of
+    memory = rng.uniform(0, 1, (4, 6)) if weights else arguments[of]
     given, out = memory, memory[view]
     if out.shape != (4, 6):  # out begins two columns on, in memory that is wider
         memory = np.pad(memory, [(0, 0), (0, 2)])
         given, out = memory[:, :-2], memory[view]
     if swapped:
         given, out = out, given
-    arguments[of] = given[1] if of == "weight" else given
+    arguments[of] = given[1, : arguments[of].size] if weights else given
     options: dict[str, Any] = {"reduction": "none", "multi_label": "sum"}
     kept = {name: value.copy() for name, value in arguments.items()}
     want = cross_entropy_with_grad(**kept, **options)

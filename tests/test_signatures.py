@@ -16,7 +16,7 @@ from softmaxloss.options import Options
 
 # The parameters that are not options.
 ARGUMENTS = {
-    *("logits", "input", "target", "weight", "linear_weight", "linear_bias"),
+    *("logits", "input", "target", "weight", "sample_weight", "linear_weight", "linear_bias"),
     *("grad_output", "out", "inplace", "return_scores"),
     *("in_features", "num_classes", "bias", "device", "dtype"),
 }

@@ -343,12 +343,12 @@ def test_operators_are_well_formed(
     z, target = example(rows=4)
     if soft:
         target = torch.softmax(torch.randn(4, 5).double(), 1)
-    weight = torch.rand(5).double() if weighted else None
+    weight, s = (torch.rand(size).double() if weighted else None for size in (5, 4))
     upstream = torch.rand(4 if reduction == "none" else ()).double().requires_grad_()
     tensors = {
-        "cross_entropy": (z, target, weight),
-        "cross_entropy_backward": (upstream, z, target, weight),
-        "class_indices": (z.detach(), target, weight),
+        "cross_entropy": (z, target, weight, s),
+        "cross_entropy_backward": (upstream, z, target, weight, s),
+        "class_indices": (z.detach(), target, weight, s),
     }[operator]
     values = (-100, reduction, 0.1, "error", None, 0)
     overload = getattr(torch.ops.softmaxloss, operator).default

@@ -230,18 +230,20 @@ def test_derivatives_of_derivatives(name: str) -> None:
 
 
 @compiles
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_operators_are_well_formed(reduction: Any) -> None:
+def test_operators_are_well_formed(reduction: Any, weighted: bool) -> None:
     x, W, b, y, _ = tensors("bias", torch.float32)
+    s = torch.rand(ROWS) if weighted else None
     rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 2000, 0.0)
     torch.library.opcheck(
-        linear_operators.forward._opoverload, (True, x, W, b, y, None, [True] * 3, *rest)
+        linear_operators.forward._opoverload, (True, x, W, b, y, None, s, [True] * 3, *rest)
     )
     upstream = torch.ones(() if reduction == "mean" else ROWS)
     x, W, b = (t.detach() for t in (x, W, b))
     torch.library.opcheck(
         linear_operators.gradients_of._opoverload,
-        (upstream, x, W, b, y, None, [True, False, True], *rest),
+        (upstream, x, W, b, y, None, s, [True, False, True], *rest),
     )
 
 
@@ -413,7 +415,7 @@ def test_half_precision_sums_are_not_worse_than_all_at_once(number: int) -> None
     ):
         (grad,) = torch.autograd.grad(loss, W)
         errors.append((grad.double() - exact.grad).norm().item())
-    arrays = Arguments(x, W, None, y, None)
+    arrays = Arguments(x, W, None, y, None, None)
     call = layer.Layer(arrays, LinearOptions(memory_budget=budget), [True, True, False])
     assert len(call.plan.blocks) == number
     assert errors[0] <= errors[1]

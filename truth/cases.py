@@ -63,10 +63,9 @@ def arguments(case: Case, dtype: str) -> tuple[Any, Any, dict[str, Any]]:
     if "target_layout" in case:
         target = arranged(target, case["target_layout"])
     options = dict(case.get("options", {}))
-    if "weight" in options:
-        options["weight"] = np.array([float(w) for w in options["weight"]]).tolist()
-        if all(isinstance(w, int) for w in case["options"]["weight"]):
-            options["weight"] = case["options"]["weight"]
+    for name in {"weight", "sample_weight"} & set(options):
+        given = np.array(options[name])
+        options[name] = (given if given.dtype.kind == "i" else given.astype(float)).tolist()
     for name, value in options.items():
         if value in ("nan", "inf"):
             options[name] = float(value)

@@ -50,15 +50,16 @@ def coefficients(
     classes: int,
     weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
+    sample_weight: float = 1.0,
 ) -> list[Number]:
-    """c_n = w_n·((1 − ε)·q_n + ε/C)."""
+    """c_n = s·w_n·((1 − ε)·q_n + ε/C)."""
     if np.ndim(y) == 0:
         q = [mp.mpf(n == y) for n in range(classes)]
     else:
         q = [exact(value) for value in np.asarray(y)]
-    epsilon = exact(label_smoothing)
+    epsilon, s = exact(label_smoothing), exact(sample_weight)
     w = [mp.one] * classes if weight is None else [exact(value) for value in np.asarray(weight)]
-    return [w[n] * ((1 - epsilon) * q[n] + epsilon / classes) for n in range(classes)]
+    return [s * w[n] * ((1 - epsilon) * q[n] + epsilon / classes) for n in range(classes)]
 
 
 def example(z: ArrayLike, c: list[Number]) -> tuple[Number, list[Number], list[Number]]:
@@ -93,6 +94,7 @@ def cross_entropy(
     target: ArrayLike,
     *,
     weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -110,18 +112,20 @@ def cross_entropy(
     targets = target if by_index else np.moveaxis(target, axis, -1)
     losses, grads, sizes = (np.empty(shape, object) for shape in (lead, rows.shape, rows.shape))
     divisor = mp.zero
+    samples = np.asarray(1.0 if sample_weight is None else sample_weight)
     for i in np.ndindex(lead):
-        if by_index and int(targets[i]) == ignore_index:
+        s = samples[i[: samples.ndim]]
+        if s == 0 or (by_index and int(targets[i]) == ignore_index):
             losses[i], grads[i], sizes[i] = mp.zero, [mp.zero] * classes, [mp.zero] * classes
             continue
         if by_index:
             y: Any = int(targets[i]) - first_class
-            divisor += 1 if weight is None else exact(np.asarray(weight)[y])
+            divisor += exact(s) * (1 if weight is None else exact(np.asarray(weight)[y]))
         else:
             y = targets[i]
-            divisor += 1
+            divisor += exact(s)
         with mp.workdps(DIGITS + WIDEST):  # `example` subtracts c from numbers near it
-            c = coefficients(y, classes, weight, label_smoothing)
+            c = coefficients(y, classes, weight, label_smoothing, s)
             if not by_index and multi_label == "mean":
                 c = [c_n / mp.fsum(exact(q) for q in targets[i]) for c_n in c]
         losses[i], grads[i], sizes[i] = example(rows[i], c)

@@ -28,6 +28,10 @@ CASES: dict[str, dict[str, Any]] = {
     "some ignored": {"bias": True, "target": "ignored"},
     "some ignored, none": {"bias": True, "target": "ignored", "reduction": "none"},
     "some ignored, weights": {"target": "ignored", "class_weights": True},
+    "sample weights": {"target": "ignored", "sample_weights": True, "class_weights": True},
+    "sample weights, none": {"bias": True, "sample_weights": True, "reduction": "none"},
+    "sample weights, soft": {"target": "soft", "sample_weights": True, "label_smoothing": 0.1},
+    "sample weights, z_loss": {"z_loss": 0.5, "softcap": 1.5, "sample_weights": True},
     "ignore a class": {"ignore_index": 3},
     "one-based": {"target": "one-based", "first_class": 1},
     "denominator": {"target": "ignored", "denominator": 5.0},
@@ -87,6 +91,9 @@ def arguments(name: str, lead: tuple[int, ...] = (ROWS,)) -> Arguments:
         y[..., 0] = 1
     if options.pop("class_weights", False):
         options["weight"] = rng.uniform(0.5, 2, CLASSES)
+    if options.pop("sample_weights", False):
+        options["sample_weight"] = rng.uniform(0.5, 2, lead)
+        options["sample_weight"].reshape(-1)[1:2] = 0
     return Arguments(x, W, b, y, options)
 
 
@@ -98,6 +105,7 @@ def truth(
     grad_output: Any = 1.0,
     *,
     weight: Array | None = None,
+    sample_weight: Array | None = None,
     reduction: str = "mean",
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
@@ -124,20 +132,21 @@ def truth(
     w = w.double()
     labels = torch.tensor(y)
     counts = torch.ones(tx.shape[:-1], dtype=torch.bool)
+    s = counts.double() if sample_weight is None else torch.tensor(sample_weight)
     if labels.shape == tx.shape[:-1]:
         counts = labels != ignore_index
         safe = torch.where(counts, labels.long() - first_class, 0)
         q = torch.nn.functional.one_hot(safe, classes).double()
-        divisor = float((w[safe] * counts).sum())
+        divisor = float((w[safe] * counts * s).sum())
     else:
         q = labels.double()
         if multi_label == "mean":
             q = q / q.sum(-1, keepdim=True)
-        divisor = float(counts.numel())
+        divisor = float(s.sum())
     c = w * ((1 - label_smoothing) * q + label_smoothing / classes)
     losses = -(c * torch.log_softmax(z, -1)).sum(-1)
     losses = losses + z_loss * torch.logsumexp(z, -1) ** 2
-    losses = torch.where(counts, losses, 0.0)
+    losses = torch.where(counts, losses * s, 0.0)
     loss = losses
     if reduction != "none":
         loss = losses.sum()

@@ -31,6 +31,7 @@ def cross_entropy(
     target: ArrayLike,
     *,
     weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     **options: Unpack[OptionArguments],
 ) -> Any:
     """The softmax cross-entropy loss, in nats; the names are those of PyTorch's function.
@@ -44,9 +45,13 @@ def cross_entropy(
         target: Class indices, of any integer dtype, in the shape of logits without the class axis;
             or one-hot rows or probabilities in the shape of logits.
         weight: (C,) weights of the classes, ≥ 0.
+        sample_weight: Weights of the examples, ≥ 0: the loss of each is multiplied by its own, in
+            the shape of logits without the class axis, or (N,) for all of the example's d1, …. One
+            with weight 0 does not count, and its logits are not looked at.
         ignore_index: Examples with this label do not count. The class stays in the denominator.
         reduction: "mean", "sum" or "none" over the examples. The mean divides by the number of
-            examples that count; with `weight` and class indices, by the sum of their weights.
+            examples that count; with weights by their sum, Σ w_y·s (with probabilities Σ s), where
+            w is `weight`, s is `sample_weight`, and one that is not given is 1.
         label_smoothing: ε in [0, 1]: the target becomes (1−ε)·q + ε/C.
         multi_label: What several labels on one example mean: "error", the "sum" of their losses, as
             in PyTorch and TensorFlow, or the "mean" of them.
@@ -72,9 +77,9 @@ def cross_entropy(
     """
     backend = None if type(logits) is np.ndarray else backend_of(logits)
     if backend is not None:
-        return backend.cross_entropy(logits, target, weight, **options)
+        return backend.cross_entropy(logits, target, weight, sample_weight=sample_weight, **options)
     checked = checked_options(Options, **options)
-    return engine.cross_entropy(logits, target, weight, checked)
+    return engine.cross_entropy(logits, target, weight, sample_weight, checked)
 
 
 @with_options(Options)
@@ -83,6 +88,7 @@ def cross_entropy_with_grad(
     target: ArrayLike,
     *,
     weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     grad_output: ArrayLike | None = None,
     out: Array | None = None,
     **options: Unpack[OptionArguments],
@@ -114,11 +120,19 @@ def cross_entropy_with_grad(
     backend = None if type(logits) is np.ndarray else backend_of(logits)
     if backend is not None:
         pair: tuple[Any, Any] = backend.cross_entropy_with_grad(
-            logits, target, weight, grad_output=grad_output, out=out, **options
+            logits,
+            target,
+            weight,
+            sample_weight=sample_weight,
+            grad_output=grad_output,
+            out=out,
+            **options,
         )
         return pair
     checked = checked_options(Options, **options)
-    return engine.cross_entropy_with_grad(logits, target, weight, checked, grad_output, out)
+    return engine.cross_entropy_with_grad(
+        logits, target, weight, sample_weight, checked, grad_output, out
+    )
 
 
 def score(
@@ -167,6 +181,7 @@ def linear_cross_entropy(
     *,
     linear_bias: ArrayLike | None = None,
     weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     return_scores: bool = False,
     **options: Unpack[LinearOptionArguments],
 ) -> Any:
@@ -185,6 +200,9 @@ def linear_cross_entropy(
             an axis of the C classes in its place.
         linear_bias: (C,), b.
         weight: (C,) weights of the classes, ≥ 0. They do not count in z_loss.
+        sample_weight: Weights of the rows, ≥ 0: the loss of each, z_loss included, is multiplied by
+            its own. In the shape of input without its last axis, or one for each of its first axis.
+            A row with weight 0 is an ignored row.
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class: As in
             `cross_entropy`. Ignored rows take part in no matrix product.
         z_loss: λ ≥ 0: pulls the log of the denominator towards 0. An ignored row has none.
@@ -221,10 +239,18 @@ def linear_cross_entropy(
     """
     backend = backend_of(input)
     if backend is not None:
-        named = {"linear_bias": linear_bias, "weight": weight, "return_scores": return_scores}
-        return backend.linear_cross_entropy(input, linear_weight, target, **named, **options)
+        return backend.linear_cross_entropy(
+            input,
+            linear_weight,
+            target,
+            linear_bias=linear_bias,
+            weight=weight,
+            sample_weight=sample_weight,
+            return_scores=return_scores,
+            **options,
+        )
     checked = checked_options(LinearOptions, **options)
-    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
     return linear.cross_entropy(arrays, checked, return_scores)
 
 
@@ -236,6 +262,7 @@ def linear_cross_entropy_with_grad(
     *,
     linear_bias: ArrayLike | None = None,
     weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     grad_output: ArrayLike | None = None,
     **options: Unpack[LinearOptionArguments],
 ) -> tuple[Any, LinearGradients]:
@@ -265,11 +292,17 @@ def linear_cross_entropy_with_grad(
     """
     backend = backend_of(input)
     if backend is not None:
-        named = {"linear_bias": linear_bias, "weight": weight, "grad_output": grad_output}
         pair: tuple[Any, LinearGradients] = backend.linear_cross_entropy_with_grad(
-            input, linear_weight, target, **named, **options
+            input,
+            linear_weight,
+            target,
+            linear_bias=linear_bias,
+            weight=weight,
+            sample_weight=sample_weight,
+            grad_output=grad_output,
+            **options,
         )
         return pair
     checked = checked_options(LinearOptions, **options)
-    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
     return linear.cross_entropy_with_grad(arrays, checked, grad_output)

@@ -1,7 +1,7 @@
 """The engine for NumPy arrays: check the arguments, run a kernel, reduce.
 
 The maths is in `formula`, the loops are in `kernels`. The functions take (logits, target, weight,
-options) and are called by `api` and by the engines of other frameworks.
+sample_weight, options) and are called by `api` and by the engines of other frameworks.
 """
 
 import math
@@ -17,7 +17,7 @@ from .kernels import direct_on, kernel_for
 from .kernels.threads import get_num_threads
 from .labels import ClassIndices, Target, read_target
 from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
-from .options import Options, class_weights
+from .options import Options, class_weights, sample_weights
 from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
 from .rows import blocks, class_last, in_shape, outer_classes_inner
 from .scores import Scores, counted_from, empty_scores
@@ -26,18 +26,22 @@ _FLOAT64 = np.dtype(np.float64)
 
 
 def cross_entropy(
-    logits: ArrayLike, target: ArrayLike, weight: ArrayLike | None, options: Options
+    logits: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    options: Options,
 ) -> Any:
     """The loss, as `softmaxloss.cross_entropy` describes it.
 
-    >>> cross_entropy([0.0, 0.0], 1, None, Options())
+    >>> cross_entropy([0.0, 0.0], 1, None, None, Options())
     np.float64(0.693147180...)
     """
     if type(logits) is np.ndarray:
-        loss = _direct(logits, target, weight, options, 1.0, None)
+        loss = _direct(logits, target, weight, sample_weight, options, 1.0, None)
         if loss is not None:
             return loss
-    call = _Call(logits, target, weight, options)
+    call = _Call(logits, target, weight, sample_weight, options)
     return call.reduced(call.run(1.0, None))
 
 
@@ -45,22 +49,23 @@ def cross_entropy_with_grad(
     logits: ArrayLike,
     target: ArrayLike,
     weight: ArrayLike | None,
+    sample_weight: ArrayLike | None,
     options: Options,
     grad_output: ArrayLike | None = None,
     out: Array | None = None,
 ) -> tuple[Any, Array]:
     """(loss, gradient), as `softmaxloss.cross_entropy_with_grad` describes them.
 
-    >>> cross_entropy_with_grad([0.0, 0.0], 1, None, Options())[1]
+    >>> cross_entropy_with_grad([0.0, 0.0], 1, None, None, Options())[1]
     array([ 0.5, -0.5])
     """
     if type(logits) is np.ndarray:
         grad = np.empty(logits.shape, logits.dtype) if out is None else out
         upstream = 1.0 if grad_output is None else grad_output
-        loss = _direct(logits, target, weight, options, upstream, grad)
+        loss = _direct(logits, target, weight, sample_weight, options, upstream, grad)
         if loss is not None:
             return loss, grad
-    call = _Call(logits, target, weight, options)
+    call = _Call(logits, target, weight, sample_weight, options)
     if out is None:
         grad = np.empty(call.given.shape, gradient_dtype(call.given.dtype))
     else:
@@ -76,7 +81,7 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
     >>> score([[0.0, 1.0]], [1], Options()).rank
     array([1])
     """
-    call = _Call(logits, target, None, options)
+    call = _Call(logits, target, None, None, options)
     if not isinstance(call.target, ClassIndices):
         raise LabelError(
             "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
@@ -86,18 +91,25 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
 
 
 def _direct(
-    logits: Array, target: Any, weight: Any, options: Options, upstream: Any, grad: Array | None
+    logits: Array,
+    target: Any,
+    weight: Any,
+    sample_weight: Any,
+    options: Options,
+    upstream: Any,
+    grad: Array | None,
 ) -> Any | None:
     """The loss, without the checks of `_Call`, which are most of the time of a small call. None
     where only `_Call` can tell what the arguments mean."""
     direct, threads = direct_on().direct, get_num_threads()
+    arrays = logits, target, weight, sample_weight
     if options.reduction != "none":
-        loss = direct(logits, target, weight, None, options, upstream, None, grad, threads)
+        loss = direct(*arrays, options, upstream, None, grad, threads)
         return None if loss is None else round_to(compute_dtype(logits.dtype), loss)
     if logits.ndim == 0:
         return None
     losses = np.empty(without_classes(logits.shape)[0], compute_dtype(logits.dtype))
-    done = direct(logits, target, weight, None, options, upstream, losses, grad, threads)
+    done = direct(*arrays, options, upstream, losses, grad, threads)
     return None if done is None else losses[()]
 
 
@@ -105,17 +117,27 @@ class _Call:
     """The checked arguments of one call, and how a kernel gets to see them."""
 
     def __init__(
-        self, logits: ArrayLike, target: ArrayLike, weight: ArrayLike | None, options: Options
+        self,
+        logits: ArrayLike,
+        target: ArrayLike,
+        weight: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        options: Options,
     ) -> None:
         self.options = options
         self.given = self.logits = x = read_logits(logits)
         self.lead_shape, self.classes = without_classes(x.shape)
         self.rows = math.prod(self.lead_shape)
         self.weight = None if weight is None else class_weights(weight, self.classes)
+        self.sample_weight = None
+        if sample_weight is not None:
+            self.sample_weight = sample_weights(sample_weight, self.lead_shape)
         self.target: Target = read_target(target, x.shape, options)
         self.dtype = compute_dtype(x.dtype)  # of the loss
         self.kernel, self.storage = kernel_for(x.dtype)
-        self.divisor = mean_divisor(self.target, self.weight, self.rows, options)
+        self.divisor = mean_divisor(
+            self.target, self.weight, self.sample_weight, self.rows, options
+        )
         # Whether the losses are the result: nothing is left to add up or to divide.
         self.final = options.reduction == "none" or (self.rows == 1 and self.divisor == 1.0)
 
@@ -129,7 +151,9 @@ class _Call:
         if x is None or y is None or (g is None) is not (grad is None):
             self._run_in_blocks(factor, loss, grad)
             return loss
-        self.kernel.cross_entropy(x, y, self.weight, self.options, factor, loss, g)
+        self.kernel.cross_entropy(
+            x, y, self.weight, self.sample_weight, self.options, factor, loss, g
+        )
         return loss
 
     def _run_in_blocks(self, factor: float | Array, loss: Array, grad: Array | None) -> None:
@@ -142,6 +166,7 @@ class _Call:
                 x,
                 self.target.block(place),
                 self.weight,
+                None if self.sample_weight is None else self.sample_weight[rows],
                 self.options,
                 factor if isinstance(factor, float) else factor[rows],
                 loss[rows],
@@ -205,6 +230,8 @@ class _Call:
             self.target = replace(self.target, values=self.target.values.copy())
         if self.weight is not None and _may_overlap(self.weight, out):
             self.weight = self.weight.copy()
+        if self.sample_weight is not None and _may_overlap(self.sample_weight, out):
+            self.sample_weight = self.sample_weight.copy()
         return out
 
 

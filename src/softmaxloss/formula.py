@@ -82,13 +82,18 @@ def neg_log_softmax(z: ArrayLike) -> Vector:
 
 
 def coefficients(
-    y: int | ArrayLike, classes: int, weight: ArrayLike | None = None, label_smoothing: float = 0.0
+    y: int | ArrayLike,
+    classes: int,
+    weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    sample_weight: float = 1.0,
 ) -> Vector:
-    """What each −log a_n counts for in the loss: c_n = w_n·((1 − ε)·q_n + ε/C).
+    """What each −log a_n counts for in the loss: c_n = s·w_n·((1 − ε)·q_n + ε/C).
 
     y: the true class, or the probabilities q of the classes, shape (C,). An index is the q that is
     1 at y and 0 elsewhere. weight: (C,) w_n ≥ 0, default 1. label_smoothing: ε in [0, 1] moves that
-    share of q to the uniform distribution. No c_n is negative.
+    share of q to the uniform distribution. sample_weight: s ≥ 0, what the example counts for. No
+    c_n is negative.
 
     >>> coefficients(1, 4)
     array([0., 1., 0., 0.])
@@ -104,7 +109,9 @@ def coefficients(
         q += np.asarray(y, dtype=np.float64)
     if label_smoothing != 0.0:
         q = (1.0 - label_smoothing) * q + label_smoothing / classes
-    return q if weight is None else q * np.asarray(weight, dtype=np.float64)
+    if weight is not None:
+        q = q * np.asarray(weight, dtype=np.float64)
+    return q * sample_weight
 
 
 def cross_entropy(
@@ -112,6 +119,7 @@ def cross_entropy(
     y: int | ArrayLike,
     weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
+    sample_weight: float = 1.0,
 ) -> float:
     """The loss of one example, in nats: J = Σ_n c_n·(−log a_n).
 
@@ -127,7 +135,7 @@ def cross_entropy(
     3.720075976020836e-44
     """
     z = _logits(z)
-    c = coefficients(y, z.size, weight, label_smoothing)
+    c = coefficients(y, z.size, weight, label_smoothing, sample_weight)
     counts = c != 0.0
     with np.errstate(over="ignore"):
         return _sum(c[counts] * neg_log_softmax(z)[counts])
@@ -138,6 +146,7 @@ def cross_entropy_grad(
     y: int | ArrayLike,
     weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
+    sample_weight: float = 1.0,
 ) -> Vector:
     """The gradient of one example's loss with respect to its logits: ∂J/∂z_n = (Σ_j c_j)·a_n − c_n.
 
@@ -153,7 +162,7 @@ def cross_entropy_grad(
     array([-3.72007598e-44,  3.72007598e-44])
     """
     z = _logits(z)
-    c = coefficients(y, z.size, weight, label_smoothing)
+    c = coefficients(y, z.size, weight, label_smoothing, sample_weight)
     if not np.any(c):
         return np.zeros_like(z)
     a = softmax(z)
@@ -166,10 +175,10 @@ def cross_entropy_grad(
 def batch_mean(losses: ArrayLike, weights: ArrayLike | None = None) -> float:
     """The mean loss of N examples: Σ_i J_i / Σ_i w_i, where each J_i already holds its w_i.
 
-    With class indices w_i is the weight of the example's true class (1 without weights, 0 for an
-    example that is ignored), so the mean without weights divides by the number of examples that
-    count. With probabilities as targets pass no weights: that mean divides by N. Nothing to divide
-    by gives NaN.
+    With class indices w_i is the weight of the example's true class times its sample weight (1
+    without weights, 0 for an example that is ignored), so the mean without weights divides by the
+    number of examples that count. With probabilities as targets w_i is the sample weight; without
+    those pass no weights: that mean divides by N. Nothing to divide by gives NaN.
 
     >>> batch_mean([1.0, 2.0, 6.0])
     3.0

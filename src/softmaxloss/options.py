@@ -17,7 +17,7 @@ from typing import Any, Literal, TypedDict, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import read_real
+from .arrays import Array, read_real
 from .errors import OptionError
 from .text import shown
 
@@ -198,7 +198,7 @@ def new_options(kind: type[AnyOptions], given: dict[str, Any]) -> AnyOptions:
     """`kind(**given)`. A TypeError names an unknown option, and one that is spelled like it."""
     for name in given:
         if name not in _NAMES[kind]:
-            near = difflib.get_close_matches(name, [*_NAMES[kind], "weight"], 1)
+            near = difflib.get_close_matches(name, [*_NAMES[kind], "weight", "sample_weight"], 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise TypeError(f"there is no argument {name!r}{hint}")
     return kind(**given)
@@ -272,22 +272,74 @@ def class_weights(weight: ArrayLike | None, classes: int) -> NDArray[np.float64]
     """
     if weight is None:
         return None
-    try:
-        w = read_real(weight, "weight", f"{classes} real numbers")
-    except ValueError as error:
-        raise OptionError(str(error)) from None
+    w = _read_weights(weight, "weight", f"{classes} real numbers")
     if w.shape != (classes,):
         raise OptionError(
             f"weight has shape {w.shape}; logits with {classes} classes need shape ({classes},)"
         )
-    # A copy is aligned; ascontiguousarray alone would keep misaligned memory.
-    w = np.ascontiguousarray(w if w.flags.aligned else w.copy(), dtype=np.float64)
+    return _checked_weights(w, "weight")
+
+
+def sample_weights(
+    sample_weight: ArrayLike | None, lead_shape: tuple[int, ...]
+) -> NDArray[np.float64] | None:
+    """The checked sample weights, one for each row, (rows,) float64; None stays None.
+
+    `lead_shape` is the shape of the examples: of the logits without the class axis. One weight for
+    each of its first axis counts for all rows of that example.
+
+    >>> sample_weights([1, 2], (2, 3))
+    array([1., 1., 1., 2., 2., 2.])
+    >>> sample_weights([1, -2], (2,))
+    Traceback (most recent call last):
+        ...
+    softmaxloss.errors.OptionError: sample_weight[1] is -2.0; weights must be finite and not \
+negative
+    """
+    if sample_weight is None:
+        return None
+    s = _read_weights(sample_weight, "sample_weight", "real numbers")
+    check_sample_shape(s.shape, lead_shape)
+    s = _checked_weights(s, "sample_weight")
+    if s.shape != lead_shape:
+        s = np.broadcast_to(s.reshape(-1, *[1] * len(lead_shape[1:])), lead_shape)
+    return s.reshape(-1)
+
+
+def check_sample_shape(shape: tuple[int, ...], lead_shape: tuple[int, ...]) -> None:
+    """OptionError unless sample weights of this shape fit examples of the shape `lead_shape`.
+
+    >>> check_sample_shape((4,), (2, 3))
+    Traceback (most recent call last):
+        ...
+    softmaxloss.errors.OptionError: sample_weight has shape (4,); these examples need shape (2, 3) \
+or (2,)
+    """
+    fitting = [lead_shape, lead_shape[:1]] if len(lead_shape) > 1 else [lead_shape]
+    if shape not in fitting:
+        needed = " or ".join(map(str, fitting))
+        raise OptionError(f"sample_weight has shape {shape}; these examples need shape {needed}")
+
+
+def _read_weights(weight: ArrayLike, name: str, needs: str) -> Array:
+    try:
+        return read_real(weight, name, needs)
+    except ValueError as error:
+        raise OptionError(str(error)) from None
+
+
+def _checked_weights(w: Array, name: str) -> NDArray[np.float64]:
+    """Weights as contiguous float64. Raises OptionError unless they are finite and not negative."""
+    # A copy is aligned; astype alone would keep misaligned memory.
+    w = (w if w.flags.aligned else w.copy()).astype(np.float64, order="C", copy=False)
     if w.size and w.item(w.argmin()) >= 0 and w.item(w.argmax()) < math.inf:  # argmin finds a NaN
         return w
-    bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
-    if bad.size:
+    bad = np.argwhere(~(np.isfinite(w) & (w >= 0)))
+    if len(bad):
+        position = tuple(bad[0].tolist())
+        place = f"[{', '.join(map(str, position))}]" if position else ""
         raise OptionError(
-            f"weight[{bad[0]}] is {w[bad[0]]}; weights must be finite and not negative"
+            f"{name}{place} is {w[position]}; weights must be finite and not negative"
         )
     return w
 

@@ -25,7 +25,8 @@ def divisor_for(
         options: `reduction` and `denominator` of them.
         rows: The number of examples.
         counted_weight: Gives the sum of the weights of the examples that count; None where the mean
-            divides by the number of examples, as with probabilities as targets.
+            divides by the number of examples, as with probabilities as targets and no sample
+            weights.
     """
     if options.reduction != "mean":
         return 1.0
@@ -35,17 +36,27 @@ def divisor_for(
 
 
 def mean_divisor(
-    target: Target, weight: NDArray[np.float64] | None, rows: int, options: Options
+    target: Target,
+    weight: NDArray[np.float64] | None,
+    sample_weight: NDArray[np.float64] | None,
+    rows: int,
+    options: Options,
 ) -> float:
-    """`divisor_for` a checked target.
+    """`divisor_for` a checked target. The weight of an example is w_y·s, with probabilities s.
 
     >>> target = ClassIndices(np.array([2, 0]), ignore_index=-1, may_ignore=False)
-    >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), 2, Options())
+    >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), None, 2, Options())
+    5.0
+    >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), np.array([0.5, 3.0]), 2, Options())
     5.0
     """
-    if not isinstance(target, ClassIndices) or (weight is None and not target.may_ignore):
+    if isinstance(target, ClassIndices):
+        if weight is sample_weight is None and not target.may_ignore:
+            return divisor_for(options, rows, None)
+        return divisor_for(options, rows, lambda: target.counted_weight(weight, sample_weight))
+    if sample_weight is None:
         return divisor_for(options, rows, None)
-    return divisor_for(options, rows, lambda: target.counted_weight(weight))
+    return divisor_for(options, rows, lambda: float(sample_weight.sum()))
 
 
 def reduced(losses: Array, divisor: float) -> float:

@@ -38,6 +38,7 @@ class Kernel(Protocol):
         logits: Array,
         target: Target,
         weight: Array | None,
+        sample_weight: Array | None,
         options: Options,
         factor: float | Array,
         loss: Array,
@@ -52,6 +53,9 @@ class Kernel(Protocol):
                 logits are not looked at. Or ClassProbabilities with values (outer, classes, inner)
                 ≥ 0, any strides, in float32 or float64, and no divisors.
             weight: (classes,) float64, finite and ≥ 0, or None for all 1.
+            sample_weight: (rows,) float64, finite and ≥ 0, or None for all 1. All c_n of row i are
+                multiplied by its entry. A row with 0 has loss 0 and gradient 0, and its logits are
+                not looked at.
             options: Options that change the loss of a row: label_smoothing.
             factor: One number for all rows, or (rows,) float64.
             loss: (rows,) float32 or float64, written. It is not reduced.

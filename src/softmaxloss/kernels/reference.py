@@ -61,6 +61,7 @@ def cross_entropy(
     logits: Array,
     target: Target,
     weight: Float64 | None,
+    sample_weight: Float64 | None,
     options: Options,
     factor: float | Float64,
     loss: Array,
@@ -70,14 +71,17 @@ def cross_entropy(
     for place, rows in blocks(logits.shape[::2], logits.shape[1], BLOCK):
         z = _read(logits, place)
         softmax = _softmax(z)
+        s = 1.0 if sample_weight is None else sample_weight[rows]
         if isinstance(target, ClassIndices) and options.label_smoothing == 0:
             y, counts = _labels(target, rows, z.shape[1])
+            counts *= s
             if weight is not None:
                 counts *= weight[y]
             values = _loss_of_classes(z, softmax, y, counts)
             entries = None if grad is None else _grad_of_classes(z, softmax, y, counts)
         else:
             c = _coefficients(target, place, rows, weight, options.label_smoothing, z.shape[1])
+            c *= np.reshape(s, (-1, 1))
             counts = np.asarray(c.any(axis=1), np.float64)
             values = _loss_of_coefficients(z, softmax, c)
             entries = None if grad is None else _grad_of_coefficients(z, softmax, c)

@@ -75,16 +75,21 @@ def run(
     scores = None if scores_dtype is None else empty_scores((plan.counted_rows,), scores_dtype)
     if plan.counted is not None and isinstance(upstream, np.ndarray):
         upstream = upstream[plan.counted]
-    rows = Rows(plan.target, gradient_factor(upstream, plan.divisor), losses, scores)
+    factor = gradient_factor(upstream, plan.divisor)
+    if plan.sample_weight is not None:
+        factor = factor * plan.sample_weight
+    rows = Rows(plan.target, factor, losses, scores)
     memory = layer.memory(max((block.stop - block.start for block in plan.blocks), default=0))
     for block in plan.blocks:
         where = block if plan.counted is None else plan.counted[block]
-        part = rows.part(block)
+        part = rows.part(block)._replace(target=plan.target.at(where))
         x, logits = layer.rows(where), memory[: block.stop - block.start]
         layer.make_logits(x, logits)
         layer.loss(logits, part, with_gradient)
         if with_gradient:
             layer.add(logits, x, where, part)
+    if plan.sample_weight is not None:
+        losses *= plan.sample_weight
     if scores is not None:
         pairs = zip(scores, IGNORED, strict=True)
         scores = Scores(*[plan.of_all_rows(values, ignored) for values, ignored in pairs])
@@ -143,6 +148,7 @@ def _kernel_loss(
         u[:, :, None],
         rows.target.in_place() or rows.target.block(slice(None)),
         weight,
+        None,  # `run` multiplies by the sample weights
         options,
         rows.factor,
         rows.loss,

@@ -10,7 +10,7 @@ from ..arrays import Array, as_array, read_real
 from ..errors import LabelError
 from ..kernels import kernel_for
 from ..logits import compute_dtype, gradient_dtype
-from ..options import LinearOptions, class_weights
+from ..options import LinearOptions, class_weights, sample_weights
 from ..reduction import read_upstream
 from ..rows import in_shape
 from ..scores import Scores, counted_from
@@ -21,7 +21,7 @@ from .plan import Arguments, LinearGradients, check_shapes, plan_for
 def cross_entropy(arrays: Arguments, options: LinearOptions, return_scores: bool = False) -> Any:
     """The loss, or (loss, Scores), as `softmaxloss.linear_cross_entropy` describes them.
 
-    >>> cross_entropy(Arguments([1.0], [[0.0], [0.0]], None, 1, None), LinearOptions())
+    >>> cross_entropy(Arguments([1.0], [[0.0], [0.0]], None, 1, None, None), LinearOptions())
     np.float64(0.693147180...)
     """
     layer = _Layer(arrays, options, return_scores)
@@ -63,7 +63,9 @@ class _Layer:
             y = as_array(arrays.target, "target")
         except ValueError as error:
             raise LabelError(str(error)) from None
-        by_index = check_shapes(Arguments(x, W, b, y, None), return_scores)
+        by_index = check_shapes(
+            arrays._replace(input=x, linear_weight=W, linear_bias=b, target=y), return_scores
+        )
         classes, features = W.shape
         self.shape, self.lead_shape = x.shape, x.shape[:-1]
         rows = math.prod(self.lead_shape)
@@ -76,6 +78,7 @@ class _Layer:
             (classes, features),
             y.reshape(rows, *([] if by_index else [classes])),
             self.weight,
+            sample_weights(arrays.sample_weight, self.lead_shape),
             options,
             self.dtype.itemsize,
             self.dtype.itemsize if W.dtype != self.dtype else 0,

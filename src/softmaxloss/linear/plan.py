@@ -6,7 +6,7 @@ made in chunks of classes. docs/maths.md says why rows.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ class Arguments(NamedTuple):
     linear_bias: Any  #: or None
     target: Any
     weight: Any  #: or None
+    sample_weight: Any  #: or None
 
 
 class LinearGradients(NamedTuple):
@@ -54,9 +55,9 @@ def check_shapes(arrays: Arguments, return_scores: bool = False) -> bool:
     """ValueError (LabelError for the target) unless the shapes fit each other. Returns whether the
     target holds one class index per row, not one number per class; return_scores requires it.
 
-    >>> check_shapes(Arguments(np.ones((8, 16)), np.ones((9, 16)), None, np.ones(8), None))
+    >>> check_shapes(Arguments(np.ones((8, 16)), np.ones((9, 16)), None, np.ones(8), None, None))
     True
-    >>> check_shapes(Arguments(np.ones((8, 16)), np.ones((9, 12)), None, np.ones(8), None))
+    >>> check_shapes(Arguments(np.ones((8, 16)), np.ones((9, 12)), None, np.ones(8), None, None))
     Traceback (most recent call last):
         ...
     ValueError: input of shape (8, 16) has 16 features, linear_weight of shape (9, 12) has 12
@@ -100,7 +101,8 @@ class Plan:
     rows: int  #: of the input, all of them
     classes: int
     counted: Array | None  #: which rows count, in order; None: all
-    target: Target  #: of the rows that count
+    target: Target  #: of all rows
+    sample_weight: Array | None  #: of the rows that count
     blocks: list[slice]  #: of the rows that count
     chunk: int  #: classes in one product
     divisor: float  #: of the sum of the losses; 0 where nothing counts
@@ -135,29 +137,38 @@ def plan_for(
     shape: tuple[int, int],
     target: ArrayLike,
     weight: NDArray[np.float64] | None,
+    sample_weight: NDArray[np.float64] | None,
     options: LinearOptions,
     itemsize: int,
     converted: int = 0,
 ) -> Plan:
     """The plan for `rows` rows and a weight of shape (classes, features).
 
-    target     (rows,) or (rows, classes)
-    itemsize   bytes of one logit as it is computed and held
-    converted  bytes of one weight where a chunk of the weights is converted before a product
+    target         (rows,) or (rows, classes)
+    sample_weight  (rows,); a row with 0 does not count
+    itemsize       bytes of one logit as it is computed and held
+    converted      bytes of one weight where a chunk of the weights is converted before a product
 
-    >>> plan_for(5, (10, 3), [1, 2, 3, 4, 5], None, LinearOptions(memory_budget=250), 4).blocks
+    >>> options = LinearOptions(memory_budget=250)
+    >>> plan_for(5, (10, 3), [1, 2, 3, 4, 5], None, None, options, 4).blocks
     [slice(0, 1, None), slice(1, 3, None), slice(3, 5, None)]
     """
     classes, features = shape
     read = read_target(target, (rows, classes), options)
-    divisor = mean_divisor(read, weight, rows, options)
-    counted = None
-    if isinstance(read, ClassIndices) and read.may_ignore:
-        counts = read.counted()
-        if not counts.all():
-            counted = np.flatnonzero(counts)
-            read = replace(read, values=read.values[counted], may_ignore=False)
-    blocks = row_blocks(rows if counted is None else counted.size, shape, itemsize, options)
+    divisor = mean_divisor(read, weight, sample_weight, rows, options)
+    counts = np.ones(rows, bool) if sample_weight is None else sample_weight != 0
+    gathered = 0
+    if isinstance(read, ClassIndices):
+        counts &= read.counted()
+    else:
+        gathered = read.values.itemsize * classes
+    counted = None if counts.all() else np.flatnonzero(counts)
+    if counted is None:
+        gathered = 0
+    elif sample_weight is not None:
+        sample_weight = sample_weight[counted]
+    number = rows if counted is None else counted.size
+    blocks = row_blocks(number, shape, itemsize, options, gathered)
     largest = max((block.stop - block.start for block in blocks), default=1)
     # Bytes per class of a product: its result, and a copy of both operands.
     each = itemsize * (max(largest, features) + largest + features) + converted * features
@@ -166,15 +177,18 @@ def plan_for(
     chunk = int(options.memory_budget) // (PRODUCT * each)
     chunk -= chunk % LEAST_CLASSES if chunk > LEAST_CLASSES else 0
     chunk = min(max(chunk, LEAST_CLASSES), MOST_CLASSES, classes)
-    return Plan(rows, classes, counted, read, blocks, chunk, divisor)
+    return Plan(rows, classes, counted, read, sample_weight, blocks, chunk, divisor)
 
 
 def row_blocks(
-    rows: int, shape: tuple[int, int], itemsize: int, options: LinearOptions
+    rows: int, shape: tuple[int, int], itemsize: int, options: LinearOptions, gathered: int = 0
 ) -> list[slice]:
-    """The rows in as few blocks as the budget allows, of sizes that differ by one at most."""
+    """The rows in as few blocks as the budget allows, of sizes that differ by one at most.
+
+    gathered: bytes of a row of the target, where a block's rows of it are copied together.
+    """
     classes, features = shape
-    logits = classes * itemsize
+    logits = classes * itemsize + gathered
     copies = 0
     if options.changes_logits:
         copies = COPIES * max(itemsize, 4) * max(classes, FEW if rows * classes > FEW else 0)

@@ -1,4 +1,5 @@
-"""The engine for tensors: (input, target, weight, options) → the loss, differentiable.
+"""The engine for tensors: (input, target, weight, sample_weight, options) → the loss,
+differentiable.
 
 What computes, in this order: PyTorch's operations in `formula`, for derivatives that no operator
 has; an autograd function that makes the gradient along with the loss; the operators of `operators`,
@@ -33,41 +34,57 @@ from ._private import (
 )
 from .tensors import as_float64, as_numpy, empty_like, is_eager, one_number, tensor_beside
 
+# Logits, target, weight and sample_weight.
+Given = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 
-def needs_formula(target: Tensor, weight: Tensor | None) -> bool:
-    """Whether derivatives are asked for that the operators do not have: with respect to target or
-    weight, in forward mode, or by torch.func, which does not differentiate operators."""
-    if target.requires_grad or (weight is not None and weight.requires_grad):
-        return True
+
+def needs_formula(*arrays: Tensor | None) -> bool:
+    """Whether derivatives are asked for that the operators do not have: with respect to these
+    arrays (target, weight, sample_weight), in forward mode, or by torch.func, which does not
+    differentiate operators."""
+    for array in arrays:
+        if array is not None and array.requires_grad:
+            return True
     return function_transforms_are_active() or forward_mode_is_active()
 
 
 def cross_entropy(
-    input: Tensor, target: Any, weight: Any, options: Options, inplace: bool = False
+    input: Tensor,
+    target: Any,
+    weight: Any,
+    sample_weight: Any,
+    options: Options,
+    inplace: bool = False,
 ) -> Tensor:
     """The loss, as `softmaxloss.torch.cross_entropy` describes it."""
-    target, weight = _beside(input, target, weight)
-    if needs_formula(target, weight):
-        return formula.reduced_loss(input, target, weight, options)
+    given = _beside(input, target, weight, sample_weight)
+    if needs_formula(*given[1:]):
+        return formula.reduced_loss(*given, options)
     if is_eager(input) and has_kernel(input.device.type):
         if not (input.requires_grad and torch.is_grad_enabled()):
-            return _compute(input, target, weight, options, 1.0, None)
+            return _compute(given, options, 1.0, None)
         if inplace:
             _require_not_a_leaf(input)
             inplace = not input.is_neg()  # a view that the kernel cannot write to
         later = not inplace and (options.reduction == "none" or saved_tensors_are_hooked())
-        loss: Tensor = _apply(input, target, weight, options, inplace, later)
+        loss: Tensor = _apply(*given, options, inplace, later)
         return loss
-    result: Tensor = operators.cross_entropy(input, target, weight, *field_values(options))
+    result: Tensor = operators.cross_entropy(*given, *field_values(options))
     return result
 
 
 def cross_entropy_with_grad(
-    input: Tensor, target: Any, weight: Any, options: Options, grad_output: Any, out: Any
+    input: Tensor,
+    target: Any,
+    weight: Any,
+    sample_weight: Any,
+    options: Options,
+    grad_output: Any,
+    out: Any,
 ) -> tuple[Tensor, Tensor]:
     """(loss, gradient), as `softmaxloss.torch.cross_entropy_with_grad` describes them."""
-    target, weight = _beside(input, target, weight)
-    _require_numbers("cross_entropy_with_grad", input, target, weight)
+    given = _beside(input, target, weight, sample_weight)
+    _require_numbers("cross_entropy_with_grad", *given)
     upstream: Any = 1.0
     if grad_output is not None:
         upstream = tensor_beside(input, grad_output, "grad_output", "the logits are")
@@ -77,32 +94,26 @@ def cross_entropy_with_grad(
         grad = out
         if grad is None:
             grad = empty_like(input if input.is_floating_point() else input.double())
-        loss = _compute(input, target, weight, options, upstream, grad)
+        loss = _compute(given, options, upstream, grad)
         if out is not None:
             torch.autograd.graph.increment_version(out)
         return loss, grad
     upstream = tensor_beside(input, upstream, "grad_output", "the logits are")
     read_upstream(as_float64(upstream.cpu()), without_classes(input.shape)[0], options)
     with torch.no_grad():
-        loss = formula.reduced_loss(input, target, weight, options)
-        upstream = upstream.expand(loss.shape)
-        grad = formula.reduced_gradient(upstream, input, target, weight, options)
+        loss = formula.reduced_loss(*given, options)
+        grad = formula.reduced_gradient(upstream.expand(loss.shape), *given, options)
         return loss, grad if out is None else out.copy_(grad)
 
 
 def _compute(
-    logits: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    options: Options,
-    upstream: float | Tensor,
-    grad: Tensor | None,
+    given: Given, options: Options, upstream: float | Tensor, grad: Tensor | None
 ) -> Tensor:
-    """The loss; `grad`, if given, is filled with the gradient."""
-    loss = _empty_loss(logits, options)
-    if _directly(logits, target, weight, options, upstream, loss, grad):
+    """The loss; `grad`, if there is one, is filled with the gradient."""
+    loss = _empty_loss(given[0], options)
+    if _directly(given, options, upstream, loss, grad):
         return loss
-    arrays = operators.arrays_of(logits, target, weight)
+    arrays = operators.arrays_of(*given)
     if grad is None:
         return torch.from_numpy(np.asarray(engine.cross_entropy(*arrays, options)))
     factor = as_float64(upstream) if isinstance(upstream, Tensor) else upstream
@@ -121,9 +132,7 @@ def _empty_loss(logits: Tensor, options: Options) -> Tensor:
 
 
 def _directly(
-    logits: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
+    given: Given,
     options: Options,
     upstream: float | Tensor,
     loss: Tensor | None,
@@ -131,27 +140,29 @@ def _directly(
 ) -> bool:
     """Fill `loss` and `grad`, those that are given, from the tensors as they are. False, with
     nothing written, where the kernel leaves the call to the engine."""
-    # A negated view has the memory of the numbers with the opposite sign.
-    if logits.is_neg() or target.is_neg() or (weight is not None and weight.is_neg()):
-        return False
+    for tensor in given:
+        # A negated view has the memory of the numbers with the opposite sign.
+        if tensor is not None and tensor.is_neg():
+            return False
     if isinstance(upstream, Tensor) and upstream.is_neg():
         return False
     direct, threads = direct_on(HOST).direct, get_num_threads()
-    done = direct(logits, target, weight, None, options, upstream, loss, grad, threads)
-    return done is not None
+    return direct(*given, options, upstream, loss, grad, threads) is not None
 
 
 def score(input: Tensor, target: Any, options: Options) -> Scores:
     """The scores of each example, as `softmaxloss.torch.score` describes them."""
-    target, _ = _beside(input, target, None)
+    _, target, _, _ = _beside(input, target, None, None)
     _require_numbers("score", input, target)
     scores = engine.score(as_numpy(input.cpu()), as_numpy(target.cpu()), options)
     tensors: Any = (torch.from_numpy(np.asarray(array)).to(input.device) for array in scores)
     return Scores(*tensors)
 
 
-def _beside(logits: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor | None]:
-    """Target and weight as tensors where the logits are."""
+def _beside(
+    logits: Any, target: Any, weight: Any, sample_weight: Any
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """All as tensors where the logits are."""
     if not isinstance(logits, Tensor):
         raise TypeError(f"the logits must be a tensor here, got {type(logits).__name__}")
     if logits.layout is not torch.strided:
@@ -159,8 +170,12 @@ def _beside(logits: Any, target: Any, weight: Any) -> tuple[Tensor, Tensor | Non
             f"the logits have layout {logits.layout}: nested and sparse tensors have no classes "
             "in one axis; pass the values of the examples as one dense tensor"
         )
-    y = tensor_beside(logits, target, "target", "the logits are")
-    return y, None if weight is None else tensor_beside(logits, weight, "weight", "the logits are")
+    target = tensor_beside(logits, target, "target", "the logits are")
+    if weight is not None:
+        weight = tensor_beside(logits, weight, "weight", "the logits are")
+    if sample_weight is not None:
+        sample_weight = tensor_beside(logits, sample_weight, "sample_weight", "the logits are")
+    return logits, target, weight, sample_weight
 
 
 def _require_numbers(function: str, *tensors: Tensor | None) -> None:
@@ -211,53 +226,45 @@ class _Loss(torch.autograd.Function):
         logits: Tensor,
         target: Tensor,
         weight: Tensor | None,
+        sample_weight: Tensor | None,
         options: Options,
         inplace: bool,
         later: bool,
     ) -> Tensor:
+        given = logits, target, weight, sample_weight
         grad = None if later else logits.detach() if inplace else empty_like(logits)
-        loss = _compute(logits, target, weight, options, 1.0, grad)
+        loss = _compute(given, options, 1.0, grad)
         if inplace:
             torch.autograd.graph.increment_version(logits)
             ctx.version = version_of(logits)
         else:
-            ctx.save_for_backward(logits, target, weight)
+            ctx.save_for_backward(*given)
         ctx.grad, ctx.options, ctx.inplace = grad, options, inplace
         return loss
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.inplace:
-            return _in_place(ctx, grad_output), None, None, None, None, None
+            return _in_place(ctx, grad_output), None, None, None, None, None, None
         grad, ctx.grad = ctx.grad, None
         if grad is None or torch.is_grad_enabled() or one_number(grad_output) != 1.0:
             # Computed again into the same memory instead of multiplied by the factor: in half
             # precision, entries that a loss scale keeps from underflow may already be 0.
-            logits, target, weight = ctx.saved_tensors
-            grad = _gradient(grad_output, logits, target, weight, ctx.options, grad)
-        return grad, None, None, None, None, None
+            grad = _gradient(grad_output, ctx.saved_tensors, ctx.options, grad)
+        return grad, None, None, None, None, None, None
 
 
-def _gradient(
-    grad_output: Tensor,
-    logits: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    options: Options,
-    grad: Tensor | None,
-) -> Tensor:
+def _gradient(grad_output: Tensor, given: Given, options: Options, grad: Tensor | None) -> Tensor:
     """The gradient times the upstream gradient, into the memory of `grad` if that is given."""
     if not torch.is_grad_enabled():
         if grad is None:
-            grad = empty_like(logits)
-        if _directly(logits, target, weight, options, grad_output, None, grad):
+            grad = empty_like(given[0])
+        if _directly(given, options, grad_output, None, grad):
             return grad
         if not is_batched(grad_output):
-            _compute(logits, target, weight, options, grad_output, grad)
+            _compute(given, options, grad_output, grad)
             return grad
-    several: Tensor = operators.cross_entropy_backward(
-        grad_output, logits, target, weight, *field_values(options)
-    )
+    several: Tensor = operators.cross_entropy_backward(grad_output, *given, *field_values(options))
     return several
 
 

@@ -1,11 +1,12 @@
 """The maths of `softmaxloss.formula` in PyTorch's own operations, any number of rows at once.
 
 For everything that no kernel computes: tensors on other devices, forward-mode derivatives,
-derivatives of the gradient, and gradients with respect to soft targets or class weights. Everything
-here is differentiable.
+derivatives of the gradient, and gradients with respect to soft targets, class weights or sample
+weights. Everything here is differentiable.
 
 The first functions take rows with the classes in the last axis; their target is class indices, −1
-where a row is ignored, or probabilities. The `reduced` functions take the user's arguments.
+where a row is ignored, or probabilities; their sample weights have one number for each row. The
+`reduced` functions take the user's arguments.
 """
 
 import math
@@ -16,19 +17,24 @@ from torch import Tensor
 from ..linear.blocks import z_loss_of
 from ..options import LinearOptions, Options, field_values
 from ..reduction import divisor_for
+from .tensors import of_each_row
 
 
 def cross_entropy(
-    z: Tensor, target: Tensor, weight: Tensor | None = None, label_smoothing: float = 0.0
+    z: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
-    """J = Σ_n c_n·(−log a_n) for each row; c_n = w_n·((1 − ε)·q_n + ε/C).
+    """J = Σ_n c_n·(−log a_n) for each row; c_n = s·w_n·((1 − ε)·q_n + ε/C).
 
     >>> cross_entropy(torch.zeros(1, 4), torch.tensor([3]))
     tensor([1.3863])
     """
     if z.numel() == 0:
         return z.sum(-1)
-    c = coefficients(target, z, weight, label_smoothing)
+    c = coefficients(z, target, weight, sample_weight, label_smoothing)
     nll = negative_log_softmax(_counted(z, c))
     if is_index(target, z) and label_smoothing == 0:
         y = target.clamp(min=0)[..., None]
@@ -39,7 +45,11 @@ def cross_entropy(
 
 
 def gradient(
-    z: Tensor, target: Tensor, weight: Tensor | None = None, label_smoothing: float = 0.0
+    z: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """∂J/∂z_n = (Σ_j c_j)·a_n − c_n for each row.
 
@@ -48,7 +58,7 @@ def gradient(
     """
     if z.numel() == 0:
         return z
-    c = coefficients(target, z, weight, label_smoothing)
+    c = coefficients(z, target, weight, sample_weight, label_smoothing)
     counts = (c != 0).any(-1, keepdim=True)
     z = _counted(z, c)
     e, below = _exponentials(z)
@@ -81,7 +91,11 @@ def is_index(target: Tensor, z: Tensor) -> bool:
 
 
 def coefficients(
-    target: Tensor, z: Tensor, weight: Tensor | None, label_smoothing: float
+    z: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    label_smoothing: float,
 ) -> Tensor:
     """c_n of each row, in the dtype of the logits."""
     if is_index(target, z):
@@ -93,6 +107,8 @@ def coefficients(
         q = (1 - label_smoothing) * q + label_smoothing / z.shape[-1]
     if weight is not None:
         q = q * weight.to(z.dtype)
+    if sample_weight is not None:
+        q = q * sample_weight.to(z.dtype)[..., None]
     return q if ignored is None else q.masked_fill(ignored, 0.0)
 
 
@@ -102,73 +118,105 @@ def compute_dtype(logits: Tensor) -> torch.dtype:
     return torch.float32 if narrow else torch.float64
 
 
-def reduced_loss(logits: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
+def reduced_loss(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    options: Options,
+) -> Tensor:
     """The loss as `softmaxloss.cross_entropy` gives it; with LinearOptions it includes z_loss.
 
-    >>> reduced_loss(torch.zeros(4), torch.tensor(3), None, Options())
+    >>> reduced_loss(torch.zeros(4), torch.tensor(3), None, None, Options())
     tensor(1.3863)
     """
-    z, target = _rows(logits, target, weight, options)
-    losses = cross_entropy(z, target, weight, options.label_smoothing)
+    z, target, s = _rows(logits, target, weight, sample_weight, options)
+    losses = cross_entropy(z, target, weight, s, options.label_smoothing)
     if isinstance(options, LinearOptions) and options.z_loss:
-        counted = (target >= 0) if is_index(target, z) else torch.ones_like(losses).bool()
-        L = torch.logsumexp(z.masked_fill(~counted[..., None], 0.0), -1)
-        losses = losses + z_loss_of(L, options.z_loss).masked_fill(~counted, 0.0)
+        losses = losses + _z_loss(z, target, s, options.z_loss)
     if options.reduction == "none":
         return losses
-    divisor = _divisor(z, target, weight, options)
+    divisor = _divisor(z, target, weight, s, options)
     # The divisor is 0 where no example counts: the loss is NaN, its derivatives are 0.
     nothing = divisor == 0
     return losses.sum() / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
 
 
 def reduced_gradient(
-    grad_output: Tensor, logits: Tensor, target: Tensor, weight: Tensor | None, options: Options
+    grad_output: Tensor,
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    options: Options,
 ) -> Tensor:
     """The gradient as `softmaxloss.cross_entropy_with_grad` gives it for an upstream gradient.
 
-    >>> reduced_gradient(torch.tensor(2.0), torch.zeros(4), torch.tensor(3), None, Options())
+    >>> reduced_gradient(torch.tensor(2.0), torch.zeros(4), torch.tensor(3), None, None, Options())
     tensor([ 0.5000,  0.5000,  0.5000, -1.5000])
     """
-    z, target = _rows(logits, target, weight, options)
-    divisor = _divisor(z, target, weight, options)
+    z, target, s = _rows(logits, target, weight, sample_weight, options)
+    divisor = _divisor(z, target, weight, s, options)
     # The divisor is 0 where no example counts: the loss is NaN, its gradient 0.
     factor = grad_output.to(z.dtype) / torch.where(divisor == 0, torch.inf, divisor)
-    grad = factor[..., None] * gradient(z, target, weight, options.label_smoothing)
+    grad = factor[..., None] * gradient(z, target, weight, s, options.label_smoothing)
     if logits.is_floating_point():
         grad = grad.to(logits.dtype)
     return grad if logits.ndim <= 2 else grad.movedim(-1, 1)
 
 
 def _rows(
-    logits: Tensor, target: Tensor, weight: Tensor | None, options: Options
-) -> tuple[Tensor, Tensor]:
-    """Logits and target with the classes in the last axis; the logits in their compute dtype."""
-    given = (logits.detach(), target.detach(), None if weight is None else weight.detach())
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    options: Options,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Logits and target with the classes in the last axis, the logits in their compute dtype; one
+    sample weight for each row."""
+    given = (logits, target, weight, sample_weight)
     # The operator checks all arguments.
-    y = torch.ops.softmaxloss.class_indices(*given, *field_values(options, Options))
-    z = _class_last(logits).to(compute_dtype(logits))
+    y = torch.ops.softmaxloss.class_indices(
+        *(None if t is None else t.detach() for t in given), *field_values(options, Options)
+    )
+    z, s = _class_last(logits).to(compute_dtype(logits)), sample_weight
+    if s is not None:
+        s = of_each_row(s, z.shape[:-1])
     if is_index(target, logits):
-        return z, y
+        return z, y, s
     q = _class_last(target).to(z.dtype)
-    return z, q / q.sum(-1, keepdim=True) if options.multi_label == "mean" else q
+    return z, q / q.sum(-1, keepdim=True) if options.multi_label == "mean" else q, s
 
 
 def _class_last(x: Tensor) -> Tensor:
     return x if x.ndim <= 2 else x.movedim(1, -1)
 
 
-def _divisor(z: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
-    """What the sum of the rows' losses is divided by."""
+def _z_loss(z: Tensor, target: Tensor, s: Tensor | None, z_loss: float) -> Tensor:
+    """λ·L² of each row times its sample weight; 0 in rows that do not count."""
+    if s is not None:
+        z = _counted(z, s[..., None])
+    ignored = target < 0 if is_index(target, z) else z.new_zeros(z.shape[:-1]).bool()
+    L = torch.logsumexp(z.masked_fill(ignored[..., None], 0.0), -1)
+    losses: Tensor = z_loss_of(L, z_loss).masked_fill(ignored, 0.0)
+    return losses if s is None else losses * s.to(z.dtype)
+
+
+def _divisor(
+    z: Tensor, target: Tensor, weight: Tensor | None, s: Tensor | None, options: Options
+) -> Tensor:
+    """What the sum of the rows' losses is divided by. `s` has a sample weight for each row."""
+    by_index = is_index(target, z)
 
     def counted_weight() -> Tensor:
-        counted = (target >= 0).to(z.dtype)
-        if weight is not None:
+        counted = (target >= 0).to(z.dtype) if by_index else z.new_ones(z.shape[:-1])
+        if by_index and weight is not None:
             counted = counted * weight.to(z.dtype)[target.clamp(min=0)]
-        return counted.sum()
+        return (counted if s is None else counted * s.to(z.dtype)).sum()
 
     rows = math.prod(z.shape[:-1])
-    divisor = divisor_for(options, rows, counted_weight if is_index(target, z) else None)
+    weighs = by_index or s is not None
+    divisor = divisor_for(options, rows, counted_weight if weighs else None)
     return divisor if isinstance(divisor, Tensor) else z.new_tensor(divisor)
 
 

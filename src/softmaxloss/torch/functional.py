@@ -25,6 +25,7 @@ def cross_entropy(
     target: Tensor,
     weight: Tensor | None = None,
     *,
+    sample_weight: Tensor | None = None,
     inplace: bool = False,
     **options: Unpack[OptionArguments],
 ) -> Tensor:
@@ -33,8 +34,8 @@ def cross_entropy(
     Where a gradient will be asked for, it is computed along with the loss, while a row is in cache.
     Derivatives of any order and in any mode work, as do torch.compile, torch.func and vmap. The
     gradient with respect to the logits comes from the library's kernels on the CPU, from the
-    formula in PyTorch's operations on other devices; with respect to soft targets and weights it
-    always comes from the formula.
+    formula in PyTorch's operations on other devices; with respect to soft targets and weights of
+    either kind it always comes from the formula.
 
     Args:
         input: The logits, (C,), (N, C) or (N, C, d1, …); any float dtype. Half precision is
@@ -42,6 +43,8 @@ def cross_entropy(
         target: Class indices, of any integer dtype, in the shape of the logits without the class
             axis; or probabilities in the shape of the logits.
         weight: (C,) weights of the classes.
+        sample_weight: Weights of the examples, in the shape of the logits without the class axis,
+            or (N,), as in `softmaxloss.cross_entropy`.
         ignore_index, reduction, label_smoothing, multi_label, denominator, first_class: As in
             `softmaxloss.cross_entropy`.
         inplace: The gradient may overwrite the logits, which must not be used afterwards. Autograd
@@ -63,7 +66,7 @@ def cross_entropy(
         tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
     checked, divisor = read_options(Options, **options)
-    loss = engine.cross_entropy(input, target, weight, checked, inplace)
+    loss = engine.cross_entropy(input, target, weight, sample_weight, checked, inplace)
     return loss if divisor is None else loss / divisor
 
 
@@ -73,6 +76,7 @@ def cross_entropy_with_grad(
     target: Tensor,
     weight: Tensor | None = None,
     *,
+    sample_weight: Tensor | None = None,
     grad_output: Tensor | float | None = None,
     out: Tensor | None = None,
     **options: Unpack[OptionArguments],
@@ -84,7 +88,9 @@ def cross_entropy_with_grad(
     tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
     checked = eager_options(Options, **options)
-    return engine.cross_entropy_with_grad(input, target, weight, checked, grad_output, out)
+    return engine.cross_entropy_with_grad(
+        input, target, weight, sample_weight, checked, grad_output, out
+    )
 
 
 def score(
@@ -108,6 +114,7 @@ def linear_cross_entropy(
     *,
     linear_bias: Tensor | None = None,
     weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
     return_scores: bool = False,
     **options: Unpack[LinearOptionArguments],
 ) -> Any:
@@ -141,7 +148,7 @@ def linear_cross_entropy(
         0.8103...
     """
     checked, divisor = read_options(LinearOptions, **options)
-    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
     loss, scores = linear.cross_entropy(arrays, checked, return_scores)
     loss = loss if divisor is None else loss / divisor
     return (loss, scores) if return_scores else loss
@@ -155,6 +162,7 @@ def linear_cross_entropy_with_grad(
     *,
     linear_bias: Tensor | None = None,
     weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
     grad_output: Tensor | float | None = None,
     **options: Unpack[LinearOptionArguments],
 ) -> tuple[Tensor, LinearGradients]:
@@ -166,5 +174,5 @@ def linear_cross_entropy_with_grad(
     tensor([0.0000, 0.5000])
     """
     checked = eager_options(LinearOptions, **options)
-    arrays = Arguments(input, linear_weight, linear_bias, target, weight)
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
     return linear.cross_entropy_with_grad(arrays, checked, grad_output)

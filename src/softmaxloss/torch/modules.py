@@ -75,14 +75,21 @@ class CrossEntropyLoss(_Loss, options=Options):
         self.inplace = inplace
 
     def forward(
-        self, input: Tensor, target: Tensor, denominator: float | Tensor | None = None
+        self,
+        input: Tensor,
+        target: Tensor,
+        denominator: float | Tensor | None = None,
+        *,
+        sample_weight: Tensor | None = None,
     ) -> Tensor:
         """The loss of logits (C,), (N, C) or (N, C, d1, …); `denominator` is what "mean" divides
-        by, for gradient accumulation over batches of different sizes."""
+        by, for gradient accumulation over batches of different sizes; `sample_weight` has a weight
+        for each example."""
         return cross_entropy(
             input,
             target,
             self.weight,
+            sample_weight=sample_weight,
             denominator=denominator,
             inplace=self.inplace,
             **self._options(),
@@ -124,15 +131,22 @@ class LinearCrossEntropyLoss(_Loss, options=LinearOptions):
         self.return_scores = return_scores
 
     def forward(
-        self, input: Tensor, target: Tensor, denominator: float | Tensor | None = None
+        self,
+        input: Tensor,
+        target: Tensor,
+        denominator: float | Tensor | None = None,
+        *,
+        sample_weight: Tensor | None = None,
     ) -> Any:
-        """The loss of input (…, in_features), with target as in `linear_cross_entropy`."""
+        """The loss of input (…, in_features), with target and sample_weight as in
+        `linear_cross_entropy`."""
         return linear_cross_entropy(
             input,
             self.linear.weight,
             target,
             linear_bias=self.linear.bias,
             weight=self.weight,
+            sample_weight=sample_weight,
             denominator=denominator,
             return_scores=self.return_scores,
             **self._options(),

@@ -9,7 +9,7 @@ numbers and text, one parameter for each field of `Options`.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,21 +20,36 @@ from .. import engine
 from ..kernels import has_kernel
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits, without_classes
-from ..options import Options, class_weights, field_names, field_values
+from ..options import Options, class_weights, field_names, field_values, sample_weights
 from . import formula
 from .tensors import as_float64, as_numpy, empty_like, operator_schema, options_from
 
-ARGUMENTS = f"Tensor logits, Tensor target, Tensor? weight, {operator_schema(Options)}"
+ARGUMENTS = (
+    "Tensor logits, Tensor target, Tensor? weight, Tensor? sample_weight, "
+    + operator_schema(Options)
+)
 
 
-def _read(values: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor | None, Options]:
+class Arrays(NamedTuple):
+    """The tensors that an operator is given as ARGUMENTS."""
+
+    logits: Tensor
+    target: Tensor
+    weight: Tensor | None
+    sample_weight: Tensor | None
+
+
+def _read(values: tuple[Any, ...]) -> tuple[Arrays, Options]:
     """What an operator is given as ARGUMENTS."""
-    return *values[:3], options_from(Options, values[3:])
+    return Arrays(*values[:4]), options_from(Options, values[4:])
 
 
-def arrays_of(logits: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Any, Any, Any]:
+def arrays_of(
+    logits: Tensor, target: Tensor, weight: Tensor | None, sample_weight: Tensor | None
+) -> tuple[Any, Any, Any, Any]:
     """The tensors as the NumPy engine takes them."""
-    return as_numpy(logits), as_numpy(target), None if weight is None else as_float64(weight)
+    w, s = (None if t is None else as_float64(t) for t in (weight, sample_weight))
+    return as_numpy(logits), as_numpy(target), w, s
 
 
 # --- the loss ------------------------------------------------------------------------------------
@@ -43,16 +58,16 @@ def arrays_of(logits: Tensor, target: Tensor, weight: Tensor | None) -> tuple[An
 @custom_op("softmaxloss::cross_entropy", mutates_args=(), schema=f"({ARGUMENTS}) -> Tensor")
 def cross_entropy(*values: Any) -> Tensor:
     """The loss; its derivative is `cross_entropy_backward`."""
-    logits, target, weight, options = _read(values)
-    if not has_kernel(logits.device.type):
-        return formula.reduced_loss(logits, target, weight, options)
-    loss = engine.cross_entropy(*arrays_of(logits, target, weight), options)
+    arrays, options = _read(values)
+    if not has_kernel(arrays.logits.device.type):
+        return formula.reduced_loss(*arrays, options)
+    loss = engine.cross_entropy(*arrays_of(*arrays), options)
     return torch.from_numpy(np.asarray(loss))
 
 
 @cross_entropy.register_fake
 def _(*values: Any) -> Tensor:
-    logits, _, _, options = _read(values)
+    (logits, *_), options = _read(values)
     shape = without_classes(logits.shape)[0] if options.reduction == "none" else ()
     return logits.new_empty(shape, dtype=formula.compute_dtype(logits))
 
@@ -80,13 +95,13 @@ cross_entropy.register_autograd(_backward, setup_context=_keep)
 )
 def cross_entropy_backward(grad_output: Tensor, *values: Any) -> Tensor:
     """The gradient with respect to the logits, for the upstream gradient `grad_output`."""
-    logits, target, weight, options = _read(values)
+    arrays, options = _read(values)
+    logits = arrays.logits
     if not has_kernel(logits.device.type):
-        made = formula.reduced_gradient(grad_output, logits, target, weight, options)
+        made = formula.reduced_gradient(grad_output, *arrays, options)
         return torch.empty_like(logits).copy_(made)  # the layout that the fake function promises
     grad, upstream = empty_like(logits), as_float64(grad_output)
-    arrays = arrays_of(logits, target, weight)
-    engine.cross_entropy_with_grad(*arrays, options, upstream, as_numpy(grad))
+    engine.cross_entropy_with_grad(*arrays_of(*arrays), options, upstream, as_numpy(grad))
     return grad
 
 
@@ -96,12 +111,13 @@ def _(grad_output: Tensor, logits: Tensor, *_: Any) -> Tensor:
 
 
 def _second_derivative(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
-    grad_output, logits, target, weight = ctx.saved_tensors
+    grad_output, *saved = ctx.saved_tensors
+    arrays = Arrays(*saved)
 
     def first(grad_output: Tensor, logits: Tensor) -> Tensor:
-        return formula.reduced_gradient(grad_output, logits, target, weight, ctx.options)
+        return formula.reduced_gradient(grad_output, *arrays._replace(logits=logits), ctx.options)
 
-    product: Any = torch.func.vjp(first, grad_output, logits)[1]
+    product: Any = torch.func.vjp(first, grad_output, arrays.logits)[1]
     return (*product(v), *(None,) * (len(ctx.needs_input_grad) - 2))
 
 
@@ -114,11 +130,14 @@ cross_entropy_backward.register_autograd(_second_derivative, setup_context=_keep
 def class_indices(*values: Any) -> Tensor:
     """Class indices from 0, −1 where a row is ignored, int64; empty for probabilities. All
     arguments are checked, on the CPU."""
-    logits, target, weight, options = _read(values)
+    (logits, target, weight, sample_weight), options = _read(values)
     numbers = as_numpy(torch.zeros((), dtype=logits.dtype))  # only the dtype matters
     shape = read_logits(np.broadcast_to(numbers, logits.shape)).shape
+    lead_shape, classes = without_classes(shape)
     if weight is not None:
-        class_weights(as_float64(weight.cpu()), without_classes(shape)[1])
+        class_weights(as_float64(weight.cpu()), classes)
+    if sample_weight is not None:
+        sample_weights(as_float64(sample_weight.cpu()), lead_shape)
     read = read_target(as_numpy(target.cpu()), shape, options)
     if not isinstance(read, ClassIndices):
         return target.new_empty(0, dtype=torch.int64)
@@ -154,21 +173,28 @@ def _one_by_one(operator: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _class_indices_of_a_batch(
-    info: Any, in_dims: tuple[int | None, ...], logits: Tensor, target: Tensor, *values: Any
+    info: Any, in_dims: tuple[int | None, ...], *values: Any
 ) -> tuple[Tensor, int]:
     """All labels of the batch in one call, as rows of one batch."""
-    shape, of_one = (
-        tuple(size for dim, size in enumerate(tensor.shape) if dim != batch_dim)
-        for tensor, batch_dim in zip((logits, target), in_dims, strict=False)
+    arrays = Arrays(*values[:4])
+    shape, of_one, of_weights = (
+        None if t is None else tuple(n for dim, n in enumerate(t.shape) if dim != batch_dim)
+        for t, batch_dim in zip(arrays[:2] + arrays[3:], in_dims[:2] + in_dims[3:4], strict=True)
     )
+    assert shape is not None
     lead_shape, classes = without_classes(shape)
-    if in_dims[1] is None or of_one != lead_shape or in_dims[2] is not None:
+    whole = of_weights in (None, lead_shape)
+    if in_dims[1] is None or of_one != lead_shape or in_dims[2] is not None or not whole:
         rule = _one_by_one(class_indices)
-        indices: tuple[Tensor, int] = rule(info, in_dims, logits, target, *values)
+        indices: tuple[Tensor, int] = rule(info, in_dims, *values)
         return indices
-    target = target.movedim(in_dims[1], 0)
-    rows = logits.new_empty(()).expand(target.numel(), classes)
-    return class_indices(rows, target.reshape(-1), *values).reshape(target.shape), 0
+    target, s = arrays.target.movedim(in_dims[1], 0), arrays.sample_weight
+    if s is not None:
+        s = s.expand(target.shape) if in_dims[3] is None else s.movedim(in_dims[3], 0)
+        s = s.reshape(-1)
+    rows = arrays.logits.new_empty(()).expand(target.numel(), classes)
+    made = class_indices(rows, target.reshape(-1), arrays.weight, s, *values[4:])
+    return made.reshape(target.shape), 0
 
 
 cross_entropy.register_vmap(_one_by_one(cross_entropy))

@@ -13,6 +13,7 @@ from ..kernels import HOST
 from ..options import (
     AnyOptions,
     Options,
+    check_sample_shape,
     checked_options,
     field_names,
     field_values,
@@ -113,6 +114,17 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
             f"{name} is on {value.device}, {others} on {tensor.device}: move one of them"
         )
     return value
+
+
+def of_each_row(sample_weight: torch.Tensor, lead_shape: Sequence[int]) -> torch.Tensor:
+    """Sample weights in the shape of the examples, `lead_shape`; OptionError where they do not fit.
+
+    >>> of_each_row(torch.tensor([1.0, 2.0]), (2, 3))[1]
+    tensor([2., 2., 2.])
+    """
+    check_sample_shape(tuple(sample_weight.shape), tuple(lead_shape))
+    missing = len(lead_shape) - sample_weight.ndim
+    return sample_weight.reshape((*sample_weight.shape, *[1] * missing)).expand(tuple(lead_shape))
 
 
 def eager_options(kind: type[AnyOptions], /, **options: Any) -> AnyOptions:

@@ -67,12 +67,23 @@ def cross_entropy(
     logits: Array,
     target: Target,
     weight: Array | None,
+    sample_weight: Array | None,
     options: Options,
     factor: float | Array,
     loss: Array,
     grad: Array | None,
 ) -> None:
     """See `softmaxloss.kernels.Kernel.cross_entropy`."""
+    if sample_weight is not None:  # until the loops in C++ multiply by it
+        unweighted, counts = np.empty(loss.shape), sample_weight != 0
+        with np.errstate(all="ignore"):
+            each = factor * sample_weight
+            cross_entropy(logits, target, weight, None, options, each, unweighted, grad)
+            loss[...] = np.where(counts, unweighted * sample_weight, 0)
+        if grad is not None:
+            entries = class_last(grad)
+            entries[~counts.reshape(entries.shape[:-1])] = 0
+        return
     # The binding knows bfloat16 by its bits. (The size first: it is cheaper to ask for.)
     if logits.itemsize == 2 and logits.dtype.kind == "V":
         logits, grad = logits.view(np.uint16), None if grad is None else grad.view(np.uint16)

@@ -12,7 +12,7 @@ from ...reduction import read_upstream
 from ...scores import Scores
 from .._private import saved_tensors_are_hooked
 from ..engine import needs_formula
-from ..tensors import as_float64, tensor_beside
+from ..tensors import as_float64, of_each_row, tensor_beside
 from .operators import composed, forward
 
 
@@ -25,16 +25,18 @@ def cross_entropy(
     input, W, target = arrays.input, arrays.linear_weight, arrays.target
     rows, lead_shape = input.shape[:-1].numel(), input.shape[:-1]
     by_index = check_shapes(arrays, return_scores)
+    s = arrays.sample_weight
     arrays = arrays._replace(
         input=input.reshape(rows, W.shape[1]),
         target=target.reshape(rows) if by_index else target.reshape(rows, W.shape[0]),
+        sample_weight=None if s is None else of_each_row(s, lead_shape).reshape(rows),
     )
     none = options.reduction == "none"
-    if needs_formula(arrays.target, arrays.weight):
+    if needs_formula(arrays.target, arrays.weight, arrays.sample_weight):
         if return_scores:
             raise OptionError(
-                "return_scores is not supported with gradients with respect to target or weight, "
-                "in forward mode or by torch.func"
+                "return_scores is not supported with gradients with respect to target, weight or "
+                "sample_weight, in forward mode or by torch.func"
             )
         loss = composed(arrays, options)
         return loss.reshape(lead_shape) if none else loss, None
@@ -60,7 +62,8 @@ def cross_entropy_with_grad(
     arrays = _checked(arrays)
     x, W, b = (None if t is None else t.detach().requires_grad_() for t in arrays[:3])
     with torch.enable_grad():
-        loss, _ = cross_entropy(Arguments(x, W, b, arrays.target, arrays.weight), options)
+        leaves_first = arrays._replace(input=x, linear_weight=W, linear_bias=b)
+        loss, _ = cross_entropy(leaves_first, options)
     given = 1.0 if grad_output is None else grad_output
     upstream = tensor_beside(arrays.input, given, "grad_output", "input is")
     read_upstream(as_float64(upstream.detach().cpu()), tuple(arrays.input.shape[:-1]), options)
@@ -95,7 +98,8 @@ def _checked(arrays: Arguments) -> Arguments:
             raise TypeError(
                 f"{name} is {value.dtype}, input is {named['input'].dtype}: they must be the same"
             )
-    named["target"] = tensor_beside(input, arrays.target, "target", "input is")
-    if arrays.weight is not None:
-        named["weight"] = tensor_beside(input, arrays.weight, "weight", "input is")
+    for name in ("target", "weight", "sample_weight"):
+        value = getattr(arrays, name)
+        if value is not None:
+            named[name] = tensor_beside(input, value, name, "input is")
     return arrays._replace(**named)

@@ -17,7 +17,7 @@ from ...kernels import HOST, has_kernel, kernel_for
 from ...labels import ClassIndices
 from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
 from ...linear.plan import Arguments, Plan, plan_for
-from ...options import LinearOptions, class_weights
+from ...options import LinearOptions, class_weights, sample_weights
 from ...scores import Scores, counted_from
 from .._private import fast_product
 from ..tensors import as_float64, as_numpy, new_memory
@@ -44,7 +44,7 @@ class Layer:
     """
 
     def __init__(self, arrays: Arguments, options: LinearOptions, needs: Needs) -> None:
-        input, weight, bias, target, class_weight = arrays
+        input, weight, bias, target, class_weight, sample_weight = arrays
         self.input, self.weight = input.detach(), weight.detach()
         self.bias = None if bias is None else bias.detach()
         self.options, self.needs = options, needs
@@ -53,11 +53,14 @@ class Layer:
         self.class_weight = None
         if class_weight is not None:
             self.class_weight = class_weights(as_float64(class_weight.cpu()), classes)
+        if sample_weight is not None:
+            sample_weight = sample_weights(as_float64(sample_weight.cpu()), input.shape[:1])
         self.plan: Plan = plan_for(
             input.shape[0],
             (classes, features),
             as_numpy(target.detach().cpu()),
             self.class_weight,
+            sample_weight,
             options,
             self.dtype.itemsize,
             self.dtype.itemsize if self.dtype != weight.dtype else 0,

@@ -33,8 +33,8 @@ def _few_rows(
     u = z if cap is None else blocks.softcapped(torch, z, cap)
     target = torch.from_numpy(rows.target.block(slice(None)).values).to(z.device)
     target = target.long() if isinstance(rows.target, ClassIndices) else target[:, :, 0]
-    loss = formula.cross_entropy(u, target, weight, smoothing)
-    gradient = formula.gradient(u, target, weight, smoothing)
+    loss = formula.cross_entropy(u, target, weight, None, smoothing)
+    gradient = formula.gradient(u, target, weight, None, smoothing)
     if options.z_loss or rows.scores is not None:
         nll = formula.negative_log_softmax(u)
         k = u.argmax(1, keepdim=True)

@@ -20,8 +20,8 @@ from ..tensors import is_eager, one_number, operator_schema, options_from
 from .layer import Layer, Needs, computed_dtype
 
 ARGUMENTS = (
-    "Tensor input, Tensor weight, Tensor? bias, Tensor target, Tensor? class_weight, bool[] needs, "
-    + operator_schema(LinearOptions)
+    "Tensor input, Tensor weight, Tensor? bias, Tensor target, Tensor? class_weight, "
+    "Tensor? sample_weight, bool[] needs, " + operator_schema(LinearOptions)
 )
 
 
@@ -31,7 +31,7 @@ def _loss_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def _read(values: tuple[Any, ...]) -> tuple[Arguments, Needs, LinearOptions]:
     """The arguments that the schemas have as ARGUMENTS."""
-    return Arguments(*values[:5]), values[5], options_from(LinearOptions, values[6:])
+    return Arguments(*values[:6]), values[6], options_from(LinearOptions, values[7:])
 
 
 @torch.library.custom_op(
@@ -151,9 +151,13 @@ def _composed_gradients(ctx: Any, upstream: Tensor, needs: Needs) -> list[Tensor
 
 def composed(arrays: Arguments, options: LinearOptions) -> Tensor:
     """The same loss in PyTorch's own operations, with all logits: for derivatives of any kind."""
-    input, weight, bias, target, class_weight = arrays
-    if formula.is_index(target, input):  # what an ignored row holds must not reach a derivative
+    input, weight, bias, target, class_weight, sample_weight = arrays
+    # What a row that does not count holds must not reach a derivative.
+    if formula.is_index(target, input):
         input = input.masked_fill((target == options.ignore_index)[..., None], 0.0)
+    if sample_weight is not None:  # a finite row has a derivative with respect to its weight of 0
+        unused = (sample_weight == 0) & ~input.isfinite().all(-1)
+        input = input.masked_fill(unused[..., None], 0.0)
     dtype = computed_dtype(input.dtype)
     bias = None if bias is None else bias.to(dtype)
     with torch.autocast(input.device.type, enabled=False):
@@ -161,4 +165,4 @@ def composed(arrays: Arguments, options: LinearOptions) -> Tensor:
     z = z.to(formula.compute_dtype(z))
     if options.softcap is not None:
         z = softcapped(torch, z, options.softcap)
-    return formula.reduced_loss(z, target, class_weight, options)
+    return formula.reduced_loss(z, target, class_weight, sample_weight, options)
