@@ -40,7 +40,8 @@ def test_freed_memory_is_used_again() -> None:
     place, size = first.data_ptr(), first.nbytes
     assert sizes() == []
     del first
-    assert sizes() == [size]
+    assert len(sizes()) == 1
+    assert 0 <= sizes()[0] - size < 1 << 21  # whole huge pages
     again = large()
     assert (again.data_ptr(), sizes()) == (place, [])
     assert large().data_ptr() != place  # the first is in use
@@ -69,7 +70,7 @@ def test_one_is_kept_and_the_next_may_be_smaller() -> None:
     while several:
         del several[0]
     assert len(sizes()) == 1
-    assert memory.large_memory(LARGE[0] * 4000 // 2 + 4000).ctypes.data == last
+    assert memory.large_memory(LARGE[0] * 3000).ctypes.data == last
     much_less = memory.large_memory(LARGE[0] * 1000)
     assert much_less.ctypes.data != last
     empty_cache()

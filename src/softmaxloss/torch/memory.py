@@ -17,8 +17,9 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-# Bytes. Less memory is often reused by the C library.
-KEPT_FROM = 1 << 24
+# Bytes. Less memory is reused by the C library.
+KEPT_FROM = 1 << 25
+_HUGE_PAGE = 1 << 21
 
 _kept: deque[mmap.mmap] = deque(maxlen=1)  # its methods are atomic
 
@@ -54,9 +55,11 @@ def _take(size: int) -> mmap.mmap | None:
 
 
 def _fresh(size: int) -> mmap.mmap:
-    # Private: a fork does not share it.
+    # Private: a fork does not share it. Whole huge pages: Linux then places them at multiples of
+    # their size, and no small pages at the ends make the advice slow.
+    whole = -(-size // _HUGE_PAGE) * _HUGE_PAGE
     try:
-        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory = mmap.mmap(-1, whole, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError as error:
         raise MemoryError(f"no memory for {size} bytes: {error}") from None
     if hasattr(mmap, "MADV_HUGEPAGE"):
