@@ -80,6 +80,21 @@ def test_loss_and_gradient(name: str, target: str) -> None:
     assert np.all(error <= allowed(z)), error
 
 
+@pytest.mark.parametrize("sample_weight", [0.0, 0.3, 1e20])
+@pytest.mark.parametrize("target", TARGETS)
+def test_sample_weights(target: str, sample_weight: float) -> None:
+    z = np.array(EXAMPLES["few classes"])
+    y, *others = TARGETS[target](z.size)
+    c = truth.coefficients(y, z.size, *others, sample_weight)
+    loss, grad, size = truth.example(z, c)
+    got = formula.cross_entropy(z, y, *others, sample_weight)
+    got_grad = formula.cross_entropy_grad(z, y, *others, sample_weight)
+    assert truth.ulps(got, loss, "float64") <= allowed(z)
+    assert np.all(truth.ulps(got_grad, grad, "float64", of=size) <= allowed(z))
+    nothing = np.full(z.shape, np.nan)
+    assert math.isnan(formula.cross_entropy(nothing, y, *others, sample_weight)) == any(c)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", ["few classes", "two", "one", "tied", "sure", "wide"])
 def test_gradient_is_the_derivative_of_the_loss(name: str, target: str) -> None:

@@ -534,6 +534,7 @@ def binding_arguments() -> dict[str, Any]:
         "logits": np.zeros((3, 4, 1), np.float32),
         "target": np.zeros(3, np.int64),
         "weight": None,
+        "sample_weight": None,
         "options": Options(),
         "ignore_index": -100,
         "factor": 1.0,
@@ -551,11 +552,13 @@ def binding_arguments() -> dict[str, Any]:
         ("logits", np.zeros((3, 4), np.float32)),
         ("target", np.zeros(2, np.int64)),
         ("target", np.zeros((3, 1), np.int64)),
-        ("target", np.zeros((3, 4, 1), np.float16)),
+        ("target", np.zeros((3, 4, 1), np.int32)),
         ("target", np.zeros((3, 5, 1), np.float32)),
         ("target", np.zeros(6, np.int64)[::2]),
         ("weight", np.ones(3)),
         ("weight", np.ones(4, np.float32)),
+        ("sample_weight", np.ones(2)),
+        ("sample_weight", np.ones(3, np.float32)),
         ("factor", np.ones(2)),
         ("factor", np.ones(6)[::2]),
         ("loss", np.empty(2, np.float32)),
@@ -568,22 +571,9 @@ def binding_arguments() -> dict[str, Any]:
 )
 def test_no_call_reaches_beyond_its_arrays(name: str, bad: Array) -> None:
     """The last line of defence, in the extension itself: an error and no access."""
-    assert cpu._cpu.cross_entropy(**binding_arguments())
+    cpu._cpu.cross_entropy(**binding_arguments())
     with pytest.raises(TypeError):
         cpu._cpu.cross_entropy(**{**binding_arguments(), name: bad})
-
-
-@pytest.mark.parametrize("name", ["logits", "target", "grad"])
-def test_the_extension_leaves_what_is_not_in_rows(name: str) -> None:
-    """It writes nothing, and says so."""
-    values = np.full((4, 3, 1), 7, np.float32).transpose(1, 0, 2)
-    arguments = {**binding_arguments(), name: values}
-    arguments["loss"][:] = 7
-    if name != "grad":
-        arguments["grad"][:] = 7
-    assert not cpu._cpu.cross_entropy(**arguments)
-    assert (arguments["loss"] == 7).all()
-    assert (arguments["grad"] == 7).all()
 
 
 @each_kernel

@@ -283,6 +283,17 @@ def test_no_rows() -> None:
     assert sample_weights([], (0, 4)).shape == (0,)  # type: ignore[union-attr]
 
 
+def test_logits_that_are_copied_block_by_block() -> None:
+    """Byte-swapped ones are, and these are more than one block."""
+    z = np.random.default_rng(4).normal(size=(3, 900, 1000)).astype(">f4")
+    y = np.random.default_rng(5).integers(900, size=(3, 1000))
+    s = np.random.default_rng(6).uniform(0, 2, (3, 1000))
+    want = cross_entropy_with_grad(z.astype("f4"), y, sample_weight=s)
+    got = cross_entropy_with_grad(z, y, sample_weight=s)
+    for a, b in zip(got, want, strict=True):
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
 # --- rows that do not count -------------------------------------------------------------------
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from ...arrays import Array
 from ...labels import ClassIndices, Target
 from ...options import Options
-from ...rows import Block, blocks, class_last
 from ...scores import Scores
 from ..threads import get_num_threads
 
@@ -74,49 +73,20 @@ def cross_entropy(
     grad: Array | None,
 ) -> None:
     """See `softmaxloss.kernels.Kernel.cross_entropy`."""
-    if sample_weight is not None:  # until the loops in C++ multiply by it
-        unweighted, counts = np.empty(loss.shape), sample_weight != 0
-        with np.errstate(all="ignore"):
-            each = factor * sample_weight
-            cross_entropy(logits, target, weight, None, options, each, unweighted, grad)
-            loss[...] = np.where(counts, unweighted * sample_weight, 0)
-        if grad is not None:
-            entries = class_last(grad)
-            entries[~counts.reshape(entries.shape[:-1])] = 0
-        return
     # The binding knows bfloat16 by its bits. (The size first: it is cheaper to ask for.)
     if logits.itemsize == 2 and logits.dtype.kind == "V":
         logits, grad = logits.view(np.uint16), None if grad is None else grad.view(np.uint16)
     y, ignore_index, threads = target.values, target.ignore_index, get_num_threads()
-    if _cpu.cross_entropy(logits, y, weight, options, ignore_index, factor, loss, grad, threads):
-        return
-    for block in blocks(logits.shape[::2], logits.shape[1]):
-        x, rows = _contiguous(logits, block), block.rows
-        made = None if grad is None else np.empty_like(x)
-        y_x = y[rows] if y.ndim == 1 else _contiguous(y, block)
-        f = factor if isinstance(factor, float) else factor[rows]
-        _cpu.cross_entropy(x, y_x, weight, options, ignore_index, f, loss[rows], made, threads)
-        if grad is not None and made is not None:
-            part = class_last(grad)[block.place]
-            part[...] = made.reshape(part.shape)
+    _cpu.cross_entropy(
+        logits, y, weight, sample_weight, options, ignore_index, factor, loss, grad, threads
+    )
 
 
 def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     """See `softmaxloss.kernels.Kernel.score`."""
     if logits.dtype.kind == "V":
         logits = logits.view(np.uint16)
-    y, ignore_index, threads = target.values, target.ignore_index, get_num_threads()
-    if _cpu.score(logits, y, ignore_index, scores, threads):
-        return
-    for block in blocks(logits.shape[::2], logits.shape[1]):
-        part = Scores(*[array[block.rows] for array in scores])
-        _cpu.score(_contiguous(logits, block), y[block.rows], ignore_index, part, threads)
-
-
-def _contiguous(x: Array, block: Block) -> Array:
-    """Some rows of (outer, classes, inner), contiguous, as (rows, classes, 1)."""
-    rows = np.ascontiguousarray(class_last(x)[block.place])
-    return rows.reshape(-1, x.shape[1], 1)
+    _cpu.score(logits, target.values, target.ignore_index, scores, get_num_threads())
 
 
 def _leave_to_supports(*arguments: Any) -> None:

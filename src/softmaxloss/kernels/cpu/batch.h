@@ -1,9 +1,10 @@
 // Process 32 rows together so that per-row scalars vectorise as well, in loops over rows. Each row
-// gets the same bits as from index_row.
+// gets the same bits as from loss_of_row.
 //
-// A layout holds the logits of the batch and the loops over them: Tile (tile.h) transposes short
-// rows, AsRows leaves longer rows as they are.
+// A form holds the logits of the batch and the loops over them: Tile (tile.h) has short rows class
+// by class, AsRows leaves longer rows as they are.
 #pragma once
+#include "layout.h"
 #include "loss.h"
 
 namespace softmaxloss::LEVEL {
@@ -52,120 +53,196 @@ template <class Real> struct Column<Scaling<Real>> {
     }
 };
 
-// Per row: the true class, its weight, and the factor of the gradient.
-struct Targets {
-    Column<int64_t> y;
-    Column<double> weight, factor;
+// The rows of a batch. Those beyond `count` have no memory, and no coefficients.
+template <class Storage> struct Batch {
+    using Real = RealOf<Storage>;
+    View<const Storage> x;
+    View<Storage> grad; // no data for the losses alone
+    View<const Real> b; // for Base::array
+    int count;
+    int64_t classes, ahead;
+    Output<Storage> *output;
+    Real *scratch;
 };
 
-// index_row for batch_rows rows, the first at `row`.
-template <class Layout, class Storage, class Real = RealOf<Storage>>
-void index_batch(const Row<Storage> &row, int64_t stride, int64_t grad_stride,
-                 const Targets &targets, Column<double> &loss) {
-    using W = Wide<Real>;
-    const auto &[y, weight, factor] = targets;
-    Layout layout(row, stride);
+// Per row, as in Target.
+struct Targets {
+    Column<int64_t> y;
+    Column<double> scale, extra, factor;
+};
 
-    Column<Real> m;
-    layout.find_largest(m);
-    Column<typename Exp<Real>::Int> special; // rows left to index_row
+// Per row, as in Sums.
+template <class Real> struct BatchSums {
     Column<Frame<Real>> frame;
-    for (int r = 0; r < batch_rows; ++r) // two loops, because one would not be vectorised
-        special[r] = int(weight[r] == 0) | int(!Scaling<Real>::fits(factor[r] * weight[r]));
-    for (int r = 0; r < batch_rows; ++r) {
-        special[r] |= !(m[r] - m[r] == 0);
-        frame.set(r, Frame<Real>::of(m[r]));
-    }
+    Column<Wide<Real>> terms;
+    Column<double> largest, base, mean;
+    Column<typename Exp<Real>::Int> nonzero;
+    Column<int64_t> y; // if only one b is not 0, its class
+};
 
-    Column<W> terms;
-    Column<double> largest;
-    layout.add_up(frame, special, terms, largest);
-
-    Column<double> z_y;
-    for (int r = 0; r < batch_rows; ++r)
-        z_y[r] = Real(row.x[r * stride + y[r]]);
+// Per row, what the gradient is made of. Rows that are `special` are left to loss_of_row.
+template <class Real> struct BatchGradient {
     Column<Scaling<Real>> scaling;
-    Column<Real> of_y;
-    const auto softmax_and_loss = [&](int r) INLINE_LAMBDA {
-        const Softmax<Real> softmax(frame[r], terms[r], largest[r]);
-        loss[r] = targets.weight[r] * softmax.loss(z_y[r]);
+    Column<Real> scale, of_y;
+    Column<int64_t> y; // −1 where the entry of no class is given
+    Column<typename Exp<Real>::Int> special;
+    bool any_special;
+};
+
+// loss_of_row for the rows of a batch.
+template <class Form, Base base, class Storage, class Real = RealOf<Storage>>
+void loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double> &loss) {
+    using Int = typename Exp<Real>::Int;
+    auto &[y, scale, extra, factor] = targets;
+    Form form(batch);
+
+    Column<Int> absent;
+    for (int r = 0; r < batch_rows; ++r)
+        absent[r] = int(extra[r] == 0) & (int(base == Base::zeros) | int(scale[r] == 0));
+    Column<Real> m;
+    form.find_largest(absent, m);
+    BatchGradient<Real> gradient;
+    BatchSums<Real> sums;
+    auto &special = gradient.special;
+    for (int r = 0; r < batch_rows; ++r) {
+        special[r] = absent[r] ? 0 : !(m[r] - m[r] == 0);
+        sums.frame.set(r, Frame<Real>::of(absent[r] ? 0 : m[r]));
+    }
+    form.template add_up<base>(absent, special, sums);
+
+    Column<Int> one, fits;
+    if constexpr (base == Base::array)
+        for (int r = 0; r < batch_rows; ++r) {
+            one[r] = int(extra[r] == 0) & int(sums.nonzero[r] == 1);
+            const Int none = int(extra[r] == 0) & int(sums.nonzero[r] == 0);
+            absent[r] |= none;
+            special[r] &= ~none;
+            y[r] = one[r] ? sums.y[r] : y[r];
+        }
+    Column<double> z_y, b_y;
+    for (int r = 0; r < batch_rows; ++r) {
+        z_y[r] = m[r];
+        b_y[r] = 1;
+    }
+    for (int r = 0; r < batch.count; ++r)
+        if (base != Base::array || y[r] >= 0) {
+            z_y[r] = Real(batch.x.row(r)[y[r] * batch.x.class_stride]);
+            if constexpr (base == Base::array)
+                b_y[r] = batch.b.row(r)[y[r] * batch.b.class_stride];
+        }
+    const auto shares_of = [&](int r) INLINE_LAMBDA {
+        return Shares<Real>::template of<base>(scale[r], extra[r], sums.base[r], b_y[r],
+                                               sums.mean[r], base == Base::array && one[r]);
+    };
+    const auto softmax_and_loss = [&](int r, const Shares<Real> &shares) INLINE_LAMBDA {
+        const Softmax<Real> softmax(sums.frame[r], sums.terms[r], sums.largest[r]);
+        const double own = shares.template loss<base>(softmax, z_y[r]);
+        loss[r] = absent[r] ? 0 : own;
         return softmax;
     };
-    if (row.grad)
+    if (batch.grad.data) {
         for (int r = 0; r < batch_rows; ++r) {
-            const auto softmax = softmax_and_loss(r);
-            of_y[r] = softmax.true_entry(z_y[r], product<W>(factor[r], weight[r]));
-            scaling.set(r, Scaling<Real>::of(softmax, factor[r] * weight[r]));
+            const auto shares = shares_of(r);
+            const auto softmax = softmax_and_loss(r, shares);
+            const double all = factor[r] * shares.total;
+            const auto scaling = Scaling<Real>::of(softmax, all);
+            const Real of_y = shares.true_entry(softmax, z_y[r], factor[r]);
+            const bool zero = absent[r];
+            gradient.of_y[r] = zero ? 0 : of_y;
+            gradient.scale[r] = zero ? 0 : Real(factor[r] * shares.scale);
+            gradient.scaling.set(r,
+                                 {zero ? 0 : scaling.hi, zero ? 0 : scaling.lo,
+                                  zero ? 1 : scaling.last, scaling.top, zero ? 0 : scaling.of_top});
+            fits[r] = int(Scaling<Real>::fits(all)) | absent[r];
         }
-    else
         for (int r = 0; r < batch_rows; ++r)
-            softmax_and_loss(r);
-
-    // Before the other rows, because the gradient may overwrite the logits.
-    int any_special = 0;
-    for (int r = 0; r < batch_rows; ++r)
-        any_special |= int(special[r]);
-    if (any_special)
+            special[r] |= !fits[r];
+        gradient.y = y;
+    } else {
         for (int r = 0; r < batch_rows; ++r)
-            if (special[r])
-                index_row(Row<Storage>{row.x + r * stride, row.classes, 0,
-                                       row.grad ? row.grad + r * grad_stride : nullptr, nullptr,
-                                       nullptr},
-                          y[r], weight[r], factor[r], &loss[r]);
-    if (row.grad)
-        layout.write_gradient(frame, scaling, y, of_y, special, any_special, grad_stride);
+            softmax_and_loss(r, shares_of(r));
+    }
+    if constexpr (base != Base::zeros)
+        for (int r = 0; r < batch_rows; ++r)
+            special[r] |= !(sums.mean[r] - sums.mean[r] == 0) & !absent[r];
+    Int any = 0;
+    for (int r = 0; r < batch_rows; ++r) {
+        special[r] &= -Int(r < batch.count);
+        any |= special[r];
+    }
+    gradient.any_special = any != 0;
+    const auto alone = [&](int r, const auto &row, const Real *b) {
+        loss_of_row<base>(row, {y[r], scale[r], extra[r], factor[r], b}, &loss[r]);
+    };
+    form.template finish<base>(absent, gradient, sums, alone);
 }
 
 // Longer rows, with loops over classes.
 template <class Storage> class AsRows {
     using Real = RealOf<Storage>;
     using Int = typename Exp<Real>::Int;
-    const Row<Storage> &row_;
-    int64_t stride_;
+    const Batch<Storage> &batch_;
 
     INLINE Real *kept(int r) const {
         constexpr int beyond = Exp<Real>::lanes; // a row of less than a group is padded
-        return row_.grad && row_.scratch ? row_.scratch + r * (most_classes + beyond) : nullptr;
+        const bool keeps = batch_.grad.data && batch_.scratch;
+        return keeps ? batch_.scratch + r * (most_classes + beyond) : nullptr;
     }
 
   public:
     // So the logits of a batch stay in the second-level cache from one loop to the next.
     static constexpr int most_classes = 8192 / sizeof(Real);
-    static_assert(batch_rows * (most_classes + Exp<Real>::lanes) * sizeof(Real) <= scratch_bytes);
+    static_assert(batch_rows * (most_classes + Exp<Real>::lanes) * sizeof(Real) <= terms_bytes);
 
-    INLINE AsRows(const Row<Storage> &row, int64_t stride) : row_(row), stride_(stride) {}
+    INLINE explicit AsRows(const Batch<Storage> &batch) : batch_(batch) {}
 
-    INLINE void find_largest(Column<Real> &m) const {
-        for (int r = 0; r < batch_rows; ++r)
-            m[r] = largest_of<Real>(row_.x + r * stride_, row_.classes);
+    INLINE void find_largest(const Column<Int> &absent, Column<Real> &m) const {
+        for (int r = 0; r < batch_rows; ++r) // rows beyond the last are absent
+            m[r] = absent[r] ? 0 : largest_of<Real>(batch_.x.row(r), batch_.classes);
     }
 
-    INLINE void add_up(const Column<Frame<Real>> &frame, const Column<Int> &special,
-                       Column<Wide<Real>> &terms, Column<double> &largest) const {
+    template <Base base>
+    INLINE void add_up(const Column<Int> &absent, const Column<Int> &special,
+                       BatchSums<Real> &sums) const {
         for (int r = 0; r < batch_rows; ++r) {
-            terms.set(r, {});
-            largest[r] = 1;
-            if (special[r])
-                continue;
-            const Storage *x = row_.x + r * stride_;
-            Real *keep = kept(r);
-            const Sums<Real> sums =
-                keep ? sums_below<Also::terms>(frame[r], x, row_.classes, row_.ahead, Real(0), keep)
-                     : sums_below<Also::nothing>(frame[r], x, row_.classes, row_.ahead, Real(0),
-                                                 keep);
-            terms.set(r, sums.terms);
-            largest[r] = sums.largest;
+            const Real *b = base == Base::array ? batch_.b.row(r) : nullptr;
+            Sums<Real> own{sums.frame[r], 1, {}, {}, 0, false, {}, {}, 1};
+            if (!absent[r] && !special[r]) {
+                const Storage *x = batch_.x.row(r);
+                Real *keep = kept(r);
+                own = keep ? sums_below<Also::terms, base>(own.frame, x, batch_.classes,
+                                                           batch_.ahead, Real(0), keep, b)
+                           : sums_below<Also::nothing, base>(own.frame, x, batch_.classes,
+                                                             batch_.ahead, Real(0), keep, b);
+            }
+            sums.terms.set(r, own.terms);
+            sums.largest[r] = own.largest;
+            sums.base[r] = nearest(own.base);
+            sums.mean[r] = nearest(own.mean);
+            sums.nonzero[r] = Int(own.nonzero < 2 ? own.nonzero : 2);
+            sums.y[r] = -1;
+            if constexpr (base == Base::array)
+                if (own.nonzero == 1 && !absent[r] && !special[r])
+                    sums.y[r] = first_nonzero(b, batch_.classes);
         }
     }
 
-    INLINE void write_gradient(const Column<Frame<Real>> &frame,
-                               const Column<Scaling<Real>> &scaling, const Column<int64_t> &y,
-                               const Column<Real> &of_y, const Column<Int> &special, int,
-                               int64_t grad_stride) const {
-        for (int r = 0; r < batch_rows; ++r)
-            if (!special[r])
-                gradient_of_row(frame[r], scaling[r], row_.x + r * stride_, kept(r), row_.classes,
-                                y[r], of_y[r], row_.grad + r * grad_stride, *row_.output);
+    template <Base base, class Alone>
+    INLINE void finish(const Column<Int> &absent, const BatchGradient<Real> &gradient,
+                       const BatchSums<Real> &sums, Alone alone) const {
+        for (int r = 0; r < batch_.count; ++r) {
+            const Storage *x = batch_.x.row(r);
+            Storage *grad = batch_.grad.data ? batch_.grad.row(r) : nullptr;
+            const Real *b = base == Base::array ? batch_.b.row(r) : nullptr;
+            if (gradient.special[r])
+                alone(r, Row<Storage>{x, batch_.classes, 0, grad, nullptr, nullptr}, b);
+            else if (grad && absent[r])
+                fill(grad, batch_.classes, rounded_to<Storage>(0));
+            else if (grad)
+                gradient_of_row<base>(sums.frame[r], gradient.scaling[r], x, kept(r),
+                                      batch_.classes, gradient.y[r], gradient.of_y[r],
+                                      gradient.scale[r], b, grad, *batch_.output);
+        }
     }
 };
 

@@ -31,30 +31,42 @@ void require(bool holds, const char *message) {
 }
 
 // NumPy and its buffers have no bfloat16: its bits are passed as uint16.
-LogitsType logits_type(const In &logits) {
-    require(logits.ndim() == 3, "logits: (outer, classes, inner)");
-    const auto type = logits.dtype();
+template <class Floats> FloatType float_type(const Floats &array, const char *name) {
+    const auto type = array.dtype();
     if (type == nb::dtype<float>())
         return f32;
     if (type == nb::dtype<double>())
         return f64;
     const bool is_float = type.code == uint8_t(nb::dlpack::dtype_code::Float);
-    require(type.bits == 16 && (is_float || type == nb::dtype<uint16_t>()),
-            "logits: float32, float64, float16, or bfloat16 as uint16");
+    require(type.bits == 16 && (is_float || type == nb::dtype<uint16_t>()), name);
     return is_float ? f16 : bf16;
 }
 
-// Whether an array (outer, classes, inner) is contiguous rows at one distance from each other,
-// which becomes `stride`, in elements. Requires the shape of the logits.
-template <class Array>
-bool in_rows(const Array &array, const In &logits, int64_t &stride, const char *name) {
-    require(array.ndim() == 3, name);
-    for (int axis = 0; axis < 3; ++axis)
-        require(array.shape(axis) == logits.shape(axis), name);
+// An array of the shape (outer, classes, inner), as the call has it.
+template <class Floats> Array read(const Floats &array, const Call &call, const char *name) {
+    require(array.ndim() == 3 && int64_t(array.shape(1)) == call.classes, name);
     const int64_t outer = array.shape(0), inner = array.shape(2);
-    stride = inner == 1 ? array.stride(0) : array.stride(2);
-    return outer * inner == 0 || ((array.shape(1) <= 1 || array.stride(1) == 1) &&
-                                  (inner == 1 || outer == 1 || array.stride(0) == inner * stride));
+    void *data = const_cast<void *>(static_cast<const void *>(array.data()));
+    if (inner == 1) { // see read_shape
+        require(call.outer == 1 && call.inner == outer, name);
+        return {data, 0, array.stride(1), array.stride(0)};
+    }
+    require(call.outer == outer && call.inner == inner, name);
+    return {data, array.stride(0), array.stride(1), array.stride(2)};
+}
+
+constexpr const char *logits_name =
+    "logits: (outer, classes, inner) in float32, float64, float16, or bfloat16 as uint16";
+
+// The shape (outer, classes, 1) is read as (1, classes, outer), which has the same rows.
+FloatType read_logits(const In &logits, Call &call) {
+    require(logits.ndim() == 3, logits_name);
+    const int64_t outer = logits.shape(0), inner = logits.shape(2);
+    call.outer = inner == 1 ? 1 : outer;
+    call.inner = inner == 1 ? outer : inner;
+    call.classes = logits.shape(1);
+    call.logits = read(logits, call, logits_name);
+    return float_type(logits, logits_name);
 }
 
 // Requires a contiguous array of `size` numbers; returns its data.
@@ -70,88 +82,78 @@ const double *doubles(const In &array, int64_t size, const char *name) {
     return static_cast<const double *>(vector(array, size, nb::dtype<double>(), name));
 }
 
-// False where the logits are not in rows.
-bool read_logits(const In &logits, Call &call) {
-    call.rows = logits.shape(0) * logits.shape(2);
-    call.classes = logits.shape(1);
-    call.logits = logits.data();
-    return in_rows(logits, logits, call.logits_stride, "logits: (outer, classes, inner)");
-}
-
 void read_labels(const In &labels, int64_t ignore_index, Call &call) {
     const auto type = labels.dtype();
     const bool is_signed = type.code == uint8_t(nb::dlpack::dtype_code::Int);
     require(is_signed || type.code == uint8_t(nb::dlpack::dtype_code::UInt), "target: integers");
     const int width = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : 3;
     call.label_type = LabelType(width + int(is_signed ? LabelType::i8 : LabelType::u8));
-    call.labels = vector(labels, call.rows, type, "target: (rows,)");
+    call.labels = vector(labels, call.rows(), type, "target: (rows,)");
     call.ignore_index = ignore_index;
 }
 
-// False, with nothing written, where some array is not in rows.
-bool cross_entropy(const In &logits, const In &target, const std::optional<In> &weight,
-                   nb::handle options, int64_t ignore_index, const std::variant<double, In> &factor,
-                   const Out &loss, const std::optional<Out> &grad, int threads) {
+void cross_entropy(const In &logits, const In &target, const std::optional<In> &weight,
+                   const std::optional<In> &sample_weight, nb::handle options, int64_t ignore_index,
+                   const std::variant<double, In> &factor, const Out &loss,
+                   const std::optional<Out> &grad, int threads) {
     CrossEntropy call{};
-    const LogitsType storage = logits_type(logits);
-    if (!read_logits(logits, call))
-        return false;
+    const FloatType type = read_logits(logits, call);
     if (target.ndim() == 3) {
-        call.double_probabilities = target.dtype() == nb::dtype<double>();
-        require(call.double_probabilities || target.dtype() == nb::dtype<float>(),
-                "target: probabilities in float32 or float64");
-        call.probabilities = target.data();
-        if (!in_rows(target, logits, call.probabilities_stride, "target: the logits' shape"))
-            return false;
+        constexpr const char *name = "target: the logits' shape, in one of their dtypes";
+        call.probabilities = read(target, call, name);
+        call.probabilities_type = float_type(target, name);
     } else {
         read_labels(target, ignore_index, call);
     }
     if (weight)
         call.weight = doubles(*weight, call.classes, "weight: (classes,) float64");
+    if (sample_weight)
+        call.sample_weight = doubles(*sample_weight, call.rows(), "sample_weight: (rows,) float64");
     static PyObject *const label_smoothing = PyUnicode_InternFromString("label_smoothing");
     call.label_smoothing = nb::cast<double>(nb::getattr(options, label_smoothing));
     call.factor = std::get_if<double>(&factor);
     if (!call.factor) {
         call.factor =
-            doubles(std::get<In>(factor), call.rows, "factor: one number or (rows,) float64");
+            doubles(std::get<In>(factor), call.rows(), "factor: one number or (rows,) float64");
         call.factor_stride = 1;
     }
     call.double_loss = loss.dtype() == nb::dtype<double>();
-    call.loss = vector(loss, call.rows, call.double_loss ? nb::dtype<double>() : nb::dtype<float>(),
-                       "loss: (rows,) in float32 or float64");
+    call.loss =
+        vector(loss, call.rows(), call.double_loss ? nb::dtype<double>() : nb::dtype<float>(),
+               "loss: (rows,) in float32 or float64");
     if (grad) {
         require(grad->dtype() == logits.dtype(), "grad: in the logits' dtype");
-        call.grad = grad->data();
-        if (!in_rows(*grad, logits, call.grad_stride, "grad: the logits' shape"))
-            return false;
-        call.stream = call.grad != call.logits &&
-                      call.rows * call.classes * int64_t(grad->itemsize()) > stream_from;
+        call.grad = read(*grad, call, "grad: the logits' shape");
+        call.stream = call.grad.data != call.logits.data &&
+                      call.rows() * call.classes * int64_t(grad->itemsize()) > stream_from;
     }
-    run(call, current_level().cross_entropy[storage], threads);
-    return true;
+    run(call, current_level().cross_entropy[type], threads);
 }
 
-// False, with nothing written, where the logits are not in rows.
-bool score(const In &logits, const In &target, int64_t ignore_index,
+bool check(const In &probabilities, double tolerance, int threads) {
+    Check call{};
+    const FloatType type = read_logits(probabilities, call);
+    call.tolerance = tolerance;
+    return are_fit(call, type, threads);
+}
+
+void score(const In &logits, const In &target, int64_t ignore_index,
            const std::array<Out, 6> &scores, int threads) {
     Score call{};
-    const LogitsType storage = logits_type(logits);
-    if (!read_logits(logits, call))
-        return false;
+    const FloatType type = read_logits(logits, call);
     read_labels(target, ignore_index, call);
-    const auto output = [&](int i, const nb::dlpack::dtype &type) {
-        return vector(scores[i], call.rows, type,
+    const auto output = [&](int i, const nb::dlpack::dtype &of) {
+        return vector(scores[i], call.rows(), of,
                       "scores: (rows,), int64 or in the computed dtype");
     };
-    const auto real = storage == f64 ? nb::dtype<double>() : nb::dtype<float>();
+    const auto real = type == f64 ? nb::dtype<double>() : nb::dtype<float>();
     call.loss = output(0, real);
     call.probability = output(1, real);
     call.predicted = static_cast<int64_t *>(output(2, nb::dtype<int64_t>()));
     call.rank = static_cast<int64_t *>(output(3, nb::dtype<int64_t>()));
     call.entropy = output(4, real);
     call.logsumexp = output(5, real);
-    run(call, current_level().score[storage], threads);
-    return true;
+    run(call, current_level().score[type], threads);
 }
 
 // Plain CPython, which is called in half the time.
@@ -174,10 +176,12 @@ NB_MODULE(_cpu, module) {
         return know_tensors(types.ptr(), capsule.ptr());
     });
     module.def("cross_entropy", cross_entropy, nb::arg("logits"), nb::arg("target"),
-               nb::arg("weight").none(), nb::arg("options"), nb::arg("ignore_index"),
-               nb::arg("factor"), nb::arg("loss"), nb::arg("grad").none(), nb::arg("threads"));
+               nb::arg("weight").none(), nb::arg("sample_weight").none(), nb::arg("options"),
+               nb::arg("ignore_index"), nb::arg("factor"), nb::arg("loss"), nb::arg("grad").none(),
+               nb::arg("threads"));
     module.def("score", score, nb::arg("logits"), nb::arg("target"), nb::arg("ignore_index"),
                nb::arg("scores"), nb::arg("threads"));
+    module.def("check", check, nb::arg("probabilities"), nb::arg("tolerance"), nb::arg("threads"));
     module.def("levels", [] {
         std::vector<std::string> names;
         for (const Level *level : supported_levels())

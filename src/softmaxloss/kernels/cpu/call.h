@@ -6,31 +6,37 @@
 namespace softmaxloss {
 
 enum class LabelType { i8, i16, i32, i64, u8, u16, u32, u64 };
-enum LogitsType { f32, f64, f16, bf16, logits_types };
+enum FloatType { f32, f64, f16, bf16, float_types };
 
-// Arrays of rows, (rows, classes), have a contiguous last axis. Strides count elements, not bytes.
+// An array (outer, classes, inner) of floats. Strides count elements, not bytes.
+struct Array {
+    void *data; // null if there is no such array
+    std::int64_t outer_stride, class_stride, inner_stride;
+};
+
+// Row i is the pair (i / inner, i % inner). Arrays (rows,) are contiguous.
 struct Call {
-    std::int64_t rows, classes;
-    const void *logits;
-    std::int64_t logits_stride;
+    std::int64_t outer, classes, inner;
+    Array logits;
     const void *labels; // (rows,) class indices, or null
     LabelType label_type;
     std::int64_t ignore_index;
+
+    std::int64_t rows() const { return outer * inner; }
 };
 
 struct CrossEntropy : Call {
-    const void *probabilities; // (rows, classes), or null
-    bool double_probabilities; // else float
-    std::int64_t probabilities_stride;
-    const double *weight; // (classes,) or null
+    Array probabilities; // in place of labels
+    FloatType probabilities_type;
+    const double *weight;        // (classes,) or null
+    const double *sample_weight; // (rows,) or null
     double label_smoothing;
     const double *factor; // (rows,), or one number for all rows if factor_stride is 0
     std::int64_t factor_stride;
     void *loss;       // (rows,)
     bool double_loss; // else float
-    void *grad;       // (rows, classes) in the logits' type, or null
-    std::int64_t grad_stride;
-    bool stream; // write the gradient past the caches; not if it overwrites the logits
+    Array grad;       // in the logits' type
+    bool stream;      // write the gradient past the caches; not if it overwrites the logits
 };
 
 struct Score : Call {
@@ -39,12 +45,18 @@ struct Score : Call {
     void *entropy, *logsumexp;
 };
 
+// Probabilities are fit if all are finite and not negative, and each row sums to 1 within the
+// tolerance.
+struct Check : Call { // the probabilities are `logits`
+    double tolerance;
+};
+
 // The threads that share one long row. each() calls work(context, i) for all i in [0, count), in
 // any order, or for some if it is stopped. `scratch` has `scratch_size` bytes for each i, at first
 // 0. (Function pointers: code of std::function, compiled for one level, could be linked into
 // another.)
 struct Team {
-    static constexpr std::size_t scratch_size = 128;
+    static constexpr std::size_t scratch_size = 192;
 
     void *scratch;
     void (*each)(const Team &, std::int64_t count, void (*work)(void *, std::int64_t), void *);
@@ -53,16 +65,21 @@ struct Team {
 // A long row is processed in chunks of so many classes.
 constexpr std::int64_t chunk_classes = 1 << 17;
 
-// The size of scratch_memory().
-constexpr std::size_t scratch_bytes = (1 << 19) + (1 << 13);
+// What a thread keeps scratch memory for: the terms of rows; rows copied from another layout, of
+// logits and of coefficients; the class weights.
+enum class Scratch { terms, logits, coefficients, weight, count };
+
+// The size of the scratch memory for terms.
+constexpr std::size_t terms_bytes = (1 << 19) + (1 << 13);
 
 // One instruction-set level: functions that compute the rows [begin, end) of a call, one for each
 // type of logits. The threads of a team share each row.
 struct Level {
     const char *name;
-    void (*cross_entropy[logits_types])(const CrossEntropy &, std::int64_t begin, std::int64_t end,
-                                        const Team *);
-    void (*score[logits_types])(const Score &, std::int64_t begin, std::int64_t end, const Team *);
+    void (*cross_entropy[float_types])(const CrossEntropy &, std::int64_t begin, std::int64_t end,
+                                       const Team *);
+    void (*score[float_types])(const Score &, std::int64_t begin, std::int64_t end, const Team *);
+    bool (*check[float_types])(const Check &, std::int64_t begin, std::int64_t end);
 };
 
 } // namespace softmaxloss

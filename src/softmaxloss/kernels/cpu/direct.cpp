@@ -136,6 +136,7 @@ class Doubles : InOrder<double> {
 };
 
 bool is_float(Type type) { return !is_integer(type); }
+FloatType float_type(Type type) { return FloatType(int(type) - int(Type::f32)); }
 
 class Direct {
     PythonArray logits_, target_, weight_, sample_weight_, upstream_, loss_, grad_;
@@ -143,11 +144,11 @@ class Direct {
     CrossEntropy call_{};
     int64_t label_; // of one example
     std::vector<char> labels_;
-    Doubles weights_, factors_;
-    std::vector<double> losses_;
+    Doubles weights_, sample_weights_, factors_;
+    std::vector<double> each_sample_weight_, losses_;
     double factor_ = 1, divisor_ = 1;
 
-    int64_t rows() const { return call_.rows; }
+    int64_t rows() const { return call_.rows(); }
     int64_t classes() const { return call_.classes; }
 
     // Whether an array has the shape of the logits, or that without the class axis.
@@ -162,37 +163,39 @@ class Direct {
                               std::equal(array.shape + 1, array.shape + axes, logits_.shape + 2)));
     }
 
-    // The distance of the rows of an array in the logits' shape; false if they are not contiguous
-    // rows at one distance from each other.
-    bool in_rows(const PythonArray &array, int64_t &stride) const {
-        const int axis = array.ndim > 1 ? 1 : 0; // of the classes
-        if (array.strides[axis] != 1 && classes() > 1)
-            return false;
-        bool any = false;
-        int64_t step = 0;
-        stride = classes();
-        for (int i = array.ndim - 1; i >= 0; --i) {
-            if (i == axis || array.shape[i] == 1)
+    // An array in the logits' shape as (outer, classes, inner); false if its axes after the classes
+    // are no single axis in memory. (N, C) is (1, C, N), see the general binding.
+    bool read_layout(const PythonArray &array, Array &layout) const {
+        const bool one = array.ndim == 1;
+        layout = {array.data, 0, array.strides[one ? 0 : 1], one ? 0 : array.strides[0]};
+        if (call_.outer == 1 && call_.inner == (one ? 1 : array.shape[0]))
+            return true;
+        layout.outer_stride = array.strides[0];
+        int64_t extent = 0; // of the axes so far, from the last one on
+        for (int i = array.ndim - 1; i > 1; --i) {
+            const int64_t size = array.shape[i], step = array.strides[i];
+            if (size == 1)
                 continue;
-            if (!any)
-                stride = array.strides[i];
-            else if (array.strides[i] != step)
+            if (extent == 0)
+                layout.inner_stride = step;
+            else if (step != extent)
                 return false;
-            any = true;
-            step = array.strides[i] * array.shape[i];
+            extent = step * size;
         }
         return true;
     }
 
     bool read_logits(PyObject *object) {
-        if (!logits_.read(object) || !is_float(logits_.type) || logits_.ndim == 0)
+        if (!logits_.read(object) || !is_float(logits_.type) || logits_.ndim == 0 ||
+            logits_.size() == 0)
             return false;
-        call_.classes = logits_.shape[logits_.ndim > 1 ? 1 : 0];
-        if (call_.classes == 0 || logits_.size() == 0)
-            return false;
-        call_.rows = logits_.size() / call_.classes;
-        call_.logits = logits_.data;
-        return in_rows(logits_, call_.logits_stride);
+        const int axis = logits_.ndim > 1 ? 1 : 0; // of the classes
+        call_.classes = logits_.shape[axis];
+        call_.outer = axis ? logits_.shape[0] : 1;
+        call_.inner = logits_.size() / (call_.outer * call_.classes);
+        if (call_.inner == 1)
+            std::swap(call_.outer, call_.inner);
+        return read_layout(logits_, call_.logits);
     }
 
     bool read_target(PyObject *object) {
@@ -225,14 +228,12 @@ class Direct {
                 return read_labels<std::uint64_t>();
             }
         }
-        if (!has_logits_shape(target_) || options_.ignore_index >= 0 ||
-            !in_rows(target_, call_.probabilities_stride))
+        if (!has_logits_shape(target_) || options_.ignore_index >= 0 || !is_float(target_.type) ||
+            !read_layout(target_, call_.probabilities))
             return false;
-        call_.probabilities = target_.data;
-        call_.double_probabilities = target_.type == Type::f64;
-        return target_.type == Type::f64   ? check_probabilities<double>(1e-6)
-               : target_.type == Type::f32 ? check_probabilities<float>(1e-4)
-                                           : false;
+        call_.probabilities_type = float_type(target_.type);
+        divisor_ = double(rows());
+        return true;
     }
 
     template <class Label> bool read_labels() {
@@ -273,31 +274,18 @@ class Direct {
     }
 
     // Whether the probabilities are finite, not negative, and sum to 1. A sum that is nearly too
-    // far from 1 is left to the full checks, which add in another order.
-    template <class Real> bool check_probabilities(double tolerance) {
-        bool good = true;
-        for (int64_t i = 0; i < rows() && good; ++i) {
-            const Real *q = static_cast<const Real *>(target_.data) + i * call_.probabilities_stride;
-            constexpr int lanes = 8;
-            double total[lanes] = {};
-            int64_t j = 0;
-            for (; j + lanes <= classes(); j += lanes)
-                for (int k = 0; k < lanes; ++k) {
-                    good &= q[j + k] >= 0;
-                    total[k] += double(q[j + k]);
-                }
-            for (; j < classes(); ++j) {
-                good &= q[j] >= 0;
-                total[0] += double(q[j]);
-            }
-            double all = 0;
-            for (const double part : total)
-                all += part;
-            good &= options_.several_labels ? std::isfinite(all)
-                                            : std::abs(all - 1) <= 0.999 * tolerance;
-        }
-        divisor_ = double(rows());
-        return good;
+    // far from 1 is left to the general way, which adds in another order.
+    bool check_probabilities(int threads) const {
+        constexpr double tolerances[] = {1e-4, 1e-6, 0.02, 0.1}; // as labels.SUM_TOLERANCE
+        Check check{};
+        check.outer = call_.outer;
+        check.classes = call_.classes;
+        check.inner = call_.inner;
+        check.logits = call_.probabilities;
+        check.tolerance = options_.several_labels
+                              ? std::numeric_limits<double>::infinity()
+                              : 0.999 * tolerances[call_.probabilities_type];
+        return are_fit(check, call_.probabilities_type, threads);
     }
 
     bool read_weight(PyObject *object) {
@@ -307,6 +295,30 @@ class Direct {
             return false;
         call_.weight = weights_.read(weight_);
         return call_.weight && are_weights(call_.weight, classes());
+    }
+
+    // One weight for each row, or for each of the first axis.
+    bool read_sample_weight(PyObject *object) {
+        if (object == Py_None)
+            return true;
+        if (!sample_weight_.read(object))
+            return false;
+        const bool each_row = has_lead_shape(sample_weight_);
+        if (!each_row && (logits_.ndim < 3 || sample_weight_.ndim != 1 ||
+                          sample_weight_.shape[0] != logits_.shape[0]))
+            return false;
+        const double *s = sample_weights_.read(sample_weight_);
+        if (!s || !are_weights(s, sample_weight_.size()))
+            return false;
+        if (!each_row) {
+            each_sample_weight_.reserve(std::size_t(rows()));
+            for (int64_t i = 0; i < logits_.shape[0]; ++i)
+                each_sample_weight_.insert(each_sample_weight_.end(),
+                                           std::size_t(rows() / logits_.shape[0]), s[i]);
+            s = each_sample_weight_.data();
+        }
+        call_.sample_weight = s;
+        return true;
     }
 
     // The class of row i, or −1 if it does not count.
@@ -340,12 +352,19 @@ class Direct {
             divisor_ = 1;
         } else if (options_.denominator != 0) {
             divisor_ = options_.denominator;
-        } else if (call_.labels && call_.weight) {
+        } else if (call_.sample_weight || (call_.labels && call_.weight)) {
             std::vector<double> counted;
             counted.reserve(std::size_t(rows()));
-            for (int64_t i = 0; i < rows(); ++i)
-                if (const int64_t y = label(i); y >= 0)
-                    counted.push_back(call_.weight[y]);
+            for (int64_t i = 0; i < rows(); ++i) {
+                double w = call_.sample_weight ? call_.sample_weight[i] : 1;
+                if (call_.labels) {
+                    const int64_t y = label(i);
+                    if (y < 0)
+                        continue;
+                    w *= call_.weight ? call_.weight[y] : 1;
+                }
+                counted.push_back(w);
+            }
             divisor_ = sum(counted.data(), int64_t(counted.size()));
         }
     }
@@ -404,10 +423,11 @@ class Direct {
         if (object == Py_None)
             return true;
         if (!grad_.read(object, true) || grad_.type != logits_.type || !has_logits_shape(grad_) ||
-            !grad_.is_contiguous() || !in_rows(grad_, call_.grad_stride))
+            grad_.overlaps_itself() || !read_layout(grad_, call_.grad))
             return false;
-        call_.grad = grad_.data;
-        const bool in_place = grad_.data == logits_.data && logits_.is_contiguous();
+        const bool in_place =
+            grad_.data == logits_.data &&
+            std::equal(grad_.strides, grad_.strides + grad_.ndim, logits_.strides);
         if (!in_place && grad_.overlaps(logits_))
             return false;
         for (const PythonArray *read : {&target_, &weight_, &sample_weight_, &upstream_})
@@ -420,21 +440,21 @@ class Direct {
   public:
     explicit Direct(const OptionValues &options) : options_(options) {}
 
-    bool read(PyObject *const *arguments) {
+    bool read(PyObject *const *arguments, int threads) {
         const auto &[logits, target, weight, sample_weight, options, upstream, loss, grad] =
             *reinterpret_cast<PyObject *const(*)[8]>(arguments);
         const DefaultFloatingPoint scope;
-        if (!options_.usual || sample_weight != Py_None || !read_logits(logits) ||
-            !read_target(target) || !read_weight(weight))
+        if (!options_.usual || !read_logits(logits) || !read_target(target) ||
+            !read_weight(weight) || !read_sample_weight(sample_weight))
             return false;
         call_.label_smoothing = options_.label_smoothing;
         find_divisor();
-        return read_upstream(upstream) && read_loss(loss) && read_grad(grad);
+        return read_upstream(upstream) && read_loss(loss) && read_grad(grad) &&
+               (call_.labels || check_probabilities(threads));
     }
 
     PyObject *run(int threads) {
-        softmaxloss::run(
-            call_, current_level().cross_entropy[int(logits_.type) - int(Type::f32)], threads);
+        softmaxloss::run(call_, current_level().cross_entropy[float_type(logits_.type)], threads);
         if (options_.reduction == Reduction::none)
             return Py_NewRef(Py_True);
         double loss;
@@ -466,7 +486,7 @@ PyObject *direct(PyObject *, PyObject *const *arguments, Py_ssize_t count) {
             return nullptr;
         const OptionValues options = options_of(arguments[4]);
         Direct call(options);
-        if (!call.read(arguments))
+        if (!call.read(arguments, threads))
             return Py_NewRef(Py_None);
         return call.run(threads);
     } catch (nb::python_error &error) {

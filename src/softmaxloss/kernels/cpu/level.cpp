@@ -1,8 +1,6 @@
 // One instruction-set level. This file is compiled once for each, with LEVEL its name.
-#include "threads.h"
+#include "mixing.h"
 #include "tile.h"
-
-#include <algorithm>
 
 namespace softmaxloss::LEVEL {
 
@@ -27,138 +25,249 @@ inline void read_labels(const Call &call, int64_t first, int count, int64_t *y) 
 // Labels come checked, but another thread may have changed them since.
 inline bool is_outside(int64_t y, int64_t classes) { return (y < 0) | (y >= classes); }
 
-// c_j = w_j · ((1 − ε)·q_j + ε/C), 0 beyond the last class. Not inlined: short rows are faster so.
-template <class Target>
-__attribute__((noinline)) void coefficients(const CrossEntropy &call, const Target &q,
-                                            int64_t first, int count, double *out) {
-    const double keep = 1 - call.label_smoothing, spread = call.label_smoothing / call.classes;
-    const int64_t left = call.classes - first;
-    const int valid = left < count ? int(left) : count;
-    for (int j = 0; j < valid; ++j)
-        out[j] = fma(keep, q(first + j), spread) * (call.weight ? call.weight[first + j] : 1);
-    for (int j = valid; j < count; ++j)
-        out[j] = 0;
+inline const void *labels_from(const Call &call, int64_t row) {
+    constexpr int bytes[] = {1, 2, 4, 8};
+    return call.labels
+               ? static_cast<const char *>(call.labels) + row * bytes[int(call.label_type) % 4]
+               : nullptr;
 }
 
-// The rows of a call up to `end`.
-template <class Storage> class Rows {
+// The rows of a call up to `end`, where they lie so that no copies are needed: see `in_place`.
+template <Base base, class Storage> class Rows {
     static constexpr double nan = __builtin_nan("");
     using Real = RealOf<Storage>;
     const CrossEntropy &call_;
     const int64_t end_;
     Output<Storage> output_;
     Real *const scratch_;
+    const Real *weight_ = nullptr; // of the classes, if they are the numbers b
+    const bool in_rows_;
 
-    // Row i, the first of `rows` rows. Those after them are prefetched if they are before `end`.
-    Row<Storage> row(int64_t i, int64_t rows) {
-        const int64_t ahead = i + 2 * rows <= end_ ? rows * call_.logits_stride : 0;
-        Storage *grad = static_cast<Storage *>(call_.grad);
-        return {static_cast<const Storage *>(call_.logits) + i * call_.logits_stride,
-                call_.classes,
-                ahead * int64_t(sizeof(Storage)),
-                grad ? grad + i * call_.grad_stride : nullptr,
-                &output_,
-                scratch_};
-    }
-
-    void put_losses(int64_t first, int count, const double *loss) const {
-        if (call_.double_loss)
-            std::copy_n(loss, count, static_cast<double *>(call_.loss) + first);
+    View<const Real> b(int64_t i) const {
+        if constexpr (base != Base::array)
+            return {};
+        else if (weight_)
+            return {weight_, 0, 1};
         else
-            std::copy_n(loss, count, static_cast<float *>(call_.loss) + first);
+            return view<const Real>(call_, call_.probabilities, i);
     }
 
-    template <class Layout> void batch(int64_t first) {
+    Targets targets(int64_t first, int count) const {
         Targets targets;
-        auto &[y, weight, factor] = targets;
-        read_labels(call_, first, batch_rows, y.values);
-        for (int r = 0; r < batch_rows; ++r)
+        auto &[y, scale, extra, factor] = targets;
+        const double keep = 1 - call_.label_smoothing,
+                     spread = call_.label_smoothing / double(call_.classes);
+        for (int r = count; r < batch_rows; ++r) {
+            y[r] = 0;
+            scale[r] = extra[r] = 0;
+            factor[r] = 1;
+        }
+        for (int r = 0; r < count; ++r)
             factor[r] = call_.factor[(first + r) * call_.factor_stride];
-        for (int r = 0; r < batch_rows; ++r) {
+        for (int r = 0; r < count; ++r)
+            scale[r] = call_.sample_weight ? call_.sample_weight[first + r] : 1;
+        if (!call_.labels) {
+            for (int r = 0; r < count; ++r) {
+                y[r] = -1;
+                extra[r] = 0;
+            }
+            return targets;
+        }
+        read_labels(call_, first, count, y.values);
+        for (int r = 0; r < count; ++r) {
             const bool ignored = y[r] == call_.ignore_index,
                        outside = is_outside(y[r], call_.classes);
-            weight[r] = ignored ? 0 : outside ? nan : 1;
+            scale[r] = ignored ? 0 : outside ? nan : scale[r];
             y[r] = ignored | outside ? 0 : y[r];
         }
+        for (int r = 0; r < count; ++r)
+            extra[r] = scale[r] * (base == Base::zeros ? 1 : keep);
         if (call_.weight)
-            for (int r = 0; r < batch_rows; ++r)
-                weight[r] *= call_.weight[y[r]];
-        Column<double> loss;
-        index_batch<Layout>(row(first, batch_rows), call_.logits_stride, call_.grad_stride, targets,
-                            loss);
-        put_losses(first, batch_rows, loss.values);
+            for (int r = 0; r < count; ++r)
+                extra[r] *= call_.weight[y[r]];
+        for (int r = 0; r < count; ++r)
+            scale[r] *= spread;
+        return targets;
     }
 
-    double one(int64_t i, const Team *team) {
-        const double factor = call_.factor[i * call_.factor_stride];
+    template <class T> void put(int64_t first, int count, const double *loss) const {
+        T *to = static_cast<T *>(call_.loss) + first;
+        for (int r = 0; r < count; ++r)
+            to[r] = T(loss[r]);
+    }
+    void put_losses(int64_t first, int count, const double *loss) const {
+        call_.double_loss ? put<double>(first, count, loss) : put<float>(first, count, loss);
+    }
+
+    template <class Form> void batch(int64_t first, int count) {
+        const View<const Storage> x = view<const Storage>(call_, call_.logits, first);
+        // The batch after this one is prefetched if it is before `end`.
+        const bool more = in_rows_ && first + 2 * batch_rows <= end_;
+        const int64_t ahead = more ? batch_rows * x.row_stride * int64_t(sizeof(Storage)) : 0;
+        Targets own = targets(first, count);
+        Column<double> loss;
+        loss_of_batch<Form, base>(Batch<Storage>{x, view<Storage>(call_, call_.grad, first),
+                                                 b(first), count, call_.classes, ahead, &output_,
+                                                 scratch_},
+                                  own, loss);
+        put_losses(first, count, loss.values);
+    }
+
+    void one(int64_t i, const Team *team) {
+        const View<const Storage> x = view<const Storage>(call_, call_.logits, i);
+        const int64_t ahead = i + 2 <= end_ ? x.row_stride * int64_t(sizeof(Storage)) : 0;
+        const Targets own = targets(i, 1);
         double loss;
-        const auto mixed = [&](const auto &q) {
-            const auto c = [&](int64_t first, int count, double *out) {
-                coefficients(call_, q, first, count, out);
-            };
-            mixed_row(row(i, 1), c, factor, &loss);
-        };
-        const auto soft = [&](auto of_type) {
-            const auto *q = static_cast<const decltype(of_type) *>(call_.probabilities) +
-                            i * call_.probabilities_stride;
-            mixed([q](int64_t j) { return double(q[j]); });
-        };
-        if (call_.probabilities) {
-            call_.double_probabilities ? soft(double()) : soft(float());
-            return loss;
-        }
-        int64_t y;
-        read_labels(call_, i, 1, &y);
-        const bool ignored = y == call_.ignore_index;
-        if (ignored || is_outside(y, call_.classes))
-            index_row(row(i, 1), 0, ignored ? 0 : nan, factor, &loss);
-        else if (call_.label_smoothing != 0)
-            mixed([y](int64_t j) { return double(j == y); });
-        else
-            index_row(row(i, 1), y, call_.weight ? call_.weight[y] : 1, factor, &loss, team);
-        return loss;
+        loss_of_row<base>(
+            Row<Storage>{x.data, call_.classes, ahead, view<Storage>(call_, call_.grad, i).data,
+                         &output_, scratch_},
+            Target<Real>{own.y[0], own.scale[0], own.extra[0], own.factor[0], b(i).data}, &loss,
+            team);
+        put_losses(i, 1, &loss);
     }
 
   public:
     Rows(const CrossEntropy &call, int64_t end)
         : call_(call), end_(end), output_(call.stream),
-          scratch_(call.grad ? static_cast<Real *>(scratch_memory()) : nullptr) {}
+          scratch_(call.grad.data ? static_cast<Real *>(scratch_memory(Scratch::terms, terms_bytes))
+                                  : nullptr),
+          in_rows_(in_rows(call, call.logits)) {
+        if (base == Base::array && call.labels) {
+            Real *weight = static_cast<Real *>(scratch_memory(
+                Scratch::weight, std::size_t(call.classes + batch_rows) * sizeof(Real)));
+            for (int64_t c = 0; c < call.classes; ++c)
+                weight[c] = Real(call.weight[c]);
+            weight_ = weight;
+        }
+    }
 
     void compute(int64_t begin, const Team *team) {
         int64_t i = begin;
-        if (!call_.probabilities && call_.label_smoothing == 0) {
-            if (call_.classes <= Tile<Storage>::most_classes)
-                for (; i + batch_rows <= end_; i += batch_rows)
-                    batch<Tile<Storage>>(i);
-            else if (call_.classes <= AsRows<Storage>::most_classes)
-                for (; i + batch_rows <= end_; i += batch_rows)
-                    batch<AsRows<Storage>>(i);
+        if (call_.classes <= Tile<Storage>::most_classes) {
+            while (i < end_) {
+                // Columns of one `outer` at a time; rows have one distance throughout.
+                const int64_t left = in_place_columns() ? call_.inner - i % call_.inner : end_ - i;
+                const int64_t stop = i + left < end_ ? i + left : end_;
+                for (; i + batch_rows <= stop; i += batch_rows)
+                    batch<Tile<Storage>>(i, batch_rows);
+                if (i < stop && (in_place_columns() || stop - i >= few_rows)) {
+                    batch<Tile<Storage>>(i, int(stop - i));
+                    i = stop;
+                }
+                for (; i < stop; ++i)
+                    one(i, nullptr);
+            }
+        } else if (call_.classes <= AsRows<Storage>::most_classes) {
+            for (; i + batch_rows <= end_; i += batch_rows)
+                batch<AsRows<Storage>>(i, batch_rows);
         }
-        for (; i < end_; ++i) {
-            const double loss = one(i, team);
-            put_losses(i, 1, &loss);
-        }
+        for (; i < end_; ++i)
+            one(i, team);
+    }
+
+  private:
+    static constexpr int few_rows = 4; // that take less time one by one
+
+    bool in_place_columns() const {
+        return !in_rows_ || (call_.grad.data && !in_rows(call_, call_.grad)) ||
+               (base == Base::array && !weight_ && !in_rows(call_, call_.probabilities));
     }
 };
 
 template <class Storage>
-void cross_entropy(const CrossEntropy &call, int64_t begin, int64_t end, const Team *team) {
-    Rows<Storage>(call, end).compute(begin, team);
+void compute_in_place(const CrossEntropy &call, int64_t begin, int64_t end, const Team *team) {
+    if (call.probabilities.data || (call.label_smoothing != 0 && call.weight))
+        Rows<Base::array, Storage>(call, end).compute(begin, team);
+    else if (call.label_smoothing != 0)
+        Rows<Base::ones, Storage>(call, end).compute(begin, team);
+    else
+        Rows<Base::zeros, Storage>(call, end).compute(begin, team);
+}
+
+// Whether the loops can read, or write, an array where it lies: contiguous rows at one distance,
+// or columns of short rows.
+template <class Storage> bool in_place(const Call &call, const Array &array) {
+    const bool columns = call.classes <= Tile<Storage>::most_classes && array.inner_stride == 1 &&
+                         call.inner >= batch_rows / 2;
+    return !array.data || in_rows(call, array) || columns;
+}
+
+// A block of rows is copied to contiguous rows where an array does not lie so, or where it is not
+// of the computed type. From probabilities q the copy makes b_n = w_n·((1 − ε)·q_n + ε/C).
+template <class Storage>
+void compute_copies(const CrossEntropy &call, int64_t begin, int64_t end, const Team *team) {
+    using Real = RealOf<Storage>;
+    const int64_t classes = call.classes;
+    const bool mixed = call.probabilities.data;
+    const bool logits_too =
+        !in_rows(call, call.logits) || (call.grad.data && !in_rows(call, call.grad));
+    const int64_t most = copied_rows<Real>(classes);
+    for (int64_t i = begin; i < end; i += most) {
+        const int64_t count = end - i < most ? end - i : most;
+        double sample_weight[2 * batch_rows];
+        CrossEntropy part = call;
+        part.outer = 1;
+        part.inner = count;
+        part.labels = labels_from(call, i);
+        part.factor = call.factor + i * call.factor_stride;
+        part.loss = static_cast<char *>(call.loss) + i * (call.double_loss ? 8 : 4);
+        if (call.sample_weight)
+            part.sample_weight = call.sample_weight + i;
+        if (mixed) {
+            Real *q = block_of<Real>(Scratch::coefficients, count, classes);
+            gather_any(call.probabilities_type, call, call.probabilities, i, count, q);
+            mix(call, i, count, q, sample_weight);
+            part.probabilities = {q, 0, 1, classes};
+            part.weight = nullptr;
+            part.label_smoothing = 0;
+            part.sample_weight = sample_weight;
+        }
+        if (!logits_too) {
+            part.logits = {const_cast<Storage *>(view<const Storage>(call, call.logits, i).data), 0,
+                           1, call.logits.inner_stride};
+            part.grad = {view<Storage>(call, call.grad, i).data, 0, 1, call.grad.inner_stride};
+            compute_in_place<Storage>(part, 0, count, team);
+            continue;
+        }
+        Real *x = block_of<Real>(Scratch::logits, count, classes);
+        gather<Real, Storage>(call, call.logits, i, count, x);
+        part.logits = {x, 0, 1, classes};
+        part.stream = false;
+        if (call.grad.data)
+            part.grad = part.logits;
+        compute_in_place<Real>(part, 0, count, team);
+        if (call.grad.data)
+            scatter<Storage>(call, call.grad, i, count, call.stream, x);
+    }
 }
 
 template <class Storage>
-void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
+void cross_entropy(const CrossEntropy &call, int64_t begin, int64_t end, const Team *team) {
+    using Real = RealOf<Storage>;
+    const bool as_they_are =
+        !call.probabilities.data || (call.probabilities_type == (sizeof(Real) == 4 ? f32 : f64) &&
+                                     !call.weight && call.label_smoothing == 0);
+    if (as_they_are && in_place<Storage>(call, call.logits) && in_place<Storage>(call, call.grad) &&
+        in_place<Storage>(call, call.probabilities))
+        compute_in_place<Storage>(call, begin, end, team);
+    else
+        compute_copies<Storage>(call, begin, end, team);
+}
+
+// The scores of rows in place.
+template <class Storage>
+void score_in_place(const Score &call, int64_t begin, int64_t end, const Team *team) {
     using Real = RealOf<Storage>;
     constexpr double nan = __builtin_nan("");
     for (int64_t i = begin; i < end; ++i) {
-        const Storage *x = static_cast<const Storage *>(call.logits) + i * call.logits_stride;
-        const int64_t ahead = i + 1 < end ? call.logits_stride * int64_t(sizeof(Storage)) : 0;
+        const View<const Storage> x = view<const Storage>(call, call.logits, i);
+        const int64_t ahead = i + 1 < end ? x.row_stride * int64_t(sizeof(Storage)) : 0;
         int64_t y;
         read_labels(call, i, 1, &y);
         const bool ignored = y == call.ignore_index;
         const RowScore row = ignored || is_outside(y, call.classes)
                                  ? RowScore{ignored ? 0 : nan, nan, nan, nan, -1, 0}
-                                 : score_row(x, call.classes, y, ahead, team);
+                                 : score_row(x.data, call.classes, y, ahead, team);
         static_cast<Real *>(call.loss)[i] = Real(row.loss);
         static_cast<Real *>(call.probability)[i] = Real(row.probability);
         static_cast<Real *>(call.entropy)[i] = Real(row.entropy);
@@ -168,12 +277,59 @@ void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
     }
 }
 
+template <class Storage>
+void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
+    using Real = RealOf<Storage>;
+    if (in_rows(call, call.logits))
+        return score_in_place<Storage>(call, begin, end, team);
+    const int64_t most = copied_rows<Real>(call.classes);
+    for (int64_t i = begin; i < end; i += most) {
+        const int64_t count = end - i < most ? end - i : most;
+        Real *x = block_of<Real>(Scratch::logits, count, call.classes);
+        gather<Real, Storage>(call, call.logits, i, count, x);
+        Score part = call;
+        part.outer = 1;
+        part.inner = count;
+        part.logits = {x, 0, 1, call.classes};
+        part.labels = labels_from(call, i);
+        part.loss = static_cast<Real *>(call.loss) + i;
+        part.probability = static_cast<Real *>(call.probability) + i;
+        part.entropy = static_cast<Real *>(call.entropy) + i;
+        part.logsumexp = static_cast<Real *>(call.logsumexp) + i;
+        part.predicted = call.predicted + i;
+        part.rank = call.rank + i;
+        score_in_place<Real>(part, 0, count, team);
+    }
+}
+
+// Whether the probabilities of these rows are fit.
+template <class Storage> bool check(const Check &call, int64_t begin, int64_t end) {
+    using Real = RealOf<Storage>;
+    const bool copied = !in_rows(call, call.logits);
+    const int64_t most = copied ? copied_rows<Real>(call.classes) : 1;
+    for (int64_t i = begin; i < end; i += most) {
+        const int64_t count = end - i < most ? end - i : most;
+        if (copied) {
+            Real *q = block_of<Real>(Scratch::coefficients, count, call.classes);
+            gather<Real, Storage>(call, call.logits, i, count, q);
+            for (int64_t r = 0; r < count; ++r)
+                if (!is_fit(q + r * call.classes, call.classes, call.tolerance))
+                    return false;
+        } else if (!is_fit(view<const Storage>(call, call.logits, i).data, call.classes,
+                           call.tolerance)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 #define QUOTE(name) #name
 #define QUOTED(name) QUOTE(name)
 extern const Level level;
 const Level level = {
     QUOTED(LEVEL),
     {cross_entropy<float>, cross_entropy<double>, cross_entropy<Float16>, cross_entropy<BFloat16>},
-    {score<float>, score<double>, score<Float16>, score<BFloat16>}};
+    {score<float>, score<double>, score<Float16>, score<BFloat16>},
+    {check<float>, check<double>, check<Float16>, check<BFloat16>}};
 
 } // namespace softmaxloss::LEVEL

@@ -4,137 +4,161 @@
 
 namespace softmaxloss::LEVEL {
 
+// What a row is compared with. Its coefficients are c_n = scale·b_n, and `extra` more for class y.
+template <class Real> struct Target {
+    int64_t y; // −1 if no class has more
+    double scale, extra;
+    double factor; // of the gradient
+    const Real *b; // for Base::array
+
+    // Whether all coefficients are 0, as far as is known without b.
+    INLINE bool is_absent(Base base) const {
+        return (extra == 0) & ((base == Base::zeros) | (scale == 0));
+    }
+};
+
 template <class Storage> struct Row {
     const Storage *x;
     int64_t classes;
     int64_t ahead;            // bytes from x to a row that is wanted later, or 0
     Storage *grad;            // null for the loss alone; may be x
     Output<Storage> *output;  // shared by many rows, or null
-    RealOf<Storage> *scratch; // room for scratch_bytes, or null
+    RealOf<Storage> *scratch; // room for terms_bytes, or null
 };
 
-// A row with one true class y of this weight:
-//     loss = weight · ((m − z_y) + log1p(S)),   ∂loss/∂z_j = weight · (a_j − [j = y]).
-template <class Storage, class Real = RealOf<Storage>>
-void index_row(const Row<Storage> &row, int64_t y, double weight, double factor, double *loss,
-               const Team *team = nullptr) {
-    if (weight == 0) {
-        *loss = 0;
-        if (row.grad)
-            fill(row.grad, row.classes, rounded_to<Storage>(0));
-        return;
+// From the sums of a row to its loss and to what its gradient needs.
+//     loss = Σ c_n·((m − z_n) + L) = scale·Σ b_n·(m − z_n) + extra·(m − z_y) + Σc·L,   L = log1p(S)
+template <class Real> struct Shares {
+    using W = Wide<Real>;
+    bool one;            // only the class y has a coefficient
+    double total;        // Σc
+    double scale, extra; // as in Target
+    double mean;         // Σ b·(m − x)
+    double others;       // Σc without that of class y
+
+    template <Base base>
+    static INLINE Shares of(double scale, double extra, double sum, double b_y, double mean,
+                            bool one) {
+        if constexpr (base == Base::zeros)
+            return {true, extra, 0, extra, 0, 0};
+        const double all = scale * sum + extra;
+        return {one, all, one ? 0 : scale, one ? all : extra, mean, one ? 0 : scale * (sum - b_y)};
     }
-    const double all = factor * weight;
-    const bool scales = Scaling<Real>::fits(all);
-    constexpr int64_t room = scratch_bytes / sizeof(Real) - Exp<Real>::lanes;
-    const bool keeping =
-        row.grad && row.scratch && row.classes <= chunk_classes && row.classes <= room && scales;
-    Real *kept = keeping ? row.scratch : nullptr;
-    const Sums<Real> sums =
-        keeping ? sums_of_row<Also::terms>(row.x, row.classes, row.ahead, nullptr, Real(0), kept)
-                : sums_of_row<Also::nothing>(row.x, row.classes, row.ahead, team);
-    if (sums.frame.m != sums.frame.m) {
-        *loss = sums.frame.m;
-        if (row.grad)
-            fill(row.grad, row.classes, rounded_to<Storage>(sums.frame.m));
-        return;
+
+    template <Base base> INLINE double loss(const Softmax<Real> &softmax, double z_y) const {
+        const double below = softmax.frame.m - z_y, L = log1p(softmax.S, softmax.inverse);
+        const double of_one = total * (below + L);
+        if constexpr (base == Base::zeros)
+            return of_one;
+        const double more = extra == 0 ? 0 : extra * below;
+        return one ? of_one : (scale * mean + more) + total * L;
     }
-    const Softmax<Real> softmax(sums.frame, sums.terms, sums.largest);
-    const double z_y = Real(row.x[y]);
-    *loss = weight * softmax.loss(z_y);
-    if (!row.grad)
-        return;
-    const Real of_y = softmax.true_entry(z_y, product<Wide<Real>>(factor, weight));
-    if (scales) {
-        const auto scaling = Scaling<Real>::of(softmax, all);
-        for_each_chunk(team, row.classes, [&](int64_t i, int64_t count) {
-            Output<Storage> own(team && row.output && row.output->stream()); // of this thread
-            gradient_of_row(sums.frame, scaling, row.x + i, kept, count, y - i, of_y, row.grad + i,
-                            row.output && !team ? *row.output : own);
-        });
-        return;
+
+    INLINE Real true_entry(const Softmax<Real> &softmax, double z_y, double factor) const {
+        return softmax.true_entry(z_y, product<W>(factor, total), product<W>(factor, others));
     }
-    gradient_of_extreme_factor(softmax, all, row.x, row.classes, row.grad);
-    row.grad[y] = rounded_to<Storage>(of_y);
+};
+
+// The gradient for factors that a Scaling does not hold: in double, and slow.
+template <Base base, class Storage, class Real>
+void gradient_of_extreme_factor(const Softmax<Real> &softmax, const Shares<Real> &shares,
+                                double factor, const Real *b, const Row<Storage> &row) {
+    for (int64_t i = 0; i < row.classes; ++i) {
+        const double z = Real(row.x[i]);
+        double entry = softmax.probability(z, factor * shares.total);
+        if (!shares.one) {
+            const double c = shares.scale * (base == Base::ones ? 1 : double(b[i]));
+            entry = factor * (softmax.probability(z) * shares.total - c);
+        }
+        row.grad[i] = rounded_to<Storage>(Real(entry + 0));
+    }
 }
 
-// A row with coefficients c_j ≥ 0, which c(first, count, out) gives as doubles:
-//     loss = Σ c_j · ((m − z_j) + log1p(S)),   ∂loss/∂z_j = (Σc)·a_j − c_j.
-// A term with c_j = 0 is absent, even where it is infinite. Computed in double for every type,
-// since the two terms of an entry nearly cancel where the model is right.
-template <class Storage, class Coefficients, class Real = RealOf<Storage>>
-void mixed_row(const Row<Storage> &row, const Coefficients &c, double factor, double *loss) {
-    const auto [x, classes, ahead, grad, output, scratch] = row;
-    constexpr int quad = Sum<double>::quad;
-    double counts[quad];
-    int64_t nonzero = 0, last = 0;
-    Sum<double> of_all;
-    for (int64_t i = 0; i < classes; i += quad) {
-        c(i, quad, counts);
-        for (int j = 0; j < quad; ++j)
-            if (counts[j] != 0) {
-                ++nonzero;
-                last = i + j;
-            }
-        of_all.add(counts);
-    }
-    const DoubleDouble all = of_all.total();
-    const double total = all.hi + all.lo;
-    if (nonzero <= 1) // one class or none: the same bits as a class index
-        return index_row(row, last, total, factor, loss);
+template <class Storage, class Real = RealOf<Storage>>
+void constant_row(const Row<Storage> &row, Real value, double *loss) {
+    *loss = value;
+    if (row.grad)
+        fill(row.grad, row.classes, rounded_to<Storage>(value));
+}
 
-    const Sums<double> sums =
-        sums_of_row<Also::nothing, Storage, double>(x, classes, ahead, nullptr);
-    const double m = sums.frame.m;
-    if (m != m) {
-        *loss = m;
-        if (grad)
-            fill(grad, classes, rounded_to<Storage>(Real(m)));
-        return;
+// Σ b, Σ b·(m − x) and the number of b that are not 0, in double: for rows with logits of −inf, or
+// so large that a difference overflows in float. A term with b = 0 is absent, even if it is
+// infinite.
+template <Base base, class Storage, class Real>
+void add_carefully(const Row<Storage> &row, const Real *b, Sums<Real> &sums) {
+    double all = 0, mean = 0;
+    sums.nonzero = 0;
+    for (int64_t i = 0; i < row.classes; ++i) {
+        const double own = base == Base::ones ? 1 : double(b[i]);
+        const double below = double(sums.frame.m) - double(Real(row.x[i]));
+        all += own;
+        mean += own == 0 ? 0 : own * below;
+        sums.nonzero += own != 0;
     }
-    const Softmax<double> softmax(sums.frame, sums.terms, sums.largest);
-    const int64_t k = first_index_of(m, x, classes);
-    Sum<double> distance, of_others; // Σ c_j (m − z_j), and Σ_{j≠k} c_j
-    for_each_group<double>(x, classes, [&](auto size, const double *values, int64_t i, int known) {
-        constexpr int count = size;
-        double terms[count], others[count];
-        c(i, count, others);
-        for (int j = 0; j < known; ++j)
-            others[j] = 0;
-        for (int j = 0; j < count; ++j) {
-            const double below = m - values[j]; // outside of the condition, which vectorises
-            terms[j] = others[j] == 0 ? 0 : others[j] * below;
+    sums.base = {all};
+    sums.mean = {mean};
+}
+
+template <class Real> int64_t first_nonzero(const Real *b, int64_t classes) {
+    int64_t i = 0;
+    while (i < classes && b[i] == 0)
+        ++i;
+    return i;
+}
+
+// One row, by itself. loss = Σ c_n·(−log a_n), ∂loss/∂z_n = Σc·a_n − c_n.
+template <Base base, class Storage, class Real = RealOf<Storage>>
+void loss_of_row(const Row<Storage> &row, Target<Real> target, double *loss,
+                 const Team *team = nullptr) {
+    if (target.is_absent(base))
+        return constant_row<Storage, Real>(row, 0, loss);
+    constexpr int64_t room = terms_bytes / sizeof(Real) - Exp<Real>::lanes;
+    const bool keeping =
+        row.grad && row.scratch && row.classes <= chunk_classes && row.classes <= room;
+    Real *kept = keeping ? row.scratch : nullptr;
+    Sums<Real> sums = keeping ? sums_of_row<Also::terms, base>(row.x, row.classes, row.ahead,
+                                                               nullptr, Real(0), kept, target.b)
+                              : sums_of_row<Also::nothing, base>(row.x, row.classes, row.ahead,
+                                                                 team, Real(0), kept, target.b);
+    if constexpr (base != Base::zeros)
+        if (!__builtin_isfinite(nearest(sums.mean)) || sums.frame.m != sums.frame.m)
+            add_carefully<base>(row, target.b, sums);
+    bool one = base == Base::zeros;
+    if constexpr (base == Base::array)
+        if (target.extra == 0 && sums.nonzero <= 1) { // the same bits as from a class index
+            if (sums.nonzero == 0)
+                return constant_row<Storage, Real>(row, 0, loss);
+            one = true;
+            target.y = first_nonzero(target.b, row.classes);
         }
-        if (i <= k && k < i + count)
-            others[k - i] = 0;
-        distance.add(terms);
-        of_others.add(others);
-    });
-    const DoubleDouble mean_distance = distance.total(), others = of_others.total();
-    *loss = mean_distance.hi + (mean_distance.lo + total * log1p(softmax.S, softmax.inverse));
-    if (!grad)
+    if (sums.frame.m != sums.frame.m)
+        return constant_row<Storage, Real>(row, sums.frame.m, loss);
+
+    const Softmax<Real> softmax(sums.frame, sums.terms, sums.largest);
+    const int64_t y = target.y;
+    const double z_y = y < 0 ? double(sums.frame.m) : double(Real(row.x[y]));
+    const double b_y = base != Base::array || y < 0 ? 1 : double(target.b[y]);
+    const auto shares = Shares<Real>::template of<base>(
+        target.scale, target.extra, nearest(sums.base), b_y, nearest(sums.mean), one);
+    *loss = shares.template loss<base>(softmax, z_y);
+    if (!row.grad)
         return;
-    const auto scaling = Scaling<double>::of(softmax, 1);
-    // total·a_k − c_k cancels where a_k is close to 1. Without cancellation:
-    // a_k·Σ_{j≠k} c_j − c_k·Σ_{j≠k} a_j.
-    double c_k;
-    c(k, 1, &c_k);
-    const double of_k = (others.hi + others.lo) * softmax.inverse.hi -
-                        c_k * nearest(multiply(softmax.S, softmax.inverse));
-    const double cut = sums.frame.cut(), round = sums.frame.round(), shift = sums.frame.shift;
-    for (int64_t i = 0; i < classes; i += quad) {
-        const int count = int(classes - i < quad ? classes - i : quad);
-        c(i, quad, counts);
-        double entries[quad];
-        for (int j = 0; j < count; ++j)
-            entries[j] = scaling.entry(lifted(double(x[i + j]), shift, cut, round));
-        for (int j = 0; j < count; ++j)
-            entries[j] = fma(total, entries[j], -counts[j]);
-        if (i <= k && k < i + count)
-            entries[k - i] = of_k;
-        for (int j = 0; j < count; ++j)
-            grad[i + j] = rounded_to<Storage>(Real(factor * entries[j] + 0));
+    const double all = target.factor * shares.total;
+    const Real of_y = y < 0 ? 0 : shares.true_entry(softmax, z_y, target.factor);
+    if (!Scaling<Real>::fits(all)) {
+        gradient_of_extreme_factor<base>(softmax, shares, target.factor, target.b, row);
+        if (y >= 0)
+            row.grad[y] = rounded_to<Storage>(of_y);
+        return;
     }
+    const auto scaling = Scaling<Real>::of(softmax, all);
+    const Real scale = Real(target.factor * shares.scale);
+    for_each_chunk(team, row.classes, [&](int64_t i, int64_t count) {
+        Output<Storage> own(team && row.output && row.output->stream()); // of this thread
+        gradient_of_row<base>(sums.frame, scaling, row.x + i, kept, count, y - i, of_y, scale,
+                              base == Base::array ? target.b + i : nullptr, row.grad + i,
+                              row.output && !team ? *row.output : own);
+    });
 }
 
 // The rank of a class is 1 + the number of classes with a larger logit.
@@ -146,7 +170,7 @@ struct RowScore {
 template <class Storage, class Real = RealOf<Storage>>
 RowScore score_row(const Storage *x, int64_t classes, int64_t y, int64_t ahead, const Team *team) {
     const Real z_y = x[y];
-    const Sums<Real> sums = sums_of_row<Also::scores>(x, classes, ahead, team, z_y);
+    const Sums<Real> sums = sums_of_row<Also::scores, Base::zeros>(x, classes, ahead, team, z_y);
     const Real m = sums.frame.m;
     if (m != m)
         return {m, m, m, m, -1, 0};

@@ -1,6 +1,7 @@
 #include "python_array.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 
@@ -182,6 +183,27 @@ bool PythonArray::overlaps(const PythonArray &other) const {
     range(*this, begin, end);
     range(other, other_begin, other_end);
     return begin < other_end && other_begin < end;
+}
+
+bool PythonArray::overlaps_itself() const {
+    if (is_contiguous())
+        return false;
+    std::int64_t end = 1;
+    bool done[most_axes] = {};
+    for (int round = 0; round < ndim; ++round) {
+        int least = -1;
+        for (int i = 0; i < ndim; ++i)
+            if (!done[i] && (least < 0 || std::abs(strides[i]) < std::abs(strides[least])))
+                least = i;
+        done[least] = true;
+        const std::int64_t step = std::abs(strides[least]);
+        if (shape[least] <= 1)
+            continue;
+        if (step < end)
+            return true;
+        end += step * (shape[least] - 1);
+    }
+    return false;
 }
 
 bool read_integer(PyObject *object, std::int64_t &value) {

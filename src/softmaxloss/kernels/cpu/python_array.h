@@ -37,8 +37,11 @@ class PythonArray {
 
     std::int64_t size() const;
     bool is_contiguous() const;
-    // The bytes from the first to the last element.
+    // Whether two arrays may share memory, judged by their first and last bytes.
     bool overlaps(const PythonArray &other) const;
+    // Whether two elements may share memory: whether the step of an axis is smaller than the extent
+    // of the axes with smaller steps.
+    bool overlaps_itself() const;
 
   private:
     Py_buffer buffer_;

@@ -105,8 +105,12 @@ int64_t first_index_of(Real m, const Storage *x, int64_t classes) {
     return i;
 }
 
-// The sums of a row or of a chunk, in the frame of its largest logit m, over the logits below m.
-// Each term is lifted(x).
+// A row's coefficients are c_n = scale·b_n, and `extra` more for its class y. This says what the
+// numbers b_n are: all 0, all 1, or those of an array, ≥ 0.
+enum class Base { zeros, ones, array };
+
+// The sums of a row or of a chunk, in the frame of its largest logit m. The first ones are over the
+// logits below m, whose terms are lifted(x).
 template <class Real> struct Sums {
     using W = Wide<Real>;
     Frame<Real> frame; // m is −inf if all logits are, NaN if there is a NaN or +inf
@@ -115,6 +119,9 @@ template <class Real> struct Sums {
     W distance;        // Σ term · (m − x), if asked for
     int64_t above;     // the number of logits larger than a given one, if asked for
     bool shifted;      // the frame of some chunk subtracts its m first
+    W base;            // Σ b
+    W mean;            // Σ b · (m − x)
+    int64_t nonzero;   // the number of b that are not 0, if they are an array
 };
 
 // What is computed beside the sum of the terms: the distance and the number above z; or every
@@ -122,15 +129,16 @@ template <class Real> struct Sums {
 enum class Also { nothing, scores, terms };
 
 // The sums of x in the frame of its largest logit. Prefetches the numbers `ahead` bytes beyond x.
-template <Also also, class Storage, class Real = RealOf<Storage>>
+template <Also also, Base base, class Storage, class Real = RealOf<Storage>>
 Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classes, int64_t ahead,
-                      Real z, Real *kept) {
+                      Real z, Real *kept, const Real *b) {
     constexpr bool scored = also == Also::scores, keeping = also == Also::terms;
+    constexpr bool mixed = base != Base::zeros;
     using Int = typename Exp<Real>::Int;
     constexpr int lanes = Exp<Real>::lanes, quad = Sum<Real>::quad;
     const Real m = frame.m, shift = frame.shift, cut = frame.cut(), round = frame.round();
-    Sum<Real> terms_sum, distance_sum;
-    Int largest[lanes] = {}, above[lanes] = {};
+    Sum<Real> terms_sum, distance_sum, base_sum, mean_sum;
+    Int largest[lanes] = {}, above[lanes] = {}, nonzero[lanes] = {};
     const auto measure = [&](auto size, const Real *values, int64_t i, int known) INLINE_LAMBDA {
         constexpr int count = size;
         if constexpr (count == quad)
@@ -159,18 +167,59 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
                     above[l] += (values[j + l] > z) & (l >= known);
             distance_sum.add(distances);
         }
+        if constexpr (mixed) {
+            Real parts[count], own[count];
+            if constexpr (count == quad) {
+                if constexpr (base == Base::ones)
+                    for (int j = 0; j < count; ++j)
+                        parts[j] = m - values[j];
+                else
+                    for (int j = 0; j < count; ++j) {
+                        const Real below = m - values[j];
+                        own[j] = b[i + j];
+                        parts[j] = own[j] == 0 ? 0 : own[j] * below;
+                    }
+            } else {
+                const int valid = classes - i < count ? int(classes - i) : count;
+                for (int l = 0; l < count; ++l)
+                    own[l] = 0;
+                for (int l = known; l < valid; ++l)
+                    own[l] = base == Base::ones ? 1 : b[i + l];
+                for (int l = 0; l < count; ++l) {
+                    const Real below = m - values[l];
+                    parts[l] = own[l] == 0 ? 0 : own[l] * below;
+                }
+            }
+            mean_sum.add(parts);
+            if constexpr (base == Base::array) {
+                for (int j = 0; j < count; j += lanes)
+                    for (int l = 0; l < lanes; ++l)
+                        nonzero[l] += own[j + l] != 0;
+                base_sum.add(own);
+            }
+        }
         terms_sum.add(terms);
     };
     for_each_group<Real>(x, classes, measure);
-    Sums<Real> sums{frame, 0, terms_sum.total(), {}, 0, frame.shift != 0};
-    Int ties = 0;
-    for (int l = 0; l < lanes; ++l)
-        ties += largest[l];
-    sums.largest = double(ties);
-    if constexpr (scored) {
+    const auto count_of = [](const Int(&counts)[lanes]) {
+        Int all = 0;
         for (int l = 0; l < lanes; ++l)
-            sums.above += above[l];
+            all += counts[l];
+        return all;
+    };
+    Sums<Real> sums{
+        frame, double(count_of(largest)), terms_sum.total(), {}, 0, frame.shift != 0, {}, {}, 0};
+    if constexpr (scored) {
+        sums.above = count_of(above);
         sums.distance = distance_sum.total();
+    }
+    if constexpr (mixed)
+        sums.mean = mean_sum.total();
+    if constexpr (base == Base::ones)
+        sums.base = {double(classes)};
+    if constexpr (base == Base::array) {
+        sums.base = base_sum.total();
+        sums.nonzero = count_of(nonzero);
     }
     return sums;
 }
@@ -188,21 +237,27 @@ template <class Real> void merge(Sums<Real> &a, const Sums<Real> &b) {
     if (b_is_larger)
         a = b;
     const int64_t above = a.above + low.above;
+    const W down_by = sum<W>(a.frame.m, -double(low.frame.m));
     if (low.frame.m == a.frame.m) {
         a.largest += low.largest;
-    } else if (low.largest > 0) {
-        const W ties = multiply(W{low.largest}, low.frame.p);
-        low.terms = add(low.terms, scaled(ties, power_of_two<double>(Exp<Real>::lift)));
-        low.distance =
-            add(low.distance, multiply(low.terms, sum<W>(a.frame.m, -double(low.frame.m))));
-        const int down = int(low.frame.n_m) - int(a.frame.n_m); // 2^down may underflow
-        low.terms = ldexp(low.terms, down);
-        low.distance = ldexp(low.distance, down);
+    } else {
+        if (low.largest > 0) {
+            const W ties = multiply(W{low.largest}, low.frame.p);
+            low.terms = add(low.terms, scaled(ties, power_of_two<double>(Exp<Real>::lift)));
+            low.distance = add(low.distance, multiply(low.terms, down_by));
+            const int down = int(low.frame.n_m) - int(a.frame.n_m); // 2^down may underflow
+            low.terms = ldexp(low.terms, down);
+            low.distance = ldexp(low.distance, down);
+        }
+        low.mean = add(low.mean, multiply(low.base, down_by)); // not finite for m = −inf
     }
     a.terms = add(a.terms, low.terms);
     a.distance = add(a.distance, low.distance);
     a.above = above;
     a.shifted |= low.shifted;
+    a.base = add(a.base, low.base);
+    a.mean = add(a.mean, low.mean);
+    a.nonzero += low.nonzero;
 }
 
 // Calls work(first class, count) for each chunk of a row, on the team's threads if there is a team.
@@ -223,23 +278,24 @@ template <class Work> void for_each_chunk(const Team *team, int64_t classes, Wor
 
 // The sums of a row, merged from those of its chunks in their order. m is NaN if the row has no
 // softmax. Terms can be kept only if there is one chunk.
-template <Also also, class Storage, class Real = RealOf<Storage>>
+template <Also also, Base base, class Storage, class Real = RealOf<Storage>>
 Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const Team *team,
-                       Real z = 0, Real *kept = nullptr) {
+                       Real z = 0, Real *kept = nullptr, const Real *b = nullptr) {
     static_assert(sizeof(Sums<Real>) <= Team::scratch_size);
     const auto merged = [&](auto largest_of_chunk) {
         Sums<Real> row;
         const auto chunk = [&](int64_t i, int64_t count) {
             const Real m = largest_of_chunk(x + i, count);
-            if (!__builtin_isfinite(m))
-                return Sums<Real>{{m, 0, 0, {}}, 0, {}, {}, 0, false};
+            if (!__builtin_isfinite(m)) // a chunk of −inf adds only what makes `mean` not finite
+                return Sums<Real>{{m, 0, 0, {}}, 0, {}, {}, 0, false, {}, {__builtin_inf()}, 0};
             // Prefetch the next chunk, and from the last full chunk on the row that is wanted
             // later.
             constexpr int64_t size = sizeof(Storage);
             const int64_t next = i + 2 * chunk_classes <= classes ? chunk_classes * size
                                  : ahead != 0                     ? ahead - i * size
                                                                   : 0;
-            return sums_below<also>(Frame<Real>::of(m), x + i, count, next, z, kept);
+            return sums_below<also, base>(Frame<Real>::of(m), x + i, count, next, z, kept,
+                                          base == Base::array ? b + i : nullptr);
         };
         if (team) {
             Sums<Real> *parts = static_cast<Sums<Real> *>(team->scratch);
@@ -269,13 +325,14 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
     return row;
 }
 
-// The gradient factor · (softmax − onehot(y)) of a row or of a chunk, which may not contain y; the
-// entry of y is given. `out` may be `x`. `kept` holds the terms, or is null. (Captures by value:
-// with references the loops would not be vectorised.)
-template <class Storage, class Real = RealOf<Storage>>
+// The gradient of a row or of a chunk, which may not contain y:
+//     factor · (Σc · a_n − c_n) = scaling.entry(term) − scale · b_n,
+// where `scale` includes the factor. The entry of y is given. `out` may be `x`. `kept` holds the
+// terms, or is null. (Captures by value: with references the loops would not be vectorised.)
+template <Base base, class Storage, class Real = RealOf<Storage>>
 void gradient_of_row(const Frame<Real> &frame, const Scaling<Real> &scaling, const Storage *x,
-                     const Real *kept, int64_t classes, int64_t y, Real of_y, Storage *out,
-                     Output<Storage> &output) {
+                     const Real *kept, int64_t classes, int64_t y, Real of_y, Real scale,
+                     const Real *b, Storage *out, Output<Storage> &output) {
     const Real shift = frame.shift, cut = frame.cut(), round = frame.round();
     output.write(out, classes, [=](int64_t i, auto count, Real *entries) INLINE_LAMBDA {
         constexpr int quad = Sum<Real>::quad;
@@ -286,19 +343,18 @@ void gradient_of_row(const Frame<Real> &frame, const Scaling<Real> &scaling, con
             for (int j = 0; j < count; ++j)
                 lifted_x[j] = lifted(values[j], shift, cut, round);
         }
-        for (int j = 0; j < count; ++j)
-            entries[j] = scaling.entry(terms[j]);
+        for (int j = 0; j < count; ++j) {
+            const Real entry = scaling.entry(terms[j]);
+            if constexpr (base == Base::zeros)
+                entries[j] = entry;
+            else if constexpr (base == Base::ones)
+                entries[j] = entry - scale;
+            else
+                entries[j] = fma(-scale, b[i + j], entry);
+        }
         if (i <= y && y < i + count)
             entries[y - i] = of_y;
     });
-}
-
-// The same for factors that a Scaling does not hold: in double, and slow.
-template <class Storage, class Real = RealOf<Storage>>
-void gradient_of_extreme_factor(const Softmax<Real> &softmax, double factor, const Storage *x,
-                                int64_t classes, Storage *out) {
-    for (int64_t i = 0; i < classes; ++i)
-        out[i] = rounded_to<Storage>(Real(softmax.probability(Real(x[i]), factor) + 0));
 }
 
 template <class T> inline void fill(T *out, int64_t classes, T value) {

@@ -72,12 +72,14 @@ template <class Real> struct Softmax {
         return nearest(unlifted) * power_of_two<double>(-Exp<Real>::lift);
     }
 
-    // factor · (a − 1), the derivative with respect to the logit z of the true class. Where z is a
-    // largest logit, 1 − a is S / (1 + S), the sum of the others, without cancellation.
-    INLINE Real true_entry(double z, W factor) const {
+    // all · a − c, the derivative with respect to the logit z of the true class: `all` is the sum
+    // of the coefficients, c that of this class, and `others` = all − c. It is others − all·(1 −
+    // a). Where z is a largest logit, 1 − a is S / (1 + S), the sum of the others, without
+    // cancellation.
+    INLINE Real true_entry(double z, W all, W others) const {
         const W rest = multiply(S, inverse);
-        const W others = z == frame.m ? rest : W{1 - probability(z)};
-        return Real(0 - nearest(multiply(factor, others))); // +0 where there are no others
+        const W complement = z == frame.m ? rest : W{1 - probability(z)};
+        return Real(nearest(add(others, negative(multiply(all, complement))))); // +0 for others = 0
     }
 };
 

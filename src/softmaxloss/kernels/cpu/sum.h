@@ -41,6 +41,8 @@ INLINE DoubleDouble reciprocal(DoubleDouble a) {
     return {q, (fma(-q, a.hi, 1.0) - q * a.lo) * q};
 }
 
+INLINE DoubleDouble negative(DoubleDouble a) { return {0 - a.hi, 0 - a.lo}; }
+
 INLINE double high(DoubleDouble a) { return a.hi; }
 INLINE double low(DoubleDouble a) { return a.lo; }
 
@@ -51,6 +53,7 @@ template <class Real> using Wide = std::conditional_t<sizeof(Real) == 4, double,
 template <class T> INLINE T add(T a, T b) { return a + b; }
 INLINE double multiply(double a, double b) { return a * b; }
 INLINE double reciprocal(double a) { return 1 / a; }
+INLINE double negative(double a) { return 0 - a; }
 INLINE double high(double a) { return a; }
 INLINE double low(double) { return 0; }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
+#include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -22,16 +24,26 @@ constexpr auto patience = std::chrono::milliseconds(100);
 
 } // namespace
 
-void *scratch_memory() {
-    struct Scratch {
-        void *memory = ::operator new(scratch_bytes, std::align_val_t(64), std::nothrow);
-        ~Scratch() { ::operator delete(memory, std::align_val_t(64)); }
+void *scratch_memory(Scratch which, std::size_t bytes) {
+    constexpr auto line = std::align_val_t(64);
+    struct Memory {
+        void *start = nullptr;
+        std::size_t bytes = 0;
+        ~Memory() { ::operator delete(start, line); }
     };
-    thread_local Scratch scratch;
-    return scratch.memory;
+    thread_local Memory memories[int(Scratch::count)];
+    Memory &memory = memories[int(which)];
+    if (memory.bytes < bytes) {
+        ::operator delete(memory.start, line);
+        memory.start = nullptr;
+        memory.bytes = 0;
+        memory.start = ::operator new(bytes, line);
+        memory.bytes = bytes;
+    }
+    return memory.start;
 }
 
-bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
+bool parallel_rows(std::int64_t rows, std::int64_t row_cost, std::int64_t unit, int threads,
                    const std::function<void(std::int64_t, std::int64_t)> &work,
                    const std::function<bool()> &interrupted) {
     row_cost = std::max<std::int64_t>(row_cost, 1);
@@ -39,20 +51,27 @@ bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
     const std::int64_t share = rows / (ranges_per_thread * threads);
     std::int64_t size = std::max<std::int64_t>(
         1, std::max(least_cost / row_cost, std::min(share, most_cost / row_cost)));
-    if (size > whole_batches)
-        size -= size % whole_batches;
+    unit = std::max(unit, size > whole_batches ? whole_batches : 1);
+    size = (size + unit - 1) / unit * unit;
     const std::int64_t ranges = (rows + size - 1) / size;
     const std::int64_t worth = rows / std::max<std::int64_t>(1, thread_cost / row_cost);
     const std::int64_t count = std::min<std::int64_t>({ranges, worth, threads});
 
     std::atomic<std::int64_t> next{0};
     std::atomic<bool> stop{false};
+    std::exception_ptr failure;
+    std::once_flag failed;
     const auto take_range = [&] {
         const DefaultFloatingPoint scope;
         const std::int64_t begin = size * next.fetch_add(1, std::memory_order_relaxed);
         if (begin >= rows || stop.load(std::memory_order_relaxed))
             return false;
-        work(begin, std::min(begin + size, rows));
+        try {
+            work(begin, std::min(begin + size, rows));
+        } catch (...) { // no memory
+            std::call_once(failed, [&] { failure = std::current_exception(); });
+            stop = true;
+        }
         return true;
     };
 
@@ -76,6 +95,8 @@ bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
         }
     for (auto &thread : others)
         thread.join();
+    if (failure)
+        std::rethrow_exception(failure);
     return !stop;
 }
 
@@ -90,7 +111,7 @@ SharedRow::SharedRow(std::int64_t classes, int threads, const std::function<bool
             for (std::int64_t i = begin; i < end; ++i)
                 work(context, i);
         };
-        self.stopped = self.stopped || !parallel_rows(count, chunk_classes, self.threads_, range,
+        self.stopped = self.stopped || !parallel_rows(count, chunk_classes, 1, self.threads_, range,
                                                       self.interrupted_);
     };
 }

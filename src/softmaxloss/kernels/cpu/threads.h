@@ -32,13 +32,15 @@ class DefaultFloatingPoint {
     DefaultFloatingPoint &operator=(const DefaultFloatingPoint &) = delete;
 };
 
-// scratch_bytes for this thread, freed when it ends; null if there is no memory.
-void *scratch_memory();
+// At least `bytes` of memory for this thread, with the content that it had. It is freed when the
+// thread ends.
+void *scratch_memory(Scratch which, std::size_t bytes);
 
 // Calls work(begin, end) for ranges that cover [0, rows), on up to `threads` threads, this one
 // included. Calls interrupted() on this thread a few times per second; once it returns true, no
 // further range is started, and the result is false. row_cost is the number of logits in a row.
-bool parallel_rows(std::int64_t rows, std::int64_t row_cost, int threads,
+// Ranges begin at multiples of `unit` rows.
+bool parallel_rows(std::int64_t rows, std::int64_t row_cost, std::int64_t unit, int threads,
                    const std::function<void(std::int64_t, std::int64_t)> &work,
                    const std::function<bool()> &interrupted);
 
