@@ -124,6 +124,12 @@ OPTIONS: list[dict[str, Any]] = [
     {"weight": np.linspace(0, 2, 10, dtype=np.float32), "reduction": "none"},
     {"weight": np.linspace(0, 2, 20)[::2], "label_smoothing": 0.2},
     {"weight": np.zeros(10)},
+    {"sample_weight": np.linspace(0, 2, 20)},
+    {"sample_weight": np.linspace(0, 2, 40, dtype=np.float32)[::2], "reduction": "sum"},
+    {"sample_weight": np.linspace(0, 2, 20), "weight": np.linspace(0, 2, 10)},
+    {"sample_weight": np.linspace(0, 2, 20), "reduction": "none", "label_smoothing": 0.1},
+    {"sample_weight": np.zeros(20), "ignore_index": 3},
+    {"sample_weight": [1.0] * 20, "is_taken": False},
     {"weight": [1.0] * 10, "is_taken": False},
     {"weight": np.ones(10, np.int64), "is_taken": False},
     {"first_class": 1, "ignore_index": 0, "is_taken": False},
@@ -142,13 +148,14 @@ def test_every_option(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("options", OPTIONS[:6], ids=name_of)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_probabilities(
     dtype: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     q = np.random.default_rng(0).dirichlet(np.ones(10), 20).astype(dtype)
     agree(monkeypatch, logits(20, 10), q, **options)
     agree(monkeypatch, logits(20, 10), q, weight=np.linspace(0, 2, 10), **options)
+    agree(monkeypatch, logits(20, 10), q, sample_weight=np.linspace(0, 2, 20), **options)
     agree(monkeypatch, logits(20, 10), q * 3, multi_label="sum", **options)
 
 
@@ -277,14 +284,48 @@ def test_nothing_is_written_before_an_error() -> None:
         assert (out == 7).all()
 
 
-@pytest.mark.parametrize("shape", [(0, 10), (2, 10, 0), (3, 10, 4), (2, 5, 3, 2), (1, 5, 1, 1)])
-def test_other_shapes(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    z = np.random.default_rng(0).normal(size=shape)
-    y = np.random.default_rng(0).integers(shape[1], size=shape[:1] + shape[2:])
-    for reduction in ("sum", "none"):
-        call = lambda r=reduction: cross_entropy_with_grad(z, y, reduction=r)  # noqa: E731
-        first, second, _ = both(monkeypatch, call)
+SHAPES: dict[str, tuple[Callable[[Array], Array], bool]] = {
+    "(3, 10, 4)": (lambda x: x[..., 0].copy(), True),
+    "(3, 10, 4, 5)": (lambda x: x, True),
+    "no examples": (lambda x: x[:0], False),
+    "no places": (lambda x: x[..., :0], False),
+    "(3, 10, 1, 1)": (lambda x: x[:, :, :1, :1].copy(), True),
+    "(1, 10, 4, 5)": (lambda x: x[:1], True),
+    "classes last in memory": (
+        lambda x: x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2),
+        True,
+    ),
+    "classes first in memory": (lambda x: x.swapaxes(0, 1).copy().swapaxes(0, 1), True),
+    "transposed": (lambda x: x[:, :, 0, 0].T.copy().T, True),
+    "every other class": (lambda x: x[:, ::2], True),
+    "every other example": (lambda x: x[::2], True),
+    "some columns": (lambda x: x[:, :, :2, :3], False),
+    "places swapped": (lambda x: x.swapaxes(2, 3), False),
+    "all backwards": (lambda x: x[::-1, ::-1, ::-1, ::-1], True),
+    "a row of the last place": (lambda x: x[1, :, 2, 3], True),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_shapes_and_strides(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    change, is_taken = SHAPES[name]
+    z = change(np.random.default_rng(0).normal(size=(3, 10, 4, 5)).astype(dtype))
+    classes = z.shape[min(1, z.ndim - 1)]
+    shape = z.shape[:1] + z.shape[2:] if z.ndim > 1 else ()
+    y = np.asarray(np.random.default_rng(0).integers(classes, size=shape))
+    q = change(np.full((3, 10, 4, 5), 0.1, dtype)) * np.array(10 / classes, dtype)
+    for options in ({"reduction": "sum"}, {"reduction": "none"}, {"label_smoothing": 0.1}):
+        agree(monkeypatch, z, y, is_taken=is_taken, **options)
+        agree(monkeypatch, z, q, is_taken=is_taken, **options)
+    if z.ndim > 2:
+        agree(monkeypatch, z, y, is_taken=is_taken, sample_weight=np.linspace(1, 2, len(z)))
+        agree(monkeypatch, z, y, is_taken=is_taken, sample_weight=np.full(shape, 0.3))
+    for out in (change(np.zeros((3, 10, 4, 5), dtype)), z.copy()):
+        first, second, _ = both(monkeypatch, lambda: cross_entropy_with_grad(z, y, out=out.copy()))  # noqa: B023
         assert bits(first) == bits(second)
+        want = cross_entropy_with_grad(z, y)[1]
+        assert np.array_equal(cross_entropy_with_grad(z, y, out=out)[1], want)
 
 
 def test_memory_that_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:

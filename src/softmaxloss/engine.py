@@ -101,16 +101,15 @@ def _direct(
 ) -> Any | None:
     """The loss, without the checks of `_Call`, which are most of the time of a small call. None
     where only `_Call` can tell what the arguments mean."""
-    direct, threads = direct_on().direct, get_num_threads()
-    arrays = logits, target, weight, sample_weight
-    if options.reduction != "none":
-        loss = direct(*arrays, options, upstream, None, grad, threads)
-        return None if loss is None else round_to(compute_dtype(logits.dtype), loss)
-    if logits.ndim == 0:
-        return None
-    losses = np.empty(without_classes(logits.shape)[0], compute_dtype(logits.dtype))
-    done = direct(*arrays, options, upstream, losses, grad, threads)
-    return None if done is None else losses[()]
+    losses = None
+    if options.reduction == "none":
+        if logits.ndim == 0:
+            return None
+        losses = np.empty(without_classes(logits.shape)[0], compute_dtype(logits.dtype))
+    loss = direct_on().direct(
+        logits, target, weight, sample_weight, options, upstream, losses, grad, get_num_threads()
+    )
+    return loss if loss is None or losses is None else losses[()]
 
 
 class _Call:

@@ -75,7 +75,7 @@ class Kernel(Protocol):
         grad: Any,
         threads: int,
         /,
-    ) -> float | None:
+    ) -> Any:
         """A whole call on the caller's own arrays: their checks, the losses, the gradient, the sum.
 
         The quick way of every usual call. It gives the bits of the general way: `cross_entropy` on
@@ -94,8 +94,8 @@ class Kernel(Protocol):
 
         Returns:
             None, with nothing written, where only the general way can tell what the arguments
-            mean or what is wrong with them; a kernel may always do so. Else the loss as float64,
-            not rounded, or True if it was written.
+                mean or what is wrong with them; a kernel may always do so. Else the reduced loss as
+                a NumPy scalar; True where `loss` was given or nothing is reduced.
         """
 
     def know_tensors(self, types: tuple[type, ...], exchange: Any) -> bool:

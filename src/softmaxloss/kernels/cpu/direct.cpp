@@ -457,19 +457,17 @@ class Direct {
         softmaxloss::run(call_, current_level().cross_entropy[float_type(logits_.type)], threads);
         if (options_.reduction == Reduction::none)
             return Py_NewRef(Py_True);
-        double loss;
-        {
-            const DefaultFloatingPoint scope;
-            loss = divisor_ != 0 ? sum(losses_.data(), rows()) / divisor_
-                                 : std::numeric_limits<double>::quiet_NaN();
-            if (loss_.data) {
-                if (loss_.type == Type::f64)
-                    *static_cast<double *>(loss_.data) = loss;
-                else
-                    *static_cast<float *>(loss_.data) = float(loss);
-            }
-        }
-        return loss_.data ? Py_NewRef(Py_True) : PyFloat_FromDouble(loss);
+        const DefaultFloatingPoint scope;
+        const double loss = divisor_ != 0 ? sum(losses_.data(), rows()) / divisor_
+                                          : std::numeric_limits<double>::quiet_NaN();
+        const bool is_double = logits_.type == Type::f64;
+        if (!loss_.data)
+            return numpy_scalar(is_double, is_double ? loss : double(float(loss)));
+        if (is_double)
+            *static_cast<double *>(loss_.data) = loss;
+        else
+            *static_cast<float *>(loss_.data) = float(loss);
+        return Py_NewRef(Py_True);
     }
 };
 

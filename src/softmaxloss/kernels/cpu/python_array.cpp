@@ -38,6 +38,7 @@ constexpr std::int32_t cpu_device = 1;
 enum : std::uint8_t { dl_int = 0, dl_uint = 1, dl_float = 2, dl_bfloat = 4 };
 
 PyTypeObject *numpy_array;
+PyObject *numpy_float32, *numpy_float64;
 constexpr char integer_codes[] = "bhilqBHILQ";
 PyTypeObject *numpy_integers[sizeof(integer_codes) - 1];
 
@@ -223,11 +224,22 @@ bool read_integer(PyObject *object, std::int64_t &value) {
     return true;
 }
 
+PyObject *numpy_scalar(bool is_double, double number) {
+    PyObject *const value = PyFloat_FromDouble(number);
+    if (!value)
+        return nullptr;
+    PyObject *const scalar = PyObject_CallOneArg(is_double ? numpy_float64 : numpy_float32, value);
+    Py_DECREF(value);
+    return scalar;
+}
+
 void know_numpy() {
     PyObject *const numpy = PyImport_ImportModule("numpy");
     if (!numpy)
         return;
     numpy_array = reinterpret_cast<PyTypeObject *>(PyObject_GetAttrString(numpy, "ndarray"));
+    numpy_float32 = PyObject_GetAttrString(numpy, "float32");
+    numpy_float64 = PyObject_GetAttrString(numpy, "float64");
     for (int i = 0; integer_codes[i] && !PyErr_Occurred(); ++i) {
         const char code[] = {integer_codes[i], 0};
         PyObject *const dtype = PyObject_CallMethod(numpy, "dtype", "s", code);

@@ -55,6 +55,9 @@ class PythonArray {
 // Whether an object is a Python int, or an integer scalar of NumPy's, that int64 holds.
 bool read_integer(PyObject *object, std::int64_t &value);
 
+// A number as np.float64, or as np.float32, in which it is exact.
+PyObject *numpy_scalar(bool is_double, double number);
+
 // Learns NumPy's types. Call it once, at import.
 void know_numpy();
 
