@@ -235,6 +235,8 @@ BAD: dict[str, Callable[[Array, Array], dict[str, Any]]] = {
     "a label for many rows": lambda z, y: {"target": 3},
     "a negative probability": lambda z, y: {"target": np.full(z.shape, -0.1)},
     "a NaN as probability": lambda z, y: {"target": np.full(z.shape, np.nan)},
+    "a sum barely too large": lambda z, y: {"target": np.full(z.shape, 0.1000101, np.float32)},
+    "a sum barely too small": lambda z, y: {"target": np.full(z.shape, 0.09999989, np.float64)},
     "a sum of 2": lambda z, y: {"target": np.full(z.shape, 0.2)},
     "infinite": lambda z, y: {"target": np.full(z.shape, np.inf), "multi_label": "sum"},
     "ignored": lambda z, y: {"target": np.full(z.shape, 0.1), "ignore_index": 3},
@@ -345,11 +347,13 @@ def test_memory_that_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
         assert first == second == want.tobytes()
         assert taken == [is_taken]
 
-    memory = np.zeros((20, 10), np.float32)
-    memory.view(np.int32).reshape(-1)[:20] = y
-    over_labels = memory.view(np.int32).reshape(-1)[:20]
+    z, y = logits(200, 10), labels(200, 10)  # more rows than a kernel reads the labels of at once
+    want = cross_entropy_with_grad(z, y)[1]
+    memory = np.zeros((200, 10), np.float32)
+    over_labels = memory.view(np.int32).reshape(-1)[:200]
+    over_labels[:] = y
     assert np.array_equal(cross_entropy_with_grad(z, over_labels, out=memory)[1], want)
-    memory = np.zeros((20, 10))
+    memory = np.zeros((200, 10))
     memory[0] = np.linspace(1, 2, 10)
     z = z.astype(float)
     want = cross_entropy_with_grad(z, y, weight=memory[0].copy())[1]

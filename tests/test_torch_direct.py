@@ -105,6 +105,15 @@ def test_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     agree(monkeypatch, passes(z[0], y[0]), {True})
 
 
+def test_misaligned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    z, y = example()
+    memory = bytearray(b"." + z.numpy().tobytes())
+    apart = torch.frombuffer(memory, dtype=torch.float32, offset=1).view(50, 10)
+    assert apart.data_ptr() % 4 != 0
+    agree(monkeypatch, lambda: [cross_entropy(apart, y)], {False})
+    assert torch.equal(cross_entropy(apart, y), cross_entropy(z, y))
+
+
 def test_a_negated_view(monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbers are not what lies in memory: the engine resolves them first."""
     z = torch.conj(torch.randn(50, 10, dtype=torch.complex64)).imag
