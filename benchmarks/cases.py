@@ -58,6 +58,9 @@ class Case:
             return ["gradient"]
         return [what for what in WHATS if what != "fresh" or self.nbytes >= FRESH_FROM]
 
+    def label(self, what: str) -> str:
+        return f"{self.name}, {WHATS[what][0]}"
+
     def smaller(self) -> Case:
         """A sixteenth of the work, for a quick look."""
         if self.rows is None:
@@ -112,14 +115,25 @@ def select(words: list[str], quick: bool) -> list[Case]:
 
 def data(case: Case) -> tuple[Array, Array]:
     """Logits (normal, deviation 3) and int64 labels (uniform), the same in every process."""
-    rng = np.random.default_rng(case.classes)
-    if case.dtype == "bfloat16":
-        from ml_dtypes import bfloat16 as dtype
-    else:
-        dtype = np.dtype(case.dtype)
-    # Drawing 131 million normals takes seconds, in each process; a block of them, repeated, is as
-    # good. Its length shares no factor with any C here, so that rows do not repeat soon.
-    block = (3 * rng.standard_normal(min(case.elements, (1 << 20) + 7), np.float32)).astype(dtype)
-    logits = np.resize(block, case.shape)
-    labels = rng.integers(case.classes, size=case.shape[:-1])
-    return logits, labels
+    logits = normal(case.shape, case.dtype, seed=case.classes)
+    rng = np.random.default_rng(case.classes + 1)
+    return logits, rng.integers(case.classes, size=case.shape[:-1])
+
+
+def normal(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
+    """Normal numbers with deviation 3.
+
+    Drawing 131 million of them takes seconds, in each process; a block of them, repeated, is as
+    good. Its length shares no factor with any C here, so that rows do not repeat soon.
+    """
+    size = min(math.prod(shape), (1 << 20) + 7)
+    block = 3 * np.random.default_rng(seed).standard_normal(size, np.float32)
+    return np.resize(block.astype(numpy_dtype(dtype)), shape)
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    if name == "bfloat16":
+        from ml_dtypes import bfloat16
+
+        return np.dtype(bfloat16)
+    return np.dtype(name)

@@ -24,7 +24,7 @@ from typing import Any
 import softmaxloss
 
 from . import machine
-from .table import duration
+from .layout import duration
 from .worker import give_back_memory
 
 FEATURES = 512

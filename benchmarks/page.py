@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-BEGIN = "<!-- figures: written by `python -m benchmarks --write` -->"
-END = "<!-- end of figures -->"
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that a command writes."""
+
+    begin: str
+    end: str
+
+    def check(self, page: Path) -> None:
+        """Raise ValueError if the page has no place for it, before anything is measured."""
+        try:
+            self._split(page.read_text(encoding="utf-8"), page)
+        except OSError as error:
+            raise ValueError(f"{page} cannot be read: {error.strerror}") from None
+
+    def fill(self, page: Path, figures: str) -> None:
+        before, after = self._split(page.read_text(encoding="utf-8"), page)
+        write(page, f"{before}{self.begin}\n{figures}\n{self.end}{after}")
+
+    def _split(self, text: str, page: Path) -> tuple[str, str]:
+        before, begin, rest = text.partition(self.begin)
+        _, end, after = rest.partition(self.end)
+        if not begin or not end:
+            raise ValueError(
+                f"{page} has no place for figures: it needs the lines {self.begin} and {self.end}"
+            )
+        return before, after
 
 
-def check(page: Path) -> None:
-    """Raise ValueError if the page has no place for figures, before anything is measured."""
-    try:
-        _split(page.read_text(encoding="utf-8"), page)
-    except OSError as error:
-        raise ValueError(f"{page} cannot be read: {error.strerror}") from None
-
-
-def fill(page: Path, figures: str) -> None:
-    before, after = _split(page.read_text(encoding="utf-8"), page)
-    write(page, f"{before}{BEGIN}\n{figures}\n{END}{after}")
+CALLS = Section(
+    "<!-- calls: written by `python -m benchmarks.calls --write` -->", "<!-- end of calls -->"
+)
+SHAPES = Section(
+    "<!-- figures: written by `python -m benchmarks --write` -->", "<!-- end of figures -->"
+)
 
 
 def write(path: Path, text: str) -> None:
@@ -34,11 +55,3 @@ def write(path: Path, text: str) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-
-
-def _split(text: str, page: Path) -> tuple[str, str]:
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} has no place for figures: it needs the lines {BEGIN} and {END}")
-    return before, after

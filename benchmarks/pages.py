@@ -19,8 +19,8 @@ import softmaxloss
 
 from . import machine
 from .cases import Case
+from .layout import duration
 from .peers import Library
-from .table import duration
 from .worker import page_faults
 
 CASE = Case(4096, 32000)

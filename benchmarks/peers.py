@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -16,25 +17,44 @@ import numpy as np
 
 from .cases import Array, Case, data
 
-Call = Callable[[], Any]
+#: what is timed
+Timed = Callable[[], Any]
 
 
 class Peer:
     """One column of the tables."""
 
     title: ClassVar[str]
+    #: what it prepares
+    cases: ClassVar[type] = Case
     #: the kinds of call that it has
     whats: ClassVar[tuple[str, ...]] = ("gradient", "fresh", "loss")
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "bfloat16")
     #: whether it takes part in the rows that only show how the cost grows
     linear: ClassVar[bool] = False
+    #: whether what its calls return is the loss
+    computes_loss: ClassVar[bool] = True
+    #: of its package; empty for a limit
     version: str = ""
 
     def __init__(self, threads: int) -> None:
         """Load the package; ModuleNotFoundError where it is not installed."""
 
-    def prepare(self, case: Case, what: str) -> Call:
+    @classmethod
+    def takes(cls, case: Any, what: str) -> bool:
+        """Whether it takes part in a row."""
+        fits = what in cls.whats and case.dtype in cls.dtypes
+        return fits and (cls.linear or case.group == "shapes")
+
+    def prepare(self, case: Any, what: str) -> Timed:
         raise NotImplementedError
+
+    def context(self, what: str) -> AbstractContextManager[Any]:
+        """What a user has around many such calls, so that it is entered outside of the timing."""
+        return nullcontext()
+
+    def free(self) -> None:
+        """Let go of the memory that the prepared calls share."""
 
 
 class Limit(Peer):
@@ -43,15 +63,15 @@ class Limit(Peer):
     title = "limit"
     whats = ("gradient", "fresh", "loss", "score")
     linear = True
+    computes_loss = False
     #: Below this size in bytes, a second thread costs more than it saves.
     split_from: ClassVar[int] = 1 << 20
 
     def __init__(self, threads: int) -> None:
-        self.version = f"NumPy {np.__version__}"
         self.threads = threads
         self.pool = ThreadPoolExecutor(threads)
 
-    def prepare(self, case: Case, what: str) -> Call:
+    def prepare(self, case: Case, what: str) -> Timed:
         logits = data(case)[0].reshape(-1)
         # Whole words: NumPy's loops over them are bound by memory for every dtype of logits.
         words = logits[: logits.size // 8 * 8].view(np.uint64) if case.rows else logits
@@ -63,7 +83,7 @@ class Limit(Peer):
         given = np.ones_like(logits)
         return self.split(np.copyto, given, logits)
 
-    def split(self, function: Callable[..., Any], *arrays: Array) -> Call:
+    def split(self, function: Callable[..., Any], *arrays: Array) -> Timed:
         size = arrays[0].size
         threads = self.threads if arrays[0].nbytes >= self.split_from else 1
         edges = [size * part // threads for part in range(threads + 1)]
@@ -102,7 +122,7 @@ class Library(Peer):
         softmaxloss.set_num_threads(threads)
         self.version = f"{softmaxloss.__version__} ({kernels.level()})"
 
-    def prepare(self, case: Case, what: str) -> Call:
+    def prepare(self, case: Case, what: str) -> Timed:
         from softmaxloss import cross_entropy, cross_entropy_with_grad, score
 
         x, labels = data(case)
@@ -126,19 +146,16 @@ class Torch(Peer):
         torch.set_num_threads(threads)
         self.version = torch.__version__
 
-    def prepare(self, case: Case, what: str) -> Call:
+    def context(self, what: str) -> AbstractContextManager[Any]:
         import torch
 
+        return torch.no_grad() if what == "loss" else nullcontext()
+
+    def prepare(self, case: Case, what: str) -> Timed:
         x, y = tensors(case)
         loss_of = self.function()
         if what == "loss":
-
-            def loss() -> Any:
-                with torch.no_grad():
-                    return loss_of(x, y)
-
-            return loss
-
+            return lambda: loss_of(x, y)
         x.requires_grad_()
 
         def gradient() -> Any:
@@ -188,7 +205,7 @@ class LibraryInPlace(Torch):
     title = "this library, in place"
     whats = ("fresh",)
 
-    def prepare(self, case: Case, what: str) -> Call:
+    def prepare(self, case: Case, what: str) -> Timed:
         import torch
 
         from softmaxloss.torch import cross_entropy
@@ -234,7 +251,7 @@ class Jax(Peer):
         jax.config.update("jax_enable_x64", True)
         self.version = jax.__version__
 
-    def prepare(self, case: Case, what: str) -> Call:
+    def prepare(self, case: Case, what: str) -> Timed:
         import jax
         import jax.numpy as jnp
 
@@ -261,7 +278,7 @@ class TensorFlow(Peer):
         tf.config.threading.set_inter_op_parallelism_threads(1)
         self.version = tf.__version__
 
-    def prepare(self, case: Case, what: str) -> Call:
+    def prepare(self, case: Case, what: str) -> Timed:
         import tensorflow as tf
 
         def loss_of(x: Any, y: Any) -> Any:
@@ -294,7 +311,7 @@ class ScikitLearn(Peer):
         self.version = sklearn.__version__
         self.threads = threads
 
-    def prepare(self, case: Case, what: str) -> Call:
+    def prepare(self, case: Case, what: str) -> Timed:
         from sklearn._loss.loss import HalfMultinomialLoss
 
         logits, labels = data(case)
@@ -328,7 +345,7 @@ class SciPy(Peer):
 
         self.version = scipy.__version__
 
-    def prepare(self, case: Case, what: str) -> Call:
+    def prepare(self, case: Case, what: str) -> Timed:
         from scipy.special import log_softmax
 
         logits, labels = data(case)
@@ -354,5 +371,6 @@ PEERS: dict[str, type[Peer]] = {
     "scipy": SciPy,
 }
 LIMITS = ("limit", "limit1")
+OURS = ("library", "tensors", "inplace")
 #: the peers that are used for training; ratios are taken to the fastest of them
 RIVALS = ("torch", "compile", "jax")

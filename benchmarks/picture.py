@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from .cases import WHATS
+from .layout import digits
 from .peers import PEERS
 from .report import Report
-from .table import digits
 
 COLOURS = {
     "library": "#0b6e4f",
@@ -66,7 +66,7 @@ font-family="system-ui, sans-serif" font-size="12" fill="#222" role="img" aria-l
 <title id="title">Time over the limit set by memory, per shape and peer</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="12" y="26" font-size="16" font-weight="600">Time over the limit set by memory</text>
-<text x="12" y="46" fill="#555">{escape(_when(report))}</text>
+<text x="12" y="46" fill="#555">{escape(report.where)}</text>
 {"".join(parts)}</svg>
 """
 
@@ -77,9 +77,3 @@ def _bar(name: str, ratio: float, left: int, top: int, length: float) -> str:
         f'<rect x="{left}" y="{top}" width="{length:.1f}" height="{BAR}" fill="{COLOURS[name]}"/>'
         f'<text x="{left + length + 5:.1f}" y="{top + BAR - 2}">{digits(ratio)}{cut}</text>\n'
     )
-
-
-def _when(report: Report) -> str:
-    where = report.machine.get("processor", "")
-    partial = f"; with {report.options}, not a whole run" if report.options else ""
-    return f"{where}, {report.date}{partial}"

@@ -1,30 +1,22 @@
-"""The results of a run: medians, spread, ratios to the limit."""
+"""The results of the headline shapes: medians, ratios to the limit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from statistics import median
+from dataclasses import dataclass
 from typing import Any
 
 from .cases import WHATS, Case
 from .peers import LIMITS, PEERS, RIVALS
+from .results import Run, Timings
 
 
-@dataclass
-class Row:
-    """One shape and one kind of call: for each peer the seconds of one call, turn by turn."""
-
-    case: Case
-    what: str
-    seconds: dict[str, list[float]]
-
-    def median(self, name: str) -> float | None:
-        return median(self.seconds[name]) if self.seconds.get(name) else None
+class Row(Timings):
+    """One shape and one kind of call."""
 
     @property
     def limit(self) -> float | None:
         """The faster of the limits: on all threads, or on one."""
-        return min((median(self.seconds[n]) for n in LIMITS if self.seconds.get(n)), default=None)
+        return self.fastest(LIMITS)
 
     def over_limit(self, name: str) -> float | None:
         time, limit = self.median(name), self.limit
@@ -36,9 +28,8 @@ class Row:
         return self.against_fastest_of(self)
 
     def against_fastest_of(self, other: Row) -> float | None:
-        ours = self.median("library")
-        rivals = [time for name in RIVALS if (time := other.median(name)) is not None]
-        return None if ours is None or not rivals else min(rivals) / ours
+        ours, rival = self.median("library"), other.fastest(RIVALS)
+        return None if ours is None or rival is None else rival / ours
 
     def as_json(self) -> dict[str, Any]:
         names = list(self.seconds)
@@ -58,17 +49,9 @@ class Row:
         }
 
 
-@dataclass
-class Report:
+@dataclass(kw_only=True)
+class Report(Run):
     rows: list[Row]
-    #: name → value: processor, memory, versions
-    machine: dict[str, str]
-    versions: dict[str, str]
-    date: str
-    #: the options that leave something out; empty for a whole run
-    options: str
-    repeat: int
-    notes: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -86,12 +69,4 @@ class Report:
         return next((row for row in self.rows if (row.case, row.what) == (case, what)), None)
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "date": self.date,
-            "options": self.options,
-            "repeat": self.repeat,
-            "machine": self.machine,
-            "versions": {PEERS[name].title: text for name, text in self.versions.items()},
-            "notes": self.notes,
-            "rows": [row.as_json() for row in self.rows],
-        }
+        return self.facts_as_json() | {"rows": [row.as_json() for row in self.rows]}

@@ -10,12 +10,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from time import monotonic
+from types import ModuleType
 from typing import Any
 
-from .cases import WHATS, Case
-from .peers import LIMITS, PEERS
-from .report import Row
+from .results import Timings
 
 #: With these settings the C library keeps freed memory, and a peer that allocates its results gets
 #: the same pages again: the closest that it has to a given buffer. Without them, which is the
@@ -23,6 +23,8 @@ from .report import Row
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 #: Losses that differ by more are not the same loss (bfloat16 peers round it to 8 bits).
 SAME_LOSS = 0.01
+#: There are as many turns as asked for, or as many as fit in the time, but not fewer than these.
+FEWEST_TURNS = 3
 
 
 class PeerError(Exception):
@@ -32,13 +34,13 @@ class PeerError(Exception):
 class Process:
     """A worker process; requests and answers are lines of JSON."""
 
-    def __init__(self, name: str, threads: int, seconds: float, keep_memory: bool) -> None:
+    def __init__(self, *arguments: str, threads: int, keep_memory: bool) -> None:
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
         if keep_memory:
             environment |= KEEP_MEMORY
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name, str(threads), str(seconds)],
+            [sys.executable, "-m", "benchmarks.worker", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -46,6 +48,10 @@ class Process:
             text=True,
             encoding="utf-8",
         )
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
 
     def read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -75,27 +81,47 @@ class Process:
                     stream.close()
 
 
+@dataclass(frozen=True)
+class Job:
+    """One call of one peer: what takes a turn."""
+
+    name: str
+    case: Any
+    what: str
+    #: what its process calls it
+    key: int
+
+    @property
+    def keeps_memory(self) -> bool:
+        return self.what == "gradient"
+
+
 class Runner:
     """Measures rows; `notes` collects what a reader of the tables must know about the peers.
 
     Args:
-        names: the peers, keys of `PEERS`
+        peers: a module with PEERS, from name to peer
+        names: the peers that take part
         threads: of each peer
         repeat: the number of turns
         progress: called with one line about the present step
         seconds: a timing repeats its call until it takes so long
+        patience: seconds for each row of a group, after which no further turn begins
     """
 
     def __init__(
         self,
+        peers: ModuleType,
         names: list[str],
         threads: int,
         repeat: int,
         progress: Callable[[str], None],
         seconds: float = 0.02,
+        patience: float = math.inf,
     ) -> None:
-        self.names, self.threads, self.repeat, self.progress = names, threads, repeat, progress
-        self.seconds = seconds
+        self.peers, self.names, self.threads = peers, names, threads
+        self.repeat, self.progress = repeat, progress
+        self.seconds, self.patience = seconds, patience
         self.processes: dict[tuple[str, bool], Process] = {}
         self.versions: dict[str, str] = {}
         self.absent: dict[str, str] = {}
@@ -108,84 +134,100 @@ class Runner:
         for process in self.processes.values():
             process.close()
 
-    def run(self, cases: list[Case]) -> list[Row]:
-        rows = []
-        for case in cases:
-            for what in case.whats:
-                row = self.measure(case, what)
-                if row.seconds:
-                    rows.append(row)
-        return rows
+    def run(self, groups: list[list[tuple[Any, str]]]) -> list[Timings]:
+        """The rows (case, what) that some peer has figures for. Those of a group take turns."""
+        return [row for group in groups for row in self.measure(group) if row.seconds]
 
-    def measure(self, case: Case, what: str) -> Row:
-        """One row: all peers prepare, then they take turns, then they free their memory."""
-        keep = what == "gradient"
-        label = f"{case.name}, {WHATS[what][0]}"
-        ready: dict[str, Process] = {}
-        losses: dict[str, float] = {}
-        for name in self.names:
-            peer = PEERS[name]
-            takes_part = what in peer.whats and case.dtype in peer.dtypes
-            if (
-                name in self.absent
-                or not takes_part
-                or (case.group != "shapes" and not peer.linear)
-            ):
-                continue
-            self.progress(f"{label}: {peer.title} prepares")
-            try:
-                process = self.process(name, keep)
-                losses[name] = process.ask(prepare=asdict(case), what=what)["loss"]
-                ready[name] = process
-            except PeerError as error:
-                self.failed(name, keep, label, error)
-        self.compare(label, losses)
-
-        seconds: dict[str, list[float]] = {name: [] for name in ready}
+    def measure(self, group: list[tuple[Any, str]]) -> list[Timings]:
+        """The rows of a group: all peers prepare them, take turns, and free their memory."""
+        ready = self.prepare(group)
+        seconds: dict[Job, list[float]] = {job: [] for job in ready}
+        stop = monotonic() + self.patience * len(group)
         for turn in range(self.repeat):
-            self.progress(f"{label}: turn {turn + 1} of {self.repeat}")
-            for name, process in list(ready.items()):
+            if turn >= FEWEST_TURNS and monotonic() > stop:
+                break
+            for job in ready:
+                if job not in seconds:
+                    continue
+                self.progress(f"{job.case.label(job.what)}: turn {turn + 1} of {self.repeat}")
                 try:
-                    seconds[name].append(process.ask(time=True)["seconds"])
+                    seconds[job].append(self.process(job).ask(time=job.key)["seconds"])
                 except PeerError as error:
-                    del ready[name], seconds[name]
-                    self.failed(name, keep, label, error)
-        for name, process in ready.items():
-            try:
+                    for lost in self.failed(job, error, ready):
+                        seconds.pop(lost, None)
+        for process in self.processes.values():
+            with suppress(PeerError):  # the next group finds out, and says so
                 process.ask(free=True)
-            except PeerError as error:
-                self.failed(name, keep, label, error)
-        return Row(case, what, seconds)
+        return [
+            Timings(
+                case,
+                what,
+                {job.name: s for job, s in seconds.items() if (job.case, job.what) == (case, what)},
+            )
+            for case, what in group
+        ]
 
-    def process(self, name: str, keep: bool) -> Process:
-        if (name, keep) not in self.processes:
-            process = Process(name, self.threads, self.seconds, keep)
-            self.processes[name, keep] = process
+    def prepare(self, group: list[tuple[Any, str]]) -> list[Job]:
+        """The jobs of the peers that have prepared their part, after their losses were compared."""
+        losses: dict[Job, float] = {}
+        for key, (case, what) in enumerate(group):
+            for name in self.names:
+                peer = self.peers.PEERS[name]
+                if name in self.absent or not peer.takes(case, what):
+                    continue
+                job = Job(name, case, what, key)
+                self.progress(f"{case.label(what)}: {peer.title} prepares")
+                try:
+                    process = self.process(job)
+                    answer = process.ask(prepare=asdict(case), what=what, key=key)
+                except PeerError as error:
+                    for lost in self.failed(job, error, list(losses)):
+                        del losses[lost]
+                else:
+                    losses[job] = answer["loss"]
+        self.compare(losses)
+        return list(losses)
+
+    def process(self, job: Job) -> Process:
+        which = job.name, job.keeps_memory
+        if which not in self.processes:
+            arguments = self.peers.__name__, job.name, str(self.threads), str(self.seconds)
+            process = Process(*arguments, threads=self.threads, keep_memory=job.keeps_memory)
+            self.processes[which] = process
             try:
                 hello = process.read()
             except PeerError as error:
                 hello = {"absent": str(error)}
             if "absent" in hello:
-                self.absent[name] = hello["absent"]
+                self.absent[job.name] = hello["absent"]
                 raise PeerError(hello["absent"])
-            self.versions[name] = hello["version"]
-        return self.processes[name, keep]
+            if hello["version"]:
+                self.versions[self.peers.PEERS[job.name].title] = hello["version"]
+        return self.processes[which]
 
-    def failed(self, name: str, keep: bool, label: str, error: PeerError) -> None:
-        """Add a note; a process that ended is started again for the next row."""
-        where = "" if name in self.absent else f", {label}"
-        self.notes.append(f"{PEERS[name].title}{where}: {error}")
-        process = self.processes.get((name, keep))
-        if process and process.process.poll() is not None:
-            process.close()
-            del self.processes[name, keep]
+    def failed(self, job: Job, error: PeerError, ready: list[Job]) -> list[Job]:
+        """Add a note. The jobs that are lost: this one, and if the process ended all that it had
+        ready; it is started again for the next."""
+        where = "" if job.name in self.absent else f", {job.case.label(job.what)}"
+        self.notes.append(f"{self.peers.PEERS[job.name].title}{where}: {error}")
+        which = job.name, job.keeps_memory
+        process = self.processes.get(which)
+        if not process or not process.ended:
+            return [other for other in ready if other == job]
+        process.close()
+        del self.processes[which]
+        return [other for other in ready if (other.name, other.keeps_memory) == which]
 
-    def compare(self, label: str, losses: dict[str, float]) -> None:
-        """Add a note about each peer that computes another loss."""
-        if not math.isfinite(ours := losses.get("library", math.nan)):
-            return
-        for name, loss in losses.items():
-            if name not in LIMITS and not math.isclose(loss, ours, rel_tol=SAME_LOSS):
-                self.notes.append(
-                    f"{PEERS[name].title}, {label}: its loss is {loss:.6g}, ours {ours:.6g}"
-                )
+    def compare(self, losses: dict[Job, float]) -> None:
+        """Add a note about each peer whose loss of a case is not ours."""
+        ours: dict[Any, float] = {}
+        for job, loss in losses.items():
+            if job.name in self.peers.OURS and math.isfinite(loss):
+                ours.setdefault(job.case, loss)
+        for job, loss in losses.items():
+            peer, own = self.peers.PEERS[job.name], ours.get(job.case)
+            if own is None or not peer.computes_loss:
+                continue
+            if not math.isclose(loss, own, rel_tol=SAME_LOSS):
+                label = job.case.label(job.what)
+                self.notes.append(f"{peer.title}, {label}: its loss is {loss:.6g}, ours {own:.6g}")

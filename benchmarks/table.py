@@ -1,16 +1,12 @@
-"""The tables, as plain text and as Markdown: the same cells."""
+"""The tables of the headline shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import median
-
+from . import layout
 from .cases import LINEAR, WHATS
+from .layout import NONE, Table, digits, duration, spread
 from .peers import LIMITS, PEERS
 from .report import Report
-
-Table = tuple[list[str], list[list[str]]]
-NONE = "–"
 
 
 def ratios(report: Report) -> Table:
@@ -87,34 +83,11 @@ def linear(report: Report) -> Table:
 
 
 def text(report: Report) -> str:
-    """The complete output of a run."""
-    lines = [
-        f"{report.date}, {report.repeat} turns" + (f", {report.options}" if report.options else "")
-    ]
-    lines += [f"{name}: {value}" for name, value in _facts(report).items()]
-    for title, table in tables(report):
-        if table[1]:
-            lines += ["", title, *_aligned(table)]
-    if report.notes:
-        lines += ["", *report.notes]
-    return "\n".join(lines)
+    return layout.text(report, tables(report))
 
 
 def markdown(report: Report) -> str:
-    lines = [
-        f"Measured on {report.date}, {report.repeat} turns"
-        + (f", with `{report.options}`: not a whole run" if report.options else "")
-        + ".",
-        "",
-        *(f"- {name}: {value}" for name, value in _facts(report).items()),
-    ]
-    for title, (head, body) in tables(report):
-        if body:
-            lines += ["", f"### {title}", "", _line(head), _line(["---"] * len(head))]
-            lines += [_line(cells) for cells in body]
-    if report.notes:
-        lines += ["", *(f"- {note}" for note in report.notes)]
-    return "\n".join(lines)
+    return layout.markdown(report, tables(report))
 
 
 def tables(report: Report) -> list[tuple[str, Table]]:
@@ -130,58 +103,9 @@ def tables(report: Report) -> list[tuple[str, Table]]:
     ]
 
 
-def digits(value: float) -> str:
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def duration(seconds: float) -> str:
-    unit, scale = _unit(seconds)
-    return f"{digits(seconds * scale)} {unit}"
-
-
-def spread(seconds: list[float] | None) -> str:
-    if not seconds:
-        return NONE
-    middle = median(seconds)
-    unit, scale = _unit(middle)
-    low, high = (digits(value * scale) for value in (min(seconds), max(seconds)))
-    return f"{digits(middle * scale)} ({low}–{high}) {unit}"
-
-
-def _unit(seconds: float) -> tuple[str, float]:
-    if seconds >= 1:
-        return "s", 1
-    return ("ms", 1e3) if seconds >= 1e-3 else ("µs", 1e6)
-
-
 def _times(ratio: float | None) -> str:
     return NONE if ratio is None else digits(ratio)
 
 
 def _faster(ratio: float | None) -> str:
     return NONE if ratio is None else f"{ratio:.1f}×"
-
-
-def _facts(report: Report) -> dict[str, str]:
-    versions = {PEERS[n].title: text for n, text in report.versions.items() if n not in LIMITS}
-    peers = ", ".join(f"{title} {version}" for title, version in versions.items())
-    return report.machine | {"packages": peers}
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _aligned(table: Table) -> list[str]:
-    head, body = table
-    widths = [max(len(cells[i]) for cells in [head, *body]) for i in range(len(head))]
-    left = [title in ("logits", "call") for title in head]
-    return [
-        "  ".join(
-            cell.ljust(width) if to_left else cell.rjust(width)
-            for cell, width, to_left in zip(cells, widths, left, strict=True)
-        ).rstrip()
-        for cells in [head, *body]
-    ]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import page, picture, table
+from benchmarks import page, peers, picture, table
 from benchmarks.cases import LINEAR, SHAPES, Case, data, select
 from benchmarks.peers import PEERS
 from benchmarks.report import Report, Row
-from benchmarks.runner import Runner
+from benchmarks.runner import Job, Runner
 
 ROOT = Path(__file__).parent.parent
 BARS = "{http://www.w3.org/2000/svg}rect"
@@ -62,7 +62,7 @@ def report(**changes):
     fields = {
         "rows": [Row(case, "gradient", gradient), Row(case, "fresh", fresh)],
         "machine": {"processor": "A & B"},
-        "versions": {"library": "1.0", "torch": "2.0"},
+        "versions": {"this library": "1.0", "torch": "2.0"},
         "date": "2026-01-01",
         "options": "",
         "repeat": 3,
@@ -120,14 +120,14 @@ def test_the_peers_on_tensors_compute_the_loss() -> None:
 
 def test_the_figures_are_written_into_the_page_and_nothing_else_is_changed(tmp_path):
     target = tmp_path / "speed.md"
-    target.write_text(f"before\n\n{page.BEGIN}\nold\n{page.END}\n\nafter\n")
+    target.write_text(f"before\n\n{page.SHAPES.begin}\nold\n{page.SHAPES.end}\n\nafter\n")
     sizes = ["--only", "7x5", "--repeat", 1, "--seconds", 0]
     done = run(*sizes, "--peers", "library", "--write", target)
     assert done.returncode == 0, done.stderr
     assert "7 × 5 float32" in done.stdout
     text = target.read_text()
-    assert text.startswith(f"before\n\n{page.BEGIN}\n![")
-    assert text.endswith(f"{page.END}\n\nafter\n")
+    assert text.startswith(f"before\n\n{page.SHAPES.begin}\n![")
+    assert text.endswith(f"{page.SHAPES.end}\n\nafter\n")
     assert "old" not in text
     assert "| 7 × 5 float32 | score |" in text
     assert "`--only 7x5 --peers library`: not a whole run" in text
@@ -157,16 +157,17 @@ def test_a_peer_whose_process_dies_is_a_note(tmp_path, monkeypatch):
     (tmp_path / "scipy.py").write_text("import os\nprint('the end', flush=True)\nos._exit(3)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.chdir(ROOT)
-    with Runner(["library", "scipy"], 1, 1, lambda text: None) as runner:
-        (row,) = [r for r in runner.run([Case(3, 4)]) if r.what == "loss"]
+    with Runner(peers, ["library", "scipy"], 1, 1, lambda text: None) as runner:
+        (row,) = runner.run([[(Case(3, 4), "loss")]])
     assert set(row.seconds) == {"library"}
     assert runner.notes == ["SciPy: its process ended with code 3: the end"]
 
 
 def test_a_peer_that_computes_something_else_is_a_note():
-    runner = Runner(["library", "torch", "jax"], 1, 1, lambda text: None)
-    runner.compare("7 × 5", {"library": 2.0, "torch": 2.001, "jax": 2.1, "limit": float("nan")})
-    assert runner.notes == ["JAX, 7 × 5: its loss is 2.1, ours 2"]
+    runner = Runner(peers, ["library", "torch", "jax"], 1, 1, lambda text: None)
+    losses = {"library": 2.0, "torch": 2.001, "jax": 2.1, "limit": float("nan")}
+    runner.compare({Job(name, Case(7, 5), "loss", 0): loss for name, loss in losses.items()})
+    assert runner.notes == ["JAX, 7 × 5 float32, loss only: its loss is 2.1, ours 2"]
 
 
 def test_ratios_are_of_medians_to_the_faster_limit():
@@ -256,4 +257,5 @@ def test_every_peer_has_a_colour():
 
 
 def test_the_page_of_the_docs_takes_figures():
-    page.check(ROOT / "docs" / "performance.md")
+    for section in (page.CALLS, page.SHAPES):
+        section.check(ROOT / "docs" / "performance.md")

@@ -84,7 +84,7 @@ template <class Real> struct BatchSums {
 template <class Real> struct BatchGradient {
     Column<Scaling<Real>> scaling;
     Column<Real> scale, of_y;
-    Column<int64_t> y; // −1 where the entry of no class is given
+    Column<int64_t> y; // −1 where no class has an entry of its own
     Column<typename Exp<Real>::Int> special;
     bool any_special;
 };
@@ -125,7 +125,7 @@ void loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double>
         b_y[r] = 1;
     }
     for (int r = 0; r < batch.count; ++r)
-        if (base != Base::array || y[r] >= 0) {
+        if (base == Base::zeros || y[r] >= 0) {
             z_y[r] = Real(batch.x.row(r)[y[r] * batch.x.class_stride]);
             if constexpr (base == Base::array)
                 b_y[r] = batch.b.row(r)[y[r] * batch.b.class_stride];
@@ -146,7 +146,7 @@ void loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double>
             const auto softmax = softmax_and_loss(r, shares);
             const double all = factor[r] * shares.total;
             const auto scaling = Scaling<Real>::of(softmax, all);
-            const Real of_y = shares.true_entry(softmax, z_y[r], factor[r]);
+            const Real of_y = shares.template entry_of_y<base>(softmax, z_y[r], factor[r]);
             const bool zero = absent[r];
             gradient.of_y[r] = zero ? 0 : of_y;
             gradient.scale[r] = zero ? 0 : Real(factor[r] * shares.scale);

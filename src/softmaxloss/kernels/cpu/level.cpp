@@ -87,6 +87,9 @@ template <Base base, class Storage> class Rows {
                 extra[r] *= call_.weight[y[r]];
         for (int r = 0; r < count; ++r)
             scale[r] *= spread;
+        if constexpr (base != Base::zeros)
+            for (int r = 0; r < count; ++r) // the class is one like the others
+                y[r] = extra[r] == 0 ? -1 : y[r];
         return targets;
     }
 

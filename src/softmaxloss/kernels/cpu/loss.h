@@ -34,15 +34,15 @@ template <class Real> struct Shares {
     double total;        // Σc
     double scale, extra; // as in Target
     double mean;         // Σ b·(m − x)
-    double others;       // Σc without that of class y
+    double of_y, others; // of Σc, the coefficient of class y and the rest
 
     template <Base base>
     static INLINE Shares of(double scale, double extra, double sum, double b_y, double mean,
                             bool one) {
         if constexpr (base == Base::zeros)
-            return {true, extra, 0, extra, 0, 0};
-        const double all = scale * sum + extra;
-        return {one, all, one ? 0 : scale, one ? all : extra, mean, one ? 0 : scale * (sum - b_y)};
+            return {true, extra, 0, extra, 0, extra, 0};
+        const double all = fma(scale, sum, extra), own = fma(scale, b_y, extra);
+        return {one, all, one ? 0 : scale, one ? all : extra, mean, own, scale * (sum - b_y)};
     }
 
     template <Base base> INLINE double loss(const Softmax<Real> &softmax, double z_y) const {
@@ -54,8 +54,14 @@ template <class Real> struct Shares {
         return one ? of_one : (scale * mean + more) + total * L;
     }
 
-    INLINE Real true_entry(const Softmax<Real> &softmax, double z_y, double factor) const {
-        return softmax.true_entry(z_y, product<W>(factor, total), product<W>(factor, others));
+    template <Base base>
+    INLINE Real entry_of_y(const Softmax<Real> &softmax, double z_y, double factor) const {
+        const Real alone = softmax.true_entry(z_y, product<W>(factor, total));
+        if constexpr (base == Base::zeros)
+            return alone;
+        const Real mixed = softmax.mixed_entry(
+            z_y, product<W>(factor, total), product<W>(factor, of_y), product<W>(factor, others));
+        return one ? alone : mixed;
     }
 };
 
@@ -144,7 +150,7 @@ void loss_of_row(const Row<Storage> &row, Target<Real> target, double *loss,
     if (!row.grad)
         return;
     const double all = target.factor * shares.total;
-    const Real of_y = y < 0 ? 0 : shares.true_entry(softmax, z_y, target.factor);
+    const Real of_y = y < 0 ? 0 : shares.template entry_of_y<base>(softmax, z_y, target.factor);
     if (!Scaling<Real>::fits(all)) {
         gradient_of_extreme_factor<base>(softmax, shares, target.factor, target.b, row);
         if (y >= 0)

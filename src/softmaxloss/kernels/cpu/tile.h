@@ -272,7 +272,7 @@ template <class Storage> class Tile {
             });
         }
         for (int r = 0; r < batch_rows; ++r)
-            if (base != Base::array || gradient.y[r] >= 0)
+            if (base == Base::zeros || gradient.y[r] >= 0)
                 rows[r * stride + gradient.y[r]] = gradient.of_y[r];
     }
 
@@ -285,7 +285,7 @@ template <class Storage> class Tile {
                 store(entries<base>(gradient, scaling, c, r), &x_[c][r]);
         }
         for (int r = 0; r < batch_rows; ++r)
-            if (base != Base::array || gradient.y[r] >= 0)
+            if (base == Base::zeros || gradient.y[r] >= 0)
                 x_[gradient.y[r]][r] = gradient.of_y[r];
         if (gradient.any_special)
             for (int r = 0; r < batch_.count; ++r)
