@@ -1,15 +1,15 @@
 #include "direct.h"
 
 #include "dispatch.h"
+#include "numbers.h"
+#include "option_values.h"
 #include "python_array.h"
 #include "run.h"
 
-#include <nanobind/stl/string.h>
-
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <atomic>
 #include <limits>
+#include <memory>
 #include <vector>
 
 namespace nb = nanobind;
@@ -19,133 +19,22 @@ namespace softmaxloss {
 
 namespace {
 
-enum class Reduction { mean, sum, none };
-
-// The fields of softmaxloss.options.Options.
-struct OptionValues {
-    Reduction reduction;
-    int64_t ignore_index;
-    double label_smoothing;
-    double denominator; // 0: None
-    bool several_labels;
-    bool usual; // whether direct() handles them
-};
-
-OptionValues read_options(PyObject *object) {
-    const nb::handle options(object);
-    const auto is = [&](const char *name, const char *word) {
-        return nb::cast<std::string>(options.attr(name)) == word;
-    };
-    OptionValues values{};
-    values.reduction = is("reduction", "mean")  ? Reduction::mean
-                       : is("reduction", "sum") ? Reduction::sum
-                                                : Reduction::none;
-    values.label_smoothing = nb::cast<double>(options.attr("label_smoothing"));
-    const nb::object denominator = options.attr("denominator");
-    values.denominator = denominator.is_none() ? 0 : nb::cast<double>(denominator);
-    values.several_labels = is("multi_label", "sum");
-    values.usual = read_integer(nb::object(options.attr("ignore_index")).ptr(),
-                                values.ignore_index) &&
-                   nb::cast<int>(options.attr("first_class")) == 0 && !is("multi_label", "mean");
-    return values;
-}
-
-// The options of the last call, which are often those of the next. They are immutable.
-const OptionValues &options_of(PyObject *object) {
-    static PyObject *last = nullptr;
-    static OptionValues values;
-    if (object != last) {
-        values = read_options(object);
-        Py_XSETREF(last, Py_NewRef(object));
-    }
-    return values;
-}
-
-// The sum of n numbers, added in the order in which NumPy adds them.
-double sum(const double *x, int64_t n) {
-    if (n < 8) {
-        double total = 0;
-        for (int64_t i = 0; i < n; ++i)
-            total += x[i];
-        return total;
-    }
-    if (n <= 128) {
-        double lane[8];
-        std::copy_n(x, 8, lane);
-        int64_t i = 8;
-        for (; i < n - n % 8; i += 8)
-            for (int j = 0; j < 8; ++j)
-                lane[j] += x[i + j];
-        double total = ((lane[0] + lane[1]) + (lane[2] + lane[3])) +
-                       ((lane[4] + lane[5]) + (lane[6] + lane[7]));
-        for (; i < n; ++i)
-            total += x[i];
-        return total;
-    }
-    const int64_t half = n / 2 - n / 2 % 8;
-    return sum(x, half) + sum(x + half, n - half);
-}
-
-bool are_weights(const double *x, int64_t n) {
-    bool good = true;
-    for (int64_t i = 0; i < n; ++i)
-        good &= (x[i] >= 0) & (x[i] < std::numeric_limits<double>::infinity());
-    return good;
-}
-
-// Copies the numbers of an array in C order, from its axis `axis` on; returns the end.
-template <class From, class To>
-To *copy(const PythonArray &array, int axis, const From *from, To *to) {
-    if (axis == array.ndim) {
-        *to = To(*from);
-        return to + 1;
-    }
-    const int64_t size = array.shape[axis], step = array.strides[axis];
-    if (axis + 1 == array.ndim) {
-        for (int64_t i = 0; i < size; ++i)
-            to[i] = To(from[i * step]);
-        return to + size;
-    }
-    for (int64_t i = 0; i < size; ++i)
-        to = copy(array, axis + 1, from + i * step, to);
-    return to;
-}
-
-// Numbers in C order: those of an array where they lie, or a copy.
-template <class Number> class InOrder {
-    std::vector<Number> copy_;
-
-  public:
-    template <class From> const Number *read(const PythonArray &array) {
-        if (std::is_same_v<From, Number> && array.is_contiguous())
-            return static_cast<const Number *>(array.data);
-        copy_.resize(std::size_t(array.size()));
-        copy(array, 0, static_cast<const From *>(array.data), copy_.data());
-        return copy_.data();
-    }
-};
-
-class Doubles : InOrder<double> {
-  public:
-    // Null for another type than float or double.
-    const double *read(const PythonArray &array) {
-        return array.type == Type::f64   ? InOrder::read<double>(array)
-               : array.type == Type::f32 ? InOrder::read<float>(array)
-                                         : nullptr;
-    }
-};
-
 bool is_float(Type type) { return !is_integer(type); }
 FloatType float_type(Type type) { return FloatType(int(type) - int(Type::f32)); }
+
+// So many labels are checked by several threads, without the GIL.
+constexpr int64_t many_labels = 1 << 18;
 
 class Direct {
     PythonArray logits_, target_, weight_, sample_weight_, upstream_, loss_, grad_;
     const OptionValues &options_;
+    const int threads_;
     CrossEntropy call_{};
     int64_t label_; // of one example
     std::vector<char> labels_;
     Doubles weights_, sample_weights_, factors_;
-    std::vector<double> each_sample_weight_, losses_;
+    std::vector<double> each_sample_weight_;
+    std::unique_ptr<double[]> losses_; // not set to 0 first, as a vector would be
     double factor_ = 1, divisor_ = 1;
 
     int64_t rows() const { return call_.rows(); }
@@ -253,39 +142,46 @@ class Direct {
         // Compared as unsigned, a negative label is beyond every class.
         const auto end = std::uint64_t(classes());
         const auto ignored = Label(options_.ignore_index);
-        if (int64_t(ignored) != options_.ignore_index ||
-            (ignored < 0) != (options_.ignore_index < 0)) {
-            bool good = true; // no label of this type is ignored
-            for (int64_t i = 0; i < rows(); ++i)
-                good &= std::uint64_t(y[i]) < end;
-            divisor_ = double(rows());
-            return good;
+        const bool may_ignore = int64_t(ignored) == options_.ignore_index &&
+                                (ignored < 0) == (options_.ignore_index < 0);
+        std::atomic<int64_t> classes_found{0}, ignored_found{0};
+        const auto count = [&](int64_t first, int64_t last) {
+            int64_t in_classes = 0, in_ignored = 0;
+            for (int64_t i = first; i < last; ++i)
+                in_classes += std::uint64_t(y[i]) < end;
+            // Ignored labels may be classes as well.
+            if (may_ignore && (in_classes < last - first || std::uint64_t(ignored) < end))
+                for (int64_t i = first; i < last; ++i) {
+                    in_ignored += y[i] == ignored;
+                    in_classes -= (y[i] == ignored) & (std::uint64_t(y[i]) < end);
+                }
+            classes_found += in_classes;
+            ignored_found += in_ignored;
+        };
+        if (rows() < many_labels) {
+            count(0, rows());
+        } else {
+            nb::gil_scoped_release release;
+            parallel_rows(rows(), 1, 1, threads_, count, [] { return false; });
         }
-        bool good = true;
-        int64_t counted = 0;
-        for (int64_t i = 0; i < rows(); ++i) {
-            counted += y[i] != ignored;
-            good &= (std::uint64_t(y[i]) < end) | (y[i] == ignored);
-        }
-        if (counted < rows())
+        if (ignored_found > 0)
             call_.ignore_index = options_.ignore_index;
-        divisor_ = double(counted);
-        return good;
+        divisor_ = double(classes_found);
+        return classes_found + ignored_found == rows();
     }
 
     // Whether the probabilities are finite, not negative, and sum to 1. A sum that is nearly too
     // far from 1 is left to the general way, which adds in another order.
-    bool check_probabilities(int threads) const {
+    bool check_probabilities() const {
         constexpr double tolerances[] = {1e-4, 1e-6, 0.02, 0.1}; // as labels.SUM_TOLERANCE
         Check check{};
         check.outer = call_.outer;
         check.classes = call_.classes;
         check.inner = call_.inner;
         check.logits = call_.probabilities;
-        check.tolerance = options_.several_labels
-                              ? std::numeric_limits<double>::infinity()
-                              : 0.999 * tolerances[call_.probabilities_type];
-        return are_fit(check, call_.probabilities_type, threads);
+        check.tolerance = options_.several_labels ? std::numeric_limits<double>::infinity()
+                                                  : 0.999 * tolerances[call_.probabilities_type];
+        return are_fit(check, call_.probabilities_type, threads_);
     }
 
     bool read_weight(PyObject *object) {
@@ -413,8 +309,8 @@ class Direct {
                 return false;
         }
         // A loss that is still to be added up is not rounded to float first.
-        losses_.resize(std::size_t(rows()));
-        call_.loss = losses_.data();
+        losses_.reset(new double[std::size_t(rows())]);
+        call_.loss = losses_.get();
         call_.double_loss = true;
         return true;
     }
@@ -438,9 +334,9 @@ class Direct {
     }
 
   public:
-    explicit Direct(const OptionValues &options) : options_(options) {}
+    Direct(const OptionValues &options, int threads) : options_(options), threads_(threads) {}
 
-    bool read(PyObject *const *arguments, int threads) {
+    bool read(PyObject *const *arguments) {
         const auto &[logits, target, weight, sample_weight, options, upstream, loss, grad] =
             *reinterpret_cast<PyObject *const(*)[8]>(arguments);
         const DefaultFloatingPoint scope;
@@ -450,15 +346,15 @@ class Direct {
         call_.label_smoothing = options_.label_smoothing;
         find_divisor();
         return read_upstream(upstream) && read_loss(loss) && read_grad(grad) &&
-               (call_.labels || check_probabilities(threads));
+               (call_.labels || check_probabilities());
     }
 
-    PyObject *run(int threads) {
-        softmaxloss::run(call_, current_level().cross_entropy[float_type(logits_.type)], threads);
+    PyObject *run() {
+        softmaxloss::run(call_, current_level().cross_entropy[float_type(logits_.type)], threads_);
         if (options_.reduction == Reduction::none)
             return Py_NewRef(Py_True);
         const DefaultFloatingPoint scope;
-        const double loss = divisor_ != 0 ? sum(losses_.data(), rows()) / divisor_
+        const double loss = divisor_ != 0 ? sum(losses_.get(), rows()) / divisor_
                                           : std::numeric_limits<double>::quiet_NaN();
         const bool is_double = logits_.type == Type::f64;
         if (!loss_.data)
@@ -483,10 +379,10 @@ PyObject *direct(PyObject *, PyObject *const *arguments, Py_ssize_t count) {
         if (PyErr_Occurred())
             return nullptr;
         const OptionValues options = options_of(arguments[4]);
-        Direct call(options);
-        if (!call.read(arguments, threads))
+        Direct call(options, threads);
+        if (!call.read(arguments))
             return Py_NewRef(Py_None);
-        return call.run(threads);
+        return call.run();
     } catch (nb::python_error &error) {
         error.restore();
     } catch (const std::bad_alloc &) {

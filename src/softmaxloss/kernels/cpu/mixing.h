@@ -69,32 +69,26 @@ template <class Storage> bool is_fit(const Storage *q, int64_t classes, double t
     using Real = RealOf<Storage>;
     using Int = typename Exp<Real>::Int;
     constexpr int lanes = Exp<Real>::lanes;
-    double sums[lanes] = {};
-    Int negative[lanes] = {}; // or NaN
+    double sums[lanes] = {}, rest = 0;
+    Int negative[lanes] = {}, any = 0; // or NaN
     int64_t i = 0;
-    const auto add = [&](int count) INLINE_LAMBDA {
-        for (int l = 0; l < count; ++l) {
+    for (; i + lanes <= classes; i += lanes)
+        for (int l = 0; l < lanes; ++l) {
             const Real own = q[i + l];
             sums[l] += own;
             negative[l] |= !(own >= 0);
         }
-        i += count;
-    };
-    while (i + lanes <= classes)
-        add(lanes);
-    while (i + 4 <= classes)
-        add(4);
-    while (i < classes)
-        add(1);
-    // In pairs: one after the other, the additions would wait for each other.
-    for (int half = lanes / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) {
-            sums[l] += sums[l + half];
-            negative[l] |= negative[l + half];
-        }
-    const double rest = sums[0];
+    for (; i < classes; ++i) {
+        const Real own = q[i];
+        rest += own;
+        any |= !(own >= 0);
+    }
+    for (int l = 0; l < lanes; ++l) {
+        rest += sums[l];
+        any |= negative[l];
+    }
     const double off = rest < 1 ? 1 - rest : rest - 1;
-    return !negative[0] && rest - rest == 0 && off <= tolerance;
+    return !any && rest - rest == 0 && off <= tolerance;
 }
 
 } // namespace softmaxloss::LEVEL

@@ -135,8 +135,7 @@ bool PythonArray::read_tensor(PyObject *object) {
         PyErr_Clear();
         return false;
     }
-    if (tensor.device.type != cpu_device || tensor.ndim > most_axes ||
-        !type_of(tensor.dtype, type))
+    if (tensor.device.type != cpu_device || tensor.ndim > most_axes || !type_of(tensor.dtype, type))
         return false;
     ndim = tensor.ndim;
     std::copy_n(tensor.shape, ndim, shape);

@@ -20,7 +20,9 @@ constexpr std::int64_t stream_from = 16 << 20;
 constexpr std::int64_t short_call = 1 << 12;
 
 // Whether every row is contiguous.
-inline bool has_rows(const Call &call) { return call.logits.class_stride == 1 || call.classes <= 1; }
+inline bool has_rows(const Call &call) {
+    return call.logits.class_stride == 1 || call.classes <= 1;
+}
 
 // Runs the call, without the GIL unless it is short. Ctrl-C ends it with KeyboardInterrupt.
 template <class Call>
@@ -51,7 +53,8 @@ void run(const Call &call, void (*level)(const Call &, std::int64_t, std::int64_
             const std::int64_t unit = has_rows(call) ? 1 : 64;
             done = parallel_rows(
                 rows, call.classes, unit, threads,
-                [&](std::int64_t begin, std::int64_t end) { level(call, begin, end, nullptr); }, interrupted);
+                [&](std::int64_t begin, std::int64_t end) { level(call, begin, end, nullptr); },
+                interrupted);
         }
     }
     if (!done)
