@@ -58,7 +58,8 @@ template <class Storage> struct Batch {
     using Real = RealOf<Storage>;
     View<const Storage> x;
     View<Storage> grad; // no data for the losses alone
-    View<const Real> b; // for Base::array
+    View<const Real> b; // an array
+    double sum_b;       // if it is shared
     int count;
     int64_t classes, ahead;
     Output<Storage> *output;
@@ -78,6 +79,12 @@ template <class Real> struct BatchSums {
     Column<double> largest, base, mean;
     Column<typename Exp<Real>::Int> nonzero;
     Column<int64_t> y; // if only one b is not 0, its class
+};
+
+// Per row, what scores need beside the sums.
+template <class Real> struct BatchScoreSums {
+    Column<Wide<Real>> distance;
+    Column<typename Exp<Real>::Int> above, first; // first: the first of the largest logits
 };
 
 // Per row, what the gradient is made of. Rows that are `special` are left to loss_of_row.
@@ -127,12 +134,13 @@ void loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double>
     for (int r = 0; r < batch.count; ++r)
         if (base == Base::zeros || y[r] >= 0) {
             z_y[r] = Real(batch.x.row(r)[y[r] * batch.x.class_stride]);
-            if constexpr (base == Base::array)
+            if constexpr (has_array(base))
                 b_y[r] = batch.b.row(r)[y[r] * batch.b.class_stride];
         }
     const auto shares_of = [&](int r) INLINE_LAMBDA {
-        return Shares<Real>::template of<base>(scale[r], extra[r], sums.base[r], b_y[r],
-                                               sums.mean[r], base == Base::array && one[r]);
+        const double sum_b = base == Base::shared ? batch.sum_b : sums.base[r];
+        return Shares<Real>::template of<base>(scale[r], extra[r], sum_b, b_y[r], sums.mean[r],
+                                               base == Base::array && one[r]);
     };
     const auto softmax_and_loss = [&](int r, const Shares<Real> &shares) INLINE_LAMBDA {
         const Softmax<Real> softmax(sums.frame[r], sums.terms[r], sums.largest[r]);
@@ -172,7 +180,7 @@ void loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double>
     }
     gradient.any_special = any != 0;
     const auto alone = [&](int r, const auto &row, const Real *b) {
-        loss_of_row<base>(row, {y[r], scale[r], extra[r], factor[r], b}, &loss[r]);
+        loss_of_row<base>(row, {y[r], scale[r], extra[r], factor[r], b, batch.sum_b}, &loss[r]);
     };
     form.template finish<base>(absent, gradient, sums, alone);
 }
@@ -205,7 +213,7 @@ template <class Storage> class AsRows {
     INLINE void add_up(const Column<Int> &absent, const Column<Int> &special,
                        BatchSums<Real> &sums) const {
         for (int r = 0; r < batch_rows; ++r) {
-            const Real *b = base == Base::array ? batch_.b.row(r) : nullptr;
+            const Real *b = has_array(base) ? batch_.b.row(r) : nullptr;
             Sums<Real> own{sums.frame[r], 1, {}, {}, 0, false, {}, {}, 1};
             if (!absent[r] && !special[r]) {
                 const Storage *x = batch_.x.row(r);
@@ -227,13 +235,32 @@ template <class Storage> class AsRows {
         }
     }
 
+    INLINE void add_scores(const Column<Int> &absent, const Column<Real> &z_y,
+                           BatchSums<Real> &sums, BatchScoreSums<Real> &also) const {
+        Real *const none = nullptr;
+        for (int r = 0; r < batch_rows; ++r) {
+            Sums<Real> own{sums.frame[r], 1, {}, {}, 0, false, {}, {}, 0};
+            also.first[r] = 0;
+            if (!absent[r]) {
+                const Storage *x = batch_.x.row(r);
+                own = sums_below<Also::scores, Base::zeros>(own.frame, x, batch_.classes,
+                                                            batch_.ahead, z_y[r], none, none);
+                also.first[r] = Int(first_index_of(own.frame.m, x, batch_.classes));
+            }
+            sums.terms.set(r, own.terms);
+            sums.largest[r] = own.largest;
+            also.distance.set(r, own.distance);
+            also.above[r] = Int(own.above);
+        }
+    }
+
     template <Base base, class Alone>
     INLINE void finish(const Column<Int> &absent, const BatchGradient<Real> &gradient,
                        const BatchSums<Real> &sums, Alone alone) const {
         for (int r = 0; r < batch_.count; ++r) {
             const Storage *x = batch_.x.row(r);
             Storage *grad = batch_.grad.data ? batch_.grad.row(r) : nullptr;
-            const Real *b = base == Base::array ? batch_.b.row(r) : nullptr;
+            const Real *b = has_array(base) ? batch_.b.row(r) : nullptr;
             if (gradient.special[r])
                 alone(r, Row<Storage>{x, batch_.classes, 0, grad, nullptr, nullptr}, b);
             else if (grad && absent[r])

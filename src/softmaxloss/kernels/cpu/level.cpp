@@ -1,6 +1,8 @@
 // One instruction-set level. This file is compiled once for each, with LEVEL its name.
 #include "mixing.h"
-#include "tile.h"
+#include "scores.h"
+
+#include <algorithm>
 
 namespace softmaxloss::LEVEL {
 
@@ -41,10 +43,11 @@ template <Base base, class Storage> class Rows {
     Output<Storage> output_;
     Real *const scratch_;
     const Real *weight_ = nullptr; // of the classes, if they are the numbers b
+    double sum_b_ = 0;
     const bool in_rows_;
 
     View<const Real> b(int64_t i) const {
-        if constexpr (base != Base::array)
+        if constexpr (!has_array(base))
             return {};
         else if (weight_)
             return {weight_, 0, 1};
@@ -110,8 +113,8 @@ template <Base base, class Storage> class Rows {
         Targets own = targets(first, count);
         Column<double> loss;
         loss_of_batch<Form, base>(Batch<Storage>{x, view<Storage>(call_, call_.grad, first),
-                                                 b(first), count, call_.classes, ahead, &output_,
-                                                 scratch_},
+                                                 b(first), sum_b_, count, call_.classes, ahead,
+                                                 &output_, scratch_},
                                   own, loss);
         put_losses(first, count, loss.values);
     }
@@ -124,8 +127,8 @@ template <Base base, class Storage> class Rows {
         loss_of_row<base>(
             Row<Storage>{x.data, call_.classes, ahead, view<Storage>(call_, call_.grad, i).data,
                          &output_, scratch_},
-            Target<Real>{own.y[0], own.scale[0], own.extra[0], own.factor[0], b(i).data}, &loss,
-            team);
+            Target<Real>{own.y[0], own.scale[0], own.extra[0], own.factor[0], b(i).data, sum_b_},
+            &loss, team);
         put_losses(i, 1, &loss);
     }
 
@@ -135,12 +138,16 @@ template <Base base, class Storage> class Rows {
           scratch_(call.grad.data ? static_cast<Real *>(scratch_memory(Scratch::terms, terms_bytes))
                                   : nullptr),
           in_rows_(in_rows(call, call.logits)) {
-        if (base == Base::array && call.labels) {
+        if (has_array(base) && call.labels) {
             Real *weight = static_cast<Real *>(scratch_memory(
                 Scratch::weight, std::size_t(call.classes + batch_rows) * sizeof(Real)));
-            for (int64_t c = 0; c < call.classes; ++c)
+            DoubleDouble sum{0, 0};
+            for (int64_t c = 0; c < call.classes; ++c) {
                 weight[c] = Real(call.weight[c]);
+                sum = add(sum, double(weight[c]));
+            }
             weight_ = weight;
+            sum_b_ = sum.hi + sum.lo;
         }
     }
 
@@ -179,7 +186,10 @@ template <Base base, class Storage> class Rows {
 
 template <class Storage>
 void compute_in_place(const CrossEntropy &call, int64_t begin, int64_t end, const Team *team) {
-    if (call.probabilities.data || (call.label_smoothing != 0 && call.weight))
+    const bool shared = call.labels && call.label_smoothing != 0 && call.weight;
+    if (shared && call.classes <= chunk_classes)
+        Rows<Base::shared, Storage>(call, end).compute(begin, team);
+    else if (shared || call.probabilities.data)
         Rows<Base::array, Storage>(call, end).compute(begin, team);
     else if (call.label_smoothing != 0)
         Rows<Base::ones, Storage>(call, end).compute(begin, team);
@@ -257,33 +267,71 @@ void cross_entropy(const CrossEntropy &call, int64_t begin, int64_t end, const T
         compute_copies<Storage>(call, begin, end, team);
 }
 
-// The scores of rows in place.
+// The scores of rows that need no copies.
 template <class Storage>
 void score_in_place(const Score &call, int64_t begin, int64_t end, const Team *team) {
     using Real = RealOf<Storage>;
     constexpr double nan = __builtin_nan("");
-    for (int64_t i = begin; i < end; ++i) {
-        const View<const Storage> x = view<const Storage>(call, call.logits, i);
-        const int64_t ahead = i + 1 < end ? x.row_stride * int64_t(sizeof(Storage)) : 0;
-        int64_t y;
-        read_labels(call, i, 1, &y);
-        const bool ignored = y == call.ignore_index;
-        const RowScore row = ignored || is_outside(y, call.classes)
-                                 ? RowScore{ignored ? 0 : nan, nan, nan, nan, -1, 0}
-                                 : score_row(x.data, call.classes, y, ahead, team);
+    const auto put = [&](int64_t i, const RowScore &row) {
         static_cast<Real *>(call.loss)[i] = Real(row.loss);
         static_cast<Real *>(call.probability)[i] = Real(row.probability);
         static_cast<Real *>(call.entropy)[i] = Real(row.entropy);
         static_cast<Real *>(call.logsumexp)[i] = Real(row.logsumexp);
         call.predicted[i] = row.predicted;
         call.rank[i] = row.rank;
+    };
+    const auto batch = [&](auto scores_of, int64_t first, int count) {
+        Column<int64_t> y;
+        for (int r = count; r < batch_rows; ++r)
+            y[r] = -1;
+        read_labels(call, first, count, y.values);
+        bool outside = false;
+        for (int r = 0; r < count; ++r) {
+            const bool ignored = y[r] == call.ignore_index;
+            outside |= !ignored & is_outside(y[r], call.classes);
+            y[r] = ignored ? -1 : y[r];
+        }
+        if (outside)
+            return false;
+        const View<const Storage> x = view<const Storage>(call, call.logits, first);
+        const bool more = x.class_stride == 1 && first + 2 * batch_rows <= end;
+        const int64_t ahead = more ? batch_rows * x.row_stride * int64_t(sizeof(Storage)) : 0;
+        RowScore scores[batch_rows];
+        scores_of(Batch<Storage>{x, {}, {}, 0, count, call.classes, ahead, nullptr, nullptr}, y,
+                  scores);
+        for (int r = 0; r < count; ++r)
+            put(first + r, scores[r]);
+        return true;
+    };
+    const bool rows = in_rows(call, call.logits);
+    const bool tiles = call.classes <= Tile<Storage>::most_classes,
+               batches = call.classes <= AsRows<Storage>::most_classes;
+    for (int64_t i = begin; i < end;) {
+        const int64_t left = rows ? end - i : std::min(end - i, call.inner - i % call.inner);
+        const int count = int(left < batch_rows ? left : batch_rows);
+        const bool several = !rows || count == batch_rows;
+        if (several && tiles && batch(scores_of_batch<Tile<Storage>, Storage>, i, count)) {
+            i += count;
+        } else if (several && !tiles && batches &&
+                   batch(scores_of_batch<AsRows<Storage>, Storage>, i, count)) {
+            i += count;
+        } else {
+            const View<const Storage> x = view<const Storage>(call, call.logits, i);
+            const int64_t ahead = i + 1 < end ? x.row_stride * int64_t(sizeof(Storage)) : 0;
+            int64_t y;
+            read_labels(call, i, 1, &y);
+            const bool ignored = y == call.ignore_index;
+            put(i++, ignored || is_outside(y, call.classes)
+                         ? RowScore{ignored ? 0 : nan, nan, nan, nan, -1, 0}
+                         : score_row(x.data, call.classes, y, ahead, team));
+        }
     }
 }
 
 template <class Storage>
 void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
     using Real = RealOf<Storage>;
-    if (in_rows(call, call.logits))
+    if (in_place<Storage>(call, call.logits))
         return score_in_place<Storage>(call, begin, end, team);
     const int64_t most = copied_rows<Real>(call.classes);
     for (int64_t i = begin; i < end; i += most) {
@@ -308,22 +356,29 @@ void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
 // Whether the probabilities of these rows are fit.
 template <class Storage> bool check(const Check &call, int64_t begin, int64_t end) {
     using Real = RealOf<Storage>;
-    const bool copied = !in_rows(call, call.logits);
-    const int64_t most = copied ? copied_rows<Real>(call.classes) : 1;
-    for (int64_t i = begin; i < end; i += most) {
-        const int64_t count = end - i < most ? end - i : most;
-        if (copied) {
-            Real *q = block_of<Real>(Scratch::coefficients, count, call.classes);
-            gather<Real, Storage>(call, call.logits, i, count, q);
+    const bool rows = in_rows(call, call.logits),
+               tiles = call.classes <= Tile<Storage>::most_classes &&
+                       in_place<Storage>(call, call.logits);
+    const int64_t most = tiles ? batch_rows : rows ? 1 : copied_rows<Real>(call.classes);
+    bool fit = true;
+    for (int64_t i = begin; i < end && fit;) {
+        const int64_t run = rows || !tiles ? end - i : call.inner - i % call.inner;
+        const int64_t count = std::min({end - i, run, most});
+        const View<const Storage> q = view<const Storage>(call, call.logits, i);
+        if (tiles) {
+            const Batch<Storage> batch{q, {}, {}, 0, int(count), call.classes, 0, nullptr, nullptr};
+            fit = Tile<Storage>(batch).are_fit(call.tolerance);
+        } else if (rows) {
+            fit = is_fit(q.data, call.classes, call.tolerance);
+        } else {
+            Real *copies = block_of<Real>(Scratch::coefficients, count, call.classes);
+            gather<Real, Storage>(call, call.logits, i, count, copies);
             for (int64_t r = 0; r < count; ++r)
-                if (!is_fit(q + r * call.classes, call.classes, call.tolerance))
-                    return false;
-        } else if (!is_fit(view<const Storage>(call, call.logits, i).data, call.classes,
-                           call.tolerance)) {
-            return false;
+                fit &= is_fit(copies + r * call.classes, call.classes, call.tolerance);
         }
+        i += count;
     }
-    return true;
+    return fit;
 }
 
 #define QUOTE(name) #name

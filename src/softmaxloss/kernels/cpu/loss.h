@@ -1,4 +1,4 @@
-// One row of a call: from logits and target to its loss, gradient and scores.
+// One row of a call: from logits and target to its loss and gradient.
 #pragma once
 #include "rows.h"
 
@@ -9,7 +9,8 @@ template <class Real> struct Target {
     int64_t y; // −1 if no class has more
     double scale, extra;
     double factor; // of the gradient
-    const Real *b; // for Base::array
+    const Real *b; // an array
+    double sum_b;  // if it is shared
 
     // Whether all coefficients are 0, as far as is known without b.
     INLINE bool is_absent(Base base) const {
@@ -143,9 +144,10 @@ void loss_of_row(const Row<Storage> &row, Target<Real> target, double *loss,
     const Softmax<Real> softmax(sums.frame, sums.terms, sums.largest);
     const int64_t y = target.y;
     const double z_y = y < 0 ? double(sums.frame.m) : double(Real(row.x[y]));
-    const double b_y = base != Base::array || y < 0 ? 1 : double(target.b[y]);
-    const auto shares = Shares<Real>::template of<base>(
-        target.scale, target.extra, nearest(sums.base), b_y, nearest(sums.mean), one);
+    const double b_y = !has_array(base) || y < 0 ? 1 : double(target.b[y]);
+    const double sum_b = base == Base::shared ? target.sum_b : nearest(sums.base);
+    const auto shares = Shares<Real>::template of<base>(target.scale, target.extra, sum_b, b_y,
+                                                        nearest(sums.mean), one);
     *loss = shares.template loss<base>(softmax, z_y);
     if (!row.grad)
         return;
@@ -162,32 +164,9 @@ void loss_of_row(const Row<Storage> &row, Target<Real> target, double *loss,
     for_each_chunk(team, row.classes, [&](int64_t i, int64_t count) {
         Output<Storage> own(team && row.output && row.output->stream()); // of this thread
         gradient_of_row<base>(sums.frame, scaling, row.x + i, kept, count, y - i, of_y, scale,
-                              base == Base::array ? target.b + i : nullptr, row.grad + i,
+                              has_array(base) ? target.b + i : nullptr, row.grad + i,
                               row.output && !team ? *row.output : own);
     });
-}
-
-// The rank of a class is 1 + the number of classes with a larger logit.
-struct RowScore {
-    double loss, probability, entropy, logsumexp;
-    int64_t predicted, rank;
-};
-
-template <class Storage, class Real = RealOf<Storage>>
-RowScore score_row(const Storage *x, int64_t classes, int64_t y, int64_t ahead, const Team *team) {
-    const Real z_y = x[y];
-    const Sums<Real> sums = sums_of_row<Also::scores, Base::zeros>(x, classes, ahead, team, z_y);
-    const Real m = sums.frame.m;
-    if (m != m)
-        return {m, m, m, m, -1, 0};
-    const Softmax<Real> softmax(sums.frame, sums.terms, sums.largest);
-    const double log_sum = log1p(softmax.S, softmax.inverse);
-    return {softmax.loss(z_y),
-            softmax.probability(z_y),
-            softmax.mean_distance(sums.distance) + log_sum,
-            m + log_sum,
-            first_index_of(m, x, classes),
-            1 + sums.above};
 }
 
 } // namespace softmaxloss::LEVEL

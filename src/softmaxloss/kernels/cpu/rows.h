@@ -106,8 +106,10 @@ int64_t first_index_of(Real m, const Storage *x, int64_t classes) {
 }
 
 // A row's coefficients are c_n = scale·b_n, and `extra` more for its class y. This says what the
-// numbers b_n are: all 0, all 1, or those of an array, ≥ 0.
-enum class Base { zeros, ones, array };
+// numbers b_n are: all 0, all 1, those of one array for all rows, or of an array for each row, ≥ 0.
+enum class Base { zeros, ones, shared, array };
+
+constexpr bool has_array(Base base) { return base == Base::shared || base == Base::array; }
 
 // The sums of a row or of a chunk, in the frame of its largest logit m. The first ones are over the
 // logits below m, whose terms are lifted(x).
@@ -119,7 +121,7 @@ template <class Real> struct Sums {
     W distance;        // Σ term · (m − x), if asked for
     int64_t above;     // the number of logits larger than a given one, if asked for
     bool shifted;      // the frame of some chunk subtracts its m first
-    W base;            // Σ b
+    W base;            // Σ b, unless the base is shared
     W mean;            // Σ b · (m − x)
     int64_t nonzero;   // the number of b that are not 0, if they are an array
 };
@@ -173,6 +175,9 @@ Sums<Real> sums_below(const Frame<Real> &frame, const Storage *x, int64_t classe
                 if constexpr (base == Base::ones)
                     for (int j = 0; j < count; ++j)
                         parts[j] = m - values[j];
+                else if constexpr (base == Base::shared) // 0 · ∞ leaves the row to add_carefully
+                    for (int j = 0; j < count; ++j)
+                        parts[j] = b[i + j] * (m - values[j]);
                 else
                     for (int j = 0; j < count; ++j) {
                         const Real below = m - values[j];
@@ -295,7 +300,7 @@ Sums<Real> sums_of_row(const Storage *x, int64_t classes, int64_t ahead, const T
                                  : ahead != 0                     ? ahead - i * size
                                                                   : 0;
             return sums_below<also, base>(Frame<Real>::of(m), x + i, count, next, z, kept,
-                                          base == Base::array ? b + i : nullptr);
+                                          has_array(base) ? b + i : nullptr);
         };
         if (team) {
             Sums<Real> *parts = static_cast<Sums<Real> *>(team->scratch);

@@ -65,12 +65,7 @@ template <class Storage> class Tile {
             read(batch_.b, b_);
         const Column<Frame<Real>> &frame = sums.frame;
         Column<Real> cuts, rounds;
-        for (int r = 0; r < batch_rows; ++r) {
-            // All terms of a row that does not count are 0, whatever its logits: no comparison with
-            // NaN holds.
-            cuts[r] = absent[r] ? Real(__builtin_nan("")) : frame[r].cut();
-            rounds[r] = frame[r].round();
-        }
+        find_cuts(absent, frame, cuts, rounds);
         Real(*parts)[batch_rows] = reinterpret_cast<Real(*)[batch_rows]>(rows_);
         for (int r = 0; r < batch_rows; r += step) {
             const V m = load<V>(&frame.m[r]), shift = load<V>(&frame.shift[r]),
@@ -86,6 +81,8 @@ template <class Storage> class Tile {
                 const V x = load<V>(&x_[c][r]), term = lifted(x, shift, cut, round);
                 if constexpr (base == Base::ones)
                     store(m - x, &parts[c][r]);
+                if constexpr (base == Base::shared)
+                    store((m - x) * batch_.b.data[c], &parts[c][r]);
                 if constexpr (base == Base::array) {
                     const V b = load<V>(&b_[c][r]), part = b * (m - x);
                     store(b != 0 ? part : V{}, &parts[c][r]);
@@ -112,6 +109,60 @@ template <class Storage> class Tile {
         if constexpr (base == Base::ones)
             for (int r = 0; r < batch_rows; ++r)
                 sums.base[r] = double(classes_);
+    }
+
+    INLINE void add_scores(const Column<Int> &absent, const Column<Real> &z_y,
+                           BatchSums<Real> &sums, BatchScoreSums<Real> &also) {
+        using Ints = typename Exp<V>::Int;
+        const Column<Frame<Real>> &frame = sums.frame;
+        Column<Real> cuts, rounds;
+        find_cuts(absent, frame, cuts, rounds);
+        Real(*parts)[batch_rows] = reinterpret_cast<Real(*)[batch_rows]>(rows_);
+        for (int r = 0; r < batch_rows; r += step) {
+            const V m = load<V>(&frame.m[r]), shift = load<V>(&frame.shift[r]),
+                    cut = load<V>(&cuts[r]), round = load<V>(&rounds[r]), z = load<V>(&z_y[r]);
+            Ints lower = {}, above = {}, first = {};
+            first -= 1;
+            for (int c = 0; c < classes_; ++c) {
+                prefetch(batch_.x.data + r * classes_ + c * step, batch_.ahead, step);
+                const V x = load<V>(&x_[c][r]), term = lifted(x, shift, cut, round);
+                const V below = x != m ? term : V{}, part = below * (m - x);
+                store(below, &below_[c][r]);
+                store(below != 0 ? part : V{}, &parts[c][r]);
+                lower -= x != m;
+                above -= x > z;
+                first = (x == m) & (first < 0) ? Ints{} + c : first;
+            }
+            store(above, &also.above[r]);
+            store(first, &also.first[r]);
+            for (int i = 0; i < step; ++i)
+                sums.largest[r + i] = double(classes_ - int(lower[i]));
+        }
+        for (int r = 0; r < batch_rows; r += doubles) {
+            store_sums(sum_of_lanes<1, 0>(below_, r), sums.terms, r);
+            store_sums(sum_of_lanes<1, 0>(parts, r), also.distance, r);
+        }
+    }
+
+    // Whether the numbers of each row are finite, not negative, and sum to 1 within the tolerance.
+    INLINE bool are_fit(double tolerance) const {
+        typename Exp<V>::Int bad = {};
+        bool sums_fit = true;
+        for (int r = 0; r < batch_rows; r += step)
+            for (int c = 0; c < classes_; ++c)
+                bad |= ~(load<V>(&x_[c][r]) >= 0);
+        for (int r = 0; r < batch_rows; r += doubles) {
+            Doubles sum = {};
+            for (int c = 0; c < classes_; ++c)
+                sum += doubles_at(x_, c, r);
+            for (int i = 0; i < doubles && r + i < batch_.count; ++i) {
+                const double off = sum[i] < 1 ? 1 - sum[i] : sum[i] - 1;
+                sums_fit &= (sum[i] - sum[i] == 0) & (off <= tolerance);
+            }
+        }
+        for (int i = 0; i < step; ++i)
+            sums_fit &= bad[i] == 0; // numbers of rows beyond the last are 0
+        return sums_fit;
     }
 
     template <Base base, class Alone>
@@ -198,14 +249,21 @@ template <class Storage> class Tile {
         }
     }
 
+    // Arguments of `lifted`.
+    static INLINE void find_cuts(const Column<Int> &absent, const Column<Frame<Real>> &frame,
+                                 Column<Real> &cuts, Column<Real> &rounds) {
+        for (int r = 0; r < batch_rows; ++r) {
+            // All terms of a row that does not count are 0, whatever its logits: no comparison with
+            // NaN holds.
+            cuts[r] = absent[r] ? Real(__builtin_nan("")) : frame[r].cut();
+            rounds[r] = frame[r].round();
+        }
+    }
+
     // Rows as columns. Numbers of rows that have no memory are 0.
     template <class T> INLINE void read(const View<const T> &from, Real (*to)[batch_rows]) {
         const int count = batch_.count;
-        if (from.row_stride == 0) { // one row for all
-            for (int c = 0; c < classes_; ++c)
-                for (int r = 0; r < batch_rows; ++r)
-                    to[c][r] = Real(from.data[c * from.class_stride]);
-        } else if (from.class_stride != 1 && classes_ > 1) { // columns already
+        if (from.class_stride != 1 && classes_ > 1) { // columns already
             for (int c = 0; c < classes_; ++c) {
                 const T *column = from.data + c * from.class_stride;
                 if (count == batch_rows)
@@ -250,6 +308,8 @@ template <class Storage> class Tile {
             return entry;
         else if constexpr (base == Base::ones)
             return entry - scale;
+        else if constexpr (base == Base::shared) // classes beyond the last have no number
+            return fma(-scale, batch_.b.data[c < classes_ ? c : 0], entry);
         else
             return fma(-scale, load<V>(&b_[c][r]), entry);
     }
