@@ -102,7 +102,18 @@ def test_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     agree(monkeypatch, passes(torch.cat([z, z], 1)[:, 3:13], y), {True})
     agree(monkeypatch, passes(z, torch.stack([y, y], 1)[:, 1]), {True})
     agree(monkeypatch, passes(z[:1].expand(50, 10), y[:1].expand(50)), {True})
-    agree(monkeypatch, passes(z[0], y[0]), {True})
+    for reduction in ("mean", "none"):
+        agree(monkeypatch, passes(z[0], y[0], reduction=reduction), {True})
+    for shape in ((5, 10, 10), (5, 2, 5, 10)):
+        for reduction in ("mean", "none"):
+            places = y.view(5, 10) if len(shape) == 3 else (y % 2).view(5, 1, 10).expand(5, 5, 10)
+            agree(
+                monkeypatch,
+                passes(z.view(-1)[:500].view(shape), places, reduction=reduction),
+                {True},
+            )
+    images = z.view(5, 10, 2, 5).to(memory_format=torch.channels_last)
+    agree(monkeypatch, passes(images, y.view(5, 2, 5)), {True})
 
 
 def test_misaligned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +224,7 @@ ERRORS: dict[str, Callable[[Any, Any], Any]] = {
     "a negative probability": lambda z, y: cross_entropy(z, -torch.ones(50, 10)),
     "complex logits": lambda z, y: cross_entropy(z + 0j, y),
     "one number": lambda z, y: cross_entropy(z[0, 0], y),
+    "one number, not reduced": lambda z, y: cross_entropy(z[0, 0], y, reduction="none"),
     "no classes": lambda z, y: cross_entropy(z[:, :0], y),
 }
 

@@ -124,7 +124,7 @@ def _compute(
 def _empty_loss(logits: Tensor, options: Options) -> Tensor:
     """Memory for the loss."""
     one = _ONE_NUMBER[formula.compute_dtype(logits)]
-    if options.reduction != "none":
+    if options.reduction != "none" or logits.ndim < 2:
         return torch.empty_like(one)
     if logits.ndim == 2:  # a size is read sooner than a shape
         return one.new_empty(logits.size(0))
