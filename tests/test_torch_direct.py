@@ -39,7 +39,7 @@ def agree(monkeypatch: pytest.MonkeyPatch, call: Callable[[], Any], taken: set[b
     first, second, was_taken = both(monkeypatch, call)
     for got, want in zip(first, second, strict=True):
         assert (got.dtype, got.shape, got.stride()) == (want.dtype, want.shape, want.stride())
-        assert torch.equal(got.view(-1).view(torch.uint8), want.view(-1).view(torch.uint8))
+        assert torch.equal(got.reshape(-1).view(torch.uint8), want.reshape(-1).view(torch.uint8))
     assert set(was_taken) == taken
 
 
