@@ -1,4 +1,5 @@
-"""The cost of fresh memory, with and without huge pages: `python -m benchmarks.pages`.
+"""The cost of fresh memory, with and without huge pages, and of gradients of tensors with and
+without the memory that is kept for them: `python -m benchmarks.pages`.
 
 NumPy asks the system for huge pages (of 2 MiB) for its large arrays, on Linux, unless
 NUMPY_MADVISE_HUGEPAGE=0; it reads that at import, so each row is a process of its own. They take
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from statistics import median
 from time import perf_counter
 
@@ -27,13 +29,38 @@ ROWS = [
     ("gradient", "1", "memory reused (`out=`)"),
     ("fresh", "1", "fresh memory, huge pages (NumPy's default)"),
     ("fresh", "0", "fresh memory, 4 KiB pages"),
+    ("kept", "1", "tensors, forward and backward: the freed gradient is kept (default)"),
+    ("not kept", "1", "tensors, forward and backward: `empty_cache()` before each call"),
 ]
+
+
+def on_tensors() -> Callable[[], None]:
+    """A forward and backward pass, whose gradient is freed."""
+    import torch
+
+    from softmaxloss.torch import cross_entropy
+
+    z = torch.randn(CASE.rows, CASE.classes, requires_grad=True)
+    y = torch.randint(CASE.classes, (CASE.rows,))
+
+    def step() -> None:
+        cross_entropy(z, y).backward()
+        z.grad = None
+
+    return step
 
 
 def worker(what: str) -> None:
     """One timed call for each line on standard input; its seconds and page faults."""
-    call = Library(softmaxloss.get_num_threads()).prepare(CASE, what)
+    if what in ("kept", "not kept"):
+        call: Callable[[], object] = on_tensors()
+    else:
+        call = Library(softmaxloss.get_num_threads()).prepare(CASE, what)
     for _ in sys.stdin:
+        if what == "not kept":
+            from softmaxloss.torch import empty_cache
+
+            empty_cache()
         faults, start = page_faults(), perf_counter()
         call()
         print(perf_counter() - start, page_faults() - faults, flush=True)

@@ -68,6 +68,46 @@ def test_hooks_on_saved_tensors_are_seen() -> None:
     assert seen == [True]
 
 
+def test_apply_records_the_function() -> None:
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, factor: float) -> Any:
+            return x * factor
+
+        @staticmethod
+        def backward(ctx: Any, grad_output: Any) -> Any:
+            return grad_output * 2, None
+
+    x = torch.ones(3, requires_grad=True)
+    twice = _private.apply_of(Twice)(x, 2.0)
+    assert type(twice.grad_fn).__name__ == "TwiceBackward"
+    assert torch.autograd.grad(twice.sum(), x)[0].tolist() == [2.0] * 3
+
+
+def test_tensors_have_an_exchange() -> None:
+    """Without it calls on tensors are correct, and slower."""
+    assert "dlpack_exchange_api" in repr(_private.exchange_of_tensors())
+
+
+def test_a_batch_of_upstream_gradients_is_seen() -> None:
+    seen = []
+
+    class Sum(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx: Any, grad_output: Any) -> Any:
+            seen.append(_private.is_batched(grad_output))
+            return grad_output * torch.ones(3)
+
+    x = torch.ones(3, requires_grad=True)
+    torch.autograd.grad(Sum.apply(x), x, torch.ones(2), is_grads_batched=True)
+    Sum.apply(x).backward()
+    assert seen == [True, False]
+
+
 def test_the_base_of_a_view() -> None:
     x = torch.zeros(2, 3)
     assert _private.base_of(x) is None

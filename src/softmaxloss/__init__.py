@@ -17,6 +17,7 @@ from .api import (
 )
 from .errors import LabelError, OptionError
 from .files import FileError
+from .kernels import limits as _limits  # noqa: F401  (registers with threadpoolctl)
 from .kernels.threads import get_num_threads, set_num_threads
 from .linear.plan import LinearGradients
 from .scores import Scores

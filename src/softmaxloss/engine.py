@@ -13,17 +13,16 @@ from numpy.typing import ArrayLike
 
 from .arrays import Array, round_to
 from .errors import LabelError, OptionError
-from .kernels import kernel_for
+from .kernels import direct_on, kernel_for
+from .kernels.threads import get_num_threads
 from .labels import ClassIndices, Target, read_target
 from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
-from .options import Options, checked_options, class_weights, sample_weights
+from .options import Options, class_weights, sample_weights
 from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
 from .rows import blocks, class_last, in_shape, outer_classes_inner
 from .scores import Scores, counted_from, empty_scores
 
-_DEFAULTS = checked_options(Options)
 _FLOAT64 = np.dtype(np.float64)
-_INTEGERS = {int, *(np.dtype(code).type for code in np.typecodes["AllInteger"])}
 
 
 def cross_entropy(
@@ -38,8 +37,8 @@ def cross_entropy(
     >>> cross_entropy([0.0, 0.0], 1, None, None, Options())
     np.float64(0.693147180...)
     """
-    if options is _DEFAULTS and weight is sample_weight is None and _is_one_example(logits, target):
-        loss = _one_example(logits, target, None)
+    if type(logits) is np.ndarray:
+        loss = _direct(logits, target, weight, sample_weight, options, 1.0, None)
         if loss is not None:
             return loss
     call = _Call(logits, target, weight, sample_weight, options)
@@ -60,14 +59,10 @@ def cross_entropy_with_grad(
     >>> cross_entropy_with_grad([0.0, 0.0], 1, None, None, Options())[1]
     array([ 0.5, -0.5])
     """
-    if (
-        options is _DEFAULTS
-        and weight is sample_weight is grad_output is None
-        and _is_one_example(logits, target)
-        and (out is None or type(out) is np.ndarray)
-    ):
-        grad = np.empty_like(logits) if out is None else out
-        loss = _one_example(logits, target, grad)
+    if type(logits) is np.ndarray:
+        grad = np.empty(logits.shape, logits.dtype) if out is None else out
+        upstream = 1.0 if grad_output is None else grad_output
+        loss = _direct(logits, target, weight, sample_weight, options, upstream, grad)
         if loss is not None:
             return loss, grad
     call = _Call(logits, target, weight, sample_weight, options)
@@ -95,16 +90,26 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
     return Scores(*[in_shape(array, call.lead_shape) for array in scores])
 
 
-def _is_one_example(logits: ArrayLike, target: ArrayLike) -> bool:
-    return type(target) in _INTEGERS and type(logits) is np.ndarray and logits.ndim == 1
-
-
-def _one_example(logits: Any, target: Any, grad: Array | None) -> Any | None:
-    """The loss without the checks of `_Call`, which would be most of its time. None where only
-    `_Call` can tell what the arguments mean."""
-    dtype = logits.dtype
-    loss = kernel_for(dtype)[0].one_example(logits, target, grad)
-    return None if loss is None else round_to(dtype, loss)
+def _direct(
+    logits: Array,
+    target: Any,
+    weight: Any,
+    sample_weight: Any,
+    options: Options,
+    upstream: Any,
+    grad: Array | None,
+) -> Any | None:
+    """The loss, without the checks of `_Call`, which are most of the time of a small call. None
+    where only `_Call` can tell what the arguments mean."""
+    losses = None
+    if options.reduction == "none":
+        if logits.ndim == 0:
+            return None
+        losses = np.empty(without_classes(logits.shape)[0], compute_dtype(logits.dtype))
+    loss = direct_on().direct(
+        logits, target, weight, sample_weight, options, upstream, losses, grad, get_num_threads()
+    )
+    return loss if loss is None or losses is None else losses[()]
 
 
 class _Call:

@@ -303,7 +303,7 @@ negative
     s = _checked_weights(s, "sample_weight")
     if s.shape != lead_shape:
         s = np.broadcast_to(s.reshape(-1, *[1] * len(lead_shape[1:])), lead_shape)
-    return s.reshape(-1)
+    return np.ascontiguousarray(s.reshape(-1))  # that of one example is broadcast
 
 
 def check_sample_shape(shape: tuple[int, ...], lead_shape: tuple[int, ...]) -> None:

@@ -63,13 +63,44 @@ class Kernel(Protocol):
                 logits. With None no gradient is computed.
         """
 
-    def one_example(self, logits: Array, target: int, grad: Array | None) -> float | None:
-        """The loss of one example, (classes,), without options; grad is filled with its gradient.
+    def direct(
+        self,
+        logits: Any,
+        target: Any,
+        weight: Any,
+        sample_weight: Any,
+        options: Options,
+        upstream: Any,
+        loss: Any,
+        grad: Any,
+        threads: int,
+        /,
+    ) -> Any:
+        """A whole call on the caller's own arrays: their checks, the losses, the gradient, the sum.
 
-        A quick way for small calls. Here the arguments are not checked, except that target is an
-        integer and the arrays are NumPy's. The kernel returns None, and writes nothing, where it
-        leaves the call to `cross_entropy`; it may always do so.
+        The quick way of every usual call. It gives the bits of the general way: `cross_entropy` on
+        checked arguments, and `softmaxloss.reduction`.
+
+        Args:
+            logits, target, weight, sample_weight, upstream: What the user passed, as it is. NumPy
+                arrays, tensors of the types given to `know_tensors`, a Python number as the class
+                of one example or as upstream gradient; None for no weights.
+            options: The checked options.
+            loss: Written: the reduced loss into an array of no axes, or with reduction="none" a
+                loss for each example. With None the reduced loss is returned, if there is one.
+            grad: In the logits' shape and dtype, written; it may be the logits. None for no
+                gradient.
+            threads: The largest number of threads to use.
+
+        Returns:
+            None, with nothing written, where only the general way can tell what the arguments
+                mean or what is wrong with them; a kernel may always do so. Else the reduced loss as
+                a NumPy scalar; True where `loss` was given or nothing is reduced.
         """
+
+    def know_tensors(self, types: tuple[type, ...], exchange: Any) -> bool:
+        """From now on `direct` takes objects of exactly these types, through their framework's
+        `__dlpack_c_exchange_api__`. Whether it does."""
 
     def score(self, logits: Array, target: ClassIndices, scores: Scores) -> None:
         """Fill the scores, (rows,) each, as `softmaxloss.score` describes them.
@@ -111,6 +142,11 @@ def _choose(modules: tuple[str, ...], dtype: np.dtype[Any]) -> tuple[Kernel, np.
             if kernel.supports(storage):
                 return kernel, storage
     return kernels[-1], computed
+
+
+def direct_on(device: str = HOST) -> Kernel:
+    """The kernel whose `direct` takes calls on arrays of this device."""
+    return _load(KERNELS[device])[0]
 
 
 def level(device: str = HOST) -> str:

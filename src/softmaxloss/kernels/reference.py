@@ -46,9 +46,13 @@ def use_level(name: str) -> None:
         raise ValueError(f"no instruction-set level {name!r} without the extension; use {level()}")
 
 
-def one_example(logits: Array, target: int, grad: Array | None) -> float | None:
-    """See `softmaxloss.kernels.Kernel.one_example`. There is no quick way here."""
-    return None
+def direct(*arguments: Any) -> None:
+    """See `softmaxloss.kernels.Kernel.direct`. There is no quick way here."""
+
+
+def know_tensors(types: tuple[type, ...], exchange: Any) -> bool:
+    """See `softmaxloss.kernels.Kernel.know_tensors`. There is no quick way here."""
+    return False
 
 
 @np.errstate(all="ignore")

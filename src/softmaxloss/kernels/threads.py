@@ -1,10 +1,21 @@
 """How many threads one call may use.
 
-The default is read from the environment at import: SOFTMAXLOSS_NUM_THREADS, else OMP_NUM_THREADS,
-else the number of processors that this process may run on.
+One number holds for every call of the process, the first of these that is given:
+
+1. a limit of threadpoolctl, while its context lasts (see `limits`);
+2. `set_num_threads`;
+3. the environment variable SOFTMAXLOSS_NUM_THREADS, read at import;
+4. PyTorch's number, `torch.get_num_threads()` at the time of the call, once the losses on tensors
+   are loaded;
+5. the environment variable OMP_NUM_THREADS, read at import;
+6. the number of processors that this process may run on.
+
+So without a number of its own the library follows `torch.set_num_threads`, and with it PyTorch's
+one thread in the workers of a DataLoader. Small calls use fewer threads than they may.
 """
 
 import os
+from collections.abc import Callable
 from numbers import Integral
 
 MOST_THREADS = 1024
@@ -12,42 +23,68 @@ MOST_THREADS = 1024
 
 def get_num_threads() -> int:
     """The largest number of threads that one call uses."""
-    return _num_threads
+    return _number or _followed()
 
 
-def set_num_threads(threads: int) -> None:
+def set_num_threads(threads: int | None) -> None:
     """Set the largest number of threads that one call uses.
 
-    Results have the same bits for any number of threads.
+    This number wins over PyTorch's and over the environment. Results have the same bits for any
+    number of threads.
 
     Args:
-        threads: a positive integer; numbers beyond 1024 count as 1024.
+        threads: A positive integer; numbers beyond 1024 count as 1024. None for the default again:
+            SOFTMAXLOSS_NUM_THREADS; else PyTorch's number, once the losses on tensors are loaded;
+            else OMP_NUM_THREADS; else the number of processors.
 
     Raises:
         ValueError: `threads` is not a positive integer.
 
     Example:
-        >>> before = get_num_threads()
         >>> set_num_threads(1)
         >>> get_num_threads()
         1
-        >>> set_num_threads(before)
+        >>> set_num_threads(None)
     """
-    global _num_threads
+    if threads is None:
+        _fix(_from_environment("SOFTMAXLOSS_NUM_THREADS"), None)
+        return
     if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
         raise ValueError(f"the number of threads must be a positive integer, got {threads!r}")
-    _num_threads = min(int(threads), MOST_THREADS)
+    _fix(min(int(threads), MOST_THREADS), None)
 
 
-def _default_num_threads() -> int:
-    for name in ("SOFTMAXLOSS_NUM_THREADS", "OMP_NUM_THREADS"):
-        # OMP_NUM_THREADS may be a list with one number per nesting level: the first one applies.
-        value = os.environ.get(name, "").split(",")[0].strip()
-        if value.isdecimal() and int(value) > 0:
-            return min(int(value), MOST_THREADS)
+def follow(number: Callable[[], int]) -> None:
+    """From now on ask this function where the library has no number of its own."""
+    global _followed
+    _followed = number
+
+
+def limit(threads: int) -> None:
+    """A number that wins over the one that is set, until it is the same again."""
+    unlimited = _own or _followed()
+    _fix(_own, None if threads == unlimited else max(1, min(threads, MOST_THREADS)))
+
+
+def _fix(own: int | None, limited: int | None) -> None:
+    global _own, _number
+    _own, _number = own, limited or own
+
+
+def _from_environment(name: str) -> int | None:
+    # OMP_NUM_THREADS may be a list with one number per nesting level: the first one applies.
+    value = os.environ.get(name, "").split(",")[0].strip()
+    return min(int(value), MOST_THREADS) if value.isdecimal() and int(value) > 0 else None
+
+
+def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-_num_threads = _default_num_threads()
+_default = _from_environment("OMP_NUM_THREADS") or _processors()
+_followed: Callable[[], int] = lambda: _default  # noqa: E731
+_own: int | None  # what set_num_threads or the environment gave
+_number: int | None  # that, or a limit
+_fix(_from_environment("SOFTMAXLOSS_NUM_THREADS"), None)

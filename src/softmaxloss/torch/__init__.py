@@ -7,6 +7,7 @@ from .functional import (
     linear_cross_entropy_with_grad,
     score,
 )
+from .memory import empty_cache
 from .modules import CrossEntropyLoss, LinearCrossEntropyLoss
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "LinearCrossEntropyLoss",
     "cross_entropy",
     "cross_entropy_with_grad",
+    "empty_cache",
     "linear_cross_entropy",
     "linear_cross_entropy_with_grad",
     "score",

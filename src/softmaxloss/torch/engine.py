@@ -15,20 +15,27 @@ from torch import Tensor
 
 from .. import engine
 from ..errors import OptionError
-from ..kernels import has_kernel
+from ..kernels import HOST, direct_on, has_kernel
+from ..kernels.threads import follow, get_num_threads
 from ..logits import without_classes
 from ..options import Options, field_values
 from ..reduction import read_upstream
 from ..scores import Scores
 from . import formula, operators
 from ._private import (
+    apply_of,
     base_of,
+    exchange_of_tensors,
     forward_mode_is_active,
     function_transforms_are_active,
+    is_batched,
     saved_tensors_are_hooked,
     version_of,
 )
 from .tensors import as_float64, as_numpy, empty_like, is_eager, one_number, tensor_beside
+
+# Logits, target, weight and sample_weight.
+Given = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 
 
 def needs_formula(*arrays: Tensor | None) -> bool:
@@ -55,15 +62,13 @@ def cross_entropy(
         return formula.reduced_loss(*given, options)
     if is_eager(input) and has_kernel(input.device.type):
         if not (input.requires_grad and torch.is_grad_enabled()):
-            arrays = operators.arrays_of(*given)
-            return torch.from_numpy(np.asarray(engine.cross_entropy(*arrays, options)))
+            return _compute(given, options, 1.0, None)
         if inplace:
             _require_not_a_leaf(input)
             inplace = not input.is_neg()  # a view that the kernel cannot write to
-        hooked = not inplace and saved_tensors_are_hooked()
-        if inplace or (options.reduction != "none" and not hooked):
-            loss: Tensor = _Loss.apply(*given, options, inplace)  # type: ignore[no-untyped-call]
-            return loss
+        later = not inplace and (options.reduction == "none" or saved_tensors_are_hooked())
+        loss: Tensor = _apply(*given, options, inplace, later)
+        return loss
     result: Tensor = operators.cross_entropy(*given, *field_values(options))
     return result
 
@@ -80,25 +85,69 @@ def cross_entropy_with_grad(
     """(loss, gradient), as `softmaxloss.torch.cross_entropy_with_grad` describes them."""
     given = _beside(input, target, weight, sample_weight)
     _require_numbers("cross_entropy_with_grad", *given)
-    upstream = 1.0 if grad_output is None else grad_output
-    upstream = tensor_beside(input, upstream, "grad_output", "the logits are")
+    upstream: Any = 1.0
+    if grad_output is not None:
+        upstream = tensor_beside(input, grad_output, "grad_output", "the logits are")
     if out is not None:
         _require_writable(out, input)
     if has_kernel(input.device.type):
         grad = out
         if grad is None:
             grad = empty_like(input if input.is_floating_point() else input.double())
-        arrays = operators.arrays_of(*given)
-        factor = as_float64(upstream)
-        value, _ = engine.cross_entropy_with_grad(*arrays, options, factor, as_numpy(grad))
+        loss = _compute(given, options, upstream, grad)
         if out is not None:
             torch.autograd.graph.increment_version(out)
-        return torch.from_numpy(np.asarray(value)), grad
+        return loss, grad
+    upstream = tensor_beside(input, upstream, "grad_output", "the logits are")
     read_upstream(as_float64(upstream.cpu()), without_classes(input.shape)[0], options)
     with torch.no_grad():
         loss = formula.reduced_loss(*given, options)
         grad = formula.reduced_gradient(upstream.expand(loss.shape), *given, options)
         return loss, grad if out is None else out.copy_(grad)
+
+
+def _compute(
+    given: Given, options: Options, upstream: float | Tensor, grad: Tensor | None
+) -> Tensor:
+    """The loss; `grad`, if there is one, is filled with the gradient."""
+    loss = _empty_loss(given[0], options)
+    if _directly(given, options, upstream, loss, grad):
+        return loss
+    arrays = operators.arrays_of(*given)
+    if grad is None:
+        return torch.from_numpy(np.asarray(engine.cross_entropy(*arrays, options)))
+    factor = as_float64(upstream) if isinstance(upstream, Tensor) else upstream
+    value, _ = engine.cross_entropy_with_grad(*arrays, options, factor, as_numpy(grad))
+    return torch.from_numpy(np.asarray(value))
+
+
+def _empty_loss(logits: Tensor, options: Options) -> Tensor:
+    """Memory for the loss."""
+    one = _ONE_NUMBER[formula.compute_dtype(logits)]
+    if options.reduction != "none" or logits.ndim < 2:
+        return torch.empty_like(one)
+    if logits.ndim == 2:  # a size is read sooner than a shape
+        return one.new_empty(logits.size(0))
+    return one.new_empty(without_classes(tuple(logits.shape))[0])
+
+
+def _directly(
+    given: Given,
+    options: Options,
+    upstream: float | Tensor,
+    loss: Tensor | None,
+    grad: Tensor | None,
+) -> bool:
+    """Fill `loss` and `grad`, those that are given, from the tensors as they are. False, with
+    nothing written, where the kernel leaves the call to the engine."""
+    for tensor in given:
+        # A negated view has the memory of the numbers with the opposite sign.
+        if tensor is not None and tensor.is_neg():
+            return False
+    if isinstance(upstream, Tensor) and upstream.is_neg():
+        return False
+    direct, threads = direct_on(HOST).direct, get_num_threads()
+    return direct(*given, options, upstream, loss, grad, threads) is not None
 
 
 def score(input: Tensor, target: Any, options: Options) -> Scores:
@@ -166,7 +215,9 @@ def _require_not_a_leaf(logits: Tensor) -> None:
 class _Loss(torch.autograd.Function):
     """The loss and, in the same pass, the gradient for an upstream gradient of 1.
 
-    The first backward pass hands that gradient out. Others compute from the logits.
+    The first backward pass hands that gradient out. Others compute from the logits, and so do all
+    where the gradient is to be made `later`: where each example has an upstream gradient of its
+    own, and where hooks see what is kept between the passes.
     """
 
     @staticmethod
@@ -178,32 +229,43 @@ class _Loss(torch.autograd.Function):
         sample_weight: Tensor | None,
         options: Options,
         inplace: bool,
+        later: bool,
     ) -> Tensor:
-        ctx.grad = logits.detach() if inplace else empty_like(logits)
-        arrays = operators.arrays_of(logits, target, weight, sample_weight)
-        value, _ = engine.cross_entropy_with_grad(*arrays, options, out=as_numpy(ctx.grad))
+        given = logits, target, weight, sample_weight
+        grad = None if later else logits.detach() if inplace else empty_like(logits)
+        loss = _compute(given, options, 1.0, grad)
         if inplace:
             torch.autograd.graph.increment_version(logits)
+            ctx.version = version_of(logits)
         else:
-            ctx.save_for_backward(logits, target, weight, sample_weight)
-        ctx.options, ctx.inplace, ctx.version = options, inplace, version_of(ctx.grad)
-        return torch.from_numpy(np.asarray(value))
+            ctx.save_for_backward(*given)
+        ctx.grad, ctx.options, ctx.inplace = grad, options, inplace
+        return loss
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.inplace:
-            return _in_place(ctx, grad_output), None, None, None, None, None
+            return _in_place(ctx, grad_output), None, None, None, None, None, None
         grad, ctx.grad = ctx.grad, None
-        factor = None if torch.is_grad_enabled() or grad is None else one_number(grad_output)
-        if factor is not None and factor != 1.0:
+        if grad is None or torch.is_grad_enabled() or one_number(grad_output) != 1.0:
             # Computed again into the same memory instead of multiplied by the factor: in half
             # precision, entries that a loss scale keeps from underflow may already be 0.
-            arrays = operators.arrays_of(*ctx.saved_tensors)
-            engine.cross_entropy_with_grad(*arrays, ctx.options, factor, as_numpy(grad))
-        elif factor is None:
-            values = field_values(ctx.options)
-            grad = operators.cross_entropy_backward(grad_output, *ctx.saved_tensors, *values)
-        return grad, None, None, None, None, None
+            grad = _gradient(grad_output, ctx.saved_tensors, ctx.options, grad)
+        return grad, None, None, None, None, None, None
+
+
+def _gradient(grad_output: Tensor, given: Given, options: Options, grad: Tensor | None) -> Tensor:
+    """The gradient times the upstream gradient, into the memory of `grad` if that is given."""
+    if not torch.is_grad_enabled():
+        if grad is None:
+            grad = empty_like(given[0])
+        if _directly(given, options, grad_output, None, grad):
+            return grad
+        if not is_batched(grad_output):
+            _compute(given, options, grad_output, grad)
+            return grad
+    several: Tensor = operators.cross_entropy_backward(grad_output, *given, *field_values(options))
+    return several
 
 
 def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
@@ -230,3 +292,13 @@ def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
         return grad.mul_(upstream)
     unmoved = (grad == 0).all(classes, keepdim=True)  # rows that do not count: 0·∞ is 0 there
     return grad.mul_(upstream).masked_fill_(unmoved, 0.0)
+
+
+follow(torch.get_num_threads)
+_apply = apply_of(_Loss)
+# On the host, which a default device of PyTorch is not always.
+_ONE_NUMBER = {
+    dtype: torch.zeros((), dtype=dtype, device=HOST) for dtype in (torch.float32, torch.float64)
+}
+if exchange_of_tensors() is not None:
+    direct_on(HOST).know_tensors((Tensor, torch.nn.Parameter), exchange_of_tensors())

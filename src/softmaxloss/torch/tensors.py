@@ -20,6 +20,10 @@ from ..options import (
     new_options,
 )
 from ._private import assert_in_graph, is_recorded
+from .memory import KEPT_FROM, large_memory
+
+# Bytes from which NumPy asks for huge pages.
+_HUGE_PAGES_FROM = 1 << 22
 
 
 def is_eager(tensor: torch.Tensor) -> bool:
@@ -66,16 +70,17 @@ def as_float64(tensor: torch.Tensor) -> Array:
 def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """A tensor with undefined content, for large results.
 
-    CPU memory comes from NumPy, which asks the system for huge pages: a large tensor that PyTorch
-    allocates costs a page fault for each 4 KiB when it is first written to.
+    CPU memory comes in huge pages, from NumPy or, if it is large, from `memory`: a tensor that
+    PyTorch allocates costs a page fault for each 4 KiB when it is first written to.
 
     >>> new_memory((2, 3), torch.bfloat16, torch.device("cpu")).shape
     torch.Size([2, 3])
     """
     size = math.prod(shape) * dtype.itemsize
-    if device.type != HOST or size == 0:
+    if size < _HUGE_PAGES_FROM or device.type != HOST:
         return torch.empty(shape, dtype=dtype, device=device)
-    return torch.from_numpy(np.empty(size, np.uint8)).view(dtype).view(tuple(shape))
+    memory = np.empty(size, np.uint8) if size < KEPT_FROM else large_memory(size)
+    return torch.from_numpy(memory).view(dtype).view(tuple(shape))
 
 
 def empty_like(tensor: torch.Tensor) -> torch.Tensor:
@@ -84,7 +89,7 @@ def empty_like(tensor: torch.Tensor) -> torch.Tensor:
     >>> empty_like(torch.zeros(3, 2).T).stride()
     (1, 2)
     """
-    if not tensor.is_contiguous():
+    if tensor.nbytes < _HUGE_PAGES_FROM or not tensor.is_contiguous():
         return torch.empty_like(tensor)
     return new_memory(tensor.shape, tensor.dtype, tensor.device)
 

@@ -31,7 +31,8 @@ except ImportError as error:
 
 levels = _cpu.levels
 level = _cpu.level
-one_example = _cpu.one_example  # see `softmaxloss.kernels.Kernel.one_example`
+direct = _cpu.direct  # see `softmaxloss.kernels.Kernel.direct`
+know_tensors = _cpu.know_tensors
 
 
 def supports(dtype: np.dtype[Any]) -> bool:
@@ -88,6 +89,12 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     _cpu.score(logits, target.values, target.ignore_index, scores, get_num_threads())
 
 
+def _leave_to_supports(*arguments: Any) -> None:
+    """`direct` where SOFTMAXLOSS_CPU names no level, which `supports` reports."""
+
+
 _refused = os.environ.get("SOFTMAXLOSS_CPU", "")
 if _refused in levels():
     use_level(_refused)
+elif _refused:
+    direct = _leave_to_supports

@@ -17,7 +17,19 @@ def cross_entropy(
     grad: NDArray[Any] | None,
     threads: int,
 ) -> None: ...
-def one_example(logits: NDArray[Any], target: int, grad: NDArray[Any] | None) -> float | None: ...
+def direct(
+    logits: Any,
+    target: Any,
+    weight: Any,
+    sample_weight: Any,
+    options: Options,
+    upstream: Any,
+    loss: Any,
+    grad: Any,
+    threads: int,
+    /,
+) -> Any: ...
+def know_tensors(types: tuple[type, ...], exchange: Any) -> bool: ...
 def score(
     logits: NDArray[Any],
     target: NDArray[Any],

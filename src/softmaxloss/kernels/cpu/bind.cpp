@@ -1,7 +1,9 @@
 // The Python side of the kernel: from arrays to the plain data of a call. The engines check the
 // arguments; only what would access memory out of bounds is checked here again.
+#include "direct.h"
 #include "dispatch.h"
-#include "threads.h"
+#include "python_array.h"
+#include "run.h"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -11,7 +13,6 @@
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
-#include <atomic>
 #include <optional>
 #include <variant>
 
@@ -91,53 +92,6 @@ void read_labels(const In &labels, int64_t ignore_index, Call &call) {
     call.ignore_index = ignore_index;
 }
 
-// Threads share a row of at least so many classes.
-constexpr int64_t long_row = 1 << 19;
-
-// A gradient of more bytes is unlikely to be in cache when it is used.
-constexpr int64_t stream_from = 16 << 20;
-
-// A call on fewer logits takes some µs, less than handing the GIL to another thread.
-constexpr int64_t short_call = 1 << 12;
-
-// Whether every row is contiguous.
-bool has_rows(const Call &call) { return call.logits.class_stride == 1 || call.classes <= 1; }
-
-// Runs the call, without the GIL unless it is short. Ctrl-C ends it with KeyboardInterrupt.
-template <class Call>
-void run(const Call &call, void (*level)(const Call &, int64_t, int64_t, const Team *),
-         int threads) {
-    const int64_t rows = call.rows();
-    if (rows * call.classes < short_call) {
-        const DefaultFloatingPoint scope;
-        return level(call, 0, rows, nullptr);
-    }
-    const std::function<bool()> interrupted = [] {
-        nb::gil_scoped_acquire acquire;
-        return PyErr_CheckSignals() != 0;
-    };
-    bool done = true;
-    {
-        nb::gil_scoped_release release;
-        if (rows < threads && call.classes >= long_row) {
-            SharedRow team(call.classes, threads, interrupted);
-            for (int64_t i = 0; i < rows && done; ++i) {
-                const DefaultFloatingPoint scope;
-                level(call, i, i + 1, &team);
-                done = !team.stopped;
-            }
-        } else {
-            // Neighbouring columns share cache lines.
-            const int64_t unit = has_rows(call) ? 1 : 64;
-            done = parallel_rows(
-                rows, call.classes, unit, threads,
-                [&](int64_t begin, int64_t end) { level(call, begin, end, nullptr); }, interrupted);
-        }
-    }
-    if (!done)
-        throw nb::python_error();
-}
-
 void cross_entropy(const In &logits, const In &target, const std::optional<In> &weight,
                    const std::optional<In> &sample_weight, nb::handle options, int64_t ignore_index,
                    const std::variant<double, In> &factor, const Out &loss,
@@ -180,79 +134,7 @@ bool check(const In &probabilities, double tolerance, int threads) {
     Check call{};
     const FloatType type = read_logits(probabilities, call);
     call.tolerance = tolerance;
-    std::atomic<bool> fit{true};
-    const auto level = current_level().check[type];
-    const auto work = [&](int64_t begin, int64_t end) {
-        if (fit && !level(call, begin, end))
-            fit = false;
-    };
-    if (call.rows() * call.classes < short_call) {
-        const DefaultFloatingPoint scope;
-        work(0, call.rows());
-        return fit;
-    }
-    nb::gil_scoped_release release;
-    parallel_rows(call.rows(), call.classes, has_rows(call) ? 1 : 64, threads, work,
-                  [] { return false; });
-    return fit;
-}
-
-// A vector of float or double from Python's buffer protocol, which is faster than an ndarray.
-struct Vector {
-    Py_buffer view;
-    bool held = false;
-
-    bool get(PyObject *object, int flags) {
-        held = PyObject_GetBuffer(object, &view, flags | PyBUF_FORMAT | PyBUF_STRIDES) == 0;
-        if (!held)
-            PyErr_Clear();
-        return held && view.ndim == 1 && view.strides[0] == view.itemsize &&
-               (view.format[0] == 'f' || view.format[0] == 'd') && view.format[1] == 0 &&
-               std::uintptr_t(view.buf) % view.itemsize == 0;
-    }
-    bool is_apart_from(const Vector &other) const {
-        const char *a = static_cast<const char *>(view.buf);
-        const char *b = static_cast<const char *>(other.view.buf);
-        return a + view.len <= b || b + other.view.len <= a;
-    }
-    ~Vector() {
-        if (held)
-            PyBuffer_Release(&view);
-    }
-};
-
-// See Kernel.one_example. For arguments that it does not handle it returns None, so that the
-// general call can report what is wrong with them.
-nb::object one_example(nb::handle logits, nb::handle target, nb::handle grad) {
-    Vector x, g;
-    if (!x.get(logits.ptr(), 0) || x.view.shape[0] >= short_call)
-        return nb::none();
-    const int64_t label = PyNumber_AsSsize_t(target.ptr(), nullptr); // out of range: clipped
-    if (label < 0 || label >= x.view.shape[0]) {
-        PyErr_Clear();
-        return nb::none();
-    }
-    CrossEntropy call{};
-    if (!grad.is_none()) {
-        if (!g.get(grad.ptr(), PyBUF_WRITABLE) || g.view.format[0] != x.view.format[0] ||
-            g.view.shape[0] != x.view.shape[0] || (g.view.buf != x.view.buf && !g.is_apart_from(x)))
-            return nb::none();
-        call.grad = {g.view.buf, 0, 1, x.view.shape[0]};
-    }
-    const bool is_float = x.view.format[0] == 'f';
-    const double factor = 1;
-    double loss; // also for float32: the caller rounds it, whatever the floating-point mode
-    call.outer = call.inner = 1;
-    call.classes = x.view.shape[0];
-    call.logits = {x.view.buf, 0, 1, call.classes};
-    call.labels = &label;
-    call.label_type = LabelType::i64;
-    call.ignore_index = -1;
-    call.factor = &factor;
-    call.double_loss = true;
-    call.loss = &loss;
-    run(call, current_level().cross_entropy[is_float ? f32 : f64], 1);
-    return nb::float_(loss);
+    return are_fit(call, type, threads);
 }
 
 void score(const In &logits, const In &target, int64_t ignore_index,
@@ -274,15 +156,29 @@ void score(const In &logits, const In &target, int64_t ignore_index,
     run(call, current_level().score[type], threads);
 }
 
+// Plain CPython, which is called in half the time.
+PyMethodDef direct_methods[] = {
+    {"direct", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(direct)), METH_FASTCALL,
+     nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
 } // namespace
 
+// By this name threadpoolctl knows the library from others (see limits.py).
+extern "C" __attribute__((visibility("default"))) int softmaxloss_kernel;
+int softmaxloss_kernel = 1;
+
 NB_MODULE(_cpu, module) {
+    know_numpy();
+    if (PyErr_Occurred() || PyModule_AddFunctions(module.ptr(), direct_methods) != 0)
+        throw nb::python_error();
+    module.def("know_tensors", [](nb::tuple types, nb::handle capsule) {
+        return know_tensors(types.ptr(), capsule.ptr());
+    });
     module.def("cross_entropy", cross_entropy, nb::arg("logits"), nb::arg("target"),
                nb::arg("weight").none(), nb::arg("sample_weight").none(), nb::arg("options"),
                nb::arg("ignore_index"), nb::arg("factor"), nb::arg("loss"), nb::arg("grad").none(),
                nb::arg("threads"));
-    module.def("one_example", one_example, nb::arg("logits"), nb::arg("target"),
-               nb::arg("grad").none());
     module.def("score", score, nb::arg("logits"), nb::arg("target"), nb::arg("ignore_index"),
                nb::arg("scores"), nb::arg("threads"));
     module.def("check", check, nb::arg("probabilities"), nb::arg("tolerance"), nb::arg("threads"));

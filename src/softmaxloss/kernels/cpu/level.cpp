@@ -357,7 +357,7 @@ void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
 template <class Storage> bool check(const Check &call, int64_t begin, int64_t end) {
     using Real = RealOf<Storage>;
     const bool rows = in_rows(call, call.logits),
-               tiles = call.classes <= (rows ? Exp<Real>::lanes : Tile<Storage>::most_classes) &&
+               tiles = call.classes <= Tile<Storage>::most_classes &&
                        in_place<Storage>(call, call.logits);
     const int64_t most = tiles ? batch_rows : rows ? 1 : copied_rows<Real>(call.classes);
     bool fit = true;

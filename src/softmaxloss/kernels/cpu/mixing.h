@@ -70,23 +70,30 @@ template <class Storage> bool is_fit(const Storage *q, int64_t classes, double t
     using Real = RealOf<Storage>;
     using Int = typename Exp<Real>::Int;
     constexpr int lanes = Exp<Real>::lanes;
-    double sums[lanes] = {}, sum = 0;
-    Int negative[lanes] = {}, any = 0; // or NaN
-    for_each_group<Real>(q, classes, [&](auto size, const Real *values, int64_t, int known) {
-        for (int j = 0; j < size; j += lanes)
-            for (int l = 0; l < lanes; ++l) {
-                const bool padded = classes < lanes && l >= classes;
-                const Real own = (l < known) | padded ? Real(0) : values[j + l];
-                sums[l] += own;
-                negative[l] |= !(own >= 0);
-            }
-    });
-    for (int l = 0; l < lanes; ++l) {
-        sum += sums[l];
-        any |= negative[l];
+    double sums[lanes] = {};
+    Int negative[lanes] = {}; // or NaN
+    const auto add = [&](const Storage *from) INLINE_LAMBDA {
+        for (int l = 0; l < lanes; ++l) {
+            const Real own = Real(from[l]);
+            sums[l] += own;
+            negative[l] |= !(own >= 0);
+        }
+    };
+    int64_t i = 0;
+    for (; i + lanes <= classes; i += lanes)
+        add(q + i);
+    if (i < classes) {
+        Storage rest[lanes] = {};
+        std::memcpy(static_cast<void *>(rest), q + i, std::size_t(classes - i) * sizeof(Storage));
+        add(rest);
     }
-    const double off = sum < 1 ? 1 - sum : sum - 1;
-    return !any && off - off == 0 && off <= tolerance;
+    for (int half = lanes / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; ++l) {
+            sums[l] += sums[l + half];
+            negative[l] |= negative[l + half];
+        }
+    const double off = sums[0] < 1 ? 1 - sums[0] : sums[0] - 1;
+    return !negative[0] && off - off == 0 && off <= tolerance;
 }
 
 } // namespace softmaxloss::LEVEL

@@ -1,0 +1,11 @@
+// A whole call on the caller's arrays as they are: their checks, the losses, the gradient, the
+// reduction.
+#pragma once
+#include <Python.h>
+
+namespace softmaxloss {
+
+// See Kernel.direct.
+PyObject *direct(PyObject *module, PyObject *const *arguments, Py_ssize_t count);
+
+} // namespace softmaxloss

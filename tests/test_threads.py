@@ -1,0 +1,163 @@
+"""How many threads a call may use: which number wins, and whose limits hold."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+import softmaxloss
+from softmaxloss.kernels import limits, threads
+
+PROCESSORS = threads._processors()
+
+
+def numbers(code: str, **environment: str) -> list[int]:
+    """What a new process prints that runs this code."""
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", f"from softmaxloss import *\nimport softmaxloss\n{code}"],
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [int(word) for word in done.stdout.split()]
+
+
+SHOW = "print(softmaxloss.get_num_threads())\n"
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    state = threads._own, threads._number, threads._followed
+    yield
+    threads._own, threads._number, threads._followed = state
+
+
+def test_the_environment() -> None:
+    assert numbers(SHOW) == [PROCESSORS]
+    assert numbers(SHOW, OMP_NUM_THREADS="7,2") == [7]
+    assert numbers(SHOW, OMP_NUM_THREADS="0") == [PROCESSORS]
+    assert numbers(SHOW, OMP_NUM_THREADS="7", SOFTMAXLOSS_NUM_THREADS="5") == [5]
+    later = "softmaxloss.set_num_threads(3)\n" + SHOW + "softmaxloss.set_num_threads(None)\n" + SHOW
+    assert numbers(later, OMP_NUM_THREADS="7", SOFTMAXLOSS_NUM_THREADS="5") == [3, 5]
+    assert numbers(later, OMP_NUM_THREADS="7") == [3, 7]
+
+
+TORCH = """
+import torch
+torch.set_num_threads(3)
+{show}
+import softmaxloss.torch
+{show}
+torch.set_num_threads(2)
+{show}
+softmaxloss.set_num_threads(5)
+{show}
+softmaxloss.set_num_threads(None)
+{show}
+"""
+
+
+def test_pytorchs_number_is_followed_until_there_is_an_own_one() -> None:
+    pytest.importorskip("torch")
+    code = TORCH.format(show=SHOW)
+    assert numbers(code, OMP_NUM_THREADS="7") == [7, 3, 2, 5, 2]
+    assert numbers(code, SOFTMAXLOSS_NUM_THREADS="4") == [4, 4, 4, 5, 4]
+
+
+WORKERS = """
+import torch
+from softmaxloss.torch import cross_entropy
+
+class Numbers(torch.utils.data.Dataset):
+    def __len__(self):
+        return 2
+    def __getitem__(self, index):
+        cross_entropy(torch.zeros(1, 3), torch.tensor([0]))
+        return softmaxloss.get_num_threads()
+
+loader = torch.utils.data.DataLoader(Numbers(), num_workers=2, multiprocessing_context="fork")
+print(*[batch.item() for batch in loader])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
+def test_workers_of_a_dataloader_use_one_thread() -> None:
+    pytest.importorskip("torch")
+    assert numbers(WORKERS, OMP_NUM_THREADS="4") == [1, 1]
+
+
+def test_calls_on_tensors_get_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    from softmaxloss.torch import cross_entropy, engine
+
+    seen = []
+    kernel = engine.direct_on("cpu")
+
+    class Recorder:
+        def direct(self, *arguments: object) -> object:
+            seen.append(arguments[-1])
+            return kernel.direct(*arguments)
+
+    monkeypatch.setattr(engine, "direct_on", lambda device: Recorder())
+    softmaxloss.set_num_threads(None)
+    threads.follow(lambda: 6)
+    cross_entropy(torch.zeros(2, 3), torch.tensor([0, 1]))
+    softmaxloss.set_num_threads(3)
+    cross_entropy(torch.zeros(2, 3, requires_grad=True), torch.tensor([0, 1])).backward()
+    assert seen == [6, 3]
+
+
+def test_limits_of_threadpoolctl() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    if softmaxloss.kernels.level() == "reference":
+        pytest.skip("needs the extension")
+    assert limits.register()
+    softmaxloss.set_num_threads(4)
+    with threadpoolctl.threadpool_limits(limits=2):
+        assert softmaxloss.get_num_threads() == 2
+        with threadpoolctl.threadpool_limits({"softmaxloss": 1}):
+            assert softmaxloss.get_num_threads() == 1
+        assert softmaxloss.get_num_threads() == 2
+    with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+        assert softmaxloss.get_num_threads() == 4
+    assert softmaxloss.get_num_threads() == 4
+    info = [pool for pool in threadpoolctl.threadpool_info() if pool["prefix"] == "_cpu."]
+    assert [(pool["user_api"], pool["num_threads"]) for pool in info] == [("softmaxloss", 4)]
+
+
+def test_after_a_limit_pytorch_is_followed_again() -> None:
+    number = [4]
+    softmaxloss.set_num_threads(None)
+    threads.follow(lambda: number[0])
+    threads.limit(1)
+    assert softmaxloss.get_num_threads() == 1
+    threads.limit(4)  # as a context does at its end
+    number[0] = 3
+    assert softmaxloss.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("order", ["threadpoolctl, softmaxloss", "softmaxloss, threadpoolctl"])
+def test_which_of_the_two_is_imported_first(order: str) -> None:
+    pytest.importorskip("threadpoolctl")
+    code = f"""
+import {order}
+softmaxloss.set_num_threads(4)
+with threadpoolctl.threadpool_limits(1):
+    print(softmaxloss.get_num_threads())
+from softmaxloss.kernels import limits
+limits.register()
+with threadpoolctl.threadpool_limits(1):
+    print(softmaxloss.get_num_threads())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    if softmaxloss.kernels.level() == "reference":
+        pytest.skip("needs the extension")
+    first = {"threadpoolctl, softmaxloss": "1", "softmaxloss, threadpoolctl": "4"}[order]
+    assert done.stdout.split() == [first, "1"]
