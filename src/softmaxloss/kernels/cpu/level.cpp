@@ -283,16 +283,12 @@ void score_in_place(const Score &call, int64_t begin, int64_t end, const Team *t
     const auto batch = [&](auto scores_of, int64_t first, int count) {
         Column<int64_t> y;
         for (int r = count; r < batch_rows; ++r)
-            y[r] = -1;
+            y[r] = ignored_class;
         read_labels(call, first, count, y.values);
-        bool outside = false;
-        for (int r = 0; r < count; ++r) {
-            const bool ignored = y[r] == call.ignore_index;
-            outside |= !ignored & is_outside(y[r], call.classes);
-            y[r] = ignored ? -1 : y[r];
-        }
-        if (outside)
-            return false;
+        for (int r = 0; r < count; ++r)
+            y[r] = y[r] == call.ignore_index        ? ignored_class
+                   : is_outside(y[r], call.classes) ? no_class
+                                                    : y[r];
         const View<const Storage> x = view<const Storage>(call, call.logits, first);
         const bool more = x.class_stride == 1 && first + 2 * batch_rows <= end;
         const int64_t ahead = more ? batch_rows * x.row_stride * int64_t(sizeof(Storage)) : 0;
@@ -301,7 +297,6 @@ void score_in_place(const Score &call, int64_t begin, int64_t end, const Team *t
                   scores);
         for (int r = 0; r < count; ++r)
             put(first + r, scores[r]);
-        return true;
     };
     const bool rows = in_rows(call, call.logits);
     const bool tiles = call.classes <= Tile<Storage>::most_classes,
@@ -310,10 +305,11 @@ void score_in_place(const Score &call, int64_t begin, int64_t end, const Team *t
         const int64_t left = rows ? end - i : std::min(end - i, call.inner - i % call.inner);
         const int count = int(left < batch_rows ? left : batch_rows);
         const bool several = !rows || count == batch_rows;
-        if (several && tiles && batch(scores_of_batch<Tile<Storage>, Storage>, i, count)) {
+        if (several && tiles) {
+            batch(scores_of_batch<Tile<Storage>, Storage>, i, count);
             i += count;
-        } else if (several && !tiles && batches &&
-                   batch(scores_of_batch<AsRows<Storage>, Storage>, i, count)) {
+        } else if (several && batches) {
+            batch(scores_of_batch<AsRows<Storage>, Storage>, i, count);
             i += count;
         } else {
             const View<const Storage> x = view<const Storage>(call, call.logits, i);

@@ -34,7 +34,10 @@ RowScore score_row(const Storage *x, int64_t classes, int64_t y, int64_t ahead, 
     return score_of(softmax, z_y, sums.distance, first_index_of(m, x, classes), sums.above);
 }
 
-// score_row for the rows of a batch. A row that does not count has the class −1.
+// In place of the class of a row: it does not count, or its label is no class.
+constexpr int64_t ignored_class = -1, no_class = -2;
+
+// score_row for the rows of a batch.
 template <class Form, class Storage, class Real = RealOf<Storage>>
 void scores_of_batch(const Batch<Storage> &batch, const Column<int64_t> &y,
                      RowScore (&scores)[batch_rows]) {
@@ -68,7 +71,7 @@ void scores_of_batch(const Batch<Storage> &batch, const Column<int64_t> &y,
     }
     constexpr double nan = __builtin_nan("");
     for (int r = 0; r < batch.count; ++r)
-        if (y[r] < 0)
+        if (y[r] == ignored_class)
             scores[r] = {0, nan, nan, nan, -1, 0};
         else if (absent[r])
             scores[r] = {nan, nan, nan, nan, -1, 0};
