@@ -197,12 +197,12 @@ def compile_rest(nanobind: Path, folder: Path) -> None:
         f"-I{SOURCE}",
     ]
     sources = [nanobind / "src" / "nb_combined.cpp"]
-    sources += [SOURCE / f"{name}.cpp" for name in ("bind", "dispatch", "threads")]
+    sources += [file for file in SOURCE.glob("*.cpp") if file.name != "level.cpp"]
     with ThreadPoolExecutor() as pool:
         list(
             pool.map(
                 lambda file: compile_(
-                    "-O1", "-DNDEBUG", "-fno-strict-aliasing", *include,
+                    "-O1", "-DNDEBUG", "-fno-strict-aliasing", "-ffp-contract=off", *include,
                     "-c", "-o", folder / f"{file.stem}.o", file,
                 ),
                 sources,

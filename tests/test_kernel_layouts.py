@@ -14,7 +14,7 @@ from tests.test_kernels import DTYPES, RICHEST, TARGETS, as_before, bits, filled
 
 import softmaxloss
 from softmaxloss.kernels import cpu
-from softmaxloss.labels import ClassProbabilities
+from softmaxloss.labels import ClassIndices, ClassProbabilities
 from softmaxloss.scores import empty_scores
 
 __all__ = ["as_before"]
@@ -177,19 +177,38 @@ def test_repeated_rows_columns_and_numbers(dtype: Any, target: str) -> None:
             small = [1 if axis in axes else n for axis, n in enumerate(shape)]
             rng = np.random.default_rng(9)
             x = np.broadcast_to(rng.normal(0, 3, small).astype(dtype), shape)
-            rest = call.target, *call.others
             dtype_of_q = "float64" if dtype == "float64" else "float32"
             if call.q is not None:
                 q = np.broadcast_to(rng.integers(0, 9, small).astype(dtype_of_q), shape)
-                rest = ClassProbabilities(q, None), *call.others
             results = []
-            for copied in (False, True):
-                given = rest
-                if copied:
-                    x = np.ascontiguousarray(x)
-                    if call.q is not None:
-                        given = ClassProbabilities(np.ascontiguousarray(q), None), *call.others
+            for copy in (np.asarray, np.ascontiguousarray):
+                given: Any = call.target
+                if call.q is not None:
+                    given = ClassProbabilities(copy(q), None)
                 loss, grad = np.empty(outer * inner, call.numbers), np.empty(shape, dtype)
-                cpu.cross_entropy(x, *given, loss, grad)
+                cpu.cross_entropy(copy(x), given, *call.others, loss, grad)
                 results.append(bits(loss, grad))
             assert results[0] == results[1], (classes, inner, axes)
+
+
+@pytest.mark.parametrize("classes", [5, 40, 200, 3000])
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_label_outside_the_classes_changes_its_own_row_alone(
+    dtype: Any, name: str, classes: int
+) -> None:
+    """Labels come checked, but another thread may change them before the kernel reads them."""
+    rng = np.random.default_rng(10)
+    z = rng.normal(0, 3, (2 * 48, classes)).astype(dtype)
+    y, changed = rng.integers(classes, size=len(z)), np.zeros(len(z), bool)
+    changed[[3, 50]] = True
+    bad = np.where(changed, [classes, -1] * 48, y)
+    numbers = np.dtype("float64" if dtype == "float64" else "float32")
+    want, got = (empty_scores(y.shape, numbers) for _ in range(2))
+    x = Placed(name, z, 2).array
+    cpu.score(x, ClassIndices(y, -100, True), want)
+    cpu.score(x, ClassIndices(bad, -100, True), got)
+    for before, after in zip(want, got, strict=True):
+        assert bits(before[~changed]) == bits(after[~changed])
+    assert np.isnan(got.loss[changed]).all()
+    assert (got.predicted[changed] == -1).all()

@@ -47,6 +47,9 @@ def cases(dtype: Any, classes: int) -> Iterator[Case]:
     yield "-inf at the label, smoothing: +inf", masked, last, smoothing
     yield "-inf, smoothing, weight 0: left out", masked, 0, {**smoothing, "weight": weight}
     yield "-inf, smoothing, tiny weight: +inf", masked, 0, {**smoothing, "weight": tiny}
+    none = {**smoothing, "weight": np.zeros(classes)}
+    yield "-inf everywhere, smoothing, no weight: 0", np.full(classes, -np.inf), 0, none
+    yield "NaN, smoothing, no weight: 0", np.where(normal > 0, normal, np.nan), 0, none
     yield "-inf, soft, q = 0: left out", masked, q, {}
     yield "-inf, soft, tiny q: +inf", masked, barely, {}
     yield "-inf, soft, tiny q of weight 0: left out", masked, barely, {"weight": weight}

@@ -88,8 +88,9 @@ template <Base base, class Storage> class Rows {
         if (call_.weight)
             for (int r = 0; r < count; ++r)
                 extra[r] *= call_.weight[y[r]];
+        const bool none = base == Base::shared && sum_b_ == 0; // all weights are 0
         for (int r = 0; r < count; ++r)
-            scale[r] *= spread;
+            scale[r] *= none ? 0 : spread;
         if constexpr (base != Base::zeros)
             for (int r = 0; r < count; ++r) // the class is one like the others
                 y[r] = extra[r] == 0 ? -1 : y[r];
