@@ -106,6 +106,7 @@ def test_calls_on_tensors_get_the_number(monkeypatch: pytest.MonkeyPatch) -> Non
             return kernel.direct(*arguments)
 
     monkeypatch.setattr(engine, "direct_on", lambda device: Recorder())
+    monkeypatch.delenv("SOFTMAXLOSS_NUM_THREADS", raising=False)
     softmaxloss.set_num_threads(None)
     threads.follow(lambda: 6)
     cross_entropy(torch.zeros(2, 3), torch.tensor([0, 1]))
@@ -132,7 +133,8 @@ def test_limits_of_threadpoolctl() -> None:
     assert [(pool["user_api"], pool["num_threads"]) for pool in info] == [("softmaxloss", 4)]
 
 
-def test_after_a_limit_pytorch_is_followed_again() -> None:
+def test_after_a_limit_pytorch_is_followed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOFTMAXLOSS_NUM_THREADS", raising=False)
     number = [4]
     softmaxloss.set_num_threads(None)
     threads.follow(lambda: number[0])
