@@ -89,9 +89,13 @@ def empty_like(tensor: torch.Tensor) -> torch.Tensor:
     >>> empty_like(torch.zeros(3, 2).T).stride()
     (1, 2)
     """
-    if tensor.nbytes < _HUGE_PAGES_FROM or not tensor.is_contiguous():
+    if tensor.nbytes < _HUGE_PAGES_FROM or tensor.device.type != HOST:
         return torch.empty_like(tensor)
-    return new_memory(tensor.shape, tensor.dtype, tensor.device)
+    if tensor.is_contiguous():
+        return new_memory(tensor.shape, tensor.dtype, tensor.device)
+    strides = torch.empty_like(tensor, device="meta").stride()
+    flat = new_memory((tensor.numel(),), tensor.dtype, tensor.device)
+    return flat.as_strided(tensor.shape, strides)
 
 
 def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> torch.Tensor:

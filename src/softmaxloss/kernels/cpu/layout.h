@@ -89,7 +89,8 @@ template <class Real> bool by_columns(const Call &call, const Array &array, int6
     return array.inner_stride == 1 && rows >= width<Real> && call.classes >= strip<Real>;
 }
 
-constexpr int64_t classes_ahead = 32; // are prefetched
+// So many classes are prefetched: few, because at some distances they share a set of the cache.
+constexpr int64_t classes_ahead = 8;
 
 // Copies rows [first, first + count) to contiguous rows.
 template <class Real, class Storage>
