@@ -145,6 +145,30 @@ def test_after_a_limit_pytorch_is_followed_again(monkeypatch: pytest.MonkeyPatch
     assert softmaxloss.get_num_threads() == 3
 
 
+def test_a_limit_ends_where_pytorch_is_restored_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """threadpoolctl restores the libraries in an order of its own."""
+    monkeypatch.delenv("SOFTMAXLOSS_NUM_THREADS", raising=False)
+    number = [2]
+    softmaxloss.set_num_threads(None)
+    threads.follow(lambda: number[0])
+    threads.limit(1)
+    number[0] = 1  # PyTorch is limited, too, and not restored yet
+    threads.limit(2)
+    number[0] = 2
+    assert softmaxloss.get_num_threads() == 2
+    number[0] = 1
+    assert softmaxloss.get_num_threads() == 1
+
+
+def test_a_number_set_within_a_limit_counts_after_it() -> None:
+    softmaxloss.set_num_threads(2)
+    threads.limit(1)
+    softmaxloss.set_num_threads(4)
+    assert softmaxloss.get_num_threads() == 1
+    threads.limit(2)
+    assert softmaxloss.get_num_threads() == 4
+
+
 @pytest.mark.parametrize("order", ["threadpoolctl, softmaxloss", "softmaxloss, threadpoolctl"])
 def test_which_of_the_two_is_imported_first(order: str) -> None:
     pytest.importorskip("threadpoolctl")

@@ -161,3 +161,15 @@ def test_without_the_advice_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
 def test_out_of_memory() -> None:
     with pytest.raises(MemoryError, match="no memory for"):
         memory.large_memory(1 << 60)
+
+
+@pytest.mark.parametrize("layout", ["rows", "transposed"])
+@pytest.mark.parametrize("rows", [8, 5000])
+def test_a_gradient_is_no_view(rows: int, layout: str) -> None:
+    """Autograd refuses to change a view in place that was made without recording it."""
+    z = torch.zeros(rows, 1000) if layout == "rows" else torch.zeros(1000, rows).T
+    z.requires_grad_()
+    (grad,) = torch.autograd.grad(cross_entropy(z, torch.zeros(rows, dtype=torch.long)), z)
+    assert not grad._is_view()
+    grad += 0.1 * z
+    grad.detach_()

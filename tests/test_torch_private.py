@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -87,6 +90,33 @@ def test_apply_records_the_function() -> None:
 def test_tensors_have_an_exchange() -> None:
     """Without it calls on tensors are correct, and slower."""
     assert "dlpack_exchange_api" in repr(_private.exchange_of_tensors())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the threads are shared on Linux")
+def test_the_threads_of_openmp_are_found_and_a_fork_does_without() -> None:
+    """Without them calls are correct, and slower after an operation of PyTorch on threads."""
+    code = """
+import os, torch
+from softmaxloss.torch import cross_entropy
+from softmaxloss.torch import _private
+assert _private.openmp_parallel()
+before = len(os.listdir("/proc/self/task"))
+torch.set_num_threads(2)
+z, y = torch.randn(20000, 100), torch.randint(100, (20000,))
+want = cross_entropy(z, y)
+threads = len(os.listdir("/proc/self/task"))
+assert threads > before, "the pool's thread stays"
+z.exp().sum()
+assert len(os.listdir("/proc/self/task")) == threads, "PyTorch computes on the same"
+child = os.fork()
+if not child:
+    os._exit(int(not torch.equal(cross_entropy(z, y), want)))
+assert os.waitpid(child, 0)[1] == 0
+torch.set_num_threads(1)
+assert torch.equal(cross_entropy(z, y), want)
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
 
 
 def test_a_batch_of_upstream_gradients_is_seen() -> None:

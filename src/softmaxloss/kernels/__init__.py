@@ -102,6 +102,10 @@ class Kernel(Protocol):
         """From now on `direct` takes objects of exactly these types, through their framework's
         `__dlpack_c_exchange_api__`. Whether it does."""
 
+    def share_threads(self, parallel: int) -> None:
+        """From now on run on the threads of an OpenMP runtime, whose GOMP_parallel has this
+        address. Threads of its own would compete with those, which stay awake between calls."""
+
     def score(self, logits: Array, target: ClassIndices, scores: Scores) -> None:
         """Fill the scores, (rows,) each, as `softmaxloss.score` describes them.
 

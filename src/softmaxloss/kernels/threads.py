@@ -47,11 +47,11 @@ def set_num_threads(threads: int | None) -> None:
         >>> set_num_threads(None)
     """
     if threads is None:
-        _fix(_from_environment("SOFTMAXLOSS_NUM_THREADS"), None)
+        _fix(_from_environment("SOFTMAXLOSS_NUM_THREADS"))
         return
     if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
         raise ValueError(f"the number of threads must be a positive integer, got {threads!r}")
-    _fix(min(int(threads), MOST_THREADS), None)
+    _fix(min(int(threads), MOST_THREADS))
 
 
 def follow(number: Callable[[], int]) -> None:
@@ -61,14 +61,19 @@ def follow(number: Callable[[], int]) -> None:
 
 
 def limit(threads: int) -> None:
-    """A number that wins over the one that is set, until it is the same again."""
-    unlimited = _own or _followed()
-    _fix(_own, None if threads == unlimited else max(1, min(threads, MOST_THREADS)))
+    """A number that wins over all others, until it is the one from before the limit again."""
+    global _limit, _unlimited
+    if _limit is None:
+        _unlimited = get_num_threads()
+        _limit = max(1, min(threads, MOST_THREADS))
+    else:
+        _limit = None if threads == _unlimited else max(1, min(threads, MOST_THREADS))
+    _fix(_own)
 
 
-def _fix(own: int | None, limited: int | None) -> None:
+def _fix(own: int | None) -> None:
     global _own, _number
-    _own, _number = own, limited or own
+    _own, _number = own, _limit or own
 
 
 def _from_environment(name: str) -> int | None:
@@ -86,5 +91,7 @@ def _processors() -> int:
 _default = _from_environment("OMP_NUM_THREADS") or _processors()
 _followed: Callable[[], int] = lambda: _default  # noqa: E731
 _own: int | None  # what set_num_threads or the environment gave
-_number: int | None  # that, or a limit
-_fix(_from_environment("SOFTMAXLOSS_NUM_THREADS"), None)
+_limit: int | None = None  # of threadpoolctl
+_unlimited = 0  # the number when that began
+_number: int | None  # the limit, or else its own
+_fix(_from_environment("SOFTMAXLOSS_NUM_THREADS"))

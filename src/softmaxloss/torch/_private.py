@@ -3,8 +3,10 @@
 When a new version of PyTorch changes one of them, this is the file to change.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,6 +36,27 @@ def apply_of(function: type[torch.autograd.Function]) -> Callable[..., Any]:
     where no function transforms are active."""
     apply: Callable[..., Any] = super(torch.autograd.Function, function).apply  # type: ignore[misc]
     return apply
+
+
+def openmp_parallel() -> int | None:
+    """The address of GOMP_parallel in the OpenMP runtime that PyTorch brings along; None where it
+    brings none, or is not on Linux. Every OpenMP runtime there has the function."""
+    lib = Path(torch.__file__).parent
+    folders = (str(lib), str(lib.with_name("torch.libs")))
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return None
+    loaded = dict.fromkeys(line.split(maxsplit=5)[5] for line in lines if "omp" in line)
+    for path in loaded:
+        if path.startswith(folders) and re.match(r"lib(g|i)?omp", Path(path).name):
+            import ctypes
+
+            try:
+                return ctypes.cast(ctypes.CDLL(path).GOMP_parallel, ctypes.c_void_p).value
+            except (OSError, AttributeError):
+                continue
+    return None
 
 
 def exchange_of_tensors() -> Any | None:

@@ -29,6 +29,7 @@ from ._private import (
     forward_mode_is_active,
     function_transforms_are_active,
     is_batched,
+    openmp_parallel,
     saved_tensors_are_hooked,
     version_of,
 )
@@ -302,3 +303,5 @@ _ONE_NUMBER = {
 }
 if exchange_of_tensors() is not None:
     direct_on(HOST).know_tensors((Tensor, torch.nn.Parameter), exchange_of_tensors())
+if parallel := openmp_parallel():
+    direct_on(HOST).share_threads(parallel)

@@ -38,8 +38,9 @@ class _Loss(torch.nn.Module):
         with_options(options, "denominator")(cls)
 
     def _set(self, kind: type[Options], weight: Tensor | None, options: dict[str, Any]) -> None:
-        if "denominator" in options:
-            raise TypeError("denominator is an argument of the call, not of the module")
+        for name in ("denominator", "sample_weight"):
+            if name in options:
+                raise TypeError(f"{name} is an argument of the call, not of the module")
         checked_options(kind, **options)
         self.register_buffer("weight", weight)
         for name, default in self._defaults.items():

@@ -80,7 +80,7 @@ def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -
     if size < _HUGE_PAGES_FROM or device.type != HOST:
         return torch.empty(shape, dtype=dtype, device=device)
     memory = np.empty(size, np.uint8) if size < KEPT_FROM else large_memory(size)
-    return torch.from_numpy(memory).view(dtype).view(tuple(shape))
+    return _owned(torch.from_numpy(memory).view(dtype).view(tuple(shape)))
 
 
 def empty_like(tensor: torch.Tensor) -> torch.Tensor:
@@ -95,7 +95,12 @@ def empty_like(tensor: torch.Tensor) -> torch.Tensor:
         return new_memory(tensor.shape, tensor.dtype, tensor.device)
     strides = torch.empty_like(tensor, device="meta").stride()
     flat = new_memory((tensor.numel(),), tensor.dtype, tensor.device)
-    return flat.as_strided(tensor.shape, strides)
+    return _owned(flat.as_strided(tensor.shape, strides))
+
+
+def _owned(view: torch.Tensor) -> torch.Tensor:
+    """The tensor as no view of another, which autograd would refuse to change in place."""
+    return view.detach()
 
 
 def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> torch.Tensor:

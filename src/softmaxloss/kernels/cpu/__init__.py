@@ -33,6 +33,7 @@ levels = _cpu.levels
 level = _cpu.level
 direct = _cpu.direct  # see `softmaxloss.kernels.Kernel.direct`
 know_tensors = _cpu.know_tensors
+share_threads = _cpu.share_threads
 
 
 def supports(dtype: np.dtype[Any]) -> bool:

@@ -182,6 +182,10 @@ NB_MODULE(_cpu, module) {
     module.def("score", score, nb::arg("logits"), nb::arg("target"), nb::arg("ignore_index"),
                nb::arg("scores"), nb::arg("threads"));
     module.def("check", check, nb::arg("probabilities"), nb::arg("tolerance"), nb::arg("threads"));
+    module.def(
+        "share_threads",
+        [](std::uintptr_t parallel) { share_threads(reinterpret_cast<Parallel>(parallel)); },
+        nb::arg("parallel"));
     module.def("levels", [] {
         std::vector<std::string> names;
         for (const Level *level : supported_levels())

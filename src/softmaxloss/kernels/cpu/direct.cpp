@@ -248,6 +248,9 @@ class Direct {
             divisor_ = 1;
         } else if (options_.denominator != 0) {
             divisor_ = options_.denominator;
+        } else if (call_.sample_weight && divisor_ == double(rows()) &&
+                   !(call_.labels && call_.weight)) { // every row counts
+            divisor_ = sum(call_.sample_weight, rows());
         } else if (call_.sample_weight || (call_.labels && call_.weight)) {
             std::vector<double> counted;
             counted.reserve(std::size_t(rows()));

@@ -93,7 +93,7 @@ template <Base base, class Storage> class Rows {
             scale[r] *= none ? 0 : spread;
         if constexpr (base != Base::zeros)
             for (int r = 0; r < count; ++r) // the class is one like the others
-                y[r] = extra[r] == 0 ? -1 : y[r];
+                y[r] = extra[r] == 0 && call_.classes > 1 ? -1 : y[r];
         return targets;
     }
 

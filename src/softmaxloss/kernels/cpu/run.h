@@ -24,6 +24,12 @@ inline bool has_rows(const Call &call) {
     return call.logits.class_stride == 1 || call.classes <= 1;
 }
 
+// What a row costs, in logits: probabilities are as many numbers to read again.
+inline std::int64_t row_cost(const Call &call) { return call.classes; }
+inline std::int64_t row_cost(const CrossEntropy &call) {
+    return call.probabilities.data ? 2 * call.classes : call.classes;
+}
+
 // Runs the call, without the GIL unless it is short. Ctrl-C ends it with KeyboardInterrupt.
 template <class Call>
 void run(const Call &call, void (*level)(const Call &, std::int64_t, std::int64_t, const Team *),
@@ -52,7 +58,7 @@ void run(const Call &call, void (*level)(const Call &, std::int64_t, std::int64_
             // Neighbouring columns share cache lines.
             const std::int64_t unit = has_rows(call) ? 1 : 64;
             done = parallel_rows(
-                rows, call.classes, unit, threads,
+                rows, row_cost(call), unit, threads,
                 [&](std::int64_t begin, std::int64_t end) { level(call, begin, end, nullptr); },
                 interrupted);
         }

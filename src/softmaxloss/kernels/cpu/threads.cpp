@@ -10,6 +10,10 @@
 #include <thread>
 #include <vector>
 
+#ifdef __linux__
+#include <pthread.h>
+#endif
+
 namespace softmaxloss {
 
 namespace {
@@ -18,11 +22,24 @@ namespace {
 constexpr std::int64_t least_cost = 1 << 16;   // of a range: about 20 µs
 constexpr std::int64_t most_cost = 1 << 22;    // so that a Ctrl-C is noticed soon
 constexpr std::int64_t ranges_per_thread = 64; // so that all threads end at about the same time
-constexpr std::int64_t thread_cost = 1 << 17;  // above which starting a thread pays
+constexpr std::int64_t thread_cost = 3 << 15;  // above which starting a thread pays
 constexpr std::int64_t whole_batches = 64;     // rows: short rows are processed in batches
 constexpr auto patience = std::chrono::milliseconds(100);
 
+std::atomic<Parallel> shared_threads{nullptr};
+
 } // namespace
+
+void share_threads(Parallel parallel) {
+#ifdef __linux__
+    static const bool watched =
+        pthread_atfork(nullptr, nullptr, [] { shared_threads = nullptr; }) == 0;
+    if (watched)
+        shared_threads = parallel;
+#else
+    (void)parallel;
+#endif
+}
 
 void *scratch_memory(Scratch which, std::size_t bytes) {
     constexpr auto line = std::align_val_t(64);
@@ -54,7 +71,9 @@ bool parallel_rows(std::int64_t rows, std::int64_t row_cost, std::int64_t unit, 
     unit = std::max(unit, size > whole_batches ? whole_batches : 1);
     size = (size + unit - 1) / unit * unit;
     const std::int64_t ranges = (rows + size - 1) / size;
-    const std::int64_t worth = rows / std::max<std::int64_t>(1, thread_cost / row_cost);
+    const Parallel parallel = shared_threads;
+    const std::int64_t least = parallel ? thread_cost / 2 : thread_cost; // those are awake, mostly
+    const std::int64_t worth = rows / std::max<std::int64_t>(1, least / row_cost);
     const std::int64_t count = std::min<std::int64_t>({ranges, worth, threads});
 
     std::atomic<std::int64_t> next{0};
@@ -75,26 +94,37 @@ bool parallel_rows(std::int64_t rows, std::int64_t row_cost, std::int64_t unit, 
         return true;
     };
 
-    std::vector<std::thread> others;
-    others.reserve(static_cast<std::size_t>(std::max<std::int64_t>(count - 1, 0)));
-    try {
-        for (std::int64_t i = 1; i < count; ++i)
-            others.emplace_back([&] {
-                while (take_range()) {
-                }
-            });
-    } catch (const std::exception &) {
-        // No further thread could be started: those that run do the work.
-    }
-    auto asked = std::chrono::steady_clock::now();
-    while (take_range())
-        if (const auto now = std::chrono::steady_clock::now(); now - asked > patience) {
-            asked = now;
-            if (interrupted())
-                stop = true;
+    const auto here = std::this_thread::get_id();
+    const auto take_ranges = [&] {
+        if (std::this_thread::get_id() != here) {
+            while (take_range()) {
+            }
+            return;
         }
-    for (auto &thread : others)
-        thread.join();
+        auto asked = std::chrono::steady_clock::now();
+        while (take_range())
+            if (const auto now = std::chrono::steady_clock::now(); now - asked > patience) {
+                asked = now;
+                if (interrupted())
+                    stop = true;
+            }
+    };
+    if (parallel && count > 1) {
+        parallel([](void *data) { (*static_cast<decltype(&take_ranges)>(data))(); },
+                 const_cast<void *>(static_cast<const void *>(&take_ranges)), unsigned(count), 0);
+    } else {
+        std::vector<std::thread> others;
+        others.reserve(static_cast<std::size_t>(std::max<std::int64_t>(count - 1, 0)));
+        try {
+            for (std::int64_t i = 1; i < count; ++i)
+                others.emplace_back(take_ranges);
+        } catch (const std::exception &) {
+            // No further thread could be started: those that run do the work.
+        }
+        take_ranges();
+        for (auto &thread : others)
+            thread.join();
+    }
     if (failure)
         std::rethrow_exception(failure);
     return !stop;

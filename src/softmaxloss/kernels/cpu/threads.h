@@ -1,4 +1,6 @@
-// Distributes rows over threads. Threads live for one call, so that a later fork breaks nothing.
+// Distributes rows over threads. They are those of OpenMP, where `share_threads` was given its
+// entry: a second pool of threads would compete with the first, whose threads stay awake for a
+// while. Else threads live for one call, so that a later fork breaks nothing.
 #pragma once
 #include "call.h"
 
@@ -31,6 +33,12 @@ class DefaultFloatingPoint {
     DefaultFloatingPoint(const DefaultFloatingPoint &) = delete;
     DefaultFloatingPoint &operator=(const DefaultFloatingPoint &) = delete;
 };
+
+// GOMP_parallel of the OpenMP runtimes: calls work(data) on `threads` threads, this one included.
+using Parallel = void (*)(void (*work)(void *), void *data, unsigned threads, unsigned flags);
+
+// From now on use these threads; in a child process, whose copy of the pool has none, do not.
+void share_threads(Parallel parallel);
 
 // At least `bytes` of memory for this thread, with the content that it had. It is freed when the
 // thread ends.
