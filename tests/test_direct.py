@@ -384,3 +384,26 @@ def test_objects_of_other_types_are_left() -> None:
         direct(z, y)
     for flag in (True, np.bool_(True), 1.0, np.timedelta64(1)):
         assert direct(z[0], flag, *rest) is None
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+@pytest.mark.parametrize("classes", [3, 100, 130, 3000])
+@pytest.mark.parametrize("bad", ["negative", "NaN", "infinite", "sum"])
+def test_probabilities_that_are_not_fit_are_found(bad: str, classes: int, layout: str) -> None:
+    """Without a gradient they are checked in the loops that compute, each of which can miss one."""
+    rng = np.random.default_rng(classes)
+    for rows in (1, 5, 40):
+        z = rng.normal(size=(rows, classes)).astype(np.float32)
+        q = rng.dirichlet(np.ones(classes), rows).astype(np.float32)
+        row, y = rng.integers(rows), rng.integers(classes)
+        other = (y + 1) % classes
+        wrong = q.copy()
+        wrong[row, y] = {"negative": -0.1, "NaN": np.nan, "infinite": np.inf, "sum": 1.01}[bad]
+        if bad == "negative":  # and the sum is 1
+            wrong[row, other] += q[row, y] + np.float32(0.1)
+        if layout == "columns":
+            z, q, wrong = (np.asfortranarray(array) for array in (z, q, wrong))
+        for options in ({}, {"label_smoothing": 0.1}, {"sample_weight": np.zeros(rows)}):
+            softmaxloss.cross_entropy(z, q, **options)
+            with pytest.raises(softmaxloss.LabelError):
+                softmaxloss.cross_entropy(z, wrong, **options)

@@ -79,6 +79,7 @@ template <class Real> struct BatchSums {
     Column<double> largest, base, mean;
     Column<typename Exp<Real>::Int> nonzero;
     Column<int64_t> y; // if only one b is not 0, its class
+    bool negative;     // some b of an array is, or is NaN
 };
 
 // Per row, what scores need beside the sums.
@@ -96,9 +97,11 @@ template <class Real> struct BatchGradient {
     bool any_special;
 };
 
-// loss_of_row for the rows of a batch.
+// loss_of_row for the rows of a batch. Whether the numbers b of an array are not negative, and sum
+// to 1 within the tolerance.
 template <class Form, Base base, class Storage, class Real = RealOf<Storage>>
-void loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double> &loss) {
+bool loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double> &loss,
+                   double tolerance) {
     using Int = typename Exp<Real>::Int;
     auto &[y, scale, extra, factor] = targets;
     Form form(batch);
@@ -183,6 +186,15 @@ void loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double>
         loss_of_row<base>(row, {y[r], scale[r], extra[r], factor[r], b, batch.sum_b}, &loss[r]);
     };
     form.template finish<base>(absent, gradient, sums, alone);
+    bool fit = true;
+    if constexpr (base == Base::array) {
+        for (int r = 0; r < batch.count; ++r) {
+            const double off = sums.base[r] < 1 ? 1 - sums.base[r] : sums.base[r] - 1;
+            fit &= (off <= tolerance) & (off - off == 0);
+        }
+        fit &= !sums.negative;
+    }
+    return fit;
 }
 
 // Longer rows, with loops over classes.
@@ -212,6 +224,7 @@ template <class Storage> class AsRows {
     template <Base base>
     INLINE void add_up(const Column<Int> &absent, const Column<Int> &special,
                        BatchSums<Real> &sums) const {
+        sums.negative = false;
         for (int r = 0; r < batch_rows; ++r) {
             const Real *b = has_array(base) ? batch_.b.row(r) : nullptr;
             Sums<Real> own{sums.frame[r], 1, {}, {}, 0, false, {}, {}, 1};

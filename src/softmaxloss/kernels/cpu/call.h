@@ -1,5 +1,6 @@
 // The arguments of one call as plain data, shared by the binding and every level.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -28,6 +29,10 @@ struct Call {
 struct CrossEntropy : Call {
     Array probabilities; // in place of labels
     FloatType probabilities_type;
+    // If not null, the probabilities are checked as by Check, and this becomes true if they are not
+    // fit. The results are undefined then.
+    std::atomic<bool> *unfit;
+    double tolerance;
     const double *weight;        // (classes,) or null
     const double *sample_weight; // (rows,) or null
     double label_smoothing;

@@ -36,6 +36,7 @@ class Direct {
     std::vector<double> each_sample_weight_;
     std::unique_ptr<double[]> losses_; // not set to 0 first, as a vector would be
     double factor_ = 1, divisor_ = 1;
+    std::atomic<bool> unfit_{false};
 
     int64_t rows() const { return call_.rows(); }
     int64_t classes() const { return call_.classes; }
@@ -171,8 +172,9 @@ class Direct {
     }
 
     // Whether the probabilities are finite, not negative, and sum to 1. A sum that is nearly too
-    // far from 1 is left to the general way, which adds in another order.
-    bool check_probabilities() const {
+    // far from 1 is left to the general way, which adds in another order. Without a gradient, which
+    // may be the user's memory, they are checked as they are computed with: see run().
+    bool check_probabilities() {
         constexpr double tolerances[] = {1e-4, 1e-6, 0.02, 0.1}; // as labels.SUM_TOLERANCE
         Check check{};
         check.outer = call_.outer;
@@ -180,7 +182,12 @@ class Direct {
         check.inner = call_.inner;
         check.logits = call_.probabilities;
         check.tolerance = options_.several_labels ? std::numeric_limits<double>::infinity()
-                                                  : 0.999 * tolerances[call_.probabilities_type];
+                                                  : 0.9 * tolerances[call_.probabilities_type];
+        if (!call_.grad.data) {
+            call_.tolerance = check.tolerance;
+            call_.unfit = &unfit_;
+            return true;
+        }
         return are_fit(check, call_.probabilities_type, threads_);
     }
 
@@ -352,8 +359,11 @@ class Direct {
                (call_.labels || check_probabilities());
     }
 
+    // None where the probabilities turned out not to be fit.
     PyObject *run() {
         softmaxloss::run(call_, current_level().cross_entropy[float_type(logits_.type)], threads_);
+        if (unfit_)
+            return Py_NewRef(Py_None);
         if (options_.reduction == Reduction::none)
             return Py_NewRef(Py_True);
         const DefaultFloatingPoint scope;

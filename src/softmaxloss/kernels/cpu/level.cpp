@@ -113,17 +113,33 @@ template <Base base, class Storage> class Rows {
         const int64_t ahead = more ? batch_rows * x.row_stride * int64_t(sizeof(Storage)) : 0;
         Targets own = targets(first, count);
         Column<double> loss;
-        loss_of_batch<Form, base>(Batch<Storage>{x, view<Storage>(call_, call_.grad, first),
-                                                 b(first), sum_b_, count, call_.classes, ahead,
-                                                 &output_, scratch_},
-                                  own, loss);
+        const Batch<Storage> rows{x,        view<Storage>(call_, call_.grad, first),
+                                  b(first), sum_b_,
+                                  count,    call_.classes,
+                                  ahead,    &output_,
+                                  scratch_};
+        const bool checked_here = std::is_same_v<Form, Tile<Storage>>;
+        if (call_.unfit && !checked_here)
+            for (int r = 0; r < count; ++r)
+                check_row(rows.b.row(r));
+        const bool fit = loss_of_batch<Form, base>(rows, own, loss, call_.tolerance);
+        if (call_.unfit && checked_here && !fit)
+            *call_.unfit = true;
         put_losses(first, count, loss.values);
+    }
+
+    // Just before the row is computed, which finds it in cache then.
+    void check_row(const Real *b) const {
+        if (!is_fit(b, call_.classes, call_.tolerance))
+            *call_.unfit = true;
     }
 
     void one(int64_t i, const Team *team) {
         const View<const Storage> x = view<const Storage>(call_, call_.logits, i);
         const int64_t ahead = i + 2 <= end_ ? x.row_stride * int64_t(sizeof(Storage)) : 0;
         const Targets own = targets(i, 1);
+        if (call_.unfit)
+            check_row(b(i).data);
         double loss;
         loss_of_row<base>(
             Row<Storage>{x.data, call_.classes, ahead, view<Storage>(call_, call_.grad, i).data,
@@ -230,6 +246,10 @@ void compute_copies(const CrossEntropy &call, int64_t begin, int64_t end, const 
         if (mixed) {
             Real *q = block_of<Real>(Scratch::coefficients, count, classes);
             gather_any(call.probabilities_type, call, call.probabilities, i, count, q);
+            for (int64_t r = 0; call.unfit && r < count; ++r)
+                if (!is_fit(q + r * classes, classes, call.tolerance))
+                    *call.unfit = true;
+            part.unfit = nullptr;
             mix(call, i, count, q, sample_weight);
             part.probabilities = {q, 0, 1, classes};
             part.weight = nullptr;

@@ -67,6 +67,7 @@ template <class Storage> class Tile {
         Column<Real> cuts, rounds;
         find_cuts(absent, frame, cuts, rounds);
         Real(*parts)[batch_rows] = reinterpret_cast<Real(*)[batch_rows]>(rows_);
+        Ints negative = {};
         for (int r = 0; r < batch_rows; r += step) {
             const V m = load<V>(&frame.m[r]), shift = load<V>(&frame.shift[r]),
                     cut = load<V>(&cuts[r]), round = load<V>(&rounds[r]);
@@ -90,6 +91,7 @@ template <class Storage> class Tile {
                     const V b = load<V>(&b_[c][r]), part = b * (m - x);
                     store(b != 0 ? part : V{}, &parts[c][r]);
                     nonzero -= b != 0;
+                    negative |= ~(b >= 0);
                     y = b != 0 ? Ints{} + c : y;
                 }
                 store(term, &x_[c][r]);
@@ -112,6 +114,9 @@ template <class Storage> class Tile {
         if constexpr (base == Base::ones)
             for (int r = 0; r < batch_rows; ++r)
                 sums.base[r] = double(classes_);
+        sums.negative = false;
+        for (int i = 0; i < step; ++i)
+            sums.negative |= negative[i] != 0;
     }
 
     INLINE void add_scores(const Column<Int> &absent, const Column<Real> &z_y,
