@@ -47,7 +47,7 @@ template <class Floats> Array read(const Floats &array, const Call &call, const 
     require(array.ndim() == 3 && int64_t(array.shape(1)) == call.classes, name);
     const int64_t outer = array.shape(0), inner = array.shape(2);
     void *data = const_cast<void *>(static_cast<const void *>(array.data()));
-    if (inner == 1) { // see read_shape
+    if (inner == 1) { // see read_logits
         require(call.outer == 1 && call.inner == outer, name);
         return {data, 0, array.stride(1), array.stride(0)};
     }
@@ -130,13 +130,6 @@ void cross_entropy(const In &logits, const In &target, const std::optional<In> &
     run(call, current_level().cross_entropy[type], threads);
 }
 
-bool check(const In &probabilities, double tolerance, int threads) {
-    Check call{};
-    const FloatType type = read_logits(probabilities, call);
-    call.tolerance = tolerance;
-    return are_fit(call, type, threads);
-}
-
 void score(const In &logits, const In &target, int64_t ignore_index,
            const std::array<Out, 6> &scores, int threads) {
     Score call{};
@@ -181,7 +174,6 @@ NB_MODULE(_cpu, module) {
                nb::arg("threads"));
     module.def("score", score, nb::arg("logits"), nb::arg("target"), nb::arg("ignore_index"),
                nb::arg("scores"), nb::arg("threads"));
-    module.def("check", check, nb::arg("probabilities"), nb::arg("tolerance"), nb::arg("threads"));
     module.def(
         "share_threads",
         [](std::uintptr_t parallel) { share_threads(reinterpret_cast<Parallel>(parallel)); },
