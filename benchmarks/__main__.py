@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 import softmaxloss
 
@@ -72,8 +71,4 @@ def measure(cases: list[Case], options: argparse.Namespace) -> Report:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\nstopped; nothing was written", file=sys.stderr)
-        sys.exit(130)
+    command.run(main)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,15 @@ from . import machine, page
 from .runner import Runner
 
 PAGE = Path("docs/performance.md")
+
+
+def run(main: Callable[[], int]) -> None:
+    """Exit with the status of `main`; on Ctrl-C with a line and 130, as shells do."""
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nstopped; nothing was written", file=sys.stderr)
+        sys.exit(130)
 
 
 def add_options(parser: argparse.ArgumentParser, peers: Sequence[str], only: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from .. import command, page
 from . import peers, picture, tables
@@ -39,8 +38,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\nstopped; nothing was written", file=sys.stderr)
-        sys.exit(130)
+    command.run(main)
