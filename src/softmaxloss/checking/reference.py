@@ -22,6 +22,8 @@ from .inputs import Input, row_scales
 
 Shape = tuple[int, int]
 
+MOST_SQUARE = 64  # rows and columns that are kept of an (N, N) loss, which is wrong
+
 # --- the steps ------------------------------------------------------------------------------------
 
 
@@ -31,6 +33,7 @@ class Results(NamedTuple):
     softmax: Array | None = None
     loss: Any = None
     gradient: Array | None = None
+    log_softmax: Array | None = None
 
 
 def softmax(z: Array) -> tuple[Array, Array]:
@@ -52,6 +55,15 @@ def losses(a: Array, log_a: Array, q: Array) -> Array:
     return np.asarray(np.where(q != 0, -q * log_a, 0.0).sum(axis=1))
 
 
+#: The step from the probabilities and the target to the gradient, by what it is a gradient with
+#: respect to.
+BY_SCORES: dict[str, Callable[[Array, Array], Array]] = {
+    "logits": lambda a, q: a - q,
+    "probabilities": lambda a, q: np.where(q != 0, -q / a, 0.0),
+    "log-probabilities": lambda a, q: -q,
+}
+
+
 @dataclass(frozen=True)
 class Steps:
     """One function per step; the defaults are right."""
@@ -71,16 +83,18 @@ class Steps:
         np.float64(2.7726)
         """
         shape = (z.shape[0], z.shape[1])
-        a = loss = gradient = None
+        a = log_a = loss = gradient = None
         unless_raised = contextlib.suppress(IndexError, ValueError)
         with np.errstate(all="ignore"), unless_raised:
             a, log_a = self.softmax(z)
             q = self.target(y, shape)
             with unless_raised:
                 loss = self.reduce(self.losses(a, log_a, q), shape)
+                if np.ndim(loss) == 2:
+                    loss = loss[:MOST_SQUARE, :MOST_SQUARE]
             with unless_raised:
                 gradient = self.scale(self.gradient(a, q), shape)
-        return Results(a, loss, gradient)
+        return Results(a, loss, gradient, log_a)
 
 
 # --- with options ---------------------------------------------------------------------------------
@@ -208,8 +222,9 @@ def _last_place(value: Array, size: Any) -> Any:
     return info.eps * np.abs(size) + float(info.tiny)
 
 
-def expected(input: Input, epsilon: float) -> Expected:
-    """What is right for an input, computed in the precision ε."""
+def expected(input: Input, epsilon: float, scores: str = "logits") -> Expected:
+    """What is right for an input, computed in the precision ε; the gradient is with respect to the
+    logits, the probabilities or the log-probabilities."""
     z, y = input.z.astype(np.float64), input.y
     rows, classes = z.shape
     losses, by_row = cross_entropy_with_grad(z, y, reduction="none")
@@ -224,10 +239,16 @@ def expected(input: Input, epsilon: float) -> Expected:
     gradient_error[np.arange(rows), y] = of_true / rows
     losses_error = epsilon * (FEW + classes + 4 * largest + 4 * losses)
     loss, loss_error = losses.mean(), losses_error.mean()
+    gradient = by_row / rows
+    if scores != "logits":
+        gradient = BY_SCORES[scores](a, target(y, (rows, classes))) / rows
+        gradient_error = relative[:, None] * np.abs(gradient)
     return Expected(
-        {"softmax": a, "losses": losses, "loss": loss, "gradient": by_row / rows},
+        {"softmax": a, "losses": losses, "loss": loss, "gradient": gradient,
+         "log_softmax": softmax(z)[1]},
         {"softmax": softmax_error, "losses": losses_error, "loss": loss_error,
-         "gradient": gradient_error},
+         "gradient": gradient_error,
+         "log_softmax": epsilon * (FEW + classes + 4 * largest[:, None] + 4 * np.abs(z))},
     )  # fmt: skip
 
 

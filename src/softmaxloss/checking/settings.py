@@ -10,7 +10,7 @@ import numpy as np
 from ..text import shown
 from .bank import BANK, Mistake
 
-Part = Literal["softmax", "loss", "gradient", "loss+gradient"]
+Part = Literal["softmax", "log_softmax", "loss", "gradient", "loss+gradient"]
 Layout = Literal["rows", "columns", "one"]
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from ...arrays import Array
 from ..bank import BANK
+from ..calling.arguments import arguments_for
 from ..calling.calls import Attempt
-from ..calling.forms import NAMES
+from ..calling.forms import SYMBOLS
 from ..inputs import ORDER
 from ..report import Finding, array_text
 from .mistakes import Diagnosis, Observed, diagnose, nearest
@@ -53,8 +54,8 @@ def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict
     input, form = observed.inputs[k], attempt.form
     got, want = observed.values[k], observed.expected[k].values[observed.part]
     if form.is_layer:
-        arguments = zip(form.order, form.arguments(input), strict=True)
-        example = {NAMES[role]: array_text(value) for role, value in arguments}
+        arguments = zip(form.order, arguments_for(form, input), strict=True)
+        example = {SYMBOLS[role]: array_text(value) for role, value in arguments}
         example["z = X·W"] = array_text(input.z)
     else:
         example = {"z": array_text(input.z), "y": array_text(input.y)}

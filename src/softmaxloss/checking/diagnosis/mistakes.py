@@ -17,6 +17,7 @@ from ..reference import Expected, Results, Steps, agree, expected, is_right
 #: The steps on which each part of the results depends.
 DEPENDS_ON = {
     "softmax": ("softmax",),
+    "log_softmax": ("softmax",),
     "loss": ("softmax", "target", "losses", "reduce"),
     "gradient": ("softmax", "target", "gradient", "scale"),
 }
@@ -24,6 +25,7 @@ DEPENDS_ON = {
 #: The conventions that multiply the right numbers by a factor, from the number of examples.
 FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
     "softmax": {},
+    "log_softmax": {},
     "loss": {"sum": float, "bits": lambda rows: 1 / math.log(2.0)},
     "gradient": {"gradient-of-the-sum": float, "gradient-in-bits": lambda rows: 1 / math.log(2.0)},
 }
@@ -32,8 +34,9 @@ FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
 class Numbers:
     """The right and the wrong numbers for the inputs, each computed once."""
 
-    def __init__(self, inputs: Sequence[Input]) -> None:
+    def __init__(self, inputs: Sequence[Input], scores: str = "logits") -> None:
         self.inputs = inputs
+        self.scores = scores  # what the function is passed: the gradient is with respect to them
         self.sizes = {input.name: float(np.abs(input.z).max()) for input in inputs}
         self._expected: dict[float, list[Expected]] = {}
         self._wrong: dict[tuple[Steps, str], Results] = {}
@@ -41,7 +44,9 @@ class Numbers:
     def expected(self, epsilon: float) -> list[Expected]:
         """What is right for each input, computed in the precision ε."""
         if epsilon not in self._expected:
-            self._expected[epsilon] = [expected(input, epsilon) for input in self.inputs]
+            self._expected[epsilon] = [
+                expected(input, epsilon, self.scores) for input in self.inputs
+            ]
         return self._expected[epsilon]
 
     def wrong(self, steps: Steps, input: Input) -> Results:

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..bank import BANK
 from ..calling.calls import Attempt
-from ..inputs import option_inputs, plain_inputs
-from ..reference import SINGLE, is_right, precision
+from ..calling.forms import Form
+from ..inputs import inputs_for, option_inputs
+from ..reference import SINGLE, Results, is_right, precision
 from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
 from .findings import finding_for
@@ -35,52 +36,69 @@ class Compared(NamedTuple):
     def is_wrong(self) -> bool:
         return any(finding.is_wrong() for finding in self.findings)
 
-    def rank(self) -> int:
+    def rank(self) -> tuple[int, int]:
         """How well a form is understood, the best first: right on most inputs; with known mistakes
-        only; right where it raises no error; none of these."""
+        only, the fewest first; right where it raises no error; none of these."""
+        mistakes = sum(m.kind == "mistake" for f in self.findings for m in f.mistakes)
         if all(sum(part.right) * 2 > len(part.right) for part in self.observed.values()):
-            return 0
+            return 0, mistakes
         if all(finding.mistakes for finding in self.findings):
-            return 1
-        return 3 if any(finding.wrong_values for finding in self.findings) else 2
+            return 1, mistakes
+        return 3 if any(finding.wrong_values for finding in self.findings) else 2, mistakes
 
 
 def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     """The report on the attempts to call a function; no more of them are made than needed."""
-    numbers = _numbers(settings.seed, settings.dtype)
     usable: list[Compared] = []
-    problem: str | None = None
+    tried: list[tuple[Form, str]] = []
     for attempt in attempts:
-        problem = problem or attempt.problem  # that of the likeliest form
-        one = _compare(attempt, settings.kind, numbers, thorough=False)
-        if not one.observed:
+        one = _compare(attempt, settings, thorough=False)
+        if not one.observed or attempt.raised * 2 > len(attempt.results):
+            tried.append((attempt.form, attempt.problem or "it returned nothing that can be read"))
             continue
         batch_meant = settings.layout != "one" and any(map(_takes_batches, usable))
         if not one.is_wrong() and (attempt.form.batch or not batch_meant):
             if not attempt.form.batch:
                 one.findings.extend(_with_batches(usable))
-            return _report(one, numbers, settings)
+            return _report(one, settings)
         usable.append(one)
     if not usable:
-        problem = problem or "it takes no arguments that are logits, or logits and labels"
-        return Report.not_checked(problem, settings)
+        return Report.not_checked(_how_tried(tried), settings)
     # Wrong in every form. Those with fewer errors are likelier to be meant.
     usable.sort(key=lambda one: one.attempt.raised)
     results = []
     for one in usable[:MOST_FORMS]:
-        results.append(_compare(one.attempt, settings.kind, numbers, thorough=True))
-        if results[-1].rank() <= 1:
-            break
+        results.append(_compare(one.attempt, settings, thorough=True))
     best = min(results, key=Compared.rank)
-    report = _report(best, numbers, settings)
+    report = _report(best, settings)
     if not report.mistakes and _in_half(best.attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
     return report
 
 
-@lru_cache(maxsize=2)  # one after another, many functions are checked with one seed
-def _numbers(seed: int, dtype: str) -> Numbers:
-    return Numbers(plain_inputs(seed, dtype))
+def _how_tried(tried: Sequence[tuple[Form, str]]) -> str:
+    """Why a function was not checked: the forms that were tried, and what each gave."""
+    if not tried:
+        return "it takes no arguments that are logits, or logits and labels"
+    lines = [f"{problem}, called as {form}" for form, problem in tried[:MOST_FORMS]]
+    wrapper = (
+        "if it is called in another way, check a function that calls it:\n"
+        "    def loss(z, y):  # z: logits (N, C); y: class indices (N,)\n"
+        "        return ..."
+    )
+    return "\n".join([lines[0], *(f"or {line}" for line in lines[1:]), wrapper])
+
+
+def _numbers_for(attempt: Attempt, settings: Settings) -> Numbers:
+    """The right and the wrong numbers for the inputs of an attempt."""
+    form = attempt.form
+    dtype = "float32" if form.single else settings.dtype
+    return _numbers(settings.seed, dtype, form.scores, attempt.small)
+
+
+@lru_cache(maxsize=4)  # one after another, many functions are checked with one seed
+def _numbers(seed: int, dtype: str, scores: str, small: bool) -> Numbers:
+    return Numbers(inputs_for(scores != "logits", seed, dtype, small), scores)
 
 
 def _takes_batches(one: Compared) -> bool:
@@ -101,7 +119,8 @@ def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
     """The finding about a function that is right for one example, and takes batches too."""
     for one in usable:
         form = one.attempt.form
-        if not form.batch or one.attempt.raised > len(one.attempt.results) / 2:
+        square = any(r.loss is not None and np.ndim(r.loss) == 2 for r in one.attempt.results)
+        if not form.batch or square:  # z[y] of a batch makes an N × N matrix
             continue
         found = (diagnose(observed, pairs=False) for observed in one.observed.values())
         ids = dict.fromkeys(mistake.id for diagnosis in found for mistake in diagnosis.mistakes)
@@ -123,20 +142,18 @@ def _in_half(attempt: Attempt) -> bool:
 
 
 def _values(attempt: Attempt, kind: Part | None) -> dict[str, list[Any]]:
-    """The parts of the results to compare, from what was returned and what was passed."""
-    if attempt.form.order == ("logits",) or kind == "softmax":
-        asked: tuple[str, ...] = ("softmax",)
-    else:
-        asked = (kind,) if kind in ("loss", "gradient") else ("loss", "gradient")
+    """The parts of the results to compare: those that were asked for, or all that were returned."""
+    asked = Results._fields if kind is None else tuple(kind.split("+"))
     values = {part: [getattr(result, part) for result in attempt.results] for part in asked}
     found = {part: got for part, got in values.items() if any(one is not None for one in got)}
     return values if kind == "loss+gradient" and found else found
 
 
-def _compare(attempt: Attempt, kind: Part | None, numbers: Numbers, *, thorough: bool) -> Compared:
+def _compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compared:
     """Compare the results for the plain inputs; not thorough: only weaknesses and conventions are
     looked for."""
-    values, given = _values(attempt, kind), numbers.inputs[0].z.dtype
+    numbers = _numbers_for(attempt, settings)
+    values, given = _values(attempt, settings.kind), numbers.inputs[0].z.dtype
     epsilon = {part: precision(given, results) for part, results in values.items()}
     plain = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
     if all(finding.mistakes for finding in plain.findings) or set(epsilon.values()) == {SINGLE}:
@@ -199,9 +216,10 @@ def _compare_in_precision(
     return one
 
 
-def _report(one: Compared, numbers: Numbers, settings: Settings) -> Report:
+def _report(one: Compared, settings: Settings) -> Report:
     """The report, with the inputs with options, which are compared if the plain ones are right."""
     attempt, findings = one.attempt, list(one.findings)
+    numbers = _numbers_for(attempt, settings)
     checks = [
         InputCheck(input.name, input.why, {p: o.right[k] for p, o in one.observed.items()})
         for k, input in enumerate(numbers.inputs)
@@ -209,7 +227,7 @@ def _report(one: Compared, numbers: Numbers, settings: Settings) -> Report:
     reductions = None if one.is_wrong() else _reductions(findings)
     if reductions is not None:
         epsilon = max(observed.epsilon for observed in one.observed.values())
-        others = option_inputs(settings.seed, settings.dtype)
+        others = option_inputs(settings.seed, numbers.inputs[0].z.dtype)
         more, found = check_options(attempt, others, tuple(one.observed), reductions, epsilon)
         checks, findings = checks + more, findings + found
     elif attempt.with_options and not one.is_wrong():

@@ -62,7 +62,8 @@ def decode(line: bytes) -> Message:
 
 
 def _decode_attempt(data: Any) -> Attempt:
-    form = Form(**data["form"] | {"order": tuple(data["form"]["order"])})
+    listed = {name: tuple(data["form"][name]) for name in ("order", "keywords", "returns")}
+    form = Form(**data["form"] | listed)
     str(form)  # raises for an unknown role or framework
     return Attempt(
         form=form,
@@ -75,6 +76,7 @@ def _decode_attempt(data: Any) -> Attempt:
         },
         differentiated=bool(data["differentiated"]),
         gradient_of_loss=bool(data["gradient_of_loss"]),
+        small=bool(data["small"]),
     )
 
 
