@@ -53,7 +53,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     tried: list[tuple[Form, str]] = []
     for attempt in attempts:
         one = _compare(attempt, settings, thorough=False)
-        if not one.observed or attempt.raised * 2 > len(attempt.results):
+        if not one.observed:
             tried.append((attempt.form, attempt.problem or "it returned nothing that can be read"))
             continue
         batch_meant = settings.layout != "one" and any(map(_takes_batches, usable))
@@ -71,6 +71,9 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
         results.append(_compare(one.attempt, settings, thorough=True))
     best = min(results, key=Compared.rank)
     report = _report(best, settings)
+    if not report.mistakes and best.attempt.raised * 2 > len(best.attempt.results):
+        raised = [(one.attempt.form, one.attempt.problem or "") for one in results]
+        return Report.not_checked(_how_tried(raised), settings)
     if not report.mistakes and _in_half(best.attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
     return report
