@@ -70,7 +70,7 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
     others: list[tuple[int, Trial, Callee]] = []
     problems: list[tuple[Form, str]] = []
     for form, way in forms_of(target, settings):
-        callee = callee_for(target, way)
+        callee = callee_for(target, way, settings.kind)
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)

@@ -73,12 +73,17 @@ def _values(value: Any, name: str = "", depth: int = 0) -> Iterator[Value]:
 
 
 def parts_of(
-    values: Sequence[Value], form: Form, input: Input, right: Results, names: Sequence[str]
+    values: Sequence[Value],
+    form: Form,
+    input: Input,
+    right: Results,
+    names: Sequence[str],
+    asked: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Which part of the results each returned value is: "" for none.
 
     `right` are the right results for the input, (N, C) in rows, for one example (C,); `names` are
-    those in the function's return statement.
+    those in the function's return statement; `asked` are the parts that were asked for, if any.
 
     Raises:
         ShapeError: None of the values has the shape of a part.
@@ -99,7 +104,10 @@ def parts_of(
     def near(k: int, part: str) -> bool:
         return _near(read(values[k].array, part, form, input), getattr(right, part))
 
-    for kind, parts in (("loss", ("loss",)), ("matrix", ("gradient", "softmax", "log_softmax"))):
+    matrices = ["gradient", "softmax", "log_softmax"]
+    if "gradient" in asked:
+        matrices = ["gradient"]
+    for kind, parts in (("loss", ["loss"]), ("matrix", matrices)):
         of_kind = [k for k, fit in enumerate(fits) if kind in fit and not chosen[k]]
         if kind == "matrix" and not labelled:
             # Without labels a matrix is a softmax or its log.
@@ -122,7 +130,7 @@ def parts_of(
         if kind == "matrix" and "gradient" not in chosen and left:
             odd = [k for k in left if not _is_softmax(values[k].array, form)]
             at = (odd or left)[0]
-            if odd or "loss" not in chosen:
+            if odd or "loss" not in chosen or "gradient" in asked:
                 chosen[at] = "gradient"
             elif "softmax" not in chosen:
                 chosen[at] = "softmax"
@@ -186,7 +194,8 @@ def _fitting(array: Array, form: Form, input: Input) -> list[str]:
         return fit
     losses = [(), (1,), (1, 1)]
     if not form.is_layer:
-        losses += [(rows,), (rows, 1), (1, rows), (rows, rows)]
+        losses += [(rows,), (rows, 1), (1, rows)]
+        losses += [(rows, rows)] if rows != classes else []
     if form.layout == "sequences":
         losses += [sequence_shape(rows)]
     if array.shape in losses:

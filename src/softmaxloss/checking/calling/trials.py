@@ -25,9 +25,6 @@ from .results import ShapeError, parts_of, read_results, returned_names, values_
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
 
-SMALL = ("ordinary", "two examples", "square")
-
-
 class Trial(NamedTuple):
     """What a form gives on small inputs."""
 
@@ -43,11 +40,13 @@ class Callee(NamedTuple):
     way: Way
     names: Sequence[str]  # in its return statement
     node: type | None  # of its own engine with automatic differentiation
+    asked: tuple[str, ...]  # the parts that were asked for; empty: all
 
 
-def callee_for(target: Any, way: Way) -> Callee:
+def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
     """What is called in a way to call the target."""
-    return Callee(way, returned_names(way.signature), node_of(target))
+    asked = () if kind is None else tuple(kind.split("+"))
+    return Callee(way, returned_names(way.signature), node_of(target), asked)
 
 
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
@@ -78,9 +77,10 @@ def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
 @lru_cache(maxsize=4)
 def _small_inputs(seed: int, dtype: str) -> list[Input]:
     """Three of the plain inputs, and one with labels that may be off by one without an error."""
-    plain = [input for input in plain_inputs(seed, dtype) if input.name in SMALL]
-    z = plain[0].z[:, 1:]
-    return [*plain, Input("labels in the middle", "", z, np.arange(len(z)) % 4 + 1)]
+    plain = {input.name: input for input in plain_inputs(seed, dtype)}
+    z = plain["ordinary"].z[:, 1:]
+    middle = Input("labels in the middle", "", z, np.arange(len(z)) % 4 + 1)
+    return [plain["ordinary"], plain["two examples"], middle, plain["square"]]
 
 
 def right_for(form: Form, input: Input) -> Results:
@@ -96,7 +96,7 @@ def right_for(form: Form, input: Input) -> Results:
 def _returns(form: Form, callee: Callee, input: Input) -> tuple[str, ...]:
     one = input if form.batch else input.examples()[0]
     values = values_of(call_once(form, callee, one))
-    return parts_of(values, form, one, right_for(form, one), callee.names)
+    return parts_of(values, form, one, right_for(form, one), callee.names, callee.asked)
 
 
 def _score(got: Results, want: Results) -> int:

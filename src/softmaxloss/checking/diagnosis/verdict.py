@@ -63,7 +63,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
             return _report(one, settings)
         usable.append(one)
     if not usable:
-        return Report.not_checked(_how_tried(tried), settings)
+        return _not_checked(tried, settings)
     # Wrong in every form. Those with fewer errors are likelier to be meant.
     usable.sort(key=lambda one: one.attempt.raised)
     results = []
@@ -73,23 +73,19 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     report = _report(best, settings)
     if not report.mistakes and best.attempt.raised * 2 > len(best.attempt.results):
         raised = [(one.attempt.form, one.attempt.problem or "") for one in results]
-        return Report.not_checked(_how_tried(raised), settings)
+        return _not_checked(raised, settings)
     if not report.mistakes and _in_half(best.attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
     return report
 
 
-def _how_tried(tried: Sequence[tuple[Form, str]]) -> str:
-    """Why a function was not checked: the forms that were tried, and what each gave."""
+def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Report:
+    """The report where no form works: the error in the likeliest one, and the forms tried."""
     if not tried:
-        return "it takes no arguments that are logits, or logits and labels"
-    lines = [f"{problem}, called as {form}" for form, problem in tried[:MOST_FORMS]]
-    wrapper = (
-        "if it is called in another way, check a function that calls it:\n"
-        "    def loss(z, y):  # z: logits (N, C); y: class indices (N,)\n"
-        "        return ..."
-    )
-    return "\n".join([lines[0], *(f"or {line}" for line in lines[1:]), wrapper])
+        nothing = "it takes no arguments that are logits, or logits and labels"
+        return Report.not_checked(nothing, settings)
+    lines = tuple(f"{form}: {problem}" for form, problem in tried[:MOST_FORMS])
+    return Report.not_checked(tried[0][1], settings, lines if len(lines) > 1 else ())
 
 
 def _numbers_for(attempt: Attempt, settings: Settings) -> Numbers:
