@@ -26,6 +26,11 @@ About = Literal[
 #: The classes in "reordered": a permutation that is not its own inverse.
 ORDER = [1, 2, 0]
 
+#: The names of the plain inputs with extreme logits.
+EXTREME = frozenset(
+    {"large", "low", "mixed", "apart", "just apart", "far apart", "above", "far above"}
+)
+
 
 class Input(NamedTuple):
     """What a function is called with, and why."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import glob
-import json
 import keyword
 import os
 import sys
@@ -12,16 +11,30 @@ from typing import Any, get_args
 
 import click
 
-from ..checking import Report
+from ..checking import BANK, Report
 from ..checking.sandbox.process import check_files
-from ..checking.settings import Layout, Part, Settings
+from ..checking.settings import Layout, Level, Part, Settings, find_mistake
 from ..files.atomic import atomic_write_text, target_of
 from ..text import printable
-from . import command
-from .grades import as_csv, as_junit, as_text
+from . import command, grades
 from .progress import progress_bar
 
 DAY = 24 * 60 * 60
+
+
+def _list_mistakes(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        width = max(map(len, BANK))
+        rows = (f"{m.id:{width}}  {m.kind:10}  {m.title}\n" for m in BANK.values())
+        command.write("".join(rows))
+        context.exit()
+
+
+def _explain(context: click.Context, _: click.Parameter, id: str | None) -> None:
+    if id is not None:
+        m = find_mistake(id)
+        command.write(f"{m.id}: {m.kind}: {m.title}\n   why: {m.why}\n   fix: {m.fix}\n")
+        context.exit()
 
 
 @click.command(
@@ -31,6 +44,7 @@ DAY = 24 * 60 * 60
     softmaxloss check my_loss.py:softmax_loss
     softmaxloss check my_loss.py:Loss.forward --kind loss --seed 17
     softmaxloss check 'submissions/*.py:softmax_loss' --csv grades.csv
+    softmaxloss check --explain no-max
     """,
 )
 @click.argument("what", metavar="FILE.py:FUNCTION")
@@ -43,6 +57,13 @@ DAY = 24 * 60 * 60
     show_default=True,
     help="Dtype of the logits.",
 )
+@click.option(
+    "--level",
+    type=click.Choice(get_args(Level)),
+    default="stable",
+    show_default=True,
+    help="textbook: it need not be right for extreme logits, nor subtract the maximum.",
+)
 @click.option("--strict", is_flag=True, help="Weaknesses and conventions count as wrong.")
 @click.option(
     "--allow",
@@ -51,12 +72,34 @@ DAY = 24 * 60 * 60
     multiple=True,
     help="A mistake that does not count as wrong; repeatable.",
 )
+@click.option(
+    "--deny",
+    metavar="ID",
+    multiple=True,
+    help="A weakness or convention that counts as wrong, such as sum; repeatable.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the inputs of an earlier check.")
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds for each file.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write one line for each file.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write a table, for spreadsheets.")
 @click.option("--junit", metavar="FILE", help="Write JUnit XML, one test for each file.")
 @click.option("--write-test", metavar="FILE", help="Write a test for pytest.")
 @command.as_json
+@click.option(
+    "--list-mistakes",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_mistakes,
+    help="List the mistakes by their ids, and exit.",
+)
+@click.option(
+    "--explain",
+    metavar="ID",
+    is_eager=True,
+    expose_value=False,
+    callback=_explain,
+    help="Say why a mistake is one, and what to write instead, and exit.",
+)
 @click.pass_context
 def check(
     context: click.Context,
@@ -73,60 +116,72 @@ def check(
 
     FUNCTION may be Class.method, or a class whose instances can be called. FILE.py may be a
     pattern, in quotes: each file that matches is checked. The exit code is 0 if all are right, 2 if
-    none could be checked, else 1. If interrupted, it writes no file. The code runs in a process of
-    its own, with limits on time and memory; that protects from accidents, not from malice.
+    none could be checked, else 1. If it is interrupted, what is checked by then is written, and the
+    exit code is 130. The code runs in a process of its own, with limits on time and memory; that
+    protects from accidents, not from malice.
     """
-    pattern, _, function = what.rpartition(":")
-    if not pattern or not all(part.isidentifier() for part in function.split(".")):
-        raise click.UsageError(f"{printable(what)}: write FILE.py:FUNCTION")
-    files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
-    if not files:
-        raise click.UsageError(f"{printable(pattern)}: no such file")
+    targets = _targets(what)
     if not 0 < timeout <= DAY:
         raise click.UsageError(f"--timeout must be more than 0 and at most {DAY} seconds")
+    files = [file for file, _ in targets]
     for output in (csv_file, junit, write_test):
         if output is not None:
             _expect_writable(output, files)
     if write_test is not None:
         _expect_importable(files)
 
-    reports = _checked(files, function, Settings(**settings), timeout)
+    graded, stopped = _graded(targets, Settings(**settings), timeout)
     if csv_file is not None:
-        atomic_write_text(csv_file, as_csv(reports))
+        atomic_write_text(csv_file, grades.as_csv(graded))
     if junit is not None:
-        atomic_write_text(junit, as_junit(reports, function))
+        atomic_write_text(junit, grades.as_junit(graded))
     if write_test is not None:
-        ((file, report),) = reports.items()
-        if report.verdict == "not checked":
-            click.echo("no test written: it was not checked", err=True)
-        else:
-            atomic_write_text(write_test, report.regression_test(Path(file).stem, report.function))
-    if as_json:
-        fields = [{"file": file} | report.to_dict() for file, report in reports.items()]
-        command.write(json.dumps(fields[0] if len(fields) == 1 else fields) + "\n")
-    else:
-        command.write(as_text(reports))
-    context.exit(_exit_code(reports.values()))
+        _write_test(write_test, *graded)
+    command.write(grades.as_json(graded) if as_json else grades.as_text(graded))
+    if stopped is not None:
+        raise stopped
+    context.exit(_exit_code([grade.report for grade in graded]))
 
 
-def _checked(
-    files: Sequence[str], function: str, settings: Settings, timeout: float
-) -> dict[str, Report]:
-    """The reports, in the order of the files."""
-    reports: dict[str, Report] = {}
+def _targets(what: str) -> list[tuple[str, str]]:
+    """The files and functions to check, from FILE:FUNCTION, in the order of their names."""
+    pattern, _, function = what.rpartition(":")
+    if not pattern or not all(part.isidentifier() for part in function.split(".")):
+        raise click.UsageError(f"{printable(what)}: write FILE.py:FUNCTION")
+    files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+    if not files:
+        raise click.UsageError(f"{printable(pattern)}: no such file")
+    return [(file, function) for file in files]
+
+
+def _graded(
+    targets: Sequence[tuple[str, str]], settings: Settings, timeout: float
+) -> tuple[list[grades.Grade], BaseException | None]:
+    """The reports, in the order of the targets, and what stopped the checks, if anything did."""
+    reports: dict[tuple[str, str], Report] = {}
+    stopped = None
     try:
         with (
             progress_bar() as on_progress,
-            contextlib.closing(check_files(files, function, settings, timeout=timeout)) as checks,
+            contextlib.closing(check_files(targets, settings, timeout=timeout)) as checks,
         ):
-            for file, report in checks:
-                reports[file] = report
+            for target, report in checks:
+                reports[target] = report
                 if on_progress is not None:
-                    on_progress(len(reports), len(files))
-    except (KeyboardInterrupt, SystemExit):
-        click.echo(f"stopped: {len(reports)} of {len(files)} files were checked", err=True)
-        raise
-    return {file: reports[file] for file in files}
+                    on_progress(len(reports), len(targets))
+    except (KeyboardInterrupt, SystemExit) as error:
+        click.echo(f"stopped: {len(reports)} of {len(targets)} were checked", err=True)
+        stopped = error
+    rest = Report.not_checked("stopped before it was checked", settings)
+    return [grades.Grade(*target, reports.get(target, rest)) for target in targets], stopped
+
+
+def _write_test(output: str, grade: grades.Grade) -> None:
+    if grade.report.verdict == "not checked":
+        click.echo("no test written: it was not checked", err=True)
+        return
+    module, function = Path(grade.file).stem, grade.report.function
+    atomic_write_text(output, grade.report.regression_test(module, function))
 
 
 def _exit_code(reports: Collection[Report]) -> int:

@@ -10,17 +10,12 @@ from ..bank import BANK
 from ..calling.arguments import arguments_for
 from ..calling.calls import Attempt
 from ..calling.forms import SYMBOLS
-from ..inputs import ORDER
+from ..inputs import EXTREME, ORDER
 from ..report import Finding, array_text
 from .mistakes import Diagnosis, Observed, diagnose, nearest
 
 # An implementation with these is still right.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
-
-# The inputs whose logits are extreme.
-EXTREME = {
-    "large", "low", "mixed", "apart", "just apart", "far apart", "above", "far above"
-}  # fmt: skip
 
 
 def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Finding:

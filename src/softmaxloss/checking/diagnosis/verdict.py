@@ -19,6 +19,7 @@ from .mistakes import Numbers, Observed, diagnose, observe
 from .options import Reductions, check_options
 
 MOST_FORMS = 6  # that are examined where all are wrong
+TEXTBOOK = Settings(seed=0, level="textbook")
 
 IN_HALF = (
     "its results are in half precision, in which one mistake looks like another: let it keep the "
@@ -210,7 +211,8 @@ def _compare_in_precision(
                 "these are the probabilities: if that is intended, use kind='loss'"
             )
         one.findings.append(found)
-    if set(values) == {"loss", "gradient"} and not (attempt.gradient_of_loss or one.is_wrong()):
+    known = not any(finding.is_wrong(TEXTBOOK) for finding in one.findings)
+    if set(values) == {"loss", "gradient"} and known and not attempt.gradient_of_loss:
         one.findings[:] = _of_both(one.findings)
     return one
 
@@ -223,15 +225,17 @@ def _report(one: Compared, settings: Settings) -> Report:
         InputCheck(input.name, input.why, {p: o.right[k] for p, o in one.observed.items()})
         for k, input in enumerate(numbers.inputs)
     ]
-    reductions = None if one.is_wrong() else _reductions(findings)
+    asked = [finding for finding in findings if settings.asks_for(finding.failed)]
+    wrong = any(finding.is_wrong() for finding in asked)
+    reductions = None if wrong else _reductions(asked)
     if reductions is not None:
         epsilon = max(observed.epsilon for observed in one.observed.values())
         others = option_inputs(settings.seed, numbers.inputs[0].z.dtype)
         more, found = check_options(attempt, others, tuple(one.observed), reductions, epsilon)
         checks, findings = checks + more, findings + found
-    elif attempt.with_options and not one.is_wrong():
+    elif attempt.with_options and not any(finding.is_wrong(settings) for finding in findings):
         names = ", ".join(attempt.with_options)
-        remark = f"with this convention these were not checked: {names}"
+        remark = f"because of this, these were not checked: {names}"
         findings[0] = findings[0].with_remark(remark)
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.behaviour]
     seen_before: set[str] = set()
@@ -281,6 +285,6 @@ def _of_both(findings: list[Finding]) -> list[Finding]:
     if wanted == of["gradient"]:
         return findings
     if not wanted and of["gradient"] == {"gradient-of-the-sum"}:
-        divided = (BANK["gradient-not-divided"],)
-        return [replace(f, mistakes=divided) if f.part == "gradient" else f for f in findings]
+        divided = {BANK["gradient-of-the-sum"]: BANK["gradient-not-divided"]}
+        return [replace(f, mistakes=tuple(divided.get(m, m) for m in f.mistakes)) for f in findings]
     return [*findings, Finding("gradient", mistakes=(BANK["loss-and-gradient-differ"],))]

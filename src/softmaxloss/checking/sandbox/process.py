@@ -33,9 +33,9 @@ POLL = 0.01  # seconds between looks at the answer
 
 
 def check_files(
-    paths: Sequence[str], function: str, settings: Settings, *, timeout: float
-) -> Generator[tuple[str, Report]]:
-    """Each file and its report, in the order in which they finish, several files at a time.
+    targets: Sequence[tuple[str, str]], settings: Settings, *, timeout: float
+) -> Generator[tuple[tuple[str, str], Report]]:
+    """Each (file, function) and its report, in the order in which they finish, several at a time.
 
     Closing the generator ends the processes.
     """
@@ -43,8 +43,8 @@ def check_files(
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         checks = {
-            pool.submit(check_file, path, function, settings, timeout=timeout, stop=stop): path
-            for path in paths
+            pool.submit(check_file, *target, settings, timeout=timeout, stop=stop): target
+            for target in targets
         }
         for done in as_completed(checks):
             yield checks[done], done.result()
@@ -70,6 +70,7 @@ def check_file(
     `function` is its name, or Class.method, or a class with `__call__`. The process may take
     `timeout` seconds and hold `memory` bytes of data, and ends early when `stop` is set.
     """
+    began = time.monotonic()
     try:
         request = {
             "file": os.path.realpath(path),
@@ -101,7 +102,8 @@ def check_file(
         first, *others = report.findings
         remark = f"other ways to call it were not tried: {reader.problem}"
         report = replace(report, findings=(first.with_remark(remark), *others))
-    return replace(report, printed=text, function=reader.function)
+    seconds = time.monotonic() - began
+    return replace(report, printed=text, function=reader.function, seconds=seconds)
 
 
 @contextlib.contextmanager
