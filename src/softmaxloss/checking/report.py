@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..text import printable
-from .bank import Mistake
+from .bank import Mistake, Style
 from .calling.forms import Form
 from .settings import Settings
 
@@ -35,6 +35,7 @@ class Finding:
         nearest: If the mistake is not known: the one that gives most of the numbers, and on how
             many inputs.
         wrong_values: Whether something wrong was returned, rather than only errors raised.
+        style: How the function is written, and so the fix.
     """
 
     part: str
@@ -47,6 +48,7 @@ class Finding:
     remarks: tuple[str, ...] = ()
     nearest: tuple[Mistake, int] | None = None
     wrong_values: bool = False
+    style: Style = "batch"
 
     def is_wrong(self, settings: Settings = DEFAULTS) -> bool:
         """Whether it makes the implementation wrong."""
@@ -62,7 +64,8 @@ class Finding:
             "part": self.part,
             "failed": list(self.failed),
             "mistakes": [
-                {name: getattr(m, name) for name in ("id", "kind", "title", "why", "fix", "see")}
+                {name: getattr(m, name) for name in ("id", "kind", "title", "why", "see")}
+                | {"fix": m.fix_for(self.style)}
                 for m in self.mistakes
             ],
             "others": [mistake.id for mistake in self.others],
@@ -79,7 +82,8 @@ class Finding:
         for mistake in mistakes_first(self.mistakes):
             mark = "wrong" if mistake.kind == "mistake" else mistake.kind
             lines.append(f"{self.part}: {mark}: {mistake.title} ({mistake.id})")
-            lines += [f"   {name}: {getattr(mistake, name)}" for name in ("why", "fix", "see")]
+            lines += [f"   why: {mistake.why}", f"   fix: {mistake.fix_for(self.style)}"]
+            lines.append(f"   see: {mistake.see}")
         if not self.mistakes:
             lines.append(f"{self.part}: wrong, but not one of the known mistakes")
         lines += [f"   {remark}" for remark in self.remarks]
@@ -93,7 +97,7 @@ class Finding:
             lines.append(f"   these give the same numbers: {same}")
         if 0 < self.matched < self.inputs:
             of = f"{self.matched} of {self.inputs}"
-            lines.append(f"   that gives your numbers on {of} inputs; the others are not finite")
+            lines.append(f"   that gives your numbers on {of} inputs")
         elif self.matched:
             lines.append(f"   that gives your numbers on all {self.inputs} inputs")
         if self.example is not None:

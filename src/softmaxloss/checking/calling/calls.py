@@ -18,7 +18,7 @@ from ..inputs import Input, option_inputs, plain_inputs
 from ..reference import Results
 from ..settings import Settings
 from .forms import Form, forms_of, option_names
-from .frameworks import Differentiated, as_numpy, to_framework
+from .frameworks import Differentiated, as_numpy, has_loops, to_framework
 from .results import ShapeError
 
 #: The results of a call, and the error that it raised, or None.
@@ -31,6 +31,8 @@ class Attempt(NamedTuple):
     form: Form
     results: list[Results]  # for each plain input
     problem: str | None = None  # the first error that it raised
+    problems: Sequence[str | None] = ()  # the error for each plain input, or None
+    loops: bool = False  # whether its code has loops
     behaviour: Sequence[str] = ()  # ids of mistakes such as writing to the arguments
     with_options: Mapping[str, Outcome] = {}  # for the other inputs that are allowed, by name
     differentiated: bool = False  # whether the gradient is from automatic differentiation,
@@ -48,12 +50,10 @@ def call_in_every_form(fn: Callable[..., Any], settings: Settings) -> Iterator[A
     names = option_names(fn)
     before = _process_state()
     for form in forms_of(fn, settings):
-        results, problem = [], None
-        for input in plain:
-            result, raised = _call(fn, form, input)
-            results.append(result)
-            problem = problem or raised
-        attempt = Attempt(form, results, problem)
+        outcomes = [_call(fn, form, input) for input in plain]
+        results, problems = [list(column) for column in zip(*outcomes, strict=True)]
+        problem = next(filter(None, problems), None)
+        attempt = Attempt(form, results, problem, problems, loops=has_loops(fn))
         if attempt.raised == len(results):
             yield attempt
             continue

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...arrays import Array
-from ..inputs import Input, gradient_wrt_logits, layer_for
+from ..inputs import Input, layer_for
 from ..reference import Results
 from ..settings import Settings
 from .frameworks import Framework, call, frameworks_of
@@ -87,8 +87,10 @@ class Form:
         value = self.call_once(function, input)
         if not self.is_layer:
             return of_batch(value, (rows, classes), self.columns)
-        _, loss, gradient = of_batch(value, (rows + 1, classes), self.columns, one_loss=True)
-        return Results(None, loss, None if gradient is None else gradient_wrt_logits(gradient))
+        _, loss, gradient = of_batch(
+            value, (rows + 1, classes), self.columns, one_loss=True, or_rows=rows
+        )
+        return Results(None, loss, gradient)
 
     def call_once(self, function: Callable[..., Any], input: Input) -> Any:
         """What the function returns for one call, as arrays."""

@@ -5,6 +5,7 @@ Neither framework is imported here: a function that uses one has imported it.
 """
 
 import contextlib
+import dis
 import inspect
 import math
 import sys
@@ -43,6 +44,14 @@ def frameworks_of(function: Any) -> list[Framework]:
     if torch is not None and (not known or "torch" in map(_package, list(known.values()))):
         return ["numpy", "torch"]
     return ["numpy"]
+
+
+def has_loops(function: Any) -> bool:
+    """Whether the function, or one of its own module that it calls, is written with loops."""
+    home = getattr(inspect.unwrap(function), "__globals__", {})
+    own = [one for one in _used(function) if getattr(one, "__globals__", None) is home]
+    codes = [one.__code__ for one in own if isinstance(one.__code__, CodeType)]
+    return any(step.opname == "FOR_ITER" for code in codes for step in dis.get_instructions(code))
 
 
 def _used(function: Any) -> list[Any]:

@@ -20,18 +20,26 @@ class ShapeError(ValueError):
 
 
 def of_batch(
-    value: Any, shape: tuple[int, int], columns: bool, *, one_loss: bool = False
+    value: Any,
+    shape: tuple[int, int],
+    columns: bool,
+    *,
+    one_loss: bool = False,
+    or_rows: int = 0,
 ) -> Results:
-    """The results of a call for a batch: a gradient of this shape, or the transposed one where the
-    examples are columns, and one loss or, if allowed, one for each example."""
+    """The results of a call for a batch: a gradient of this shape, or with so many rows, or the
+    transposed one where the examples are columns; and one loss or, if allowed, one for each
+    example."""
     rows = shape[0]
-    matrix = shape[::-1] if columns else shape
+    matrices = [shape, (or_rows, shape[1])]
+    if columns:
+        matrices = [matrix[::-1] for matrix in matrices]
     losses = [(), (1,), (1, 1)]
     if not one_loss:
         losses += [(rows,), (rows, 1), (1, rows), (rows, rows)]
 
     def is_a(array: Array) -> str | None:
-        return "gradient" if array.shape == matrix else "loss" if array.shape in losses else None
+        return "gradient" if array.shape in matrices else "loss" if array.shape in losses else None
 
     loss, gradient, alone = _parts_of(value, is_a)
     if loss is not None:
