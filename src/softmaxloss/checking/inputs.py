@@ -186,6 +186,7 @@ def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
         option("reduction", "sum", "the sum of the losses", more="='sum'"),
         option("reduction", "none", "the loss of each example", more="='none'"),
         Input("reg", "0.7", z, y, "reg", reg=0.7),
+        Input("reg 0", "0: what is without regularisation", z, y, "reg"),
         Input("upstream", "an upstream gradient that is not 1", z, y, "upstream",
               upstream=upstream),
         Input("upstream of each", "an upstream gradient for each example", z, y, "upstream",
@@ -218,8 +219,7 @@ def layer_for(z: Array) -> tuple[Array, Array]:
     return np.insert(W, UNUSED, 0.0, axis=0), np.insert(X, UNUSED, 0.0, axis=1)
 
 
-def gradient_wrt_logits(gradient: Array) -> Array:
-    """∂J/∂z from ∂J/∂W = Xᵀ·∂J/∂z; NaN where the entries of the unused feature are not 0."""
-    used = np.delete(gradient, UNUSED, axis=0)
-    of_logits = np.roll(used, -1, axis=0) / row_scales(len(used)).astype(gradient.dtype)
-    return of_logits if not gradient[UNUSED].any() else np.full_like(of_logits, np.nan)
+def gradient_wrt_weights(gradient: Array) -> Array:
+    """∂J/∂W = Xᵀ·∂J/∂z, for the X of `layer_for`, from ∂J/∂z."""
+    scaled = gradient * row_scales(len(gradient)).astype(np.result_type(gradient, np.float32))
+    return np.insert(np.roll(scaled, 1, axis=0), UNUSED, 0.0, axis=0)

@@ -32,14 +32,18 @@ def log_of_underflow(z: Array) -> Step:
     return normalised(np.exp(shifted(z)))
 
 
-def other_denominator(total: Callable[[Array], Array]) -> Callable[[Array], Step]:
-    """exp(z − m) divided by another total of it than the sum of each row."""
+def other_denominator(total: Callable[[Array], Array]) -> list[Callable[[Array], Step]]:
+    """exp(z − m) divided by another total of it than the sum of each row: the log of the quotient,
+    and the difference of the logs."""
 
-    def step(z: Array) -> Step:
+    def of_quotient(z: Array) -> Step:
         e = np.exp(shifted(z))
         return with_log(e / total(e))
 
-    return step
+    def of_difference(z: Array) -> Step:
+        return with_exp(shifted(z) - np.log(total(np.exp(shifted(z)))))
+
+    return [of_quotient, of_difference]
 
 
 def other_offset(offset: Callable[[Array], Array]) -> Callable[[Array], Step]:
@@ -71,7 +75,19 @@ def log_of(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[[A
     return step
 
 
-def first_classes(count: int) -> Callable[[Array], Step]:
+def sum_plus(epsilon: float) -> Callable[[Array], Step]:
+    """ε is added to the sum of the exponentials."""
+
+    def step(z: Array) -> Step:
+        total = np.exp(shifted(z)).sum(axis=1, keepdims=True) + z.dtype.type(epsilon)
+        log_a = shifted(z) - np.log(total)
+        # An ε that is below the last digit changes nothing.
+        return with_exp(log_a if (log_a != softmax(z)[1]).any() else log_a * np.nan)
+
+    return step
+
+
+def first_classes(count: int) -> list[Callable[[Array], Step]]:
     return other_denominator(lambda e: e[:, :count].sum(axis=1, keepdims=True))
 
 
@@ -106,10 +122,25 @@ def sum_rescaled_wrongly(z: Array) -> Step:
 SOFTMAX = (
     "z = z - z.max(axis=1, keepdims=True); a = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)"
 )
-_softmax = partial(wrong_step, "softmax", fix=SOFTMAX)
-MAX_OF_ROWS = "z.max(axis=1, keepdims=True), the maximum of each row"
-SUM_OF_ROWS = "e / e.sum(axis=1, keepdims=True), the sum of each row"
-ALL_CLASSES = "range(C), or e.sum(axis=1)"
+_softmax = partial(
+    wrong_step,
+    "softmax",
+    fixes=(SOFTMAX, "e = np.exp(z[i] - z[i].max()); a = e / e.sum()   # for each example i"),
+)
+MAX_OF_ROWS = {
+    "fix": "z.max(axis=1, keepdims=True), the maximum of each row",
+    "loop": "z[i].max(), the maximum of the row",
+}
+SUM_OF_ROWS = {
+    "fix": "e / e.sum(axis=1, keepdims=True), the sum of each row",
+    "loop": "e / e.sum(), with e = np.exp(z[i] - z[i].max())",
+}
+ALL_CLASSES = {"fix": "e.sum(axis=1, keepdims=True)", "loop": "for k in range(C)"}
+LOG_SOFTMAX = {
+    "fix": "log_a = z - z.max(axis=1, keepdims=True); "
+    "log_a -= np.log(np.exp(log_a).sum(axis=1, keepdims=True))",
+    "loop": "m = z[i].max(); log_a = z[i] - m - np.log(np.exp(z[i] - m).sum())",
+}
 RESCALED = "S = S * exp(m_old - m_new) + exp(z - m_new)"
 
 MISTAKES = [
@@ -127,6 +158,7 @@ MISTAKES = [
         "the maximum is not subtracted before exp",
         "exp overflows above 709 (float64) or 88 (float32), and inf / inf is NaN.",
         lambda z: normalised(np.exp(z)),
+        lambda z: with_exp(z - np.log(np.exp(z).sum(axis=1, keepdims=True))),
     ),
     _softmax(
         "log-of-underflow",
@@ -134,22 +166,21 @@ MISTAKES = [
         "Where the outputs are far apart a_y rounds to 0 and its log is −inf; the loss is finite.",
         log_of_underflow,
         kind="weakness",
-        fix="log_a = z - z.max(axis=1, keepdims=True); "
-        "log_a -= np.log(np.exp(log_a).sum(axis=1, keepdims=True))",
+        **LOG_SOFTMAX,
     ),
     _softmax(
         "one-max-for-the-batch",
         "one maximum for the whole batch instead of one per row",
         "A row far below the largest output of another row underflows to 0 / 0.",
         other_offset(lambda z: z.max()),
-        fix=MAX_OF_ROWS,
+        **MAX_OF_ROWS,
     ),
     _softmax(
         "max-of-columns",
         "the maximum is taken over the examples instead of the classes",
         "The same number must be subtracted from all classes of a row, or the odds change.",
         other_offset(lambda z: z.max(axis=0)),
-        fix=MAX_OF_ROWS,
+        **MAX_OF_ROWS,
     ),
     _softmax(
         "not-the-maximum",
@@ -159,7 +190,7 @@ MISTAKES = [
         other_offset(lambda z: z.mean(axis=1, keepdims=True)),
         other_offset(lambda z: z.min(axis=1, keepdims=True)),
         other_offset(lambda z: np.abs(z).max(axis=1, keepdims=True)),
-        fix=MAX_OF_ROWS,
+        **MAX_OF_ROWS,
     ),
     _softmax(
         "logits-clipped",
@@ -186,37 +217,50 @@ MISTAKES = [
         "the maximum is subtracted inside the log-sum-exp and not added back",
         "log Σ exp z = m + log Σ exp(z − m): the loss is too small by the maximum.",
         lambda z: with_exp(z - np.log(np.exp(shifted(z)).sum(axis=1, keepdims=True))),
+        lambda z: with_log(np.exp(z) / np.exp(shifted(z)).sum(axis=1, keepdims=True)),
         fix="m = z.max(axis=1); J = m + np.log(np.exp(z - m[:, None]).sum(axis=1)) "
         "- z[np.arange(N), y]",
+    ),
+    _softmax(
+        "max-subtracted-twice",
+        "the maximum is subtracted from z, but not in the sum of the exponentials",
+        "Subtract the same number in both, or the loss is too large by the maximum.",
+        lambda z: with_exp(shifted(z) - np.log(np.exp(z).sum(axis=1, keepdims=True))),
+        lambda z: with_log(np.exp(shifted(z)) / np.exp(z).sum(axis=1, keepdims=True)),
     ),
     _softmax(
         "denominator-not-reset",
         "the denominator still contains the exponentials of the rows before",
         "Each row has a sum of its own.",
-        other_denominator(lambda e: np.cumsum(e.sum(axis=1, keepdims=True), axis=0)),
+        *other_denominator(lambda e: np.cumsum(e.sum(axis=1, keepdims=True), axis=0)),
         fix="total = 0 inside the loop over the rows",
     ),
     _softmax(
         "softmax-over-the-batch",
         "the probabilities are normalised over the examples instead of the classes",
         "The probabilities of each example must sum to 1: here the columns do, not the rows.",
-        other_denominator(lambda e: e.sum(axis=0, keepdims=True)),
+        *other_denominator(lambda e: e.sum(axis=0, keepdims=True)),
         # With axis=0 the maximum is that of the columns as well.
         lambda z: with_exp(softmax(z.T)[1].T),
-        fix=SUM_OF_ROWS,
+        **SUM_OF_ROWS,
     ),
     _softmax(
         "softmax-over-everything",
         "the probabilities are normalised over the whole matrix",
         "Each row must sum to 1 by itself; here all rows together do.",
         lambda z: with_log(np.exp(z - z.max()) / np.exp(z - z.max()).sum()),
-        fix=SUM_OF_ROWS,
+        lambda z: with_exp(z - z.max() - np.log(np.exp(z - z.max()).sum())),
+        # The maximum of each row, and the sum over everything.
+        *other_denominator(np.sum),
+        **SUM_OF_ROWS,
     ),
     _softmax(
         "no-keepdims",
         "keepdims is missing",
         "A sum of shape (N,) divides the columns: an error if N ≠ C, silently wrong if N = C.",
-        other_denominator(lambda e: e.sum(axis=1)),
+        *other_denominator(lambda e: e.sum(axis=1)),
+        other_offset(lambda z: z.max(axis=1)),
+        lambda z: with_log(np.exp(z - z.max(axis=1)) / np.exp(z - z.max(axis=1)).sum(axis=1)),
         fix="e / e.sum(axis=1, keepdims=True)",
     ),
     _softmax(
@@ -251,6 +295,7 @@ MISTAKES = [
         "z / Σ z: exp is missing",
         "Outputs may be negative; exp makes them positive.",
         normalised,
+        lambda z: with_exp(z - np.log(z.sum(axis=1, keepdims=True))),
     ),
     _softmax(
         "sigmoid-for-softmax",
@@ -309,19 +354,19 @@ MISTAKES = [
         "one-in-the-denominator",
         "1 + Σ exp in the denominator",
         "The 1 belongs to a sigmoid; softmax divides by the sum only.",
-        other_denominator(lambda e: 1 + e.sum(axis=1, keepdims=True)),
+        *other_denominator(lambda e: 1 + e.sum(axis=1, keepdims=True)),
     ),
     _softmax(
         "own-class-left-out",
         "each class is left out of its own denominator",
         "The denominator contains all classes, or the quotients are odds, not probabilities.",
-        other_denominator(lambda e: e.sum(axis=1, keepdims=True) - e),
+        *other_denominator(lambda e: e.sum(axis=1, keepdims=True) - e),
     ),
     _softmax(
         "mean-for-sum-of-exp",
         "the mean of exp in the denominator instead of the sum",
         "The probabilities then sum to C, and the loss is too small by log C.",
-        other_denominator(lambda e: e.mean(axis=1, keepdims=True)),
+        *other_denominator(lambda e: e.mean(axis=1, keepdims=True)),
     ),
     _softmax(
         "sum-of-z",
@@ -335,42 +380,53 @@ MISTAKES = [
         "The loss stops growing, near 16.1 for 1e-7, and has no gradient beyond.",
         *(log_of(lambda a, e: np.clip(a, e, 1 - e), epsilon) for epsilon in EPSILONS),
         *(log_of(np.maximum, epsilon) for epsilon in EPSILONS),
-        fix="use log softmax, z - m - log Σ exp(z - m), which needs no clipping",
+        **LOG_SOFTMAX,
+        kind="weakness",
     ),
     _softmax(
         "log-of-a-plus-epsilon",
         "a small number is added to the probability before the log",
         "It makes every loss slightly wrong, and log softmax does not need it.",
         *(log_of(np.add, epsilon) for epsilon in (1e-8, *EPSILONS)),
-        fix="use log softmax, z - m - log Σ exp(z - m), which needs no epsilon",
+        **LOG_SOFTMAX,
+        kind="weakness",
+    ),
+    _softmax(
+        "epsilon-in-the-sum",
+        "a small number is added to the sum of the exponentials",
+        "The sum is never 0 once the maximum is subtracted: it is at least 1.",
+        *map(sum_plus, (1e-5, *EPSILONS)),
+        fix="e.sum(axis=1, keepdims=True), without epsilon",
+        loop="total = e.sum(), without epsilon",
+        kind="weakness",
     ),
     _softmax(
         "last-class-left-out",
         "the last class is left out of the sum",
         "A range that ends at C − 1 does not reach class C − 1.",
-        first_classes(-1),
-        fix=ALL_CLASSES,
+        *first_classes(-1),
+        **ALL_CLASSES,
     ),
     _softmax(
         "first-class-left-out",
         "the first class is left out of the sum",
         "Classes count from 0: a loop that starts at 1 leaves class 0 out.",
-        other_denominator(lambda e: e[:, 1:].sum(axis=1, keepdims=True)),
-        fix=ALL_CLASSES,
+        *other_denominator(lambda e: e[:, 1:].sum(axis=1, keepdims=True)),
+        **ALL_CLASSES,
     ),
     _softmax(
         "whole-blocks-only",
         "the classes after the last whole block are left out of the sum",
         "C need not be a multiple of the block size: the rest must be summed as well.",
         # A vectorised loop over four classes at a time, without the rest.
-        other_denominator(lambda e: e[:, : max(e.shape[1] // 4 * 4, 1)].sum(axis=1, keepdims=True)),
+        *other_denominator(lambda e: e[:, : max(e.shape[1] // 4 * 4, 1)].sum(axis=1, keepdims=True)),
         fix="mask the last block, or add a loop for the rest",
     ),
     _softmax(
         "one-block-only",
         "the classes after the first 1024 are left out of the sum",
         "A block has at most 1024 threads: with more classes each thread must sum several.",
-        *map(first_classes, (1024, 512, 256)),
+        *(step for count in (1024, 512, 256) for step in first_classes(count)),
         fix="for n in range(thread, C, threads)",
     ),
     _softmax(

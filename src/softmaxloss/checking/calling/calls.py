@@ -17,7 +17,7 @@ from ..reference import Results
 from ..settings import Settings
 from .arguments import arguments_for
 from .forms import Form, forms_of, option_names
-from .frameworks import Differentiated, as_numpy, to_framework
+from .frameworks import Differentiated, as_numpy, has_loops, to_framework
 from .results import ShapeError
 from .trials import (
     FINITE,
@@ -48,6 +48,8 @@ class Attempt(NamedTuple):
     form: Form
     results: list[Results]  # for each plain input
     problem: str | None = None  # the first error that it raised
+    problems: Sequence[str | None] = ()  # the error for each plain input, or None
+    loops: bool = False  # whether its code has loops
     behaviour: Sequence[str] = ()  # ids of mistakes such as writing to the arguments
     with_options: Mapping[str, Outcome] = {}  # for the other inputs that are allowed, by name
     differentiated: bool = False  # whether the gradient is from automatic differentiation,
@@ -116,11 +118,7 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings) -> Attempt:
     plain = inputs_for(form.scores != "logits", settings.seed, dtype, small)
     names = option_names(callee.way.signature)
     before = _process_state()
-    results, problem = [], None
-    for input in plain:
-        result, raised = _outcome(form, callee, input)
-        results.append(result)
-        problem = problem or raised
+    outcomes = [_outcome(form, callee, input) for input in plain]
     with_options = {
         input.name: _outcome(form, callee, _renamed(input, names))
         for input in option_inputs(settings.seed, dtype)
@@ -132,15 +130,18 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings) -> Attempt:
         differentiated, gradient_of_loss = _differentiation(form, callee)
     if _process_state() != before:
         behaviour.append("settings-changed")
+    problems = [problem for _, problem in outcomes]
     return Attempt(
         form,
-        results,
-        problem,
-        list(dict.fromkeys(behaviour)),
-        with_options,
-        differentiated,
-        gradient_of_loss,
-        small,
+        [results for results, _ in outcomes],
+        next(filter(None, problems), None),
+        problems,
+        loops=has_loops(callee.way.signature),
+        behaviour=list(dict.fromkeys(behaviour)),
+        with_options=with_options,
+        differentiated=differentiated,
+        gradient_of_loss=gradient_of_loss,
+        small=small,
     )
 
 

@@ -6,6 +6,7 @@ No framework is imported here: a function that uses one has imported it.
 
 import builtins
 import contextlib
+import dis
 import inspect
 import math
 import sys
@@ -82,6 +83,14 @@ def node_of(function: Any) -> type | None:
                 if hasattr(node, "data") and hasattr(node, "grad"):
                     return value
     return None
+
+
+def has_loops(function: Any) -> bool:
+    """Whether the function, or one of its own module that it calls, is written with loops."""
+    home = getattr(inspect.unwrap(function), "__globals__", {})
+    own = [one for one in _used(function) if getattr(one, "__globals__", None) is home]
+    codes = [one.__code__ for one in own if isinstance(one.__code__, CodeType)]
+    return any(step.opname == "FOR_ITER" for code in codes for step in dis.get_instructions(code))
 
 
 def _used(function: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import Array
-from ..inputs import Input, gradient_wrt_logits
+from ..inputs import Input
 from ..reference import MOST_SQUARE, Results
 from .arguments import sequence_shape
 from .forms import Form
@@ -156,7 +156,8 @@ def read_results(values: Sequence[Value], form: Form, input: Input) -> Results:
 def read(array: Array, part: str, form: Form, input: Input) -> Any:
     """An array as this part of the results, with examples in rows; None if its shape is not one.
 
-    The gradient of a layer is read as that with respect to the logits.
+    The gradient of a layer is that with respect to its weights, (D, C), or, by mistake, to the
+    logits.
     """
     kind = "loss" if part == "loss" else "matrix"
     if kind not in _fitting(array, form, input):
@@ -167,14 +168,20 @@ def read(array: Array, part: str, form: Form, input: Input) -> Any:
         square = form.batch and array.shape == (len(input.z),) * 2
         return array[:MOST_SQUARE, :MOST_SQUARE] if square else array.reshape(-1)
     rows, classes = np.atleast_2d(input.z).shape
-    if form.is_layer and part == "gradient":
+    if form.is_layer and part == "gradient" and array.shape != _matrix_shape(form, input):
         shape = (rows + 1, classes)
-        by_class = form.weights_by_class
-        array = array.reshape(shape[::-1] if by_class else shape)
-        return gradient_wrt_logits(array.T if by_class else array)
-    if form.layout in ("columns",):
+        if form.weights_by_class:
+            return array.reshape(shape[::-1]).T
+        return array.reshape(shape)
+    if form.layout == "columns":
         array = array.T
     return array.reshape(input.z.shape)
+
+
+def _matrix_shape(form: Form, input: Input) -> tuple[int, ...]:
+    """The shape of the probabilities of a batch in the layout of the form."""
+    rows, classes = input.z.shape
+    return (classes, rows) if form.columns else (rows, classes)
 
 
 def _fitting(array: Array, form: Form, input: Input) -> list[str]:
@@ -200,16 +207,12 @@ def _fitting(array: Array, form: Form, input: Input) -> list[str]:
         losses += [sequence_shape(rows)]
     if array.shape in losses:
         fit.append("loss")
-    matrices = [(rows, classes)]
+    matrices = [_matrix_shape(form, input)]
     if form.is_layer:
         shape = (rows + 1, classes)
-        matrices = [shape[::-1] if form.weights_by_class else shape, (shape[0] * shape[1],)]
-        if array.shape == ((classes, rows) if form.columns else (rows, classes)):
-            return fit
-    elif form.layout == "columns":
-        matrices = [(classes, rows)]
+        matrices += [shape[::-1] if form.weights_by_class else shape, (shape[0] * shape[1],)]
     elif form.layout == "sequences":
-        matrices = [(*sequence_shape(rows), classes), (rows, classes)]
+        matrices.append((*sequence_shape(rows), classes))
     if array.shape in matrices:
         fit.append("matrix")
     return fit

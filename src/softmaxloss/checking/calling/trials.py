@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...text import first_line
-from ..inputs import Input, plain_inputs
+from ..inputs import Input, gradient_wrt_weights, plain_inputs
 from ..reference import Results, softmax, target
 from .arguments import arguments_for
 from .forms import Form
@@ -89,7 +89,15 @@ def right_for(form: Form, input: Input) -> Results:
     a, log_a = softmax(z)
     q = target(y, (len(z), z.shape[1]))
     gradient = {"probabilities": -q / a, "log-probabilities": -q}.get(form.scores, a - q)
-    parts = (a, -(q * log_a).sum(axis=1).mean(), gradient / len(z), log_a)
+    gradient = gradient / len(z)
+    parts = (
+        a,
+        -(q * log_a).sum(axis=1).mean(),
+        gradient_wrt_weights(gradient) if form.is_layer else gradient,
+        log_a,
+    )
+    if form.is_layer:
+        return Results(*parts)
     return Results(*(part.reshape(input.z.shape) if np.ndim(part) else part for part in parts))
 
 

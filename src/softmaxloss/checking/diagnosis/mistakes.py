@@ -12,7 +12,7 @@ import numpy as np
 
 from ..bank import BANK, Mistake
 from ..inputs import Input
-from ..reference import Expected, Results, Steps, agree, expected, is_right
+from ..reference import Expected, Steps, agree, expected, is_right
 
 #: The steps on which each part of the results depends.
 DEPENDS_ON = {
@@ -20,6 +20,7 @@ DEPENDS_ON = {
     "log_softmax": ("softmax",),
     "loss": ("softmax", "target", "losses", "reduce"),
     "gradient": ("softmax", "target", "gradient", "scale"),
+    "weights": ("softmax", "target", "gradient", "scale", "weights"),
 }
 
 #: The conventions that multiply the right numbers by a factor, from the number of examples.
@@ -39,7 +40,8 @@ class Numbers:
         self.scores = scores  # what the function is passed: the gradient is with respect to them
         self.sizes = {input.name: float(np.abs(input.z).max()) for input in inputs}
         self._expected: dict[float, list[Expected]] = {}
-        self._wrong: dict[tuple[Steps, str], Results] = {}
+        self._wrong: dict[tuple[Steps, str, str, bool], Any] = {}
+        self._known: dict[str, dict[Any, Any]] = {input.name: {} for input in inputs}
 
     def expected(self, epsilon: float) -> list[Expected]:
         """What is right for each input, computed in the precision ε."""
@@ -49,11 +51,13 @@ class Numbers:
             ]
         return self._expected[epsilon]
 
-    def wrong(self, steps: Steps, input: Input) -> Results:
+    def wrong(self, steps: Steps, part: str, input: Input, layer: bool) -> Any:
         """What wrong steps give, in the dtype of the logits: overflow is part of a mistake."""
-        key = steps, input.name
+        key = steps, part, input.name, layer
         if key not in self._wrong:
-            self._wrong[key] = steps.run(input.z, input.y)
+            known = self._known[input.name]
+            results = steps.run(input.z, input.y, (part,), layer=layer, known=known)
+            self._wrong[key] = getattr(results, part)
         return self._wrong[key]
 
 
@@ -67,32 +71,55 @@ class Observed(NamedTuple):
     inputs: Sequence[Input]
     epsilon: float  # of the precision of the values
     numbers: Numbers
+    problems: Sequence[str | None]  # the error that the function raised
+    layer: bool = False  # whether the gradient is that with respect to the weights of a layer
+
+    @property
+    def quantity(self) -> str:
+        """What the part is in `Expected`: of a layer, the gradient is that of the weights."""
+        return "weights" if self.layer and self.part == "gradient" else self.part
+
+    def wanted(self, k: int) -> Any:
+        """What is right for input k."""
+        return self.expected[k].values[self.quantity]
 
     def only(self, kept: Sequence[int]) -> Observed:
         """The same on some of the inputs."""
-        columns = ("values", "right", "expected", "inputs")
+        columns = ("values", "right", "expected", "inputs", "problems")
         chosen: dict[str, Any] = {c: [getattr(self, c)[k] for k in kept] for c in columns}
         return self._replace(**chosen)
 
     def hit(self, steps: Steps, k: int, *, tight: bool = False) -> bool:
         """Whether wrong steps give the numbers on input k."""
-        input = self.inputs[k]
-        candidate = getattr(self.numbers.wrong(steps, input), self.part)
+        input, candidate = self.inputs[k], self.wrong(steps, k)
         size = self.numbers.sizes[input.name]
         return agree(self.values[k], candidate, self.epsilon, size, tight=tight)
 
+    def wrong(self, steps: Steps, k: int) -> Any:
+        """What wrong steps give on input k."""
+        return self.numbers.wrong(steps, self.part, self.inputs[k], self.layer)
+
     def known(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
         """Those of the mistakes that are wrong steps of this part."""
-        steps = set(DEPENDS_ON[self.part])
+        steps = set(DEPENDS_ON[self.quantity])
         return [m for m in mistakes if m.steps and set(m.steps[0]) <= steps]
 
 
-def observe(part: str, values: Sequence[Any], epsilon: float, numbers: Numbers) -> Observed:
+def observe(
+    part: str,
+    values: Sequence[Any],
+    epsilon: float,
+    numbers: Numbers,
+    problems: Sequence[str | None] = (),
+    *,
+    layer: bool = False,
+) -> Observed:
     """One part of the results on all inputs."""
-    wanted = numbers.expected(epsilon)
+    wanted, problems = numbers.expected(epsilon), problems or [None] * len(values)
+    one = Observed(part, values, (), wanted, numbers.inputs, epsilon, numbers, problems, layer)
     pairs = zip(values, wanted, strict=True)
-    right = [got is not None and is_right(part, got, want) for got, want in pairs]
-    return Observed(part, values, right, wanted, numbers.inputs, epsilon, numbers)
+    right = [got is not None and is_right(one.quantity, got, want) for got, want in pairs]
+    return one._replace(right=right)
 
 
 class Diagnosis(NamedTuple):
@@ -121,11 +148,7 @@ def diagnose(
         # Steps that are right where the numbers are wrong explain nothing: a mistake in the loss
         # only has the right gradient.
         return any(
-            not is_right(
-                observed.part,
-                getattr(observed.numbers.wrong(steps, observed.inputs[k]), observed.part),
-                observed.expected[k],
-            )
+            not is_right(observed.quantity, observed.wrong(steps, k), observed.expected[k])
             for k in wrong
         )
 
@@ -162,7 +185,7 @@ def _scaled(observed: Observed) -> Diagnosis | None:
         return Diagnosis((BANK["a-loss-for-each"],), (), len(pairs))
     for ids in [*itertools.combinations(factors, 1), *itertools.combinations(factors, 2)]:
         by_input = [math.prod(factors[id](len(one.y)) for id in ids) for one in observed.inputs]
-        if all(is_right(part, *pair, by) for pair, by in zip(pairs, by_input, strict=True)):
+        if all(is_right(observed.quantity, *pair, by) for pair, by in zip(pairs, by_input, strict=True)):
             return Diagnosis(tuple(BANK[id] for id in ids), (), len(pairs))
     return None
 

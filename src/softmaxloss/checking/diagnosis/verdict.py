@@ -17,8 +17,9 @@ from ..settings import Part, Settings
 from .findings import finding_for
 from .mistakes import Numbers, Observed, diagnose, observe
 from .options import Reductions, check_options
+from .regularisation import check_regularisation
 
-MOST_FORMS = 6  # that are examined where all are wrong
+MOST_FORMS = 4  # that are examined where all are wrong
 TEXTBOOK = Settings(seed=0, level="textbook")
 
 IN_HALF = (
@@ -70,6 +71,9 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     results = []
     for one in usable[:MOST_FORMS]:
         results.append(_compare(one.attempt, settings, thorough=True))
+        understood, mistakes = results[-1].rank()
+        if understood <= 1 and mistakes <= 1:
+            break
     best = min(results, key=Compared.rank)
     report = _report(best, settings)
     if not report.mistakes and best.attempt.raised * 2 > len(best.attempt.results):
@@ -162,7 +166,7 @@ def _compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compare
     arrays = [np.asarray(v) for results in values.values() for v in results if v is not None]
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = all(np.array_equal(v, v.astype(np.float32), equal_nan=True) for v in arrays)
-    if not rounded and not _near_in_single(values, numbers):
+    if not rounded and not _near_in_single(plain.observed, numbers):
         return plain
     epsilon = dict.fromkeys(values, SINGLE)
     coarse = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
@@ -172,12 +176,12 @@ def _compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compare
     return plain
 
 
-def _near_in_single(values: dict[str, list[Any]], numbers: Numbers) -> bool:
+def _near_in_single(observed: dict[str, Observed], numbers: Numbers) -> bool:
     """Whether everything is right to the digits that float32 has, not only within its errors."""
-    for part, results in values.items():
-        pairs = zip(results, numbers.expected(SINGLE), numbers.inputs, strict=True)
+    for part, one in observed.items():
+        pairs = zip(one.values, numbers.expected(SINGLE), numbers.inputs, strict=True)
         for got, expected, input in pairs:
-            want = np.asarray(expected.values[part])
+            want = np.asarray(expected.values[one.quantity])
             if got is None or np.shape(got) != want.shape:
                 return False
             bound = 8 * SINGLE * (1 + np.abs(input.z).max())
@@ -195,7 +199,9 @@ def _compare_in_precision(
 ) -> Compared:
     one = Compared(attempt, {}, [])
     for part, results in values.items():
-        observed = one.observed[part] = observe(part, results, epsilon[part], numbers)
+        observed = one.observed[part] = observe(
+            part, results, epsilon[part], numbers, attempt.problems, layer=attempt.form.is_layer
+        )
         if all(observed.right):
             continue
         if part == "gradient" and attempt.gradient_of_loss and one.is_wrong():
@@ -237,6 +243,14 @@ def _report(one: Compared, settings: Settings) -> Report:
         names = ", ".join(attempt.with_options)
         remark = f"because of this, these were not checked: {names}"
         findings[0] = findings[0].with_remark(remark)
+    if {"reg", "reg 0"} <= set(attempt.with_options):
+        input = next(one for one in option_inputs(settings.seed, settings.dtype) if one.reg)
+        with_reg, without = (attempt.with_options[name][0] for name in ("reg", "reg 0"))
+        epsilon = max(observed.epsilon for observed in one.observed.values())
+        found_reg = check_regularisation(input, with_reg, without, tuple(one.observed), epsilon)
+        if found_reg is not None:
+            checks.append(found_reg[0])
+            findings += [finding for finding in found_reg[1:] if finding is not None]
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.behaviour]
     seen_before: set[str] = set()
     kept = []

@@ -69,6 +69,8 @@ def _decode_attempt(data: Any) -> Attempt:
         form=form,
         results=[_decode_results(parts) for parts in data["results"]],
         problem=_text(data["problem"]),
+        problems=[_text(problem) for problem in data["problems"]],
+        loops=bool(data["loops"]),
         behaviour=[id for id in data["behaviour"] if id in BANK],
         with_options={
             first_line(name): (_decode_results(parts), _text(problem))
