@@ -31,10 +31,8 @@ def softmax_inplace(x):
     return x / np.sum(x)
 
 
-def softmax_wrong_axis(x):
-    if x.ndim == 2:
-        x = x - x.max(axis=1, keepdims=True)
-        y = np.exp(x)
-        return y / y.sum(axis=0, keepdims=True)
-    y = np.exp(x - x.max())
-    return y / y.sum()
+def softmax_rows(x):
+    """for matrices"""
+    x = x - x.max(axis=0)
+    y = np.exp(x)
+    return y / y.sum(axis=1, keepdims=True)
