@@ -35,7 +35,7 @@ FORM_WORDS = {
     "column": r"\(C, 1\)",
     "columns": r"\((C|D), N\)",
     "flat": r"flat",
-    "layer": r"\bW\b",
+    "layer": r"\bW\b|θ",
     "one example": r"\(C,\)|\(C, 1\)",
     "one-hot": r"one-hot",
     "own autograd": r"Value|Variable|Tensor",

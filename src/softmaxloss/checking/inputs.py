@@ -20,7 +20,7 @@ from ..arrays import Array
 
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
-    "labels",
+    "labels", "backward",
 ]  # fmt: skip
 
 #: The classes in "reordered": a permutation that is not its own inverse.
@@ -41,7 +41,7 @@ class Input(NamedTuple):
     y: Array  # the labels, (N,)
     about: About = ""  # empty for a plain input; "bfloat16": the logits are rounded to it
     options: Mapping[str, Any] = {}  # keyword arguments
-    upstream: Array | None = None  # the upstream gradient; None: ones
+    upstream: Array | None = None  # the upstream gradient, (N,) or of a softmax (N, C); None: ones
     reg: float = 0.0  # the argument reg of f(W, X, y, reg)
 
     def examples(self) -> list[Input]:
@@ -195,6 +195,8 @@ def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
               "bfloat16"),
         Input("label -1", "an invalid label", z, np.array([0, 2, -1, 2, 1]), "labels"),
         Input("label C", "an invalid label", z, np.array([0, 2, 4, 2, 1]), "labels"),
+        Input("backward", "an upstream gradient for each probability", z, y, "backward",
+              upstream=rng.normal(0.0, 1.0, z.shape).round(2).astype(dtype)),
     ]  # fmt: skip
 
 

@@ -149,6 +149,13 @@ class InputCheck:
     why: str
     right: dict[str, bool]
 
+#: What to do about a function that none of the forms fits.
+WRAPPER = [
+    "   If it is called in another way, check a function that calls it, such as",
+    "       def loss(z, y):  # z: logits (N, C); y: class indices (N,)",
+    "           return your_loss(z, y)",
+]
+
 
 @dataclass(frozen=True)
 class Report:
@@ -163,6 +170,7 @@ class Report:
         problem: Why it was not checked, or None.
         printed: The beginning of what the code of a file printed.
         checks: Each call that was compared.
+        tried: The forms in which it was called, and the error of each, where none worked.
         function: What was checked in a file, in Python: `f`, or `Loss().forward`.
         seconds: How long the check of a file took.
     """
@@ -177,11 +185,12 @@ class Report:
     checks: tuple[InputCheck, ...] = ()
     function: str = ""
     seconds: float = 0.0
+    tried: tuple[str, ...] = ()
 
     @classmethod
-    def not_checked(cls, problem: str, settings: Settings) -> Report:
+    def not_checked(cls, problem: str, settings: Settings, tried: tuple[str, ...] = ()) -> Report:
         """The report on a function that could not be called."""
-        return cls("not checked", None, (), (), settings, problem)
+        return cls("not checked", None, (), (), settings, problem, tried=tried)
 
     @property
     def seed(self) -> int:
@@ -234,6 +243,9 @@ class Report:
     def __str__(self) -> str:
         if self.verdict == "not checked":
             lines = [f"not checked: {self.reason}"]
+            lines += [f"   called as {line}" for line in self.tried]
+            if self.tried:
+                lines += WRAPPER
             lines += [f"   it printed: {printable(p)}" for p in self.printed.splitlines()[-3:]]
             return "\n".join(lines) + "\n"
         lines = [f"{self.verdict}: {_joined(self.parts)}, called as {self.form}"]

@@ -339,4 +339,18 @@ MISTAKES = [
         fix="dW = X.T @ dz",
         loop="dW[:, k] += dz[i, k] * X[i]",
     ),
+    Mistake(
+        "softmax-not-differentiated",
+        "backward of softmax returns the upstream gradient unchanged",
+        "Each output moves all probabilities: ∂L/∂z_n = a_n·(g_n − Σ_k a_k·g_k).",
+        "dz = a * (g - (a * g).sum(axis=1, keepdims=True))",
+        about="backward",
+    ),
+    Mistake(
+        "jacobian-sum-left-out",
+        "backward of softmax multiplies by a_n only",
+        "The other probabilities change too: subtract Σ_k a_k·g_k from g_n first.",
+        "dz = a * (g - (a * g).sum(axis=1, keepdims=True))",
+        about="backward",
+    ),
 ]

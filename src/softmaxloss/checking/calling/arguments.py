@@ -27,7 +27,6 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "examples": lambda: rows,
         "inputs": lambda: rows + 1,  # those of `layer_for`
         "temperature": lambda: 1.0,
-        "model": lambda: _identity,
     }
     if form.is_layer:
         W, X = layer_for(z)
@@ -35,6 +34,7 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         made["features"] = lambda: X.T.copy() if form.columns else X
         made["weights"] = lambda: W
         made["theta"] = lambda: W.ravel()
+        made["model"] = lambda: LinearModel(W, form)
     return [made[role]() for role in form.order]
 
 
@@ -43,9 +43,20 @@ def probabilities(z: Array) -> Array:
     return softmax(np.atleast_2d(z))[0].reshape(z.shape)
 
 
-def _identity(x: Any) -> Any:
-    """A model whose outputs are its inputs."""
-    return x
+class LinearModel:
+    """A linear layer, for a function that is passed a model: it has weights and can be called."""
+
+    def __init__(self, W: Array, form: Form) -> None:
+        self.W = self.w = self.weights = self.weight = self.theta = W
+        classes = W.shape[0] if form.weights_by_class else W.shape[1]
+        self.b = self.bias = np.zeros((classes, 1) if form.columns else classes, W.dtype)
+        self._form = form
+
+    def __call__(self, X: Any) -> Any:
+        W = self.W.T if self._form.weights_by_class else self.W
+        return W.T @ X + self.b if self._form.columns else X @ W + self.b
+
+    forward = predict = __call__
 
 
 def _laid_out(form: Form, array: Array) -> Array:

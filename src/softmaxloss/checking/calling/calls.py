@@ -6,7 +6,7 @@ Nothing is judged here: in a process of its own, the function cannot reach what 
 import os
 import pickle
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from ..settings import Settings
 from .arguments import arguments_for
 from .forms import Form, forms_of, option_names
 from .frameworks import Differentiated, as_numpy, has_loops, to_framework
-from .results import ShapeError
+from .results import ShapeError, read, values_of
 from .trials import (
     FINITE,
     RIGHT,
@@ -37,7 +37,8 @@ from .trials import (
 Outcome = tuple[Results, str | None]
 
 MOST_RIGHT = 2  # forms that look right and are called on all inputs
-MOST_WRONG = 8  # others
+MOST_WRONG = 6  # others
+MOST_WRONG_IF_SLOW = 2
 MOST_PROBLEMS = 6  # forms that could not be called and are reported
 SLOW = 0.01  # seconds for the ordinary input, from which on the large inputs are smaller
 
@@ -72,6 +73,9 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
     others: list[tuple[int, Trial, Callee]] = []
     problems: list[tuple[Form, str]] = []
     for form, way in forms_of(target, settings):
+        gradients = any(one.way.has_gradient for score, _, one in others if score <= FINITE)
+        if gradients and not way.has_gradient:
+            break  # the loss alone would hide what is wrong with the gradient
         callee = callee_for(target, way, settings.kind)
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
@@ -90,7 +94,8 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
     if right:
         return
     others.sort(key=lambda one: one[0])  # stable: the likeliest first among equals
-    for score, trial, callee in others[:MOST_WRONG]:
+    most = MOST_WRONG_IF_SLOW if others and others[0][1].seconds > SLOW else MOST_WRONG
+    for score, trial, callee in others[:most]:
         if score <= FINITE or trial is others[0][1]:
             yield _attempt(trial, callee, settings)
     seen: set[str] = set()
@@ -124,6 +129,9 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings) -> Attempt:
         for input in option_inputs(settings.seed, dtype)
         if _applies(input, form, names)
     }
+    if callee.way.backward is not None and form.batch:
+        input = next(one for one in option_inputs(settings.seed, dtype) if one.about == "backward")
+        with_options[input.name] = _backward(form, callee.way.backward, input)
     with no_warnings():
         watched = [input for input in plain if input.name in ("ordinary", "mixed")]
         behaviour = [id for input in watched for id in _watch(form, callee, input)]
@@ -149,6 +157,8 @@ def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:
     """Whether a function in this form, with these options, can be called with the input."""
     if input.about == "reg" or form.is_layer:
         return input.about == "reg" and "reg" in form.order
+    if input.about == "backward":
+        return False
     plain = form.batch and form.scores == "logits" and "labels" in form.order
     if not plain or set(input.options) - set(names):
         return False
@@ -174,6 +184,18 @@ def _outcome(form: Form, callee: Callee, input: Input) -> Outcome:
     except SystemExit:
         return Results(), "it called sys.exit"
     except Exception as error:
+        return Results(), error_line(error)
+
+
+def _backward(form: Form, backward: Callable[[Any, Any], Any], input: Input) -> Outcome:
+    """The gradient that the backward of a softmax returns for an upstream gradient."""
+    try:
+        with no_warnings():
+            z = arguments_for(form, input)[0]
+            upstream = arguments_for(form, input._replace(z=input.upstream))[0]
+            (value,) = values_of(backward(z, upstream))
+            return Results(gradient=read(value.array, "gradient", form, input)), None
+    except (Exception, SystemExit) as error:
         return Results(), error_line(error)
 
 

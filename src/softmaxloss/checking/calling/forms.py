@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..settings import Settings
-from .frameworks import Framework, frameworks_of
+from .frameworks import Framework, frameworks_of, node_of
 from .protocols import Way, ways_to_call
 from .roles import Arguments, Role, arguments_of, parameters_of
 
@@ -57,6 +57,7 @@ class Form:
     weights_by_class: bool = False
     framework: Framework = "numpy"  # of the arrays
     single: bool = False  # whether its arrays are float32 because it does not take float64
+    node: str = ""  # the class of its own engine with automatic differentiation
     protocol: str = ""  # of an object with methods, such as "forward(z, y), backward()"
     returns: tuple[str, ...] = ()  # the part that each returned array is, "" for none
 
@@ -73,7 +74,7 @@ class Form:
     @property
     def is_layer(self) -> bool:
         """Whether it is passed the weights of a layer instead of logits."""
-        return "weights" in self.order or "theta" in self.order
+        return bool({"weights", "theta", "model"} & set(self.order))
 
     @property
     def scores(self) -> Role:
@@ -86,7 +87,7 @@ class Form:
     def __str__(self) -> str:
         arrays = {
             "numpy": "an array", "torch": "a tensor", "jax": "a JAX array", "lists": "a list",
-            "own": "a node of its own autograd", "own scalars": "a list of its own scalars",
+            "own": f"a {self.node}", "own scalars": f"a list of {self.node}",
         }  # fmt: skip
         array = arrays[self.framework] + (" of float32" if self.single else "")
         keywords = self.keywords or ("",) * len(self.order)
@@ -99,11 +100,12 @@ class Form:
         if self.is_layer:
             weights = "(C, D)" if self.weights_by_class else "(D, C)"
             if "theta" in self.order:
-                weights += " in one vector"
+                weights = f"flat, from {weights}"
             features = "(D, N)" if self.columns else "(N, D)"
             y = {"index": "y (N,)", "one-hot": f"one-hot Y {shape}", "column": "y (N, 1)",
                  "row": "y (1, N)"}[self.labels]  # fmt: skip
             symbol = "θ" if "theta" in self.order else "W"
+            symbol = "model.W" if "model" in self.order else symbol
             return f"{call} with {symbol} {array} {weights}, X {features} and {y}"
         symbol = SYMBOLS[self.scores]
         what = {"logits": "", "probabilities": "probabilities, ",
@@ -125,16 +127,22 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
     With each form, the way to call it: a function that takes its arguments.
     """
     frameworks = frameworks_of(target)
+    node = getattr(node_of(target), "__name__", "")
     for way in ways_to_call(target):
         for arguments in arguments_of(way.signature):
             roles = {argument.role for argument in arguments.passed}
-            layer = bool(roles & {"weights", "theta"})
+            layer = bool(roles & {"weights", "theta", "model"})
             if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
                 continue
             make = _of_layer if layer else _of_scores
             for form in make(arguments, settings):
                 for framework in frameworks:
-                    yield replace(form, framework=framework, protocol=way.protocol), way
+                    yield replace(
+                        form,
+                        framework=framework,
+                        node=node if framework in ("own", "own scalars") else "",
+                        protocol=way.protocol,
+                    ), way
 
 
 def _form(arguments: Arguments, **fields: Any) -> Form:

@@ -149,6 +149,8 @@ def as_numpy(value: Any) -> Any:
     if jax is not None and isinstance(value, jax.Array):
         is_half = value.dtype == jax.numpy.bfloat16
         return np.asarray(value.astype(jax.numpy.float32) if is_half else value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(as_numpy, value))
     if isinstance(value, tuple | list):
         return type(value)(as_numpy(one) for one in value)
     if isinstance(value, dict):

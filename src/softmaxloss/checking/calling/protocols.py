@@ -35,6 +35,10 @@ KEPT = {
                  "dscores", "d_x", "grad_", "dout"),
 }  # fmt: skip
 
+#: Attributes in which a classifier keeps its weights and its bias.
+WEIGHTS = ("W", "weights", "w", "theta", "coef_", "weight")
+BIASES = ("b", "bias")
+
 #: Names of an upstream gradient.
 UPSTREAM = {
     "dout", "dvalues", "grad_output", "upstream", "dy", "dl", "da", "dlda", "g", "gy", "grad_out",
@@ -57,6 +61,8 @@ class Way(NamedTuple):
     function: Callable[..., Any]
     signature: Callable[..., Any]  # whose parameters are those of the function
     protocol: str = ""  # how it is called, if that is more than a call
+    has_gradient: bool = False  # whether another method computes the gradient
+    backward: Callable[[Any, Any], Any] | None = None  # of a softmax, from z and an upstream gradient
 
 
 class ObjectError(TypeError):
@@ -80,17 +86,54 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         return
     plain = inspect.isroutine(target) or not (callable(target) and _methods(target, BACKWARD))
     if not isinstance(target, type) and callable(target) and plain:
+        with_weights = _with_weights(target)
+        if with_weights is not None:
+            yield with_weights
         yield Way(_returned_or_kept(target), target)
         return
     for forward in _methods(target, FORWARD):
         method = _unbound(target, forward)
+        single = len(_required(method)) == 1
         for backward in _methods(target, BACKWARD):
             back = _unbound(target, backward)
+            if single and len(_required(back)) < 2 and parameters_of(back):
+                yield Way(
+                    _one(target, forward),
+                    method,
+                    f"{forward}, {backward}",
+                    backward=_softmax_backward(target, forward, backward),
+                )
+                continue
             for text, pick in _backward_arguments(back, method):
                 yield Way(
-                    _both(target, forward, backward, pick), method, f"{forward}, {backward}({text})"
+                    _both(target, forward, backward, pick),
+                    method,
+                    f"{forward}, {backward}({text})",
+                    has_gradient=True,
                 )
         yield Way(_one(target, forward), method, "" if forward == "__call__" else forward)
+
+
+def _with_weights(method: Any) -> Way | None:
+    """A method of a classifier that keeps its weights, as a function of the weights, too."""
+    owner = getattr(method, "__self__", None)
+    if owner is None or isinstance(owner, type):
+        return None
+    name = next((n for n in WEIGHTS if not callable(getattr(owner, n, print))), None)
+    parameters = [p for p in parameters_of(method) or () if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if name is None or len(parameters) < 2:
+        return None
+
+    def call(W: Any, *arguments: Any, **options: Any) -> Any:
+        setattr(owner, name, W)
+        for bias in BIASES:
+            if not callable(getattr(owner, bias, print)):
+                setattr(owner, bias, np.zeros(W.shape[1]))
+        return method(*arguments, **options)
+
+    first = inspect.Parameter("W", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    vars(call)["__signature__"] = inspect.Signature([first, *parameters])
+    return Way(call, call, f"self.{name} = W; {method.__name__}")
 
 
 def _methods(target: Any, names: Sequence[str]) -> list[str]:
@@ -101,6 +144,15 @@ def _methods(target: Any, names: Sequence[str]) -> list[str]:
     owner = target if isinstance(target, type) else type(target)
     found = [n for n in names if callable(getattr(owner, n, None))]
     return [n for n in found if n != "__call__" or "forward" not in found]
+
+
+def _required(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters without a default that are passed by their place."""
+    return [
+        p
+        for p in parameters_of(function) or ()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
 
 
 def _unbound(target: Any, name: str) -> Callable[..., Any]:
@@ -139,6 +191,20 @@ def _one(target: Any, forward: str) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
         made = _object(target, arguments)
         return _returned_or_kept(getattr(made, forward), made)(*arguments, **options)
+
+    return call
+
+
+def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any, Any], Any]:
+    """A function of logits and an upstream gradient that returns the gradient of the logits."""
+
+    def call(z: Any, upstream: Any) -> Any:
+        made = _object(target, [z])
+        getattr(made, forward)(z)
+        gradient = getattr(made, backward)(upstream)
+        if gradient is None:
+            gradient = (_kept(made, {"gradient": KEPT["gradient"]}) or {}).get("gradient")
+        return gradient
 
     return call
 
@@ -190,12 +256,7 @@ def _backward_arguments(
 ) -> Iterator[tuple[str, Callable[[Sequence[Any], Any, Any], list[Any]]]]:
     """What backward may be called with, each as text and as a function of what forward was called
     with, of what it returned, and of the object."""
-    parameters = [
-        p
-        for p in parameters_of(backward) or ()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    required = [p for p in parameters if p.default is p.empty]
+    required = _required(backward)
     same = len(parameters_of(forward) or ())
     if not required:
         yield "", lambda arguments, value, made: []

@@ -168,7 +168,9 @@ def read(array: Array, part: str, form: Form, input: Input) -> Any:
         square = form.batch and array.shape == (len(input.z),) * 2
         return array[:MOST_SQUARE, :MOST_SQUARE] if square else array.reshape(-1)
     rows, classes = np.atleast_2d(input.z).shape
-    if form.is_layer and part == "gradient" and array.shape != _matrix_shape(form, input):
+    if form.is_layer and array.shape != _matrix_shape(form, input):
+        if part != "gradient":
+            return None
         shape = (rows + 1, classes)
         if form.weights_by_class:
             return array.reshape(shape[::-1]).T

@@ -220,7 +220,7 @@ def _layer(
     if "theta" in roles.values() and "classes" not in roles.values():
         roles = {name: "weights" if role == "theta" else role for name, role in roles.items()}
     found = list(roles.values())
-    has_weights = "weights" in found or "theta" in found
+    has_weights = bool({"weights", "theta", "model"} & set(found))
     unknown = [p.name for p in required if p.name not in roles]
     if has_weights and "labels" in found and "features" not in found and len(unknown) == 1:
         roles[unknown.pop()] = "features"

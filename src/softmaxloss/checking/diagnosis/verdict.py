@@ -14,6 +14,7 @@ from ..inputs import inputs_for, option_inputs
 from ..reference import SINGLE, Results, is_right, precision
 from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
+from .backward import check_backward
 from .findings import finding_for
 from .mistakes import Numbers, Observed, diagnose, observe
 from .options import Reductions, check_options
@@ -243,6 +244,18 @@ def _report(one: Compared, settings: Settings) -> Report:
         names = ", ".join(attempt.with_options)
         remark = f"because of this, these were not checked: {names}"
         findings[0] = findings[0].with_remark(remark)
+    parts = tuple(one.observed)
+    if "backward" in attempt.with_options:
+        others = option_inputs(settings.seed, numbers.inputs[0].z.dtype)
+        input = next(one for one in others if one.about == "backward")
+        results, problem = attempt.with_options["backward"]
+        epsilon = max(observed.epsilon for observed in one.observed.values())
+        compared, wrong_backward = check_backward(
+            parts[0], input, results.gradient, problem, epsilon
+        )
+        checks.append(compared)
+        findings += [wrong_backward] if wrong_backward is not None else []
+        parts += ("gradient",)
     if {"reg", "reg 0"} <= set(attempt.with_options):
         input = next(one for one in option_inputs(settings.seed, settings.dtype) if one.reg)
         with_reg, without = (attempt.with_options[name][0] for name in ("reg", "reg 0"))
@@ -263,7 +276,7 @@ def _report(one: Compared, settings: Settings) -> Report:
     return Report(
         "wrong" if kept and kept[0].is_wrong(settings) else "right",
         attempt.form,
-        tuple(one.observed),
+        parts,
         tuple(kept),
         settings,
         checks=tuple(checks),
