@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from ..inputs import gradient_wrt_weights
-from .mistake import Array, wrong_step
+from .mistake import Array, Mistake, wrong_step
 
 
 def last_writes(written: Array, added: Array) -> Array:
