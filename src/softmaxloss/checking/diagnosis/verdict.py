@@ -197,6 +197,9 @@ def _compare_in_precision(
                 "these are the probabilities: if that is intended, use kind='loss'"
             )
         one.findings.append(found)
+    if any(finding.mistakes for finding in one.findings):
+        # A part that is right where no error was raised: the error is from the mistake.
+        one.findings[:] = [f for f in one.findings if f.mistakes or f.wrong_values]
     if set(values) == {"loss", "gradient"} and not (attempt.gradient_of_loss or one.is_wrong()):
         one.findings[:] = _of_both(one.findings)
     return one
