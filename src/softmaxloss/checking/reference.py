@@ -2,8 +2,8 @@
 
 The steps are one function each, so that a named mistake can replace one of them:
 
-    z ─ softmax ─→ a, log a ─ losses(·, q) ─→ J_i ─ reduce ─→ J
-    y ─ target ──→ q          ─ gradient ───→ G_i ─ scale ──→ ∂J/∂z ─ weights ─→ ∂J/∂W
+    z ─ softmax ─→ a, log a ─ log ─→ log a ─ losses(·, q) ─→ J_i ─ reduce ─→ J
+    y ─ target ──→ q                       ─ gradient ───→ G_i ─ scale ──→ ∂J/∂z ─ weights ─→ ∂J/∂W
 
 z, a, q and the gradient have shape (N, C), y and the losses (N,); float64 unless the logits are
 narrower. ∂J/∂W is that of a linear layer, `inputs.layer_for`.
@@ -50,6 +50,11 @@ def target(y: Array, shape: Shape) -> Array:
     return q
 
 
+def log(a: Array, log_a: Array) -> Array:
+    """The log of the probabilities, as the softmax has it."""
+    return log_a
+
+
 def losses(a: Array, log_a: Array, q: Array) -> Array:
     """J_i = −log a_iy, selected rather than multiplied, so that 0·∞ does not occur."""
     return np.asarray(np.where(q != 0, -q * log_a, 0.0).sum(axis=1))
@@ -70,6 +75,7 @@ class Steps:
 
     softmax: Callable[[Array], tuple[Array, Array]] = softmax
     target: Callable[[Array, Shape], Array] = target
+    log: Callable[[Array, Array], Array] = log
     losses: Callable[[Array, Array, Array], Array] = losses
     reduce: Callable[[Array, Shape], Any] = lambda losses, shape: losses.mean()
     gradient: Callable[[Array, Array], Array] = lambda a, q: a - q
@@ -109,6 +115,7 @@ class Steps:
             q = once(self.target, y, shape)
             if "loss" in parts:
                 with unless_raised:
+                    log_a = self.log(a, log_a)
                     loss = self.reduce(self.losses(a, log_a, q), shape)
                     if np.ndim(loss) == 2:
                         loss = loss[:MOST_SQUARE, :MOST_SQUARE]
@@ -304,8 +311,11 @@ def agree(got: Any, candidate: Any, epsilon: float, size: float, *, tight: bool 
 
 
 def near(got: Any, want: Any, epsilon: float) -> bool:
-    """Right up to rounding, for the inputs with options. Their logits are below 10, so that each entry has an absolute error
-    of a few ε, or a relative one where options made it large. An entry of 0 must be exactly 0."""
+    """Right up to rounding, for the inputs with options.
+
+    Their logits are below 10, so that each entry has an absolute error of a few ε, or a relative
+    one where options made it large. An entry of 0 must be exactly 0.
+    """
     if got is None:
         return False
     x, y = np.asarray(got), np.asarray(want)

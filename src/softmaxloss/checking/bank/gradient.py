@@ -88,6 +88,7 @@ MISTAKES = [
         "a·(1 − a): the derivative of each probability with respect to its own output",
         "That is the diagonal of the softmax Jacobian; the loss is not differentiated.",
         lambda a, q: a * (1 - a),
+        lambda a, q: np.where(q != 0, a - 1, a * (1 - a)),
     ),
     _gradient(
         "factor-one-over-a-missing",
@@ -101,6 +102,7 @@ MISTAKES = [
         "−1/a_y: the derivative with respect to the probabilities, not the outputs",
         "Softmax must be differentiated as well; together they give a − onehot.",
         lambda a, q: np.where(q != 0, -q / a, 0.0),
+        lambda a, q: (a - q) / (a * (1 - a)),
     ),
     _gradient(
         "minus-onehot",
@@ -132,6 +134,7 @@ MISTAKES = [
         "the entries of the other classes are −a_n",
         "A step against the gradient must push their outputs down: the derivative is a_n.",
         lambda a, q: np.where(q != 0, a - 1, -a),
+        lambda a, q: -a - q,
     ),
     _gradient(
         "minus-one-everywhere",
@@ -159,9 +162,10 @@ MISTAKES = [
     ),
     _gradient(
         "no-softmax-in-the-gradient",
-        "1/C − onehot: softmax is missing",
+        "the probabilities are missing: 1 − onehot, or 1/C − onehot",
         "The derivative depends on the outputs: a − onehot.",
         lambda a, q: 1 / a.shape[1] - q,
+        lambda a, q: 1 - q,
     ),
     _gradient(
         "centred",
@@ -206,6 +210,49 @@ MISTAKES = [
         lambda a, q: a - len(a) * q,
         fix="dz[np.arange(N), y] -= 1; dz /= N",
         loop="dz[i, y[i]] -= 1 in the loop; dz /= N after it",
+    ),
+    _gradient(
+        "divided-in-part",
+        "only a part of the gradient is divided by N",
+        "Divide a − onehot as a whole: p - 1 / N is p − (1/N), not (p − 1)/N.",
+        lambda a, q: len(a) * a - q,
+        lambda a, q: a - q / len(a),
+        lambda a, q: np.where(q != 0, len(a) * a - 1, a),
+        lambda a, q: np.where(q != 0, len(a) * (a - 1), a),
+        lambda a, q: np.where(q != 0, a - 1, len(a) * a),
+        fix="dz = (a - q) / N",
+        loop="dz[i, k] = (p - (k == y[i])) / N",
+    ),
+    _gradient(
+        "true-class-flipped",
+        "the entry of the true class has the wrong sign: 1 − a_y",
+        "The derivative with respect to z_y is a_y − 1.",
+        lambda a, q: np.where(q != 0, 1 - a, a),
+    ),
+    _gradient(
+        "minus-a-for-the-true-class",
+        "the entry of the true class is −a_y",
+        "The derivative with respect to z_y is a_y − 1.",
+        lambda a, q: np.where(q != 0, -a, a),
+    ),
+    _gradient(
+        "branches-swapped",
+        "1 is subtracted from the entries of the other classes, not from that of the true class",
+        "The condition is the wrong way round.",
+        lambda a, q: a - 1 + q,
+    ),
+    _gradient(
+        "classes-after-the-true-one-missing",
+        "the entries after the true class are not filled",
+        "A break or return ends the loop over the classes there.",
+        lambda a, q: (a - q) * (np.cumsum(q, axis=1) - q <= 0),
+        fix="no break in the loop over the classes",
+    ),
+    _gradient(
+        "times-a-one-minus-a",
+        "(a − onehot)·a·(1 − a)",
+        "That factor belongs to a sigmoid with a squared error.",
+        lambda a, q: (a - q) * a * (1 - a),
     ),
     _gradient(
         "first-class-has-no-gradient",

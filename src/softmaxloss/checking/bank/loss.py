@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..reference import Shape, losses
+from .log import EPSILONS, both_sides
 from .mistake import Array, wrong_step
-from .softmax import EPSILONS, log_of_underflow
 
 
 def picked(values: Array, q: Array) -> Array:
@@ -39,6 +39,16 @@ def label_as_row(a: Array, log_a: Array, q: Array) -> Array:
 def swapped(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[..., Array]:
     """−Σ a·log q, with an ε that keeps log q finite."""
     return lambda a, log_a, q: -(a * np.log(change(q, a.dtype.type(epsilon) or np.nan))).sum(axis=1)
+
+
+def binary(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[..., Array]:
+    """The binary cross-entropy with an ε in each log."""
+
+    def wrong(a: Array, log_a: Array, q: Array) -> Array:
+        e = a.dtype.type(epsilon)
+        return -(q * np.log(change(a, e)) + (1 - q) * np.log(change(1 - a, e))).sum(axis=1)
+
+    return wrong
 
 
 def divided_in_the_loop(J: Array, shape: Shape) -> Any:
@@ -109,6 +119,7 @@ MISTAKES = [
         "−log a_y: the other classes are in its denominator.",
         lambda a, log_a, q: -(np.where(q == 0, np.log1p(-a), q * log_a)).sum(axis=1),
         lambda a, log_a, q: -(q * log_a + (1 - q) * np.log(1 - a)).sum(axis=1),
+        *(binary(change, epsilon) for epsilon in EPSILONS[:8] for change in (np.add, both_sides)),
         fix="J = -(q * log_a).sum(axis=1)",
     ),
     _loss(
@@ -132,11 +143,7 @@ MISTAKES = [
         "arguments-swapped",
         "−Σ a·log q: the label and the prediction are swapped",
         "The log is taken of the prediction: −Σ q·log a. The log of a one-hot label is −∞.",
-        *(
-            swapped(change, epsilon)
-            for epsilon in EPSILONS
-            for change in (np.add, lambda q, e: np.clip(q, e, 1 - e))
-        ),
+        *(swapped(change, epsilon) for epsilon in EPSILONS for change in (np.add, both_sides)),
         fix=ONE_HOT_SUM,
     ),
     _loss(
@@ -195,7 +202,7 @@ MISTAKES = [
         "the log of 0 is multiplied by 0",
         "Where another probability underflows to 0 the one-hot sum contains 0 · −∞, which is NaN.",
         # A plain product: 0 · −∞ is NaN.
-        {"softmax": log_of_underflow, "losses": lambda a, log_a, q: -(q * log_a).sum(axis=1)},
+        {"log": lambda a, log_a: np.log(a), "losses": lambda a, log_a, q: -(q * log_a).sum(axis=1)},
         fix="use log softmax, z - m - log Σ exp(z - m); or index: np.log(a[np.arange(N), y])",
         kind="weakness",
     ),
@@ -222,6 +229,13 @@ MISTAKES = [
         "twice the loss",
         "The loss is −log a_y, without a factor 2.",
         lambda a, log_a, q: 2 * losses(a, log_a, q),
+    ),
+    _loss(
+        "times-the-label",
+        "the loss is multiplied by the number of the class",
+        "The label chooses a probability; it is not a factor. Use one-hot labels, or an index.",
+        lambda a, log_a, q: q.argmax(axis=1) * losses(a, log_a, q),
+        lambda a, log_a, q: -q.argmax(axis=1) * log_a.sum(axis=1),
     ),
     _loss(
         "halved",
@@ -324,6 +338,7 @@ MISTAKES = [
         "The log is taken per example: a very wrong prediction must cost much.",
         lambda J, shape: -np.log(np.exp(-J).mean()),
         lambda J, shape: -np.log(np.exp(-J).sum()),
+        lambda J, shape: -np.log(np.exp(-J).sum()) / shape[0],
         fix="-np.log(a[np.arange(N), y]).mean()",
     ),
     _mean(

@@ -18,6 +18,11 @@ def label_0_ignored(y: Array, shape: Shape) -> Array:
     return target(y, shape) * (y != 0)[:, None]
 
 
+def row_number(y: Array, shape: Shape) -> Array:
+    """k == i for the class k: no class for a row beyond them."""
+    return np.eye(*shape)
+
+
 def of_the_class(y: Array, shape: Shape) -> Array:
     """y[k] for the class k: an error if there are more classes than examples."""
     k = np.arange(shape[1])
@@ -83,6 +88,13 @@ MISTAKES = [
         "y has one label for each example. With more classes than examples it raises an error.",
         of_the_class,
         fix="y[i], with the example i",
+    ),
+    _target(
+        "row-number-as-label",
+        "the number of the example is used as its class",
+        "The class of example i is y[i].",
+        row_number,
+        lambda y, shape: target(np.arange(len(y)), shape),
     ),
     _target(
         "labels-out-of-order",

@@ -117,9 +117,9 @@ def _not_finite(observed: Observed) -> list[str]:
     for input, got, problem in zip(
         observed.inputs, observed.values, observed.problems, strict=True
     ):
-        kinds = {"NaN": np.isnan, "inf": np.isposinf, "-inf": np.isneginf}
         if got is not None:
-            said = [f"has {kind}" for kind, test in kinds.items() if test(got).any()]
+            kinds = {"NaN": np.isnan(got), "inf": np.isposinf(got), "-inf": np.isneginf(got)}
+            said = [f"has {kind}" for kind, found in kinds.items() if found.any()]
         else:
             said = [f"raised {problem}"] if _is_arithmetic(problem) else []
         for words in said:

@@ -30,120 +30,117 @@ class Penalty(NamedTuple):
         return not self.wrong and self.in_loss != "nothing"
 
 
-def _squares(factor: float, *ids: str, over_n: bool = False, without: int | None = None) -> Penalty:
-    """This factor times reg·ΣW², divided by the number of examples, without a row of W."""
+def _penalty(
+    terms: tuple[str, str],
+    value: Callable[[Array], Any],
+    gradient: Callable[[Array], Any],
+    *ids: str,
+    wrong: str = "",
+    factor: tuple[str, float] = ("", 1.0),
+    over_n: bool = False,
+) -> Penalty:
+    """A factor times reg times a function of W, divided by the number of examples or not."""
+    by = "/N" if over_n else ""
 
-    def scaled(W: Array, rows: int, reg: float) -> Array:
-        kept = W.copy()
-        if without is not None:
-            kept[without] = 0
-        return reg * factor * kept / (rows if over_n else 1)
+    def scaled(rows: int, reg: float) -> float:
+        return factor[1] * reg / (rows if over_n else 1)
 
-    sign = "−" if factor < 0 else ""
-    halves = {0.25: "¼·", 0.5: "½·", 1.0: "", 2.0: "2·", 4.0: "4·"}
-    by, bias = "/N" if over_n else "", "" if without is None else " without the bias"
     return Penalty(
-        f"{sign}{halves[abs(factor)]}reg·ΣW²{by}{bias}",
-        f"{sign}{halves[abs(factor) * 2]}reg·W{by}{bias}",
-        lambda W, rows, reg: (scaled(W, rows, reg) * W).sum(),
-        lambda W, rows, reg: 2 * scaled(W, rows, reg),
-        ids,
-        "regularisation-wrong" if factor not in (0.5, 1) else "",
+        f"{factor[0]}{terms[0]}{by}",
+        f"{factor[0]}{terms[1]}{by}".replace("½·2·", "").replace("2·2·", "4·"),
+        lambda W, rows, reg: scaled(rows, reg) * value(W),
+        lambda W, rows, reg: scaled(rows, reg) * gradient(W),
+        (wrong,) if wrong else ids,
+        wrong,
     )
 
 
-def _wrong(
-    id: str, in_loss: str, in_gradient: str, value: Callable[..., Any], gradient: Callable[..., Any]
-) -> Penalty:
-    return Penalty(in_loss, in_gradient, value, gradient, (id,), id)
+def _sum_of_squares(W: Array) -> Any:
+    return (W * W).sum()
 
 
-BIAS, OVER_N, HALF_OF_IT = "bias-not-regularised", "regularisation-over-n", "half-regularisation"
+def _squares(*ids: str, **options: Any) -> Penalty:
+    return _penalty(("reg·ΣW²", "2·reg·W"), _sum_of_squares, lambda W: 2 * W, *ids, **options)
 
-#: Those that are right first.
+
+def _without_bias(row: int, *ids: str, **options: Any) -> Penalty:
+    """ΣW² without the row of the bias."""
+
+    def kept(W: Array) -> Array:
+        W = W.copy()
+        W[row] = 0
+        return W
+
+    terms = ("reg·ΣW² without the bias", "2·reg·W without the bias")
+    return _penalty(
+        terms, lambda W: _sum_of_squares(kept(W)), lambda W: 2 * kept(W), *ids, **options
+    )
+
+
+def _powers(half: str, factor: float, power: int) -> Penalty:
+    """reg² for reg, or no reg."""
+    of, without = ("reg²·", "") if power else ("", ", without reg")
+    return Penalty(
+        f"{half}{of}ΣW²{without}",
+        f"{half}2·{of}W{without}".replace("½·2·", ""),
+        lambda W, rows, reg: factor * reg**power * _sum_of_squares(W),
+        lambda W, rows, reg: 2 * factor * reg**power * W,
+        ("regularisation-wrong",),
+        "regularisation-wrong",
+    )
+
+
+WHOLE, HALF = ("", 1.0), ("½·", 0.5)
+BIAS, OVER_N = "bias-not-regularised", "regularisation-over-n"
+Function = Callable[[Array], Any]
+OTHERS: tuple[tuple[str, tuple[str, str], Function, Function], ...] = (
+    ("regularisation-not-squared", ("reg·ΣW", "reg"), np.sum, np.ones_like),
+    (
+        "regularisation-by-the-norm",
+        ("reg·‖W‖", "reg·W/‖W‖"),
+        np.linalg.norm,
+        lambda W: W / np.linalg.norm(W),
+    ),
+    ("regularisation-wrong", ("reg·Σ|W|", "reg·sign(W)"), lambda W: np.abs(W).sum(), np.sign),
+    (
+        "regularisation-wrong",
+        ("reg·mean(W²)", "reg·2·mean(W)"),
+        lambda W: (W * W).mean(),
+        lambda W: np.full_like(W, 2 * W.mean()),
+    ),
+    (
+        "regularisation-wrong",
+        ("reg·(ΣW)²", "reg·ΣW²"),
+        lambda W: W.sum() ** 2,
+        lambda W: np.full_like(W, _sum_of_squares(W)),
+    ),
+)
+
+#: The right ones are first.
 PENALTIES = [
-    _squares(1.0),
-    _squares(0.5, HALF_OF_IT),
-    _squares(0.5, OVER_N, over_n=True),
-    _squares(1.0, OVER_N, over_n=True),
-    *(_squares(factor, BIAS, without=row) for row in (0, -1) for factor in (1.0, 0.5)),
+    _squares(),
+    _squares("half-regularisation", factor=HALF),
+    _squares(OVER_N, factor=HALF, over_n=True),
+    _squares(OVER_N, over_n=True),
+    *(_without_bias(row, BIAS, factor=factor) for row in (0, -1) for factor in (WHOLE, HALF)),
     *(
-        _squares(factor, OVER_N, BIAS, over_n=True, without=row)
+        _without_bias(row, OVER_N, BIAS, factor=factor, over_n=True)
         for row in (0, -1)
-        for factor in (0.5, 1.0)
+        for factor in (WHOLE, HALF)
     ),
-    Penalty(
-        "nothing",
-        "nothing",
-        lambda W, rows, reg: 0.0,
-        lambda W, rows, reg: np.zeros_like(W),
-        ("no-regularisation",),
-    ),
-    _wrong(
-        "regularisation-not-squared",
-        "reg·ΣW",
-        "reg",
-        lambda W, rows, reg: reg * W.sum(),
-        lambda W, rows, reg: np.full_like(W, reg),
+    _penalty(("nothing", "nothing"), lambda W: 0.0, np.zeros_like, "no-regularisation"),
+    *(
+        _penalty(terms, value, gradient, wrong=id, factor=factor, over_n=over_n)
+        for id, terms, value, gradient in OTHERS
+        for factor in (WHOLE, HALF)
+        for over_n in (False, True)
     ),
     *(
-        _wrong(
-            "regularisation-by-the-norm",
-            f"{half}reg·‖W‖",
-            f"{half}reg·W/‖W‖",
-            lambda W, rows, reg, by=by: by * reg * np.linalg.norm(W),
-            lambda W, rows, reg, by=by: by * reg * W / np.linalg.norm(W),
-        )
-        for half, by in (("", 1.0), ("½·", 0.5))
+        _squares(wrong="regularisation-wrong", factor=factor)
+        for factor in (("2·", 2.0), ("¼·", 0.25), ("−", -1.0), ("−½·", -0.5))
     ),
-    _wrong(
-        "regularisation-wrong",
-        "reg·Σ|W|",
-        "reg·sign(W)",
-        lambda W, rows, reg: reg * np.abs(W).sum(),
-        lambda W, rows, reg: reg * np.sign(W),
-    ),
-    _wrong(
-        "regularisation-wrong",
-        "ΣW², without reg",
-        "2·W, without reg",
-        lambda W, rows, reg: (W * W).sum(),
-        lambda W, rows, reg: 2 * W,
-    ),
-    _wrong(
-        "regularisation-wrong",
-        "½·ΣW², without reg",
-        "W, without reg",
-        lambda W, rows, reg: (W * W).sum() / 2,
-        lambda W, rows, reg: W,
-    ),
-    _wrong(
-        "regularisation-wrong",
-        "reg²·ΣW²",
-        "2·reg²·W",
-        lambda W, rows, reg: reg**2 * (W * W).sum(),
-        lambda W, rows, reg: 2 * reg**2 * W,
-    ),
-    _wrong(
-        "regularisation-wrong",
-        "reg·mean(W²)",
-        "2·reg·mean(W)",
-        lambda W, rows, reg: reg * (W * W).mean(),
-        lambda W, rows, reg: np.full_like(W, 2 * reg * W.mean()),
-    ),
-    _wrong(
-        "regularisation-wrong",
-        "reg·(ΣW)²",
-        "reg·ΣW²",
-        lambda W, rows, reg: reg * W.sum() ** 2,
-        lambda W, rows, reg: np.full_like(W, reg * (W * W).sum()),
-    ),
-    _squares(2.0, "regularisation-wrong"),
-    _squares(0.25, "regularisation-wrong"),
-    _squares(-1.0, "regularisation-wrong"),
-    _squares(-0.5, "regularisation-wrong"),
+    *(_powers(*factor, power) for factor in (WHOLE, HALF) for power in (0, 2)),
 ]
-
 
 RIGHT = PENALTIES[0]
 
@@ -151,11 +148,14 @@ RIGHT = PENALTIES[0]
 def check_regularisation(
     input: Input, got: Results, data: Results, parts: Sequence[str], epsilon: float
 ) -> tuple[InputCheck, Finding | None] | None:
-    """Compare a loss and ∂J/∂W with reg, given those with reg = 0; None if there are none.
+    """Compare a loss and ∂J/∂W with reg, given those with reg = 0; None where
+    there are none, or no finite ones.
 
     Half of the term, with half of its gradient, is a convention, and so is the term over N.
     """
     if any(getattr(one, part) is None for one in (got, data) for part in parts):
+        return None
+    if not all(np.isfinite(getattr(data, part)).all() for part in parts):
         return None
     W, X = layer_for(input.z.astype(np.float64))
     rows, reg = input.z.shape[0], input.reg
@@ -173,7 +173,8 @@ def check_regularisation(
         mistakes = _that_differ(first["loss"], first["gradient"])
     else:
         first, mistakes = {part: found[0] for part, found in matches.items() if found}, ()
-    meant = next((one for one in first.values() if one.is_right()), RIGHT)
+    # A term that both have is a convention, or wrong; else the gradient is that of the loss.
+    meant = next((one for one in first.values() if one.is_right() and not common), RIGHT)
     added = {"loss": meant.value(W, rows, reg), "gradient": meant.gradient(W, rows, reg)}
     want = {part: getattr(data, part) + added[part] for part in parts}
     right = {part: first.get(part) is RIGHT for part in parts}
@@ -199,7 +200,7 @@ def _that_differ(loss: Penalty, gradient: Penalty) -> tuple[str, ...]:
     """What it is if the loss and the gradient have different terms."""
     if loss.wrong:
         return tuple(dict.fromkeys(id for id in (loss.wrong, gradient.wrong) if id))
-    if loss.in_loss.replace("/N", "") == gradient.in_loss.replace("/N", ""):
+    if loss.in_gradient.replace("/N", "") == gradient.in_gradient.replace("/N", ""):
         return ("regularisation-scaled-once",)
     return ("regularisation-gradient",)
 
