@@ -149,6 +149,7 @@ class InputCheck:
     why: str
     right: dict[str, bool]
 
+
 #: What to do about a function that none of the forms fits.
 WRAPPER = [
     "   If it is called in another way, check a function that calls it, such as",

@@ -220,7 +220,7 @@ def call(
 
 
 def _call_own(
-    framework: Framework, of_scores: Callable[[Any], Any], node: type | None, z: Any
+    framework: Framework, of_scores: Callable[[Any], Any], node: Any, z: Any
 ) -> Any:
     """What a function of someone's own nodes returns, and the gradient after backward."""
     assert node is not None
@@ -228,7 +228,11 @@ def _call_own(
         raise TypeError("nothing to differentiate by")
     if framework == "own scalars":
         flat = [node(float(one)) for one in np.ravel(z)]
-        nested = flat if z.ndim == 1 else [flat[k : k + z.shape[1]] for k in range(0, z.size, z.shape[1])]
+        nested = (
+            flat
+            if z.ndim == 1
+            else [flat[k : k + z.shape[1]] for k in range(0, z.size, z.shape[1])]
+        )
         value = of_scores(nested)
     else:
         # Some compute no gradient unless they are asked to.

@@ -25,6 +25,7 @@ from .results import ShapeError, parts_of, read_results, returned_names, values_
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
 
+
 class Trial(NamedTuple):
     """What a form gives on small inputs."""
 
@@ -133,8 +134,7 @@ def results_of(form: Form, callee: Callee, input: Input) -> Results:
     if form.batch:
         return read_results(values_of(call_once(form, callee, input)), form, input)
     every = [
-        read_results(values_of(call_once(form, callee, one)), form, one)
-        for one in input.examples()
+        read_results(values_of(call_once(form, callee, one)), form, one) for one in input.examples()
     ]
     together = {
         part: np.array([getattr(one, part) for one in every])
@@ -183,4 +183,3 @@ def takes_only_single(problem: str | None) -> bool:
     """Whether PyTorch says that float64 and float32 were mixed."""
     words = ("Double", "Float", "dtype", "double", "float")
     return problem is not None and sum(word in problem for word in words) >= 2
-
