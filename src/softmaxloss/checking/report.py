@@ -124,6 +124,7 @@ class Report:
         printed: The beginning of what the code of a file printed.
         checks: Each call that was compared.
         function: What was checked in a file, in Python: `f`, or `Loss().forward`.
+        notes: What of a file was converted, left out, or is not here.
     """
 
     verdict: Verdict
@@ -135,6 +136,7 @@ class Report:
     printed: str = ""
     checks: tuple[InputCheck, ...] = ()
     function: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def not_checked(cls, problem: str, settings: Settings) -> Report:
@@ -162,6 +164,7 @@ class Report:
             "seed": self.seed,
             "problem": self.problem,
             "printed": self.printed,
+            "notes": list(self.notes),
             "checks": [asdict(check) for check in self.checks],
             "findings": [finding.to_dict() for finding in self.findings],
         }
@@ -180,6 +183,7 @@ class Report:
             lines += self._table()
             for finding in self.findings:
                 lines += ["", *finding.lines()]
+        lines += [f"note: {printable(note)}" for note in self.notes]
         return "\n".join(lines) + "\n"
 
     def _table(self) -> list[str]:

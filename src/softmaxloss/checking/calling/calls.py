@@ -19,6 +19,7 @@ from ..reference import Results
 from ..settings import Settings
 from .forms import Form, forms_of, option_names
 from .frameworks import Differentiated, as_numpy, to_framework
+from .places import place_of
 from .results import ShapeError
 
 #: The results of a call, and the error that it raised, or None.
@@ -181,6 +182,8 @@ def _differentiation(fn: Callable[..., Any], form: Form) -> tuple[bool, bool]:
 
 
 def error_line(error: BaseException) -> str:
-    """The type and the message of an error, on one line."""
-    name, message = type(error).__name__, first_line(error)
-    return name if message == name else f"{name}: {message}"
+    """The type and the message of an error, on one line, and the line of the file it is from."""
+    # Not longer, so that the place is kept where lines are cut.
+    name, message, place = type(error).__name__, first_line(error, 200), place_of(error)
+    line = name if message == name else f"{name}: {message}"
+    return f"{line} ({place})" if place else line

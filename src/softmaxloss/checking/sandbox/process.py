@@ -101,7 +101,7 @@ def check_file(
         first, *others = report.findings
         remark = f"other ways to call it were not tried: {reader.problem}"
         report = replace(report, findings=(first.with_remark(remark), *others))
-    return replace(report, printed=text, function=reader.function)
+    return replace(report, printed=text, function=reader.function, notes=reader.notes)
 
 
 @contextlib.contextmanager
@@ -136,8 +136,8 @@ def _process(
 class _Reader:
     """Reads what a process sends.
 
-    `function` is how the function is written in Python; `problem` is why the process ended before
-    all forms were tried, or None.
+    `function` is how the function is written in Python; `notes` are about its file; `problem` is
+    why the process ended before all forms were tried, or None.
     """
 
     process: subprocess.Popen[bytes]
@@ -145,6 +145,7 @@ class _Reader:
     timeout: float
     stop: threading.Event
     function: str = ""
+    notes: tuple[str, ...] = ()
     problem: str | None = None
 
     def attempts(self) -> Iterator[Attempt]:
@@ -158,7 +159,7 @@ class _Reader:
             if isinstance(message, Attempt):
                 yield message
             elif isinstance(message, Loaded):
-                self.function = message.function
+                self.function, self.notes = message.function, tuple(message.notes)
             elif isinstance(message, Done):
                 self.problem = message.problem
                 return
