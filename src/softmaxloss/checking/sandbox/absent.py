@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
-from .substitutes import MODULES, MOVED
+from .substitutes import MODULES, moved
 
 USES = (
     "abs add and array bool bytes ceil complex contains delattr delitem divmod enter exit float "
@@ -69,15 +69,18 @@ class AbsentModule(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         whole = f"{self.__name__}.{name}"
-        if MOVED.get(whole):
-            module, _, name = MOVED[whole].rpartition(".")
-            return getattr(importlib.import_module(module), name)
-        return Absent(whole, why_absent(self.__name__))
+        if whole in MODULES:
+            return substitute(whole)
+        why = f"and {self.__name__.partition('.')[0]} is neither installed nor beside the file"
+        return moved(whole) or Absent(whole, why)
 
 
-def why_absent(module: str) -> str:
-    """Why a module is not here."""
-    return f"and {module} is neither installed nor beside the file"
+def substitute(name: str) -> AbsentModule:
+    """A module with what stands for its attributes, and for others a stand-in."""
+    instead, module = MODULES.get(name, {}), AbsentModule(name)
+    known = vars(importlib.import_module(instead)) if isinstance(instead, str) else instead
+    vars(module).update({k: v for k, v in known.items() if not k.startswith("__")})
+    return module
 
 
 class AbsentModules(MetaPathFinder, Loader):
@@ -96,7 +99,9 @@ class AbsentModules(MetaPathFinder, Loader):
     ) -> ModuleSpec | None:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and "importlib" in frame.f_code.co_filename:
-            if frame.f_code.co_name == "find_spec" and "util" in frame.f_code.co_filename:
+            # `importlib.util.find_spec` asks; `from package import name` may find an attribute.
+            asks = frame.f_code.co_name == "find_spec" and "util" in frame.f_code.co_filename
+            if asks or frame.f_code.co_name == "_handle_fromlist":
                 return None
             frame = frame.f_back
         tree = None if frame is None else self.tree_of(frame.f_code.co_filename)
@@ -110,10 +115,7 @@ class AbsentModules(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        instead, module = MODULES.get(spec.name, {}), AbsentModule(spec.name)
-        known = vars(importlib.import_module(instead)) if isinstance(instead, str) else instead
-        vars(module).update({k: v for k, v in known.items() if not k.startswith("__")})
-        return module
+        return substitute(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing is left to do."""

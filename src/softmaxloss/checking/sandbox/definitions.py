@@ -30,11 +30,15 @@ READS = {"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
 
 
 class Step(NamedTuple):
-    """A statement of the module; `run`: whether it is run."""
+    """A statement of the module, and whether it is run.
+
+    It is `needed` if what is wanted needs it. Definitions are run as well.
+    """
 
     parsed: Parsed
     statement: ast.stmt
     run: bool
+    needed: bool
     is_definition: bool
 
 
@@ -45,13 +49,16 @@ def steps_of(modules: Sequence[Parsed], wanted: str | None) -> list[Step]:
     needed = _needed([one for _, one in statements], wanted, imported)
     steps = []
     for parsed, one in statements:
-        is_definition = _is_definition(one)
-        run = wanted is None or is_definition or bool(_made_by(one, imported) & needed)
-        if _is_slow_import(one):
-            run = bool(bound_by(one) & (needed | {"*"})) or wanted is None
+        is_needed = wanted is None or bool(_made_by(one, imported) & needed)
         if _is_main(one):
-            run, is_definition = False, True
-        steps.append(Step(parsed, one, run, is_definition))
+            steps.append(Step(parsed, one, False, False, True))
+        elif _is_slow_import(one):
+            run = is_needed or bound_by(one) == {"*"}
+            steps.append(Step(parsed, one, run, is_needed, True))
+        else:
+            is_definition = _is_definition(one)
+            run = is_needed or is_definition
+            steps.append(Step(parsed, one, run, is_needed, is_definition))
     return steps
 
 

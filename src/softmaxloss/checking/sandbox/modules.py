@@ -164,16 +164,18 @@ class UserModules:
         for step in steps:
             if step.run:
                 before = None if wanted is None else vars(module).get(wanted)
-                self._run_statement(module, step.statement, step.parsed.part.name, flags)
+                problem = self._run_statement(module, step.statement, step.parsed.part.name, flags)
+                # That a stand-in is used is said if the function is not found, or uses it too.
+                if problem and step.needed and "it uses" not in problem:
+                    self.notes.append(problem)
                 if callable(before) and not callable(vars(module).get(str(wanted))):
                     setattr(module, str(wanted), before)  # softmax = softmax(scores)
         if wanted is not None:
             self.left_out = [one for one in steps if not one.run and not one.is_definition]
 
-    def _run_statement(
-        self, module: ModuleType, statement: ast.stmt, name: str, flags: int
-    ) -> None:
-        """Run a statement; if it fails, stand-ins take the names that it would have bound."""
+    def _run_statement(self, module: ModuleType, statement: ast.stmt, name: str, flags: int) -> str:
+        """Run a statement. If it fails, stand-ins take the names that it would have bound, and the
+        problem is returned."""
         self._leave_out_absent_decorators(statement, module)
         tree, problem = ast.Module([statement], []), ""
         try:
@@ -181,23 +183,29 @@ class UserModules:
                 exec(compile(tree, name, "exec", flags, dont_inherit=True), vars(module))
         except (Exception, SystemExit, TooLongError) as error:
             problem = _problem(error, name, statement.lineno)
-            self.notes.append(problem)
         if isinstance(statement, ast.ImportFrom):
             if statement.names[0].name == "*":
                 self._stand_in_for_star(module, statement, problem)
-                return
+                return problem
             if problem and len(statement.names) > 1:
-                self.notes.pop()
-                for alias in statement.names:
-                    one = ast.ImportFrom(statement.module, [alias], statement.level)
+                singles = [
+                    ast.ImportFrom(statement.module, [alias], statement.level)
+                    for alias in statement.names
+                ]
+                for one in singles:
                     ast.fix_missing_locations(ast.copy_location(one, statement))
-                    self._run_statement(module, one, name, flags)
-                return
+                found = [self._run_statement(module, one, name, flags) for one in singles]
+                return "; ".join(filter(None, found))
+            moved = substitutes.moved(f"{statement.module}.{statement.names[0].name}")
+            if problem and moved is not None:
+                vars(module).update(dict.fromkeys(bound_by(statement), moved))
+                return ""
         if problem:
             unbound = bound_by(statement) - set(vars(module))
             self._stand_in(module, unbound, f"which could not be made: {problem}")
             if module.__file__ == str(self.main):
                 self.failed |= dict.fromkeys(unbound, problem)
+        return problem
 
     def _stand_in_for_star(
         self, module: ModuleType, statement: ast.ImportFrom, problem: str
@@ -259,6 +267,8 @@ def _problem(error: BaseException, name: str, line: int) -> str:
     if isinstance(error, SystemExit):
         return f"it called sys.exit: {first_line(error)} ({place(name, line)})"
     text = error_line(error)
+    if isinstance(error, ImportError):
+        text = re.sub(r" \([^()]*/[^()]*\)", "", text)  # the path of the module
     return text if re.search(r"\(line [^()]*\)$", text) else f"{text} ({place(name, line)})"
 
 

@@ -149,6 +149,14 @@ MOVED = {
 }
 
 
+def moved(name: str) -> Any:
+    """What a name of a module stands for that moved to another one; None if it is not known."""
+    if name not in MOVED:
+        return None
+    module, _, attribute = MOVED[name].rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def install() -> None:
     """Add the old names to Python's and NumPy's, in this process."""
     for module, names in [(builtins, BUILTINS), *OF_MODULES.items()]:
