@@ -48,7 +48,7 @@ def at_import(code: str) -> str:
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
-        ("def f(x, y):\n    while True:\n        pass\n", "it took longer than 2 seconds"),
+        ("def f(x, y):\n    while True: pass\n", "it took longer than 2 seconds (line 2)"),
         ("import sys\nf = sys.exit(0)\n", "importing it failed: it called sys.exit: 0 (line 2)"),
         ("import sys\ndef f(x, y):\n    sys.exit(0)\n", "it called sys.exit"),
         ("import os\nf = os._exit(0)\n", "it ended before the check was over"),
@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_checked(code: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("trouble", "problem"),
     [
-        ("while x.ndim != 2: pass", "it took longer than 3 seconds"),
+        ("while x.ndim != 2: pass", "it took longer than 3 seconds (line 3)"),
         ("import os; x.ndim == 2 or os._exit(1)", "it ended with exit code 1 before the check was "
          "over"),
         ("import os; x.ndim == 2 or os.abort()", "it crashed: SIGABRT"),
@@ -174,10 +174,8 @@ def test_a_process_that_outlives_its_parent(
 def test_a_process_cannot_run_for_ever() -> None:
     """Not even if no other process ends it."""
     code = "import resource\nf = int(f'is {resource.getrlimit(resource.RLIMIT_CPU)[1]}')\n"
-    cores = os.cpu_count() or 1
     assert checked(code, timeout=7.5).problem == (
-        f"importing it failed: ValueError: invalid literal for int() with base 10: 'is {13 * cores}'"
-        " (line 2)"
+        "importing it failed: ValueError: invalid literal for int() with base 10: 'is 21' (line 2)"
     )
 
 
@@ -217,7 +215,7 @@ def test_what_it_changes_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "numpy-changed" in report.mistakes
     assert len(report.printed) == 2000
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    assert checked("print('a word')\ndef f(x, y):\n    1 / 0\nf.a = print('a word')").printed == "a word\n"
+    assert checked("def f(x, y):\n    1 / 0\nf.a = print('a word')").printed == "a word\n"
     assert [path.name for path in Path().iterdir()] == ["file.py"]
 
 

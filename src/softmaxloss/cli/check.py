@@ -117,9 +117,11 @@ def _checked(
     try:
         with (
             progress_bar() as on_progress,
-            contextlib.closing(check_files(files, function, settings, timeout=timeout)) as checks,
+            contextlib.closing(
+                check_files([(file, function) for file in files], settings, timeout=timeout)
+            ) as checks,
         ):
-            for file, report in checks:
+            for (file, _), report in checks:
                 reports[file] = report
                 if on_progress is not None:
                     on_progress(len(reports), len(files))

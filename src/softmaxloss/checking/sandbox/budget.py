@@ -1,51 +1,48 @@
-"""A limit on the time that statements take: one is stopped, and those after it go on."""
+"""A limit on processor time, so that other work on the machine costs nobody his verdict."""
 
-import contextlib
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from types import FrameType
 
-PATIENCE = 6  # seconds on the clock for one of processor time, as other processes run as well
-AFTERWARDS = 1.0  # seconds for each statement when the time is spent
+from ..calling.places import place_in
 
-
-class TooLongError(BaseException):
-    """The statement is stopped; no `except Exception` of the user's catches it."""
+WAITING = 0.05  # a process waits if it uses less than this part of the time that passes
 
 
 class Budget:
-    """Seconds of processor time for all statements together.
+    """Seconds of processor time of this process, with all its threads, until it is ended.
 
-    A statement that waits, for the network or another process, is stopped by the clock. On Windows
-    nothing is stopped.
+    When they are spent, and again each time after that, `over` is called with one line that says
+    so; it may raise an error in the code that runs. It is called, too, when code waits that long:
+    for the network, for a lock, asleep. On Windows it is not called.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, again: float, over: Callable[[str], None]) -> None:
         self.seconds = seconds
-        self.depth = 0
-        self._start(seconds, AFTERWARDS)
-
-    @contextlib.contextmanager
-    def spent(self) -> Iterator[None]:
-        """Where statements run. Raises TooLongError in it when the time is spent."""
-        self.depth += 1
-        try:
-            yield
-        finally:
-            self.depth -= 1
+        self.over = over
+        self.began = time.monotonic(), time.process_time()
+        if hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGPROF, self._spent)
+            signal.signal(signal.SIGALRM, self._passed)
+            signal.setitimer(signal.ITIMER_PROF, seconds, again)
+            signal.setitimer(signal.ITIMER_REAL, seconds, again)
 
     def end(self) -> None:
-        """Stop nothing from now on."""
-        self._start(0.0, 0.0)
+        """Call nothing from now on."""
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
 
-    def _start(self, seconds: float, again: float) -> None:
-        if not hasattr(signal, "setitimer"):
-            return
-        for sent in (signal.SIGPROF, signal.SIGALRM):
-            signal.signal(sent, self._over)
-        signal.setitimer(signal.ITIMER_PROF, seconds, again)
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE * seconds, PATIENCE * again)
+    def _spent(self, _: int, frame: FrameType | None) -> None:
+        self._say("took", frame)
 
-    def _over(self, _: int, __: FrameType | None) -> None:
-        if self.depth:
-            raise TooLongError(f"it took longer than {self.seconds:g} seconds")
+    def _passed(self, _: int, frame: FrameType | None) -> None:
+        passed, used = time.monotonic() - self.began[0], time.process_time() - self.began[1]
+        if used < WAITING * passed:
+            self._say("waited", frame)
+
+    def _say(self, what: str, frame: FrameType | None) -> None:
+        place = place_in(frame)
+        where = f" ({place})" if place else ""
+        self.over(f"it {what} longer than {self.seconds:g} seconds{where}")

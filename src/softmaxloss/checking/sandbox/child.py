@@ -1,20 +1,23 @@
-"""What runs in the process of its own: the function of a file, called in every form.
+"""What runs in a process of its own: the function of a file, called in every form.
 
-`python -m softmaxloss.checking.sandbox.child` reads a request from standard input, and writes the
-attempts, one by one, to the file that the request names.
+`python -m softmaxloss.checking.sandbox.child PARENT` reads requests from standard input, a line of
+JSON each. Where the system can do that, a copy of the process answers each request, so that Python
+and NumPy are loaded once for all files; else the process answers one request and ends. The attempts
+are written, one by one, to the file that the request names.
 """
 
 from __future__ import annotations
 
 import builtins
 import contextlib
+import io
 import json
-import math
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -22,45 +25,90 @@ from ...text import first_line
 from ..calling.calls import call_in_every_form, error_line
 from ..settings import Settings
 from . import substitutes
+from .budget import Budget
+from .limits import COPIES, end_with, limit, limit_time
 from .loading import load
 from .protocol import Done, Loaded, Message, encode
 from .source import LoadError
 
-MOST_WRITTEN = 64 << 20  # bytes in any one file
-GRACE = 5  # seconds of processor time beyond the timeout
-
 
 def main() -> None:
-    """Answer the request, and exit at once, without waiting for threads and exit handlers."""
-    request = json.loads(sys.stdin.buffer.read())
-    _limit(request["memory"], request["timeout"])
-    _end_with(request["parent"])
-    builtins.get_ipython = _Anything  # type: ignore[attr-defined]  # for exported notebooks
+    """Answer the requests until there are no more."""
+    end_with(int(sys.argv[1]))
     substitutes.install()
-    process = os.getpid()
+    builtins.get_ipython = _Anything  # type: ignore[attr-defined]  # for exported notebooks
+    server = os.getpid()
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        if not COPIES:
+            _answer(request)
+        process = os.fork()
+        if not process:
+            os.setpgid(0, 0)
+            end_with(server)
+            _answer(request)
+        with contextlib.suppress(OSError):
+            os.setpgid(process, process)  # here as well: it may be killed as soon as it is known
+        _send(process)
+        ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        _send(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
+        sys.stdin.buffer.readline()  # until then its number is not given to another process
+        with contextlib.suppress(OSError):
+            os.killpg(process, signal.SIGKILL)  # what it started
+        os.waitpid(process, 0)
+
+
+def _send(number: int) -> None:
+    os.write(1, f"{number}\n".encode())
+
+
+def _answer(request: dict[str, Any]) -> None:
+    """Answer a request, and exit at once, without waiting for threads and exit handlers."""
+    for mode, name, descriptors in (("rb", os.devnull, [0]), ("wb", request["printed"], [1, 2])):
+        with open(name, mode) as file:
+            for descriptor in descriptors:
+                os.dup2(file.fileno(), descriptor)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))  # without what was read for others
+    os.chdir(request["work"])
+    os.environ["TMPDIR"] = request["work"]
+    tempfile.tempdir = None
+    limit(request["memory"], request["timeout"])
     with open(request["answer"], "wb", buffering=0) as answer:
-
-        def write(message: Message) -> None:
-            if os.getpid() != process:  # a copy of this process, forked by the function
-                os._exit(0)
-            answer.write(encode(message))
-
         try:
-            numpy = dict(vars(np))
-            found = load(Path(request["file"]), request["function"], request["timeout"] / 2)
-            write(Loaded(found.expression, found.notes))
-            for attempt in call_in_every_form(found.value, Settings(**request["settings"])):
-                if any(vars(np).get(name) is not value for name, value in numpy.items()):
-                    attempt = attempt._replace(behaviour=[*attempt.behaviour, "numpy-changed"])
-                write(attempt)
-            write(Done(None))
+            _attempts(request, answer)
         except LoadError as error:
-            write(Done(first_line(error)))
+            answer.write(encode(Done(first_line(error))))
         except SystemExit as error:
-            write(Done(first_line(f"it called sys.exit: {error}")))
+            answer.write(encode(Done(first_line(f"it called sys.exit: {error}"))))
         except BaseException as error:  # MemoryError and KeyboardInterrupt too
-            write(Done(error_line(error)))
+            answer.write(encode(Done(error_line(error))))
     os._exit(0)
+
+
+def _attempts(request: dict[str, Any], answer: BinaryIO) -> None:
+    """Write what was found in the file, and the attempts to call it."""
+    process, numpy = os.getpid(), dict(vars(np))
+
+    def write(message: Message) -> None:
+        if os.getpid() != process:  # a copy of this process, forked by the function
+            os._exit(0)
+        answer.write(encode(message))
+
+    def end(problem: str) -> None:
+        write(Done(problem))
+        os._exit(0)
+
+    timeout = request["timeout"]
+    found = load(Path(request["file"]), request["function"], timeout / 2)
+    write(Loaded(found.expression, found.notes))
+    limit_time(timeout)
+    Budget(timeout, timeout, end)
+    for attempt in call_in_every_form(found.value, Settings(**request["settings"])):
+        if any(vars(np).get(name) is not value for name, value in numpy.items()):
+            attempt = attempt._replace(behaviour=[*attempt.behaviour, "numpy-changed"])
+        write(attempt)
+    write(Done(None))
 
 
 class _Anything:
@@ -71,36 +119,6 @@ class _Anything:
 
     def __call__(self, *arguments: Any, **options: Any) -> _Anything:
         return self
-
-
-def _limit(memory: int, timeout: float) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    seconds = (math.ceil(timeout) + GRACE) * (os.cpu_count() or 1)  # the sum over threads
-    limits = [
-        (resource.RLIMIT_DATA, memory),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, MOST_WRITTEN),  # an OSError: Python ignores SIGXFSZ
-    ]
-    for kind, most in limits:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(kind, (most, most))
-
-
-def _end_with(parent: int) -> None:
-    """Have this process killed when the one that started it ends, where the system can do that."""
-    if sys.platform != "linux":
-        return
-    with contextlib.suppress(ImportError, OSError, AttributeError):
-        import ctypes
-
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from ...text import few, first_line
 from ..calling.calls import error_line
 from . import substitutes
 from .absent import Absent, AbsentModule, AbsentModules, unbound_names
-from .budget import Budget, TooLongError
+from .budget import Budget
 from .definitions import Step, bound_by, steps_of
 from .packages import package_of, root_of, search_in
 from .python2 import NAMES
@@ -33,6 +33,11 @@ MODULE = "submission"
 OURS = Path(__file__).parents[2]  # this library
 MOST_NOTES = 8
 NEAR = 3  # lines between statements that are listed as one place
+AFTERWARDS = 1.0  # seconds for each statement when the time for all is spent
+
+
+class TooLongError(BaseException):
+    """The statement is stopped; no `except Exception` of the user's catches it."""
 
 
 class UserModules:
@@ -47,7 +52,8 @@ class UserModules:
         self.main = main
         self.wanted = ""
         self.root = root_of(main)
-        self.budget = Budget(seconds)
+        self.running = 0  # statements, one within another
+        self.budget = Budget(seconds, AFTERWARDS, self._stop)
         self.notes: list[str] = []
         self.failed: dict[str, str] = {}
         self.left_out: list[Step] = []
@@ -179,10 +185,12 @@ class UserModules:
         self._leave_out_absent_decorators(statement, module)
         tree, problem = ast.Module([statement], []), ""
         try:
-            with self.budget.spent():
-                exec(compile(tree, name, "exec", flags, dont_inherit=True), vars(module))
+            self.running += 1
+            exec(compile(tree, name, "exec", flags, dont_inherit=True), vars(module))
         except (Exception, SystemExit, TooLongError) as error:
             problem = _problem(error, name, statement.lineno)
+        finally:
+            self.running -= 1
         if isinstance(statement, ast.ImportFrom):
             if statement.names[0].name == "*":
                 self._stand_in_for_star(module, statement, problem)
@@ -206,6 +214,11 @@ class UserModules:
             if module.__file__ == str(self.main):
                 self.failed |= dict.fromkeys(unbound, problem)
         return problem
+
+    def _stop(self, problem: str) -> None:
+        """Stop the statement that runs."""
+        if self.running:
+            raise TooLongError(problem)
 
     def _stand_in_for_star(
         self, module: ModuleType, statement: ast.ImportFrom, problem: str
@@ -262,11 +275,11 @@ class UserLoader(Loader):
 
 def _problem(error: BaseException, name: str, line: int) -> str:
     """The error of a statement, with its place."""
-    if isinstance(error, TooLongError):
-        return f"{error} ({place(name, line)})"
-    if isinstance(error, SystemExit):
-        return f"it called sys.exit: {first_line(error)} ({place(name, line)})"
     text = error_line(error)
+    if isinstance(error, TooLongError):
+        text = str(error)
+    if isinstance(error, SystemExit):
+        text = f"it called sys.exit: {first_line(error)}"
     if isinstance(error, ImportError):
         text = re.sub(r" \([^()]*/[^()]*\)", "", text)  # the path of the module
     return text if re.search(r"\(line [^()]*\)$", text) else f"{text} ({place(name, line)})"
