@@ -61,8 +61,9 @@ def at_import(code: str) -> str:
         ("f = int('x' * 5_000_000)\n", "importing it failed: ValueError: invalid literal for int() "
          f"with base 10: '{'x' * 158}… (line 1)"),
         (first("raise ValueError('x' * 5_000_000)", RIGHT), f"ValueError: {'x' * 199}… (line 3)"),
-        ("f = print('x' * (70 << 20))\n", "importing it failed: OSError: [Errno 27] File too large "
-         "(line 1)"),
+        ("f = open('big', 'w').write('x' * (70 << 20))\n", "importing it failed: OSError: [Errno 27] "
+         "File too large (line 1)"),
+        ("f = print('x' * (70 << 20))\n", "f in file.py is not a function: NoneType"),
         ("class E(Exception):\n    def __str__(self):\n        1 / 0\ndef f(x, y): raise E\n",
          "E (line 4)"),
         ("", "file.py has no f, nor anything else that can be called"),

@@ -14,9 +14,10 @@ import click
 
 from ..checking import Report
 from ..checking.sandbox.process import check_files
+from ..checking.sandbox.source import has
 from ..checking.settings import Layout, Part, Settings
 from ..files.atomic import atomic_write_text, target_of
-from ..text import printable
+from ..text import few, printable
 from . import command
 from .grades import as_csv, as_junit, as_text
 from .progress import progress_bar
@@ -31,9 +32,10 @@ DAY = 24 * 60 * 60
     softmaxloss check my_loss.py:softmax_loss
     softmaxloss check my_loss.py:Loss.forward --kind loss --seed 17
     softmaxloss check 'submissions/*.py:softmax_loss' --csv grades.csv
+    softmaxloss check homework:softmax_loss,softmax
     """,
 )
-@click.argument("what", metavar="FILE.py:FUNCTION")
+@click.argument("what", metavar="FILE:FUNCTION")
 @click.option("--kind", type=click.Choice(get_args(Part)), help="What the function computes.")
 @click.option("--layout", type=click.Choice(get_args(Layout)), help="How the examples are stored.")
 @click.option(
@@ -71,64 +73,91 @@ def check(
 ) -> None:
     """Check the softmax, its loss or its gradient in a file, and name what is wrong.
 
-    FUNCTION may be Class.method, or a class whose instances can be called. FILE.py may be a
-    pattern, in quotes: each file that matches is checked. The exit code is 0 if all are right, 2 if
+    FILE is a Python file or a notebook, or a pattern in quotes: each file that matches is checked;
+    or a folder: each .py and .ipynb below that has the function. FUNCTION may be Class.method, or a
+    class, or several names with commas between them. The exit code is 0 if all are right, 2 if
     none could be checked, else 1. If interrupted, it writes no file. The code runs in a process of
     its own, with limits on time and memory; that protects from accidents, not from malice.
     """
-    pattern, _, function = what.rpartition(":")
-    if not pattern or not all(part.isidentifier() for part in function.split(".")):
+    pattern, _, names = what.rpartition(":")
+    functions = list(dict.fromkeys(names.split(",")))
+    if not pattern or not all(p.isidentifier() for name in functions for p in name.split(".")):
         raise click.UsageError(f"{printable(what)}: write FILE.py:FUNCTION")
-    files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
-    if not files:
-        raise click.UsageError(f"{printable(pattern)}: no such file")
+    wanted = _wanted(pattern, functions)
+    files = list(dict.fromkeys(file for file, _ in wanted))
     if not 0 < timeout <= DAY:
         raise click.UsageError(f"--timeout must be more than 0 and at most {DAY} seconds")
     for output in (csv_file, junit, write_test):
         if output is not None:
             _expect_writable(output, files)
     if write_test is not None:
-        _expect_importable(files)
+        _expect_importable(wanted)
 
-    reports = _checked(files, function, Settings(**settings), timeout)
+    reports = _checked(wanted, Settings(**settings), timeout)
     if csv_file is not None:
         atomic_write_text(csv_file, as_csv(reports))
     if junit is not None:
-        atomic_write_text(junit, as_junit(reports, function))
+        atomic_write_text(junit, as_junit(reports, names))
     if write_test is not None:
-        ((file, report),) = reports.items()
+        ((file, _),), (report,) = wanted, reports.values()
         if report.verdict == "not checked":
             click.echo("no test written: it was not checked", err=True)
         else:
             atomic_write_text(write_test, report.regression_test(Path(file).stem, report.function))
     if as_json:
-        fields = [{"file": file} | report.to_dict() for file, report in reports.items()]
+        fields = [
+            {"file": file, "function": function} | report.to_dict()
+            for (file, function), report in zip(wanted, reports.values(), strict=True)
+        ]
         command.write(json.dumps(fields[0] if len(fields) == 1 else fields) + "\n")
     else:
         command.write(as_text(reports))
     context.exit(_exit_code(reports.values()))
 
 
+def _wanted(pattern: str, functions: Sequence[str]) -> list[tuple[str, str]]:
+    """The files and functions to check: of each file in a folder, those that it has."""
+    if os.path.isdir(pattern):
+        found = [
+            (str(path), function)
+            for path in sorted(Path(pattern).rglob("*"))
+            if path.suffix in (".py", ".ipynb") and not _is_apart(path.relative_to(pattern))
+            for function in functions
+            if has(path, function)
+        ]
+        if not found:
+            raise click.UsageError(f"{printable(pattern)}: no file in it has {few(functions)}")
+        return found
+    files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+    if not files:
+        raise click.UsageError(f"{printable(pattern)}: no such file")
+    return [(file, function) for file in files for function in functions]
+
+
+def _is_apart(path: Path) -> bool:
+    """Whether a file in a folder is not the user's: an installed package, a copy of an editor."""
+    return any(part.startswith(".") or part == "site-packages" for part in path.parts)
+
+
 def _checked(
-    files: Sequence[str], function: str, settings: Settings, timeout: float
+    wanted: Sequence[tuple[str, str]], settings: Settings, timeout: float
 ) -> dict[str, Report]:
-    """The reports, in the order of the files."""
-    reports: dict[str, Report] = {}
+    """The reports, in this order, by the file; by file:function for several functions."""
+    reports: dict[tuple[str, str], Report] = {}
     try:
         with (
             progress_bar() as on_progress,
-            contextlib.closing(
-                check_files([(file, function) for file in files], settings, timeout=timeout)
-            ) as checks,
+            contextlib.closing(check_files(wanted, settings, timeout=timeout)) as checks,
         ):
-            for (file, _), report in checks:
-                reports[file] = report
+            for one, report in checks:
+                reports[one] = report
                 if on_progress is not None:
-                    on_progress(len(reports), len(files))
+                    on_progress(len(reports), len(wanted))
     except (KeyboardInterrupt, SystemExit):
-        click.echo(f"stopped: {len(reports)} of {len(files)} files were checked", err=True)
+        click.echo(f"stopped: {len(reports)} of {len(wanted)} files were checked", err=True)
         raise
-    return {file: reports[file] for file in files}
+    several = len({function for _, function in wanted}) > 1
+    return {f"{one[0]}:{one[1]}" if several else one[0]: reports[one] for one in wanted}
 
 
 def _exit_code(reports: Collection[Report]) -> int:
@@ -147,12 +176,18 @@ def _expect_writable(output: str, files: Sequence[str]) -> None:
         raise click.UsageError(f"{printable(output)}: that is one of the files to check")
 
 
-def _expect_importable(files: Sequence[str]) -> None:
-    if len(files) > 1:
-        raise click.UsageError("--write-test is for one file")
-    name = Path(files[0]).stem
-    if not name.isidentifier() or keyword.iskeyword(name) or name in sys.stdlib_module_names:
+def _expect_importable(wanted: Sequence[tuple[str, str]]) -> None:
+    if len(wanted) > 1:
+        raise click.UsageError("--write-test is for one function of one file")
+    file = Path(wanted[0][0])
+    name = file.stem
+    if (
+        file.suffix != ".py"
+        or not name.isidentifier()
+        or keyword.iskeyword(name)
+        or name in sys.stdlib_module_names
+    ):
         raise click.UsageError(
-            f"--write-test: a test cannot import {printable(Path(files[0]).name)} by that name; "
+            f"--write-test: a test cannot import {printable(file.name)} by that name; "
             "rename the file"
         )

@@ -50,7 +50,11 @@ def as_junit(reports: Mapping[str, Report], function: str) -> str:
         errors=str(verdicts.count("not checked")),
     )
     for file, report in reports.items():
-        case = ET.SubElement(suite, "testcase", classname=_xml(file), name=function)
+        if "," in function:  # several: then the key is file:function
+            file, _, name = file.rpartition(":")
+        else:
+            name = function
+        case = ET.SubElement(suite, "testcase", classname=_xml(file), name=name)
         if report.verdict == "not checked":
             ET.SubElement(case, "error", message=_xml(report.problem or ""))
         elif report.verdict == "wrong":

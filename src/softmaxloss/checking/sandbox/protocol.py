@@ -60,7 +60,9 @@ def decode(line: bytes) -> Message:
         if kind == "Attempt":
             return _decode_attempt(data)
         if kind == "Loaded":
-            return Loaded(first_line(data["function"]), [first_line(one) for one in data["notes"]])
+            return Loaded(
+                first_line(data["function"]), [first_line(one) for one in data["notes"][:20]]
+            )
         return Done(_text(data["problem"]))
     except Exception:  # a wrong type, a missing field, a number too large, too many brackets
         raise ValueError("its results cannot be read") from None

@@ -50,6 +50,16 @@ def parts_of(path: Path) -> list[Part]:
     return _cells(text, path) if path.suffix == ".ipynb" else [Part(str(path), text)]
 
 
+def has(path: Path, name: str) -> bool:
+    """Whether a file defines the name, as far as its text shows; `name` may be Class.method."""
+    first = re.escape(name.partition(".")[0])
+    defines = re.compile(rf"^[ \t]*(?:def|class)[ \t]+{first}\b|^{first}[ \t]*=", re.MULTILINE)
+    try:
+        return any(defines.search(part.text) for part in parts_of(path))
+    except LoadError:
+        return False
+
+
 def place(name: str, line: int) -> str:
     """How a line of a part is called.
 
