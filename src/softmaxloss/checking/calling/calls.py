@@ -18,6 +18,7 @@ from ..settings import Settings
 from .arguments import arguments_for
 from .forms import Form, forms_of, option_names
 from .frameworks import Differentiated, as_numpy, has_loops, to_framework
+from .places import error_line
 from .results import ShapeError, read, values_of
 from .trials import (
     FINITE,
@@ -26,7 +27,6 @@ from .trials import (
     Trial,
     call_once,
     callee_for,
-    error_line,
     no_warnings,
     results_of,
     takes_only_single,

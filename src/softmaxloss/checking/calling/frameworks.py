@@ -219,9 +219,7 @@ def call(
     return Differentiated(as_numpy(value), as_numpy(pull(upstream)[0]))
 
 
-def _call_own(
-    framework: Framework, of_scores: Callable[[Any], Any], node: Any, z: Any
-) -> Any:
+def _call_own(framework: Framework, of_scores: Callable[[Any], Any], node: Any, z: Any) -> Any:
     """What a function of someone's own nodes returns, and the gradient after backward."""
     assert node is not None
     if z is None:

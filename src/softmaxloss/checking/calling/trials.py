@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...text import first_line
 from ..inputs import Input, gradient_wrt_weights, plain_inputs
 from ..reference import Results, softmax, target
 from .arguments import arguments_for
 from .forms import Form
 from .frameworks import call, node_of
+from .places import error_line
 from .protocols import Way
 from .results import ShapeError, parts_of, read_results, returned_names, values_of
 
@@ -171,12 +171,6 @@ def no_warnings() -> Iterator[None]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def error_line(error: BaseException) -> str:
-    """The type and the message of an error, on one line."""
-    name, message = type(error).__name__, first_line(error)
-    return name if message == name else f"{name}: {message}"
 
 
 def takes_only_single(problem: str | None) -> bool:
