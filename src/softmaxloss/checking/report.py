@@ -97,7 +97,9 @@ class Finding:
             lines.append(f"{self.part}: wrong, but not one of the known mistakes")
         return [*lines, *self._evidence()]
 
-    def remark_lines(self, settings: Settings, parts: dict[Mistake, str]) -> list[str]:
+    def remark_lines(
+        self, settings: Settings, parts: dict[Mistake, str], *, examples: bool
+    ) -> list[str]:
         """What can be said of it that does not make it wrong, as lines of text."""
         counted = self.counted(settings)
         rest = [mistake for mistake in self.mistakes if mistake not in counted]
@@ -111,7 +113,8 @@ class Finding:
             return lines
         if not rest:
             lines.append(f"{self.part}: not right for extreme outputs; not asked for at this level")
-        if all(mistake.kind == "weakness" and mistake.about != "labels" for mistake in rest):
+        weak = all(mistake.kind == "weakness" and mistake.about != "labels" for mistake in rest)
+        if examples and weak:
             return [*lines, *self._evidence()]
         return [*lines, *(f"   {remark}" for remark in self.remarks)]
 
@@ -125,7 +128,7 @@ class Finding:
             lines += [f"{name:8} {value}" for name, value in self.example.items()]
         if self.others:
             lines.append(f"these give the same numbers: {', '.join(m.id for m in self.others)}")
-        names = _joined([mistake.id for mistake in self.mistakes])
+        names = _joined([mistake.id for mistake in mistakes_first(self.mistakes)])
         gives = f"{names} together give" if len(self.mistakes) > 1 else "that gives"
         if 0 < self.matched < self.inputs:
             lines.append(
@@ -200,8 +203,9 @@ class Report:
         """In a short sentence, why it is not right; empty if it is."""
         if self.verdict == "not checked":
             return self.problem or "no results"
-        unknown = [_unknown(finding) for finding in self._wrong() if not finding.mistakes]
-        return "; ".join([*(mistake.title for mistake in self.counted), *unknown])
+        named = [mistake.title for mistake in self.counted]
+        unknown = [finding for finding in self._wrong() if not finding.mistakes]
+        return "; ".join([*named, *(_unknown(finding, alone=not named) for finding in unknown)])
 
     def to_dict(self) -> dict[str, Any]:
         """The report as lists, numbers and strings that any JSON writer accepts."""
@@ -233,6 +237,7 @@ class Report:
             lines += [f"   it printed: {printable(p)}" for p in self.printed.splitlines()[-3:]]
             return "\n".join(lines) + "\n"
         lines = [f"{self.verdict}: {_joined(self.parts)}, called as {self.form}"]
+        right = self.verdict == "right"
         remarks: list[str] = []
         to_name = {mistake: _joined(parts) for mistake, parts in self._parts().items()}
         for finding in self._wrong():
@@ -240,11 +245,10 @@ class Report:
             for mistake in finding.counted(self.settings):
                 to_name.pop(mistake, None)
         for finding in self.findings:
-            remarks += finding.remark_lines(self.settings, to_name)
+            remarks += finding.remark_lines(self.settings, to_name, examples=right)
             for mistake in finding.mistakes:
                 to_name.pop(mistake, None)
         tried = f"Tried on {plural(len(self.checks), 'input')}; seed {self.seed} repeats them"
-        right = self.verdict == "right"
         lines += ["", *([f"{tried}."] if right else [f"{tried}:", *self._inputs()])]
         if remarks:
             lines += ["", "Remarks, none of which counts as wrong:", *remarks]
@@ -323,6 +327,8 @@ def _on_which(
         return f"{counts}:", tuple(f"{check.name}: {check.why}" for check in wrong)
     if len(right) <= MOST_EXPLAINED:
         return f"{counts}; right on these:", tuple(f"{check.name}: {check.why}" for check in right)
+    if len(right) < len(wrong):
+        return f"{counts}; right on {', '.join(check.name for check in right)}", ()
     return f"{counts}: {', '.join(check.name for check in wrong)}", ()
 
 
@@ -330,11 +336,11 @@ def _joined(names: Sequence[str]) -> str:
     return " and ".join(", ".join(names).rsplit(", ", 1))
 
 
-def _unknown(finding: Finding) -> str:
-    """A finding that is none of the known mistakes, in a short sentence."""
+def _unknown(finding: Finding, *, alone: bool) -> str:
+    """A finding that is none of the known mistakes, in a short sentence; alone: what it shows."""
     part = f"the {finding.part} is" if finding.part in BASIC_PARTS else f"{finding.part}: it is"
     of = f" of {finding.inputs}" if finding.inputs else ""
-    remark = f": {finding.remarks[0]}" if finding.remarks else ""
+    remark = f": {finding.remarks[0]}" if alone and finding.remarks else ""
     return f"{part} wrong on {len(finding.failed)}{of} inputs, by no known mistake{remark}"
 
 
