@@ -251,7 +251,7 @@ class Report:
         tried = f"Tried on {plural(len(self.checks), 'input')}; seed {self.seed} repeats them"
         lines += ["", *([f"{tried}."] if right else [f"{tried}:", *self._inputs()])]
         if remarks:
-            lines += ["", "Remarks, none of which counts as wrong:", *remarks]
+            lines += ["", "Remarks, which do not count against it:", *remarks]
         return "\n".join(lines) + "\n"
 
     def _parts(self) -> dict[Mistake, list[str]]:
