@@ -93,7 +93,7 @@ TEXTBOOK = [
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("function", TEXTBOOK, ids=lambda f: f.__name__)
 def test_the_textbook_level(function: Any, seed: int) -> None:
-    assert check(function, seed=seed).verdict == "wrong"
+    assert check(function, seed=seed, strict=True).verdict == "wrong"
     report = check(function, seed=seed, level="textbook")
     assert report.verdict == "right", str(report)
     assert check(function, seed=seed, level="textbook", strict=True).verdict == "right"

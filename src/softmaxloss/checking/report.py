@@ -350,15 +350,23 @@ def mistakes_first(mistakes: Iterable[Mistake]) -> list[Mistake]:
 
 
 def array_text(value: Any, other: Any = None) -> str:
-    """An array as text, with as many digits as it takes to tell it from the other one."""
-    for digits in (4, 8, 17):
-        text, theirs = (
-            np.array2string(
-                np.asarray(one), precision=digits, separator=", ", threshold=40,
-                max_line_width=10_000,
-            ).replace("\n", "")
-            for one in (value, other)
-        )  # fmt: skip
+    """An array as text, with as many digits as it takes to tell it from the other one.
+
+    >>> array_text([1003.25, -0.5, np.nan]), array_text(5.6, 5.6000001)
+    ('[1003.2, -0.5, nan]', '5.6')
+    """
+    for digits in (5, 9, 17):
+        text, theirs = (_in_digits(one, digits) for one in (value, other))
         if text != theirs:
             break
     return text
+
+
+def _in_digits(value: Any, digits: int) -> str:
+    return np.array2string(
+        np.asarray(value),
+        separator=", ",
+        threshold=40,
+        max_line_width=10_000,
+        formatter={"float_kind": lambda number: f"{number:.{digits}g}"},
+    ).replace("\n", "")
