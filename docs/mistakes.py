@@ -11,12 +11,22 @@ from typing import Any
 import numpy as np
 
 from softmaxloss import check
-from softmaxloss.checking.bank import Mistake, behaviour, gradient, loss, options, softmax, target
+from softmaxloss.checking.bank import (
+    Mistake,
+    behaviour,
+    gradient,
+    log,
+    loss,
+    options,
+    softmax,
+    target,
+)
 from softmaxloss.files.atomic import atomic_write_text
 
 PAGE = Path(__file__).parent / "check.md"
 GROUPS = {
     "In the probabilities": softmax.MISTAKES,
+    "In the log of the probabilities": log.MISTAKES,
     "With the labels": target.MISTAKES,
     "In the loss": loss.MISTAKES,
     "In the gradient": gradient.MISTAKES,

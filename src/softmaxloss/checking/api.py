@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .calling.calls import call_in_every_form
+from .calling.protocols import can_be_called
 from .diagnosis.verdict import judge
 from .report import Report
 from .settings import Layout, Level, Part, Settings
@@ -64,8 +65,11 @@ def check(
         >>> check(loss).mistakes
         ['exp-minus-z', 'no-max']
     """
-    if not callable(fn):
-        raise TypeError(f"check takes a function, got {type(fn).__name__}")
+    if not can_be_called(fn):
+        raise TypeError(
+            f"check takes a function, or an object or class with a method such as forward or loss, "
+            f"got {type(fn).__name__}"
+        )
     settings = Settings(kind, layout, dtype, seed, strict, expected_failures, deny, level)
     return judge(call_in_every_form(fn, settings), settings)
 

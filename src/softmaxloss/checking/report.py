@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..text import plural, printable
-from .bank import Mistake
+from .bank import Mistake, Style
 from .calling.forms import Form
 from .settings import Settings
 
@@ -36,6 +36,7 @@ class Finding:
         nearest: If the mistake is not known: the one that gives most of the numbers, and on how
             many inputs.
         wrong_values: Whether something wrong was returned, rather than only errors raised.
+        style: How the function is written, and so the fix.
     """
 
     part: str
@@ -48,6 +49,7 @@ class Finding:
     remarks: tuple[str, ...] = ()
     nearest: tuple[Mistake, int] | None = None
     wrong_values: bool = False
+    style: Style = "batch"
 
     def is_wrong(self, settings: Settings = DEFAULTS) -> bool:
         """Whether it makes the implementation wrong."""
@@ -66,7 +68,8 @@ class Finding:
             "wrong": self.is_wrong(settings),
             "failed": list(self.failed),
             "mistakes": [
-                {name: getattr(m, name) for name in ("id", "kind", "title", "why", "fix", "see")}
+                {name: getattr(m, name) for name in ("id", "kind", "title", "why", "see")}
+                | {"fix": m.fix_for(self.style)}
                 for m in self.mistakes
             ],
             "others": [mistake.id for mistake in self.others],
@@ -92,7 +95,8 @@ class Finding:
                 kind = f"; a {mistake.kind} that counts as wrong here"
                 note = "" if mistake.kind == "mistake" else kind
                 lines.append(f"{parts[mistake]}: {mistake.title} ({mistake.id}{note})")
-                lines += [f"   {name}: {getattr(mistake, name)}" for name in ("why", "fix", "see")]
+                lines += [f"   why: {mistake.why}", f"   fix: {mistake.fix_for(self.style)}"]
+                lines.append(f"   see: {mistake.see}")
         if not self.mistakes:
             lines.append(f"{self.part}: wrong, but not one of the known mistakes")
         return [*lines, *self._evidence()]
@@ -108,7 +112,7 @@ class Finding:
             if mistake in parts:
                 note = settings.note(mistake)
                 lines.append(f"{parts[mistake]}: {mistake.title} ({mistake.id}{note})")
-                lines += [f"   {mistake.why}", f"   instead: {mistake.fix}"]
+                lines += [f"   {mistake.why}", f"   instead: {mistake.fix_for(self.style)}"]
         if self.is_wrong(settings):
             return lines
         if not rest:
@@ -148,6 +152,13 @@ class InputCheck:
     why: str
     right: dict[str, bool]
 
+#: What to do about a function that none of the forms fits.
+WRAPPER = [
+    "   If it is called in another way, check a function that calls it, such as",
+    "       def loss(z, y):  # z: logits (N, C); y: class indices (N,)",
+    "           return your_loss(z, y)",
+]
+
 
 @dataclass(frozen=True)
 class Report:
@@ -162,6 +173,7 @@ class Report:
         problem: Why it was not checked, or None.
         printed: The beginning of what the code of a file printed.
         checks: Each call that was compared.
+        tried: The forms in which it was called, and the error of each, where none worked.
         function: What was checked in a file, in Python: `f`, or `Loss().forward`.
         seconds: How long the check of a file took.
     """
@@ -176,11 +188,12 @@ class Report:
     checks: tuple[InputCheck, ...] = ()
     function: str = ""
     seconds: float = 0.0
+    tried: tuple[str, ...] = ()
 
     @classmethod
-    def not_checked(cls, problem: str, settings: Settings) -> Report:
+    def not_checked(cls, problem: str, settings: Settings, tried: tuple[str, ...] = ()) -> Report:
         """The report on a function that could not be called."""
-        return cls("not checked", None, (), (), settings, problem)
+        return cls("not checked", None, (), (), settings, problem, tried=tried)
 
     @property
     def seed(self) -> int:
@@ -234,6 +247,9 @@ class Report:
     def __str__(self) -> str:
         if self.verdict == "not checked":
             lines = [f"not checked: {self.reason}"]
+            lines += [f"   called as {line}" for line in self.tried]
+            if self.tried:
+                lines += WRAPPER
             lines += [f"   it printed: {printable(p)}" for p in self.printed.splitlines()[-3:]]
             return "\n".join(lines) + "\n"
         lines = [f"{self.verdict}: {_joined(self.parts)}, called as {self.form}"]

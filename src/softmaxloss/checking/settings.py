@@ -12,7 +12,7 @@ from ..text import shown
 from .bank import BANK, Mistake
 from .inputs import EXTREME
 
-Part = Literal["softmax", "loss", "gradient", "loss+gradient"]
+Part = Literal["softmax", "log_softmax", "loss", "gradient", "loss+gradient"]
 Layout = Literal["rows", "columns", "one"]
 Level = Literal["textbook", "stable"]
 

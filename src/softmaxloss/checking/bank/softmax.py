@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from ..reference import softmax
+from .log import EPSILONS
 from .mistake import Array, wrong_step
 
 Step = tuple[Array, Array]  # what a step returns: the probabilities a, (N, C), and log a
@@ -24,22 +24,28 @@ def with_exp(log_a: Array) -> Step:
     return np.exp(log_a), log_a
 
 
+def log_sum(z: Array) -> Array:
+    """log Σ exp z of each row, as a column."""
+    m = z.max(axis=1, keepdims=True)
+    return m + np.log(np.exp(z - m).sum(axis=1, keepdims=True))
+
+
 def normalised(e: Array) -> Step:
     return with_log(e / e.sum(axis=1, keepdims=True))
 
 
-def log_of_underflow(z: Array) -> Step:
-    return normalised(np.exp(shifted(z)))
+def other_denominator(total: Callable[[Array], Array]) -> list[Callable[[Array], Step]]:
+    """exp(z − m) divided by another total of it than the sum of each row: the log of the quotient,
+    and the difference of the logs."""
 
-
-def other_denominator(total: Callable[[Array], Array]) -> Callable[[Array], Step]:
-    """exp(z − m) divided by another total of it than the sum of each row."""
-
-    def step(z: Array) -> Step:
+    def of_quotient(z: Array) -> Step:
         e = np.exp(shifted(z))
         return with_log(e / total(e))
 
-    return step
+    def of_difference(z: Array) -> Step:
+        return with_exp(shifted(z) - np.log(total(np.exp(shifted(z)))))
+
+    return [of_quotient, of_difference]
 
 
 def other_offset(offset: Callable[[Array], Array]) -> Callable[[Array], Step]:
@@ -54,24 +60,21 @@ def changed(change: Callable[[Array], Array]) -> Callable[[Array], Step]:
 
 BOUNDS = (500, 5, 10, 15, 20, 30, 50, 80, 88, 100, 200, 250, 300, 600, 700, 709, 1000)
 TEMPERATURES = (2, 0.1, 0.2, 0.25, 1.5, 3, 4, 5, 8, 10, 20, 50, 100)
-EPSILONS = (
-    1e-7, 1e-8, 1e-6, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 2.0**-52, 2.0**-23, 1e-20, 1e-30,
-    1e-37, 1e-38, 1e-45, 1e-100, 1e-300, 1e-308,
-)  # fmt: skip
 
 
-def log_of(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[[Array], Step]:
-    """The log of the probabilities after a change by ε."""
+def sum_plus(epsilon: float) -> Callable[[Array], Step]:
+    """ε is added to the sum of the exponentials."""
 
     def step(z: Array) -> Step:
-        a = softmax(z)[0]
-        # An ε that is 0 in float32 changes nothing, which is another mistake.
-        return a, np.log(change(a, z.dtype.type(epsilon) or np.nan))
+        total = np.exp(shifted(z)).sum(axis=1, keepdims=True) + z.dtype.type(epsilon)
+        log_a = shifted(z) - np.log(total)
+        # An ε that is below the last digit changes nothing.
+        return with_exp(log_a if (log_a != softmax(z)[1]).any() else log_a * np.nan)
 
     return step
 
 
-def first_classes(count: int) -> Callable[[Array], Step]:
+def first_classes(count: int) -> list[Callable[[Array], Step]]:
     return other_denominator(lambda e: e[:, :count].sum(axis=1, keepdims=True))
 
 
@@ -106,10 +109,21 @@ def sum_rescaled_wrongly(z: Array) -> Step:
 SOFTMAX = (
     "z = z - z.max(axis=1, keepdims=True); a = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)"
 )
-_softmax = partial(wrong_step, "softmax", fix=SOFTMAX)
-MAX_OF_ROWS = "z.max(axis=1, keepdims=True), the maximum of each row"
-SUM_OF_ROWS = "e / e.sum(axis=1, keepdims=True), the sum of each row"
-ALL_CLASSES = "range(C), or e.sum(axis=1)"
+_softmax = partial(
+    wrong_step,
+    "softmax",
+    fixes=(SOFTMAX, "e = np.exp(z[i] - z[i].max()); a = e / e.sum()   # for each example i"),
+)
+# Instead, and in a loop over the examples.
+MAX_OF_ROWS = (
+    "z.max(axis=1, keepdims=True), the maximum of each row",
+    "z[i].max(), the maximum of the row",
+)
+SUM_OF_ROWS = (
+    "e / e.sum(axis=1, keepdims=True), the sum of each row",
+    "e / e.sum(), with e = np.exp(z[i] - z[i].max())",
+)
+ALL_CLASSES = ("e.sum(axis=1, keepdims=True)", "for k in range(C)")
 RESCALED = "S = S * exp(m_old - m_new) + exp(z - m_new)"
 
 MISTAKES = [
@@ -127,29 +141,21 @@ MISTAKES = [
         "the maximum is not subtracted before exp",
         "exp overflows above 709 (float64) or 88 (float32), and inf / inf is NaN.",
         lambda z: normalised(np.exp(z)),
-    ),
-    _softmax(
-        "log-of-underflow",
-        "the log of a probability that underflows to 0",
-        "Where the outputs are far apart a_y rounds to 0 and its log is −inf; the loss is finite.",
-        log_of_underflow,
-        kind="weakness",
-        fix="log_a = z - z.max(axis=1, keepdims=True); "
-        "log_a -= np.log(np.exp(log_a).sum(axis=1, keepdims=True))",
+        lambda z: with_exp(z - np.log(np.exp(z).sum(axis=1, keepdims=True))),
     ),
     _softmax(
         "one-max-for-the-batch",
         "one maximum for the whole batch instead of one per row",
         "A row far below the largest output of another row underflows to 0 / 0.",
         other_offset(lambda z: z.max()),
-        fix=MAX_OF_ROWS,
+        fixes=MAX_OF_ROWS,
     ),
     _softmax(
         "max-of-columns",
         "the maximum is taken over the examples instead of the classes",
         "The same number must be subtracted from all classes of a row, or the odds change.",
         other_offset(lambda z: z.max(axis=0)),
-        fix=MAX_OF_ROWS,
+        fixes=MAX_OF_ROWS,
     ),
     _softmax(
         "not-the-maximum",
@@ -159,7 +165,7 @@ MISTAKES = [
         other_offset(lambda z: z.mean(axis=1, keepdims=True)),
         other_offset(lambda z: z.min(axis=1, keepdims=True)),
         other_offset(lambda z: np.abs(z).max(axis=1, keepdims=True)),
-        fix=MAX_OF_ROWS,
+        fixes=MAX_OF_ROWS,
     ),
     _softmax(
         "logits-clipped",
@@ -186,37 +192,108 @@ MISTAKES = [
         "the maximum is subtracted inside the log-sum-exp and not added back",
         "log Σ exp z = m + log Σ exp(z − m): the loss is too small by the maximum.",
         lambda z: with_exp(z - np.log(np.exp(shifted(z)).sum(axis=1, keepdims=True))),
+        lambda z: with_log(np.exp(z) / np.exp(shifted(z)).sum(axis=1, keepdims=True)),
         fix="m = z.max(axis=1); J = m + np.log(np.exp(z - m[:, None]).sum(axis=1)) "
         "- z[np.arange(N), y]",
+    ),
+    _softmax(
+        "max-subtracted-twice",
+        "the maximum is subtracted from z, but not in the sum of the exponentials",
+        "Subtract the same number in both, or the loss is too large by the maximum.",
+        lambda z: with_exp(shifted(z) - np.log(np.exp(z).sum(axis=1, keepdims=True))),
+        lambda z: with_log(np.exp(shifted(z)) / np.exp(z).sum(axis=1, keepdims=True)),
+    ),
+    _softmax(
+        "true-output-missing",
+        "log Σ exp z alone: −z_y is missing",
+        "The loss must fall when the output of the true class grows.",
+        lambda z: with_exp(-log_sum(z) + 0 * z),
+        fix="J = log_sum_exp - z[np.arange(N), y]",
+        loop="loss += log_sum_exp - z[i, y[i]]",
+    ),
+    _softmax(
+        "signs-differ",
+        "z has a minus in the numerator or in the sum, but not in both",
+        "The loss is log Σ exp z − z_y, the probability exp z_y / Σ exp z.",
+        lambda z: with_exp(-z - log_sum(z)),
+        lambda z: with_exp(z - log_sum(-z)),
+        lambda z: with_exp(shifted(z) - log_sum(-shifted(z))),
+        lambda z: with_exp(-shifted(z) - log_sum(shifted(z))),
+        fix="J = log_sum_exp - z[np.arange(N), y]",
+        loop="loss += log_sum_exp - z[i, y[i]]",
+    ),
+    _softmax(
+        "times-the-sum",
+        "exp z is multiplied by the sum instead of divided by it",
+        "log a = z − log Σ exp z: a probability is a share of the sum.",
+        lambda z: with_exp(shifted(z) + log_sum(shifted(z))),
+        lambda z: with_exp(z + log_sum(z)),
+    ),
+    _softmax(
+        "other-log-of-the-sum",
+        "log2 or log10 of the sum of the exponentials",
+        "exp needs the natural logarithm.",
+        *(
+            lambda z, base=base, change=change: with_exp(
+                change(z) - log_sum(change(z)) / np.log(base)
+            )
+            for base in (10.0, 2.0)
+            for change in (shifted, np.positive)
+        ),
+        fix="np.log, the natural logarithm",
+    ),
+    _softmax(
+        "sum-without-log",
+        "Σ exp z instead of log Σ exp z",
+        "The loss is −z_y plus the log of the sum.",
+        lambda z: with_exp(shifted(z) - np.exp(log_sum(shifted(z)))),
+        lambda z: with_exp(z - np.exp(log_sum(z))),
+        fix="np.log(np.exp(z).sum(axis=1))   # and subtract the maximum",
+        loop="np.log(np.exp(z[i]).sum())   # and subtract the maximum",
+    ),
+    _softmax(
+        "sum-assigned",
+        "total = … instead of total += …: only the last class is in the sum",
+        "The denominator is the sum over all classes.",
+        *other_denominator(lambda e: e[:, -1:]),
+        fix="total += exp(z_k - m)",
     ),
     _softmax(
         "denominator-not-reset",
         "the denominator still contains the exponentials of the rows before",
         "Each row has a sum of its own.",
-        other_denominator(lambda e: np.cumsum(e.sum(axis=1, keepdims=True), axis=0)),
+        *other_denominator(lambda e: np.cumsum(e.sum(axis=1, keepdims=True), axis=0)),
         fix="total = 0 inside the loop over the rows",
     ),
     _softmax(
         "softmax-over-the-batch",
         "the probabilities are normalised over the examples instead of the classes",
         "The probabilities of each example must sum to 1: here the columns do, not the rows.",
-        other_denominator(lambda e: e.sum(axis=0, keepdims=True)),
+        *other_denominator(lambda e: e.sum(axis=0, keepdims=True)),
         # With axis=0 the maximum is that of the columns as well.
         lambda z: with_exp(softmax(z.T)[1].T),
-        fix=SUM_OF_ROWS,
+        fixes=SUM_OF_ROWS,
     ),
     _softmax(
         "softmax-over-everything",
         "the probabilities are normalised over the whole matrix",
         "Each row must sum to 1 by itself; here all rows together do.",
         lambda z: with_log(np.exp(z - z.max()) / np.exp(z - z.max()).sum()),
-        fix=SUM_OF_ROWS,
+        lambda z: with_exp(z - z.max() - np.log(np.exp(z - z.max()).sum())),
+        # The maximum of each row, and the sum over everything.
+        *other_denominator(np.sum),
+        fixes=SUM_OF_ROWS,
     ),
     _softmax(
         "no-keepdims",
         "keepdims is missing",
         "A sum of shape (N,) divides the columns: an error if N ≠ C, silently wrong if N = C.",
-        other_denominator(lambda e: e.sum(axis=1)),
+        *other_denominator(lambda e: e.sum(axis=1)),
+        other_offset(lambda z: z.max(axis=1)),
+        lambda z: with_log(np.exp(z - z.max(axis=1)) / np.exp(z - z.max(axis=1)).sum(axis=1)),
+        lambda z: with_exp(
+            shifted(z) - np.log(np.exp(z - z.max(axis=1)).sum(axis=1, keepdims=True))
+        ),
         fix="e / e.sum(axis=1, keepdims=True)",
     ),
     _softmax(
@@ -225,13 +302,6 @@ MISTAKES = [
         "Softmax of probabilities is nearly uniform: the loss never falls below log(1 + (C−1)/e).",
         changed(lambda z: softmax(z)[0]),
         fix="pass the logits to the loss, before any softmax",
-    ),
-    _softmax(
-        "log-softmax-of-logs",
-        "the log of log-probabilities is taken",
-        "log softmax already is the log.",
-        lambda z: (softmax(z)[0], np.log(-softmax(z)[1])),
-        fix="J = -log_a[np.arange(N), y]",
     ),
     _softmax(
         "not-normalised",
@@ -251,6 +321,11 @@ MISTAKES = [
         "z / Σ z: exp is missing",
         "Outputs may be negative; exp makes them positive.",
         normalised,
+        lambda z: with_exp(z - np.log(z.sum(axis=1, keepdims=True))),
+        lambda z: normalised(shifted(z)),
+        lambda z: normalised(np.abs(shifted(z))),
+        lambda z: with_log(shifted(z) / np.exp(shifted(z)).sum(axis=1, keepdims=True)),
+        lambda z: with_log(z / np.exp(z).sum(axis=1, keepdims=True)),
     ),
     _softmax(
         "sigmoid-for-softmax",
@@ -309,68 +384,66 @@ MISTAKES = [
         "one-in-the-denominator",
         "1 + Σ exp in the denominator",
         "The 1 belongs to a sigmoid; softmax divides by the sum only.",
-        other_denominator(lambda e: 1 + e.sum(axis=1, keepdims=True)),
+        *other_denominator(lambda e: 1 + e.sum(axis=1, keepdims=True)),
     ),
     _softmax(
         "own-class-left-out",
         "each class is left out of its own denominator",
         "The denominator contains all classes, or the quotients are odds, not probabilities.",
-        other_denominator(lambda e: e.sum(axis=1, keepdims=True) - e),
+        *other_denominator(lambda e: e.sum(axis=1, keepdims=True) - e),
     ),
     _softmax(
         "mean-for-sum-of-exp",
         "the mean of exp in the denominator instead of the sum",
         "The probabilities then sum to C, and the loss is too small by log C.",
-        other_denominator(lambda e: e.mean(axis=1, keepdims=True)),
+        *other_denominator(lambda e: e.mean(axis=1, keepdims=True)),
     ),
     _softmax(
         "sum-of-z",
         "Σ z instead of log Σ exp z",
         "The normaliser is the log of the sum of the exponentials.",
         lambda z: with_exp(z - z.sum(axis=1, keepdims=True)),
+        lambda z: with_log(np.exp(z) / z.sum(axis=1, keepdims=True)),
+        lambda z: with_log(np.exp(shifted(z)) / shifted(z).sum(axis=1, keepdims=True)),
     ),
     _softmax(
-        "clipped",
-        "the probabilities are clipped before the log",
-        "The loss stops growing, near 16.1 for 1e-7, and has no gradient beyond.",
-        *(log_of(lambda a, e: np.clip(a, e, 1 - e), epsilon) for epsilon in EPSILONS),
-        *(log_of(np.maximum, epsilon) for epsilon in EPSILONS),
-        fix="use log softmax, z - m - log Σ exp(z - m), which needs no clipping",
-    ),
-    _softmax(
-        "log-of-a-plus-epsilon",
-        "a small number is added to the probability before the log",
-        "It makes every loss slightly wrong, and log softmax does not need it.",
-        *(log_of(np.add, epsilon) for epsilon in (1e-8, *EPSILONS)),
-        fix="use log softmax, z - m - log Σ exp(z - m), which needs no epsilon",
+        "epsilon-in-the-sum",
+        "a small number is added to the sum of the exponentials",
+        "The sum is never 0 once the maximum is subtracted: it is at least 1.",
+        *map(sum_plus, (1e-5, *EPSILONS)),
+        fix="e.sum(axis=1, keepdims=True), without epsilon",
+        loop="total = e.sum(), without epsilon",
+        kind="weakness",
     ),
     _softmax(
         "last-class-left-out",
         "the last class is left out of the sum",
         "A range that ends at C − 1 does not reach class C − 1.",
-        first_classes(-1),
-        fix=ALL_CLASSES,
+        *first_classes(-1),
+        fixes=ALL_CLASSES,
     ),
     _softmax(
         "first-class-left-out",
         "the first class is left out of the sum",
         "Classes count from 0: a loop that starts at 1 leaves class 0 out.",
-        other_denominator(lambda e: e[:, 1:].sum(axis=1, keepdims=True)),
-        fix=ALL_CLASSES,
+        *other_denominator(lambda e: e[:, 1:].sum(axis=1, keepdims=True)),
+        fixes=ALL_CLASSES,
     ),
     _softmax(
         "whole-blocks-only",
         "the classes after the last whole block are left out of the sum",
         "C need not be a multiple of the block size: the rest must be summed as well.",
         # A vectorised loop over four classes at a time, without the rest.
-        other_denominator(lambda e: e[:, : max(e.shape[1] // 4 * 4, 1)].sum(axis=1, keepdims=True)),
+        *other_denominator(
+            lambda e: e[:, : max(e.shape[1] // 4 * 4, 1)].sum(axis=1, keepdims=True)
+        ),
         fix="mask the last block, or add a loop for the rest",
     ),
     _softmax(
         "one-block-only",
         "the classes after the first 1024 are left out of the sum",
         "A block has at most 1024 threads: with more classes each thread must sum several.",
-        *map(first_classes, (1024, 512, 256)),
+        *(step for count in (1024, 512, 256) for step in first_classes(count)),
         fix="for n in range(thread, C, threads)",
     ),
     _softmax(
