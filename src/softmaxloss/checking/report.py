@@ -101,7 +101,9 @@ class Finding:
             lines.append(f"{self.part}: wrong, but not one of the known mistakes")
         return [*lines, *self._evidence()]
 
-    def remark_lines(self, settings: Settings, parts: dict[Mistake, str]) -> list[str]:
+    def remark_lines(
+        self, settings: Settings, parts: dict[Mistake, str], *, examples: bool
+    ) -> list[str]:
         """What can be said of it that does not make it wrong, as lines of text."""
         counted = self.counted(settings)
         rest = [mistake for mistake in self.mistakes if mistake not in counted]
@@ -115,7 +117,8 @@ class Finding:
             return lines
         if not rest:
             lines.append(f"{self.part}: not right for extreme outputs; not asked for at this level")
-        if all(mistake.kind == "weakness" and mistake.about != "labels" for mistake in rest):
+        weak = all(mistake.kind == "weakness" and mistake.about != "labels" for mistake in rest)
+        if examples and weak:
             return [*lines, *self._evidence()]
         return [*lines, *(f"   {remark}" for remark in self.remarks)]
 
@@ -129,7 +132,7 @@ class Finding:
             lines += [f"{name:8} {value}" for name, value in self.example.items()]
         if self.others:
             lines.append(f"these give the same numbers: {', '.join(m.id for m in self.others)}")
-        names = _joined([mistake.id for mistake in self.mistakes])
+        names = _joined([mistake.id for mistake in mistakes_first(self.mistakes)])
         gives = f"{names} together give" if len(self.mistakes) > 1 else "that gives"
         if 0 < self.matched < self.inputs:
             lines.append(
@@ -216,8 +219,9 @@ class Report:
         """In a short sentence, why it is not right; empty if it is."""
         if self.verdict == "not checked":
             return self.problem or "no results"
-        unknown = [_unknown(finding) for finding in self._wrong() if not finding.mistakes]
-        return "; ".join([*(mistake.title for mistake in self.counted), *unknown])
+        named = [mistake.title for mistake in self.counted]
+        unknown = [finding for finding in self._wrong() if not finding.mistakes]
+        return "; ".join([*named, *(_unknown(finding, alone=not named) for finding in unknown)])
 
     def to_dict(self) -> dict[str, Any]:
         """The report as lists, numbers and strings that any JSON writer accepts."""
@@ -255,6 +259,7 @@ class Report:
             return "\n".join(lines) + "\n"
         lines = [f"{self.verdict}: {_joined(self.parts)}, called as {self.form}"]
         lines += [f"   note: {printable(note)}" for note in self.notes]
+        right = self.verdict == "right"
         remarks: list[str] = []
         to_name = {mistake: _joined(parts) for mistake, parts in self._parts().items()}
         for finding in self._wrong():
@@ -262,14 +267,13 @@ class Report:
             for mistake in finding.counted(self.settings):
                 to_name.pop(mistake, None)
         for finding in self.findings:
-            remarks += finding.remark_lines(self.settings, to_name)
+            remarks += finding.remark_lines(self.settings, to_name, examples=right)
             for mistake in finding.mistakes:
                 to_name.pop(mistake, None)
         tried = f"Tried on {plural(len(self.checks), 'input')}; seed {self.seed} repeats them"
-        right = self.verdict == "right"
         lines += ["", *([f"{tried}."] if right else [f"{tried}:", *self._inputs()])]
         if remarks:
-            lines += ["", "Remarks, none of which counts as wrong:", *remarks]
+            lines += ["", "Remarks, which do not count against it:", *remarks]
         return "\n".join(lines) + "\n"
 
     def _parts(self) -> dict[Mistake, list[str]]:
@@ -345,6 +349,8 @@ def _on_which(
         return f"{counts}:", tuple(f"{check.name}: {check.why}" for check in wrong)
     if len(right) <= MOST_EXPLAINED:
         return f"{counts}; right on these:", tuple(f"{check.name}: {check.why}" for check in right)
+    if len(right) < len(wrong):
+        return f"{counts}; right on {', '.join(check.name for check in right)}", ()
     return f"{counts}: {', '.join(check.name for check in wrong)}", ()
 
 
@@ -352,11 +358,11 @@ def _joined(names: Sequence[str]) -> str:
     return " and ".join(", ".join(names).rsplit(", ", 1))
 
 
-def _unknown(finding: Finding) -> str:
-    """A finding that is none of the known mistakes, in a short sentence."""
+def _unknown(finding: Finding, *, alone: bool) -> str:
+    """A finding that is none of the known mistakes, in a short sentence; alone: what it shows."""
     part = f"the {finding.part} is" if finding.part in BASIC_PARTS else f"{finding.part}: it is"
     of = f" of {finding.inputs}" if finding.inputs else ""
-    remark = f": {finding.remarks[0]}" if finding.remarks else ""
+    remark = f": {finding.remarks[0]}" if alone and finding.remarks else ""
     return f"{part} wrong on {len(finding.failed)}{of} inputs, by no known mistake{remark}"
 
 
@@ -366,15 +372,23 @@ def mistakes_first(mistakes: Iterable[Mistake]) -> list[Mistake]:
 
 
 def array_text(value: Any, other: Any = None) -> str:
-    """An array as text, with as many digits as it takes to tell it from the other one."""
-    for digits in (4, 8, 17):
-        text, theirs = (
-            np.array2string(
-                np.asarray(one), precision=digits, separator=", ", threshold=40,
-                max_line_width=10_000,
-            ).replace("\n", "")
-            for one in (value, other)
-        )  # fmt: skip
+    """An array as text, with as many digits as it takes to tell it from the other one.
+
+    >>> array_text([1003.25, -0.5, np.nan]), array_text(5.6, 5.6000001)
+    ('[1003.2, -0.5, nan]', '5.6')
+    """
+    for digits in (5, 9, 17):
+        text, theirs = (_in_digits(one, digits) for one in (value, other))
         if text != theirs:
             break
     return text
+
+
+def _in_digits(value: Any, digits: int) -> str:
+    return np.array2string(
+        np.asarray(value),
+        separator=", ",
+        threshold=40,
+        max_line_width=10_000,
+        formatter={"float_kind": lambda number: f"{number:.{digits}g}"},
+    ).replace("\n", "")

@@ -131,7 +131,7 @@ def check(
         if output is not None:
             _expect_writable(output, files)
     if write_test is not None:
-        _expect_importable(wanted)
+        _expect_importable(targets)
 
     graded, stopped = _graded(targets, Settings(**settings), timeout)
     if csv_file is not None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import NamedTuple
@@ -30,16 +31,16 @@ def as_text(grades: Sequence[Grade]) -> str:
     """The report on one function; for several, a line for each and the counts."""
     if len(grades) == 1:
         return "".join(f"{printable(line)}\n" for line in str(grades[0].report).splitlines())
-    functions = {grade.function for grade in grades}
-    names = [
-        printable(grade.file if len(functions) == 1 else f"{grade.file}:{grade.function}")
-        for grade in grades
-    ]
-    width = max(map(len, names))
-    rows = [
-        f"{name:{width}}  {grade.report.verdict:11}  {_note(grade.report)}".rstrip()
-        for name, grade in zip(names, grades, strict=True)
-    ]
+    one_function = len({grade.function for grade in grades}) == 1
+    usual = Counter(grade.report.parts for grade in grades if grade.report.parts).most_common(1)
+    cells = []
+    for file, function, report in grades:
+        name = printable(file if one_function else f"{file}:{function}")
+        unusual = report.parts and report.parts != usual[0][0]
+        what = f"checked as {' and '.join(report.parts)}" if unusual else ""
+        cells.append((name, report.verdict, "; ".join(filter(None, [what, _note(report)]))))
+    width = max(len(name) for name, _, _ in cells)
+    rows = [f"{name:{width}}  {verdict:11}  {note}".rstrip() for name, verdict, note in cells]
     return "\n".join([*rows, _counts(grades)]) + "\n"
 
 

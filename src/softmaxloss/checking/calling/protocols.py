@@ -167,7 +167,7 @@ def _unbound(target: Any, name: str) -> Callable[..., Any]:
     """A method as a function without self: for its parameters."""
     owner: Any = target if isinstance(target, type) else type(target)
     static = inspect.getattr_static(owner, name)
-    method = getattr(owner, name)
+    method: Any = getattr(owner, name)
     if isinstance(static, staticmethod | classmethod):
         return method
     return method.__get__(object()) if inspect.isfunction(method) else method
