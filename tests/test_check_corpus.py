@@ -34,11 +34,11 @@ FORM_WORDS = {
     "bias": r"\bb\b",
     "column": r"\(C, 1\)",
     "columns": r"\((C|D), N\)",
-    "flat": r"θ",
+    "flat": r"flat",
     "layer": r"\bW\b|θ",
     "one example": r"\(C,\)|\(C, 1\)",
     "one-hot": r"one-hot",
-    "own autograd": r"its own",
+    "own autograd": r"Value|Variable|Tensor",
     "probabilities": r"probabilities",
     "tensor": r"tensor",
 }
