@@ -17,7 +17,13 @@ from ..reference import Results
 from ..settings import Settings
 from .arguments import arguments_for
 from .forms import Form, forms_of, option_names
-from .frameworks import Differentiated, as_numpy, has_loops, to_framework
+from .frameworks import (
+    Differentiated,
+    as_numpy,
+    has_loops,
+    speaks_of_batches,
+    to_framework,
+)
 from .places import error_line
 from .results import ShapeError, read, values_of
 from .trials import (
@@ -73,6 +79,9 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
     before = _process_state()
     others: list[tuple[int, Trial, Callee]] = []
     readable: set[tuple[Any, ...]] = set()
+    # Where a batch has a loss and the code speaks of batches, one example was not meant.
+    batches: set[tuple[Any, ...]] = set()
+    batch_meant = settings.layout != "one" and speaks_of_batches(target)
     problems: list[tuple[Form, str]] = []
     for form, way in forms_of(target, settings):
         gradients = any(one.way.has_gradient for score, _, one in others if score <= FINITE)
@@ -81,12 +90,17 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
         call = (form.order, form.layout, form.framework, form.protocol)
         if form.labels in ("column", "row") and call in readable:
             continue  # where y of shape (N,) works, y[0] of (1, N) is a mistake
+        if batch_meant and not form.batch and batches & {(form.scores, form.protocol)}:
+            continue
         callee = callee_for(target, way, settings.kind)
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
-        if form.labels == "index" and trial.score is not None and trial.score <= FINITE:
-            readable.add(call)
+        if trial.score is not None and trial.score <= FINITE:
+            if form.labels == "index":
+                readable.add(call)
+            if form.layout in ("rows", "columns") and "loss" in trial.form.returns:
+                batches.add((form.scores, form.protocol))
         if trial.score == RIGHT:
             if not trial.form.batch and not right:
                 yield from _batch_instead(others, settings, before)

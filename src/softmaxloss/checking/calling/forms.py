@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ..settings import Settings
 from .frameworks import Framework, frameworks_of, node_of
 from .protocols import Way, ways_to_call
-from .roles import Arguments, Role, arguments_of, parameters_of
+from .roles import SCORES, Arguments, Role, arguments_of, parameters_of
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
 OPTIONS = {
@@ -200,16 +200,16 @@ def _scores_to_try(roles: Set[Role]) -> tuple[Role, ...]:
         return ("logits",)
     if "log-probabilities" in roles:
         return ("log-probabilities",)
-    return ("probabilities", "logits") if "probabilities" in roles else ("logits", "probabilities")
+    likely = roles & {"probabilities", "predictions"}
+    return ("probabilities", "logits") if likely else ("logits", "probabilities")
 
 
 def _with_scores(arguments: Arguments, role: Role) -> Arguments:
     """The arguments with one kind of outputs, unless both logits and probabilities are passed."""
-    kinds = {"scores", "logits", "probabilities", "log-probabilities"}
-    given = [argument for argument in arguments.passed if argument.role in kinds]
+    given = [argument for argument in arguments.passed if argument.role in SCORES]
     if len(given) > 1:
         return arguments
-    passed = (a._replace(role=role) if a.role in kinds else a for a in arguments.passed)
+    passed = (a._replace(role=role) if a.role in SCORES else a for a in arguments.passed)
     return Arguments(tuple(passed), arguments.named)
 
 

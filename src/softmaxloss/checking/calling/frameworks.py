@@ -87,10 +87,25 @@ def node_of(function: Any) -> type | None:
 
 def has_loops(function: Any) -> bool:
     """Whether the function, or one of its own module that it calls, is written with loops."""
-    home = getattr(inspect.unwrap(function), "__globals__", {})
+    steps = (step for code in _codes(function) for step in dis.get_instructions(code))
+    return any(step.opname == "FOR_ITER" for step in steps)
+
+
+def speaks_of_batches(function: Any) -> bool:
+    """Whether its code has the words of a batch: an axis, a shape, a mean, an index per row."""
+    words: set[Any] = set()
+    for code in _codes(function):
+        words.update(code.co_names)
+        # The names of keyword arguments are constants.
+        words.update(w for c in code.co_consts if isinstance(c, tuple) for w in c)
+    return bool(words & {"axis", "dim", "keepdims", "keepdim", "shape", "mean", "arange"})
+
+
+def _codes(function: Any) -> list[CodeType]:
+    """The code of the function and of those of its own module that it calls."""
+    home = _globals(function)
     own = [one for one in _used(function) if getattr(one, "__globals__", None) is home]
-    codes = [one.__code__ for one in own if isinstance(one.__code__, CodeType)]
-    return any(step.opname == "FOR_ITER" for code in codes for step in dis.get_instructions(code))
+    return [one.__code__ for one in own if isinstance(one.__code__, CodeType)]
 
 
 def _used(function: Any) -> list[Any]:

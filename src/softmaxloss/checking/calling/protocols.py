@@ -73,7 +73,12 @@ class ObjectError(TypeError):
 
 def can_be_called(target: Any) -> bool:
     """Whether it is a function, or an object or class with a method that computes a loss."""
-    return callable(target) or bool(_methods(target, FORWARD))
+    return callable(target) or has_methods(target)
+
+
+def has_methods(target: Any) -> bool:
+    """Whether an object, or the objects of a class, have a method that computes a loss."""
+    return bool(_methods(target, FORWARD))
 
 
 def ways_to_call(target: Any) -> Iterator[Way]:
@@ -104,6 +109,9 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         for backward in _methods(target, BACKWARD):
             back = _unbound(target, backward)
             if single and len(_required(back)) < 2 and parameters_of(back):
+                if role_of(parameters_of(back)[0].name) == "labels":
+                    yield _softmax_then_gradient(target, forward, backward)
+                    continue
                 yield Way(
                     _one(target, forward),
                     method,
@@ -215,6 +223,17 @@ def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any
         return gradient
 
     return call
+
+
+def _softmax_then_gradient(target: Any, forward: str, backward: str) -> Way:
+    """A softmax whose backward is passed the labels, and returns the gradient of the loss."""
+
+    def call(z: Any, y: Any) -> Any:
+        made = _object(target, [z])
+        value = getattr(made, forward)(z)
+        return {"softmax": value, "gradient": getattr(made, backward)(y)}
+
+    return Way(call, call, f"{forward}(z), {backward}(y)", has_gradient=True)
 
 
 def _returned_or_kept(function: Callable[..., Any], owner: Any = None) -> Callable[..., Any]:

@@ -61,7 +61,7 @@ def _values(value: Any, name: str = "", depth: int = 0) -> Iterator[Value]:
         yield from _values({"loss": value.loss, "gradient": value.gradient}, depth=depth)
         return
     array = _numbers(value)
-    if array is not None and not (isinstance(value, tuple) and depth == 0 and array.ndim == 1):
+    if array is not None and not (isinstance(value, tuple) and depth == 0):
         yield Value(array, name)
     elif isinstance(value, Mapping) and depth < 3:
         for key, one in value.items():

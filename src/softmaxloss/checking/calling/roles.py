@@ -8,12 +8,16 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
-#: What an argument is. "scores" are logits or probabilities: forms.py tries both.
+#: What an argument is. "scores" are logits or probabilities, and "predictions" are likelier to be
+#: probabilities: forms.py tries both.
 Role = Literal[
-    "scores", "logits", "probabilities", "log-probabilities", "labels",
+    "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "features", "reg", "theta",
     "classes", "inputs", "examples", "model", "temperature",
 ]  # fmt: skip
+
+#: The roles of what comes out of a classifier.
+SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities")
 
 #: Names that mean one thing.
 NAMES: dict[str, Role] = {
@@ -25,6 +29,11 @@ NAMES: dict[str, Role] = {
         ("p", "prob", "probs", "proba", "probas", "probabilities", "y_prob", "y_proba", "p_hat",
          "phat", "softmax_output", "softmax_out", "al", "a2", "a3", "a_l"),
         "probabilities",
+    ),
+    **dict.fromkeys(
+        ("y_hat", "yhat", "y_pred", "ypred", "pred", "preds", "prediction", "predictions",
+         "predicted", "output", "outputs", "estimates", "o", "q"),
+        "predictions",
     ),
     **dict.fromkeys(
         ("logp", "log_p", "lp", "log_prob", "log_probs", "logprobs", "log_probabilities",
@@ -199,7 +208,7 @@ def _loss(
 
 def _score_role(name: str) -> Role:
     role = role_of(name)
-    return role if role in ("logits", "probabilities", "log-probabilities") else "scores"
+    return role if role in SCORES else "scores"
 
 
 def _label_likeness(name: str) -> float:
