@@ -130,7 +130,7 @@ def test_mistakes_come_before_weaknesses(run: Any) -> None:
         (["minus.py:f", "--level", "textbook"], 1),
         (["minus.py:f", "--level", "textbook", "--allow", "exp-minus-z"], 0),
         (["minus.py:f", "--allow", "exp-minus-z", "--allow", "no-max"], 0),
-        (["right.py:f", "--layout", "columns"], 1),
+        (["right.py:f", "--layout", "columns"], 2),
         (["right.py:f", "--layout", "rows"], 0),
     ],
 )
@@ -179,7 +179,6 @@ def test_arguments_that_are_refused_before_any_check(
         ("minus.py:f", []),
         ("minus.py:f", ["--allow", "exp-minus-z", "--allow", "no-max"]),
         ("weak.py:f", ["--strict", "--dtype", "float32", "--kind", "loss"]),
-        ("right.py:f", ["--layout", "columns"]),
         ("methods.py:Loss.forward", ["--layout", "rows"]),
         ("methods.py:Callable", []),
         ("methods.py:Sized.static", []),
@@ -236,7 +235,7 @@ def stop(sent: signal.Signals) -> tuple[int, str, str, float]:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 8
+    end = time.monotonic() + 60  # on a busy machine, too
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)

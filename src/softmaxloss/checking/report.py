@@ -152,6 +152,7 @@ class InputCheck:
     why: str
     right: dict[str, bool]
 
+
 #: What to do about a function that none of the forms fits.
 WRAPPER = [
     "   If it is called in another way, check a function that calls it, such as",
@@ -210,6 +211,12 @@ class Report:
         """The mistakes that make it wrong, before weaknesses and conventions that do."""
         found = (m for finding in self.findings for m in finding.counted(self.settings))
         return mistakes_first(dict.fromkeys(found))
+
+    @property
+    def fixes(self) -> list[str]:
+        """What to write instead of each of them."""
+        styles = {m: finding.style for finding in self.findings for m in finding.mistakes}
+        return [mistake.fix_for(styles[mistake]) for mistake in self.counted]
 
     @property
     def reason(self) -> str:

@@ -61,7 +61,7 @@ def as_csv(grades: Sequence[Grade]) -> str:
         ids = [" ".join(m.id for m in found if m.kind == kind) for kind in kinds.values()]
         row = [file, function, report.verdict, report.reason, *ids]
         row += [" ".join(m.why for m in report.counted)]
-        row += [" | ".join(m.fix for m in report.counted)]
+        row += [" | ".join(report.fixes)]
         row += [" ".join(report.parts), str(report.seed)]
         writer.writerow([_cell(text) for text in row])
     return output.getvalue()
