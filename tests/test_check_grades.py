@@ -119,6 +119,7 @@ def test_the_textbook_level_can_be_narrowed() -> None:
         (lambda z, y: (naive(z, y)[0], naive(z, y)[1] * len(y)), "gradient-not-divided"),
         (lambda z, y: (-with_epsilon(z, y)[0], with_epsilon(z, y)[1]), "no-minus"),
         (lambda W, X, y, reg: naive_layer(W, X, y, 0), "no-regularisation"),
+        (lambda z, y, weight=None: naive(z, y)[0], "weight-unused"),
         (lambda z, y: (naive(z, y)[0] * 1.01, naive(z, y)[1]), None),
     ],
 )

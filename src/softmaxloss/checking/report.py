@@ -391,5 +391,5 @@ def _in_digits(value: Any, digits: int) -> str:
         separator=", ",
         threshold=40,
         max_line_width=10_000,
-        formatter={"float_kind": lambda number: f"{number:.{digits}g}"},
+        formatter={"float_kind": lambda number: f"{number + 0.0:.{digits}g}"},  # no "-0"
     ).replace("\n", "")
