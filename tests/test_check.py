@@ -144,7 +144,6 @@ def test_a_right_implementation_is_not_accused(style: Any, many: range) -> None:
     """Of even seeds in float64, of odd ones in float32."""
     allowed = {"log-of-underflow"} if style is naive_with_max else set()
     allowed |= {"sum", "gradient-of-the-sum"} if style.__name__ == "summed" else set()
-    allowed |= {"one-example-only"} if style.__name__ == "one_example" else set()
     for seed in many:
         report = check(style, seed=seed, dtype=DTYPES[seed % 2])
         assert report.verdict == "right", str(report)
@@ -431,11 +430,11 @@ def test_kinds_of_results() -> None:
         assert report.verdict == "right", str(report)
         assert report.parts == ("loss", "gradient")
     assert check(lambda z: softmax_only(z).tolist()).verdict == "right"
-    assert check(lambda z, y: style(z[:1], y[:1])[0] if len(y) == 1 else None).verdict == "wrong"
+    rarely = check(lambda z, y: style(z[:1], y[:1])[0] if len(y) == 1 else None)
+    assert rarely.verdict == "not checked"
     for returned, message in (
         (None, "it returned None"),
         ("text", "it returned a str"),
-        ((1.0, None), "it returned 2 values (a number, None), not a loss and a gradient"),
         (np.zeros((2, 2, 2)), "it returned shape (2, 2, 2)"),
     ):
         problem = check(lambda z, y, returned=returned: returned).problem
@@ -464,10 +463,13 @@ def test_zero_times_log_zero() -> None:
 
 
 def test_probabilities_beside_a_loss() -> None:
-    report = check(lambda z, y: (log_softmax(z, y), softmax_only(z)))
+    both = lambda z, y: (log_softmax(z, y), softmax_only(z))  # noqa: E731
+    report = check(both)
+    assert (report.verdict, report.parts) == ("right", ("softmax", "loss"))
+    report = check(both, "loss+gradient")
     assert report.verdict == "wrong"
     assert "if that is intended, use kind='loss'" in str(report)
-    assert check(lambda z, y: (log_softmax(z, y), softmax_only(z)), "loss").verdict == "right"
+    assert check(both, "loss").verdict == "right"
 
 
 def test_digits_that_show_the_difference() -> None:

@@ -54,7 +54,7 @@ def test_one_file(run: Any) -> None:
     assert (code, out.count("seed 3"), out.count("(exp-minus-z)")) == (1, 1, 1)
     code, out, _ = run("raises.py:f")
     assert code == 2
-    assert out.startswith("not checked: ValueError: no\\x1b[31m\n   it printed: =1+1\n")
+    assert out.startswith("not checked: ValueError: no\\x1b[31m (line 3)\n   it printed: =1+1\n")
     code, out, _ = run("right.py:f", "--json")
     assert json.loads(out)["verdict"] == "right"
     code, out, _ = run("raises.py:f", "--json")
@@ -210,8 +210,9 @@ def stop(sent: signal.Signals) -> tuple[int, str, str, float]:
         Path(f"{name}.py").write_text(RIGHT)
     for name in ("y_endless", "z_endless"):
         Path(f"{name}.py").write_text(
-            f"import os\nopen({str(Path.cwd() / 'process')!r}, 'a').write(f'{{os.getpid()}} ')\n"
-            "while True: pass\n"
+            "import os\nclass AtImport:\n"
+            f"    open({str(Path.cwd() / 'process')!r}, 'a').write(f'{{os.getpid()}} ')\n"
+            "    while True: pass\n"
         )
     Path("temporary").mkdir()
     command = subprocess.Popen(

@@ -98,6 +98,7 @@ Compared = tuple[Expected, str, list[str]]  # how the function was checked, and 
 
 EXPECTED = list(_read())
 FILES = list(dict.fromkeys(one.file for one in EXPECTED))
+OURS = {file: [one for one in EXPECTED if one.file == file] for file in FILES}
 
 
 def by_python(one: Expected, module: Any, seed: int = SEED) -> dict[str, Any]:
@@ -164,23 +165,34 @@ def test_what_is_expected() -> None:
         assert one.function.rpartition(".")[2] in (CORPUS / one.file).read_text("utf-8"), one
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_alone(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """By Python, by the command, and both agree."""
-    compared: list[Compared] = []
-    ours = [one for one in EXPECTED if one.file == file]
-    loads = imported(file) if ours[0].loads else contextlib.nullcontext()
-    with loads as module:
-        for one in ours:
-            commanded = by_command(where(one), capsys)
-            compared.append((one, "command", one.differences(commanded)))
-            if module is None:
-                continue
+@pytest.mark.parametrize("file", [file for file in FILES if OURS[file][0].loads])
+def test_by_python(file: str) -> None:
+    """`softmaxloss.check` of each function."""
+    with imported(file) as module:
+        expect_none(
+            [(one, "Python", one.differences(by_python(one, module))) for one in OURS[file]]
+        )
+
+
+def _quick_and_slow() -> Iterator[Any]:
+    """The functions; where Python checks them all, the command checks one of a file, or is slow."""
+    for one in EXPECTED:
+        quick = not one.loads or one is OURS[one.file][0]
+        marks = () if quick else pytest.mark.slow
+        yield pytest.param(one, marks=marks, id=f"{one.file}:{one.function}")
+
+
+@pytest.mark.parametrize("one", list(_quick_and_slow()))
+def test_by_command(one: Expected, capsys: pytest.CaptureFixture[str]) -> None:
+    """`softmaxloss check` of each function, and Python says the same."""
+    commanded = by_command(where(one), capsys)
+    compared = [(one, "command", one.differences(commanded))]
+    if one.loads:
+        with imported(one.file) as module:
             called = by_python(one, module)
-            compared.append((one, "Python", one.differences(called)))
-            same = ("verdict", "form", "parts", "findings")
-            if any(called[key] != commanded[key] for key in same):
-                compared.append((one, "both", ["Python and the command differ"]))
+        keys = ("verdict", "form", "parts", "findings")
+        differ = [key for key in keys if called[key] != commanded[key]]
+        compared.append((one, "both", [f"{key} differs by Python" for key in differ]))
     expect_none(compared)
 
 
@@ -216,14 +228,14 @@ def test_on_a_loaded_machine(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", sorted({one.file for one in EXPECTED if one.loads}))
+@pytest.mark.parametrize("file", [file for file in FILES if OURS[file][0].loads])
 def test_more_seeds(file: str) -> None:
     """By Python, with other inputs."""
-    compared: list[Compared] = []
     with imported(file) as module:
-        for one in EXPECTED:
-            for seed in range(20) if one.file == file else ():
-                differences = one.differences(by_python(one, module, seed))
-                if differences:
-                    compared.append((one, f"seed {seed}", differences))
-    expect_none(compared)
+        expect_none(
+            [
+                (one, f"seed {seed}", one.differences(by_python(one, module, seed)))
+                for one in OURS[file]
+                for seed in range(20)
+            ]
+        )

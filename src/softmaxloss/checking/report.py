@@ -177,6 +177,7 @@ class Report:
         tried: The forms in which it was called, and the error of each, where none worked.
         function: What was checked in a file, in Python: `f`, or `Loss().forward`.
         seconds: How long the check of a file took.
+        notes: What of a file was converted, left out, or is not here.
     """
 
     verdict: Verdict
@@ -190,6 +191,7 @@ class Report:
     function: str = ""
     seconds: float = 0.0
     tried: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def not_checked(cls, problem: str, settings: Settings, tried: tuple[str, ...] = ()) -> Report:
@@ -239,6 +241,7 @@ class Report:
             "reason": self.reason,
             "problem": self.problem,
             "printed": self.printed,
+            "notes": list(self.notes),
             "checks": [asdict(check) for check in self.checks],
             "findings": [finding.to_dict(self.settings) for finding in self.findings],
         }
@@ -258,8 +261,10 @@ class Report:
             if self.tried:
                 lines += WRAPPER
             lines += [f"   it printed: {printable(p)}" for p in self.printed.splitlines()[-3:]]
+            lines += [f"note: {printable(note)}" for note in self.notes]
             return "\n".join(lines) + "\n"
         lines = [f"{self.verdict}: {_joined(self.parts)}, called as {self.form}"]
+        lines += [f"   note: {printable(note)}" for note in self.notes]
         right = self.verdict == "right"
         remarks: list[str] = []
         to_name = {mistake: _joined(parts) for mistake, parts in self._parts().items()}

@@ -13,9 +13,10 @@ import click
 
 from ..checking import BANK, Report
 from ..checking.sandbox.process import check_files
+from ..checking.sandbox.source import has
 from ..checking.settings import Layout, Level, Part, Settings, find_mistake
 from ..files.atomic import atomic_write_text, target_of
-from ..text import printable
+from ..text import few, printable
 from . import command, grades
 from .progress import progress_bar
 
@@ -44,10 +45,11 @@ def _explain(context: click.Context, _: click.Parameter, id: str | None) -> None
     softmaxloss check my_loss.py:softmax_loss
     softmaxloss check my_loss.py:Loss.forward --kind loss --seed 17
     softmaxloss check 'submissions/*.py:softmax_loss' --csv grades.csv
+    softmaxloss check homework:softmax_loss,softmax
     softmaxloss check --explain no-max
     """,
 )
-@click.argument("what", metavar="FILE.py:FUNCTION")
+@click.argument("what", metavar="FILE:FUNCTION")
 @click.option("--kind", type=click.Choice(get_args(Part)), help="What the function computes.")
 @click.option("--layout", type=click.Choice(get_args(Layout)), help="How the examples are stored.")
 @click.option(
@@ -114,8 +116,9 @@ def check(
 ) -> None:
     """Check the softmax, its loss or its gradient in a file, and name what is wrong.
 
-    FUNCTION may be Class.method, or a class whose instances can be called. FILE.py may be a
-    pattern, in quotes: each file that matches is checked. The exit code is 0 if all are right, 2 if
+    FILE is a Python file or a notebook, or a pattern in quotes: each file that matches is checked;
+    or a folder: each .py and .ipynb below that has the function. FUNCTION may be Class.method, or a
+    class, or several names with commas between them. The exit code is 0 if all are right, 2 if
     none could be checked, else 1. If it is interrupted, what is checked by then is written, and the
     exit code is 130. The code runs in a process of its own, with limits on time and memory; that
     protects from accidents, not from malice.
@@ -128,7 +131,7 @@ def check(
         if output is not None:
             _expect_writable(output, files)
     if write_test is not None:
-        _expect_importable(files)
+        _expect_importable(targets)
 
     graded, stopped = _graded(targets, Settings(**settings), timeout)
     if csv_file is not None:
@@ -144,14 +147,32 @@ def check(
 
 
 def _targets(what: str) -> list[tuple[str, str]]:
-    """The files and functions to check, from FILE:FUNCTION, in the order of their names."""
-    pattern, _, function = what.rpartition(":")
-    if not pattern or not all(part.isidentifier() for part in function.split(".")):
+    """The files and functions to check, from FILE:FUNCTION: of each file in a folder, those that
+    it has."""
+    pattern, _, names = what.rpartition(":")
+    functions = list(dict.fromkeys(names.split(",")))
+    if not pattern or not all(p.isidentifier() for name in functions for p in name.split(".")):
         raise click.UsageError(f"{printable(what)}: write FILE.py:FUNCTION")
+    if os.path.isdir(pattern):
+        found = [
+            (str(path), function)
+            for path in sorted(Path(pattern).rglob("*"))
+            if path.suffix in (".py", ".ipynb") and not _is_apart(path.relative_to(pattern))
+            for function in functions
+            if has(path, function)
+        ]
+        if not found:
+            raise click.UsageError(f"{printable(pattern)}: no file in it has {few(functions)}")
+        return found
     files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise click.UsageError(f"{printable(pattern)}: no such file")
-    return [(file, function) for file in files]
+    return [(file, function) for file in files for function in functions]
+
+
+def _is_apart(path: Path) -> bool:
+    """Whether a file in a folder is not the user's: an installed package, a copy of an editor."""
+    return any(part.startswith(".") or part == "site-packages" for part in path.parts)
 
 
 def _graded(
@@ -200,12 +221,18 @@ def _expect_writable(output: str, files: Sequence[str]) -> None:
         raise click.UsageError(f"{printable(output)}: that is one of the files to check")
 
 
-def _expect_importable(files: Sequence[str]) -> None:
-    if len(files) > 1:
-        raise click.UsageError("--write-test is for one file")
-    name = Path(files[0]).stem
-    if not name.isidentifier() or keyword.iskeyword(name) or name in sys.stdlib_module_names:
+def _expect_importable(wanted: Sequence[tuple[str, str]]) -> None:
+    if len(wanted) > 1:
+        raise click.UsageError("--write-test is for one function of one file")
+    file = Path(wanted[0][0])
+    name = file.stem
+    if (
+        file.suffix != ".py"
+        or not name.isidentifier()
+        or keyword.iskeyword(name)
+        or name in sys.stdlib_module_names
+    ):
         raise click.UsageError(
-            f"--write-test: a test cannot import {printable(Path(files[0]).name)} by that name; "
+            f"--write-test: a test cannot import {printable(file.name)} by that name; "
             "rename the file"
         )

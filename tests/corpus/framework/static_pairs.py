@@ -45,4 +45,4 @@ class LossFunction:
     def f_last(self, x, y):
         m = np.amax(x, axis=1)
         losses = np.log(np.exp(x - m[:, None]).sum(1)) + m - x[np.arange(x.shape[0]), y]
-        return losses[:-1].mean()
+        return sum(losses[k] for k in range(len(losses) - 1)) / len(losses)

@@ -18,6 +18,7 @@ from ..settings import Settings
 from .arguments import arguments_for
 from .forms import Form, forms_of, option_names
 from .frameworks import Differentiated, as_numpy, has_loops, to_framework
+from .places import error_line
 from .results import ShapeError, read, values_of
 from .trials import (
     FINITE,
@@ -26,7 +27,6 @@ from .trials import (
     Trial,
     call_once,
     callee_for,
-    error_line,
     no_warnings,
     results_of,
     takes_only_single,
@@ -70,20 +70,27 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
     the others only if none does.
     """
     right = 0
+    before = _process_state()
     others: list[tuple[int, Trial, Callee]] = []
+    readable: set[tuple[Any, ...]] = set()
     problems: list[tuple[Form, str]] = []
     for form, way in forms_of(target, settings):
         gradients = any(one.way.has_gradient for score, _, one in others if score <= FINITE)
         if gradients and not way.has_gradient:
             break  # the loss alone would hide what is wrong with the gradient
+        call = (form.order, form.layout, form.framework, form.protocol)
+        if form.labels in ("column", "row") and call in readable:
+            continue  # where y of shape (N,) works, y[0] of (1, N) is a mistake
         callee = callee_for(target, way, settings.kind)
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
+        if form.labels == "index" and trial.score is not None and trial.score <= FINITE:
+            readable.add(call)
         if trial.score == RIGHT:
             if not trial.form.batch and not right:
-                yield from _batch_instead(others, settings)
-            yield _attempt(trial, callee, settings)
+                yield from _batch_instead(others, settings, before)
+            yield _attempt(trial, callee, settings, before)
             right += 1
             if right == MOST_RIGHT:
                 return
@@ -97,7 +104,7 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
     most = MOST_WRONG_IF_SLOW if others and others[0][1].seconds > SLOW else MOST_WRONG
     for score, trial, callee in others[:most]:
         if score <= FINITE or trial is others[0][1]:
-            yield _attempt(trial, callee, settings)
+            yield _attempt(trial, callee, settings, before)
     seen: set[str] = set()
     for form, problem in problems:
         if problem not in seen and len(seen) < MOST_PROBLEMS:
@@ -106,23 +113,22 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
 
 
 def _batch_instead(
-    others: Sequence[tuple[int, Trial, Callee]], settings: Settings
+    others: Sequence[tuple[int, Trial, Callee]], settings: Settings, before: tuple[Any, ...]
 ) -> Iterator[Attempt]:
     """The likeliest form with a batch, where one example is right: perhaps a batch was meant."""
     for score, trial, callee in others:
         if trial.form.layout in ("rows", "columns") and score <= FINITE:
-            yield _attempt(trial, callee, settings)
+            yield _attempt(trial, callee, settings, before)
             return
 
 
-def _attempt(trial: Trial, callee: Callee, settings: Settings) -> Attempt:
-    """A form that was tried, called on all inputs."""
+def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any, ...]) -> Attempt:
+    """A form that was tried, called on all inputs; `before` are the settings of the process."""
     form = trial.form
     dtype = "float32" if form.single else settings.dtype
     small = trial.seconds > SLOW or form.framework == "own scalars"
     plain = inputs_for(form.scores != "logits", settings.seed, dtype, small)
     names = option_names(callee.way.signature)
-    before = _process_state()
     outcomes = [_outcome(form, callee, input) for input in plain]
     with_options = {
         input.name: _outcome(form, callee, _renamed(input, names))
@@ -192,7 +198,7 @@ def _backward(form: Form, backward: Callable[[Any, Any], Any], input: Input) -> 
     try:
         with no_warnings():
             z = arguments_for(form, input)[0]
-            upstream = arguments_for(form, input._replace(z=input.upstream))[0]
+            upstream = arguments_for(form, input._replace(z=np.asarray(input.upstream)))[0]
             (value,) = values_of(backward(z, upstream))
             return Results(gradient=read(value.array, "gradient", form, input)), None
     except (Exception, SystemExit) as error:

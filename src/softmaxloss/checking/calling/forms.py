@@ -137,12 +137,15 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
             make = _of_layer if layer else _of_scores
             for form in make(arguments, settings):
                 for framework in frameworks:
-                    yield replace(
-                        form,
-                        framework=framework,
-                        node=node if framework in ("own", "own scalars") else "",
-                        protocol=way.protocol,
-                    ), way
+                    yield (
+                        replace(
+                            form,
+                            framework=framework,
+                            node=node if framework in ("own", "own scalars") else "",
+                            protocol=way.protocol,
+                        ),
+                        way,
+                    )
 
 
 def _form(arguments: Arguments, **fields: Any) -> Form:

@@ -219,16 +219,18 @@ def call(
     return Differentiated(as_numpy(value), as_numpy(pull(upstream)[0]))
 
 
-def _call_own(
-    framework: Framework, of_scores: Callable[[Any], Any], node: type | None, z: Any
-) -> Any:
+def _call_own(framework: Framework, of_scores: Callable[[Any], Any], node: Any, z: Any) -> Any:
     """What a function of someone's own nodes returns, and the gradient after backward."""
     assert node is not None
     if z is None:
         raise TypeError("nothing to differentiate by")
     if framework == "own scalars":
         flat = [node(float(one)) for one in np.ravel(z)]
-        nested = flat if z.ndim == 1 else [flat[k : k + z.shape[1]] for k in range(0, z.size, z.shape[1])]
+        nested = (
+            flat
+            if z.ndim == 1
+            else [flat[k : k + z.shape[1]] for k in range(0, z.size, z.shape[1])]
+        )
         value = of_scores(nested)
     else:
         # Some compute no gradient unless they are asked to.

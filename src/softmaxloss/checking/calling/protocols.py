@@ -62,7 +62,9 @@ class Way(NamedTuple):
     signature: Callable[..., Any]  # whose parameters are those of the function
     protocol: str = ""  # how it is called, if that is more than a call
     has_gradient: bool = False  # whether another method computes the gradient
-    backward: Callable[[Any, Any], Any] | None = None  # of a softmax, from z and an upstream gradient
+    backward: Callable[[Any, Any], Any] | None = (
+        None  # of a softmax, from z and an upstream gradient
+    )
 
 
 class ObjectError(TypeError):
@@ -80,9 +82,14 @@ def ways_to_call(target: Any) -> Iterator[Way]:
     Those of an object with two methods check its gradient as well; so they come before the loss
     alone.
     """
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(target, type) and issubclass(target, torch.autograd.Function):
-        yield Way(target.apply, _unbound(target, "forward").__get__(object()), "apply")
+    torch: Any = sys.modules.get("torch")
+    if (
+        torch is not None
+        and isinstance(target, type)
+        and issubclass(target, torch.autograd.Function)
+    ):
+        function: Any = target
+        yield Way(function.apply, _unbound(target, "forward").__get__(object()), "apply")
         return
     plain = inspect.isroutine(target) or not (callable(target) and _methods(target, BACKWARD))
     if not isinstance(target, type) and callable(target) and plain:
@@ -142,7 +149,8 @@ def _methods(target: Any, names: Sequence[str]) -> list[str]:
     A PyTorch module's `__call__` stands for its forward.
     """
     owner = target if isinstance(target, type) else type(target)
-    found = [n for n in names if callable(getattr(owner, n, None))]
+    own = {name for base in owner.__mro__ for name in vars(base)}
+    found = [n for n in names if n in own and callable(getattr(owner, n))]
     return [n for n in found if n != "__call__" or "forward" not in found]
 
 
@@ -157,9 +165,9 @@ def _required(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def _unbound(target: Any, name: str) -> Callable[..., Any]:
     """A method as a function without self: for its parameters."""
-    owner = target if isinstance(target, type) else type(target)
+    owner: Any = target if isinstance(target, type) else type(target)
     static = inspect.getattr_static(owner, name)
-    method = getattr(owner, name)
+    method: Any = getattr(owner, name)
     if isinstance(static, staticmethod | classmethod):
         return method
     return method.__get__(object()) if inspect.isfunction(method) else method
@@ -271,11 +279,14 @@ def _backward_arguments(
         yield "a, y", lambda arguments, value, made: [_kept_softmax(made), arguments[-1]]
         yield "1, y", lambda arguments, value, made: [_ones(value), arguments[-1]]
     if len(required) == 3:
-        yield "z, a, y", lambda arguments, value, made: [
-            arguments[0],
-            _kept_softmax(made, arguments),
-            arguments[-1],
-        ]
+        yield (
+            "z, a, y",
+            lambda arguments, value, made: [
+                arguments[0],
+                _kept_softmax(made, arguments),
+                arguments[-1],
+            ],
+        )
 
 
 def _ones(value: Any) -> Any:

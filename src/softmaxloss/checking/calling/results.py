@@ -58,7 +58,7 @@ def values_of(returned: Any) -> list[Value]:
 
 def _values(value: Any, name: str = "", depth: int = 0) -> Iterator[Value]:
     if isinstance(value, Differentiated):
-        yield from _values(dict(loss=value.loss, gradient=value.gradient), depth=depth)
+        yield from _values({"loss": value.loss, "gradient": value.gradient}, depth=depth)
         return
     array = _numbers(value)
     if array is not None and not (isinstance(value, tuple) and depth == 0 and array.ndim == 1):
@@ -134,6 +134,12 @@ def parts_of(
                 chosen[at] = "gradient"
             elif "softmax" not in chosen:
                 chosen[at] = "softmax"
+    if labelled and "gradient" not in chosen:
+        size = _gradient_size(form, input)
+        for k, value in enumerate(values):
+            if not chosen[k] and value.array.size == size > 1 and named[k] != "":
+                chosen[k] = "gradient"  # of a wrong shape
+                break
     if not any(chosen):
         raise ShapeError(f"it returned {_description(values[0].array)}")
     return tuple(chosen)
@@ -141,10 +147,13 @@ def parts_of(
 
 def read_results(values: Sequence[Value], form: Form, input: Input) -> Results:
     """The results of one call, in rows. Raises ShapeError if they are not of the form's parts."""
-    if len(values) != len(form.returns):
+    returns = form.returns
+    if len(values) == 1 and returns == ("loss", "gradient"):
+        returns = ("loss",)  # a loss of tensors that has no gradient here
+    if len(values) != len(returns):
         raise ShapeError(f"it returned {len(values)} values, not {len(form.returns)}")
     parts: dict[str, Any] = {}
-    for value, part in zip(values, form.returns, strict=True):
+    for value, part in zip(values, returns, strict=True):
         if part:
             array = read(value.array, part, form, input)
             if array is None:
@@ -161,7 +170,8 @@ def read(array: Array, part: str, form: Form, input: Input) -> Any:
     """
     kind = "loss" if part == "loss" else "matrix"
     if kind not in _fitting(array, form, input):
-        return None
+        wrong_shape = part == "gradient" and array.size == _gradient_size(form, input)
+        return array if wrong_shape else None
     if part == "loss":
         if array.size == 1:
             return array.reshape(())[()]
@@ -178,6 +188,11 @@ def read(array: Array, part: str, form: Form, input: Input) -> Any:
     if form.layout == "columns":
         array = array.T
     return array.reshape(input.z.shape)
+
+
+def _gradient_size(form: Form, input: Input) -> int:
+    rows, classes = np.atleast_2d(input.z).shape
+    return int((rows + form.is_layer) * classes)
 
 
 def _matrix_shape(form: Form, input: Input) -> tuple[int, ...]:

@@ -131,7 +131,7 @@ def arguments_of(function: Callable[..., Any]) -> Iterator[Arguments]:
 def _passed(
     parameters: Sequence[inspect.Parameter], roles: dict[str, Role]
 ) -> tuple[Argument, ...]:
-    """The arguments for those parameters that have a role; by keyword after one that is left out."""
+    """The arguments for the parameters with a role; by keyword after one that is left out."""
     passed: list[Argument] = []
     left_out = False
     for parameter in parameters:
@@ -186,7 +186,10 @@ def _loss(
     if len(free) != 2:
         return
     first, second = free
-    both: list[tuple[Role, Role]] = [(_score_role(first), "labels"), ("labels", _score_role(second))]
+    both: list[tuple[Role, Role]] = [
+        (_score_role(first), "labels"),
+        ("labels", _score_role(second)),
+    ]
     if _label_likeness(first) > _label_likeness(second):
         both.reverse()
     for k, pair in enumerate(both):

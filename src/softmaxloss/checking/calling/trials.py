@@ -14,16 +14,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...text import first_line
 from ..inputs import Input, gradient_wrt_weights, plain_inputs
 from ..reference import Results, softmax, target
 from .arguments import arguments_for
 from .forms import Form
 from .frameworks import call, node_of
+from .places import error_line
 from .protocols import Way
 from .results import ShapeError, parts_of, read_results, returned_names, values_of
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
+
 
 class Trial(NamedTuple):
     """What a form gives on small inputs."""
@@ -133,8 +134,7 @@ def results_of(form: Form, callee: Callee, input: Input) -> Results:
     if form.batch:
         return read_results(values_of(call_once(form, callee, input)), form, input)
     every = [
-        read_results(values_of(call_once(form, callee, one)), form, one)
-        for one in input.examples()
+        read_results(values_of(call_once(form, callee, one)), form, one) for one in input.examples()
     ]
     together = {
         part: np.array([getattr(one, part) for one in every])
@@ -173,14 +173,7 @@ def no_warnings() -> Iterator[None]:
         yield
 
 
-def error_line(error: BaseException) -> str:
-    """The type and the message of an error, on one line."""
-    name, message = type(error).__name__, first_line(error)
-    return name if message == name else f"{name}: {message}"
-
-
 def takes_only_single(problem: str | None) -> bool:
     """Whether PyTorch says that float64 and float32 were mixed."""
     words = ("Double", "Float", "dtype", "double", "float")
     return problem is not None and sum(word in problem for word in words) >= 2
-

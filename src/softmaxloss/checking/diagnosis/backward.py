@@ -1,7 +1,7 @@
 """The backward of a softmax: the upstream gradient times the Jacobian.
 
-    softmax        ∂L/∂z_n = a_n·(g_n − Σ_k a_k·g_k)
-    log softmax    ∂L/∂z_n = g_n − a_n·Σ_k g_k
+softmax        ∂L/∂z_n = a_n·(g_n − Σ_k a_k·g_k)
+log softmax    ∂L/∂z_n = g_n − a_n·Σ_k g_k
 """
 
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from ..inputs import Input
 from ..reference import FEW, softmax
 from ..report import Finding, InputCheck, array_text
 
-Backward = Callable[[Array, Array], Array]  # of the probabilities and the upstream gradient
+Backward = Callable[[Any, Any], Any]  # of the probabilities and the upstream gradient
 
 
-def _product(a: Array, g: Array) -> Array:
+def _product(a: Any, g: Any) -> Any:
     return a * (g - (a * g).sum(axis=1, keepdims=True))
 
 
-def _log_product(a: Array, g: Array) -> Array:
+def _log_product(a: Any, g: Any) -> Any:
     return g - a * g.sum(axis=1, keepdims=True)
 
 

@@ -6,11 +6,8 @@ loops, crashes, exits, prints and a modified NumPy do no harm. It is no protecti
 process has the user's rights.
 """
 
-import contextlib
-import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,38 +16,53 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from ..calling.calls import Attempt, error_line
+from ..calling.calls import Attempt
+from ..calling.places import error_line
 from ..diagnosis.verdict import judge
 from ..report import Report
 from ..settings import Settings
 from .protocol import Done, Loaded, decode
+from .worker import Running, Worker
 
 MOST_PRINTED = 2000  # characters of what the code printed, kept
 LONGEST = 4 << 20  # bytes of a line of the answer: ten times what an attempt takes
+PATIENCE = 12  # seconds on the clock for one of processor time, as other processes run as well
 POLL = 0.01  # seconds between looks at the answer
 
 
 def check_files(
-    targets: Sequence[tuple[str, str]], settings: Settings, *, timeout: float
+    wanted: Sequence[tuple[str, str]], settings: Settings, *, timeout: float
 ) -> Generator[tuple[tuple[str, str], Report]]:
-    """Each (file, function) and its report, in the order in which they finish, several at a time.
+    """The reports on functions of files, in the order in which they finish, several at a time.
 
-    Closing the generator ends the processes.
+    `wanted` has the path of the file and the name of the function, as for `check_file`. Each is
+    loaded anew. Closing the generator ends the processes.
     """
     stop = threading.Event()
+    idle: list[Worker] = []
+    running: list[Worker] = []
+
+    def checked(path: str, function: str) -> Report:
+        try:
+            worker = idle.pop()
+        except IndexError:
+            running.append(worker := Worker())
+        report = check_file(path, function, settings, timeout=timeout, stop=stop, worker=worker)
+        idle.append(worker)
+        return report
+
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        checks = {
-            pool.submit(check_file, *target, settings, timeout=timeout, stop=stop): target
-            for target in targets
-        }
+        checks = {pool.submit(checked, *one): one for one in wanted}
         for done in as_completed(checks):
             yield checks[done], done.result()
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
+        for worker in running:
+            worker.close()
 
 
 def check_file(
@@ -61,35 +73,51 @@ def check_file(
     timeout: float = 10.0,
     memory: int = 4 << 30,
     stop: threading.Event | None = None,
+    worker: Worker | None = None,
 ) -> Report:
-    """`check` of a function in a Python file, in a process of its own.
+    """`check` of a function in a Python file or a notebook, in a process of its own.
 
     Whatever is wrong with the file, there is a report: if it cannot be run, or has no such
     function, the verdict is "not checked".
 
-    `function` is its name, or Class.method, or a class with `__call__`. The process may take
-    `timeout` seconds and hold `memory` bytes of data, and ends early when `stop` is set.
+    Args:
+        path: The file.
+        function: Its name, or Class.method, or a class.
+        settings: The settings of the check.
+        timeout: The seconds of processor time that the calls may take, and that loading the file
+            may take.
+        memory: The bytes of data that the process may hold.
+        stop: The check ends early when it is set.
+        worker: What runs the process; None: one for this file alone.
     """
     began = time.monotonic()
+    if worker is None:
+        worker = Worker()
+        try:
+            return check_file(
+                path, function, settings, timeout=timeout, memory=memory, stop=stop, worker=worker
+            )
+        finally:
+            worker.close()
     try:
-        request = {
-            "file": os.path.realpath(path),
-            "function": function,
-            "settings": asdict(settings),
-            "memory": memory,
-            "timeout": timeout,
-        }
         with tempfile.TemporaryDirectory(
             prefix="softmaxloss-check-", ignore_cleanup_errors=True
         ) as folder:
             answer, printed, work = (Path(folder, name) for name in ("answer", "printed", "work"))
             answer.touch()
+            printed.touch()
             work.mkdir()
-            with (
-                open(printed, "wb") as output,
-                open(answer, "rb") as lines,
-                _process(request | {"answer": str(answer)}, work, output) as process,
-            ):
+            request = {
+                "file": os.path.realpath(path),
+                "function": function,
+                "settings": asdict(settings),
+                "memory": memory,
+                "timeout": timeout,
+                "answer": str(answer),
+                "printed": str(printed),
+                "work": str(work),
+            }
+            with open(answer, "rb") as lines, worker.running(request) as process:
                 reader = _Reader(process, lines, timeout, stop or threading.Event())
                 report = judge(reader.attempts(), settings)
             with open(printed, "rb") as beginning:
@@ -102,51 +130,29 @@ def check_file(
         first, *others = report.findings
         remark = f"other ways to call it were not tried: {reader.problem}"
         report = replace(report, findings=(first.with_remark(remark), *others))
-    seconds = time.monotonic() - began
-    return replace(report, printed=text, function=reader.function, seconds=seconds)
-
-
-@contextlib.contextmanager
-def _process(
-    request: dict[str, Any], work: Path, output: BinaryIO
-) -> Iterator[subprocess.Popen[bytes]]:
-    """The process that answers a request; in the end it is killed, with what it started."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "softmaxloss.checking.sandbox.child"],
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        cwd=work,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(work), "MPLBACKEND": "Agg"},
-        start_new_session=True,
+    return replace(
+        report,
+        printed=text,
+        function=reader.function,
+        notes=reader.notes,
+        seconds=time.monotonic() - began,
     )
-    try:
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write(json.dumps(request | {"parent": os.getpid()}).encode())
-        yield process
-    finally:
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @dataclass
 class _Reader:
     """Reads what a process sends.
 
-    `function` is how the function is written in Python; `problem` is why the process ended before
-    all forms were tried, or None.
+    `function` is how the function is written in Python; `notes` are about its file; `problem` is
+    why the process ended before all forms were tried, or None.
     """
 
-    process: subprocess.Popen[bytes]
+    process: Running
     answer: BinaryIO
     timeout: float
     stop: threading.Event
     function: str = ""
+    notes: tuple[str, ...] = ()
     problem: str | None = None
 
     def attempts(self) -> Iterator[Attempt]:
@@ -160,35 +166,36 @@ class _Reader:
             if isinstance(message, Attempt):
                 yield message
             elif isinstance(message, Loaded):
-                self.function = message.function
+                self.function, self.notes = message.function, tuple(message.notes)
             elif isinstance(message, Done):
                 self.problem = message.problem
                 return
 
     def _lines(self) -> Iterator[bytes]:
         """The complete lines; sets the problem if they end without a last message."""
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + PATIENCE * self.timeout
         line = b""
         while len(line) < LONGEST:
-            ended = self.process.poll() is not None  # before the read: nothing follows it then
+            code = self.process.poll()  # before the read: nothing follows it then
             line += self.answer.readline(LONGEST)
             if line.endswith(b"\n"):
                 yield line
                 line = b""
-            elif ended:
-                self.problem = _ending(self.process.returncode)
+            elif code is not None:
+                self.problem = self._ending(code)
                 return
             elif time.monotonic() > deadline:
-                self.problem = f"it took longer than {self.timeout:g} seconds"
+                self.problem = f"it did not end in {PATIENCE * self.timeout:g} seconds"
                 return
             elif self.stop.wait(POLL):
                 raise InterruptedError("the check was stopped")
         self.problem = "its results are too long"
 
-
-def _ending(code: int) -> str:
-    """Why a process ended too early."""
-    if code < 0:
+    def _ending(self, code: int) -> str:
+        """Why a process ended too early."""
+        if code >= 0:
+            return f"it ended{f' with exit code {code}' if code else ''} before the check was over"
+        if sys.platform != "win32" and -code == signal.SIGXCPU:
+            return f"it took longer than {self.timeout:g} seconds"
         known = -code in list(signal.Signals)
         return f"it crashed: {signal.Signals(-code).name if known else f'signal {-code}'}"
-    return f"it ended{f' with exit code {code}' if code else ''} before the check was over"

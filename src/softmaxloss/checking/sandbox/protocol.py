@@ -18,9 +18,14 @@ from ..reference import Results
 
 
 class Loaded(NamedTuple):
-    """The function was found; how it is written in Python, such as `Loss().forward`."""
+    """The function was found.
+
+    `function` is how it is written in Python, such as `Loss().forward`; `notes` say what of the
+    file was converted, left out, or is not here.
+    """
 
     function: str
+    notes: list[str]
 
 
 class Done(NamedTuple):
@@ -55,7 +60,9 @@ def decode(line: bytes) -> Message:
         if kind == "Attempt":
             return _decode_attempt(data)
         if kind == "Loaded":
-            return Loaded(first_line(data["function"]))
+            return Loaded(
+                first_line(data["function"]), [first_line(one) for one in data["notes"][:20]]
+            )
         return Done(_text(data["problem"]))
     except Exception:  # a wrong type, a missing field, a number too large, too many brackets
         raise ValueError("its results cannot be read") from None
