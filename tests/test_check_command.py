@@ -68,7 +68,7 @@ def test_several_files(run: Any) -> None:
     assert [line.partition(".py  ")[0].strip() for line in lines] == sorted(FILES)
     assert "right.py    right" in lines
     assert "weak.py     right        log-of-underflow" in lines
-    assert "raises.py   not checked  ValueError: no\\x1b[31m" in lines
+    assert "raises.py   not checked  ValueError: no\\x1b[31m (line 3)" in lines
     (minus,) = (line for line in lines if line.startswith("minus.py    wrong        exp(−z) for"))
     assert minus.endswith("before exp (exp-minus-z, no-max)")
     assert last == "2 right, 2 wrong, 1 not checked"
@@ -99,6 +99,16 @@ def graded(file: str) -> dict[tuple[str, str], dict[str, str]]:
     """The rows of a table by file and function."""
     with open(file, encoding="utf-8-sig", newline="") as table:
         return {(row["file"], row["function"]): row for row in csv.DictReader(table)}
+
+
+def test_a_folder_and_what_is_not_in_its_files(run: Any) -> None:
+    Path("class").mkdir()
+    for name in ("a", "b"):
+        Path(f"class/{name}.py").write_text(RIGHT)
+    Path("class/other.py").write_text("def g(z, y):\n    return 0\n")
+    code, out, stderr = run("class:f")
+    assert (code, out.splitlines()) == (0, ["class/a.py  right", "class/b.py  right", "2 right"])
+    assert stderr == "1 file without f: class/other.py\n"
 
 
 def test_exit_codes_for_several_files(run: Any) -> None:
