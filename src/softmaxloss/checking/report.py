@@ -117,10 +117,11 @@ class Finding:
             return lines
         if not rest:
             lines.append(f"{self.part}: not right for extreme outputs; not asked for at this level")
+        lines += [f"   {remark}" for remark in self.remarks]
         weak = all(mistake.kind == "weakness" and mistake.about != "labels" for mistake in rest)
-        if examples and weak:
-            return [*lines, *self._evidence()]
-        return [*lines, *(f"   {remark}" for remark in self.remarks)]
+        if examples and weak and self.example is not None:
+            lines += [f"   {name:8} {value}" for name, value in self.example.items()]
+        return lines
 
     def _evidence(self) -> list[str]:
         """What the numbers show, and the smallest example."""
