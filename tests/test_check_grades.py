@@ -85,6 +85,15 @@ def summed(z: Any, y: Any) -> Any:
     return loss * len(y), gradient * len(y)
 
 
+def in_a_loop(z: Any, y: Any) -> Any:
+    """With the labels counted from 1."""
+    total = 0.0
+    for i in range(len(y)):
+        s = z[i] - z[i].max()
+        total -= s[y[i] - 1] - np.log(np.exp(s).sum())
+    return total / len(y)
+
+
 TEXTBOOK = [
     naive, one_maximum, with_epsilon, clipped, clipped_logits, raises_for_large, naive_layer
 ]  # fmt: skip
@@ -110,6 +119,7 @@ def test_the_textbook_level_can_be_narrowed() -> None:
         (lambda z, y: (naive(z, y)[0], naive(z, y)[1] * len(y)), "gradient-not-divided"),
         (lambda z, y: (-with_epsilon(z, y)[0], with_epsilon(z, y)[1]), "no-minus"),
         (lambda W, X, y, reg: naive_layer(W, X, y, 0), "no-regularisation"),
+        (lambda z, y, weight=None: naive(z, y)[0], "weight-unused"),
         (lambda z, y: (naive(z, y)[0] * 1.01, naive(z, y)[1]), None),
     ],
 )
@@ -223,6 +233,9 @@ def test_the_table(grades: list[Grade]) -> None:
     assert found[1]["why"] == ""
     assert found[2]["problem"] == BANK["no-max"].title
     assert found[2]["fix"] == BANK["no-max"].fix
+    loop = check(in_a_loop, seed=1)
+    (row,) = rows(as_csv([Grade("loop.py", "f", loop)]))
+    assert row["fix"] == BANK["labels-from-one"].fix_in_loop
     assert "1.01 times the right one" in found[3]["problem"]
 
 

@@ -117,10 +117,11 @@ class Finding:
             return lines
         if not rest:
             lines.append(f"{self.part}: not right for extreme outputs; not asked for at this level")
+        lines += [f"   {remark}" for remark in self.remarks]
         weak = all(mistake.kind == "weakness" and mistake.about != "labels" for mistake in rest)
-        if examples and weak:
-            return [*lines, *self._evidence()]
-        return [*lines, *(f"   {remark}" for remark in self.remarks)]
+        if examples and weak and self.example is not None:
+            lines += [f"   {name:8} {value}" for name, value in self.example.items()]
+        return lines
 
     def _evidence(self) -> list[str]:
         """What the numbers show, and the smallest example."""
@@ -213,6 +214,12 @@ class Report:
         """The mistakes that make it wrong, before weaknesses and conventions that do."""
         found = (m for finding in self.findings for m in finding.counted(self.settings))
         return mistakes_first(dict.fromkeys(found))
+
+    @property
+    def fixes(self) -> list[str]:
+        """What to write instead of each of them."""
+        styles = {m: finding.style for finding in self.findings for m in finding.mistakes}
+        return [mistake.fix_for(styles[mistake]) for mistake in self.counted]
 
     @property
     def reason(self) -> str:
@@ -390,5 +397,5 @@ def _in_digits(value: Any, digits: int) -> str:
         separator=", ",
         threshold=40,
         max_line_width=10_000,
-        formatter={"float_kind": lambda number: f"{number:.{digits}g}"},
+        formatter={"float_kind": lambda number: f"{number + 0.0:.{digits}g}"},  # no "-0"
     ).replace("\n", "")

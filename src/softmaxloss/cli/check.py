@@ -16,7 +16,7 @@ from ..checking.sandbox.process import check_files
 from ..checking.sandbox.source import has
 from ..checking.settings import Layout, Level, Part, Settings, find_mistake
 from ..files.atomic import atomic_write_text, target_of
-from ..text import few, printable
+from ..text import few, plural, printable
 from . import command, grades
 from .progress import progress_bar
 
@@ -81,7 +81,9 @@ def _explain(context: click.Context, _: click.Parameter, id: str | None) -> None
     help="A weakness or convention that counts as wrong, such as sum; repeatable.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the inputs of an earlier check.")
-@click.option("--timeout", default=10.0, show_default=True, help="Seconds for each file.")
+@click.option(
+    "--timeout", default=10.0, show_default=True, help="Seconds of processor time for each file."
+)
 @click.option("--csv", "csv_file", metavar="FILE", help="Write a table, for spreadsheets.")
 @click.option("--junit", metavar="FILE", help="Write JUnit XML, one test for each file.")
 @click.option("--write-test", metavar="FILE", help="Write a test for pytest.")
@@ -154,20 +156,28 @@ def _targets(what: str) -> list[tuple[str, str]]:
     if not pattern or not all(p.isidentifier() for name in functions for p in name.split(".")):
         raise click.UsageError(f"{printable(what)}: write FILE.py:FUNCTION")
     if os.path.isdir(pattern):
-        found = [
-            (str(path), function)
-            for path in sorted(Path(pattern).rglob("*"))
-            if path.suffix in (".py", ".ipynb") and not _is_apart(path.relative_to(pattern))
-            for function in functions
-            if has(path, function)
-        ]
-        if not found:
-            raise click.UsageError(f"{printable(pattern)}: no file in it has {few(functions)}")
-        return found
+        return _in_folder(pattern, functions)
     files = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise click.UsageError(f"{printable(pattern)}: no such file")
     return [(file, function) for file in files for function in functions]
+
+
+def _in_folder(folder: str, functions: Sequence[str]) -> list[tuple[str, str]]:
+    """The functions of the files below, with a message about the files that have none of them."""
+    paths = [
+        path
+        for path in sorted(Path(folder).rglob("*"))
+        if path.suffix in (".py", ".ipynb") and not _is_apart(path.relative_to(folder))
+    ]
+    found = [(str(path), name) for path in paths for name in functions if has(path, name)]
+    if not found:
+        raise click.UsageError(f"{printable(folder)}: no file in it has {few(functions)}")
+    without = sorted({str(path) for path in paths} - {file for file, _ in found})
+    if without:
+        listed = printable(few(without))
+        click.echo(f"{plural(len(without), 'file')} without {few(functions)}: {listed}", err=True)
+    return found
 
 
 def _is_apart(path: Path) -> bool:

@@ -32,11 +32,10 @@ def as_text(grades: Sequence[Grade]) -> str:
     if len(grades) == 1:
         return "".join(f"{printable(line)}\n" for line in str(grades[0].report).splitlines())
     one_function = len({grade.function for grade in grades}) == 1
-    usual = Counter(grade.report.parts for grade in grades if grade.report.parts).most_common(1)
     cells = []
     for file, function, report in grades:
         name = printable(file if one_function else f"{file}:{function}")
-        unusual = report.parts and report.parts != usual[0][0]
+        unusual = report.parts and report.parts != _usual_parts(grades, function)
         what = f"checked as {' and '.join(report.parts)}" if unusual else ""
         cells.append((name, report.verdict, "; ".join(filter(None, [what, _note(report)]))))
     width = max(len(name) for name, _, _ in cells)
@@ -61,7 +60,7 @@ def as_csv(grades: Sequence[Grade]) -> str:
         ids = [" ".join(m.id for m in found if m.kind == kind) for kind in kinds.values()]
         row = [file, function, report.verdict, report.reason, *ids]
         row += [" ".join(m.why for m in report.counted)]
-        row += [" | ".join(m.fix for m in report.counted)]
+        row += [" | ".join(report.fixes)]
         row += [" ".join(report.parts), str(report.seed)]
         writer.writerow([_cell(text) for text in row])
     return output.getvalue()
@@ -98,6 +97,12 @@ def as_json(grades: Sequence[Grade]) -> str:
         for file, function, report in grades
     ]
     return json.dumps(fields[0] if len(fields) == 1 else fields, allow_nan=False) + "\n"
+
+
+def _usual_parts(grades: Sequence[Grade], function: str) -> tuple[str, ...]:
+    """What most functions of this name compute."""
+    parts = [one.report.parts for one in grades if one.function == function and one.report.parts]
+    return Counter(parts).most_common(1)[0][0]
 
 
 def _found(report: Report) -> list[Mistake]:

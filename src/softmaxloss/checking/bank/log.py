@@ -36,8 +36,9 @@ _log = partial(
 MISTAKES = [
     _log(
         "log-of-underflow",
-        "the log of a probability that underflows to 0",
-        "Where the outputs are far apart a_y rounds to 0 and its log is −inf; the loss is finite.",
+        "the log of a probability that is rounded to 0",
+        "Where the outputs are far apart, a_y is too small for a float and becomes 0: the loss is "
+        "then infinite.",
         lambda a, log_a: np.log(a),
         kind="weakness",
     ),
