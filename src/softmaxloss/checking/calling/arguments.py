@@ -22,7 +22,8 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "log-probabilities": lambda: _laid_out(form, z),
         "labels": lambda: _labels(form, y, classes, z.dtype),
         "reg": lambda: input.reg,
-        "bias": lambda: np.zeros((classes, 1) if form.columns else classes, z.dtype),
+        "bias": lambda: np.zeros(classes, z.dtype),
+        "column bias": lambda: np.zeros((classes, 1), z.dtype),
         "classes": lambda: classes,
         "examples": lambda: rows,
         "inputs": lambda: rows + 1,  # those of `layer_for`

@@ -232,7 +232,7 @@ def _watch(form: Form, callee: Callee, input: Input) -> list[str]:
     def call(arguments: Sequence[Any]) -> list[Any]:
         by_name = {n: v for n, v in zip(names, arguments, strict=True) if n}
         by_place = [v for n, v in zip(names, arguments, strict=True) if not n]
-        return _arrays(callee.way.function(*by_place, **by_name))
+        return _arrays(callee.way.function(*by_place, **by_name), form)
 
     arguments, before = new_arguments(), new_arguments()
     found: list[str] = []
@@ -255,12 +255,11 @@ def _watch(form: Form, callee: Callee, input: Input) -> list[str]:
     return found
 
 
-def _arrays(value: Any) -> list[Any]:
-    """The arrays of numbers in what was returned."""
-    values = value.values() if isinstance(value, dict) else value
-    values = values if isinstance(value, tuple | dict) else [value]
-    arrays = [np.asarray(as_numpy(one)) for one in values]
-    return [array for array in arrays if array.dtype.kind in "fiu"]
+def _arrays(returned: Any, form: Form) -> list[Any]:
+    """The arrays of the form's parts in what was returned."""
+    values = values_of(as_numpy(returned))
+    parts = zip(values, form.returns, strict=False)
+    return [np.asarray(value.array) for value, part in parts if part]
 
 
 def _process_state() -> tuple[Any, ...]:

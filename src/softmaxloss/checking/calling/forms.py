@@ -25,7 +25,7 @@ OPTIONS = {
 #: The symbol of an argument by its role.
 SYMBOLS: dict[Role, str] = {
     "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
-    "weights": "W", "theta": "θ", "bias": "b", "features": "X", "reg": "reg", "classes": "C",
+    "weights": "W", "theta": "θ", "bias": "b", "column bias": "b", "features": "X", "reg": "reg", "classes": "C",
     "inputs": "D", "examples": "N", "model": "model", "temperature": "1",
 }  # fmt: skip
 
@@ -170,12 +170,15 @@ def _of_layer(arguments: Arguments, settings: Settings) -> Iterator[Form]:
     labels: tuple[Labels, ...] = ("index", "one-hot", "column", "row")
     for kind, layout, by_class in itertools.product(labels, layouts, (False, True)):
         # W·X with both transposed is likelier than either alone.
-        yield _form(
-            arguments,
-            labels=kind,
-            layout=layout,
-            weights_by_class=by_class != (layout == "columns"),
-        )
+        by_class = by_class != (layout == "columns")
+        if layout == "columns" and any(one.role == "bias" for one in arguments.passed):
+            passed = (
+                one._replace(role="column bias") if one.role == "bias" else one
+                for one in arguments.passed
+            )
+            column = Arguments(tuple(passed), arguments.named)
+            yield _form(column, labels=kind, layout=layout, weights_by_class=by_class)
+        yield _form(arguments, labels=kind, layout=layout, weights_by_class=by_class)
 
 
 def _of_scores(arguments: Arguments, settings: Settings) -> Iterator[Form]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 #: probabilities: forms.py tries both.
 Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
-    "weights", "bias", "features", "reg", "theta",
+    "weights", "bias", "column bias", "features", "reg", "theta",
     "classes", "inputs", "examples", "model", "temperature",
 ]  # fmt: skip
 
