@@ -217,7 +217,7 @@ def diagnose(
     both = [
         two
         for two, steps in observed.numbers.pairs(observed.quantity, known).near(observed)
-        if explains(steps)
+        if explains(steps, tight=not _mistakes_among(two))
     ]
     if both:
         # The one with fewer mistakes, as above.
