@@ -14,6 +14,7 @@ from softmaxloss import check
 from softmaxloss.checking.bank import (
     Mistake,
     behaviour,
+    denominator,
     gradient,
     log,
     loss,
@@ -26,6 +27,7 @@ from softmaxloss.files.atomic import atomic_write_text
 PAGE = Path(__file__).parent / "check.md"
 GROUPS = {
     "In the probabilities": softmax.MISTAKES,
+    "In the sum of the exponentials": denominator.MISTAKES,
     "In the log of the probabilities": log.MISTAKES,
     "With the labels": target.MISTAKES,
     "In the loss": loss.MISTAKES,

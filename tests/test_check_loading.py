@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,6 @@ import pytest
 
 from softmaxloss.checking.report import Report
 from softmaxloss.checking.sandbox.process import check_file
-from softmaxloss.checking.sandbox.python2 import converted
-from softmaxloss.checking.sandbox.source import without_magics
 from softmaxloss.checking.settings import Settings
 
 LOSS = """
@@ -185,7 +181,7 @@ RIGHT_FILES: dict[str, tuple[Any, str]] = {
     "a decorator of a grader": (
         f"import numpy as np\nfrom grader import graded\n@graded(points=3){LOSS}", "@graded.*left out"),
     "types of absent packages": (
-        f"import numpy as np\nimport pandas as pd\nfrom jaxtyping import Float\n"
+        "import numpy as np\nimport pandas as pd\nfrom jaxtyping import Float\n"
         + LOSS.replace("(z, y)", "(z: Float[pd.DataFrame, 'N C'], y: pd.Series | None = None)"), ""),
     "scipy.misc": (
         "import numpy as np\nfrom scipy.misc import logsumexp, imread\ndef loss(z, y):\n"

@@ -26,7 +26,7 @@ def reduced(parts: LossParts, reduction: str) -> Any:
     divisor = parts.divisor if reduction == "mean" else 1.0
     with np.errstate(all="ignore"):
         gradient = np.where(parts.gradients == 0, 0.0, parts.gradients / divisor)
-        return parts.losses.sum() / divisor + parts.penalty, gradient + parts.penalty_gradient
+        return parts.losses.sum() / divisor, gradient
 
 
 def with_option(about: str, wrong: Any, part: str) -> Any:

@@ -20,7 +20,7 @@ from ..arrays import Array
 
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
-    "labels", "backward",
+    "labels", "backward", "probability",
 ]  # fmt: skip
 
 #: The classes in "reordered": a permutation that is not its own inverse.
@@ -195,6 +195,9 @@ def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
               "bfloat16"),
         Input("label -1", "an invalid label", z, np.array([0, 2, -1, 2, 1]), "labels"),
         Input("label C", "an invalid label", z, np.array([0, 2, 4, 2, 1]), "labels"),
+        Input("probability 0", "the true class has probability 0",
+              np.log(np.array([[1.0, 0.5, 0.25, 0.25]])) - [[np.inf, 0.0, 0.0, 0.0]],
+              np.array([0]), "probability"),
         Input("backward", "an upstream gradient for each probability", z, y, "backward",
               upstream=rng.normal(0.0, 1.0, z.shape).round(2).astype(dtype)),
     ]  # fmt: skip

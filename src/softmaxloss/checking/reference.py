@@ -18,6 +18,7 @@ import numpy as np
 
 from ..api import cross_entropy_with_grad
 from ..arrays import Array
+from .guard import Guard
 from .inputs import Input, gradient_wrt_weights
 
 Shape = tuple[int, int]
@@ -238,13 +239,17 @@ def _last_place(value: Array, size: Any) -> Any:
     return info.eps * np.abs(size) + float(info.tiny)
 
 
-def expected(input: Input, epsilon: float, scores: str = "logits") -> Expected:
+def expected(
+    input: Input, epsilon: float, scores: str = "logits", guard: Guard | None = None
+) -> Expected:
     """What is right for an input, computed in the precision ε; the gradient is with respect to the
-    logits, the probabilities or the log-probabilities."""
+    logits, the probabilities or the log-probabilities. With a guard, what is right with it."""
     z, y = input.z.astype(np.float64), input.y
     rows, classes = z.shape
     losses, by_row = cross_entropy_with_grad(z, y, reduction="none")
     a = softmax(z)[0]
+    if guard is not None:
+        losses = -np.log(guard(a[np.arange(rows), y]))
     largest = np.abs(z).max(axis=1)
     relative = epsilon * (FEW + classes + 4 * largest)
     # Much hardware flushes to 0 what is below the smallest normal number.
@@ -258,7 +263,8 @@ def expected(input: Input, epsilon: float, scores: str = "logits") -> Expected:
     losses_error = epsilon * (FEW + classes + 4 * largest + 4 * losses)
     loss, loss_error = losses.mean(), losses_error.mean()
     if scores != "logits":
-        gradient = BY_SCORES[scores](a, target(y, (rows, classes))) / rows
+        changed = a if guard is None else guard(a)
+        gradient = BY_SCORES[scores](changed, target(y, (rows, classes))) / rows
         gradient_error = relative[:, None] * np.abs(gradient)
     return Expected(
         {"softmax": a, "losses": losses, "loss": loss, "gradient": gradient,

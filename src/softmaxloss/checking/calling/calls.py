@@ -179,6 +179,8 @@ def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:
         return input.about == "reg" and "reg" in form.order
     if input.about == "backward":
         return False
+    if input.about == "probability":
+        return form.scores == "probabilities" and "labels" in form.order
     plain = form.batch and form.scores == "logits" and "labels" in form.order
     if not plain or set(input.options) - set(names):
         return False

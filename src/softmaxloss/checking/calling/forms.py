@@ -25,8 +25,8 @@ OPTIONS = {
 #: The symbol of an argument by its role.
 SYMBOLS: dict[Role, str] = {
     "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
-    "weights": "W", "theta": "θ", "bias": "b", "column bias": "b", "features": "X", "reg": "reg", "classes": "C",
-    "inputs": "D", "examples": "N", "model": "model", "temperature": "1",
+    "weights": "W", "theta": "θ", "bias": "b", "column bias": "b", "features": "X",
+    "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model", "temperature": "1",
 }  # fmt: skip
 
 Labels = Literal["index", "one-hot", "column", "row"]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..bank import BANK, Mistake
+from ..guard import Guard
 from ..inputs import Input
-from ..reference import Expected, Steps, agree, expected, is_right
+from ..reference import BY_SCORES, Expected, Steps, agree, expected, is_right
+
+RIGHT = Steps()
 
 #: The steps on which each part of the results depends.
 DEPENDS_ON = {
@@ -34,8 +38,11 @@ FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
 class Numbers:
     """The right and the wrong numbers for the inputs, each computed once."""
 
-    def __init__(self, inputs: Sequence[Input], scores: str = "logits") -> None:
+    def __init__(
+        self, inputs: Sequence[Input], scores: str = "logits", guard: Guard | None = None
+    ) -> None:
         self.inputs = inputs
+        self.guard = guard  # of the logarithm
         self.scores = scores  # what the function is passed: the gradient is with respect to them
         self.sizes = {input.name: float(np.abs(input.z).max()) for input in inputs}
         self._expected: dict[float, list[Expected]] = {}
@@ -47,7 +54,7 @@ class Numbers:
         """What is right for each input, computed in the precision ε."""
         if epsilon not in self._expected:
             self._expected[epsilon] = [
-                expected(input, epsilon, self.scores) for input in self.inputs
+                expected(input, epsilon, self.scores, self.guard) for input in self.inputs
             ]
         return self._expected[epsilon]
 
@@ -55,15 +62,25 @@ class Numbers:
         """Two mistakes at once, of these."""
         key = quantity, len(known)
         if key not in self._pairs:
-            self._pairs[key] = Pairs(quantity, self.inputs, known)
+            self._pairs[key] = Pairs(quantity, self.inputs, known, self.based)
         return self._pairs[key]
+
+    def based(self, steps: Steps) -> Steps:
+        """The steps, of which those that are right are right for these scores and this guard."""
+        guard = self.guard
+        if guard is not None and steps.log is RIGHT.log:
+            steps = replace(steps, log=lambda a, log_a: np.log(guard(a)))
+        if self.scores != "logits" and steps.gradient is RIGHT.gradient:
+            by = BY_SCORES[self.scores]
+            steps = replace(steps, gradient=by if guard is None else lambda a, q: by(guard(a), q))
+        return steps
 
     def wrong(self, steps: Steps, part: str, input: Input, layer: bool) -> Any:
         """What wrong steps give, in the dtype of the logits: overflow is part of a mistake."""
         key = steps, part, input.name, layer
         if key not in self._wrong:
             known = self._known[input.name]
-            results = steps.run(input.z, input.y, (part,), layer=layer, known=known)
+            results = self.based(steps).run(input.z, input.y, (part,), layer=layer, known=known)
             self._wrong[key] = getattr(results, part)
         return self._wrong[key]
 
@@ -75,7 +92,13 @@ class Pairs:
     INPUT = "two examples"
     VARIANTS = 16  # of each mistake, at most
 
-    def __init__(self, quantity: str, inputs: Sequence[Input], known: Sequence[Mistake]) -> None:
+    def __init__(
+        self,
+        quantity: str,
+        inputs: Sequence[Input],
+        known: Sequence[Mistake],
+        based: Callable[[Steps], Steps],
+    ) -> None:
         input = next(one for one in inputs if one.name == self.INPUT)
         part, layer = ("gradient", True) if quantity == "weights" else (quantity, False)
         self.pairs: list[tuple[tuple[Mistake, Mistake], Steps]] = []
@@ -87,7 +110,7 @@ class Pairs:
             for first, second in itertools.product(*(m.steps[: self.VARIANTS] for m in both)):
                 changed = Steps(**{**first, **second})
                 value = getattr(
-                    changed.run(input.z, input.y, (part,), layer=layer, known=seen), part
+                    based(changed).run(input.z, input.y, (part,), layer=layer, known=seen), part
                 )
                 shape = None if value is None else np.shape(value)
                 places, values = self._by_shape.setdefault(shape, ([], []))
@@ -222,7 +245,7 @@ def diagnose(
     both = [
         two
         for two, steps in observed.numbers.pairs(observed.quantity, known).near(observed)
-        if explains(steps)
+        if explains(steps, tight=not _mistakes_among(two))
     ]
     if both:
         # The one with fewer mistakes, as above.

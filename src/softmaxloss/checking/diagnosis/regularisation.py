@@ -153,19 +153,19 @@ def check_regularisation(
 
     Half of the term, with half of its gradient, is a convention, and so is the term over N.
     """
+    parts = [part for part in parts if part in ("loss", "gradient")]
     if any(getattr(one, part) is None for one in (got, data) for part in parts):
         return None
     if not all(np.isfinite(getattr(data, part)).all() for part in parts):
         return None
     W, X = layer_for(input.z.astype(np.float64))
+    if "gradient" in parts and np.shape(data.gradient) != W.shape:
+        return None  # a gradient of a wrong shape
     rows, reg = input.z.shape[0], input.reg
 
     def gives(penalty: Penalty, part: str) -> bool:
         add = penalty.value if part == "loss" else penalty.gradient
-        value, added = getattr(data, part), add(W, rows, reg)
-        if np.ndim(added) and np.shape(value) != np.shape(added):  # a gradient of a wrong shape
-            return False
-        return near(getattr(got, part), value + added, epsilon)
+        return near(getattr(got, part), getattr(data, part) + add(W, rows, reg), epsilon)
 
     matches = {part: [one for one in PENALTIES if gives(one, part)] for part in parts}
     common = [one for one in PENALTIES if all(one in found for found in matches.values())]

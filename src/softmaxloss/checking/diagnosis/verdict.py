@@ -10,6 +10,7 @@ import numpy as np
 from ..bank import BANK
 from ..calling.calls import Attempt
 from ..calling.forms import Form
+from ..guard import Guard, guards_for
 from ..inputs import inputs_for, option_inputs
 from ..reference import SINGLE, Results, is_right, precision
 from ..report import Finding, InputCheck, Report
@@ -35,9 +36,15 @@ class Compared(NamedTuple):
     attempt: Attempt
     observed: dict[str, Observed]
     findings: list[Finding]
+    numbers: Numbers
 
     def is_wrong(self) -> bool:
         return any(finding.is_wrong() for finding in self.findings)
+
+    def is_understood(self) -> bool:
+        """Whether no other form can be understood better: it has one mistake at most."""
+        understood, mistakes = self.rank()
+        return understood <= 1 and mistakes <= 1
 
     def rank(self) -> tuple[int, int]:
         """How well a form is understood, the best first: right on most inputs; with known mistakes
@@ -72,8 +79,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     results = []
     for one in usable[:MOST_FORMS]:
         results.append(_compare(one.attempt, settings, thorough=True))
-        understood, mistakes = results[-1].rank()
-        if understood <= 1 and mistakes <= 1:
+        if results[-1].is_understood():
             break
     best = min(results, key=Compared.rank)
     report = _report(best, settings)
@@ -94,16 +100,16 @@ def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Repor
     return Report.not_checked(tried[0][1], settings, lines if len(lines) > 1 else ())
 
 
-def _numbers_for(attempt: Attempt, settings: Settings) -> Numbers:
+def _numbers_for(attempt: Attempt, settings: Settings, guard: Guard | None) -> Numbers:
     """The right and the wrong numbers for the inputs of an attempt."""
     form = attempt.form
     dtype = "float32" if form.single else settings.dtype
-    return _numbers(settings.seed, dtype, form.scores, attempt.small)
+    return _numbers(settings.seed, dtype, form.scores, attempt.small, guard)
 
 
-@lru_cache(maxsize=4)  # one after another, many functions are checked with one seed
-def _numbers(seed: int, dtype: str, scores: str, small: bool) -> Numbers:
-    return Numbers(inputs_for(scores != "logits", seed, dtype, small), scores)
+@lru_cache(maxsize=8)  # one after another, many functions are checked with one seed
+def _numbers(seed: int, dtype: str, scores: str, small: bool, guard: Guard | None) -> Numbers:
+    return Numbers(inputs_for(scores != "logits", seed, dtype, small), scores, guard)
 
 
 def _takes_batches(one: Compared) -> bool:
@@ -156,8 +162,24 @@ def _values(attempt: Attempt, kind: Part | None) -> dict[str, list[Any]]:
 
 def _compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compared:
     """Compare the results for the plain inputs; not thorough: only weaknesses and conventions are
-    looked for."""
-    numbers = _numbers_for(attempt, settings)
+    looked for. Of probabilities, an ε in the logarithm is right by its own convention."""
+    best = _compare_with(attempt, settings, None, thorough)
+    outcome = attempt.with_options.get("probability 0")
+    if outcome is None or not best.findings or (thorough and best.is_understood()):
+        return best
+    for guard in guards_for(outcome[0].loss):
+        one = _compare_with(attempt, settings, guard, thorough)
+        finding = Finding("loss", mistakes=(BANK[guard.mistake],), remarks=(f"yours: {guard}",))
+        one.findings.append(finding)
+        if not one.is_wrong() or (thorough and one.is_understood()):
+            return one
+    return best
+
+
+def _compare_with(
+    attempt: Attempt, settings: Settings, guard: Guard | None, thorough: bool
+) -> Compared:
+    numbers = _numbers_for(attempt, settings, guard)
     values, given = _values(attempt, settings.kind), numbers.inputs[0].z.dtype
     epsilon = {part: precision(given, results) for part, results in values.items()}
     plain = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
@@ -198,7 +220,7 @@ def _compare_in_precision(
     numbers: Numbers,
     thorough: bool,
 ) -> Compared:
-    one = Compared(attempt, {}, [])
+    one = Compared(attempt, {}, [], numbers)
     for part, results in values.items():
         observed = one.observed[part] = observe(
             part, results, epsilon[part], numbers, attempt.problems, layer=attempt.form.is_layer
@@ -230,7 +252,7 @@ def _compare_in_precision(
 def _report(one: Compared, settings: Settings) -> Report:
     """The report, with the inputs with options, which are compared if the plain ones are right."""
     attempt, findings = one.attempt, list(one.findings)
-    numbers = _numbers_for(attempt, settings)
+    numbers = one.numbers
     checks = [
         InputCheck(input.name, input.why, {p: o.right[k] for p, o in one.observed.items()})
         for k, input in enumerate(numbers.inputs)
