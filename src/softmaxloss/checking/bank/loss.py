@@ -119,7 +119,7 @@ MISTAKES = [
         "−log a_y: the other classes are in its denominator.",
         lambda a, log_a, q: -(np.where(q == 0, np.log1p(-a), q * log_a)).sum(axis=1),
         lambda a, log_a, q: -(q * log_a + (1 - q) * np.log(1 - a)).sum(axis=1),
-        *(binary(change, epsilon) for epsilon in EPSILONS[:8] for change in (np.add, both_sides)),
+        *(binary(change, epsilon) for epsilon in EPSILONS[:10] for change in (np.add, both_sides)),
         fix="J = -(q * log_a).sum(axis=1)",
     ),
     _loss(

@@ -109,7 +109,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         for backward in _methods(target, BACKWARD):
             back = _unbound(target, backward)
             if single and len(_required(back)) < 2 and parameters_of(back):
-                if role_of(parameters_of(back)[0].name) == "labels":
+                if any(role_of(p.name) == "labels" for p in _required(back)):
                     yield _softmax_then_gradient(target, forward, backward)
                     continue
                 yield Way(
@@ -177,8 +177,10 @@ def _unbound(target: Any, name: str) -> Callable[..., Any]:
     static = inspect.getattr_static(owner, name)
     method: Any = getattr(owner, name)
     if isinstance(static, staticmethod | classmethod):
-        return method
-    return method.__get__(object()) if inspect.isfunction(method) else method
+        function: Callable[..., Any] = method
+        return function
+    bound: Callable[..., Any] = method.__get__(object()) if inspect.isfunction(method) else method
+    return bound
 
 
 def _object(target: Any, arguments: Sequence[Any]) -> Any:

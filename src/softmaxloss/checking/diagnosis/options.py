@@ -50,9 +50,9 @@ def check_options(
     findings: list[Finding] = []
     called = [input for input in inputs if input.name in attempt.with_options]
     for about, group in itertools.groupby(called, key=lambda input: input.about):
-        if about in ("backward", "probability") or (
-            about == "upstream" and not attempt.differentiated
-        ):
+        if about in ("backward", "probability"):
+            continue  # compared elsewhere
+        if about == "upstream" and not attempt.differentiated:
             continue
         if about == "labels":
             for input in group:

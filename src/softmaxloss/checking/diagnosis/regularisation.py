@@ -159,7 +159,7 @@ def check_regularisation(
     if not all(np.isfinite(getattr(data, part)).all() for part in parts):
         return None
     W, X = layer_for(input.z.astype(np.float64))
-    if "gradient" in parts and np.shape(data.gradient) != W.shape:
+    if "gradient" in parts and np.asarray(data.gradient).shape != W.shape:
         return None  # a gradient of a wrong shape
     rows, reg = input.z.shape[0], input.reg
 
