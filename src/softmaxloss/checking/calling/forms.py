@@ -26,7 +26,8 @@ OPTIONS = {
 SYMBOLS: dict[Role, str] = {
     "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
     "weights": "W", "theta": "θ", "bias": "b", "column bias": "b", "features": "X",
-    "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model", "temperature": "1",
+    "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
+    "temperature": "1",
 }  # fmt: skip
 
 Labels = Literal["index", "one-hot", "column", "row"]
