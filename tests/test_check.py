@@ -147,7 +147,7 @@ def test_a_right_implementation_is_not_accused(style: Any, many: range) -> None:
     for seed in many:
         report = check(style, seed=seed, dtype=DTYPES[seed % 2])
         assert report.verdict == "right", str(report)
-        assert set(report.mistakes) - {INDEXED} == allowed, seed
+        assert set(report.mistakes) - {INDEXED, "one-example-only"} == allowed, seed
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -45,7 +45,7 @@ Outcome = tuple[Results, str | None]
 
 MOST_RIGHT = 2  # forms that look right and are called on all inputs
 MOST_WRONG = 6  # others
-MOST_BEFORE_ONE_EXAMPLE = 3  # others, before forms with one example are tried
+MOST_LIKELY = 3  # others, before the unlikely forms are tried
 MOST_IF_SLOW = 2
 MOST_PROBLEMS = 6  # forms that could not be called and are reported
 SLOW = 0.01  # seconds for the ordinary input, from which on the large inputs are smaller
@@ -78,13 +78,15 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
     others only if none does.
     """
     search = _Search(target, settings)
-    only_batches = True
+    first: Form | None = None
+    likely = True
     for form, way in forms_of(target, settings):
-        if not form.batch and only_batches:
-            # Forms with one example, if they were not meant, may not even return.
-            only_batches = False
+        first = first or form
+        if likely and not form.resembles(first):
+            # The other forms, if they were not meant, may not even return.
+            likely = False
             if not search.right:
-                yield from search.attempts(MOST_BEFORE_ONE_EXAMPLE)
+                yield from search.attempts(MOST_LIKELY)
         if search.should_try(form, way):
             yield from search.try_form(form, way)
         if search.right == MOST_RIGHT:
@@ -130,11 +132,10 @@ class _Search:
             if trial.problem is not None:
                 self._problems.append((form, trial.problem))
             return
-        if trial.score <= FINITE:
-            if form.labels == "index":
-                self._readable.add(_but_labels(form))
-            if form.layout in ("rows", "columns") and "loss" in trial.form.returns:
-                self._with_loss.add((form.scores, form.protocol))
+        if form.labels == "index" and trial.read > 1:
+            self._readable.add(_but_labels(form))
+        if trial.score <= FINITE and form.takes_matrix and "loss" in trial.form.returns:
+            self._with_loss.add((form.scores, form.protocol))
         if trial.score == RIGHT:
             self.right += 1
             yield _attempt(trial, callee, settings, self._before)
@@ -149,7 +150,7 @@ class _Search:
             most = MOST_IF_SLOW
         for score, trial, callee in others[:most]:
             new = not any(trial is one for one in self._called)
-            if new and (score <= FINITE or trial is others[0][1]):
+            if new and (score <= FINITE or trial is self._others[0][1]):
                 self._called.append(trial)
                 yield _attempt(trial, callee, self._settings, self._before)
 

@@ -4,6 +4,8 @@ A form says what is passed: logits or probabilities, class indices or one-hot la
 a batch, examples in rows or in columns, arrays or tensors, and what is done with the results.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
@@ -68,6 +70,16 @@ class Form:
         return self.layout in BATCHES
 
     @property
+    def takes_matrix(self) -> bool:
+        """Whether the examples are the rows or the columns of a matrix."""
+        return self.layout in ("rows", "columns")
+
+    def resembles(self, first: Form) -> bool:
+        """Whether labels and matrices are in the places that they have in the first form."""
+        places = [[role == "labels" for role in form.order] for form in (self, first)]
+        return self.takes_matrix and places[0] == places[1]
+
+    @property
     def columns(self) -> bool:
         """Whether the examples are columns."""
         return self.layout in ("columns", "one column")
@@ -125,8 +137,8 @@ class Form:
 def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
     """The forms in which something may be meant to be called, the likeliest first.
 
-    With each form, the way to call it: a function that takes its arguments. Forms with a batch come
-    before those with one example.
+    With each form, the way to call it: a function that takes its arguments. Forms that resemble the
+    first, with its matrix and its order, come before the others.
     """
     frameworks = frameworks_of(target)
     node = getattr(node_of(target), "__name__", "")
@@ -142,7 +154,7 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
             for form in _of_arguments(arguments, settings)
             for framework in frameworks
         ]
-        for form in sorted(forms, key=lambda form: not form.batch):
+        for form in sorted(forms, key=lambda form: not form.resembles(forms[0])):
             yield form, way
 
 

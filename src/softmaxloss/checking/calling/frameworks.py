@@ -116,7 +116,8 @@ def _used(function: Any) -> list[Any]:
     waiting = [function]
     owner = function if isinstance(function, type) else type(function)
     if not inspect.isroutine(function) and owner.__module__ not in ("builtins", "functools"):
-        waiting += [one for one in vars(owner).values() if inspect.isfunction(one)]
+        methods = [one for base in owner.__mro__ for one in vars(base).values()]
+        waiting += [one for one in methods if inspect.isfunction(one)]
     while waiting:
         one = waiting.pop()
         if any(one is seen for seen in found):

@@ -32,7 +32,8 @@ class Trial(NamedTuple):
     form: Form  # with what it returns
     score: int | None  # None: it raised an error, or nothing could be read
     problem: str | None
-    seconds: float  # that a call for the ordinary input takes
+    seconds: float = 0.0  # that a call for the ordinary input takes
+    read: int = 0  # on how many inputs something could be read
 
 
 class Callee(NamedTuple):
@@ -52,7 +53,7 @@ def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
 
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
     """Call a function in a form on small inputs."""
-    started, score, problem, seconds = time.process_time(), RIGHT, None, 0.0
+    started, score, problem, seconds, read = time.process_time(), RIGHT, None, 0.0, 0
     for input in _small_inputs(seed, "float32" if form.single else dtype):
         if form.scores != "logits":
             input = input._replace(z=softmax(input.z)[1].astype(input.z.dtype))
@@ -62,8 +63,9 @@ def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
                     form = replace(form, returns=_returns(form, callee, input))
                 results = results_of(form, callee, input)
             score = max(score, _score(results, right_for(form, input)))
+            read += 1
         except SystemExit:
-            return Trial(form, None, "it called sys.exit", 0.0)
+            return Trial(form, None, "it called sys.exit")
         except ShapeError as error:
             problem = problem or str(error)
             score = max(score, READABLE)
@@ -72,7 +74,7 @@ def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
             score = max(score, READABLE)
         if input.name == "ordinary":
             seconds = time.process_time() - started
-    return Trial(form, score if form.returns else None, problem, seconds)
+    return Trial(form, score if form.returns else None, problem, seconds, read)
 
 
 @lru_cache(maxsize=4)

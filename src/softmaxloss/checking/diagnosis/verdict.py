@@ -49,7 +49,10 @@ class Compared(NamedTuple):
     def rank(self) -> tuple[int, int]:
         """How well a form is understood, the best first: right on most inputs; with known mistakes
         only, the fewest first; right where it raises no error; none of these."""
-        mistakes = sum(m.kind == "mistake" for f in self.findings for m in f.mistakes)
+        found = [m for finding in self.findings for m in finding.mistakes]
+        mistakes = sum(mistake.kind == "mistake" for mistake in found)
+        if any(mistake.id in ("constant", "always-nan") for mistake in found):
+            return 2, mistakes  # as any function is that gets what it was not meant for
         if all(sum(part.right) * 2 > len(part.right) for part in self.observed.values()):
             return 0, mistakes
         if all(finding.mistakes for finding in self.findings):
