@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from .limits import COPIES
-
+COPIES = sys.platform == "linux"  # elsewhere, a copy of a process with NumPy may crash
 CHILD = "softmaxloss.checking.sandbox.child"
 #: One thread for each process: several run at a time, and processor time is that of their threads.
 ENVIRONMENT = {
@@ -44,8 +43,9 @@ class Worker:
         """The process that answers a request; in the end it is killed, with what it started."""
         if self.server is None or self.server.poll() is not None:
             self.close()
+            who = "copies" if COPIES else "itself"
             self.server = subprocess.Popen(
-                [sys.executable, "-P", "-u", "-m", CHILD, str(os.getpid())],
+                [sys.executable, "-P", "-u", "-m", CHILD, who, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
