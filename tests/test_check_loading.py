@@ -409,7 +409,7 @@ def test_a_notebook() -> None:
     report = checked({"my loss.ipynb": notebook(*CELLS)})
     assert (report.verdict, report.problem) == ("right", None)
     assert report.notes[0] == (
-        "not run, as loss does not need it: lines 3–4 of cell 2, lines 2–3 of cell 4, "
+        "not run, as loss does not need it: lines 3–4 of cell 2, line 2 of cell 4, "
         "lines 1–4 of cell 6, line 1 of cell 7, …"
     )
 
@@ -469,7 +469,7 @@ if __name__ == '__main__':
 def test_python_2() -> None:
     report = checked(PYTHON2)
     assert (report.verdict, report.problem) == ("right", None)
-    assert report.notes[0] == "line 12 is Python 2: it was converted"
+    assert report.notes[0] == "line 17 is Python 2: it was converted"
     assert report.printed.startswith("computing ")
 
 
@@ -489,8 +489,7 @@ def test_python_2() -> None:
         ("exec 'x = 3' in {}\nexec 'y = 4'\nprint y", "4\n"),
         ("try:\n  raise KeyError, 'a'\nexcept (KeyError, OSError), e: print e", "'a'\n"),
         ("print >>__import__('sys').stdout, 'x'", "x\n"),
-        ("s = '''print 3\n'''  # print\nprint s", "print 3\n\n"),
-        ("if 1:\n        a = 1\n\tprint a", "1\n"),
+        ("s = '''\\\nprint 3'''  # print 4\nprint s", " *print 3\n"),
         ("print map(len, ['a']) + range(2) + filter(None, [0, 5])", "[1, 0, 1, 5]\n"),
         ("print unicode('a'), raw_input, sum(i / 2 for i in xrange(4))", "a .*input.* 2\n"),
     ],
@@ -500,6 +499,11 @@ def test_statements_of_python_2(statement: str, value: str) -> None:
     report = checked(f"class AtImport:\n{body}\nprint 'end'\n{FILE}")
     assert report.problem is None
     assert report.printed == value or re.fullmatch(value, report.printed), report.printed
+
+
+def test_tabs_are_eight_spaces() -> None:
+    code = FILE.replace("    return", "    if 1:\n\tz = z - 1\n        z = z + 1\n    return")
+    assert checked(code).verdict == "right"
 
 
 def test_a_file_that_is_no_python_at_all() -> None:

@@ -67,6 +67,8 @@ class Worker:
         finally:
             copy.end()
             self._send(b"")
+            if copy.is_lost:
+                self.close()
 
     def _send(self, line: bytes) -> None:
         assert self.server is not None
@@ -96,21 +98,24 @@ class _Copy:
         assert server.stdout is not None
         self.says = server.stdout
         self.code: int | None = None
-        self.process = self._number(0)
+        self.is_lost = False  # whether the server has ended, and the copy with it
+        self.process = self._number()
 
     def poll(self) -> int | None:
         if self.code is None and select.select([self.says], [], [], 0)[0]:
-            self.code = self._number(-signal.SIGKILL)
+            self.code = self._number()
         return self.code
 
     def end(self) -> None:
         """Kill it, with the processes in its group."""
-        if self.code is None and self.process:
+        if self.code is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process, signal.SIGKILL)
-            self.code = self._number(-signal.SIGKILL)
+            self.code = self._number()
 
-    def _number(self, instead: int) -> int:
-        """The next number that the server sends; `instead` if it has ended."""
+    def _number(self) -> int:
+        """The next number that the server sends."""
         line = self.says.readline()
-        return int(line) if line else instead
+        if not line:
+            self.is_lost, self.code = True, -signal.SIGKILL
+        return int(line or self.code or 0)
