@@ -140,7 +140,7 @@ NAMES: dict[str, tuple[str | dict[str, str], str]] = {
     "a course's loop": (COURSE_LOOP, "^$"),
     "xrange": (
         within("for i in xrange(2): reduce(max, [1])"),
-        "reduce is .*\nxrange is Python 2's",
+        "reduce is .*\nxrange is Python 2's, and",
     ),
     "its own xrange": ("xrange = range\n" + within("for i in xrange(2): pass"), "^$"),
     "removed names of NumPy": (
@@ -294,6 +294,11 @@ RUN: dict[str, tuple[str | dict[str, str], str]] = {
     "what is set after it": (LATE, "^not run, as loss does not need it: line 12$"),
     "a call of itself, over its name": (f"{FILE}loss = loss(np.zeros((2, 3)), [0, 1])\n", "^$"),
     "tests below": (f"{FILE}assert loss(0, 0) == 3\nimport unittest\nunittest.main()\n", "not run"),
+    "a variable of its name": (
+        f"{FILE}def wrap(f):\n    return f\nloss = wrap(loss)\nfor epoch in range(10**9):\n"
+        "    loss = 3\n",
+        "^not run, as loss does not need it: lines 11–12$",
+    ),
     "an exit below": (f"import sys\n{FILE}sys.exit(main())\n", "not run"),
     "exec": (f"exec({FILE!r})\nprint(loss)\n", "^$"),
     "a loop that makes it": (
@@ -423,6 +428,11 @@ def test_errors_in_a_notebook() -> None:
     )
     old = {"worksheets": [{"cells": [{"cell_type": "code", "input": FILE}]}], "nbformat": 3}
     assert checked({"old.ipynb": json.dumps(old)}).verdict == "right"
+    pylab = notebook("%pylab inline", LOSS.replace("np.", ""))
+    assert checked({"pylab.ipynb": pylab}).verdict == "right"
+    report = checked({"c.ipynb": notebook("def loss(z, y)\n    return")})
+    assert str(report.problem).startswith("c.ipynb has no loss, nor anything else that can be ")
+    assert "left out, as it is no Python: expected ':' (c.ipynb, cell 1, line 1)" in report.problem
     for text, problem in [
         ("{}", "b.ipynb is not a notebook"),
         ("[" * 100_000, "b.ipynb is not a notebook"),
@@ -469,7 +479,7 @@ if __name__ == '__main__':
 def test_python_2() -> None:
     report = checked(PYTHON2)
     assert (report.verdict, report.problem) == ("right", None)
-    assert report.notes[0] == "line 17 is Python 2: it was converted"
+    assert report.notes[0] == "line 17 is Python 2: it was converted, and / of integers rounds down"
     assert report.printed.startswith("computing ")
 
 
@@ -484,6 +494,7 @@ def test_python_2() -> None:
         ("f = lambda x: x\nprint f(3) \\\n  + 1", "4\n"),
         ("print `1` + `[2]`", "1[2]\n"),
         ("print 7 / 2, 7.0 / 2, -7 / 2", "3 3.5 -4\n"),
+        ("print 7 / 2.0, 7 / np.array([2, 4]), [7 / 2.0 for _ in [1]]", "3.5 [3 1] [3.5]\n"),
         ("print 1 <> 2, 0777, 10L, ur'\\d', 0xFFL", "True 511 10 \\d 255\n"),
         ("d = {1: 2}\nprint d.has_key(1), [k for k in d.iteritems()]", "True [(1, 2)]\n"),
         ("exec 'x = 3' in {}\nexec 'y = 4'\nprint y", "4\n"),
@@ -496,9 +507,15 @@ def test_python_2() -> None:
 )
 def test_statements_of_python_2(statement: str, value: str) -> None:
     body = "\n".join(f"    {line}" for line in statement.split("\n"))
-    report = checked(f"class AtImport:\n{body}\nprint 'end'\n{FILE}")
+    report = checked(f"{NUMPY}class AtImport:\n{body}\nprint 'end'\n{LOSS}")
     assert report.problem is None
     assert report.printed == value or re.fullmatch(value, report.printed), report.printed
+
+
+@pytest.mark.parametrize("line", ["from __future__ import division", "def g(x: int): ..."])
+def test_python_2_with_the_division_of_python_3(line: str) -> None:
+    report = checked(f"{line}\nclass AtImport:\n    print 7 / 2\n{FILE}")
+    assert (report.printed, report.notes) == ("3.5\n", ("line 3 is Python 2: it was converted",))
 
 
 def test_tabs_are_eight_spaces() -> None:
@@ -557,5 +574,5 @@ def notes_in(report: Report) -> Any:
 
 def test_notes_are_in_the_report() -> None:
     report = checked(within("np.float(3)"))
-    assert notes_in(report) == ["np.float was removed from NumPy"]
-    assert "note: np.float was removed from NumPy\n" in str(report)
+    assert notes_in(report) == ["np.float was removed from NumPy, and was added again"]
+    assert "note: np.float was removed from NumPy, and was added again\n" in str(report)

@@ -184,13 +184,15 @@ class UserModules:
         problem is returned."""
         self._leave_out_absent_decorators(statement, module)
         tree, problem = ast.Module([statement], []), ""
+        # Imports are not stopped: what is installed may take long. The user's modules are.
+        stoppable = not isinstance(statement, ast.Import | ast.ImportFrom)
         try:
-            self.running += 1
+            self.running += stoppable
             exec(compile(tree, name, "exec", flags, dont_inherit=True), vars(module))
         except (Exception, SystemExit, TooLongError) as error:
             problem = _problem(error, name, statement.lineno)
         finally:
-            self.running -= 1
+            self.running -= stoppable
         if isinstance(statement, ast.ImportFrom):
             if statement.names[0].name == "*":
                 self._stand_in_for_star(module, statement, problem)

@@ -118,9 +118,11 @@ MODULES: dict[str, Mapping[str, Any] | str] = {
         "iterkeys": lambda d: iter(d), "with_metaclass": _with_metaclass, "PY2": False, "PY3": True,
     },
     "numba": {"prange": range, "jit": _same, "njit": _same, "autojit": _same},
+    "matplotlib.pylab": "numpy",  # it has NumPy's names; others are stand-ins
     "past": {},
     "past.builtins": {**BUILTINS, **NAMES, "str": str, "int": int},
     "past.utils": {"old_div": old_division},
+    "pylab": "numpy",
     "six": {
         "PY2": False, "PY3": True, "string_types": (str,), "integer_types": (int,),
         "text_type": str, "iteritems": lambda d: iter(d.items()),
@@ -186,11 +188,13 @@ def used(tree: ast.AST, has_numpy: Callable[[str], bool] = np.__dict__.__contain
     aliases = [n for n in nodes if isinstance(n, ast.alias)]
     bound |= {(n.asname or n.name).partition(".")[0] for n in aliases}
     numpy = {n.asname or n.name for n in aliases if n.name == "numpy"}
-    lines = [f"{name} is Python 2's" for name in sorted((loaded & set(BUILTINS)) - bound)]
+    lines = [
+        f"{name} is Python 2's, and was added" for name in sorted((loaded & set(BUILTINS)) - bound)
+    ]
     attributes = {
         n.attr
         for n in nodes
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in numpy
     }
     old = sorted(name for name in attributes & set(OF_NUMPY) if not has_numpy(name))
-    return lines + [f"np.{name} was removed from NumPy" for name in old]
+    return lines + [f"np.{name} was removed from NumPy, and was added again" for name in old]
