@@ -179,7 +179,7 @@ def install() -> None:
 
 
 def used(tree: ast.AST, has_numpy: Callable[[str], bool] = np.__dict__.__contains__) -> list[str]:
-    """A line for each old name that a module uses."""
+    """Which old names a module uses, a line for Python and one for NumPy."""
     nodes = list(ast.walk(tree))
     loaded = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
@@ -188,13 +188,13 @@ def used(tree: ast.AST, has_numpy: Callable[[str], bool] = np.__dict__.__contain
     aliases = [n for n in nodes if isinstance(n, ast.alias)]
     bound |= {(n.asname or n.name).partition(".")[0] for n in aliases}
     numpy = {n.asname or n.name for n in aliases if n.name == "numpy"}
-    lines = [
-        f"{name} is Python 2's, and was added" for name in sorted((loaded & set(BUILTINS)) - bound)
-    ]
     attributes = {
         n.attr
         for n in nodes
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in numpy
     }
-    old = sorted(name for name in attributes & set(OF_NUMPY) if not has_numpy(name))
-    return lines + [f"np.{name} was removed from NumPy, and was added again" for name in old]
+    old = {
+        "Python 2": sorted((loaded & set(BUILTINS)) - bound),
+        "NumPy": sorted(f"np.{a}" for a in attributes & set(OF_NUMPY) if not has_numpy(a)),
+    }
+    return [f"added, as {of} had them: {', '.join(names)}" for of, names in old.items() if names]
