@@ -218,6 +218,12 @@ def test_names_from_elsewhere(name: str) -> None:
             "No such file or directory: 'weights' (line 1) (line 3)",
         ),
         (
+            "import pandas as pd\nX = pd.read_csv('x').values\nn, m = X.shape\n"
+            "def loss(z, y):\n    return z / m\n",
+            "ModuleNotFoundError: it uses m, which needs pandas.read_csv, and pandas is neither "
+            "installed nor beside the file (line 5)",
+        ),
+        (
             "import sys\nargument = sys.argv[1]\ndef loss(z, y, a=argument + 1):\n    return 1\n",
             "importing it failed: ModuleNotFoundError: it uses argument, which could not be made: "
             "IndexError: list index out of range (line 2) (line 3)",
@@ -561,6 +567,24 @@ class Sized(Criterion):
 )
 def test_classes(name: str, function: str) -> None:
     assert checked(CLASSES, name).function == function
+
+
+def test_a_base_class_that_is_absent() -> None:
+    code = f"""import needle.nn as nn
+{FILE}
+class Criterion(nn.Module):
+    def __init__(self, eps=0):
+        super().__init__(eps)
+    def forward(self, z, y):
+        return loss(z, y)
+    def other(self, z, y):
+        return self.compute(z, y)
+"""
+    assert checked(code, "Criterion.forward").verdict == "right"
+    assert checked(code, "Criterion.other").problem == (
+        "AttributeError: no compute: it inherits from needle.nn.Module, and needle is neither "
+        "installed nor beside the file (line 15)"
+    )
 
 
 def test_arguments_that_only_the_files_owner_knows() -> None:

@@ -13,7 +13,7 @@ import importlib
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -178,7 +178,7 @@ def install() -> None:
     vars(np)["__getattr__"] = numpy_name
 
 
-def used(tree: ast.AST, has_numpy: Callable[[str], bool] = np.__dict__.__contains__) -> list[str]:
+def used(tree: ast.AST) -> list[str]:
     """Which old names a module uses, a line for Python and one for NumPy."""
     nodes = list(ast.walk(tree))
     loaded = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
@@ -195,6 +195,6 @@ def used(tree: ast.AST, has_numpy: Callable[[str], bool] = np.__dict__.__contain
     }
     old = {
         "Python 2": sorted((loaded & set(BUILTINS)) - bound),
-        "NumPy": sorted(f"np.{a}" for a in attributes & set(OF_NUMPY) if not has_numpy(a)),
+        "NumPy": sorted(f"np.{a}" for a in attributes & set(OF_NUMPY) if a not in vars(np)),
     }
     return [f"added, as {of} had them: {', '.join(names)}" for of, names in old.items() if names]
