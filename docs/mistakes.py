@@ -1,4 +1,4 @@
-"""Write the mistakes that `check` knows, and an example report, into docs/check.md.
+"""Write the mistakes that `check` knows, and example reports, into docs/check.md.
 
 python -m docs.mistakes
 """
@@ -11,12 +11,24 @@ from typing import Any
 import numpy as np
 
 from softmaxloss import check
-from softmaxloss.checking.bank import Mistake, behaviour, gradient, loss, options, softmax, target
+from softmaxloss.checking.bank import (
+    Mistake,
+    behaviour,
+    denominator,
+    gradient,
+    log,
+    loss,
+    options,
+    softmax,
+    target,
+)
 from softmaxloss.files.atomic import atomic_write_text
 
 PAGE = Path(__file__).parent / "check.md"
 GROUPS = {
     "In the probabilities": softmax.MISTAKES,
+    "In the sum of the exponentials": denominator.MISTAKES,
+    "In the log of the probabilities": log.MISTAKES,
     "With the labels": target.MISTAKES,
     "In the loss": loss.MISTAKES,
     "In the gradient": gradient.MISTAKES,
@@ -49,15 +61,26 @@ def minus(z: Any, y: Any) -> Any:
     return -np.log(a[np.arange(len(y)), y]).mean()
 
 
-def example() -> str:
-    """The report on `minus`."""
+def summed(z: Any, y: Any) -> Any:
+    """The sum of the losses."""
+    z = z - z.max(axis=1, keepdims=True)
+    log_a = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return -log_a[np.arange(len(y)), y].sum()
+
+
+def example(function: Any) -> str:
+    """The report on a function."""
     with np.errstate(all="ignore"):
-        return f"```text\n{check(minus, seed=3)}```\n"
+        return f"```text\n{check(function, seed=3)}```\n"
 
 
 def written(page: str) -> str:
-    """The page with the example and the tables between their markers."""
-    for name, text in (("an example", example()), ("the mistakes", listing())):
+    """The page with the examples and the tables between their markers."""
+    for name, text in (
+        ("an example", example(minus)),
+        ("a right example", example(summed)),
+        ("the mistakes", listing()),
+    ):
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = page.partition(begin)
         page = f"{before}{begin}{text}{end}{rest.partition(end)[2]}"

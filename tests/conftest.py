@@ -9,6 +9,9 @@ from tests.browsing import browser, visit
 
 __all__ = ["browser", "visit"]
 
+#: Files that the check is tested on; they are no tests, and some cannot be imported.
+collect_ignore = ["corpus"]
+
 # With several test processes, PyTorch and BLAS get one thread in each; the library keeps its own
 # default. Set before a test loads PyTorch; the processes that tests start inherit it.
 if "PYTEST_XDIST_WORKER" in os.environ:

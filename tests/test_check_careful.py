@@ -159,7 +159,7 @@ def test_options_that_real_batches_need() -> None:
     def in_bits(z: Any, y: Any, weight: Any = None) -> Any:
         return log_softmax(z, y) / np.log(2)
 
-    assert "with this convention these were not checked: weight" in str(check(in_bits))
+    assert "these were not checked: weight" in str(check(in_bits))
 
 
 def summed_in_bits(z: Any, y: Any) -> Any:

@@ -17,9 +17,11 @@ from xml.etree import ElementTree
 import pytest
 from tests.submissions import METHODS, MINUS, RIGHT, WEAK
 
+from softmaxloss.checking import BANK
 from softmaxloss.cli import main
 
 INDEXED = "negative-label-accepted"
+STOPPED = "stopped before it was checked"
 
 FILES = {
     "right": RIGHT,
@@ -63,16 +65,50 @@ def test_several_files(run: Any) -> None:
     code, out, _ = run("*.py:f", "--csv", "grades.csv", "--junit", "report.xml")
     assert code == 1
     *lines, last = out.splitlines()
-    assert [line.partition(".py: ")[0] for line in lines] == sorted(FILES)
-    assert "minus.py: wrong (exp-minus-z, no-max)" in lines
-    assert last == f"2 of {len(FILES)} right"
-    grades = Path("grades.csv").read_text(encoding="utf-8").splitlines()
-    rows = {row["file"]: row for row in csv.DictReader(grades)}
-    assert rows["right.py"]["verdict"] == "right"
-    assert rows["minus.py"]["mistakes"] == "exp-minus-z no-max"
-    assert rows["raises.py"]["verdict"] == "not checked"
-    suite = ElementTree.parse("report.xml").getroot()
-    assert [suite.get(count) for count in ("tests", "failures", "errors")] == ["5", "2", "1"]
+    assert [line.partition(".py  ")[0].strip() for line in lines] == sorted(FILES)
+    assert "right.py    right" in lines
+    assert "weak.py     right        log-of-underflow" in lines
+    assert "raises.py   not checked  ValueError: no\\x1b[31m (line 3)" in lines
+    (minus,) = (line for line in lines if line.startswith("minus.py    wrong        exp(−z) for"))
+    assert minus.endswith("before exp (exp-minus-z, no-max)")
+    assert last == "2 right, 2 wrong, 1 not checked"
+    assert set(graded("grades.csv")) == {(f"{name}.py", "f") for name in FILES}
+    assert ElementTree.parse("report.xml").getroot().get("tests") == "5"
+
+
+def test_one_object_for_one_function_and_a_list_for_several(run: Any) -> None:
+    one = json.loads(run("minus.py:f", "--json")[1])
+    assert (one["file"], one["function"], one["verdict"]) == ("minus.py", "f", "wrong")
+    several = json.loads(run("[mr]*.py:f", "--json")[1])
+    assert [found["file"] for found in several] == ["minus.py", "raises.py", "right.py"]
+    assert [bool(found["reason"]) for found in several] == [True, True, False]
+    assert [finding["wrong"] for finding in one["findings"]] == [True]
+
+
+def test_the_mistakes_are_listed_and_explained(run: Any) -> None:
+    code, out, _ = run("--list-mistakes")
+    assert (code, [line.split()[0] for line in out.splitlines()]) == (0, [*BANK])
+    code, out, _ = run("--explain", "sum")
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert BANK["sum"].why in out
+    nearest = "softmaxloss: error: unknown mistake: 'sums'; the nearest is sum\n"
+    assert run("--explain", "sums") == (2, "", nearest)
+
+
+def graded(file: str) -> dict[tuple[str, str], dict[str, str]]:
+    """The rows of a table by file and function."""
+    with open(file, encoding="utf-8-sig", newline="") as table:
+        return {(row["file"], row["function"]): row for row in csv.DictReader(table)}
+
+
+def test_a_folder_and_what_is_not_in_its_files(run: Any) -> None:
+    Path("class").mkdir()
+    for name in ("a", "b"):
+        Path(f"class/{name}.py").write_text(RIGHT)
+    Path("class/other.py").write_text("def g(z, y):\n    return 0\n")
+    code, out, stderr = run("class:f")
+    assert (code, out.splitlines()) == (0, ["class/a.py  right", "class/b.py  right", "2 right"])
+    assert stderr == "1 file without f: class/other.py\n"
 
 
 TWO = RIGHT + MINUS.replace("def f(", "def g(")
@@ -140,8 +176,10 @@ def test_mistakes_come_before_weaknesses(run: Any) -> None:
     code = WEAK.replace("mean()\n", "mean(), (a + np.eye(a.shape[1])[y]) / len(y)\n")
     Path("weak.py").write_text(code)
     _, out, _ = run("[mw]*.py:f", "--strict", "--csv", "grades.csv")
-    assert "weak.py: wrong (plus-one, log-of-underflow)\n" in out
-    assert ",plus-one log-of-underflow," in Path("grades.csv").read_text()
+    (weak,) = (line for line in out.splitlines() if line.startswith("weak.py"))
+    assert weak.index(BANK["plus-one"].title) < weak.index(BANK["log-of-underflow"].title)
+    row = graded("grades.csv")["weak.py", "f"]
+    assert (row["mistakes"], row["weaknesses"]) == ("plus-one", "log-of-underflow")
 
 
 @pytest.mark.parametrize(
@@ -149,9 +187,13 @@ def test_mistakes_come_before_weaknesses(run: Any) -> None:
     [
         (["weak.py:f"], 0),
         (["weak.py:f", "--strict"], 1),
-        (["weak.py:f", "--strict", "--allow", "log-of-underflow", "--allow", INDEXED], 0),
+        (["weak.py:f", "--strict", "--allow", "log-of-underflow"], 0),
+        (["right.py:f", "--strict"], 0),
+        (["right.py:f", "--deny", INDEXED], 1),
+        (["minus.py:f", "--level", "textbook"], 1),
+        (["minus.py:f", "--level", "textbook", "--allow", "exp-minus-z"], 0),
         (["minus.py:f", "--allow", "exp-minus-z", "--allow", "no-max"], 0),
-        (["right.py:f", "--layout", "columns"], 1),
+        (["right.py:f", "--layout", "columns"], 2),
         (["right.py:f", "--layout", "rows"], 0),
     ],
 )
@@ -171,6 +213,9 @@ def test_settings(run: Any, arguments: list[str], code: int) -> None:
         ["right.py:f,f", "--write-test", "right.py"],
         ["right.py:f,g", "--write-test", "t.py"],
         ["right.py:f", "--allow", "no-such"],
+        ["right.py:f", "--deny", "no-such"],
+        ["right.py:f", "--deny", "sum", "--allow", "sum"],
+        ["right.py:f", "--level", "high"],
         ["right.py:f", "--layout", "diagonal"],
         *(["right.py:f", "--timeout", time] for time in ("0", "-1", "inf", "1e400", "1e12", "nan")),
         *(["right.py:f", option, "no/such"] for option in ("--csv", "--junit", "--write-test")),
@@ -200,7 +245,6 @@ def test_arguments_that_are_refused_before_any_check(
         ("minus.py:f", []),
         ("minus.py:f", ["--allow", "exp-minus-z", "--allow", "no-max"]),
         ("weak.py:f", ["--strict", "--dtype", "float32", "--kind", "loss"]),
-        ("right.py:f", ["--layout", "columns"]),
         ("methods.py:Loss.forward", ["--layout", "rows"]),
         ("methods.py:Callable", []),
         ("methods.py:Sized.static", []),
@@ -223,12 +267,14 @@ def test_no_test_where_nothing_was_checked(run: Any) -> None:
     assert not Path("test_it.py").exists()
 
 
-def stop(sent: signal.Signals) -> tuple[int, str, float]:
-    """Stop a check of a file: the exit code, standard error and the seconds until it ends.
+def stop(sent: signal.Signals) -> tuple[int, str, str, float]:
+    """Stop a check of files: the exit code, the outputs and the seconds until it ends.
 
-    The process that runs the file must end too.
+    The processes that run the files must end too.
     """
-    for name in ("endless", "endless2"):
+    for name in ("right2", "right3"):
+        Path(f"{name}.py").write_text(RIGHT)
+    for name in ("y_endless", "z_endless"):
         Path(f"{name}.py").write_text(
             "import os\nclass AtImport:\n"
             f"    open({str(Path.cwd() / 'process')!r}, 'a').write(f'{{os.getpid()}} ')\n"
@@ -238,25 +284,25 @@ def stop(sent: signal.Signals) -> tuple[int, str, float]:
     command = subprocess.Popen(
         [sys.executable, "-m", "softmaxloss", "check", "*.py:f", "--csv", "grades.csv"],
         env=os.environ | {"TMPDIR": str(Path("temporary").resolve())},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # Tests that run in the background ignore interrupts, and processes inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until(lambda: Path("process").exists() and len(Path("process").read_text().split()) > 0)
+    until(lambda: len(list(Path("temporary").iterdir())) <= 2)  # the last ones
     began = time.monotonic()
     command.send_signal(sent)
-    stderr = command.communicate()[1]
+    out, stderr = command.communicate()
     seconds = time.monotonic() - began
     for process in Path("process").read_text().split():
         until(lambda process=process: not is_running(int(process)))
-    assert not Path("grades.csv").exists()
-    return command.returncode, stderr, seconds
+    return command.returncode, out, stderr, seconds
 
 
 def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 8
+    end = time.monotonic() + 60  # on a busy machine, too
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -272,14 +318,21 @@ def is_running(process: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_is_stopped(sent: signal.Signals, code: int) -> None:
-    found, stderr, seconds = stop(sent)
+    found, out, stderr, seconds = stop(sent)
     assert found == code
-    assert stderr.startswith("stopped: ")
-    assert stderr.endswith(" of 7 files were checked\n")
     assert seconds < 3
     assert not list(Path("temporary").iterdir())
+    rows = graded("grades.csv")
+    assert [file for file, _ in rows] == sorted(str(file) for file in Path().glob("*.py"))
+    stopped = [file for (file, _), row in rows.items() if row["problem"] == STOPPED]
+    assert {"y_endless.py", "z_endless.py"} <= set(stopped)
+    assert len(stopped) < 9
+    assert stderr == f"stopped: {9 - len(stopped)} of 9 were checked\n"
+    assert out.count(STOPPED) == len(stopped)
+    assert out.endswith(" not checked\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
 def test_it_is_killed() -> None:
     assert stop(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert not Path("grades.csv").exists()

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from .calling.calls import call_in_every_form
+from .calling.protocols import can_be_called
 from .diagnosis.verdict import judge
 from .report import Report
-from .settings import Layout, Part, Settings
+from .settings import Layout, Level, Part, Settings
 
 
 def check(
@@ -20,6 +21,8 @@ def check(
     seed: int | None = None,
     strict: bool = False,
     expected_failures: Collection[str] = (),
+    deny: Collection[str] = (),
+    level: Level = "stable",
 ) -> Report:
     """Check a softmax, its cross-entropy loss, or the gradient of the loss.
 
@@ -39,16 +42,21 @@ def check(
         dtype: The dtype of the logits: float64 or float32.
         seed: The seed of the random inputs. None: a new one for each check; the report has it.
         strict: Whether weaknesses (such as an infinite loss for a very wrong prediction) and
-            conventions (such as a sum instead of a mean) make the verdict "wrong" too.
+            conventions (such as a sum instead of a mean) make the verdict "wrong" too. What is
+            said of invalid labels, of the penalty and of NaN in ignored rows does not.
         expected_failures: Ids of mistakes that do not make it "wrong"; {id: reason} works too.
+        deny: Ids of weaknesses and conventions that do make it "wrong".
+        level: "stable", or "textbook": results for extreme logits need not be right, the maximum
+            need not be subtracted, and a small number may be added in the log.
 
     Returns:
         A report, whose verdict is "right", "wrong" or "not checked". Print it, or read its
         `mistakes`, `findings`, `to_dict()`.
 
     Raises:
-        ValueError: An unknown kind, layout, dtype or id, or a negative seed.
-        TypeError: `fn` is not callable, or `expected_failures` is not a collection.
+        ValueError: An unknown kind, layout, dtype, level or id, a negative seed, or an id that is
+            both in `expected_failures` and in `deny`.
+        TypeError: `fn` is not callable, or the ids are not a collection.
 
     Example:
         >>> def loss(z, y):
@@ -57,9 +65,12 @@ def check(
         >>> check(loss).mistakes
         ['exp-minus-z', 'no-max']
     """
-    if not callable(fn):
-        raise TypeError(f"check takes a function, got {type(fn).__name__}")
-    settings = Settings(kind, layout, dtype, seed, strict, expected_failures)
+    if not can_be_called(fn):
+        raise TypeError(
+            f"check takes a function, or an object or class with a method such as forward or loss, "
+            f"got {type(fn).__name__}"
+        )
+    settings = Settings(kind, layout, dtype, seed, strict, expected_failures, deny, level)
     return judge(call_in_every_form(fn, settings), settings)
 
 
@@ -72,6 +83,8 @@ def assert_softmax_loss(
     seed: int | None = None,
     strict: bool = False,
     expected_failures: Collection[str] = (),
+    deny: Collection[str] = (),
+    level: Level = "stable",
 ) -> None:
     """Raise AssertionError with the report unless `check` finds the function right: for tests.
 
@@ -92,6 +105,8 @@ def assert_softmax_loss(
         seed=seed,
         strict=strict,
         expected_failures=expected_failures,
+        deny=deny,
+        level=level,
     )
     if report.verdict != "right":
         raise AssertionError(str(report))

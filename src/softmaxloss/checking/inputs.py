@@ -20,11 +20,16 @@ from ..arrays import Array
 
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
-    "labels",
+    "labels", "backward", "probability",
 ]  # fmt: skip
 
 #: The classes in "reordered": a permutation that is not its own inverse.
 ORDER = [1, 2, 0]
+
+#: The names of the plain inputs with extreme logits.
+EXTREME = frozenset(
+    {"large", "low", "mixed", "apart", "just apart", "far apart", "above", "far above"}
+)
 
 
 class Input(NamedTuple):
@@ -36,7 +41,7 @@ class Input(NamedTuple):
     y: Array  # the labels, (N,)
     about: About = ""  # empty for a plain input; "bfloat16": the logits are rounded to it
     options: Mapping[str, Any] = {}  # keyword arguments
-    upstream: Array | None = None  # the upstream gradient; None: ones
+    upstream: Array | None = None  # the upstream gradient, (N,) or of a softmax (N, C); None: ones
     reg: float = 0.0  # the argument reg of f(W, X, y, reg)
 
     def examples(self) -> list[Input]:
@@ -44,8 +49,37 @@ class Input(NamedTuple):
         return [self._replace(z=z, y=y) for z, y in zip(self.z, self.y, strict=True)]
 
 
-def plain_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
+def inputs_for(
+    probabilities: bool, seed: int, dtype: Any = np.float64, small: bool = False
+) -> list[Input]:
+    """The plain inputs for functions of logits, or those for functions of probabilities."""
+    if probabilities:
+        return probability_inputs(seed, dtype, small)
+    return plain_inputs(seed, dtype, small)
+
+
+def probability_inputs(seed: int, dtype: Any = np.float64, small: bool = False) -> list[Input]:
+    """The plain inputs of which no probability underflows; their logits are log-probabilities.
+
+    >>> z = probability_inputs(0)[0].z
+    >>> bool(np.allclose(np.exp(z).sum(axis=1), 1.0))
+    True
+    """
+    made = []
+    for input in plain_inputs(seed, dtype, small):
+        z = input.z.astype(np.float64)
+        z = z - z.max(axis=1, keepdims=True)
+        z = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        same = input.name in ("shifted", "large", "low", "mixed")
+        if z.min() > -60.0 and not same:
+            made.append(input._replace(z=z.astype(dtype)))
+    return made
+
+
+def plain_inputs(seed: int, dtype: Any = np.float64, small: bool = False) -> list[Input]:
     """The plain inputs for a seed, rounded to the dtype: of the same kinds for each seed.
+
+    Small: those with many examples or classes have fewer, for a slow function.
 
     >>> [(input.name, input.z.shape) for input in plain_inputs(0)][:2]
     [('ordinary', (5, 7)), ('square', (6, 6))]
@@ -85,6 +119,8 @@ def plain_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
     above = rng.uniform(-1.0, 1.0, (1, 300))
     above[0, -1] = 91.0 if np.dtype(dtype) == np.float32 else 714.0
 
+    many, classes = (70, 130) if small else (1100, 2100)
+
     made = [
         Input("ordinary", "N ≠ C; labels 0, C − 1 and a repeat", ordinary, labels),
         Input("square", "N = C, where a wrong axis raises no error", normal(6, 6),
@@ -101,10 +137,10 @@ def plain_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
         Input("two classes", "C = 2, and many more examples", normal(40, 2),
               rng.permutation(40) % 2),
         Input("odd", "C = 33, one more than a block", normal(3, 33), np.array([32, 0, 17])),
-        Input("many examples", "N = 1100, more than a block of rows", normal(1100, 3),
-              rng.permutation(1100) % 3),
-        Input("many classes", "C = 2100, more than a block of threads", normal(2, 2100),
-              np.array([2099, 512])),
+        Input("many examples", f"N = {many}, more than a block of rows", normal(many, 3),
+              rng.permutation(many) % 3),
+        Input("many classes", f"C = {classes}, more than a block of threads", normal(2, classes),
+              np.array([classes - 1, classes // 4])),
         Input("large", "all outputs near 1000", 1000.0 + normal(3, 5), np.array([4, 0, 2])),
         Input("low", "all outputs near −1000", normal(2, 5) - 1000.0, np.array([1, 3])),
         Input("mixed", "a row near 1000, one near −1000", mixed, np.array([3, 4, 0, 1])),
@@ -150,6 +186,7 @@ def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
         option("reduction", "sum", "the sum of the losses", more="='sum'"),
         option("reduction", "none", "the loss of each example", more="='none'"),
         Input("reg", "0.7", z, y, "reg", reg=0.7),
+        Input("reg 0", "0: what is without regularisation", z, y, "reg"),
         Input("upstream", "an upstream gradient that is not 1", z, y, "upstream",
               upstream=upstream),
         Input("upstream of each", "an upstream gradient for each example", z, y, "upstream",
@@ -158,6 +195,11 @@ def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
               "bfloat16"),
         Input("label -1", "an invalid label", z, np.array([0, 2, -1, 2, 1]), "labels"),
         Input("label C", "an invalid label", z, np.array([0, 2, 4, 2, 1]), "labels"),
+        Input("probability 0", "the true class has probability 0",
+              np.log(np.array([[1.0, 0.5, 0.25, 0.25]])) - [[np.inf, 0.0, 0.0, 0.0]],
+              np.array([0]), "probability"),
+        Input("backward", "an upstream gradient for each probability", z, y, "backward",
+              upstream=rng.normal(0.0, 1.0, z.shape).round(2).astype(dtype)),
     ]  # fmt: skip
 
 
@@ -182,8 +224,7 @@ def layer_for(z: Array) -> tuple[Array, Array]:
     return np.insert(W, UNUSED, 0.0, axis=0), np.insert(X, UNUSED, 0.0, axis=1)
 
 
-def gradient_wrt_logits(gradient: Array) -> Array:
-    """∂J/∂z from ∂J/∂W = Xᵀ·∂J/∂z; NaN where the entries of the unused feature are not 0."""
-    used = np.delete(gradient, UNUSED, axis=0)
-    of_logits = np.roll(used, -1, axis=0) / row_scales(len(used)).astype(gradient.dtype)
-    return of_logits if not gradient[UNUSED].any() else np.full_like(of_logits, np.nan)
+def gradient_wrt_weights(gradient: Array) -> Array:
+    """∂J/∂W = Xᵀ·∂J/∂z, for the X of `layer_for`, from ∂J/∂z."""
+    scaled = gradient * row_scales(len(gradient)).astype(np.result_type(gradient, np.float32))
+    return np.insert(np.roll(scaled, 1, axis=0), UNUSED, 0.0, axis=0)

@@ -2,15 +2,15 @@
 
 The steps are one function each, so that a named mistake can replace one of them:
 
-    z ─ softmax ─→ a, log a ─ losses(·, q) ─→ J_i ─ reduce ─→ J
-    y ─ target ──→ q          ─ gradient ───→ G_i ─ scale ──→ ∂J/∂z
+    z ─ softmax ─→ a, log a ─ log ─→ log a ─ losses(·, q) ─→ J_i ─ reduce ─→ J
+    y ─ target ──→ q                       ─ gradient ───→ G_i ─ scale ──→ ∂J/∂z ─ weights ─→ ∂J/∂W
 
 z, a, q and the gradient have shape (N, C), y and the losses (N,); float64 unless the logits are
-narrower.
+narrower. ∂J/∂W is that of a linear layer, `inputs.layer_for`.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,9 +18,12 @@ import numpy as np
 
 from ..api import cross_entropy_with_grad
 from ..arrays import Array
-from .inputs import Input, row_scales
+from .guard import Guard
+from .inputs import Input, gradient_wrt_weights
 
 Shape = tuple[int, int]
+
+MOST_SQUARE = 64  # rows and columns that are kept of an (N, N) loss, which is wrong
 
 # --- the steps ------------------------------------------------------------------------------------
 
@@ -30,7 +33,8 @@ class Results(NamedTuple):
 
     softmax: Array | None = None
     loss: Any = None
-    gradient: Array | None = None
+    gradient: Array | None = None  # with respect to the logits; of a layer, to its weights
+    log_softmax: Array | None = None
 
 
 def softmax(z: Array) -> tuple[Array, Array]:
@@ -47,9 +51,23 @@ def target(y: Array, shape: Shape) -> Array:
     return q
 
 
+def log(a: Array, log_a: Array) -> Array:
+    """The log of the probabilities, as the softmax has it."""
+    return log_a
+
+
 def losses(a: Array, log_a: Array, q: Array) -> Array:
     """J_i = −log a_iy, selected rather than multiplied, so that 0·∞ does not occur."""
     return np.asarray(np.where(q != 0, -q * log_a, 0.0).sum(axis=1))
+
+
+#: The step from the probabilities and the target to the gradient, by what it is a gradient with
+#: respect to.
+BY_SCORES: dict[str, Callable[[Array, Array], Array]] = {
+    "logits": lambda a, q: a - q,
+    "probabilities": lambda a, q: np.where(q != 0, -q / a, 0.0),
+    "log-probabilities": lambda a, q: -q,
+}
 
 
 @dataclass(frozen=True)
@@ -58,29 +76,55 @@ class Steps:
 
     softmax: Callable[[Array], tuple[Array, Array]] = softmax
     target: Callable[[Array, Shape], Array] = target
+    log: Callable[[Array, Array], Array] = log
     losses: Callable[[Array, Array, Array], Array] = losses
     reduce: Callable[[Array, Shape], Any] = lambda losses, shape: losses.mean()
     gradient: Callable[[Array, Array], Array] = lambda a, q: a - q
     scale: Callable[[Array, Shape], Array] = lambda gradient, shape: gradient / shape[0]
+    weights: Callable[[Array], Array] = gradient_wrt_weights
 
-    def run(self, z: Array, y: Array) -> Results:
+    def run(
+        self,
+        z: Array,
+        y: Array,
+        parts: Collection[str] = Results._fields,
+        *,
+        layer: bool = False,
+        known: dict[Any, Any] | None = None,
+    ) -> Results:
         """The results of these steps; None for a part that raises, as a wrong index does.
+
+        Of a layer, the gradient is that with respect to its weights. Only these parts are computed,
+        and no softmax and target that is known from a call before, with the same z and y.
 
         >>> total = Steps(reduce=lambda losses, shape: losses.sum())
         >>> total.run(np.zeros((2, 4)), np.array([3, 0])).loss.round(4)
         np.float64(2.7726)
         """
         shape = (z.shape[0], z.shape[1])
-        a = loss = gradient = None
+        known = {} if known is None else known
+        a = log_a = loss = gradient = None
         unless_raised = contextlib.suppress(IndexError, ValueError)
+
+        def once(step: Callable[..., Any], *given: Any) -> Any:
+            if step not in known:
+                known[step] = step(*given)
+            return known[step]
+
         with np.errstate(all="ignore"), unless_raised:
-            a, log_a = self.softmax(z)
-            q = self.target(y, shape)
-            with unless_raised:
-                loss = self.reduce(self.losses(a, log_a, q), shape)
-            with unless_raised:
-                gradient = self.scale(self.gradient(a, q), shape)
-        return Results(a, loss, gradient)
+            a, log_a = once(self.softmax, z)
+            q = once(self.target, y, shape)
+            if "loss" in parts:
+                with unless_raised:
+                    log_a = self.log(a, log_a)
+                    loss = self.reduce(self.losses(a, log_a, q), shape)
+                    if np.ndim(loss) == 2:
+                        loss = loss[:MOST_SQUARE, :MOST_SQUARE]
+            if "gradient" in parts:
+                with unless_raised:
+                    gradient = self.scale(self.gradient(a, q), shape)
+                    gradient = self.weights(gradient) if layer else gradient
+        return Results(a, loss, gradient, log_a)
 
 
 # --- with options ---------------------------------------------------------------------------------
@@ -89,14 +133,12 @@ class Steps:
 class LossParts(NamedTuple):
     """The losses, (N,), and gradients, (N, C), of the examples, before the reduction.
 
-    The mean is Σ losses / divisor + penalty, its gradient gradients / divisor + penalty_gradient.
+    The mean is Σ losses / divisor, its gradient gradients / divisor.
     """
 
     losses: Array
     gradients: Array
     divisor: float
-    penalty: float = 0.0
-    penalty_gradient: Any = 0.0
 
 
 def plain(z: Array, y: Array, _: Any = None) -> LossParts:
@@ -133,21 +175,6 @@ def with_target(z: Array, q: Array) -> LossParts:
     return LossParts(losses(a, log_a, q), a * q.sum(axis=1, keepdims=True) - q, len(q))
 
 
-def regularised(
-    z: Array,
-    y: Array,
-    reg: float,
-    penalty: Callable[[Array], tuple[Any, Array]] = lambda w: ((w * w).sum(), 2 * w),
-) -> LossParts:
-    """reg times a penalty of W, given with its gradient: by default ΣW².
-
-    The rows of W are those of z, divided by the scales of the layer.
-    """
-    scales = row_scales(len(z))
-    value, gradient = penalty(z / scales)
-    return plain(z, y)._replace(penalty=reg * value, penalty_gradient=reg * gradient / scales)
-
-
 def with_upstream(z: Array, y: Array, upstream: Array) -> LossParts:
     """The gradient of each example times its upstream gradient."""
     parts = plain(z, y)
@@ -160,7 +187,6 @@ WITH_OPTION: dict[str, Callable[[Array, Array, Any], LossParts]] = {
     "ignore_index": ignoring,
     "label_smoothing": smoothed,
     "reduction": plain,
-    "reg": regularised,
     "upstream": with_upstream,
     "bfloat16": plain,
 }
@@ -176,13 +202,18 @@ WITH_OPTION: dict[str, Callable[[Array, Array, Any], LossParts]] = {
 #     exp, log, the quotient, the product   a few ε
 #
 # The entry of the true class, a_y − 1, has the absolute error of a_y, and no better relative one.
+# An entry that is the sum of others has an error of a few ε times the largest of its row.
 
 SINGLE = float(np.finfo(np.float32).eps)
+SIZE = 10.0  # the logits of the inputs with options are below this
 FEW = 32  # of ε: exp, log, a quotient, and as much again for a computation in two steps
 
 
 class Expected(NamedTuple):
-    """The right softmax, losses, loss and gradient for an input, and the error allowed for each."""
+    """The right softmax, losses, loss and gradient for an input, and the error allowed for each.
+
+    "gradient" is that with respect to the logits, "weights" that with respect to W of a layer.
+    """
 
     values: dict[str, Any]
     errors: dict[str, Any]
@@ -208,12 +239,17 @@ def _last_place(value: Array, size: Any) -> Any:
     return info.eps * np.abs(size) + float(info.tiny)
 
 
-def expected(input: Input, epsilon: float) -> Expected:
-    """What is right for an input, computed in the precision ε."""
+def expected(
+    input: Input, epsilon: float, scores: str = "logits", guard: Guard | None = None
+) -> Expected:
+    """What is right for an input, computed in the precision ε; the gradient is with respect to the
+    logits, the probabilities or the log-probabilities. With a guard, what is right with it."""
     z, y = input.z.astype(np.float64), input.y
     rows, classes = z.shape
     losses, by_row = cross_entropy_with_grad(z, y, reduction="none")
     a = softmax(z)[0]
+    if guard is not None:
+        losses = -np.log(guard(a[np.arange(rows), y]))
     largest = np.abs(z).max(axis=1)
     relative = epsilon * (FEW + classes + 4 * largest)
     # Much hardware flushes to 0 what is below the smallest normal number.
@@ -222,12 +258,20 @@ def expected(input: Input, epsilon: float) -> Expected:
     gradient_error = softmax_error / rows
     of_true = relative * a[np.arange(rows), y] + 2 * epsilon
     gradient_error[np.arange(rows), y] = of_true / rows
+    gradient_error += 4 * epsilon * np.abs(by_row).max(axis=1, keepdims=True) / rows
+    gradient = by_row / rows
     losses_error = epsilon * (FEW + classes + 4 * largest + 4 * losses)
     loss, loss_error = losses.mean(), losses_error.mean()
+    if scores != "logits":
+        changed = a if guard is None else guard(a)
+        gradient = BY_SCORES[scores](changed, target(y, (rows, classes))) / rows
+        gradient_error = relative[:, None] * np.abs(gradient)
     return Expected(
-        {"softmax": a, "losses": losses, "loss": loss, "gradient": by_row / rows},
+        {"softmax": a, "losses": losses, "loss": loss, "gradient": gradient,
+         "log_softmax": softmax(z)[1], "weights": gradient_wrt_weights(gradient)},
         {"softmax": softmax_error, "losses": losses_error, "loss": loss_error,
-         "gradient": gradient_error},
+         "gradient": gradient_error, "weights": np.abs(gradient_wrt_weights(gradient_error)),
+         "log_softmax": epsilon * (FEW + classes + 4 * largest[:, None] + 4 * np.abs(z))},
     )  # fmt: skip
 
 
@@ -270,3 +314,19 @@ def agree(got: Any, candidate: Any, epsilon: float, size: float, *, tight: bool 
         bound = 1000 * epsilon * (1 + size)
         error = bound * np.maximum(1e-3, np.abs(y)) + 2 * _last_place(x, y)
         return bool((np.abs(x - y) <= error).all())
+
+
+def near(got: Any, want: Any, epsilon: float) -> bool:
+    """Right up to rounding, for the inputs with options.
+
+    Their logits are below 10, so that each entry has an absolute error of a few ε, or a relative
+    one where options made it large. An entry of 0 must be exactly 0.
+    """
+    if got is None:
+        return False
+    x, y = np.asarray(got), np.asarray(want)
+    if x.shape != y.shape or x.dtype.kind != "f":
+        return False
+    bound = epsilon * (FEW + 4 * SIZE) * (1 + np.abs(y))
+    with np.errstate(invalid="ignore"):
+        return bool(((np.abs(x - y) <= bound) & ((y != 0) | (x == 0))).all())

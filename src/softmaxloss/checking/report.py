@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from ..text import printable
-from .bank import Mistake
+from ..text import plural, printable
+from .bank import Mistake, Style
 from .calling.forms import Form
 from .settings import Settings
 
 Verdict = Literal["right", "wrong", "not checked"]
 DEFAULTS = Settings()
+BASIC_PARTS = ("softmax", "loss", "gradient")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Finding:
         nearest: If the mistake is not known: the one that gives most of the numbers, and on how
             many inputs.
         wrong_values: Whether something wrong was returned, rather than only errors raised.
+        style: How the function is written, and so the fix.
     """
 
     part: str
@@ -47,22 +49,27 @@ class Finding:
     remarks: tuple[str, ...] = ()
     nearest: tuple[Mistake, int] | None = None
     wrong_values: bool = False
+    style: Style = "batch"
 
     def is_wrong(self, settings: Settings = DEFAULTS) -> bool:
         """Whether it makes the implementation wrong."""
-        return not self.mistakes or any(map(settings.counts_as_wrong, self.mistakes))
+        if not self.mistakes:
+            return settings.asks_for(self.failed)
+        return bool(self.counted(settings))
 
     def with_remark(self, remark: str) -> Finding:
         """The same with one more remark."""
         return replace(self, remarks=(*self.remarks, remark))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, settings: Settings = DEFAULTS) -> dict[str, Any]:
         """The finding as lists, numbers and strings."""
         return {
             "part": self.part,
+            "wrong": self.is_wrong(settings),
             "failed": list(self.failed),
             "mistakes": [
-                {name: getattr(m, name) for name in ("id", "kind", "title", "why", "fix", "see")}
+                {name: getattr(m, name) for name in ("id", "kind", "title", "why", "see")}
+                | {"fix": m.fix_for(self.style)}
                 for m in self.mistakes
             ],
             "others": [mistake.id for mistake in self.others],
@@ -73,32 +80,69 @@ class Finding:
             "nearest": None if self.nearest is None else self.nearest[0].id,
         }
 
-    def lines(self) -> list[str]:
-        """The finding as lines of text."""
+    def counted(self, settings: Settings) -> list[Mistake]:
+        """The mistakes that make the implementation wrong."""
+        return [m for m in self.mistakes if settings.counts_as_wrong(m, self.failed)]
+
+    def wrong_lines(self, settings: Settings, parts: dict[Mistake, str]) -> list[str]:
+        """What is wrong, as lines of text.
+
+        `parts` has the parts of the mistakes to name, as text; the others were named before.
+        """
         lines = []
-        for mistake in mistakes_first(self.mistakes):
-            mark = "wrong" if mistake.kind == "mistake" else mistake.kind
-            lines.append(f"{self.part}: {mark}: {mistake.title} ({mistake.id})")
-            lines += [f"   {name}: {getattr(mistake, name)}" for name in ("why", "fix", "see")]
+        for mistake in mistakes_first(self.counted(settings)):
+            if mistake in parts:
+                kind = f"; a {mistake.kind} that counts as wrong here"
+                note = "" if mistake.kind == "mistake" else kind
+                lines.append(f"{parts[mistake]}: {mistake.title} ({mistake.id}{note})")
+                lines += [f"   why: {mistake.why}", f"   fix: {mistake.fix_for(self.style)}"]
+                lines.append(f"   see: {mistake.see}")
         if not self.mistakes:
             lines.append(f"{self.part}: wrong, but not one of the known mistakes")
+        return [*lines, *self._evidence()]
+
+    def remark_lines(
+        self, settings: Settings, parts: dict[Mistake, str], *, examples: bool
+    ) -> list[str]:
+        """What can be said of it that does not make it wrong, as lines of text."""
+        counted = self.counted(settings)
+        rest = [mistake for mistake in self.mistakes if mistake not in counted]
+        lines = []
+        for mistake in rest:
+            if mistake in parts:
+                note = settings.note(mistake)
+                lines.append(f"{parts[mistake]}: {mistake.title} ({mistake.id}{note})")
+                lines += [f"   {mistake.why}", f"   instead: {mistake.fix_for(self.style)}"]
+        if self.is_wrong(settings):
+            return lines
+        if not rest:
+            lines.append(f"{self.part}: not right for extreme outputs; not asked for at this level")
         lines += [f"   {remark}" for remark in self.remarks]
-        if self.nearest is not None:
-            near, matched = self.nearest
-            lines.append(
-                f"   the nearest is {near.id}: {near.title}; on {matched} of {self.inputs}"
-            )
-        if self.others:
-            same = ", ".join(mistake.id for mistake in self.others)
-            lines.append(f"   these give the same numbers: {same}")
-        if 0 < self.matched < self.inputs:
-            of = f"{self.matched} of {self.inputs}"
-            lines.append(f"   that gives your numbers on {of} inputs; the others are not finite")
-        elif self.matched:
-            lines.append(f"   that gives your numbers on all {self.inputs} inputs")
-        if self.example is not None:
+        weak = all(mistake.kind == "weakness" and mistake.about != "labels" for mistake in rest)
+        if examples and weak and self.example is not None:
             lines += [f"   {name:8} {value}" for name, value in self.example.items()]
         return lines
+
+    def _evidence(self) -> list[str]:
+        """What the numbers show, and the smallest example."""
+        lines = list(self.remarks)
+        if self.nearest is not None:
+            near, matched = self.nearest
+            lines.append(f"the nearest is {near.id}: {near.title}; on {matched} of {self.inputs}")
+        if self.example is not None:
+            lines += [f"{name:8} {value}" for name, value in self.example.items()]
+        if self.others:
+            lines.append(f"these give the same numbers: {', '.join(m.id for m in self.others)}")
+        names = _joined([mistake.id for mistake in mistakes_first(self.mistakes)])
+        gives = f"{names} together give" if len(self.mistakes) > 1 else "that gives"
+        if 0 < self.matched < self.inputs:
+            lines.append(
+                f"{gives} your numbers on {self.matched} of {self.inputs} inputs; "
+                "on the others they are infinite, NaN or an error"
+            )
+        elif self.matched:
+            lines.append(f"{gives} your numbers on all {self.inputs} inputs")
+        return [f"   {line}" for line in lines]
 
 
 @dataclass(frozen=True)
@@ -108,6 +152,14 @@ class InputCheck:
     name: str
     why: str
     right: dict[str, bool]
+
+
+#: What to do about a function that none of the forms fits.
+WRAPPER = [
+    "   If it is called in another way, check a function that calls it, such as",
+    "       def loss(z, y):  # z: logits (N, C); y: class indices (N,)",
+    "           return your_loss(z, y)",
+]
 
 
 @dataclass(frozen=True)
@@ -123,7 +175,9 @@ class Report:
         problem: Why it was not checked, or None.
         printed: The beginning of what the code of a file printed.
         checks: Each call that was compared.
+        tried: The forms in which it was called, and the error of each, where none worked.
         function: What was checked in a file, in Python: `f`, or `Loss().forward`.
+        seconds: How long the check of a file took.
         notes: What of a file was converted, left out, or is not here.
     """
 
@@ -136,12 +190,14 @@ class Report:
     printed: str = ""
     checks: tuple[InputCheck, ...] = ()
     function: str = ""
+    seconds: float = 0.0
+    tried: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def not_checked(cls, problem: str, settings: Settings) -> Report:
+    def not_checked(cls, problem: str, settings: Settings, tried: tuple[str, ...] = ()) -> Report:
         """The report on a function that could not be called."""
-        return cls("not checked", None, (), (), settings, problem)
+        return cls("not checked", None, (), (), settings, problem, tried=tried)
 
     @property
     def seed(self) -> int:
@@ -153,6 +209,27 @@ class Report:
         """The ids of everything that was found, weaknesses and conventions included."""
         return list(dict.fromkeys(m.id for finding in self.findings for m in finding.mistakes))
 
+    @property
+    def counted(self) -> list[Mistake]:
+        """The mistakes that make it wrong, before weaknesses and conventions that do."""
+        found = (m for finding in self.findings for m in finding.counted(self.settings))
+        return mistakes_first(dict.fromkeys(found))
+
+    @property
+    def fixes(self) -> list[str]:
+        """What to write instead of each of them."""
+        styles = {m: finding.style for finding in self.findings for m in finding.mistakes}
+        return [mistake.fix_for(styles[mistake]) for mistake in self.counted]
+
+    @property
+    def reason(self) -> str:
+        """In a short sentence, why it is not right; empty if it is."""
+        if self.verdict == "not checked":
+            return self.problem or "no results"
+        named = [mistake.title for mistake in self.counted]
+        unknown = [finding for finding in self._wrong() if not finding.mistakes]
+        return "; ".join([*named, *(_unknown(finding, alone=not named) for finding in unknown)])
+
     def to_dict(self) -> dict[str, Any]:
         """The report as lists, numbers and strings that any JSON writer accepts."""
         return {
@@ -162,47 +239,82 @@ class Report:
             "form": None if self.form is None else str(self.form),
             "parts": list(self.parts),
             "seed": self.seed,
+            "reason": self.reason,
             "problem": self.problem,
             "printed": self.printed,
             "notes": list(self.notes),
             "checks": [asdict(check) for check in self.checks],
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": [finding.to_dict(self.settings) for finding in self.findings],
         }
 
     def to_json(self) -> str:
         """`to_dict` as one line of JSON, ASCII only."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
+    def _wrong(self) -> list[Finding]:
+        """The findings that make it wrong."""
+        return [finding for finding in self.findings if finding.is_wrong(self.settings)]
+
     def __str__(self) -> str:
-        if self.problem is not None:
-            lines = [f"not checked: {self.problem}"]
+        if self.verdict == "not checked":
+            lines = [f"not checked: {self.reason}"]
+            lines += [f"   called as {line}" for line in self.tried]
+            if self.tried:
+                lines += WRAPPER
             lines += [f"   it printed: {printable(p)}" for p in self.printed.splitlines()[-3:]]
-        else:
-            parts = ", ".join(self.parts)
-            lines = [f"{self.verdict}: {parts}, called as {self.form}; seed {self.seed}", ""]
-            lines += self._table()
-            for finding in self.findings:
-                lines += ["", *finding.lines()]
-        lines += [f"note: {printable(note)}" for note in self.notes]
+            lines += [f"note: {printable(note)}" for note in self.notes]
+            return "\n".join(lines) + "\n"
+        lines = [f"{self.verdict}: {_joined(self.parts)}, called as {self.form}"]
+        lines += [f"   note: {printable(note)}" for note in self.notes]
+        right = self.verdict == "right"
+        remarks: list[str] = []
+        to_name = {mistake: _joined(parts) for mistake, parts in self._parts().items()}
+        for finding in self._wrong():
+            lines += ["", *finding.wrong_lines(self.settings, to_name)]
+            for mistake in finding.counted(self.settings):
+                to_name.pop(mistake, None)
+        for finding in self.findings:
+            remarks += finding.remark_lines(self.settings, to_name, examples=right)
+            for mistake in finding.mistakes:
+                to_name.pop(mistake, None)
+        tried = f"Tried on {plural(len(self.checks), 'input')}; seed {self.seed} repeats them"
+        lines += ["", *([f"{tried}."] if right else [f"{tried}:", *self._inputs()])]
+        if remarks:
+            lines += ["", "Remarks, which do not count against it:", *remarks]
         return "\n".join(lines) + "\n"
 
-    def _table(self) -> list[str]:
-        """A line for each call: whether each part was right, and what it was."""
-        words = {part: self._word(part) for part in self.parts}
-        lines = ["".join(f"{part:11}" for part in self.parts).rstrip()]
-        for check in self.checks:
-            marks = {part: check.right.get(part) for part in self.parts}
-            cells = ("" if ok is None else "right" if ok else words[p] for p, ok in marks.items())
-            lines.append("".join(f"{cell:11}" for cell in cells) + f"{check.name}: {check.why}")
-        return lines
+    def _parts(self) -> dict[Mistake, list[str]]:
+        """In which parts each mistake was found."""
+        parts: dict[Mistake, list[str]] = {}
+        for part in dict.fromkeys([*self.parts, *(finding.part for finding in self.findings)]):
+            for mistake in [m for f in self.findings if f.part == part for m in f.mistakes]:
+                if part not in parts.setdefault(mistake, []):
+                    parts[mistake].append(part)
+        return parts
 
-    def _word(self, part: str) -> str:
-        """For results that are not right: "weakness", "convention" or "wrong"."""
-        findings = [finding for finding in self.findings if finding.part == part]
-        kinds = {mistake.kind for finding in findings for mistake in finding.mistakes}
-        if not kinds or "mistake" in kinds or any(not finding.mistakes for finding in findings):
-            return "wrong"
-        return "weakness" if kinds == {"weakness"} else "convention"
+    def _inputs(self) -> list[str]:
+        """For the parts that have the same: on which inputs they are right and wrong."""
+        parts: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for part in self.parts:
+            tried = [check for check in self.checks if part in check.right]
+            wrong = [check for check in tried if self._is_wrong_on(check, part)]
+            parts.setdefault(_on_which(tried, wrong), []).append(part)
+        return [
+            line
+            for (short, more), names in parts.items()
+            for line in (f"   {_joined(names)}: {short}", *(f"      {one}" for one in more))
+        ]
+
+    def _is_wrong_on(self, check: InputCheck, part: str) -> bool:
+        """Whether the part is wrong on this input, by a finding that counts.
+
+        A mistake that shows in two parts has one finding."""
+        own = [f for f in self.findings if f.part == part and f.failed] or self.findings
+        about = [f for f in self.findings if f.part not in self.parts]
+        return not check.right[part] and any(
+            finding.is_wrong(self.settings) and (check.name in finding.failed or not finding.failed)
+            for finding in (*own, *about)
+        )
 
     def regression_test(self, module: str, function: str) -> str:
         """A test to keep, as the text of a file for pytest: the same inputs and new ones.
@@ -227,21 +339,63 @@ class Report:
         )
 
 
+MOST_EXPLAINED = 3  # inputs whose names are given with the reason why they are tried
+
+
+def _on_which(
+    tried: Sequence[InputCheck], wrong: Sequence[InputCheck]
+) -> tuple[str, tuple[str, ...]]:
+    """On which inputs a part is right or wrong: a short line, and more lines."""
+    right = [check for check in tried if check not in wrong]
+    if not wrong:
+        return "right on all", ()
+    if not right:
+        return "wrong on all", ()
+    counts = f"wrong on {len(wrong)} of {len(tried)}"
+    if len(wrong) <= MOST_EXPLAINED:
+        return f"{counts}:", tuple(f"{check.name}: {check.why}" for check in wrong)
+    if len(right) <= MOST_EXPLAINED:
+        return f"{counts}; right on these:", tuple(f"{check.name}: {check.why}" for check in right)
+    if len(right) < len(wrong):
+        return f"{counts}; right on {', '.join(check.name for check in right)}", ()
+    return f"{counts}: {', '.join(check.name for check in wrong)}", ()
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(", ".join(names).rsplit(", ", 1))
+
+
+def _unknown(finding: Finding, *, alone: bool) -> str:
+    """A finding that is none of the known mistakes, in a short sentence; alone: what it shows."""
+    part = f"the {finding.part} is" if finding.part in BASIC_PARTS else f"{finding.part}: it is"
+    of = f" of {finding.inputs}" if finding.inputs else ""
+    remark = f": {finding.remarks[0]}" if alone and finding.remarks else ""
+    return f"{part} wrong on {len(finding.failed)}{of} inputs, by no known mistake{remark}"
+
+
 def mistakes_first(mistakes: Iterable[Mistake]) -> list[Mistake]:
     """Mistakes before weaknesses and conventions."""
     return sorted(mistakes, key=lambda mistake: mistake.kind != "mistake")
 
 
 def array_text(value: Any, other: Any = None) -> str:
-    """An array as text, with as many digits as it takes to tell it from the other one."""
-    for digits in (4, 8, 17):
-        text, theirs = (
-            np.array2string(
-                np.asarray(one), precision=digits, separator=", ", threshold=40,
-                max_line_width=10_000,
-            ).replace("\n", "")
-            for one in (value, other)
-        )  # fmt: skip
+    """An array as text, with as many digits as it takes to tell it from the other one.
+
+    >>> array_text([1003.25, -0.5, np.nan]), array_text(5.6, 5.6000001)
+    ('[1003.2, -0.5, nan]', '5.6')
+    """
+    for digits in (5, 9, 17):
+        text, theirs = (_in_digits(one, digits) for one in (value, other))
         if text != theirs:
             break
     return text
+
+
+def _in_digits(value: Any, digits: int) -> str:
+    return np.array2string(
+        np.asarray(value),
+        separator=", ",
+        threshold=40,
+        max_line_width=10_000,
+        formatter={"float_kind": lambda number: f"{number + 0.0:.{digits}g}"},  # no "-0"
+    ).replace("\n", "")

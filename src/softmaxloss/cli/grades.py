@@ -1,80 +1,137 @@
-"""The reports on files as text, as CSV and as JUnit XML."""
+"""The reports on files as text, as CSV, as JUnit XML and as JSON."""
 
 import csv
 import io
+import json
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import NamedTuple
 
 from ..checking import BANK, Mistake, Report
-from ..checking.report import mistakes_first
+from ..checking.settings import is_strict_about
 from ..text import printable
 
+# A spreadsheet takes a cell for a formula that begins with one of these, also in full width.
+FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 
-def as_text(reports: Mapping[str, Report]) -> str:
-    """The report on one file; for several, a line for each."""
-    if len(reports) == 1:
-        (report,) = reports.values()
-        return "".join(f"{printable(line)}\n" for line in str(report).splitlines())
-    lines = [f"{printable(file)}: {_summary(report)}" for file, report in reports.items()]
-    right = sum(report.verdict == "right" for report in reports.values())
-    return "\n".join([*lines, f"{right} of {len(reports)} right"]) + "\n"
+VERDICTS = ("right", "wrong", "not checked")
 
 
-def as_csv(reports: Mapping[str, Report]) -> str:
-    """One line for each file. Text that a spreadsheet would take for a formula is quoted."""
+class Grade(NamedTuple):
+    """The report on one function of one file."""
+
+    file: str
+    function: str
+    report: Report
+
+
+def as_text(grades: Sequence[Grade]) -> str:
+    """The report on one function; for several, a line for each and the counts."""
+    if len(grades) == 1:
+        return "".join(f"{printable(line)}\n" for line in str(grades[0].report).splitlines())
+    one_function = len({grade.function for grade in grades}) == 1
+    cells = []
+    for file, function, report in grades:
+        name = printable(file if one_function else f"{file}:{function}")
+        unusual = report.parts and report.parts != _usual_parts(grades, function)
+        what = f"checked as {' and '.join(report.parts)}" if unusual else ""
+        cells.append((name, report.verdict, "; ".join(filter(None, [what, _note(report)]))))
+    width = max(len(name) for name, _, _ in cells)
+    rows = [f"{name:{width}}  {verdict:11}  {note}".rstrip() for name, verdict, note in cells]
+    return "\n".join([*rows, _counts(grades)]) + "\n"
+
+
+def as_csv(grades: Sequence[Grade]) -> str:
+    """One line for each function, with the mark by which spreadsheets recognise UTF-8.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     output = io.StringIO()
+    output.write("\ufeff")
     writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(["file", "verdict", "checked", "mistakes", "problem", "why", "fix", "seed"])
-
-    def cell(text: str) -> str:
-        text = printable(text)
-        return f"'{text}" if text[:1] in "=+-@" and text else text
-
-    for file, report in reports.items():
+    kinds = {"mistakes": "mistake", "weaknesses": "weakness", "conventions": "convention"}
+    writer.writerow(
+        ["file", "function", "verdict", "problem", *kinds, "why", "fix", "checked", "seed"]
+    )
+    for file, function, report in grades:
         found = _found(report)
-        fields = [file, report.verdict, " ".join(report.parts), " ".join(m.id for m in found)]
-        fields += [report.problem or "", " ".join(m.why for m in found)]
-        fields += [" | ".join(m.fix for m in found), str(report.seed)]
-        writer.writerow([cell(field) for field in fields])
+        ids = [" ".join(m.id for m in found if m.kind == kind) for kind in kinds.values()]
+        row = [file, function, report.verdict, report.reason, *ids]
+        row += [" ".join(m.why for m in report.counted)]
+        row += [" | ".join(report.fixes)]
+        row += [" ".join(report.parts), str(report.seed)]
+        writer.writerow([_cell(text) for text in row])
     return output.getvalue()
 
 
-def as_junit(reports: Mapping[str, Report], function: str) -> str:
-    """A test for each file."""
-    verdicts = [report.verdict for report in reports.values()]
-    suite = ET.Element(
-        "testsuite",
-        name="softmaxloss check",
-        tests=str(len(reports)),
-        failures=str(verdicts.count("wrong")),
-        errors=str(verdicts.count("not checked")),
-    )
-    for file, report in reports.items():
-        if "," in function:  # several: then the key is file:function
-            file, _, name = file.rpartition(":")
-        else:
-            name = function
-        case = ET.SubElement(suite, "testcase", classname=_xml(file), name=name)
-        if report.verdict == "not checked":
-            ET.SubElement(case, "error", message=_xml(report.problem or ""))
-        elif report.verdict == "wrong":
-            found = ET.SubElement(case, "failure", message=_xml(_summary(report)))
+def as_junit(grades: Sequence[Grade]) -> str:
+    """A test for each function: a failure where it is wrong, an error where it was not checked."""
+    verdicts = [grade.report.verdict for grade in grades]
+    counts = {
+        "tests": str(len(grades)),
+        "failures": str(verdicts.count("wrong")),
+        "errors": str(verdicts.count("not checked")),
+        "time": f"{sum(grade.report.seconds for grade in grades):.3f}",
+    }
+    named = {"name": "softmaxloss check", **counts}
+    suites = ET.Element("testsuites", named)
+    suite = ET.SubElement(suites, "testsuite", {**named, "skipped": "0"})
+    for file, function, report in grades:
+        case = ET.SubElement(
+            suite, "testcase", classname=_xml(_class_name(file)), name=_xml(function),
+            time=f"{report.seconds:.3f}",
+        )  # fmt: skip
+        if report.verdict != "right":
+            tag = "failure" if report.verdict == "wrong" else "error"
+            found = ET.SubElement(case, tag, type=report.verdict, message=_xml(report.reason))
             found.text = _xml(str(report))
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suite, "unicode") + "\n"
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, "unicode") + "\n"
+
+
+def as_json(grades: Sequence[Grade]) -> str:
+    """An object for one function, a list of them for several."""
+    fields = [
+        {"file": file, "function": function} | report.to_dict() | {"seconds": report.seconds}
+        for file, function, report in grades
+    ]
+    return json.dumps(fields[0] if len(fields) == 1 else fields, allow_nan=False) + "\n"
+
+
+def _usual_parts(grades: Sequence[Grade], function: str) -> tuple[str, ...]:
+    """What most functions of this name compute."""
+    parts = [one.report.parts for one in grades if one.function == function and one.report.parts]
+    return Counter(parts).most_common(1)[0][0]
 
 
 def _found(report: Report) -> list[Mistake]:
-    """What was found, mistakes before weaknesses and conventions."""
-    return mistakes_first(BANK[id] for id in report.mistakes)
+    """What was found, of every kind."""
+    return [BANK[id] for id in report.mistakes]
 
 
-def _summary(report: Report) -> str:
-    if report.verdict == "not checked":
-        return f"not checked: {printable(report.problem or '')}"
-    named = ", ".join(mistake.id for mistake in _found(report))
-    unknown = any(not finding.mistakes for finding in report.findings)
-    remark = named or ("no known mistake" if unknown else "")
-    return f"{report.verdict}{f' ({remark})' if remark else ''}"
+def _note(report: Report) -> str:
+    """What is wrong, in one line; for what is right, what a teacher may want to know."""
+    if report.verdict == "right":
+        return ", ".join(m.id for m in _found(report) if is_strict_about(m))
+    ids = ", ".join(mistake.id for mistake in report.counted)
+    return printable(report.reason) + (f" ({ids})" if ids else "")
+
+
+def _counts(grades: Sequence[Grade]) -> str:
+    verdicts = [grade.report.verdict for grade in grades]
+    return ", ".join(f"{verdicts.count(one)} {one}" for one in VERDICTS if one in verdicts)
+
+
+def _cell(text: str) -> str:
+    text = printable(text)
+    return f"'{text}" if text.lstrip().startswith(tuple(FORMULA)) else text
+
+
+def _class_name(file: str) -> str:
+    """The file as a dotted name, which readers of JUnit XML split into a package and a class."""
+    parts = [part for part in PurePath(file).parts if part not in ("/", "..")]
+    return ".".join(parts).removesuffix(".py")
 
 
 def _xml(text: str) -> str:

@@ -3,12 +3,12 @@
 One file for each step of the computation. Ids never change: reports and graders refer to them.
 """
 
-from . import behaviour, gradient, loss, options, softmax, target
-from .mistake import Kind, Mistake
+from . import behaviour, denominator, gradient, log, loss, options, softmax, target
+from .mistake import Kind, Mistake, Style
 
-__all__ = ["BANK", "Kind", "Mistake"]
+__all__ = ["BANK", "Kind", "Mistake", "Style"]
 
-_STEPS = (softmax, target, loss, gradient, options, behaviour)
+_STEPS = (softmax, denominator, log, target, loss, gradient, options, behaviour)
 _ALL = [mistake for step in _STEPS for mistake in step.MISTAKES]
 
 #: Every mistake by its id.

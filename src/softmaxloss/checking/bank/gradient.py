@@ -1,15 +1,62 @@
 """Mistakes in the gradient."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
-from .mistake import wrong_step
+from ..inputs import gradient_wrt_weights
+from .mistake import Array, Mistake, wrong_step
+
+
+def last_writes(written: Array, added: Array) -> Array:
+    """The rows in order: where `written`, an assignment drops what the rows before had."""
+    lost = np.cumsum(written[::-1], axis=0)[::-1] - written > 0
+    return np.where(lost, 0.0, added)
+
+
+def column_assigned(a: Array, q: Array) -> Array:
+    """dW[:, y[i]] = −X[i] after the other classes were added."""
+    return last_writes(q, np.where(q != 0, -1.0, a))
+
+
+def column_of_the_true_class_assigned(a: Array, q: Array) -> Array:
+    return last_writes(q, a - q)
+
+
+def columns_of_the_others_assigned(a: Array, q: Array) -> Array:
+    return last_writes(1.0 - q, a - q)
+
+
+def left_out(column: int) -> list[Callable[[Array, Array], Array]]:
+    """A class that the loop over the classes does not reach; its −1 may be outside that loop."""
+
+    def without(a: Array, q: Array) -> Array:
+        gradient = a - q
+        gradient[:, column] = 0.0
+        return gradient
+
+    def minus_one_only(a: Array, q: Array) -> Array:
+        gradient = a - q
+        gradient[:, column] = -q[:, column]
+        return gradient
+
+    return [without, minus_one_only]
+
 
 # In each entry the last argument is the wrong step: of the probabilities a and the target q, or of
 # the unscaled gradient g and its shape (N, C).
-_gradient = partial(wrong_step, "gradient", fix="dz = a.copy(); dz[np.arange(N), y] -= 1; dz /= N")
-_scale = partial(wrong_step, "scale", fix="dz /= N")
+_gradient = partial(
+    wrong_step,
+    "gradient",
+    fixes=(
+        "dz = a.copy(); dz[np.arange(N), y] -= 1; dz /= N",
+        "dz[i, k] = (a[i, k] - (k == y[i])) / N",
+    ),
+)
+_scale = partial(wrong_step, "scale", fixes=("dz /= N", "dz /= N, once, after the loop"))
+_weights = partial(wrong_step, "weights")
+ALL_CLASSES = "for k in range(C)"
 
 MISTAKES = [
     _gradient(
@@ -41,18 +88,21 @@ MISTAKES = [
         "a·(1 − a): the derivative of each probability with respect to its own output",
         "That is the diagonal of the softmax Jacobian; the loss is not differentiated.",
         lambda a, q: a * (1 - a),
+        lambda a, q: np.where(q != 0, a - 1, a * (1 - a)),
     ),
     _gradient(
         "factor-one-over-a-missing",
         "the gradient of the probability a_y instead of −log a_y",
         "The chain rule has the factor −1/a_y, the derivative of −log a_y.",
         lambda a, q: (a * q).sum(axis=1, keepdims=True) * (q - a),
+        lambda a, q: (a * q).sum(axis=1, keepdims=True) * (a - q),
     ),
     _gradient(
         "by-the-probabilities",
         "−1/a_y: the derivative with respect to the probabilities, not the outputs",
         "Softmax must be differentiated as well; together they give a − onehot.",
         lambda a, q: np.where(q != 0, -q / a, 0.0),
+        lambda a, q: (a - q) / (a * (1 - a)),
     ),
     _gradient(
         "minus-onehot",
@@ -84,6 +134,7 @@ MISTAKES = [
         "the entries of the other classes are −a_n",
         "A step against the gradient must push their outputs down: the derivative is a_n.",
         lambda a, q: np.where(q != 0, a - 1, -a),
+        lambda a, q: -a - q,
     ),
     _gradient(
         "minus-one-everywhere",
@@ -111,9 +162,10 @@ MISTAKES = [
     ),
     _gradient(
         "no-softmax-in-the-gradient",
-        "1/C − onehot: softmax is missing",
+        "the probabilities are missing: 1 − onehot, or 1/C − onehot",
         "The derivative depends on the outputs: a − onehot.",
         lambda a, q: 1 / a.shape[1] - q,
+        lambda a, q: 1 - q,
     ),
     _gradient(
         "centred",
@@ -132,6 +184,89 @@ MISTAKES = [
         "the entry of the true class is −1, not a_y − 1",
         "Subtract 1, dz[…] -= 1, instead of assigning −1.",
         lambda a, q: np.where(q != 0, -1.0, a),
+        fix="dz[np.arange(N), y] -= 1",
+        loop="dz[i, y[i]] -= 1",
+    ),
+    _gradient(
+        "column-assigned",
+        "dW[:, y[i]] = … instead of dW[:, y[i]] += …",
+        "The assignment drops what earlier examples have added to that column.",
+        column_of_the_true_class_assigned,
+        column_assigned,
+        columns_of_the_others_assigned,
+        fix="dW[:, k] += (a[i, k] - (k == y[i])) * X[i]",
+    ),
+    _gradient(
+        "minus-one-for-each-class",
+        "1 is subtracted once for each class",
+        "The line stands inside the loop over the classes; it belongs after that loop.",
+        lambda a, q: a - a.shape[1] * q,
+        fix="dz[i, y[i]] -= 1, after the loop over the classes",
+    ),
+    _gradient(
+        "minus-one-after-the-division",
+        "1 is subtracted after the gradient was divided by N",
+        "a/N − 1 is not (a − 1)/N: subtract first, then divide.",
+        lambda a, q: a - len(a) * q,
+        fix="dz[np.arange(N), y] -= 1; dz /= N",
+        loop="dz[i, y[i]] -= 1 in the loop; dz /= N after it",
+    ),
+    _gradient(
+        "divided-in-part",
+        "only a part of the gradient is divided by N",
+        "Divide a − onehot as a whole: p - 1 / N is p − (1/N), not (p − 1)/N.",
+        lambda a, q: len(a) * a - q,
+        lambda a, q: a - q / len(a),
+        lambda a, q: np.where(q != 0, len(a) * a - 1, a),
+        lambda a, q: np.where(q != 0, len(a) * (a - 1), a),
+        lambda a, q: np.where(q != 0, a - 1, len(a) * a),
+        fix="dz = (a - q) / N",
+        loop="dz[i, k] = (p - (k == y[i])) / N",
+    ),
+    _gradient(
+        "true-class-flipped",
+        "the entry of the true class has the wrong sign: 1 − a_y",
+        "The derivative with respect to z_y is a_y − 1.",
+        lambda a, q: np.where(q != 0, 1 - a, a),
+    ),
+    _gradient(
+        "minus-a-for-the-true-class",
+        "the entry of the true class is −a_y",
+        "The derivative with respect to z_y is a_y − 1.",
+        lambda a, q: np.where(q != 0, -a, a),
+    ),
+    _gradient(
+        "branches-swapped",
+        "1 is subtracted from the entries of the other classes, not from that of the true class",
+        "The condition is the wrong way round.",
+        lambda a, q: a - 1 + q,
+    ),
+    _gradient(
+        "classes-after-the-true-one-missing",
+        "the entries after the true class are not filled",
+        "A break or return ends the loop over the classes there.",
+        lambda a, q: (a - q) * (np.cumsum(q, axis=1) - q <= 0),
+        fix="no break in the loop over the classes",
+    ),
+    _gradient(
+        "times-a-one-minus-a",
+        "(a − onehot)·a·(1 − a)",
+        "That factor belongs to a sigmoid with a squared error.",
+        lambda a, q: (a - q) * a * (1 - a),
+    ),
+    _gradient(
+        "first-class-has-no-gradient",
+        "the gradient of class 0 is missing",
+        "Classes count from 0: a loop over the classes that starts at 1 leaves class 0 out.",
+        *left_out(0),
+        fix=ALL_CLASSES,
+    ),
+    _gradient(
+        "last-class-has-no-gradient",
+        "the gradient of the last class is missing",
+        "A range that ends at C − 1 does not reach class C − 1.",
+        *left_out(-1),
+        fix=ALL_CLASSES,
     ),
     _gradient(
         "one-off-for-all-rows",
@@ -166,6 +301,37 @@ MISTAKES = [
         lambda g, shape: g / (shape[0] * shape[1]),
     ),
     _scale(
+        "gradient-divided-by-n-minus-1",
+        "the gradient is divided by N − 1",
+        "N − 1 is for a variance; a mean divides by N.",
+        lambda g, shape: g / max(shape[0] - 1, 1),
+    ),
+    _scale(
+        "gradient-divided-by-n-plus-1",
+        "the gradient is divided by N + 1",
+        "A mean divides by the number of examples, N.",
+        lambda g, shape: g / (shape[0] + 1),
+    ),
+    _scale(
+        "gradient-halved",
+        "½·(a − onehot)",
+        "The factor 1/(2N) belongs to a squared error.",
+        lambda g, shape: g / (2 * shape[0]),
+    ),
+    _scale(
+        "gradient-floor-divided",
+        "//= for /= in the gradient",
+        "// rounds down: most entries become 0 or −1.",
+        lambda g, shape: g // shape[0],
+        {"weights": lambda g: np.floor(gradient_wrt_weights(g))},
+    ),
+    _scale(
+        "gradient-divided-in-the-loop",
+        "the gradient is divided by N inside the loop over the examples",
+        "Earlier examples are divided again and again. Divide once, after the loop.",
+        lambda g, shape: g / np.float64(shape[0]) ** (shape[0] - np.arange(shape[0]))[:, None],
+    ),
+    _scale(
         "gradient-times-n",
         "the gradient is multiplied by N",
         "A mean divides by N.",
@@ -192,10 +358,46 @@ MISTAKES = [
         fix="return after the loop",
     ),
     _scale(
+        "gradient-of-the-last-left-out",
+        "the last row is not filled",
+        "A range that ends at N − 1 does not reach example N − 1.",
+        lambda g, shape: np.where(np.arange(shape[0])[:, None] == shape[0] - 1, 0, g / shape[0]),
+        fix="for i in range(N)",
+    ),
+    _scale(
+        "gradient-of-the-first-left-out",
+        "the first row is not filled",
+        "Examples count from 0: a loop that starts at 1 leaves example 0 out.",
+        lambda g, shape: np.where(np.arange(shape[0])[:, None] == 0, 0, g / shape[0]),
+        fix="for i in range(N)",
+    ),
+    _scale(
         "gradient-in-bits",
         "the gradient has the factor 1/ln 2",
         "It belongs to a loss in bits.",
         lambda g, shape: g / (shape[0] * np.log(2.0)),
         kind="convention",
+    ),
+    _weights(
+        "logit-gradient-for-weights",
+        "the gradient with respect to z is returned as dW",
+        "z = X·W: dW is Xᵀ·dz, of the shape of W.",
+        lambda g: g,
+        fix="dW = X.T @ dz",
+        loop="dW[:, k] += dz[i, k] * X[i]",
+    ),
+    Mistake(
+        "softmax-not-differentiated",
+        "backward of softmax returns the upstream gradient unchanged",
+        "Each output moves all probabilities: ∂L/∂z_n = a_n·(g_n − Σ_k a_k·g_k).",
+        "dz = a * (g - (a * g).sum(axis=1, keepdims=True))",
+        about="backward",
+    ),
+    Mistake(
+        "jacobian-sum-left-out",
+        "backward of softmax multiplies by a_n only",
+        "The other probabilities change too: subtract Σ_k a_k·g_k from g_n first.",
+        "dz = a * (g - (a * g).sum(axis=1, keepdims=True))",
+        about="backward",
     ),
 ]

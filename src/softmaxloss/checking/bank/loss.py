@@ -1,12 +1,14 @@
 """Mistakes in the loss of an example, and in how the losses of a batch are combined."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from ..reference import losses
+from ..reference import Shape, losses
+from .log import EPSILONS, both_sides
 from .mistake import Array, wrong_step
-from .softmax import log_of_underflow
 
 
 def picked(values: Array, q: Array) -> Array:
@@ -23,10 +25,45 @@ def accuracy(a: Array, log_a: Array, q: Array) -> Array:
     return (a.argmax(axis=1) == q.argmax(axis=1)).astype(float)
 
 
+def true_class_left_out(a: Array, log_a: Array, q: Array) -> Array:
+    """log Σ exp z_n over the other classes, minus z_y."""
+    others = np.logaddexp.reduce(np.where(q == 0, log_a, -np.inf), axis=1)
+    return others - picked(log_a, q)
+
+
+def label_as_row(a: Array, log_a: Array, q: Array) -> Array:
+    """−log a[y]: the rows of that number, with all classes; an error if there is no such row."""
+    return -log_a[q.argmax(axis=1)].sum(axis=1)
+
+
+def swapped(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[..., Array]:
+    """−Σ a·log q, with an ε that keeps log q finite."""
+    return lambda a, log_a, q: -(a * np.log(change(q, a.dtype.type(epsilon) or np.nan))).sum(axis=1)
+
+
+def binary(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[..., Array]:
+    """The binary cross-entropy with an ε in each log."""
+
+    def wrong(a: Array, log_a: Array, q: Array) -> Array:
+        e = a.dtype.type(epsilon)
+        return -(q * np.log(change(a, e)) + (1 - q) * np.log(change(1 - a, e))).sum(axis=1)
+
+    return wrong
+
+
+def divided_in_the_loop(J: Array, shape: Shape) -> Any:
+    total = 0.0
+    for one in J:
+        total = (total + one) / shape[0]
+    return total
+
+
 # In each entry the last argument is the wrong step: of the probabilities a, their log and the
 # target q, or of the losses J of the examples and the shape (N, C).
-_loss = partial(wrong_step, "losses", fix="J = -np.log(a[np.arange(N), y])")
-_mean = partial(wrong_step, "reduce", fix="J.mean()")
+_loss = partial(
+    wrong_step, "losses", fixes=("J = -np.log(a[np.arange(N), y])", "loss -= np.log(a[i, y[i]])")
+)
+_mean = partial(wrong_step, "reduce", fixes=("J.mean()", "loss /= N, once, after the loop"))
 ONE_HOT_SUM = "J = -(q * log_a).sum(axis=1), with q one-hot"
 NATURAL_LOG = "np.log, the natural logarithm"
 
@@ -81,7 +118,33 @@ MISTAKES = [
         "That is the binary cross-entropy for a sigmoid per class. Softmax has the one term "
         "−log a_y: the other classes are in its denominator.",
         lambda a, log_a, q: -(np.where(q == 0, np.log1p(-a), q * log_a)).sum(axis=1),
+        lambda a, log_a, q: -(q * log_a + (1 - q) * np.log(1 - a)).sum(axis=1),
+        *(binary(change, epsilon) for epsilon in EPSILONS[:10] for change in (np.add, both_sides)),
         fix="J = -(q * log_a).sum(axis=1)",
+    ),
+    _loss(
+        "true-class-left-out",
+        "the true class is left out of the sum of the exponentials",
+        "The sum is over all classes: without the true one the loss can be negative.",
+        true_class_left_out,
+        fix="np.log(np.exp(z).sum(axis=1)) - z[np.arange(N), y]   # and subtract the maximum",
+        loop="for k in range(C): total += np.exp(z[i, k])   # k == y[i] too",
+    ),
+    _loss(
+        "label-as-row",
+        "a[y] instead of a[np.arange(N), y]",
+        "a[y] takes rows: the rows y of the batch, with all their classes.",
+        label_as_row,
+        lambda a, log_a, q: label_as_row(a, log_a, q) / a.shape[1],
+        fix="J = -np.log(a[np.arange(N), y])",
+        loop="loss -= np.log(a[i, y[i]])",
+    ),
+    _loss(
+        "arguments-swapped",
+        "−Σ a·log q: the label and the prediction are swapped",
+        "The log is taken of the prediction: −Σ q·log a. The log of a one-hot label is −∞.",
+        *(swapped(change, epsilon) for epsilon in EPSILONS for change in (np.add, both_sides)),
+        fix=ONE_HOT_SUM,
     ),
     _loss(
         "entropy",
@@ -139,7 +202,7 @@ MISTAKES = [
         "the log of 0 is multiplied by 0",
         "Where another probability underflows to 0 the one-hot sum contains 0 · −∞, which is NaN.",
         # A plain product: 0 · −∞ is NaN.
-        {"softmax": log_of_underflow, "losses": lambda a, log_a, q: -(q * log_a).sum(axis=1)},
+        {"log": lambda a, log_a: np.log(a), "losses": lambda a, log_a, q: -(q * log_a).sum(axis=1)},
         fix="use log softmax, z - m - log Σ exp(z - m); or index: np.log(a[np.arange(N), y])",
         kind="weakness",
     ),
@@ -166,6 +229,19 @@ MISTAKES = [
         "twice the loss",
         "The loss is −log a_y, without a factor 2.",
         lambda a, log_a, q: 2 * losses(a, log_a, q),
+    ),
+    _loss(
+        "times-the-label",
+        "the loss is multiplied by the number of the class",
+        "The label chooses a probability; it is not a factor. Use one-hot labels, or an index.",
+        lambda a, log_a, q: q.argmax(axis=1) * losses(a, log_a, q),
+        lambda a, log_a, q: -q.argmax(axis=1) * log_a.sum(axis=1),
+    ),
+    _loss(
+        "halved",
+        "half the loss",
+        "The factor ½, or 1/(2N), belongs to a squared error.",
+        lambda a, log_a, q: losses(a, log_a, q) / 2,
     ),
     _loss(
         "bits",
@@ -237,10 +313,32 @@ MISTAKES = [
         lambda J, shape: J.sum() / max(shape[0] - 1, 1),
     ),
     _mean(
+        "divided-by-n-plus-1",
+        "the sum is divided by N + 1",
+        "A mean divides by the number of examples, N.",
+        lambda J, shape: J.sum() / (shape[0] + 1),
+    ),
+    _mean(
+        "floor-divided",
+        "//= for /=",
+        "// rounds down to a whole number.",
+        lambda J, shape: J.sum() // shape[0],
+        fix="loss /= N",
+    ),
+    _mean(
+        "divided-in-the-loop",
+        "the loss is divided by N inside the loop over the examples",
+        "Earlier examples are divided again and again. Divide once, after the loop.",
+        divided_in_the_loop,
+        fix="loss /= N, once, after the loop",
+    ),
+    _mean(
         "log-of-the-mean",
         "−log of the mean probability, not the mean of −log",
         "The log is taken per example: a very wrong prediction must cost much.",
         lambda J, shape: -np.log(np.exp(-J).mean()),
+        lambda J, shape: -np.log(np.exp(-J).sum()),
+        lambda J, shape: -np.log(np.exp(-J).sum()) / shape[0],
         fix="-np.log(a[np.arange(N), y]).mean()",
     ),
     _mean(
@@ -261,7 +359,7 @@ MISTAKES = [
         "A loop that assigns where it should add keeps the last loss.",
         lambda J, shape: J[-1],
         lambda J, shape: J[-1] / shape[0],
-        fix="total += J_i   # not total = J_i",
+        fix="loss += J_i   # not loss = J_i",
     ),
     _mean(
         "first-example-only",
@@ -276,6 +374,15 @@ MISTAKES = [
         "the last example is left out",
         "A range that ends at N − 1 does not reach example N − 1.",
         lambda J, shape: J[:-1].sum() / shape[0],
+        lambda J, shape: J[:-1].sum() / max(shape[0] - 1, 1),
+        fix="range(N)",
+    ),
+    _mean(
+        "first-example-left-out",
+        "the first example is left out",
+        "Examples count from 0: a loop that starts at 1 leaves example 0 out.",
+        lambda J, shape: J[1:].sum() / shape[0],
+        lambda J, shape: J[1:].sum() / max(shape[0] - 1, 1),
         fix="range(N)",
     ),
     _mean(

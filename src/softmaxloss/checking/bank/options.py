@@ -47,25 +47,6 @@ def _other_target(change: Callable[[Array, float], Array]) -> tuple[Wrong, Wrong
     return wrong, simple
 
 
-def _penalty(penalty: Callable[[Array], tuple[Any, Array]]) -> Wrong:
-    return partial(right.regularised, penalty=penalty)
-
-
-def _squares(of_loss: float, of_gradient: float) -> Wrong:
-    """These times ΣW² and its gradient 2·W."""
-    return _penalty(lambda w: (of_loss * (w * w).sum(), of_gradient * 2 * w))
-
-
-def _without_row(row: int, factor: float) -> Wrong:
-    """A row of W is the bias: the layer's W has the first row of z second, and the last first."""
-
-    def penalty(w: Array) -> tuple[Any, Array]:
-        w[row] = 0
-        return factor * (w * w).sum(), factor * 2 * w
-
-    return _penalty(penalty)
-
-
 def half_sum(z: Array, y: Array, _: Any) -> LossParts:
     """The sum of the exponentials is rounded to bfloat16 after each term."""
     e = np.exp(z.astype(np.float32) - z.max(axis=1, keepdims=True))
@@ -249,31 +230,13 @@ MISTAKES = [
         "½·reg·ΣW²",
         "The other convention is reg·ΣW²; the gradients are reg·W and 2·reg·W.",
         "reg * np.sum(W * W)",
-        _squares(0.5, 0.5),
         kind="convention",
-    ),
-    _reg(
-        "no-regularisation",
-        "reg has no effect",
-        "The loss has the term reg·ΣW².",
-        "loss += reg * np.sum(W * W); dW += 2 * reg * W",
-        plain,
-    ),
-    _reg(
-        "regularisation-gradient",
-        "the gradient of the regularisation is not that of its loss",
-        "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
-        "dW += 2 * reg * W",
-        *(_squares(a, b) for a in (1.0, 0.5, 0.0) for b in (1.0, 0.5, 0.0) if a != b),
-        _squares(1.0, -1.0),
     ),
     _reg(
         "regularisation-over-n",
         "the penalty is divided by the number of examples",
         "λ/(2N)·ΣW² is the convention of some courses: the penalty shrinks with more data.",
-        "loss += reg * np.sum(W * W), after the mean",
-        _penalty(lambda w: ((w * w).sum() / (2 * len(w)), w / len(w))),
-        _penalty(lambda w: ((w * w).sum() / len(w), 2 * w / len(w))),
+        "reg * np.sum(W * W)",
         kind="convention",
     ),
     _reg(
@@ -281,16 +244,43 @@ MISTAKES = [
         "the row of W that is the bias is not regularised",
         "Many leave the bias out of the penalty.",
         "reg * np.sum(W * W)",
-        *(_without_row(row, factor) for row in (-1, -2) for factor in (1.0, 0.5)),
         kind="convention",
+    ),
+    _reg(
+        "no-regularisation",
+        "reg has no effect",
+        "The loss has the term reg·ΣW².",
+        "loss += reg * np.sum(W * W); dW += 2 * reg * W",
+    ),
+    _reg(
+        "regularisation-gradient",
+        "the gradient of the regularisation is not that of its loss",
+        "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
+        "dW += 2 * reg * W",
+    ),
+    _reg(
+        "regularisation-scaled-once",
+        "the penalty is divided by N in the loss or in the gradient, but not in both",
+        "Add the penalty after both are divided by N, or before both.",
+        "loss /= N; dW /= N; loss += reg * np.sum(W * W); dW += 2 * reg * W",
+    ),
+    _reg(
+        "regularisation-not-squared",
+        "reg·ΣW: the square is missing",
+        "Negative weights would lower the loss without limit.",
+        "loss += reg * np.sum(W * W)",
+    ),
+    _reg(
+        "regularisation-by-the-norm",
+        "reg·‖W‖: a root is taken of ΣW²",
+        "The penalty is the sum of the squares; np.linalg.norm returns its root.",
+        "loss += reg * np.sum(W * W)",
     ),
     _reg(
         "regularisation-wrong",
         "reg adds something else than ΣW²",
         "The penalty is on the squares of the weights.",
         "loss += reg * np.sum(W * W)",
-        _penalty(lambda w: (np.linalg.norm(w), w / np.linalg.norm(w))),
-        _penalty(lambda w: (np.abs(w).sum(), np.sign(w))),
     ),
     wrong_option(
         "bfloat16",

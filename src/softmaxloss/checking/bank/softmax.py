@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -24,22 +23,14 @@ def with_exp(log_a: Array) -> Step:
     return np.exp(log_a), log_a
 
 
+def log_sum(z: Array) -> Array:
+    """log Σ exp z of each row, as a column."""
+    m = z.max(axis=1, keepdims=True)
+    return m + np.log(np.exp(z - m).sum(axis=1, keepdims=True))
+
+
 def normalised(e: Array) -> Step:
     return with_log(e / e.sum(axis=1, keepdims=True))
-
-
-def log_of_underflow(z: Array) -> Step:
-    return normalised(np.exp(shifted(z)))
-
-
-def other_denominator(total: Callable[[Array], Array]) -> Callable[[Array], Step]:
-    """exp(z − m) divided by another total of it than the sum of each row."""
-
-    def step(z: Array) -> Step:
-        e = np.exp(shifted(z))
-        return with_log(e / total(e))
-
-    return step
 
 
 def other_offset(offset: Callable[[Array], Array]) -> Callable[[Array], Step]:
@@ -54,66 +45,24 @@ def changed(change: Callable[[Array], Array]) -> Callable[[Array], Step]:
 
 BOUNDS = (500, 5, 10, 15, 20, 30, 50, 80, 88, 100, 200, 250, 300, 600, 700, 709, 1000)
 TEMPERATURES = (2, 0.1, 0.2, 0.25, 1.5, 3, 4, 5, 8, 10, 20, 50, 100)
-EPSILONS = (
-    1e-7, 1e-8, 1e-6, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 2.0**-52, 2.0**-23, 1e-20, 1e-30,
-    1e-37, 1e-38, 1e-45, 1e-100, 1e-300, 1e-308,
-)  # fmt: skip
-
-
-def log_of(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[[Array], Step]:
-    """The log of the probabilities after a change by ε."""
-
-    def step(z: Array) -> Step:
-        a = softmax(z)[0]
-        # An ε that is 0 in float32 changes nothing, which is another mistake.
-        return a, np.log(change(a, z.dtype.type(epsilon) or np.nan))
-
-    return step
-
-
-def first_classes(count: int) -> Callable[[Array], Step]:
-    return other_denominator(lambda e: e[:, :count].sum(axis=1, keepdims=True))
-
-
-def padded_with_zeros(width: int | None) -> Callable[[Array], Step]:
-    """The padding to whole vectors of this width (None: to a power of two) is 0 and not −∞."""
-
-    def step(z: Array) -> Step:
-        classes = z.shape[1]
-        more = (1 << (classes - 1).bit_length()) - classes if width is None else -classes % width
-        a, log_a = softmax(np.pad(z, ((0, 0), (0, more))))
-        return a[:, :classes], log_a[:, :classes]
-
-    return step
-
-
-def sum_not_rescaled(z: Array) -> Step:
-    """One pass, in which a new maximum does not rescale the sum so far."""
-    total = np.exp(z - np.maximum.accumulate(z, axis=1)).sum(axis=1, keepdims=True)
-    return with_exp(shifted(z) - np.log(total))
-
-
-def sum_rescaled_wrongly(z: Array) -> Step:
-    """One pass, which rescales the sum by exp(new − old)."""
-    m, total = z[:, :1], np.ones_like(z[:, :1])
-    for n in range(1, z.shape[1]):
-        new = np.maximum(m, z[:, n : n + 1])
-        total = total * np.exp(new - m) + np.exp(z[:, n : n + 1] - new)
-        m = new
-    return with_exp(z - m - np.log(total))
 
 
 SOFTMAX = (
     "z = z - z.max(axis=1, keepdims=True); a = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)"
 )
-_softmax = partial(wrong_step, "softmax", fix=SOFTMAX)
-MAX_OF_ROWS = "z.max(axis=1, keepdims=True), the maximum of each row"
-SUM_OF_ROWS = "e / e.sum(axis=1, keepdims=True), the sum of each row"
-ALL_CLASSES = "range(C), or e.sum(axis=1)"
-RESCALED = "S = S * exp(m_old - m_new) + exp(z - m_new)"
+softmax_mistake = partial(
+    wrong_step,
+    "softmax",
+    fixes=(SOFTMAX, "e = np.exp(z[i] - z[i].max()); a = e / e.sum()   # for each example i"),
+)
+# Instead, and in a loop over the examples.
+MAX_OF_ROWS = (
+    "z.max(axis=1, keepdims=True), the maximum of each row",
+    "z[i].max(), the maximum of the row",
+)
 
 MISTAKES = [
-    _softmax(
+    softmax_mistake(
         "exp-minus-z",
         "exp(−z) for exp(z)",
         "The largest output then gets the smallest probability: the least likely class wins.",
@@ -122,36 +71,28 @@ MISTAKES = [
         {"softmax": lambda z: softmax(-z), "gradient": lambda a, q: q - a},
         fix="e = np.exp(z - z.max(axis=1, keepdims=True))   # no minus before z",
     ),
-    _softmax(
+    softmax_mistake(
         "no-max",
         "the maximum is not subtracted before exp",
         "exp overflows above 709 (float64) or 88 (float32), and inf / inf is NaN.",
         lambda z: normalised(np.exp(z)),
+        lambda z: with_exp(z - np.log(np.exp(z).sum(axis=1, keepdims=True))),
     ),
-    _softmax(
-        "log-of-underflow",
-        "the log of a probability that underflows to 0",
-        "Where the outputs are far apart a_y rounds to 0 and its log is −inf; the loss is finite.",
-        log_of_underflow,
-        kind="weakness",
-        fix="log_a = z - z.max(axis=1, keepdims=True); "
-        "log_a -= np.log(np.exp(log_a).sum(axis=1, keepdims=True))",
-    ),
-    _softmax(
+    softmax_mistake(
         "one-max-for-the-batch",
         "one maximum for the whole batch instead of one per row",
         "A row far below the largest output of another row underflows to 0 / 0.",
         other_offset(lambda z: z.max()),
-        fix=MAX_OF_ROWS,
+        fixes=MAX_OF_ROWS,
     ),
-    _softmax(
+    softmax_mistake(
         "max-of-columns",
         "the maximum is taken over the examples instead of the classes",
         "The same number must be subtracted from all classes of a row, or the odds change.",
         other_offset(lambda z: z.max(axis=0)),
-        fix=MAX_OF_ROWS,
+        fixes=MAX_OF_ROWS,
     ),
-    _softmax(
+    softmax_mistake(
         "not-the-maximum",
         "the mean, the first output, … is subtracted instead of the maximum of the row",
         "exp then overflows where one output is far above it, or every exp underflows to 0.",
@@ -159,239 +100,97 @@ MISTAKES = [
         other_offset(lambda z: z.mean(axis=1, keepdims=True)),
         other_offset(lambda z: z.min(axis=1, keepdims=True)),
         other_offset(lambda z: np.abs(z).max(axis=1, keepdims=True)),
-        fix=MAX_OF_ROWS,
+        fixes=MAX_OF_ROWS,
     ),
-    _softmax(
+    softmax_mistake(
         "logits-clipped",
         "the outputs are clipped before exp",
         "Outputs beyond the bound become equal and learn nothing. Subtract the maximum instead.",
         *(changed(partial(np.clip, a_min=-bound, a_max=bound)) for bound in BOUNDS),
     ),
-    _softmax(
+    softmax_mistake(
         "temperature",
         "the outputs are divided by a constant before softmax",
         "That is a temperature: it changes every probability.",
         *(changed(partial(np.multiply, 1 / t)) for t in TEMPERATURES),
         fix="softmax of z itself",
     ),
-    _softmax(
+    softmax_mistake(
         "takes-probabilities",
         "the outputs are used as probabilities: softmax is missing",
         "−log z_y is not a loss of the outputs, and is NaN for outputs below 0.",
         lambda z: with_log(z.copy()),
         fix="a = softmax(z) first; or check a function that takes z",
     ),
-    _softmax(
-        "max-not-added-back",
-        "the maximum is subtracted inside the log-sum-exp and not added back",
-        "log Σ exp z = m + log Σ exp(z − m): the loss is too small by the maximum.",
-        lambda z: with_exp(z - np.log(np.exp(shifted(z)).sum(axis=1, keepdims=True))),
-        fix="m = z.max(axis=1); J = m + np.log(np.exp(z - m[:, None]).sum(axis=1)) "
-        "- z[np.arange(N), y]",
-    ),
-    _softmax(
-        "denominator-not-reset",
-        "the denominator still contains the exponentials of the rows before",
-        "Each row has a sum of its own.",
-        other_denominator(lambda e: np.cumsum(e.sum(axis=1, keepdims=True), axis=0)),
-        fix="total = 0 inside the loop over the rows",
-    ),
-    _softmax(
-        "softmax-over-the-batch",
-        "the probabilities are normalised over the examples instead of the classes",
-        "The probabilities of each example must sum to 1: here the columns do, not the rows.",
-        other_denominator(lambda e: e.sum(axis=0, keepdims=True)),
-        # With axis=0 the maximum is that of the columns as well.
-        lambda z: with_exp(softmax(z.T)[1].T),
-        fix=SUM_OF_ROWS,
-    ),
-    _softmax(
-        "softmax-over-everything",
-        "the probabilities are normalised over the whole matrix",
-        "Each row must sum to 1 by itself; here all rows together do.",
-        lambda z: with_log(np.exp(z - z.max()) / np.exp(z - z.max()).sum()),
-        fix=SUM_OF_ROWS,
-    ),
-    _softmax(
-        "no-keepdims",
-        "keepdims is missing",
-        "A sum of shape (N,) divides the columns: an error if N ≠ C, silently wrong if N = C.",
-        other_denominator(lambda e: e.sum(axis=1)),
-        fix="e / e.sum(axis=1, keepdims=True)",
-    ),
-    _softmax(
+    softmax_mistake(
         "softmax-twice",
         "softmax is applied twice",
         "Softmax of probabilities is nearly uniform: the loss never falls below log(1 + (C−1)/e).",
         changed(lambda z: softmax(z)[0]),
         fix="pass the logits to the loss, before any softmax",
     ),
-    _softmax(
-        "log-softmax-of-logs",
-        "the log of log-probabilities is taken",
-        "log softmax already is the log.",
-        lambda z: (softmax(z)[0], np.log(-softmax(z)[1])),
-        fix="J = -log_a[np.arange(N), y]",
-    ),
-    _softmax(
-        "not-normalised",
-        "exp(z − m) is not divided by its sum",
-        "The values are not probabilities, and the other outputs do not learn.",
-        lambda z: (np.exp(shifted(z)), shifted(z)),
-    ),
-    _softmax(
-        "loss-is-minus-z",
-        "the denominator is missing: −z_y instead of −z_y + log Σ exp z",
-        "The loss then has no lower bound, and ignores the other outputs.",
-        lambda z: (np.exp(z), z),
-        fix="J = -z[np.arange(N), y] + np.log(np.exp(z).sum(axis=1))   # and subtract the maximum",
-    ),
-    _softmax(
+    softmax_mistake(
         "no-exp",
         "z / Σ z: exp is missing",
         "Outputs may be negative; exp makes them positive.",
         normalised,
+        lambda z: with_exp(z - np.log(z.sum(axis=1, keepdims=True))),
+        lambda z: normalised(shifted(z)),
+        lambda z: normalised(np.abs(shifted(z))),
+        lambda z: with_log(shifted(z) / np.exp(shifted(z)).sum(axis=1, keepdims=True)),
+        lambda z: with_log(z / np.exp(z).sum(axis=1, keepdims=True)),
     ),
-    _softmax(
+    softmax_mistake(
         "sigmoid-for-softmax",
         "a sigmoid of each output instead of softmax",
         "Sigmoids answer yes or no for each class separately; they do not sum to 1.",
         lambda z: (1 / (1 + np.exp(-z)), -np.logaddexp(0, -z)),
     ),
-    _softmax(
+    softmax_mistake(
         "sigmoid-before-softmax",
         "a sigmoid before softmax",
         "Softmax takes the outputs as they are; of numbers in [0, 1] it is nearly uniform.",
         changed(lambda z: 1 / (1 + np.exp(-z))),
         fix="leave the sigmoid out",
     ),
-    _softmax(
+    softmax_mistake(
         "relu-before-softmax",
         "negative outputs are set to 0 before softmax",
         "The last layer has no ReLU: an output below 0 is an unlikely class.",
         changed(lambda z: np.maximum(z, 0)),
         fix="leave the ReLU out after the last layer",
     ),
-    _softmax(
+    softmax_mistake(
         "absolute-value",
         "the absolute value of the outputs",
         "An output of −5 is an unlikely class, not as likely as 5.",
         changed(np.abs),
     ),
-    _softmax(
+    softmax_mistake(
         "squared-exponentials",
         "exp(z)²: the exponentials are squared",
         "That is the softmax of 2z, which is too confident.",
         lambda z: normalised(np.exp(shifted(z)) ** 2),
     ),
-    _softmax(
+    softmax_mistake(
         "divided-by-the-largest",
         "the outputs are divided by their maximum instead of subtracting it",
         "A difference cancels in the quotient; a factor changes the odds.",
         changed(lambda z: z / z.max(axis=1, keepdims=True)),
         fix="z - z.max(axis=1, keepdims=True)   # minus, not divided by",
     ),
-    _softmax(
+    softmax_mistake(
         "normalised-logits",
         "the outputs of a row are scaled to length 1 before softmax",
         "The size of the outputs says how confident the model is.",
         changed(lambda z: z / np.sqrt((z * z).sum(axis=1, keepdims=True))),
         fix="leave the scaling out",
     ),
-    _softmax(
+    softmax_mistake(
         "two-to-the-z",
         "2 to the power of z instead of e to the power of z",
         "A kernel that uses exp2 must first multiply z by log2(e).",
         changed(lambda z: z * np.log(2.0)),
         fix="np.exp2(z * np.log2(np.e))",
-    ),
-    _softmax(
-        "one-in-the-denominator",
-        "1 + Σ exp in the denominator",
-        "The 1 belongs to a sigmoid; softmax divides by the sum only.",
-        other_denominator(lambda e: 1 + e.sum(axis=1, keepdims=True)),
-    ),
-    _softmax(
-        "own-class-left-out",
-        "each class is left out of its own denominator",
-        "The denominator contains all classes, or the quotients are odds, not probabilities.",
-        other_denominator(lambda e: e.sum(axis=1, keepdims=True) - e),
-    ),
-    _softmax(
-        "mean-for-sum-of-exp",
-        "the mean of exp in the denominator instead of the sum",
-        "The probabilities then sum to C, and the loss is too small by log C.",
-        other_denominator(lambda e: e.mean(axis=1, keepdims=True)),
-    ),
-    _softmax(
-        "sum-of-z",
-        "Σ z instead of log Σ exp z",
-        "The normaliser is the log of the sum of the exponentials.",
-        lambda z: with_exp(z - z.sum(axis=1, keepdims=True)),
-    ),
-    _softmax(
-        "clipped",
-        "the probabilities are clipped before the log",
-        "The loss stops growing, near 16.1 for 1e-7, and has no gradient beyond.",
-        *(log_of(lambda a, e: np.clip(a, e, 1 - e), epsilon) for epsilon in EPSILONS),
-        *(log_of(np.maximum, epsilon) for epsilon in EPSILONS),
-        fix="use log softmax, z - m - log Σ exp(z - m), which needs no clipping",
-    ),
-    _softmax(
-        "log-of-a-plus-epsilon",
-        "a small number is added to the probability before the log",
-        "It makes every loss slightly wrong, and log softmax does not need it.",
-        *(log_of(np.add, epsilon) for epsilon in (1e-8, *EPSILONS)),
-        fix="use log softmax, z - m - log Σ exp(z - m), which needs no epsilon",
-    ),
-    _softmax(
-        "last-class-left-out",
-        "the last class is left out of the sum",
-        "A range that ends at C − 1 does not reach class C − 1.",
-        first_classes(-1),
-        fix=ALL_CLASSES,
-    ),
-    _softmax(
-        "first-class-left-out",
-        "the first class is left out of the sum",
-        "Classes count from 0: a loop that starts at 1 leaves class 0 out.",
-        other_denominator(lambda e: e[:, 1:].sum(axis=1, keepdims=True)),
-        fix=ALL_CLASSES,
-    ),
-    _softmax(
-        "whole-blocks-only",
-        "the classes after the last whole block are left out of the sum",
-        "C need not be a multiple of the block size: the rest must be summed as well.",
-        # A vectorised loop over four classes at a time, without the rest.
-        other_denominator(lambda e: e[:, : max(e.shape[1] // 4 * 4, 1)].sum(axis=1, keepdims=True)),
-        fix="mask the last block, or add a loop for the rest",
-    ),
-    _softmax(
-        "one-block-only",
-        "the classes after the first 1024 are left out of the sum",
-        "A block has at most 1024 threads: with more classes each thread must sum several.",
-        *map(first_classes, (1024, 512, 256)),
-        fix="for n in range(thread, C, threads)",
-    ),
-    _softmax(
-        "padded-with-zeros",
-        "the padding of the last block counts as outputs of 0",
-        "exp(0) is 1: each padded place adds to the denominator. The padding must be −inf.",
-        *map(padded_with_zeros, (4, None, 8, 16, 32, 64, 128, 256, 512, 1024)),
-        fix="load with other=-inf",
-    ),
-    _softmax(
-        "sum-not-rescaled",
-        "a running sum is not rescaled when the maximum grows",
-        "Its terms are exp(z − m) with the old m.",
-        sum_not_rescaled,
-        fix=RESCALED,
-    ),
-    _softmax(
-        "sum-rescaled-the-wrong-way",
-        "a running sum is rescaled by exp(m_new − m_old)",
-        "A larger maximum makes the old terms smaller, not larger.",
-        sum_rescaled_wrongly,
-        fix=RESCALED,
     ),
 ]

@@ -18,8 +18,19 @@ def label_0_ignored(y: Array, shape: Shape) -> Array:
     return target(y, shape) * (y != 0)[:, None]
 
 
+def row_number(y: Array, shape: Shape) -> Array:
+    """k == i for the class k: no class for a row beyond them."""
+    return np.eye(*shape)
+
+
+def of_the_class(y: Array, shape: Shape) -> Array:
+    """y[k] for the class k: an error if there are more classes than examples."""
+    k = np.arange(shape[1])
+    return np.tile((y[k] == k).astype(float), (shape[0], 1))
+
+
 # In each entry the last argument is the wrong target: of the labels y and the shape (N, C).
-_target = partial(wrong_step, "target", fix="a[np.arange(N), y]")
+_target = partial(wrong_step, "target", fixes=("a[np.arange(N), y]", "a[i, y[i]]"))
 
 MISTAKES = [
     _target(
@@ -28,6 +39,7 @@ MISTAKES = [
         "Class y is read as class y − 1; label 0 becomes the last class, by Python's index −1.",
         lambda y, shape: target(y - 1, shape),
         fix="a[np.arange(N), y], without - 1",
+        loop="a[i, y[i]], without - 1",
     ),
     _target(
         "label-plus-one",
@@ -35,6 +47,7 @@ MISTAKES = [
         "Labels count from 0 already, and no class follows the last one.",
         lambda y, shape: target(y + 1, shape),
         fix="a[np.arange(N), y], without + 1",
+        loop="a[i, y[i]], without + 1",
     ),
     _target(
         "label-plus-one-wrapped",
@@ -42,6 +55,7 @@ MISTAKES = [
         "Labels count from 0 already.",
         lambda y, shape: target((y + 1) % shape[1], shape),
         fix="a[np.arange(N), y], without + 1",
+        loop="a[i, y[i]], without + 1",
     ),
     _target(
         "classes-from-the-end",
@@ -61,6 +75,26 @@ MISTAKES = [
         "the label of the first example is used for all examples",
         "Each row has its own label.",
         lambda y, shape: target(np.full_like(y, y[0]), shape),
+    ),
+    _target(
+        "last-label-for-all",
+        "the label of the last example is used for all examples",
+        "Each row has its own label: after a loop the index stays at the last example.",
+        lambda y, shape: target(np.full_like(y, y[-1]), shape),
+    ),
+    _target(
+        "label-of-the-class-index",
+        "y[k] with the class k instead of y[i] with the example i",
+        "y has one label for each example. With more classes than examples it raises an error.",
+        of_the_class,
+        fix="y[i], with the example i",
+    ),
+    _target(
+        "row-number-as-label",
+        "the number of the example is used as its class",
+        "The class of example i is y[i].",
+        row_number,
+        lambda y, shape: target(np.arange(len(y)), shape),
     ),
     _target(
         "labels-out-of-order",

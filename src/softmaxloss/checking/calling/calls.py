@@ -1,29 +1,52 @@
-"""Calling a function in every form in which it may be meant to be called.
+"""Calling a function in the forms in which it may be meant to be called.
 
-Nothing is compared here: in a process of its own, the function cannot reach what judges it.
+Nothing is judged here: in a process of its own, the function cannot reach what judges it.
 """
 
 import os
 import pickle
 import random
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...text import first_line
-from ..inputs import Input, option_inputs, plain_inputs
+from ..inputs import Input, inputs_for, option_inputs
 from ..reference import Results
 from ..settings import Settings
+from .arguments import arguments_for
 from .forms import Form, forms_of, option_names
-from .frameworks import Differentiated, as_numpy, to_framework
-from .places import place_of
-from .results import ShapeError
+from .frameworks import (
+    Differentiated,
+    as_numpy,
+    has_loops,
+    speaks_of_batches,
+    to_framework,
+)
+from .places import error_line
+from .results import ShapeError, read, values_of
+from .trials import (
+    FINITE,
+    RIGHT,
+    Callee,
+    Trial,
+    call_once,
+    callee_for,
+    no_warnings,
+    results_of,
+    takes_only_single,
+    try_form,
+)
 
 #: The results of a call, and the error that it raised, or None.
 Outcome = tuple[Results, str | None]
+
+MOST_RIGHT = 2  # forms that look right and are called on all inputs
+MOST_WRONG = 6  # others
+MOST_WRONG_IF_SLOW = 2
+MOST_PROBLEMS = 6  # forms that could not be called and are reported
+SLOW = 0.01  # seconds for the ordinary input, from which on the large inputs are smaller
 
 
 class Attempt(NamedTuple):
@@ -32,10 +55,13 @@ class Attempt(NamedTuple):
     form: Form
     results: list[Results]  # for each plain input
     problem: str | None = None  # the first error that it raised
+    problems: Sequence[str | None] = ()  # the error for each plain input, or None
+    loops: bool = False  # whether its code has loops
     behaviour: Sequence[str] = ()  # ids of mistakes such as writing to the arguments
     with_options: Mapping[str, Outcome] = {}  # for the other inputs that are allowed, by name
     differentiated: bool = False  # whether the gradient is from automatic differentiation,
     gradient_of_loss: bool = False  # and if so, whether it is the slope of the loss as returned
+    small: bool = False  # whether the large inputs were smaller, because the function is slow
 
     @property
     def raised(self) -> int:
@@ -43,48 +69,123 @@ class Attempt(NamedTuple):
         return sum(all(part is None for part in result) for result in self.results)
 
 
-def call_in_every_form(fn: Callable[..., Any], settings: Settings) -> Iterator[Attempt]:
-    """The attempts to call a function, the likeliest form first."""
-    plain, others = (make(settings.seed, settings.dtype) for make in (plain_inputs, option_inputs))
-    names = option_names(fn)
+def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
+    """The attempts to call something, the likeliest form first.
+
+    Each form is tried on two small inputs. One that looks right is called on all inputs at once;
+    the others only if none does.
+    """
+    right = 0
     before = _process_state()
-    for form in forms_of(fn, settings):
-        results, problem = [], None
-        for input in plain:
-            result, raised = _call(fn, form, input)
-            results.append(result)
-            problem = problem or raised
-        attempt = Attempt(form, results, problem)
-        if attempt.raised == len(results):
-            yield attempt
+    others: list[tuple[int, Trial, Callee]] = []
+    readable: set[tuple[Any, ...]] = set()
+    # Where a batch has a loss and the code speaks of batches, one example was not meant.
+    batches: set[tuple[Any, ...]] = set()
+    batch_meant = settings.layout != "one" and speaks_of_batches(target)
+    problems: list[tuple[Form, str]] = []
+    for form, way in forms_of(target, settings):
+        gradients = any(one.way.has_gradient for score, _, one in others if score <= FINITE)
+        if gradients and not way.has_gradient:
+            break  # the loss alone would hide what is wrong with the gradient
+        call = (form.order, form.layout, form.framework, form.protocol)
+        if form.labels in ("column", "row") and call in readable:
+            continue  # where y of shape (N,) works, y[0] of (1, N) is a mistake
+        if batch_meant and not form.batch and batches & {(form.scores, form.protocol)}:
             continue
-        with_options = {
-            input.name: _call(fn, form, _renamed(input, names))
-            for input in others
-            if _applies(input, form, names)
-        }
-        with _no_warnings():
-            watched = [input for input in plain if input.name in ("ordinary", "mixed")]
-            behaviour = [id for input in watched for id in _watch(fn, form, input)]
-            differentiated, gradient_of_loss = _differentiation(fn, form)
-        if _process_state() != before:
-            behaviour.append("settings-changed")
-        yield attempt._replace(
-            behaviour=list(dict.fromkeys(behaviour)),
-            with_options=with_options,
-            differentiated=differentiated,
-            gradient_of_loss=gradient_of_loss,
-        )
+        callee = callee_for(target, way, settings.kind)
+        trial = try_form(form, callee, settings.seed, settings.dtype)
+        if form.framework == "torch" and takes_only_single(trial.problem):
+            trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
+        if trial.score is not None and trial.score <= FINITE:
+            if form.labels == "index":
+                readable.add(call)
+            if form.layout in ("rows", "columns") and "loss" in trial.form.returns:
+                batches.add((form.scores, form.protocol))
+        if trial.score == RIGHT:
+            if not trial.form.batch and not right:
+                yield from _batch_instead(others, settings, before)
+            yield _attempt(trial, callee, settings, before)
+            right += 1
+            if right == MOST_RIGHT:
+                return
+        elif trial.score is not None:
+            others.append((trial.score, trial, callee))
+        elif trial.problem is not None:
+            problems.append((form, trial.problem))
+    if right:
+        return
+    others.sort(key=lambda one: one[0])  # stable: the likeliest first among equals
+    most = MOST_WRONG_IF_SLOW if others and others[0][1].seconds > SLOW else MOST_WRONG
+    for score, trial, callee in others[:most]:
+        if score <= FINITE or trial is others[0][1]:
+            yield _attempt(trial, callee, settings, before)
+    seen: set[str] = set()
+    for form, problem in problems:
+        if problem not in seen and len(seen) < MOST_PROBLEMS:
+            seen.add(problem)
+            yield Attempt(form, [], problem)
+
+
+def _batch_instead(
+    others: Sequence[tuple[int, Trial, Callee]], settings: Settings, before: tuple[Any, ...]
+) -> Iterator[Attempt]:
+    """The likeliest form with a batch, where one example is right: perhaps a batch was meant."""
+    for score, trial, callee in others:
+        if trial.form.layout in ("rows", "columns") and score <= FINITE:
+            yield _attempt(trial, callee, settings, before)
+            return
+
+
+def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any, ...]) -> Attempt:
+    """A form that was tried, called on all inputs; `before` are the settings of the process."""
+    form = trial.form
+    dtype = "float32" if form.single else settings.dtype
+    small = trial.seconds > SLOW or form.framework == "own scalars"
+    plain = inputs_for(form.scores != "logits", settings.seed, dtype, small)
+    names = option_names(callee.way.signature)
+    outcomes = [_outcome(form, callee, input) for input in plain]
+    with_options = {
+        input.name: _outcome(form, callee, _renamed(input, names))
+        for input in option_inputs(settings.seed, dtype)
+        if _applies(input, form, names)
+    }
+    if callee.way.backward is not None and form.batch:
+        input = next(one for one in option_inputs(settings.seed, dtype) if one.about == "backward")
+        with_options[input.name] = _backward(form, callee.way.backward, input)
+    with no_warnings():
+        watched = [input for input in plain if input.name in ("ordinary", "mixed")]
+        behaviour = [id for input in watched for id in _watch(form, callee, input)]
+        differentiated, gradient_of_loss = _differentiation(form, callee)
+    if _process_state() != before:
+        behaviour.append("settings-changed")
+    problems = [problem for _, problem in outcomes]
+    return Attempt(
+        form,
+        [results for results, _ in outcomes],
+        next(filter(None, problems), None),
+        problems,
+        loops=has_loops(callee.way.signature),
+        behaviour=list(dict.fromkeys(behaviour)),
+        with_options=with_options,
+        differentiated=differentiated,
+        gradient_of_loss=gradient_of_loss,
+        small=small,
+    )
 
 
 def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:
     """Whether a function in this form, with these options, can be called with the input."""
     if input.about == "reg" or form.is_layer:
         return input.about == "reg" and "reg" in form.order
-    if not form.batch or "labels" not in form.order or set(input.options) - set(names):
+    if input.about == "backward":
+        return False
+    if input.about == "probability":
+        return form.scores == "probabilities" and "labels" in form.order
+    plain = form.batch and form.scores == "logits" and "labels" in form.order
+    if not plain or set(input.options) - set(names):
         return False
     if input.about in ("upstream", "bfloat16"):
-        return form.framework != "numpy"
+        return form.framework in ("torch", "jax")
     return input.about not in ("ignore_index", "labels") or form.labels == "index"
 
 
@@ -96,10 +197,10 @@ def _renamed(input: Input, names: Mapping[str, str]) -> Input:
     return input._replace(options=options)
 
 
-def _call(fn: Callable[..., Any], form: Form, input: Input) -> Outcome:
+def _outcome(form: Form, callee: Callee, input: Input) -> Outcome:
     try:
-        with _no_warnings():
-            return form.call(fn, input), None
+        with no_warnings():
+            return results_of(form, callee, input), None
     except ShapeError as error:
         return Results(), str(error)
     except SystemExit:
@@ -108,31 +209,45 @@ def _call(fn: Callable[..., Any], form: Form, input: Input) -> Outcome:
         return Results(), error_line(error)
 
 
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Without the warnings of forms that were not meant."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _backward(form: Form, backward: Callable[[Any, Any], Any], input: Input) -> Outcome:
+    """The gradient that the backward of a softmax returns for an upstream gradient."""
+    try:
+        with no_warnings():
+            z = arguments_for(form, input)[0]
+            upstream = arguments_for(form, input._replace(z=np.asarray(input.upstream)))[0]
+            (value,) = values_of(backward(z, upstream))
+            return Results(gradient=read(value.array, "gradient", form, input)), None
+    except (Exception, SystemExit) as error:
+        return Results(), error_line(error)
 
 
-def _watch(fn: Callable[..., Any], form: Form, input: Input) -> list[str]:
+def _watch(form: Form, callee: Callee, input: Input) -> list[str]:
     """What calls do in addition: write to arguments, share their memory, differ when repeated."""
+    if form.framework in ("own", "own scalars", "lists"):
+        return []
     one = input if form.batch else input.examples()[0]
+    names = form.keywords or ("",) * len(form.order)
 
     def new_arguments() -> list[Any]:
-        return [to_framework(form.framework, argument) for argument in form.arguments(one)]
+        return [to_framework(form.framework, argument) for argument in arguments_for(form, one)]
+
+    def call(arguments: Sequence[Any]) -> list[Any]:
+        by_name = {n: v for n, v in zip(names, arguments, strict=True) if n}
+        by_place = [v for n, v in zip(names, arguments, strict=True) if not n]
+        return _arrays(callee.way.function(*by_place, **by_name), form)
 
     arguments, before = new_arguments(), new_arguments()
     found: list[str] = []
     try:
-        first = _arrays(fn(*arguments))
+        first = call(arguments)
         kept = [value.copy() for value in first]
-        again = _arrays(fn(*new_arguments()))
+        again = call(new_arguments())
     except (Exception, SystemExit):
         return []
     for role, now, was in zip(form.order, arguments, before, strict=True):
-        if role != "reg" and not np.array_equal(as_numpy(now), as_numpy(was)):
+        if isinstance(as_numpy(now), np.ndarray) and not np.array_equal(
+            as_numpy(now), as_numpy(was)
+        ):
             found.append(f"{'labels' if role == 'labels' else 'logits'}-overwritten")
     given = [array for array in map(as_numpy, arguments) if isinstance(array, np.ndarray)]
     if any(np.shares_memory(value, argument) for value in first for argument in given):
@@ -142,12 +257,11 @@ def _watch(fn: Callable[..., Any], form: Form, input: Input) -> list[str]:
     return found
 
 
-def _arrays(value: Any) -> list[Any]:
-    """The arrays of numbers in what was returned."""
-    values = value.values() if isinstance(value, dict) else value
-    values = values if isinstance(value, tuple | dict) else [value]
-    arrays = [np.asarray(as_numpy(one)) for one in values]
-    return [array for array in arrays if array.dtype.kind in "fiu"]
+def _arrays(returned: Any, form: Form) -> list[Any]:
+    """The arrays of the form's parts in what was returned."""
+    values = values_of(as_numpy(returned))
+    parts = zip(values, form.returns, strict=False)
+    return [np.asarray(value.array) for value, part in parts if part]
 
 
 def _process_state() -> tuple[Any, ...]:
@@ -156,34 +270,29 @@ def _process_state() -> tuple[Any, ...]:
     return np.geterr(), np.get_printoptions(), os.getcwd(), state, random.getstate()
 
 
-def _differentiation(fn: Callable[..., Any], form: Form) -> tuple[bool, bool]:
+def _differentiation(form: Form, callee: Callee) -> tuple[bool, bool]:
     """Whether the gradient is from automatic differentiation, and if so, whether it is the slope of
     the loss as it was returned: by central differences, at one point."""
-    if form.framework == "numpy" or "labels" not in form.order or form.is_layer or not form.batch:
+    manual = form.framework in ("numpy", "lists")
+    if manual or "labels" not in form.order or form.is_layer or not form.batch:
         return False, False
     z = np.array([[0.5, -1.0, 0.25], [-0.75, 0.125, 1.5]])
     input = Input("", "", z, np.array([2, 0]))
     step = 2.0**-6  # its error is step², a few 1e-4, also in float32: rounding adds 1e-7/step
     slope = np.zeros(z.shape)
     try:
-        at = form.call_once(fn, input)
+        at = call_once(form, callee, input)
         if not isinstance(at, Differentiated):
             return False, False
+        if form.scores != "logits":
+            return True, False
         for place in np.ndindex(z.shape):
             aside = np.zeros(z.shape)
             aside[place] = step
             both = [input._replace(z=z + side) for side in (aside, -aside)]
-            high, low = (form.call_once(fn, one).loss for one in both)
+            high, low = (call_once(form, callee, one).loss for one in both)
             slope[place] = np.sum(high - low) / (2 * step)
     except (Exception, SystemExit):
         return False, False
-    gradient = at.gradient.T if form.columns else at.gradient
+    gradient = at.gradient.T if form.columns else at.gradient.reshape(z.shape)
     return True, bool((abs(gradient - slope) <= 2e-3 * (1 + abs(slope))).all())
-
-
-def error_line(error: BaseException) -> str:
-    """The type and the message of an error, on one line, and the line of the file it is from."""
-    # Not longer, so that the place is kept where lines are cut.
-    name, message, place = type(error).__name__, first_line(error, 200), place_of(error)
-    line = name if message == name else f"{name}: {message}"
-    return f"{line} ({place})" if place else line

@@ -1,23 +1,18 @@
-"""The forms in which people write the softmax loss, and how each is called.
+"""The forms in which people write the softmax loss.
 
-A form says what is passed: class indices or one-hot labels, one example or a batch, examples in
-rows or in columns, arrays or tensors.
+A form says what is passed: logits or probabilities, class indices or one-hot labels, one example or
+a batch, examples in rows or in columns, arrays or tensors, and what is done with the results.
 """
 
-import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
-from ...arrays import Array
-from ..inputs import Input, gradient_wrt_logits, layer_for
-from ..reference import Results
 from ..settings import Settings
-from .frameworks import Framework, call, frameworks_of
-from .results import of_batch, of_examples
+from .frameworks import Framework, frameworks_of, node_of
+from .protocols import Way, ways_to_call
+from .roles import SCORES, Arguments, Role, arguments_of, parameters_of
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
 OPTIONS = {
@@ -27,18 +22,24 @@ OPTIONS = {
     "reduction": ("reduction",),
 }
 
-Role = Literal["logits", "labels", "weights", "features", "reg"]
+#: The symbol of an argument by its role.
+SYMBOLS: dict[Role, str] = {
+    "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
+    "weights": "W", "theta": "θ", "bias": "b", "column bias": "b", "features": "X",
+    "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
+    "temperature": "1",
+}  # fmt: skip
 
-#: The role of an argument by its name, in lower case.
-ROLES: dict[str, Role] = {
-    **dict.fromkeys(("y", "t", "target", "targets", "label", "labels", "y_true"), "labels"),
-    **dict.fromkeys(("w", "weight", "weights", "theta"), "weights"),
-    **dict.fromkeys(("x", "data", "features", "inputs"), "features"),
-    **dict.fromkeys(("reg", "lambda_", "lam", "lambd", "lmbda", "l2", "alpha"), "reg"),
-}
-#: The name of an argument by its role.
-NAMES = {"logits": "z", "labels": "y", "weights": "W", "features": "X", "reg": "reg"}
-LAYER: tuple[Role, ...] = ("weights", "features", "labels", "reg")
+Labels = Literal["index", "one-hot", "column", "row"]
+Layout = Literal["rows", "columns", "one", "one column", "one row", "sequences"]
+
+#: The shape of the logits by layout.
+SHAPES: dict[Layout, str] = {
+    "rows": "(N, C)", "columns": "(C, N)", "one": "(C,)", "one column": "(C, 1)",
+    "one row": "(1, C)", "sequences": "(B, T, C)",
+}  # fmt: skip
+
+BATCHES: tuple[Layout, ...] = ("rows", "columns", "sequences")
 
 
 @dataclass(frozen=True)
@@ -46,136 +47,182 @@ class Form:
     """One way to call a function.
 
     ("weights", "features", "labels", "reg") is a linear layer with its loss: f(W, X, y, reg) →
-    (loss, ∂J/∂W), with z = X·W. Examples in columns: z is (C, N), or (C, 1) for one example; X is
-    (D, N) and W (C, D).
+    (loss, ∂J/∂W), with z = X·W. W is (D, C), or (C, D) with `weights_by_class`. X is (N, D), or
+    (D, N) in columns.
     """
 
     order: tuple[Role, ...] = ("logits", "labels")  # of the arguments
-    labels: Literal["index", "one-hot"] = "index"
-    batch: bool = True  # whether all examples are passed at once
-    columns: bool = False  # whether the examples are columns
+    keywords: tuple[str, ...] = ()  # the name of each that is passed by keyword, else ""
+    labels: Labels = "index"
+    layout: Layout = "rows"
+    weights_by_class: bool = False
     framework: Framework = "numpy"  # of the arrays
+    single: bool = False  # whether its arrays are float32 because it does not take float64
+    node: str = ""  # the class of its own engine with automatic differentiation
+    protocol: str = ""  # of an object with methods, such as "forward(z, y), backward()"
+    returns: tuple[str, ...] = ()  # the part that each returned array is, "" for none
+
+    @property
+    def batch(self) -> bool:
+        """Whether all examples are passed at once."""
+        return self.layout in BATCHES
+
+    @property
+    def columns(self) -> bool:
+        """Whether the examples are columns."""
+        return self.layout in ("columns", "one column")
 
     @property
     def is_layer(self) -> bool:
         """Whether it is passed the weights of a layer instead of logits."""
-        return "weights" in self.order
+        return bool({"weights", "theta", "model"} & set(self.order))
+
+    @property
+    def scores(self) -> Role:
+        """What is passed as the outputs of a classifier: logits, probabilities or their log."""
+        kinds: tuple[Role, ...] = ("probabilities", "log-probabilities")
+        if "logits" in self.order:
+            return "logits"
+        return next((role for role in kinds if role in self.order), "logits")
 
     def __str__(self) -> str:
-        array = {"numpy": "an array", "torch": "a tensor", "jax": "a JAX array"}[self.framework]
-        call = f"f({', '.join(NAMES[role] for role in self.order)})"
+        arrays = {
+            "numpy": "an array", "torch": "a tensor", "jax": "a JAX array", "lists": "a list",
+            "own": f"a {self.node}", "own scalars": f"a list of {self.node}",
+        }  # fmt: skip
+        array = arrays[self.framework] + (" of float32" if self.single else "")
+        keywords = self.keywords or ("",) * len(self.order)
+        passed = ", ".join(
+            f"{name}={SYMBOLS[role]}" if name else SYMBOLS[role]
+            for role, name in zip(self.order, keywords, strict=True)
+        )
+        call = self.protocol or f"f({passed})"
+        shape = SHAPES[self.layout]
         if self.is_layer:
-            shapes = ("(C, D)", "(D, N)") if self.columns else ("(D, C)", "(N, D)")
-            return f"{call} with W {array} {shapes[0]}, X {shapes[1]} and y (N,)"
-        one = "(C, 1)" if self.columns else "(C,)"
-        z = ("(C, N)" if self.columns else "(N, C)") if self.batch else one
+            weights = "(C, D)" if self.weights_by_class else "(D, C)"
+            if "theta" in self.order:
+                weights = f"flat, from {weights}"
+            features = "(D, N)" if self.columns else "(N, D)"
+            y = {"index": "y (N,)", "one-hot": f"one-hot Y {shape}", "column": "y (N, 1)",
+                 "row": "y (1, N)"}[self.labels]  # fmt: skip
+            symbol = "θ" if "theta" in self.order else "W"
+            symbol = "model.W" if "model" in self.order else symbol
+            return f"{call} with {symbol} {array} {weights}, X {features} and {y}"
+        symbol = SYMBOLS[self.scores]
+        what = {"logits": "", "probabilities": "probabilities, ",
+                "log-probabilities": "log-probabilities, "}[self.scores]  # fmt: skip
+        text = f"{call} with {symbol} {what}{array} {shape}"
         if "labels" not in self.order:
-            return f"{call} with z {array} {z}"
+            return text
         index = "class indices (N,)" if self.batch else "a class index"
-        y = index if self.labels == "index" else f"one-hot {z}"
-        return f"{call} with z {array} {z} and y {y}"
-
-    def call(self, function: Callable[..., Any], input: Input) -> Results:
-        """The results for an input, as a batch with examples in rows.
-
-        Raises what the function raises, and ShapeError for a result of no known shape.
-        """
-        rows, classes = input.z.shape
-        if not self.batch:
-            values = [self.call_once(function, one) for one in input.examples()]
-            return of_examples(values, classes)
-        value = self.call_once(function, input)
-        if not self.is_layer:
-            return of_batch(value, (rows, classes), self.columns)
-        _, loss, gradient = of_batch(value, (rows + 1, classes), self.columns, one_loss=True)
-        return Results(None, loss, None if gradient is None else gradient_wrt_logits(gradient))
-
-    def call_once(self, function: Callable[..., Any], input: Input) -> Any:
-        """What the function returns for one call, as arrays."""
-        differentiable = "logits" in self.order and "labels" in self.order
-        logits = self.order.index("logits") if differentiable else None
-        return call(self.framework, function, self.arguments(input), input, logits)
-
-    def arguments(self, input: Input) -> list[Any]:
-        """New arguments for an input, or one of its examples, in the form's order."""
-        z, y = input.z, input.y
-        made: dict[Role, Any] = {"reg": input.reg, "labels": y.copy()}
-        if self.is_layer:
-            W, X = layer_for(z)
-            made["features"] = X.T.copy() if self.columns else X
-            made["weights"] = W.T.copy() if self.columns else W
-
-        def laid_out(array: Array) -> Array:
-            if not self.columns:
-                return array.copy()
-            return array.T.copy() if self.batch else array[:, None].copy()
-
-        made["logits"] = laid_out(z)
-        if self.labels == "one-hot":
-            made["labels"] = laid_out(np.eye(z.shape[-1], dtype=z.dtype)[y])
-        elif not self.batch:
-            made["labels"] = int(y)
-        return [made[role] for role in self.order]
+        if self.layout == "sequences":
+            index = "class indices (B, T)"
+        y = {"index": index, "one-hot": f"one-hot {shape}", "column": "class indices (N, 1)",
+             "row": "class indices (1, N)"}[self.labels]  # fmt: skip
+        return f"{text} and y {y}"
 
 
-def forms_of(function: Callable[..., Any], settings: Settings) -> Iterator[Form]:
-    """The forms in which a function may be meant to be called, the likeliest first."""
-    parameters = _parameters(function)
-    required, most = 2, 2
-    if parameters is not None:
-        plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        required = sum(p.default is p.empty for p in plain)
-        most = 4 if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(plain)
-    names = [ROLES.get(parameter.name.lower()) for parameter in parameters or ()]
-    frameworks = frameworks_of(function)
-    layer = _layer(required, most, names)
-    if layer and settings.kind in (None, "loss+gradient"):
-        for framework, columns in itertools.product(frameworks, (False, True)):
-            if settings.layout in (None, "columns" if columns else "rows"):
-                yield Form(layer, columns=columns, framework=framework)
-        return
-    both: list[tuple[Role, ...]] = [("logits", "labels"), ("labels", "logits")]
-    if names[:1] == ["labels"]:
-        both.reverse()
-    orders = both if most >= 2 and settings.kind != "softmax" else []
-    if not orders or (settings.kind is None and required <= 1):
-        orders = [*orders, ("logits",)]
-    # One example last: a function of columns may take one example for a batch.
-    layouts = {
-        "rows": [(True, False)],
-        "columns": [(True, True)],
-        "one": [(False, False), (False, True)],
+def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
+    """The forms in which something may be meant to be called, the likeliest first.
+
+    With each form, the way to call it: a function that takes its arguments.
+    """
+    frameworks = frameworks_of(target)
+    node = getattr(node_of(target), "__name__", "")
+    for way in ways_to_call(target):
+        for arguments in arguments_of(way.signature):
+            roles = {argument.role for argument in arguments.passed}
+            layer = bool(roles & {"weights", "theta", "model"})
+            if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
+                continue
+            make = _of_layer if layer else _of_scores
+            for form in make(arguments, settings):
+                for framework in frameworks:
+                    yield (
+                        replace(
+                            form,
+                            framework=framework,
+                            node=node if framework in ("own", "own scalars") else "",
+                            protocol=way.protocol,
+                        ),
+                        way,
+                    )
+
+
+def _form(arguments: Arguments, **fields: Any) -> Form:
+    order = tuple(argument.role for argument in arguments.passed)
+    keywords = tuple(argument.keyword for argument in arguments.passed)
+    return Form(order, keywords if any(keywords) else (), **fields)
+
+
+def _layouts(settings: Settings, of: Sequence[Layout]) -> list[Layout]:
+    """The layouts to try. One example comes last: a function of a batch may take one, too."""
+    asked: dict[str, tuple[Layout, ...]] = {
+        "rows": ("rows", "sequences"),
+        "columns": ("columns",),
+        "one": ("one", "one column", "one row"),
     }
-    asked = [settings.layout] if settings.layout is not None else list(layouts)
-    shapes = [shape for layout in asked for shape in layouts[layout]]
-    labels: tuple[Literal["index", "one-hot"], ...] = ("index", "one-hot")
-    for framework, shape, kind, order in itertools.product(frameworks, shapes, labels, orders):
-        # For softmax alone (C, 1) is a batch of columns.
-        if "labels" in order or (kind == "index" and shape != (False, True)):
-            yield Form(order, kind, *shape, framework)
+    allowed = asked[settings.layout] if settings.layout is not None else of
+    return [layout for layout in of if layout in allowed]
 
 
-def _layer(required: int, most: int, names: Sequence[Role | None]) -> tuple[Role, ...]:
-    """The order of the arguments of a layer with its loss; empty if the function is not one."""
-    roles = [role for role in names[:most] if role is not None]
-    if {"weights", "features", "labels"} <= set(roles) and len(set(roles)) == len(roles):
-        return tuple(roles) if required <= len(roles) else ()
-    return LAYER if 3 <= required <= 4 and most >= 4 else ()
+def _of_layer(arguments: Arguments, settings: Settings) -> Iterator[Form]:
+    layouts = _layouts(settings, ("rows", "columns"))
+    labels: tuple[Labels, ...] = ("index", "one-hot", "column", "row")
+    for kind, layout, by_class in itertools.product(labels, layouts, (False, True)):
+        # W·X with both transposed is likelier than either alone.
+        by_class = by_class != (layout == "columns")
+        if layout == "columns" and any(one.role == "bias" for one in arguments.passed):
+            passed = (
+                one._replace(role="column bias") if one.role == "bias" else one
+                for one in arguments.passed
+            )
+            column = Arguments(tuple(passed), arguments.named)
+            yield _form(column, labels=kind, layout=layout, weights_by_class=by_class)
+        yield _form(arguments, labels=kind, layout=layout, weights_by_class=by_class)
 
 
-def option_names(function: Callable[..., Any]) -> dict[str, str]:
+def _of_scores(arguments: Arguments, settings: Settings) -> Iterator[Form]:
+    roles = {argument.role for argument in arguments.passed}
+    every: tuple[Layout, ...] = ("rows", "columns", "one", "one column", "one row", "sequences")
+    layouts = _layouts(settings, every)
+    if "labels" not in roles:
+        # (C, 1) and (1, C) are batches of columns and of rows.
+        for layout in layouts:
+            if layout not in ("one column", "one row"):
+                yield _form(_with_scores(arguments, "logits"), layout=layout)
+        return
+    kinds: tuple[Labels, ...] = ("index", "one-hot", "column", "row")
+    for layout, kind, role in itertools.product(layouts, kinds, _scores_to_try(roles)):
+        if kind in ("index", "one-hot") or layout in ("rows", "columns"):
+            yield _form(_with_scores(arguments, role), labels=kind, layout=layout)
+
+
+def _scores_to_try(roles: Set[Role]) -> tuple[Role, ...]:
+    """What the outputs may be, the likeliest first. An argument that is called logits is logits."""
+    if "logits" in roles:
+        return ("logits",)
+    if "log-probabilities" in roles:
+        return ("log-probabilities",)
+    likely = roles & {"probabilities", "predictions"}
+    return ("probabilities", "logits") if likely else ("logits", "probabilities")
+
+
+def _with_scores(arguments: Arguments, role: Role) -> Arguments:
+    """The arguments with one kind of outputs, unless both logits and probabilities are passed."""
+    given = [argument for argument in arguments.passed if argument.role in SCORES]
+    if len(given) > 1:
+        return arguments
+    passed = (a._replace(role=role) if a.role in SCORES else a for a in arguments.passed)
+    return Arguments(tuple(passed), arguments.named)
+
+
+def option_names(function: Any) -> dict[str, str]:
     """The options that a function has, and its names for them.
 
     >>> option_names(lambda z, y, class_weight=None: 0)
     {'weight': 'class_weight'}
     """
-    names = [parameter.name for parameter in _parameters(function) or ()][1:]
+    names = [parameter.name for parameter in parameters_of(function) or ()][1:]
     found = {option: [n for n in names if n in known] for option, known in OPTIONS.items()}
     return {option: given[0] for option, given in found.items() if given}
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # a function of an extension
-        return None

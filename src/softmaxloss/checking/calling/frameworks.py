@@ -1,10 +1,12 @@
-"""Calls with the arrays of a framework: NumPy's; PyTorch's and JAX's, with automatic
-differentiation.
+"""Calls with the arrays of a framework: NumPy's, lists, and those with automatic differentiation:
+PyTorch's, JAX's, and the nodes of a small engine that people write themselves.
 
-Neither framework is imported here: a function that uses one has imported it.
+No framework is imported here: a function that uses one has imported it.
 """
 
+import builtins
 import contextlib
+import dis
 import inspect
 import math
 import sys
@@ -16,7 +18,7 @@ import numpy as np
 
 from ..inputs import Input
 
-Framework = Literal["numpy", "torch", "jax"]
+Framework = Literal["numpy", "torch", "jax", "lists", "own", "own scalars"]
 
 
 class Differentiated(NamedTuple):
@@ -30,27 +32,91 @@ def frameworks_of(function: Any) -> list[Framework]:
     """The frameworks whose arrays a function may take, the likeliest first.
 
     First the framework that the function belongs to or uses, directly or in functions that it
-    calls; then NumPy. PyTorch comes last where the module only imports it.
+    calls; then NumPy. PyTorch comes last where the module only imports it, lists where nothing of
+    NumPy is used.
     """
-    used = {_package(one) for one in _used(function)}
+    values = _used(function)
+    used = {_package(one) for one in values}
     torch = sys.modules.get("torch")
-    is_module = torch is not None and isinstance(inspect.unwrap(function), torch.nn.Module)
-    if "torch" in used or is_module:
+    unwrapped = inspect.unwrap(function)
+    of_torch = torch is not None and (
+        isinstance(unwrapped, torch.nn.Module)
+        or (isinstance(unwrapped, type) and issubclass(unwrapped, torch.nn.Module))
+    )
+    if "torch" in used or of_torch:
         return ["torch", "numpy"]
     if used & {"jax", "jaxlib", "optax", "flax"}:
         return ["jax", "numpy"]
-    known = getattr(inspect.unwrap(function), "__globals__", {})
+    found: list[Framework] = ["numpy"]
+    known = _globals(function)
     if torch is not None and (not known or "torch" in map(_package, list(known.values()))):
-        return ["numpy", "torch"]
-    return ["numpy"]
+        found.append("torch")
+    if node_of(function) is not None:
+        found += ["own", "own scalars"]
+    if "numpy" not in used:
+        found.append("lists")
+    return found
+
+
+def _globals(function: Any) -> dict[str, Any]:
+    """The names of the module in which a function, a method or a class is defined."""
+    one = inspect.unwrap(function)
+    one = getattr(one, "__func__", one)
+    found = getattr(one, "__globals__", None)
+    if found is None:
+        owner = one if isinstance(one, type) else type(one)
+        found = vars(sys.modules.get(owner.__module__, None) or builtins)
+    return found if found is not vars(builtins) else {}
+
+
+def node_of(function: Any) -> type | None:
+    """The class of nodes of an engine with automatic differentiation in the function's module: it
+    is made from numbers, and has data, grad and backward."""
+    for value in list(_globals(function).values()):
+        if not isinstance(value, type) or not callable(getattr(value, "backward", None)):
+            continue
+        if _package(value) in ("torch", "jax", "tensorflow"):
+            continue
+        for number in (np.ones(2), 1.0):
+            with contextlib.suppress(Exception):
+                node = value(number)
+                if hasattr(node, "data") and hasattr(node, "grad"):
+                    return value
+    return None
+
+
+def has_loops(function: Any) -> bool:
+    """Whether the function, or one of its own module that it calls, is written with loops."""
+    steps = (step for code in _codes(function) for step in dis.get_instructions(code))
+    return any(step.opname == "FOR_ITER" for step in steps)
+
+
+def speaks_of_batches(function: Any) -> bool:
+    """Whether its code has the words of a batch: an axis, a shape, a mean, an index per row."""
+    words: set[Any] = set()
+    for code in _codes(function):
+        words.update(code.co_names)
+        # The names of keyword arguments are constants.
+        words.update(w for c in code.co_consts if isinstance(c, tuple) for w in c)
+    return bool(words & {"axis", "dim", "keepdims", "keepdim", "shape", "mean", "arange"})
+
+
+def _codes(function: Any) -> list[CodeType]:
+    """The code of the function and of those of its own module that it calls."""
+    home = _globals(function)
+    own = [one for one in _used(function) if getattr(one, "__globals__", None) is home]
+    return [one.__code__ for one in own if isinstance(one.__code__, CodeType)]
 
 
 def _used(function: Any) -> list[Any]:
     """The function, what it wraps, and the values of the names that it uses; for functions of its
     own module among them, what those use as well."""
-    home = getattr(inspect.unwrap(function), "__globals__", {})
+    home = _globals(function)
     found: list[Any] = []
     waiting = [function]
+    owner = function if isinstance(function, type) else type(function)
+    if not inspect.isroutine(function) and owner.__module__ not in ("builtins", "functools"):
+        waiting += [one for one in vars(owner).values() if inspect.isfunction(one)]
     while waiting:
         one = waiting.pop()
         if any(one is seen for seen in found):
@@ -74,17 +140,19 @@ def _package(value: Any) -> str:
     return str(name).partition(".")[0]
 
 
-def to_framework(framework: Framework, value: Any, half: bool = False) -> Any:
-    """A NumPy array as an array of the framework; half: in bfloat16, if it has floats."""
-    if framework == "numpy" or not isinstance(value, np.ndarray | int):
+def to_framework(framework: Framework, value: Any, dtype: str = "") -> Any:
+    """A NumPy array as an array of the framework; with a dtype, if it has floats: bfloat16, …"""
+    if framework in ("numpy", "own", "own scalars") or not isinstance(value, np.ndarray | int):
         return value
+    if framework == "lists":
+        return value.tolist() if isinstance(value, np.ndarray) else value
     if framework == "torch":
         torch = sys.modules["torch"]
         made = torch.tensor(value)
-        return made.to(torch.bfloat16) if half and made.is_floating_point() else made
+        return made.to(getattr(torch, dtype)) if dtype and made.is_floating_point() else made
     jnp = sys.modules["jax"].numpy
     made = jnp.asarray(value)
-    return made.astype(jnp.bfloat16) if half and made.dtype.kind == "f" else made
+    return made.astype(dtype) if dtype and made.dtype.kind == "f" else made
 
 
 def as_numpy(value: Any) -> Any:
@@ -96,6 +164,8 @@ def as_numpy(value: Any) -> Any:
     if jax is not None and isinstance(value, jax.Array):
         is_half = value.dtype == jax.numpy.bfloat16
         return np.asarray(value.astype(jax.numpy.float32) if is_half else value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(as_numpy, value))
     if isinstance(value, tuple | list):
         return type(value)(as_numpy(one) for one in value)
     if isinstance(value, dict):
@@ -108,26 +178,35 @@ def call(
     function: Callable[..., Any],
     arguments: Sequence[Any],
     input: Input,
-    logits: int | None,
+    scores: int | None,
+    keywords: Sequence[str] = (),
+    dtype: str = "",
+    node: type | None = None,
 ) -> Any:
     """What the function returns for NumPy arguments, as NumPy arrays.
 
-    The input has the keyword arguments, the upstream gradient, of which a scalar loss gets the
-    first entry, and whether floating-point arguments are rounded to bfloat16. A loss that is
-    returned alone is differentiated with respect to the argument at the position `logits`, if any.
+    The input has further keyword arguments, and the upstream gradient, of which a scalar loss gets
+    the first entry. A loss that is returned alone is differentiated with respect to the argument at
+    the position `scores`, if any. `keywords` has the name of each argument that is passed by it.
     """
-    half = input.about == "bfloat16"
-    given = [to_framework(framework, argument, half) for argument in arguments]
+    given = [to_framework(framework, argument, dtype) for argument in arguments]
     options = {
         name: to_framework(framework, value) if isinstance(value, np.ndarray) else value
         for name, value in input.options.items()
     }
-    if framework == "numpy" or logits is None:
-        return as_numpy(function(*given, **options))
-    z = given[logits]
+    names = keywords or ("",) * len(given)
 
-    def of_logits(z: Any) -> Any:
-        return function(*given[:logits], z, *given[logits + 1 :], **options)
+    def of_scores(z: Any = None) -> Any:
+        passed = given if z is None else [*given[:scores], z, *given[(scores or 0) + 1 :]]
+        by_name = {n: v for n, v in zip(names, passed, strict=True) if n}
+        by_place = [v for n, v in zip(names, passed, strict=True) if not n]
+        return function(*by_place, **by_name, **options)
+
+    if framework in ("own", "own scalars"):
+        return _call_own(framework, of_scores, node, None if scores is None else given[scores])
+    if framework in ("numpy", "lists") or scores is None:
+        return as_numpy(of_scores())
+    z = given[scores]
 
     def upstream_for(value: Any) -> Any:
         shape = tuple(value.shape)
@@ -137,7 +216,8 @@ def call(
 
     if framework == "torch":
         torch = sys.modules["torch"]
-        value = of_logits(z.requires_grad_())
+        # The function gets a copy of the leaf, which it may change in place.
+        value = of_scores(z.requires_grad_().clone())
         alone = isinstance(value, torch.Tensor) and value.shape != z.shape
         if not alone or not value.requires_grad:
             return as_numpy(value)
@@ -146,9 +226,51 @@ def call(
             as_numpy(value), np.zeros(z.shape) if z.grad is None else as_numpy(z.grad)
         )
     jax = sys.modules["jax"]
-    value = of_logits(z)
+    value = of_scores(z)
     if not isinstance(value, jax.Array) or value.shape == z.shape or value.dtype.kind in "iu":
         return as_numpy(value)
-    value, pull = jax.vjp(of_logits, z)
+    value, pull = jax.vjp(of_scores, z)
     upstream = jax.numpy.asarray(upstream_for(value), dtype=value.dtype)
     return Differentiated(as_numpy(value), as_numpy(pull(upstream)[0]))
+
+
+def _call_own(framework: Framework, of_scores: Callable[[Any], Any], node: Any, z: Any) -> Any:
+    """What a function of someone's own nodes returns, and the gradient after backward."""
+    assert node is not None
+    if z is None:
+        raise TypeError("nothing to differentiate by")
+    if framework == "own scalars":
+        flat = [node(float(one)) for one in np.ravel(z)]
+        nested = (
+            flat
+            if z.ndim == 1
+            else [flat[k : k + z.shape[1]] for k in range(0, z.size, z.shape[1])]
+        )
+        value = of_scores(nested)
+    else:
+        # Some compute no gradient unless they are asked to.
+        asking = next((n for n in ("requires_grad", "autograd") if _has(node, n)), None)
+        leaf = node(z, **({asking: True} if asking else {}))
+        flat = []
+        value = of_scores(leaf)
+    if not isinstance(value, node):
+        return _own_as_numpy(value)
+    value.backward()
+    gradient = [one.grad for one in flat] if flat else leaf.grad
+    slope = np.reshape(np.asarray(_own_as_numpy(gradient), np.float64), np.shape(z))
+    return Differentiated(_own_as_numpy(value), slope)
+
+
+def _has(node: type, name: str) -> bool:
+    with contextlib.suppress(TypeError, ValueError):
+        return name in inspect.signature(node).parameters
+    return False
+
+
+def _own_as_numpy(value: Any) -> Any:
+    """Nodes as the numbers that they hold."""
+    if isinstance(value, list | tuple):
+        return type(value)(_own_as_numpy(one) for one in value)
+    while not isinstance(value, np.ndarray | float | int | np.generic) and hasattr(value, "data"):
+        value = value.data
+    return np.asarray(value) if isinstance(value, np.ndarray | np.generic) else value

@@ -3,6 +3,16 @@
 import traceback
 from types import FrameType
 
+from ...text import first_line
+
+
+def error_line(error: BaseException) -> str:
+    """The type and the message of an error, on one line, and the line of the file it is from."""
+    # Not longer, so that the place is kept where lines are cut.
+    name, message, place = type(error).__name__, first_line(error, 200), place_of(error)
+    line = name if message == name else f"{name}: {message}"
+    return f"{line} ({place})" if place else line
+
 
 def place_of(error: BaseException) -> str:
     """The innermost line of the user's files on the way to an error, such as "line 12".

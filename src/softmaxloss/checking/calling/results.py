@@ -1,105 +1,273 @@
-"""What a function returned, read as results by the shapes of its arrays."""
+"""What a function returned, read as results: which array is the loss, which the gradient.
 
-from collections.abc import Callable, Sequence
-from typing import Any
+The parts are found once for each form, from a result for a small input of which all right values
+are known. Arrays are told apart by their names, if they have any, by their shapes, and where two
+parts have one shape, by their values.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...arrays import Array
-from ..reference import Results
+from ..inputs import Input
+from ..reference import MOST_SQUARE, Results
+from .arguments import sequence_shape
+from .forms import Form
+from .frameworks import Differentiated
 
-#: The part of the results by its key in a dict.
+#: The part of the results by the name of a value.
 KEYS = {
-    **dict.fromkeys(("loss", "cost", "j", "value"), "loss"),
-    **dict.fromkeys(("grad", "gradient", "grads", "dz", "dx", "dw", "dlogits"), "gradient"),
-}
+    **dict.fromkeys(("loss", "cost", "j", "value", "losses", "nll", "ce", "data_loss", "l",
+                     "total_loss", "avg_loss", "error"), "loss"),
+    **dict.fromkeys(("grad", "gradient", "grads", "dz", "dx", "dw", "dlogits", "dscores", "g",
+                     "w_grad", "grad_w", "dl_dz", "delta", "dout", "grad_z", "dtheta"), "gradient"),
+    **dict.fromkeys(("softmax", "probs", "probabilities", "prob", "p", "a", "y_hat", "yhat",
+                     "scores_softmax", "softmax_output", "output", "y_pred", "preds"), "softmax"),
+    **dict.fromkeys(("acc", "accuracy", "correct", "n_correct", "cache", "db", "grad_b", "b_grad",
+                     "grads_b", "b"), ""),
+}  # fmt: skip
 
 
 class ShapeError(ValueError):
     """The result has none of the shapes that the form allows."""
 
 
-def of_batch(
-    value: Any, shape: tuple[int, int], columns: bool, *, one_loss: bool = False
-) -> Results:
-    """The results of a call for a batch: a gradient of this shape, or the transposed one where the
-    examples are columns, and one loss or, if allowed, one for each example."""
-    rows = shape[0]
-    matrix = shape[::-1] if columns else shape
+class Value(NamedTuple):
+    """One number or array that was returned, and its name if it has one."""
+
+    array: Array
+    name: str = ""
+
+
+def values_of(returned: Any) -> list[Value]:
+    """The numbers and arrays in what was returned, in order.
+
+    Raises:
+        ShapeError: There are none.
+    """
+    found = list(_values(returned))
+    if not found:
+        raise ShapeError(f"it returned {_description(returned)}")
+    return found
+
+
+def _values(value: Any, name: str = "", depth: int = 0) -> Iterator[Value]:
+    if isinstance(value, Differentiated):
+        yield from _values({"loss": value.loss, "gradient": value.gradient}, depth=depth)
+        return
+    array = _numbers(value)
+    if array is not None and not (isinstance(value, tuple) and depth == 0):
+        yield Value(array, name)
+    elif isinstance(value, Mapping) and depth < 3:
+        for key, one in value.items():
+            yield from _values(one, str(key), depth + 1)
+    elif isinstance(value, tuple | list) and depth < 3:
+        names = getattr(value, "_fields", ("",) * len(value))
+        for key, one in zip(names, value, strict=True):
+            yield from _values(one, key, depth + 1)
+
+
+def parts_of(
+    values: Sequence[Value],
+    form: Form,
+    input: Input,
+    right: Results,
+    names: Sequence[str],
+    asked: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Which part of the results each returned value is: "" for none.
+
+    `right` are the right results for the input, (N, C) in rows, for one example (C,); `names` are
+    those in the function's return statement; `asked` are the parts that were asked for, if any.
+
+    Raises:
+        ShapeError: None of the values has the shape of a part.
+    """
+    fits = [_fitting(value.array, form, input) for value in values]
+    if not any(fits):
+        listed = ", ".join(_description(value.array) for value in values)
+        raise ShapeError(
+            f"it returned {listed}"
+            + ("" if len(values) == 1 else ", none of which is a loss or a gradient")
+        )
+    labelled = "labels" in form.order
+    chosen = [""] * len(values)
+    named = [KEYS.get(value.name.lower()) for value in values]
+    if not any(named) and len(names) == len(values):
+        named = [KEYS.get(name.lower()) for name in names]
+
+    def near(k: int, part: str) -> bool:
+        return _near(read(values[k].array, part, form, input), getattr(right, part))
+
+    matrices = ["gradient", "softmax", "log_softmax"]
+    if "gradient" in asked:
+        matrices = ["gradient"]
+    for kind, parts in (("loss", ["loss"]), ("matrix", matrices)):
+        of_kind = [k for k, fit in enumerate(fits) if kind in fit and not chosen[k]]
+        if kind == "matrix" and not labelled:
+            # Without labels a matrix is a softmax or its log.
+            for k in of_kind[:1]:
+                log = near(k, "log_softmax") or (
+                    not near(k, "softmax") and bool((values[k].array <= 1e-9).all())
+                )
+                chosen[k] = "log_softmax" if log else "softmax"
+            continue
+        for part in parts:
+            taken = [k for k in of_kind if not chosen[k]]
+            at = next((k for k in taken if near(k, part) and named[k] in (None, part)), None)
+            if at is None:
+                at = next((k for k in taken if named[k] == part), None)
+            if at is not None and part not in chosen:
+                chosen[at] = part
+        left = [k for k in of_kind if not chosen[k] and named[k] is None]
+        if kind == "loss" and "loss" not in chosen and left:
+            chosen[left[0]] = "loss"
+        if kind == "matrix" and "gradient" not in chosen and left:
+            odd = [k for k in left if not _is_softmax(values[k].array, form)]
+            at = (odd or left)[0]
+            if odd or "loss" not in chosen or "gradient" in asked:
+                chosen[at] = "gradient"
+            elif "softmax" not in chosen:
+                chosen[at] = "softmax"
+    if labelled and "gradient" not in chosen:
+        size = _gradient_size(form, input)
+        for k, value in enumerate(values):
+            if not chosen[k] and value.array.size == size > 1 and named[k] != "":
+                chosen[k] = "gradient"  # of a wrong shape
+                break
+    if not any(chosen):
+        raise ShapeError(f"it returned {_description(values[0].array)}")
+    return tuple(chosen)
+
+
+def read_results(values: Sequence[Value], form: Form, input: Input) -> Results:
+    """The results of one call, in rows. Raises ShapeError if they are not of the form's parts."""
+    returns = form.returns
+    if len(values) == 1 and returns == ("loss", "gradient"):
+        returns = ("loss",)  # a loss of tensors that has no gradient here
+    if len(values) != len(returns):
+        raise ShapeError(f"it returned {len(values)} values, not {len(form.returns)}")
+    parts: dict[str, Any] = {}
+    for value, part in zip(values, returns, strict=True):
+        if part:
+            array = read(value.array, part, form, input)
+            if array is None:
+                raise ShapeError(f"it returned {_description(value.array)}")
+            parts[part] = array
+    return Results(**parts)
+
+
+def read(array: Array, part: str, form: Form, input: Input) -> Any:
+    """An array as this part of the results, with examples in rows; None if its shape is not one.
+
+    The gradient of a layer is that with respect to its weights, (D, C), or, by mistake, to the
+    logits.
+    """
+    kind = "loss" if part == "loss" else "matrix"
+    if kind not in _fitting(array, form, input):
+        wrong_shape = part == "gradient" and array.size == _gradient_size(form, input)
+        return array if wrong_shape else None
+    if part == "loss":
+        if array.size == 1:
+            return array.reshape(())[()]
+        square = form.batch and array.shape == (len(input.z),) * 2
+        return array[:MOST_SQUARE, :MOST_SQUARE] if square else array.reshape(-1)
+    rows, classes = np.atleast_2d(input.z).shape
+    if form.is_layer and array.shape != _matrix_shape(form, input):
+        if part != "gradient":
+            return None
+        shape = (rows + 1, classes)
+        if form.weights_by_class:
+            return array.reshape(shape[::-1]).T
+        return array.reshape(shape)
+    if form.layout == "columns":
+        array = array.T
+    return array.reshape(input.z.shape)
+
+
+def _gradient_size(form: Form, input: Input) -> int:
+    rows, classes = np.atleast_2d(input.z).shape
+    return int((rows + form.is_layer) * classes)
+
+
+def _matrix_shape(form: Form, input: Input) -> tuple[int, ...]:
+    """The shape of the probabilities of a batch in the layout of the form."""
+    rows, classes = input.z.shape
+    return (classes, rows) if form.columns else (rows, classes)
+
+
+def _fitting(array: Array, form: Form, input: Input) -> list[str]:
+    """The kinds of parts that an array can be by its shape: a loss, a matrix."""
+    if array.dtype.kind not in "fiu":
+        return []
+    fit = []
+    z = input.z
+    rows, classes = np.atleast_2d(z).shape
+    if not form.batch:
+        if array.size == 1 and array.ndim <= 2:
+            fit.append("loss")
+        if form.is_layer:
+            return fit
+        if array.size == classes and classes > 1 and 0 < array.ndim < 3:
+            fit.append("matrix")
+        return fit
     losses = [(), (1,), (1, 1)]
-    if not one_loss:
-        losses += [(rows,), (rows, 1), (1, rows), (rows, rows)]
-
-    def is_a(array: Array) -> str | None:
-        return "gradient" if array.shape == matrix else "loss" if array.shape in losses else None
-
-    loss, gradient, alone = _parts_of(value, is_a)
-    if loss is not None:
-        if loss.size == 1:
-            loss = loss.reshape(())[()]
-        elif loss.shape != (rows, rows) or rows == 1:
-            loss = loss.reshape(-1)
-    if gradient is not None and columns:
-        gradient = gradient.T
-    return Results(gradient if alone else None, loss, gradient)
-
-
-def of_examples(values: Sequence[Any], classes: int) -> Results:
-    """The results of a call for each example, as those of a batch with a mean."""
-
-    def is_a(array: Array) -> str | None:
-        if array.size == classes and 0 < array.ndim < 3 and classes > 1:
-            return "gradient"
-        return "loss" if array.size == 1 else None
-
-    losses, gradients, softmax = [], [], []
-    for value in values:
-        loss, gradient, alone = _parts_of(value, is_a)
-        losses.append(None if loss is None else loss.reshape(())[()])
-        gradients.append(None if gradient is None else gradient.reshape(-1))
-        softmax.append(gradients[-1] if alone else None)
-
-    def batch(parts: list[Any]) -> Array | None:
-        return None if any(part is None for part in parts) else np.array(parts)
-
-    loss, gradient = batch(losses), batch(gradients)
-    return Results(
-        batch(softmax),
-        None if loss is None else loss.mean(),
-        None if gradient is None else gradient / len(values),
-    )
+    if not form.is_layer:
+        losses += [(rows,), (rows, 1), (1, rows)]
+        losses += [(rows, rows)] if rows != classes else []
+    if form.layout == "sequences":
+        losses += [sequence_shape(rows)]
+    if array.shape in losses:
+        fit.append("loss")
+    matrices = [_matrix_shape(form, input)]
+    if form.is_layer:
+        shape = (rows + 1, classes)
+        matrices += [shape[::-1] if form.weights_by_class else shape, (shape[0] * shape[1],)]
+    elif form.layout == "sequences":
+        matrices.append((*sequence_shape(rows), classes))
+    if array.shape in matrices:
+        fit.append("matrix")
+    return fit
 
 
-def _parts_of(
-    value: Any, is_a: Callable[[Array], str | None]
-) -> tuple[Array | None, Array | None, bool]:
-    """The loss, the gradient, and whether the gradient was returned alone: then it may be a softmax
-    instead. A list may be one array. From a dict or more than two values, the only loss and the
-    only gradient are taken."""
-    if isinstance(value, list):
-        array = _numbers(value)
-        if array is not None and is_a(array):
-            value = array
-    if not isinstance(value, tuple | list | dict):
-        array = _numbers(value)
-        if array is None:
-            raise ShapeError(f"it returned {_description(value)}")
-        part = is_a(array)
-        if part is None:
-            raise ShapeError(f"it returned shape {array.shape}")
-        return (array, None, False) if part == "loss" else (None, array, True)
-    values = list(value)
-    if isinstance(value, dict):
-        named = {KEYS.get(str(key).lower(), str(key)): one for key, one in value.items()}
-        known = {"loss", "gradient"} <= set(named)
-        values = [named["loss"], named["gradient"]] if known else list(value.values())
-    arrays = [array for array in map(_numbers, values) if array is not None]
-    losses = [array for array in arrays if is_a(array) == "loss"]
-    gradients = [array for array in arrays if is_a(array) == "gradient"]
-    if len(losses) == 1 and len(gradients) == 1:
-        return losses[0], gradients[0], False
-    listed = ", ".join(map(_description, values))
-    raise ShapeError(f"it returned {len(values)} values ({listed}), not a loss and a gradient")
+def _is_softmax(array: Array, form: Form) -> bool:
+    """Whether it has the look of probabilities: not negative, and each example sums to 1."""
+    axis = 0 if form.columns else -1
+    with np.errstate(all="ignore"):
+        return bool((array >= 0).all() and np.allclose(array.sum(axis=axis), 1.0, atol=1e-3))
+
+
+def _near(got: Any, want: Any) -> bool:
+    """Right to a few digits, up to a factor N in a gradient or a loss."""
+    if got is None or want is None:
+        return False
+    x, y = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    rows = y.shape[0] if y.ndim == 2 else 1
+    if x.shape != y.shape:
+        return False
+    with np.errstate(all="ignore"):
+        return any(np.allclose(x, factor * y, rtol=1e-4, atol=1e-6) for factor in {1, rows})
+
+
+def returned_names(function: Callable[..., Any]) -> list[str]:
+    """The names in the last return statement of a function: `return loss, dW` has two.
+
+    Empty where its source is not known or it returns something else.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return []
+    outer = next((n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)), None)
+    returns = [n for n in ast.walk(outer) if isinstance(n, ast.Return)] if outer else []
+    if not returns or not isinstance(returns[-1].value, ast.Tuple):
+        return []
+    return [one.id if isinstance(one, ast.Name) else "" for one in returns[-1].value.elts]
 
 
 def _description(value: Any) -> str:
@@ -112,14 +280,14 @@ def _description(value: Any) -> str:
 
 def _numbers(value: Any) -> Array | None:
     """The value as an array of numbers; None if it is not one."""
-    if value is None:
+    if value is None or isinstance(value, str | bytes | Mapping):
         return None
     if isinstance(value, np.ma.MaskedArray):
         value = np.where(np.ma.getmaskarray(value), np.nan, value.data)
     try:
         array = np.asarray(value)
-    except ValueError:  # rows of different lengths
+    except Exception:  # rows of different lengths, or whatever its __array__ raises
         return None
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
-    return array if array.dtype.kind in "fiu" else None
+    return array if array.dtype.kind in "fiu" and array.size else None

@@ -7,19 +7,15 @@ import numpy as np
 
 from ...arrays import Array
 from ..bank import BANK
+from ..calling.arguments import arguments_for
 from ..calling.calls import Attempt
-from ..calling.forms import NAMES
-from ..inputs import ORDER
+from ..calling.forms import SYMBOLS
+from ..inputs import EXTREME, ORDER
 from ..report import Finding, array_text
 from .mistakes import Diagnosis, Observed, diagnose, nearest
 
 # An implementation with these is still right.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
-
-# The inputs whose logits are extreme.
-EXTREME = {
-    "large", "low", "mixed", "apart", "just apart", "far apart", "above", "far above"
-}  # fmt: skip
 
 
 def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Finding:
@@ -32,6 +28,9 @@ def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Find
     if thorough and not found.mistakes:
         found = _where_finite(observed)
     unknown = thorough and not found.mistakes
+    remarks = _properties(observed, attempt.problem) if unknown else ()
+    if found.matched < len(observed.values):
+        remarks = (*_not_finite(observed), *remarks)
     wrong = [k for k, ok in enumerate(observed.right) if not ok]
     return Finding(
         observed.part,
@@ -41,9 +40,10 @@ def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Find
         found.matched,
         len(observed.values),
         _example(observed, wrong, attempt),
-        _properties(observed, attempt.problem) if unknown else (),
+        remarks,
         nearest(observed) if unknown else None,
         wrong_values=any(observed.values[k] is not None for k in wrong),
+        style="one" if not attempt.form.batch else "loop" if attempt.loops else "batch",
     )
 
 
@@ -51,20 +51,17 @@ def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict
     """The smallest wrong input, if possible one with a value."""
     k = min(wrong, key=lambda k: (observed.values[k] is None, observed.inputs[k].z.size))
     input, form = observed.inputs[k], attempt.form
-    got, want = observed.values[k], observed.expected[k].values[observed.part]
+    got, want, name = observed.values[k], observed.wanted(k), observed.part
     if form.is_layer:
-        arguments = zip(form.order, form.arguments(input), strict=True)
-        example = {NAMES[role]: array_text(value) for role, value in arguments}
+        arguments = zip(form.order, arguments_for(form, input), strict=True)
+        example = {SYMBOLS[role]: array_text(value) for role, value in arguments}
         example["z = X·W"] = array_text(input.z)
+        name = "dW" if name == "gradient" else name
     else:
         example = {"z": array_text(input.z), "y": array_text(input.y)}
-    example["yours"] = f"it raised {attempt.problem}" if got is None else array_text(got, want)
-    example["expected"] = array_text(want, got)
-    if form.is_layer and observed.part == "gradient":
-        example["which is"] = (
-            "the gradient with respect to z; that with respect to W is Xᵀ times it"
-        )
-    return example
+    yours = f"it raised {observed.problems[k]}" if got is None else array_text(got, want)
+    label = f"{name} " if form.is_layer else ""
+    return example | {"yours": label + yours, "expected": label + array_text(want, got)}
 
 
 def _constant(values: Sequence[Any]) -> str | None:
@@ -77,12 +74,21 @@ def _constant(values: Sequence[Any]) -> str | None:
     return "constant" if (numbers == numbers[0]).all() else None
 
 
+def _is_arithmetic(problem: str | None) -> bool:
+    """Whether an error stands for a number that is not finite, as in Python's math."""
+    name, _, message = (problem or "").partition(": ")
+    return name in ("OverflowError", "ZeroDivisionError", "FloatingPointError") or (
+        name == "ValueError" and message.startswith(("math domain error", "expected a positive"))
+    )
+
+
 def _where_finite(observed: Observed) -> Diagnosis:
     """If no mistakes give all numbers: those that give the finite ones, and with them the one that
-    makes the others NaN or infinite."""
-    if any(got is None for got in observed.values):
+    makes the others NaN or infinite, or raises an error of arithmetic."""
+    pairs = [*zip(observed.values, observed.problems, strict=True)]
+    if any(got is None and not _is_arithmetic(problem) for got, problem in pairs):
         return Diagnosis()
-    finite = [k for k, got in enumerate(observed.values) if np.isfinite(np.asarray(got)).all()]
+    finite = [k for k, (got, _) in enumerate(pairs) if got is not None and np.isfinite(got).all()]
     broken = {input.name for k, input in enumerate(observed.inputs) if k not in finite}
     if not finite or not broken:
         return Diagnosis()
@@ -90,7 +96,7 @@ def _where_finite(observed: Observed) -> Diagnosis:
     explained = () if all(rest.right) else diagnose(rest).mistakes
     if not explained and not all(rest.right):
         return Diagnosis()
-    values = np.concatenate([np.ravel(got) for got in observed.values])
+    values = np.concatenate([np.ravel(np.inf if got is None else got) for got, _ in pairs])
     only_plus_infinity = not (np.isnan(values) | np.isneginf(values)).any()
     cause = "nan-for-good-logits"
     if "large" in broken and broken <= EXTREME:
@@ -103,6 +109,22 @@ def _where_finite(observed: Observed) -> Diagnosis:
     ):
         cause = "log-of-underflow"
     return Diagnosis((*explained, BANK[cause]), (), len(finite))
+
+
+def _not_finite(observed: Observed) -> list[str]:
+    """Where the values are NaN or infinite, or an error of arithmetic was raised."""
+    names: dict[str, list[str]] = {}
+    for input, got, problem in zip(
+        observed.inputs, observed.values, observed.problems, strict=True
+    ):
+        if got is not None:
+            kinds = {"NaN": np.isnan(got), "inf": np.isposinf(got), "-inf": np.isneginf(got)}
+            said = [f"has {kind}" for kind, found in kinds.items() if found.any()]
+        else:
+            said = [f"raised {problem}"] if _is_arithmetic(problem) else []
+        for words in said:
+            names.setdefault(words, []).append(input.name)
+    return [f"it {words} on: {', '.join(on)}" for words, on in names.items()]
 
 
 def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
@@ -123,8 +145,6 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
         right = all(ok for _, got, ok in pairs if got is not None)
         rest = ", and is right on the others" if right else ""
         remarks.append(f"it raises on {raised} of {len(pairs)} inputs{rest}: {problem}")
-    if len(finite) < len(arrays):
-        remarks.append("it is not finite everywhere")
     if part == "loss" and any((array < 0).any() for array in numbers):
         remarks.append("it is negative for some inputs; a loss is not")
     if sums_to is not None and any((abs(a.sum(axis=-1) - sums_to) > loose).any() for a in numbers):
@@ -150,7 +170,7 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
 
 def _multiple(observed: Observed, loose: float) -> list[str]:
     """Whether the numbers are the right ones times a number, or plus one."""
-    wanted = [np.asarray(want.values[observed.part]) for want in observed.expected]
+    wanted = [np.asarray(observed.wanted(k)) for k in range(len(observed.values))]
     pairs = [
         (np.asarray(got), want)
         for got, want in zip(observed.values, wanted, strict=True)

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..bank import BANK, Mistake
+from ..guard import Guard
 from ..inputs import Input
-from ..reference import Expected, Results, Steps, agree, expected, is_right
+from ..reference import BY_SCORES, Expected, Steps, agree, expected, is_right
+
+RIGHT = Steps()
 
 #: The steps on which each part of the results depends.
 DEPENDS_ON = {
     "softmax": ("softmax",),
-    "loss": ("softmax", "target", "losses", "reduce"),
+    "log_softmax": ("softmax", "log"),
+    "loss": ("softmax", "target", "log", "losses", "reduce"),
     "gradient": ("softmax", "target", "gradient", "scale"),
+    "weights": ("softmax", "target", "gradient", "scale", "weights"),
 }
 
 #: The conventions that multiply the right numbers by a factor, from the number of examples.
 FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
     "softmax": {},
+    "log_softmax": {},
     "loss": {"sum": float, "bits": lambda rows: 1 / math.log(2.0)},
     "gradient": {"gradient-of-the-sum": float, "gradient-in-bits": lambda rows: 1 / math.log(2.0)},
 }
@@ -32,24 +38,102 @@ FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
 class Numbers:
     """The right and the wrong numbers for the inputs, each computed once."""
 
-    def __init__(self, inputs: Sequence[Input]) -> None:
+    def __init__(
+        self, inputs: Sequence[Input], scores: str = "logits", guard: Guard | None = None
+    ) -> None:
         self.inputs = inputs
+        self.guard = guard  # of the logarithm
+        self.scores = scores  # what the function is passed: the gradient is with respect to them
         self.sizes = {input.name: float(np.abs(input.z).max()) for input in inputs}
         self._expected: dict[float, list[Expected]] = {}
-        self._wrong: dict[tuple[Steps, str], Results] = {}
+        self._wrong: dict[tuple[Steps, str, str, bool], Any] = {}
+        self._pairs: dict[tuple[str, int], Pairs] = {}
+        self._known: dict[str, dict[Any, Any]] = {input.name: {} for input in inputs}
 
     def expected(self, epsilon: float) -> list[Expected]:
         """What is right for each input, computed in the precision ε."""
         if epsilon not in self._expected:
-            self._expected[epsilon] = [expected(input, epsilon) for input in self.inputs]
+            self._expected[epsilon] = [
+                expected(input, epsilon, self.scores, self.guard) for input in self.inputs
+            ]
         return self._expected[epsilon]
 
-    def wrong(self, steps: Steps, input: Input) -> Results:
+    def pairs(self, quantity: str, known: Sequence[Mistake]) -> Pairs:
+        """Two mistakes at once, of these."""
+        key = quantity, len(known)
+        if key not in self._pairs:
+            self._pairs[key] = Pairs(quantity, self.inputs, known, self.based)
+        return self._pairs[key]
+
+    def based(self, steps: Steps) -> Steps:
+        """The steps, of which those that are right are right for these scores and this guard."""
+        guard = self.guard
+        if guard is not None and steps.log is RIGHT.log:
+            steps = replace(steps, log=lambda a, log_a: np.log(guard(a)))
+        if self.scores != "logits" and steps.gradient is RIGHT.gradient:
+            by = BY_SCORES[self.scores]
+            steps = replace(steps, gradient=by if guard is None else lambda a, q: by(guard(a), q))
+        return steps
+
+    def wrong(self, steps: Steps, part: str, input: Input, layer: bool) -> Any:
         """What wrong steps give, in the dtype of the logits: overflow is part of a mistake."""
-        key = steps, input.name
+        key = steps, part, input.name, layer
         if key not in self._wrong:
-            self._wrong[key] = steps.run(input.z, input.y)
+            known = self._known[input.name]
+            results = self.based(steps).run(input.z, input.y, (part,), layer=layer, known=known)
+            self._wrong[key] = getattr(results, part)
         return self._wrong[key]
+
+
+class Pairs:
+    """Two mistakes at once, of one part, and what they give on a small input: that rules out nearly
+    all of them in one comparison."""
+
+    INPUT = "two examples"
+    VARIANTS = 16  # of each mistake, at most
+
+    def __init__(
+        self,
+        quantity: str,
+        inputs: Sequence[Input],
+        known: Sequence[Mistake],
+        based: Callable[[Steps], Steps],
+    ) -> None:
+        input = next(one for one in inputs if one.name == self.INPUT)
+        part, layer = ("gradient", True) if quantity == "weights" else (quantity, False)
+        self.pairs: list[tuple[tuple[Mistake, Mistake], Steps]] = []
+        self._by_shape: dict[Any, tuple[list[int], list[Any]]] = {}
+        seen: dict[Any, Any] = {}
+        for both in itertools.combinations(known, 2):
+            if set(both[0].steps[0]) & set(both[1].steps[0]):
+                continue
+            for first, second in itertools.product(*(m.steps[: self.VARIANTS] for m in both)):
+                changed = Steps(**{**first, **second})
+                value = getattr(
+                    based(changed).run(input.z, input.y, (part,), layer=layer, known=seen), part
+                )
+                shape = None if value is None else np.shape(value)
+                places, values = self._by_shape.setdefault(shape, ([], []))
+                places.append(len(self.pairs))
+                values.append(value)
+                self.pairs.append((both, changed))
+
+    def near(self, observed: Observed) -> Iterator[tuple[tuple[Mistake, Mistake], Steps]]:
+        """Those that may give what was observed: there the small input decides."""
+        k = next((k for k, one in enumerate(observed.inputs) if one.name == self.INPUT), None)
+        if k is None:
+            return
+        got = observed.values[k]
+        places, values = self._by_shape.get(None if got is None else np.shape(got), ([], []))
+        if got is None or not places:
+            yield from (self.pairs[place] for place in places)
+            return
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.abs(np.asarray(values, np.float64) - got)
+            error = 1e-2 * (1e-3 + np.abs(got))
+            same = (apart <= error) | (~np.isfinite(apart) & ~np.isfinite(got))
+        for place in np.flatnonzero(same.reshape(len(values), -1).all(axis=1)):
+            yield self.pairs[places[place]]
 
 
 class Observed(NamedTuple):
@@ -62,32 +146,55 @@ class Observed(NamedTuple):
     inputs: Sequence[Input]
     epsilon: float  # of the precision of the values
     numbers: Numbers
+    problems: Sequence[str | None]  # the error that the function raised
+    layer: bool = False  # whether the gradient is that with respect to the weights of a layer
+
+    @property
+    def quantity(self) -> str:
+        """What the part is in `Expected`: of a layer, the gradient is that of the weights."""
+        return "weights" if self.layer and self.part == "gradient" else self.part
+
+    def wanted(self, k: int) -> Any:
+        """What is right for input k."""
+        return self.expected[k].values[self.quantity]
 
     def only(self, kept: Sequence[int]) -> Observed:
         """The same on some of the inputs."""
-        columns = ("values", "right", "expected", "inputs")
+        columns = ("values", "right", "expected", "inputs", "problems")
         chosen: dict[str, Any] = {c: [getattr(self, c)[k] for k in kept] for c in columns}
         return self._replace(**chosen)
 
     def hit(self, steps: Steps, k: int, *, tight: bool = False) -> bool:
         """Whether wrong steps give the numbers on input k."""
-        input = self.inputs[k]
-        candidate = getattr(self.numbers.wrong(steps, input), self.part)
+        input, candidate = self.inputs[k], self.wrong(steps, k)
         size = self.numbers.sizes[input.name]
         return agree(self.values[k], candidate, self.epsilon, size, tight=tight)
 
+    def wrong(self, steps: Steps, k: int) -> Any:
+        """What wrong steps give on input k."""
+        return self.numbers.wrong(steps, self.part, self.inputs[k], self.layer)
+
     def known(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
         """Those of the mistakes that are wrong steps of this part."""
-        steps = set(DEPENDS_ON[self.part])
+        steps = set(DEPENDS_ON[self.quantity])
         return [m for m in mistakes if m.steps and set(m.steps[0]) <= steps]
 
 
-def observe(part: str, values: Sequence[Any], epsilon: float, numbers: Numbers) -> Observed:
+def observe(
+    part: str,
+    values: Sequence[Any],
+    epsilon: float,
+    numbers: Numbers,
+    problems: Sequence[str | None] = (),
+    *,
+    layer: bool = False,
+) -> Observed:
     """One part of the results on all inputs."""
-    wanted = numbers.expected(epsilon)
+    wanted, problems = numbers.expected(epsilon), problems or [None] * len(values)
+    one = Observed(part, values, (), wanted, numbers.inputs, epsilon, numbers, problems, layer)
     pairs = zip(values, wanted, strict=True)
-    right = [got is not None and is_right(part, got, want) for got, want in pairs]
-    return Observed(part, values, right, wanted, numbers.inputs, epsilon, numbers)
+    right = [got is not None and is_right(one.quantity, got, want) for got, want in pairs]
+    return one._replace(right=right)
 
 
 class Diagnosis(NamedTuple):
@@ -109,18 +216,13 @@ def diagnose(
     right = zip(observed.right, observed.values, strict=True)
     wrong = [k for k, (ok, got) in enumerate(right) if not ok and got is not None]
 
-    def explains(changes: Mapping[str, Any], tight: bool = False) -> bool:
-        steps = Steps(**changes)
+    def explains(steps: Steps, tight: bool = False) -> bool:
         if not all(observed.hit(steps, k, tight=tight) for k in range(len(observed.values))):
             return False
         # Steps that are right where the numbers are wrong explain nothing: a mistake in the loss
         # only has the right gradient.
         return any(
-            not is_right(
-                observed.part,
-                getattr(observed.numbers.wrong(steps, observed.inputs[k]), observed.part),
-                observed.expected[k],
-            )
+            not is_right(observed.quantity, observed.wrong(steps, k), observed.expected[k])
             for k in wrong
         )
 
@@ -131,20 +233,28 @@ def diagnose(
         mistake
         for mistake in known
         if mistake.id not in FACTORS[observed.part]
-        and any(map(partial(explains, tight=mistake.kind != "mistake"), mistake.steps))
+        and any(explains(Steps(**one), tight=mistake.kind != "mistake") for one in mistake.steps)
     ]
     if single:
         # Conventions and weaknesses first: an implementation with nothing worse is not accused.
         order = {"convention": 0, "weakness": 1, "mistake": 2}
         single.sort(key=lambda mistake: order[mistake.kind])
         return Diagnosis((single[0],), tuple(single[1:]), len(observed.values))
-    for both in itertools.combinations(known, 2) if pairs else ():
-        if not set(both[0].steps[0]) & set(both[1].steps[0]) and any(
-            explains({**first, **second})
-            for first, second in itertools.product(*(m.steps for m in both))
-        ):
-            return Diagnosis(both, (), len(observed.values))
+    if not pairs:
+        return Diagnosis()
+    both = [
+        two
+        for two, steps in observed.numbers.pairs(observed.quantity, known).near(observed)
+        if explains(steps, tight=not _mistakes_among(two))
+    ]
+    if both:
+        # The one with fewer mistakes, as above.
+        return Diagnosis(min(both, key=_mistakes_among), (), len(observed.values))
     return Diagnosis()
+
+
+def _mistakes_among(mistakes: Sequence[Mistake]) -> int:
+    return sum(mistake.kind == "mistake" for mistake in mistakes)
 
 
 def _scaled(observed: Observed) -> Diagnosis | None:
@@ -157,7 +267,9 @@ def _scaled(observed: Observed) -> Diagnosis | None:
         return Diagnosis((BANK["a-loss-for-each"],), (), len(pairs))
     for ids in [*itertools.combinations(factors, 1), *itertools.combinations(factors, 2)]:
         by_input = [math.prod(factors[id](len(one.y)) for id in ids) for one in observed.inputs]
-        if all(is_right(part, *pair, by) for pair, by in zip(pairs, by_input, strict=True)):
+        if all(
+            is_right(observed.quantity, *pair, by) for pair, by in zip(pairs, by_input, strict=True)
+        ):
             return Diagnosis(tuple(BANK[id] for id in ids), (), len(pairs))
     return None
 

@@ -9,15 +9,20 @@ import numpy as np
 
 from ..bank import BANK
 from ..calling.calls import Attempt
-from ..inputs import option_inputs, plain_inputs
-from ..reference import SINGLE, is_right, precision
+from ..calling.forms import Form
+from ..guard import Guard, guards_for
+from ..inputs import inputs_for, option_inputs
+from ..reference import SINGLE, Results, is_right, precision
 from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
+from .backward import check_backward
 from .findings import finding_for
 from .mistakes import Numbers, Observed, diagnose, observe
 from .options import Reductions, check_options
+from .regularisation import check_regularisation
 
-MOST_FORMS = 6  # that are examined where all are wrong
+MOST_FORMS = 4  # that are examined where all are wrong
+TEXTBOOK = Settings(seed=0, level="textbook")
 
 IN_HALF = (
     "its results are in half precision, in which one mistake looks like another: let it keep the "
@@ -31,56 +36,80 @@ class Compared(NamedTuple):
     attempt: Attempt
     observed: dict[str, Observed]
     findings: list[Finding]
+    numbers: Numbers
 
     def is_wrong(self) -> bool:
         return any(finding.is_wrong() for finding in self.findings)
 
-    def rank(self) -> int:
+    def is_understood(self) -> bool:
+        """Whether no other form can be understood better: it has one mistake at most."""
+        understood, mistakes = self.rank()
+        return understood <= 1 and mistakes <= 1
+
+    def rank(self) -> tuple[int, int]:
         """How well a form is understood, the best first: right on most inputs; with known mistakes
-        only; right where it raises no error; none of these."""
+        only, the fewest first; right where it raises no error; none of these."""
+        mistakes = sum(m.kind == "mistake" for f in self.findings for m in f.mistakes)
         if all(sum(part.right) * 2 > len(part.right) for part in self.observed.values()):
-            return 0
+            return 0, mistakes
         if all(finding.mistakes for finding in self.findings):
-            return 1
-        return 3 if any(finding.wrong_values for finding in self.findings) else 2
+            return 1, mistakes
+        return 3 if any(finding.wrong_values for finding in self.findings) else 2, mistakes
 
 
 def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     """The report on the attempts to call a function; no more of them are made than needed."""
-    numbers = _numbers(settings.seed, settings.dtype)
     usable: list[Compared] = []
-    problem: str | None = None
+    tried: list[tuple[Form, str]] = []
     for attempt in attempts:
-        problem = problem or attempt.problem  # that of the likeliest form
-        one = _compare(attempt, settings.kind, numbers, thorough=False)
+        one = _compare(attempt, settings, thorough=False)
         if not one.observed:
+            tried.append((attempt.form, attempt.problem or "it returned nothing that can be read"))
             continue
         batch_meant = settings.layout != "one" and any(map(_takes_batches, usable))
         if not one.is_wrong() and (attempt.form.batch or not batch_meant):
             if not attempt.form.batch:
                 one.findings.extend(_with_batches(usable))
-            return _report(one, numbers, settings)
+            return _report(one, settings)
         usable.append(one)
     if not usable:
-        problem = problem or "it takes no arguments that are logits, or logits and labels"
-        return Report.not_checked(problem, settings)
+        return _not_checked(tried, settings)
     # Wrong in every form. Those with fewer errors are likelier to be meant.
     usable.sort(key=lambda one: one.attempt.raised)
     results = []
     for one in usable[:MOST_FORMS]:
-        results.append(_compare(one.attempt, settings.kind, numbers, thorough=True))
-        if results[-1].rank() <= 1:
+        results.append(_compare(one.attempt, settings, thorough=True))
+        if results[-1].is_understood():
             break
     best = min(results, key=Compared.rank)
-    report = _report(best, numbers, settings)
+    report = _report(best, settings)
+    if not report.mistakes and best.attempt.raised * 2 > len(best.attempt.results):
+        raised = [(one.attempt.form, one.attempt.problem or "") for one in results]
+        return _not_checked(raised, settings)
     if not report.mistakes and _in_half(best.attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
     return report
 
 
-@lru_cache(maxsize=2)  # one after another, many functions are checked with one seed
-def _numbers(seed: int, dtype: str) -> Numbers:
-    return Numbers(plain_inputs(seed, dtype))
+def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Report:
+    """The report where no form works: the error in the likeliest one, and the forms tried."""
+    if not tried:
+        nothing = "it takes no arguments that are logits, or logits and labels"
+        return Report.not_checked(nothing, settings)
+    lines = tuple(f"{form}: {problem}" for form, problem in tried[:MOST_FORMS])
+    return Report.not_checked(tried[0][1], settings, lines if len(lines) > 1 else ())
+
+
+def _numbers_for(attempt: Attempt, settings: Settings, guard: Guard | None) -> Numbers:
+    """The right and the wrong numbers for the inputs of an attempt."""
+    form = attempt.form
+    dtype = "float32" if form.single else settings.dtype
+    return _numbers(settings.seed, dtype, form.scores, attempt.small, guard)
+
+
+@lru_cache(maxsize=8)  # one after another, many functions are checked with one seed
+def _numbers(seed: int, dtype: str, scores: str, small: bool, guard: Guard | None) -> Numbers:
+    return Numbers(inputs_for(scores != "logits", seed, dtype, small), scores, guard)
 
 
 def _takes_batches(one: Compared) -> bool:
@@ -101,7 +130,8 @@ def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
     """The finding about a function that is right for one example, and takes batches too."""
     for one in usable:
         form = one.attempt.form
-        if not form.batch or one.attempt.raised > len(one.attempt.results) / 2:
+        square = any(r.loss is not None and np.ndim(r.loss) == 2 for r in one.attempt.results)
+        if not form.batch or square:  # z[y] of a batch makes an N × N matrix
             continue
         found = (diagnose(observed, pairs=False) for observed in one.observed.values())
         ids = dict.fromkeys(mistake.id for diagnosis in found for mistake in diagnosis.mistakes)
@@ -123,20 +153,34 @@ def _in_half(attempt: Attempt) -> bool:
 
 
 def _values(attempt: Attempt, kind: Part | None) -> dict[str, list[Any]]:
-    """The parts of the results to compare, from what was returned and what was passed."""
-    if attempt.form.order == ("logits",) or kind == "softmax":
-        asked: tuple[str, ...] = ("softmax",)
-    else:
-        asked = (kind,) if kind in ("loss", "gradient") else ("loss", "gradient")
+    """The parts of the results to compare: those that were asked for, or all that were returned."""
+    asked = Results._fields if kind is None else tuple(kind.split("+"))
     values = {part: [getattr(result, part) for result in attempt.results] for part in asked}
     found = {part: got for part, got in values.items() if any(one is not None for one in got)}
     return values if kind == "loss+gradient" and found else found
 
 
-def _compare(attempt: Attempt, kind: Part | None, numbers: Numbers, *, thorough: bool) -> Compared:
+def _compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compared:
     """Compare the results for the plain inputs; not thorough: only weaknesses and conventions are
-    looked for."""
-    values, given = _values(attempt, kind), numbers.inputs[0].z.dtype
+    looked for. Of probabilities, an ε in the logarithm is right by its own convention."""
+    best = _compare_with(attempt, settings, None, thorough)
+    outcome = attempt.with_options.get("probability 0")
+    if outcome is None or not best.findings or (thorough and best.is_understood()):
+        return best
+    for guard in guards_for(outcome[0].loss):
+        one = _compare_with(attempt, settings, guard, thorough)
+        finding = Finding("loss", mistakes=(BANK[guard.mistake],), remarks=(f"yours: {guard}",))
+        one.findings.append(finding)
+        if not one.is_wrong() or (thorough and one.is_understood()):
+            return one
+    return best
+
+
+def _compare_with(
+    attempt: Attempt, settings: Settings, guard: Guard | None, thorough: bool
+) -> Compared:
+    numbers = _numbers_for(attempt, settings, guard)
+    values, given = _values(attempt, settings.kind), numbers.inputs[0].z.dtype
     epsilon = {part: precision(given, results) for part, results in values.items()}
     plain = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
     if all(finding.mistakes for finding in plain.findings) or set(epsilon.values()) == {SINGLE}:
@@ -145,7 +189,7 @@ def _compare(attempt: Attempt, kind: Part | None, numbers: Numbers, *, thorough:
     arrays = [np.asarray(v) for results in values.values() for v in results if v is not None]
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = all(np.array_equal(v, v.astype(np.float32), equal_nan=True) for v in arrays)
-    if not rounded and not _near_in_single(values, numbers):
+    if not rounded and not _near_in_single(plain.observed, numbers):
         return plain
     epsilon = dict.fromkeys(values, SINGLE)
     coarse = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
@@ -155,12 +199,12 @@ def _compare(attempt: Attempt, kind: Part | None, numbers: Numbers, *, thorough:
     return plain
 
 
-def _near_in_single(values: dict[str, list[Any]], numbers: Numbers) -> bool:
+def _near_in_single(observed: dict[str, Observed], numbers: Numbers) -> bool:
     """Whether everything is right to the digits that float32 has, not only within its errors."""
-    for part, results in values.items():
-        pairs = zip(results, numbers.expected(SINGLE), numbers.inputs, strict=True)
+    for part, one in observed.items():
+        pairs = zip(one.values, numbers.expected(SINGLE), numbers.inputs, strict=True)
         for got, expected, input in pairs:
-            want = np.asarray(expected.values[part])
+            want = np.asarray(expected.values[one.quantity])
             if got is None or np.shape(got) != want.shape:
                 return False
             bound = 8 * SINGLE * (1 + np.abs(input.z).max())
@@ -176,9 +220,11 @@ def _compare_in_precision(
     numbers: Numbers,
     thorough: bool,
 ) -> Compared:
-    one = Compared(attempt, {}, [])
+    one = Compared(attempt, {}, [], numbers)
     for part, results in values.items():
-        observed = one.observed[part] = observe(part, results, epsilon[part], numbers)
+        observed = one.observed[part] = observe(
+            part, results, epsilon[part], numbers, attempt.problems, layer=attempt.form.is_layer
+        )
         if all(observed.right):
             continue
         if part == "gradient" and attempt.gradient_of_loss and one.is_wrong():
@@ -194,28 +240,55 @@ def _compare_in_precision(
                 "these are the probabilities: if that is intended, use kind='loss'"
             )
         one.findings.append(found)
-    if set(values) == {"loss", "gradient"} and not (attempt.gradient_of_loss or one.is_wrong()):
+    if any(finding.mistakes for finding in one.findings):
+        # A part that is right where no error was raised: the error is from the mistake.
+        one.findings[:] = [f for f in one.findings if f.mistakes or f.wrong_values]
+    known = not any(finding.is_wrong(TEXTBOOK) for finding in one.findings)
+    if {"loss", "gradient"} <= set(values) and known and not attempt.gradient_of_loss:
         one.findings[:] = _of_both(one.findings)
     return one
 
 
-def _report(one: Compared, numbers: Numbers, settings: Settings) -> Report:
+def _report(one: Compared, settings: Settings) -> Report:
     """The report, with the inputs with options, which are compared if the plain ones are right."""
     attempt, findings = one.attempt, list(one.findings)
+    numbers = one.numbers
     checks = [
         InputCheck(input.name, input.why, {p: o.right[k] for p, o in one.observed.items()})
         for k, input in enumerate(numbers.inputs)
     ]
-    reductions = None if one.is_wrong() else _reductions(findings)
+    asked = [finding for finding in findings if settings.asks_for(finding.failed)]
+    wrong = any(finding.is_wrong() for finding in asked)
+    reductions = None if wrong else _reductions(asked)
     if reductions is not None:
         epsilon = max(observed.epsilon for observed in one.observed.values())
-        others = option_inputs(settings.seed, settings.dtype)
+        others = option_inputs(settings.seed, numbers.inputs[0].z.dtype)
         more, found = check_options(attempt, others, tuple(one.observed), reductions, epsilon)
         checks, findings = checks + more, findings + found
-    elif attempt.with_options and not one.is_wrong():
+    elif attempt.with_options and not any(finding.is_wrong(settings) for finding in findings):
         names = ", ".join(attempt.with_options)
-        remark = f"with this convention these were not checked: {names}"
+        remark = f"because of this, these were not checked: {names}"
         findings[0] = findings[0].with_remark(remark)
+    parts = tuple(one.observed)
+    if "backward" in attempt.with_options:
+        others = option_inputs(settings.seed, numbers.inputs[0].z.dtype)
+        input = next(one for one in others if one.about == "backward")
+        results, problem = attempt.with_options["backward"]
+        epsilon = max(observed.epsilon for observed in one.observed.values())
+        compared, wrong_backward = check_backward(
+            parts[0], input, results.gradient, problem, epsilon
+        )
+        checks.append(compared)
+        findings += [wrong_backward] if wrong_backward is not None else []
+        parts += ("gradient",)
+    if {"reg", "reg 0"} <= set(attempt.with_options):
+        input = next(one for one in option_inputs(settings.seed, settings.dtype) if one.reg)
+        with_reg, without = (attempt.with_options[name][0] for name in ("reg", "reg 0"))
+        epsilon = max(observed.epsilon for observed in one.observed.values())
+        found_reg = check_regularisation(input, with_reg, without, tuple(one.observed), epsilon)
+        if found_reg is not None:
+            checks.append(found_reg[0])
+            findings += [finding for finding in found_reg[1:] if finding is not None]
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.behaviour]
     seen_before: set[str] = set()
     kept = []
@@ -228,7 +301,7 @@ def _report(one: Compared, numbers: Numbers, settings: Settings) -> Report:
     return Report(
         "wrong" if kept and kept[0].is_wrong(settings) else "right",
         attempt.form,
-        tuple(one.observed),
+        parts,
         tuple(kept),
         settings,
         checks=tuple(checks),
@@ -264,6 +337,6 @@ def _of_both(findings: list[Finding]) -> list[Finding]:
     if wanted == of["gradient"]:
         return findings
     if not wanted and of["gradient"] == {"gradient-of-the-sum"}:
-        divided = (BANK["gradient-not-divided"],)
-        return [replace(f, mistakes=divided) if f.part == "gradient" else f for f in findings]
+        divided = {BANK["gradient-of-the-sum"]: BANK["gradient-not-divided"]}
+        return [replace(f, mistakes=tuple(divided.get(m, m) for m in f.mistakes)) for f in findings]
     return [*findings, Finding("gradient", mistakes=(BANK["loss-and-gradient-differ"],))]

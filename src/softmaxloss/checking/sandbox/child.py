@@ -22,7 +22,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ...text import first_line
-from ..calling.calls import call_in_every_form, error_line
+from ..calling.calls import call_in_every_form
+from ..calling.places import error_line
 from ..settings import Settings
 from . import substitutes
 from .budget import Budget

@@ -6,13 +6,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from ..calling.protocols import has_methods
 from .absent import Absent
 from .modules import UserModules
 from .source import LoadError
 
 MOST_NAMES = 10  # in a message
-#: The methods of a layer or loss, any of which can be checked.
-PROTOCOL = ("__call__", "forward", "loss", "backward", "grad", "gradient")
 
 
 class Found(NamedTuple):
@@ -70,12 +69,12 @@ def _object(module: ModuleType, name: str, file: str) -> tuple[Any, str]:
         value = getattr(value, part)
         owner = expression = f"{expression}.{part}" if expression else part
     if isinstance(value, type):
-        if not any(method in vars(base) for base in value.__mro__ for method in PROTOCOL):
+        if not has_methods(value):
             known = _callables(value, module, f"{name}.") or "it has none"
             raise LoadError(f"instances of {name} cannot be called; name a method: {known}")
         with contextlib.suppress(Exception):  # its arguments are found with those of its methods
             value, expression = value(), f"{expression}()"
-    elif not callable(value) and not any(hasattr(value, method) for method in PROTOCOL):
+    elif not callable(value) and not has_methods(value):
         raise LoadError(f"{name} in {file} is not a function: {type(value).__name__}")
     return value, expression
 

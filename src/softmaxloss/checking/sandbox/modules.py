@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from ...text import few, first_line
-from ..calling.calls import error_line
+from ..calling.places import error_line
 from . import substitutes
 from .absent import Absent, AbsentModule, AbsentModules, unbound_names
 from .budget import Budget

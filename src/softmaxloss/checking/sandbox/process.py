@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from ..calling.calls import Attempt, error_line
+from ..calling.calls import Attempt
+from ..calling.places import error_line
 from ..diagnosis.verdict import judge
 from ..report import Report
 from ..settings import Settings
@@ -89,6 +90,7 @@ def check_file(
         stop: The check ends early when it is set.
         worker: What runs the process; None: one for this file alone.
     """
+    began = time.monotonic()
     if worker is None:
         worker = Worker()
         try:
@@ -128,7 +130,13 @@ def check_file(
         first, *others = report.findings
         remark = f"other ways to call it were not tried: {reader.problem}"
         report = replace(report, findings=(first.with_remark(remark), *others))
-    return replace(report, printed=text, function=reader.function, notes=reader.notes)
+    return replace(
+        report,
+        printed=text,
+        function=reader.function,
+        notes=reader.notes,
+        seconds=time.monotonic() - began,
+    )
 
 
 @dataclass

@@ -69,12 +69,15 @@ def decode(line: bytes) -> Message:
 
 
 def _decode_attempt(data: Any) -> Attempt:
-    form = Form(**data["form"] | {"order": tuple(data["form"]["order"])})
+    listed = {name: tuple(data["form"][name]) for name in ("order", "keywords", "returns")}
+    form = Form(**data["form"] | listed)
     str(form)  # raises for an unknown role or framework
     return Attempt(
         form=form,
         results=[_decode_results(parts) for parts in data["results"]],
         problem=_text(data["problem"]),
+        problems=[_text(problem) for problem in data["problems"]],
+        loops=bool(data["loops"]),
         behaviour=[id for id in data["behaviour"] if id in BANK],
         with_options={
             first_line(name): (_decode_results(parts), _text(problem))
@@ -82,6 +85,7 @@ def _decode_attempt(data: Any) -> Attempt:
         },
         differentiated=bool(data["differentiated"]),
         gradient_of_loss=bool(data["gradient_of_loss"]),
+        small=bool(data["small"]),
     )
 
 

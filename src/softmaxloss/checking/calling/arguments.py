@@ -1,0 +1,95 @@
+"""The arguments of a call: the numbers of an input, as a form passes them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+from ..inputs import Input, layer_for
+from ..reference import softmax
+from .forms import Form
+from .roles import Role
+
+
+def arguments_for(form: Form, input: Input) -> list[Any]:
+    """New arguments for an input, or for one of its examples, in the form's order."""
+    z, y = input.z, input.y
+    rows, classes = z.shape if form.batch else (1, z.shape[-1])
+    made: dict[Role, Callable[[], Any]] = {
+        "logits": lambda: _laid_out(form, z),
+        "probabilities": lambda: _laid_out(form, probabilities(z)),
+        "log-probabilities": lambda: _laid_out(form, z),
+        "labels": lambda: _labels(form, y, classes, z.dtype),
+        "reg": lambda: input.reg,
+        "bias": lambda: np.zeros(classes, z.dtype),
+        "column bias": lambda: np.zeros((classes, 1), z.dtype),
+        "classes": lambda: classes,
+        "examples": lambda: rows,
+        "inputs": lambda: rows + 1,  # those of `layer_for`
+        "temperature": lambda: 1.0,
+    }
+    if form.is_layer:
+        W, X = layer_for(z)
+        W = W.T.copy() if form.weights_by_class else W
+        made["features"] = lambda: X.T.copy() if form.columns else X
+        made["weights"] = lambda: W
+        made["theta"] = lambda: W.ravel()
+        made["model"] = lambda: LinearModel(W, form)
+    return [made[role]() for role in form.order]
+
+
+def probabilities(z: Array) -> Array:
+    """The softmax of logits, (N, C) or (C,), in their dtype."""
+    return softmax(np.atleast_2d(z))[0].reshape(z.shape)
+
+
+class LinearModel:
+    """A linear layer, for a function that is passed a model: it has weights and can be called."""
+
+    def __init__(self, W: Array, form: Form) -> None:
+        self.W = self.w = self.weights = self.weight = self.theta = W
+        classes = W.shape[0] if form.weights_by_class else W.shape[1]
+        self.b = self.bias = np.zeros((classes, 1) if form.columns else classes, W.dtype)
+        self._form = form
+
+    def __call__(self, X: Any) -> Any:
+        W = self.W.T if self._form.weights_by_class else self.W
+        return W.T @ X + self.b if self._form.columns else X @ W + self.b
+
+    forward = predict = __call__
+
+
+def _laid_out(form: Form, array: Array) -> Array:
+    """Rows of numbers, or one row, in the layout of the form."""
+    if form.layout == "columns":
+        return array.T.copy()
+    if form.layout == "one column":
+        return array[:, None].copy()
+    if form.layout == "one row":
+        return array[None, :].copy()
+    if form.layout == "sequences":
+        return array.reshape(*sequence_shape(len(array)), -1).copy()
+    return array.copy()
+
+
+def _labels(form: Form, y: Any, classes: int, dtype: Any) -> Any:
+    if form.labels == "one-hot":
+        return _laid_out(form, np.eye(classes, dtype=dtype)[y])
+    if not form.batch:
+        return int(y)
+    if form.labels == "column":
+        return y[:, None].copy()
+    if form.labels == "row":
+        return y[None, :].copy()
+    return y.reshape(sequence_shape(len(y))).copy() if form.layout == "sequences" else y.copy()
+
+
+def sequence_shape(rows: int) -> tuple[int, int]:
+    """B and T with B·T examples, as near to a square as it is possible.
+
+    >>> sequence_shape(6), sequence_shape(40), sequence_shape(5)
+    ((2, 3), (5, 8), (1, 5))
+    """
+    sequences = next(b for b in range(int(rows**0.5), 0, -1) if rows % b == 0)
+    return sequences, rows // sequences

@@ -1,0 +1,320 @@
+"""How something is called that is not one function: an object with methods, or a class.
+
+A loss is often an object: forward computes it and backward its gradient, or loss and grad do. Each
+such pair becomes one function here, which makes a new object where it is given the class, and
+returns both results.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .roles import parameters_of, role_of
+
+#: Methods that compute the loss or the probabilities, the likeliest first.
+FORWARD = (
+    "forward", "__call__", "loss", "compute", "compute_loss", "calculate", "calc", "calc_loss",
+    "cost", "compute_cost", "fn", "fprop", "forward_pass", "evaluate", "error", "apply", "call",
+    "objective", "value", "get_loss", "output", "activate", "function", "func", "f",
+)  # fmt: skip
+#: Methods that compute the gradient.
+BACKWARD = (
+    "backward", "grad", "gradient", "gradients", "derivative", "delta", "backward_pass", "bprop",
+    "backprop", "back", "prime", "compute_gradient", "loss_grad", "calc_gradient", "calc_grad",
+    "get_grad", "get_gradient", "loss_prime", "cost_derivative", "grad_loss", "deriv", "df",
+)  # fmt: skip
+#: Attributes in which objects keep results that they do not return, by the part that they are.
+KEPT = {
+    "loss": ("loss", "loss_", "cost", "value", "J", "error", "losses"),
+    "softmax": ("output", "out", "probs", "probabilities", "prob", "softmax", "sm", "a", "p", "y",
+                "y_hat", "outputs"),
+    "gradient": ("dinputs", "dx", "dz", "dlogits", "grad", "gradient", "grad_input", "gradInput",
+                 "dscores", "d_x", "grad_", "dout"),
+}  # fmt: skip
+
+#: Attributes in which a classifier keeps its weights and its bias.
+WEIGHTS = ("W", "weights", "w", "theta", "coef_", "weight")
+BIASES = ("b", "bias")
+
+#: Names of an upstream gradient.
+UPSTREAM = {
+    "dout", "dvalues", "grad_output", "upstream", "dy", "dl", "da", "dlda", "g", "gy", "grad_out",
+    "output_grad", "eta", "gradient", "grad", "prev_grad", "accum_grad", "dz", "d", "dloss", "loss",
+}  # fmt: skip
+
+#: Arguments of a constructor by name: what they get for logits of some shape.
+BY_SHAPE = {
+    "num_classes": -1, "n_classes": -1, "n_class": -1, "classes": -1, "k": -1, "c": -1,
+    "output_size": -1, "num_labels": -1, "batch_size": 0, "n": 0, "n_samples": 0,
+}  # fmt: skip
+BY_NAME: dict[str, Any] = {
+    "axis": -1, "dim": -1, "reduction": "mean", "name": "loss", "eps": 1e-12, "epsilon": 1e-12,
+}  # fmt: skip
+
+
+class Way(NamedTuple):
+    """One way to call something."""
+
+    function: Callable[..., Any]
+    signature: Callable[..., Any]  # whose parameters are those of the function
+    protocol: str = ""  # how it is called, if that is more than a call
+    has_gradient: bool = False  # whether another method computes the gradient
+    backward: Callable[[Any, Any], Any] | None = (
+        None  # of a softmax, from z and an upstream gradient
+    )
+
+
+class ObjectError(TypeError):
+    """No object of a class could be made."""
+
+
+def can_be_called(target: Any) -> bool:
+    """Whether it is a function, or an object or class with a method that computes a loss."""
+    return callable(target) or has_methods(target)
+
+
+def has_methods(target: Any) -> bool:
+    """Whether an object, or the objects of a class, have a method that computes a loss."""
+    return bool(_methods(target, FORWARD))
+
+
+def ways_to_call(target: Any) -> Iterator[Way]:
+    """The ways to call something, the most telling first.
+
+    Those of an object with two methods check its gradient as well; so they come before the loss
+    alone.
+    """
+    torch: Any = sys.modules.get("torch")
+    if (
+        torch is not None
+        and isinstance(target, type)
+        and issubclass(target, torch.autograd.Function)
+    ):
+        function: Any = target
+        yield Way(function.apply, _unbound(target, "forward").__get__(object()), "apply")
+        return
+    plain = inspect.isroutine(target) or not (callable(target) and _methods(target, BACKWARD))
+    if not isinstance(target, type) and callable(target) and plain:
+        with_weights = _with_weights(target)
+        if with_weights is not None:
+            yield with_weights
+        yield Way(_returned_or_kept(target), target)
+        return
+    for forward in _methods(target, FORWARD):
+        method = _unbound(target, forward)
+        single = len(_required(method)) == 1
+        for backward in _methods(target, BACKWARD):
+            back = _unbound(target, backward)
+            if single and len(_required(back)) < 2 and parameters_of(back):
+                if any(role_of(p.name) == "labels" for p in _required(back)):
+                    yield _softmax_then_gradient(target, forward, backward)
+                    continue
+                yield Way(
+                    _one(target, forward),
+                    method,
+                    f"{forward}, {backward}",
+                    backward=_softmax_backward(target, forward, backward),
+                )
+                continue
+            for text, pick in _backward_arguments(back, method):
+                yield Way(
+                    _both(target, forward, backward, pick),
+                    method,
+                    f"{forward}, {backward}({text})",
+                    has_gradient=True,
+                )
+        yield Way(_one(target, forward), method, "" if forward == "__call__" else forward)
+
+
+def _with_weights(method: Any) -> Way | None:
+    """A method of a classifier that keeps its weights, as a function of the weights, too."""
+    owner = getattr(method, "__self__", None)
+    if owner is None or isinstance(owner, type):
+        return None
+    name = next((n for n in WEIGHTS if not callable(getattr(owner, n, print))), None)
+    parameters = [p for p in parameters_of(method) or () if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if name is None or len(parameters) < 2:
+        return None
+
+    def call(W: Any, *arguments: Any, **options: Any) -> Any:
+        setattr(owner, name, W)
+        for bias in BIASES:
+            if not callable(getattr(owner, bias, print)):
+                setattr(owner, bias, np.zeros(W.shape[1]))
+        return method(*arguments, **options)
+
+    first = inspect.Parameter("W", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    vars(call)["__signature__"] = inspect.Signature([first, *parameters])
+    return Way(call, call, f"self.{name} = W; {method.__name__}")
+
+
+def _methods(target: Any, names: Sequence[str]) -> list[str]:
+    """Those of some methods that an object has, but for what every object has.
+
+    A PyTorch module's `__call__` stands for its forward.
+    """
+    owner = target if isinstance(target, type) else type(target)
+    own = {name for base in owner.__mro__ for name in vars(base)}
+    found = [n for n in names if n in own and callable(getattr(owner, n))]
+    return [n for n in found if n != "__call__" or "forward" not in found]
+
+
+def _required(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters without a default that are passed by their place."""
+    return [
+        p
+        for p in parameters_of(function) or ()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
+
+
+def _unbound(target: Any, name: str) -> Callable[..., Any]:
+    """A method as a function without self: for its parameters."""
+    owner: Any = target if isinstance(target, type) else type(target)
+    static = inspect.getattr_static(owner, name)
+    method: Any = getattr(owner, name)
+    if isinstance(static, staticmethod | classmethod):
+        function: Callable[..., Any] = method
+        return function
+    bound: Callable[..., Any] = method.__get__(object()) if inspect.isfunction(method) else method
+    return bound
+
+
+def _object(target: Any, arguments: Sequence[Any]) -> Any:
+    """The object itself; of a class, a new one, with arguments of the constructor by their name."""
+    if not isinstance(target, type):
+        return target
+    given: dict[str, Any] = {}
+    shapes = [np.shape(a) for a in arguments if np.ndim(a) >= 1]
+    for parameter in parameters_of(target) or ():
+        if parameter.default is not parameter.empty or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        ):
+            continue
+        name = parameter.name.lower()
+        if name in BY_SHAPE and shapes:
+            given[parameter.name] = max(shapes, key=len)[BY_SHAPE[name]]
+        elif name in BY_NAME:
+            given[parameter.name] = BY_NAME[name]
+        else:
+            raise ObjectError(f"{target.__name__} needs {parameter.name} to be made")
+    return target(**given)
+
+
+def _one(target: Any, forward: str) -> Callable[..., Any]:
+    def call(*arguments: Any, **options: Any) -> Any:
+        made = _object(target, arguments)
+        return _returned_or_kept(getattr(made, forward), made)(*arguments, **options)
+
+    return call
+
+
+def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any, Any], Any]:
+    """A function of logits and an upstream gradient that returns the gradient of the logits."""
+
+    def call(z: Any, upstream: Any) -> Any:
+        made = _object(target, [z])
+        getattr(made, forward)(z)
+        gradient = getattr(made, backward)(upstream)
+        if gradient is None:
+            gradient = (_kept(made, {"gradient": KEPT["gradient"]}) or {}).get("gradient")
+        return gradient
+
+    return call
+
+
+def _softmax_then_gradient(target: Any, forward: str, backward: str) -> Way:
+    """A softmax whose backward is passed the labels, and returns the gradient of the loss."""
+
+    def call(z: Any, y: Any) -> Any:
+        made = _object(target, [z])
+        value = getattr(made, forward)(z)
+        return {"softmax": value, "gradient": getattr(made, backward)(y)}
+
+    return Way(call, call, f"{forward}(z), {backward}(y)", has_gradient=True)
+
+
+def _returned_or_kept(function: Callable[..., Any], owner: Any = None) -> Callable[..., Any]:
+    """A function that returns what the object keeps where the method returns nothing."""
+    owner = getattr(function, "__self__", None) if owner is None else owner
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        value = function(*arguments, **options)
+        return value if value is not None or owner is None else _kept(owner, KEPT)
+
+    return call
+
+
+def _kept(owner: Any, parts: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
+    """The results that an object keeps in attributes, by part."""
+    found = {}
+    for part, names in parts.items():
+        for name in names:
+            value = getattr(owner, name, None)
+            if value is not None and not callable(value):
+                found[part] = value
+                break
+    return found or None
+
+
+def _both(
+    target: Any, forward: str, backward: str, pick: Callable[[Sequence[Any], Any, Any], list[Any]]
+) -> Callable[..., Any]:
+    """A function that returns the loss of one method and the gradient of another."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        made = _object(target, arguments)
+        value = getattr(made, forward)(*arguments, **options)
+        kept = _kept(made, KEPT) if value is None else None
+        gradient = getattr(made, backward)(*pick(arguments, value, made))
+        if gradient is None:
+            gradient = (_kept(made, {"gradient": KEPT["gradient"]}) or {}).get("gradient")
+        if kept is not None:
+            return kept | {"gradient": gradient}
+        return {"loss": value, "gradient": gradient}
+
+    return call
+
+
+def _backward_arguments(
+    backward: Callable[..., Any], forward: Callable[..., Any]
+) -> Iterator[tuple[str, Callable[[Sequence[Any], Any, Any], list[Any]]]]:
+    """What backward may be called with, each as text and as a function of what forward was called
+    with, of what it returned, and of the object."""
+    required = _required(backward)
+    same = len(parameters_of(forward) or ())
+    if not required:
+        yield "", lambda arguments, value, made: []
+        return
+    if len(required) == 1:
+        if required[0].name.lower() in UPSTREAM or role_of(required[0].name) != "labels":
+            yield "1", lambda arguments, value, made: [_ones(value)]
+        yield "y", lambda arguments, value, made: [arguments[-1]]
+        return
+    if len(required) == same or len(required) == 2:
+        yield "the same", lambda arguments, value, made: list(arguments)
+        yield "a, y", lambda arguments, value, made: [_kept_softmax(made), arguments[-1]]
+        yield "1, y", lambda arguments, value, made: [_ones(value), arguments[-1]]
+    if len(required) == 3:
+        yield (
+            "z, a, y",
+            lambda arguments, value, made: [
+                arguments[0],
+                _kept_softmax(made, arguments),
+                arguments[-1],
+            ],
+        )
+
+
+def _ones(value: Any) -> Any:
+    """The upstream gradient of a loss that is the last result: 1 for each."""
+    return np.ones_like(value) if isinstance(value, np.ndarray) and value.ndim else 1.0
+
+
+def _kept_softmax(made: Any, arguments: Sequence[Any] = ()) -> Any:
+    kept = _kept(made, {"softmax": KEPT["softmax"]}) or {}
+    return kept["softmax"] if "softmax" in kept or not arguments else arguments[0]

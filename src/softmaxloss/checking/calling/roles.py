@@ -1,0 +1,250 @@
+"""What each argument of a function is for, from its name and its place.
+
+People name the same argument in many ways. A name decides where it can mean one thing only; where
+it can mean several, all of them are tried, the likeliest first.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+#: What an argument is. "scores" are logits or probabilities, and "predictions" are likelier to be
+#: probabilities: forms.py tries both.
+Role = Literal[
+    "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
+    "weights", "bias", "column bias", "features", "reg", "theta",
+    "classes", "inputs", "examples", "model", "temperature",
+]  # fmt: skip
+
+#: The roles of what comes out of a classifier.
+SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities")
+
+#: Names that mean one thing.
+NAMES: dict[str, Role] = {
+    **dict.fromkeys(
+        ("z", "zs", "logits", "logit", "unnormalized", "energies", "net_out", "linear_output"),
+        "logits",
+    ),
+    **dict.fromkeys(
+        ("p", "prob", "probs", "proba", "probas", "probabilities", "y_prob", "y_proba", "p_hat",
+         "phat", "softmax_output", "softmax_out", "al", "a2", "a3", "a_l"),
+        "probabilities",
+    ),
+    **dict.fromkeys(
+        ("y_hat", "yhat", "y_pred", "ypred", "pred", "preds", "prediction", "predictions",
+         "predicted", "output", "outputs", "estimates", "o", "q"),
+        "predictions",
+    ),
+    **dict.fromkeys(
+        ("logp", "log_p", "lp", "log_prob", "log_probs", "logprobs", "log_probabilities",
+         "log_preds", "log_softmax"),
+        "log-probabilities",
+    ),
+    **dict.fromkeys(
+        ("y", "t", "target", "targets", "tgt", "label", "labels", "y_true", "ytrue", "y_t",
+         "y_real", "truth", "true", "ground_truth", "gt", "gold", "correct", "correct_class",
+         "correct_label", "true_class", "true_label", "actual", "expected", "desired", "answer",
+         "class_", "cls", "target_index", "target_idx", "y_batch", "yb", "ys", "onehot", "one_hot",
+         "y_onehot", "y_one_hot", "y_enc", "y_oh", "y_hot", "labels_onehot", "target_onehot",
+         "targets_one_hot", "reference_answers", "indicator"),
+        "labels",
+    ),
+    **dict.fromkeys(
+        ("w", "weights", "weight", "coef", "coeffs", "w1", "weight_matrix", "wts", "beta", "omega"),
+        "weights",
+    ),
+    **dict.fromkeys(("theta", "thetas", "params"), "theta"),
+    **dict.fromkeys(("b", "bias", "biases", "b0", "b1", "bias_", "intercept", "w0"), "bias"),
+    **dict.fromkeys(
+        ("reg", "lam", "lambda_", "_lambda", "lmbda", "lbda", "lambd", "lamda", "l2", "l2_reg",
+         "reg_lambda", "reg_strength", "reg_param", "regularization", "regularisation",
+         "regularization_strength", "alpha", "weight_decay", "wd", "decay", "lambda_factor",
+         "penalty", "l2_lambda", "reglambda", "λ", "rs"),
+        "reg",
+    ),
+    **dict.fromkeys(
+        ("num_classes", "n_classes", "nclasses", "numclasses", "n_class", "num_labels", "n_labels",
+         "k", "output_size", "vocab_size", "out_dim", "n_out", "classes", "num_class"),
+        "classes",
+    ),
+    **dict.fromkeys(("d", "n_features", "input_size", "input_dim", "inputsize", "n_in"), "inputs"),
+    **dict.fromkeys(("m", "n", "batch_size", "num_examples", "num_train", "n_samples", "bs"),
+                    "examples"),
+    **dict.fromkeys(("model", "net", "network"), "model"),
+    **dict.fromkeys(("temp", "temperature", "temp_parameter", "tau"), "temperature"),
+}  # fmt: skip
+
+#: Names of the features where a function has weights; elsewhere they are scores.
+FEATURES = {
+    "x", "xs", "xb", "data", "features", "feats", "inputs", "input_data", "x_batch", "x_train",
+    "images", "samples", "a_prev", "phi", "batch", "examples", "design",
+}  # fmt: skip
+
+#: Names of labels that are often something else; they count where no other argument is labels.
+PERHAPS_LABELS = {"idx", "index", "c", "category", "real", "d", "k", "i", "j", "n", "cl"}
+
+MOST_POSITIONAL = 4  # that are passed to f(*args)
+
+
+class Argument(NamedTuple):
+    """One argument of a call: its role, and its name if it is passed by keyword."""
+
+    role: Role
+    keyword: str = ""
+
+
+class Arguments(NamedTuple):
+    """The arguments of a call, in order, and whether their names say so."""
+
+    passed: tuple[Argument, ...]
+    named: bool
+
+
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """The parameters of a function; None for one of an extension that does not tell them."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def role_of(name: str) -> Role | None:
+    """The role that a name alone decides, or None.
+
+    >>> role_of("y_true"), role_of("x")
+    ('labels', None)
+    """
+    return NAMES.get(name.lower())
+
+
+def arguments_of(function: Callable[..., Any]) -> Iterator[Arguments]:
+    """The ways to pass logits, labels and what else a function takes, the likeliest first."""
+    parameters = parameters_of(function)
+    if parameters is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        fixed = [p for p in parameters or () if p.kind is p.POSITIONAL_OR_KEYWORD]
+        if len(fixed) < 2:
+            yield Arguments((Argument("scores"), Argument("labels")), False)
+            yield Arguments((Argument("labels"), Argument("scores")), False)
+            yield Arguments((Argument("scores"),), False)
+            return
+        parameters = fixed
+    parameters = [p for p in parameters or () if p.kind is not p.VAR_KEYWORD]
+    required = [p for p in parameters if p.default is p.empty]
+    layer = _layer(parameters, required)
+    if layer is not None:
+        yield from layer
+        return
+    yield from _loss(parameters, required)
+
+
+def _passed(
+    parameters: Sequence[inspect.Parameter], roles: dict[str, Role]
+) -> tuple[Argument, ...]:
+    """The arguments for the parameters with a role; by keyword after one that is left out."""
+    passed: list[Argument] = []
+    left_out = False
+    for parameter in parameters:
+        if parameter.name not in roles:
+            left_out = True
+            continue
+        by_name = left_out or parameter.kind is parameter.KEYWORD_ONLY
+        passed.append(Argument(roles[parameter.name], parameter.name if by_name else ""))
+    return tuple(passed)
+
+
+def _loss(
+    parameters: Sequence[inspect.Parameter], required: Sequence[inspect.Parameter]
+) -> Iterator[Arguments]:
+    """The ways to call a loss of logits or probabilities, or a softmax."""
+    names = [p.name for p in required]
+    optional = {p.name: role_of(p.name) for p in parameters if p.default is not p.empty}
+    known: dict[str, Role] = {}
+    for name in names:
+        role = role_of(name)
+        if role in ("model", "temperature", "classes", "examples", "inputs") and len(names) > 1:
+            known[name] = role
+    free = [name for name in names if name not in known]
+    if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
+        known = {n: r for n, r in known.items() if r == "model"}
+        free = [name for name in names if name not in known]
+    labels = [name for name, role in optional.items() if role == "labels"][:1]
+    if len(free) == 1:
+        scores = _score_role(free[0])
+        if labels:
+            roles: dict[str, Role] = {free[0]: scores, labels[0]: "labels"}
+            yield Arguments(_passed(parameters, known | roles), True)
+        yield Arguments(_passed(parameters, known | {free[0]: scores}), True)
+        perhaps = [n for n in optional if n not in labels][:1]
+        if perhaps and not labels and not optional[perhaps[0]]:
+            roles = {free[0]: scores, perhaps[0]: "labels"}
+            yield Arguments(_passed(parameters, known | roles), False)
+        return
+    if not free and len(optional) >= 1:
+        first, *rest = optional
+        if rest:
+            yield Arguments(_passed(parameters, {first: "scores", rest[0]: "labels"}), False)
+        yield Arguments(_passed(parameters, {first: "scores"}), False)
+        return
+    if len(free) == 3 and {"logits", "probabilities", "labels"} == {role_of(n) for n in free}:
+        roles = {n: role_of(n) or "scores" for n in free}
+        yield Arguments(_passed(parameters, known | roles), True)
+    if len(free) == 3:
+        # delta(z, a, y): the logits, their softmax, the labels.
+        roles = dict(zip(free, ("logits", "probabilities", "labels"), strict=True))
+        yield Arguments(_passed(parameters, known | roles), False)
+    if len(free) != 2:
+        return
+    first, second = free
+    both: list[tuple[Role, Role]] = [
+        (_score_role(first), "labels"),
+        ("labels", _score_role(second)),
+    ]
+    if _label_likeness(first) > _label_likeness(second):
+        both.reverse()
+    for k, pair in enumerate(both):
+        certain = k == 0 and _label_likeness(first) != _label_likeness(second)
+        yield Arguments(_passed(parameters, known | dict(zip(free, pair, strict=True))), certain)
+
+
+def _score_role(name: str) -> Role:
+    role = role_of(name)
+    return role if role in SCORES else "scores"
+
+
+def _label_likeness(name: str) -> float:
+    lower = name.lower()
+    if role_of(name) == "labels":
+        return 2.0
+    return 1.0 if lower in PERHAPS_LABELS else 0.0
+
+
+def _layer(
+    parameters: Sequence[inspect.Parameter], required: Sequence[inspect.Parameter]
+) -> list[Arguments] | None:
+    """The ways to call a linear layer with its loss; None if the function is not one."""
+    roles: dict[str, Role] = {}
+    for p in parameters:
+        role: Role | None = "features" if p.name.lower() in FEATURES else role_of(p.name)
+        if p.name == "n" or p.name.lower() in ("m", "bs"):
+            role = "examples"
+        if role is not None and (p.default is p.empty or role in ("reg", "bias", "labels")):
+            roles[p.name] = role
+    if "theta" in roles.values() and "classes" not in roles.values():
+        roles = {name: "weights" if role == "theta" else role for name, role in roles.items()}
+    found = list(roles.values())
+    has_weights = bool({"weights", "theta", "model"} & set(found))
+    unknown = [p.name for p in required if p.name not in roles]
+    if has_weights and "labels" in found and "features" not in found and len(unknown) == 1:
+        roles[unknown.pop()] = "features"
+        found = list(roles.values())
+    if has_weights and {"features", "labels"} <= set(found) and len(set(found)) == len(found):
+        return None if unknown else [Arguments(_passed(parameters, roles), True)]
+    plain = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    if has_weights or 3 <= len(required) <= 4 <= len(plain):
+        # Nothing is known of their names: the order of many courses.
+        order: tuple[Role, ...] = ("weights", "features", "labels", "reg")
+        if len(required) >= 3 and not (set(found) & {"logits", "probabilities", "model"}):
+            given = dict(zip([p.name for p in plain[:4]], order, strict=False))
+            if {p.name for p in required} <= set(given):
+                return [Arguments(_passed(parameters, given), False)]
+    return None

@@ -1,0 +1,179 @@
+"""Trying a form on small inputs: what is returned, and whether it looks right.
+
+Forms are tried before any is called on all inputs. So a form that was not meant costs few small
+calls, whatever it returns, and the form that was meant comes first.
+"""
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..inputs import Input, gradient_wrt_weights, plain_inputs
+from ..reference import Results, softmax, target
+from .arguments import arguments_for
+from .forms import Form
+from .frameworks import call, node_of
+from .places import error_line
+from .protocols import Way
+from .results import ShapeError, parts_of, read_results, returned_names, values_of
+
+RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
+
+
+class Trial(NamedTuple):
+    """What a form gives on small inputs."""
+
+    form: Form  # with what it returns
+    score: int | None  # None: it raised an error, or nothing could be read
+    problem: str | None
+    seconds: float  # that a call for the ordinary input takes
+
+
+class Callee(NamedTuple):
+    """What is called, and what is known of it."""
+
+    way: Way
+    names: Sequence[str]  # in its return statement
+    node: type | None  # of its own engine with automatic differentiation
+    asked: tuple[str, ...]  # the parts that were asked for; empty: all
+
+
+def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
+    """What is called in a way to call the target."""
+    asked = () if kind is None else tuple(kind.split("+"))
+    return Callee(way, returned_names(way.signature), node_of(target), asked)
+
+
+def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
+    """Call a function in a form on small inputs."""
+    started, score, problem, seconds = time.process_time(), RIGHT, None, 0.0
+    for input in _small_inputs(seed, "float32" if form.single else dtype):
+        if form.scores != "logits":
+            input = input._replace(z=softmax(input.z)[1].astype(input.z.dtype))
+        try:
+            with no_warnings():
+                if not form.returns:
+                    form = replace(form, returns=_returns(form, callee, input))
+                results = results_of(form, callee, input)
+            score = max(score, _score(results, right_for(form, input)))
+        except SystemExit:
+            return Trial(form, None, "it called sys.exit", 0.0)
+        except ShapeError as error:
+            problem = problem or str(error)
+            score = max(score, READABLE)
+        except Exception as error:
+            problem = problem or error_line(error)
+            score = max(score, READABLE)
+        if input.name == "ordinary":
+            seconds = time.process_time() - started
+    return Trial(form, score if form.returns else None, problem, seconds)
+
+
+@lru_cache(maxsize=4)
+def _small_inputs(seed: int, dtype: str) -> list[Input]:
+    """Three of the plain inputs, and one with labels that may be off by one without an error."""
+    plain = {input.name: input for input in plain_inputs(seed, dtype)}
+    z = plain["ordinary"].z[:, 1:]
+    middle = Input("labels in the middle", "", z, np.arange(len(z)) % 4 + 1)
+    return [plain["ordinary"], plain["two examples"], middle, plain["square"]]
+
+
+def right_for(form: Form, input: Input) -> Results:
+    """The right results for an input of small logits, with which trials are compared."""
+    z, y = np.atleast_2d(input.z).astype(np.float64), np.atleast_1d(input.y)
+    a, log_a = softmax(z)
+    q = target(y, (len(z), z.shape[1]))
+    gradient = {"probabilities": -q / a, "log-probabilities": -q}.get(form.scores, a - q)
+    gradient = gradient / len(z)
+    parts = (
+        a,
+        -(q * log_a).sum(axis=1).mean(),
+        gradient_wrt_weights(gradient) if form.is_layer else gradient,
+        log_a,
+    )
+    if form.is_layer:
+        return Results(*parts)
+    return Results(*(part.reshape(input.z.shape) if np.ndim(part) else part for part in parts))
+
+
+def _returns(form: Form, callee: Callee, input: Input) -> tuple[str, ...]:
+    one = input if form.batch else input.examples()[0]
+    values = values_of(call_once(form, callee, one))
+    return parts_of(values, form, one, right_for(form, one), callee.names, callee.asked)
+
+
+def _score(got: Results, want: Results) -> int:
+    """How good results are: all right, some right, finite; a gradient or a loss may be a sum."""
+    parts = [(g, w) for g, w in zip(got, want, strict=True) if g is not None]
+    if not parts or not all(np.isfinite(np.asarray(g)).all() for g, _ in parts):
+        return READABLE
+    near = [_near(g, w, len(want.softmax)) for g, w in parts]  # type: ignore[arg-type]
+    return RIGHT if all(near) else PARTLY if any(near) else FINITE
+
+
+def _near(got: Any, want: Any, rows: int) -> bool:
+    x, y = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    if y.ndim == 0 and x.ndim == 1:  # a loss for each
+        x = x.mean()
+    return x.shape == y.shape and any(
+        np.allclose(x, factor * y, rtol=1e-3, atol=1e-5) for factor in (1, rows)
+    )
+
+
+def results_of(form: Form, callee: Callee, input: Input) -> Results:
+    """The results for an input, as a batch with examples in rows.
+
+    Raises what the function raises, and ShapeError for a result of no known shape.
+    """
+    if form.batch:
+        return read_results(values_of(call_once(form, callee, input)), form, input)
+    every = [
+        read_results(values_of(call_once(form, callee, one)), form, one) for one in input.examples()
+    ]
+    together = {
+        part: np.array([getattr(one, part) for one in every])
+        for part in Results._fields
+        if all(getattr(one, part) is not None for one in every)
+    }
+    if "loss" in together:
+        together["loss"] = together["loss"].mean()
+    if "gradient" in together:
+        together["gradient"] = together["gradient"] / len(every)
+    return Results(**together)
+
+
+def call_once(form: Form, callee: Callee, input: Input) -> Any:
+    """What the function returns for one call, as arrays."""
+    dtype = "bfloat16" if input.about == "bfloat16" else "float32" if form.single else ""
+    places = [form.order.index(role) for role in (form.scores,) if role in form.order]
+    differentiable = places and "labels" in form.order and not form.is_layer
+    return call(
+        form.framework,
+        callee.way.function,
+        arguments_for(form, input),
+        input,
+        places[0] if differentiable else None,
+        form.keywords,
+        dtype,
+        callee.node,
+    )
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Without the warnings of forms that were not meant."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def takes_only_single(problem: str | None) -> bool:
+    """Whether PyTorch says that float64 and float32 were mixed."""
+    words = ("Double", "Float", "dtype", "double", "float")
+    return problem is not None and sum(word in problem for word in words) >= 2

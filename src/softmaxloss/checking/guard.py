@@ -1,0 +1,61 @@
+"""What keeps the logarithm of a probability finite: a small number ε.
+
+Code that takes probabilities often adds one, or clips them. Its value is found from the loss where
+the probability of the true class is 0, which is then −log ε.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+
+Family = Literal["plus", "clip", "floor"]
+
+_CHANGE: dict[Family, Callable[[Any, Any], Any]] = {
+    "plus": lambda a, epsilon: a + epsilon,
+    "clip": lambda a, epsilon: np.clip(a, epsilon, 1 - epsilon),
+    "floor": lambda a, epsilon: np.maximum(a, epsilon),
+}
+
+
+class Guard(NamedTuple):
+    """A change of the probabilities before their logarithm."""
+
+    family: Family
+    epsilon: float
+
+    def __call__(self, a: Array) -> Array:
+        """The changed probabilities.
+
+        >>> Guard("floor", 1e-7)(np.array([0.0, 0.5])).tolist()
+        [1e-07, 0.5]
+        """
+        return np.asarray(_CHANGE[self.family](a, a.dtype.type(self.epsilon)))
+
+    @property
+    def mistake(self) -> str:
+        """The id under which it is listed."""
+        return "log-of-a-plus-epsilon" if self.family == "plus" else "clipped"
+
+    def __str__(self) -> str:
+        epsilon = f"{self.epsilon:.4g}"
+        return {
+            "plus": f"log(a + {epsilon})",
+            "clip": f"log of a clipped to {epsilon} … 1 − {epsilon}",
+            "floor": f"log of max(a, {epsilon})",
+        }[self.family]
+
+
+def guards_for(loss_at_zero: Any) -> list[Guard]:
+    """The guards that give this loss for one example whose true class has probability 0.
+
+    >>> [str(guard) for guard in guards_for(-np.log(1e-7))][0]
+    'log(a + 1e-07)'
+    """
+    value = np.asarray(np.nan if loss_at_zero is None else loss_at_zero, np.float64)
+    if value.size != 1 or not 0 < value < 740:
+        return []
+    epsilon = float(f"{np.exp(-value.item()):.9g}")  # as it was written
+    return [Guard(family, epsilon) for family in _CHANGE]

@@ -1,0 +1,2 @@
+from .functional import softmax, log_softmax
+from .losses import SoftmaxLoss, NLL
