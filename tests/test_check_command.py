@@ -118,15 +118,13 @@ def test_several_functions(run: Any) -> None:
     Path("two.py").write_text(TWO)
     code, out, _ = run("two.py:f,g,f", "--junit", "report.xml")
     assert code == 1
-    assert out.splitlines() == [
-        f"two.py:f: right ({INDEXED})",
-        "two.py:g: wrong (exp-minus-z, no-max)",
-        "1 of 2 right",
-    ]
-    cases = ElementTree.parse("report.xml").getroot().findall("testcase")
+    *lines, last = out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["two.py:f", "right"], ["two.py:g", "wrong"]]
+    assert last == "1 right, 1 wrong"
+    cases = ElementTree.parse("report.xml").getroot().iter("testcase")
     assert [(case.get("classname"), case.get("name")) for case in cases] == [
-        ("two.py", "f"),
-        ("two.py", "g"),
+        ("two", "f"),
+        ("two", "g"),
     ]
     _, out, _ = run("two.py:f,g", "--json")
     found = [(one["file"], one["function"], one["verdict"]) for one in json.loads(out)]
@@ -149,12 +147,12 @@ def test_a_folder(run: Any) -> None:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
     code, out, _ = run("work:f")
-    assert (code, out.splitlines()) == (
+    assert (code, [line.split()[:2] for line in out.splitlines()]) == (
         0,
-        [f"work/a.py: right ({INDEXED})", f"work/b/book.ipynb: right ({INDEXED})", "2 of 2 right"],
+        [["work/a.py", "right"], ["work/b/book.ipynb", "right"], ["2", "right"]],
     )
     code, out, _ = run("work:f,g")
-    assert [line.partition(": ")[0] for line in out.splitlines()[:-1]] == [
+    assert [line.split()[0] for line in out.splitlines()[:-1]] == [
         "work/a.py:f",
         "work/b/book.ipynb:f",
         "work/b/book.ipynb:g",

@@ -101,7 +101,7 @@ def test_an_exit_in_one_form_leaves_the_others() -> None:
     columns = RIGHT.replace("=1", "=0").replace("np.arange(len(y)), y", "y, np.arange(len(y))")
     code = first("import sys; x.shape[1] == len(y) or sys.exit(1)", columns)
     report = checked(code)
-    assert report.form == Form(columns=True)
+    assert report.form == Form(layout="columns", returns=("loss",))
     assert report.verdict == "right"
 
 
@@ -149,7 +149,7 @@ def test_numbers_that_json_lacks() -> None:
     part = np.array([[1, np.nan, np.inf]], np.longdouble)
     message = decode(encode(Attempt(Form(), [Results(part, np.float32(0.1), None)])))
     assert isinstance(message, Attempt)
-    softmax, loss, gradient = message.results[0]
+    softmax, loss, gradient, _ = message.results[0]
     np.testing.assert_array_equal(softmax, part)
     assert loss.dtype == np.float32
     assert loss == np.float32(0.1)
