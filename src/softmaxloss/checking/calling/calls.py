@@ -25,6 +25,7 @@ from .frameworks import (
     to_framework,
 )
 from .places import error_line
+from .protocols import Way
 from .results import ShapeError, read, values_of
 from .trials import (
     FINITE,
@@ -44,7 +45,8 @@ Outcome = tuple[Results, str | None]
 
 MOST_RIGHT = 2  # forms that look right and are called on all inputs
 MOST_WRONG = 6  # others
-MOST_WRONG_IF_SLOW = 2
+MOST_BEFORE_ONE_EXAMPLE = 3  # others, before forms with one example are tried
+MOST_IF_SLOW = 2
 MOST_PROBLEMS = 6  # forms that could not be called and are reported
 SLOW = 0.01  # seconds for the ordinary input, from which on the large inputs are smaller
 
@@ -72,68 +74,97 @@ class Attempt(NamedTuple):
 def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
     """The attempts to call something, the likeliest form first.
 
-    Each form is tried on two small inputs. One that looks right is called on all inputs at once;
-    the others only if none does.
+    Each form is tried on small inputs. One that looks right is called on all inputs at once, the
+    others only if none does.
     """
-    right = 0
-    before = _process_state()
-    others: list[tuple[int, Trial, Callee]] = []
-    readable: set[tuple[Any, ...]] = set()
-    # Where a batch has a loss and the code speaks of batches, one example was not meant.
-    batches: set[tuple[Any, ...]] = set()
-    batch_meant = settings.layout != "one" and speaks_of_batches(target)
-    problems: list[tuple[Form, str]] = []
+    search = _Search(target, settings)
+    only_batches = True
     for form, way in forms_of(target, settings):
-        gradients = any(one.way.has_gradient for score, _, one in others if score <= FINITE)
+        if not form.batch and only_batches:
+            # Forms with one example, if they were not meant, may not even return.
+            only_batches = False
+            if not search.right:
+                yield from search.attempts(MOST_BEFORE_ONE_EXAMPLE)
+        if search.should_try(form, way):
+            yield from search.try_form(form, way)
+        if search.right == MOST_RIGHT:
+            return
+    if not search.right:
+        yield from search.attempts(MOST_WRONG)
+        yield from search.failures()
+
+
+class _Search:
+    """What is known of the forms that were tried."""
+
+    def __init__(self, target: Any, settings: Settings) -> None:
+        self.right = 0  # forms that look right
+        self._target, self._settings = target, settings
+        self._before = _process_state()
+        self._others: list[tuple[int, Trial, Callee]] = []  # with their score
+        self._called: list[Trial] = []
+        self._problems: list[tuple[Form, str]] = []
+        self._readable: set[tuple[Any, ...]] = set()
+        self._with_loss: set[tuple[Any, ...]] = set()
+        # Where a batch has a loss and the code speaks of batches, one example was not meant.
+        self._batch_meant = settings.layout != "one" and speaks_of_batches(target)
+
+    def should_try(self, form: Form, way: Way) -> bool:
+        """Whether the forms that were tried leave this one open."""
+        gradients = any(one.way.has_gradient for score, _, one in self._others if score <= FINITE)
         if gradients and not way.has_gradient:
-            break  # the loss alone would hide what is wrong with the gradient
-        call = (form.order, form.layout, form.framework, form.protocol)
-        if form.labels in ("column", "row") and call in readable:
-            continue  # where y of shape (N,) works, y[0] of (1, N) is a mistake
-        if batch_meant and not form.batch and batches & {(form.scores, form.protocol)}:
-            continue
-        callee = callee_for(target, way, settings.kind)
+            return False  # the loss alone would hide what is wrong with the gradient
+        if form.labels in ("column", "row") and _but_labels(form) in self._readable:
+            return False  # where y of shape (N,) works, y[0] of (1, N) is a mistake
+        has_loss = (form.scores, form.protocol) in self._with_loss
+        return form.batch or not (self._batch_meant and has_loss)
+
+    def try_form(self, form: Form, way: Way) -> Iterator[Attempt]:
+        """Try a form; the attempt that follows if it looks right."""
+        settings = self._settings
+        callee = callee_for(self._target, way, settings.kind)
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
-        if trial.score is not None and trial.score <= FINITE:
-            if form.labels == "index":
-                readable.add(call)
-            if form.layout in ("rows", "columns") and "loss" in trial.form.returns:
-                batches.add((form.scores, form.protocol))
-        if trial.score == RIGHT:
-            if not trial.form.batch and not right:
-                yield from _batch_instead(others, settings, before)
-            yield _attempt(trial, callee, settings, before)
-            right += 1
-            if right == MOST_RIGHT:
-                return
-        elif trial.score is not None:
-            others.append((trial.score, trial, callee))
-        elif trial.problem is not None:
-            problems.append((form, trial.problem))
-    if right:
-        return
-    others.sort(key=lambda one: one[0])  # stable: the likeliest first among equals
-    most = MOST_WRONG_IF_SLOW if others and others[0][1].seconds > SLOW else MOST_WRONG
-    for score, trial, callee in others[:most]:
-        if score <= FINITE or trial is others[0][1]:
-            yield _attempt(trial, callee, settings, before)
-    seen: set[str] = set()
-    for form, problem in problems:
-        if problem not in seen and len(seen) < MOST_PROBLEMS:
-            seen.add(problem)
-            yield Attempt(form, [], problem)
-
-
-def _batch_instead(
-    others: Sequence[tuple[int, Trial, Callee]], settings: Settings, before: tuple[Any, ...]
-) -> Iterator[Attempt]:
-    """The likeliest form with a batch, where one example is right: perhaps a batch was meant."""
-    for score, trial, callee in others:
-        if trial.form.layout in ("rows", "columns") and score <= FINITE:
-            yield _attempt(trial, callee, settings, before)
+        if trial.score is None:
+            if trial.problem is not None:
+                self._problems.append((form, trial.problem))
             return
+        if trial.score <= FINITE:
+            if form.labels == "index":
+                self._readable.add(_but_labels(form))
+            if form.layout in ("rows", "columns") and "loss" in trial.form.returns:
+                self._with_loss.add((form.scores, form.protocol))
+        if trial.score == RIGHT:
+            self.right += 1
+            yield _attempt(trial, callee, settings, self._before)
+        else:
+            self._others.append((trial.score, trial, callee))
+
+    def attempts(self, most: int) -> Iterator[Attempt]:
+        """The likeliest of the forms that do not look right, called on all inputs."""
+        # Stable: the likeliest first among equals.
+        others = sorted(self._others, key=lambda one: one[0])
+        if others and others[0][1].seconds > SLOW:
+            most = MOST_IF_SLOW
+        for score, trial, callee in others[:most]:
+            new = not any(trial is one for one in self._called)
+            if new and (score <= FINITE or trial is others[0][1]):
+                self._called.append(trial)
+                yield _attempt(trial, callee, self._settings, self._before)
+
+    def failures(self) -> Iterator[Attempt]:
+        """The forms in which nothing could be read, one for each error."""
+        seen: set[str] = set()
+        for form, problem in self._problems:
+            if problem not in seen and len(seen) < MOST_PROBLEMS:
+                seen.add(problem)
+                yield Attempt(form, [], problem)
+
+
+def _but_labels(form: Form) -> tuple[Any, ...]:
+    """What forms have in common that differ in their labels only."""
+    return form.order, form.layout, form.framework, form.protocol
 
 
 def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any, ...]) -> Attempt:

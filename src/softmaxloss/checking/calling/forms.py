@@ -125,28 +125,35 @@ class Form:
 def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
     """The forms in which something may be meant to be called, the likeliest first.
 
-    With each form, the way to call it: a function that takes its arguments.
+    With each form, the way to call it: a function that takes its arguments. Forms with a batch come
+    before those with one example.
     """
     frameworks = frameworks_of(target)
     node = getattr(node_of(target), "__name__", "")
     for way in ways_to_call(target):
-        for arguments in arguments_of(way.signature):
-            roles = {argument.role for argument in arguments.passed}
-            layer = bool(roles & {"weights", "theta", "model"})
-            if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
-                continue
-            make = _of_layer if layer else _of_scores
-            for form in make(arguments, settings):
-                for framework in frameworks:
-                    yield (
-                        replace(
-                            form,
-                            framework=framework,
-                            node=node if framework in ("own", "own scalars") else "",
-                            protocol=way.protocol,
-                        ),
-                        way,
-                    )
+        forms = [
+            replace(
+                form,
+                framework=framework,
+                node=node if framework in ("own", "own scalars") else "",
+                protocol=way.protocol,
+            )
+            for arguments in arguments_of(way.signature)
+            for form in _of_arguments(arguments, settings)
+            for framework in frameworks
+        ]
+        for form in sorted(forms, key=lambda form: not form.batch):
+            yield form, way
+
+
+def _of_arguments(arguments: Arguments, settings: Settings) -> Iterator[Form]:
+    roles = {argument.role for argument in arguments.passed}
+    if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
+        return
+    if roles & {"weights", "theta", "model"}:
+        yield from _of_layer(arguments, settings)
+    else:
+        yield from _of_scores(arguments, settings)
 
 
 def _form(arguments: Arguments, **fields: Any) -> Form:

@@ -66,8 +66,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
         if not one.observed:
             tried.append((attempt.form, attempt.problem or "it returned nothing that can be read"))
             continue
-        batch_meant = settings.layout != "one" and any(map(_takes_batches, usable))
-        if not one.is_wrong() and (attempt.form.batch or not batch_meant):
+        if not one.is_wrong():
             if not attempt.form.batch:
                 one.findings.extend(_with_batches(usable))
             return _report(one, settings)
@@ -110,20 +109,6 @@ def _numbers_for(attempt: Attempt, settings: Settings, guard: Guard | None) -> N
 @lru_cache(maxsize=8)  # one after another, many functions are checked with one seed
 def _numbers(seed: int, dtype: str, scores: str, small: bool, guard: Guard | None) -> Numbers:
     return Numbers(inputs_for(scores != "logits", seed, dtype, small), scores, guard)
-
-
-def _takes_batches(one: Compared) -> bool:
-    """Whether a batch with a label for each example has a loss: then one example is not meant."""
-    results = one.attempt.results
-    # Indexing by the labels makes an N × N matrix of z where one example is meant.
-    losses = sum(r.loss is not None and np.ndim(r.loss) < 2 for r in results)
-    form = one.attempt.form
-    return (
-        "loss" in one.observed
-        and form.batch
-        and form.labels == "index"
-        and losses * 2 > len(results)
-    )
 
 
 def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
