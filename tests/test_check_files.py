@@ -101,7 +101,8 @@ def test_an_exit_in_one_form_leaves_the_others() -> None:
     columns = RIGHT.replace("=1", "=0").replace("np.arange(len(y)), y", "y, np.arange(len(y))")
     code = first("import sys; x.shape[1] == len(y) or sys.exit(1)", columns)
     report = checked(code)
-    assert report.form is not None and report.form.layout == "columns"
+    assert report.form is not None
+    assert report.form.layout == "columns"
     assert report.verdict == "right"
 
 
