@@ -111,6 +111,57 @@ def test_a_folder_and_what_is_not_in_its_files(run: Any) -> None:
     assert stderr == "1 file without f: class/other.py\n"
 
 
+TWO = RIGHT + MINUS.replace("def f(", "def g(")
+
+
+def test_several_functions(run: Any) -> None:
+    Path("two.py").write_text(TWO)
+    code, out, _ = run("two.py:f,g,f", "--junit", "report.xml")
+    assert code == 1
+    *lines, last = out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["two.py:f", "right"], ["two.py:g", "wrong"]]
+    assert last == "1 right, 1 wrong"
+    cases = ElementTree.parse("report.xml").getroot().iter("testcase")
+    assert [(case.get("classname"), case.get("name")) for case in cases] == [
+        ("two", "f"),
+        ("two", "g"),
+    ]
+    _, out, _ = run("two.py:f,g", "--json")
+    found = [(one["file"], one["function"], one["verdict"]) for one in json.loads(out)]
+    assert found == [("two.py", "f", "right"), ("two.py", "g", "wrong")]
+
+
+def test_a_folder(run: Any) -> None:
+    """Each file that has the function, notebooks too; not what is installed or hidden."""
+    cells = [{"cell_type": "code", "source": ["%pylab\n", "import numpy as np"]},
+             {"cell_type": "code", "source": TWO}]  # fmt: skip
+    files = {
+        "work/a.py": RIGHT,
+        "work/b/book.ipynb": json.dumps({"cells": cells}),
+        "work/b/none.py": "def ff(): pass\nx = f\n",
+        "work/b/broken.ipynb": "{",
+        "work/.hidden/a.py": RIGHT,
+        "work/venv/lib/site-packages/a.py": RIGHT,
+    }
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    code, out, _ = run("work:f")
+    assert (code, [line.split()[:2] for line in out.splitlines()]) == (
+        0,
+        [["work/a.py", "right"], ["work/b/book.ipynb", "right"], ["2", "right"]],
+    )
+    code, out, _ = run("work:f,g")
+    assert [line.split()[0] for line in out.splitlines()[:-1]] == [
+        "work/a.py:f",
+        "work/b/book.ipynb:f",
+        "work/b/book.ipynb:g",
+    ]
+    code, out, stderr = run("work:missing")
+    assert (code, out) == (2, "")
+    assert "work: no file in it has missing" in stderr
+
+
 def test_exit_codes_for_several_files(run: Any) -> None:
     for name in ("right", "raises"):
         Path(f"{name}2.py").write_text(FILES[name])
@@ -156,6 +207,9 @@ def test_settings(run: Any, arguments: list[str], code: int) -> None:
         ["nowhere/*.py:f"],
         ["right.py:f(x)"],
         ["right.py:f..g"],
+        ["right.py:f,"],
+        ["right.py:f,f", "--write-test", "right.py"],
+        ["right.py:f,g", "--write-test", "t.py"],
         ["right.py:f", "--allow", "no-such"],
         ["right.py:f", "--deny", "no-such"],
         ["right.py:f", "--deny", "sum", "--allow", "sum"],

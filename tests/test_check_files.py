@@ -20,7 +20,7 @@ from softmaxloss.checking.calling.forms import Form
 from softmaxloss.checking.calling.frameworks import frameworks_of
 from softmaxloss.checking.reference import Results
 from softmaxloss.checking.report import Report
-from softmaxloss.checking.sandbox.process import check_file
+from softmaxloss.checking.sandbox.process import check_file, check_files
 from softmaxloss.checking.sandbox.protocol import decode, encode
 from softmaxloss.checking.settings import Settings
 
@@ -61,8 +61,8 @@ def at_import(code: str) -> str:
         ("f = int('x' * 5_000_000)\n", "importing it failed: ValueError: invalid literal for int() "
          f"with base 10: '{'x' * 158}… (line 1)"),
         (first("raise ValueError('x' * 5_000_000)", RIGHT), f"ValueError: {'x' * 199}… (line 3)"),
-        ("f = open('big', 'w').write('x' * (70 << 20))\n", "importing it failed: OSError: [Errno 27] "
-         "File too large (line 1)"),
+        ("f = open('big', 'w').write('x' * (70 << 20))\n",
+         "importing it failed: OSError: [Errno 27] File too large (line 1)"),
         ("f = print('x' * (70 << 20))\n", "f in file.py is not a function: NoneType"),
         ("class E(Exception):\n    def __str__(self):\n        1 / 0\ndef f(x, y): raise E\n",
          "E (line 4)"),
@@ -101,7 +101,8 @@ def test_an_exit_in_one_form_leaves_the_others() -> None:
     columns = RIGHT.replace("=1", "=0").replace("np.arange(len(y)), y", "y, np.arange(len(y))")
     code = first("import sys; x.shape[1] == len(y) or sys.exit(1)", columns)
     report = checked(code)
-    assert report.form is not None and report.form.layout == "columns"
+    assert report.form is not None
+    assert report.form.layout == "columns"
     assert report.verdict == "right"
 
 
@@ -183,6 +184,70 @@ def test_a_process_cannot_run_for_ever() -> None:
 def test_a_forked_copy_sends_nothing() -> None:
     report = checked(at_import("import os\nif not os.fork():\n    1 / 0") + RIGHT)
     assert report.verdict == "right"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("import time; time.sleep(100)", "it waited longer than 2 seconds (line 3)"),
+        ("sum(iter(int, 1))", "it took longer than 2 seconds"),  # no return to Python
+        ("import os; os.kill(os.getpid(), 19)", "it did not end in 4 seconds"),
+        ("import signal; signal.setitimer(2, 0)\n    while True: pass",
+         "it took longer than 2 seconds"),
+    ],
+)  # fmt: skip
+def test_time(line: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "did not end" in problem:
+        monkeypatch.setattr("softmaxloss.checking.sandbox.process.PATIENCE", 2)
+    assert checked(first(line, RIGHT), timeout=2).problem == problem
+
+
+def test_correct_work_beside_others_that_take_all_processors() -> None:
+    """The limit is on its own processor time, not on the clock."""
+    Path("busy.py").write_text("def f(x, y):\n    while True: pass\n")
+    slow = first("for _ in range(20_000): x.sum()", RIGHT)
+    for name in "abcd":
+        Path(f"{name}.py").write_text(slow)
+    names = ["busy", "a", "busy", "b", "busy", "c", "busy", "d"]
+    found = check_files([(f"{name}.py", "f") for name in names], Settings(seed=1), timeout=4)
+    for (path, _), report in found:
+        assert report.verdict == ("not checked" if path == "busy.py" else "right"), report.problem
+
+
+HOSTILE = {
+    "kills what runs it": "import os; os.kill(os.getppid(), 9)",
+    "ends": "import os; os._exit(1)",
+    "waits": "import time; time.sleep(1000)",
+    "forks": "import os, time\nwhile os.fork(): time.sleep(0.1)\nwhile True: pass",
+    "has threads": "import threading\nfor _ in range(20): threading.Thread("
+    "target=lambda: [0 for _ in iter(int, 1)]).start()",
+    "prints": "while True: print('x' * 10_000)",
+    "ignores signals": "import signal\nfor n in (2, 14, 15, 24, 27): signal.signal(n, "
+    "signal.SIG_IGN)\nwhile True: pass",
+    "catches all": "while True:\n  try:\n    while True: pass\n  except BaseException: pass",
+    "closes its files": "import os\nos.closerange(0, 100)",
+    "reads": "import sys\nwhile True: sys.stdin.read()",
+}
+
+
+@pytest.mark.parametrize("copies", [True, False], ids=["copies", "processes"])
+def test_hostile_code_costs_the_others_nothing(
+    copies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if copies and sys.platform != "linux":
+        pytest.skip("needs a copy of the process")
+    monkeypatch.setattr("softmaxloss.checking.sandbox.worker.COPIES", copies)
+    wanted = []
+    for name, code in HOSTILE.items():
+        Path(f"{name}.py").write_text(f"{at_import(code)}raise ValueError\n")
+        Path(f"after {name}.py").write_text(RIGHT)
+        wanted += [(f"{name}.py", "f"), (f"after {name}.py", "f")]
+    if not copies:  # its parent is the process of the tests
+        wanted = [one for one in wanted if one[0] != "kills what runs it.py"]
+    found = {path: report for (path, _), report in check_files(wanted, Settings(), timeout=1)}
+    assert len(found) == len(wanted)
+    for path, report in found.items():
+        assert report.verdict == ("right" if "after" in path else "not checked"), path
 
 
 def test_a_link_to_itself() -> None:

@@ -23,6 +23,18 @@ USES = (
 )  # not `|` and `==`, which annotations need
 
 
+class AbsentError(ImportError):
+    """A stand-in is used."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"it uses {name}, {why}")
+        needs = why if why.startswith("which needs ") else f"which needs {name}, {why}"
+        self.why_of_others = needs  # why there is nothing that is made of it
+
+
+AbsentError.__name__ = "ModuleNotFoundError"  # for messages: it is what the user knows
+
+
 class Absent:
     """A name from elsewhere; `why` says why it is not here."""
 
@@ -47,14 +59,23 @@ class Absent:
 
     __subclasscheck__ = __instancecheck__
 
-    def __mro_entries__(self, _: tuple[Any, ...]) -> tuple[()]:
-        return ()
+    def __mro_entries__(self, _: tuple[Any, ...]) -> tuple[type]:
+        name, why = self.absent_name, self.absent_why
+
+        class Base:
+            def __init__(self, *_: Any, **__: Any) -> None:
+                pass
+
+            def __getattr__(self, attribute: str) -> NoReturn:
+                raise AttributeError(f"no {attribute}: it inherits from {name}, {why}")
+
+        return (Base,)
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        raise ModuleNotFoundError(f"it uses {self.absent_name}, {self.absent_why}")
+        raise AbsentError(str(self.absent_name), str(self.absent_why))
 
 
-def _used(self: Absent, *_: Any) -> NoReturn:
+def _used(self: Absent, *_: Any, **__: Any) -> NoReturn:
     self()
 
 

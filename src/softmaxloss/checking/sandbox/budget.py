@@ -7,7 +7,7 @@ from types import FrameType
 
 from ..calling.places import place_in
 
-WAITING = 0.05  # a process waits if it uses less than this part of the time that passes
+WAITING = 0.02  # a process waits if it uses less than this part of the time that passes
 
 
 class Budget:

@@ -1,9 +1,9 @@
 """What runs in a process of its own: the function of a file, called in every form.
 
-`python -m softmaxloss.checking.sandbox.child PARENT` reads requests from standard input, a line of
-JSON each. Where the system can do that, a copy of the process answers each request, so that Python
-and NumPy are loaded once for all files; else the process answers one request and ends. The attempts
-are written, one by one, to the file that the request names.
+`python -m softmaxloss.checking.sandbox.child copies PARENT` reads requests from standard input, a
+line of JSON each. A copy of the process answers each request, so that Python and NumPy are loaded
+once for all files. With `itself` for `copies`, for systems that cannot do that, the process answers
+one request and ends. The attempts are written, one by one, to the file that the request names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..calling.places import error_line
 from ..settings import Settings
 from . import substitutes
 from .budget import Budget
-from .limits import COPIES, end_with, limit, limit_time
+from .limits import end_with, limit, limit_time
 from .loading import load
 from .protocol import Done, Loaded, Message, encode
 from .source import LoadError
@@ -37,13 +37,14 @@ MOST_PRINTED = 20_000  # characters
 
 def main() -> None:
     """Answer the requests until there are no more."""
-    end_with(int(sys.argv[1]))
+    who, parent = sys.argv[1:]
+    end_with(int(parent))
     substitutes.install()
     builtins.get_ipython = _Anything  # type: ignore[attr-defined]  # for exported notebooks
     server = os.getpid()
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        if not COPIES:
+        if who == "itself":
             _answer(request)
         process = os.fork()
         if not process:

@@ -46,10 +46,12 @@ def steps_of(modules: Sequence[Parsed], wanted: str | None) -> list[Step]:
     """The statements in their order; None: everything is wanted."""
     statements = [(parsed, one) for parsed in modules for one in parsed.tree.body]
     imported = {name for _, one in statements if _is_import(one) for name in bound_by(one)}
-    needed = _needed([one for _, one in statements], wanted, imported)
+    defined = {one.name for _, one in statements if isinstance(one, Definition)}
+    made = [(_made_by(one, imported, defined), one) for _, one in statements]
+    needed = _needed(made, wanted)
     steps = []
-    for parsed, one in statements:
-        is_needed = wanted is None or bool(_made_by(one, imported) & needed)
+    for (names, one), (parsed, _) in zip(made, statements, strict=True):
+        is_needed = wanted is None or bool(names & needed)
         if _is_main(one):
             steps.append(Step(parsed, one, False, False, True))
         elif _is_slow_import(one):
@@ -57,8 +59,7 @@ def steps_of(modules: Sequence[Parsed], wanted: str | None) -> list[Step]:
             steps.append(Step(parsed, one, run, is_needed, True))
         else:
             is_definition = _is_definition(one)
-            run = is_needed or is_definition
-            steps.append(Step(parsed, one, run, is_needed, is_definition))
+            steps.append(Step(parsed, one, is_needed or is_definition, is_needed, is_definition))
     return steps
 
 
@@ -77,22 +78,30 @@ def bound_by(statement: ast.stmt) -> set[str]:
     return found
 
 
-def _made_by(statement: ast.stmt, imported: set[str]) -> set[str]:
-    """The names that a statement binds, or whose objects it changes: `Layer.forward = forward`."""
-    found = bound_by(statement)
+def _made_by(statement: ast.stmt, imported: set[str], defined: set[str]) -> set[str]:
+    """The names that a statement binds, or whose objects it changes: `Layer.forward = forward`.
+
+    What is defined as a function remains one: `f = jit(f)` makes it, `f = g(x)` does not.
+    """
+    changed, passed, within = set(), set(), set()
     for node in _at_top_level(statement):
-        if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            found.add(_root(node))
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        function = statement.value.func
-        if isinstance(function, ast.Attribute):  # layers.append(…)
-            found |= {_root(function)} - imported
-    return found
+        match node:
+            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
+                changed.add(_root(node))
+            case ast.Call(args=arguments):
+                passed |= {one.id for one in arguments if isinstance(one, ast.Name)}
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                within.add(name)
+            case ast.ClassDef(name=name):
+                within.add(name)
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute() as function)):  # layers.append(…)
+            changed |= {_root(function)} - imported
+    return changed | (bound_by(statement) - (defined - within - passed))
 
 
-def _needed(statements: list[ast.stmt], wanted: str | None, imported: set[str]) -> set[str]:
+def _needed(made: list[tuple[set[str], ast.stmt]], wanted: str | None) -> set[str]:
     """The names that the wanted one needs, with itself."""
-    made = [(_made_by(one, imported), one) for one in statements]
     needed: set[str] = set()
     waiting = [] if wanted is None else [wanted]
     while waiting:

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 
-COPIES = sys.platform == "linux"  # whether to fork: elsewhere, a copy with NumPy may crash
 MOST_WRITTEN = 64 << 20  # bytes in any one file
 GRACE = 5  # seconds of processor time beyond the most that it may take
 

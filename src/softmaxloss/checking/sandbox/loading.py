@@ -44,7 +44,11 @@ def load(path: Path, name: str, seconds: float) -> Found:
         if first in files.failed:
             raise LoadError(f"importing it failed: {files.failed[first]}")
         vars(module)[first]()  # says why it is not here
-    value, expression = _object(module, name, path.name)
+    try:
+        value, expression = _object(module, name, path.name)
+    except LoadError as error:
+        unread = [note for note in files.notes if note.startswith("left out")]
+        raise LoadError("; ".join([str(error), *unread])) from None
     return Found(value, expression, files.notes)
 
 

@@ -183,14 +183,17 @@ class UserModules:
         """Run a statement. If it fails, stand-ins take the names that it would have bound, and the
         problem is returned."""
         self._leave_out_absent_decorators(statement, module)
-        tree, problem = ast.Module([statement], []), ""
+        tree, problem, why = ast.Module([statement], []), "", ""
+        # Imports are not stopped: what is installed may take long. The user's modules are.
+        stoppable = not isinstance(statement, ast.Import | ast.ImportFrom)
         try:
-            self.running += 1
+            self.running += stoppable
             exec(compile(tree, name, "exec", flags, dont_inherit=True), vars(module))
         except (Exception, SystemExit, TooLongError) as error:
             problem = _problem(error, name, statement.lineno)
+            why = getattr(error, "why_of_others", f"which could not be made: {problem}")
         finally:
-            self.running -= 1
+            self.running -= stoppable
         if isinstance(statement, ast.ImportFrom):
             if statement.names[0].name == "*":
                 self._stand_in_for_star(module, statement, problem)
@@ -210,7 +213,7 @@ class UserModules:
                 return ""
         if problem:
             unbound = bound_by(statement) - set(vars(module))
-            self._stand_in(module, unbound, f"which could not be made: {problem}")
+            self._stand_in(module, unbound, why)
             if module.__file__ == str(self.main):
                 self.failed |= dict.fromkeys(unbound, problem)
         return problem

@@ -146,6 +146,23 @@ def _is_one_group(tokens: list[Token], places: range) -> bool:
 # --- what its names stood for ---------------------------------------------------------------------
 
 
+def divides_as_python2(tree: ast.AST) -> bool:
+    """Whether a file divides, and as Python 2 does: not as its `__future__`, nor as Python 3."""
+    divides = False
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module="__future__", names=names):
+                if any(alias.name == "division" for alias in names):
+                    return False
+            case ast.JoinedStr() | ast.AnnAssign() | ast.Nonlocal() | ast.MatMult():
+                return False
+            case ast.FunctionDef(returns=ast.expr()) | ast.arg(annotation=ast.expr()):
+                return False
+            case ast.BinOp(op=ast.Div()):
+                divides = True
+    return divides
+
+
 class OldDivision(ast.NodeTransformer):
     """`/` of two integers rounds down."""
 

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from .python2 import OldDivision, converted
+from .python2 import OldDivision, converted, divides_as_python2
 from .tokens import statements, tokens_of
 
 #: Magics of a whole cell that run its code; the cells of others, such as %%bash, are no Python.
@@ -86,10 +86,13 @@ def parse(part: Part) -> Parsed:
         where = place(part.name, error.lineno or 1)
     try:
         text = converted(text)
-        tree = OldDivision().visit(_tree(part, text))
+        tree = _tree(part, text)
     except (SyntaxError, ValueError):
         raise refused from None
-    return Parsed(part._replace(text=text), tree, True, f"{where} is Python 2: it was converted")
+    note = f"{where} is Python 2: it was converted"
+    if divides_as_python2(tree):
+        tree, note = OldDivision().visit(tree), f"{note}, and / of integers rounds down"
+    return Parsed(part._replace(text=text), tree, True, note)
 
 
 def _tree(part: Part, text: str) -> ast.Module:
@@ -164,6 +167,8 @@ def without_magics(text: str) -> str:
             if line[0] in "!%" or assigned or asked:
                 # The quotes and brackets of a shell command are not Python's: read on anew.
                 instead = f"{assigned[1]}None" if assigned else "pass"
+                if line.startswith("%pylab"):
+                    instead = "import numpy as np; from pylab import *"
                 text = text[:start] + instead + text[start + len(line) :]
                 break
         else:

@@ -13,7 +13,7 @@ import importlib
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -118,9 +118,11 @@ MODULES: dict[str, Mapping[str, Any] | str] = {
         "iterkeys": lambda d: iter(d), "with_metaclass": _with_metaclass, "PY2": False, "PY3": True,
     },
     "numba": {"prange": range, "jit": _same, "njit": _same, "autojit": _same},
+    "matplotlib.pylab": "numpy",  # it has NumPy's names; others are stand-ins
     "past": {},
     "past.builtins": {**BUILTINS, **NAMES, "str": str, "int": int},
     "past.utils": {"old_div": old_division},
+    "pylab": "numpy",
     "six": {
         "PY2": False, "PY3": True, "string_types": (str,), "integer_types": (int,),
         "text_type": str, "iteritems": lambda d: iter(d.items()),
@@ -176,8 +178,8 @@ def install() -> None:
     vars(np)["__getattr__"] = numpy_name
 
 
-def used(tree: ast.AST, has_numpy: Callable[[str], bool] = np.__dict__.__contains__) -> list[str]:
-    """A line for each old name that a module uses."""
+def used(tree: ast.AST) -> list[str]:
+    """Which old names a module uses, a line for Python and one for NumPy."""
     nodes = list(ast.walk(tree))
     loaded = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
@@ -186,11 +188,13 @@ def used(tree: ast.AST, has_numpy: Callable[[str], bool] = np.__dict__.__contain
     aliases = [n for n in nodes if isinstance(n, ast.alias)]
     bound |= {(n.asname or n.name).partition(".")[0] for n in aliases}
     numpy = {n.asname or n.name for n in aliases if n.name == "numpy"}
-    lines = [f"{name} is Python 2's" for name in sorted((loaded & set(BUILTINS)) - bound)]
     attributes = {
         n.attr
         for n in nodes
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in numpy
     }
-    old = sorted(name for name in attributes & set(OF_NUMPY) if not has_numpy(name))
-    return lines + [f"np.{name} was removed from NumPy" for name in old]
+    old = {
+        "Python 2": sorted((loaded & set(BUILTINS)) - bound),
+        "NumPy": sorted(f"np.{a}" for a in attributes & set(OF_NUMPY) if a not in vars(np)),
+    }
+    return [f"added, as {of} had them: {', '.join(names)}" for of, names in old.items() if names]

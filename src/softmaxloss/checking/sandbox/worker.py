@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from .limits import COPIES
-
+COPIES = sys.platform == "linux"  # elsewhere, a copy of a process with NumPy may crash
 CHILD = "softmaxloss.checking.sandbox.child"
 #: One thread for each process: several run at a time, and processor time is that of their threads.
 ENVIRONMENT = {
@@ -44,8 +43,9 @@ class Worker:
         """The process that answers a request; in the end it is killed, with what it started."""
         if self.server is None or self.server.poll() is not None:
             self.close()
+            who = "copies" if COPIES else "itself"
             self.server = subprocess.Popen(
-                [sys.executable, "-P", "-u", "-m", CHILD, str(os.getpid())],
+                [sys.executable, "-P", "-u", "-m", CHILD, who, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -67,6 +67,8 @@ class Worker:
         finally:
             copy.end()
             self._send(b"")
+            if copy.is_lost:
+                self.close()
 
     def _send(self, line: bytes) -> None:
         assert self.server is not None
@@ -96,21 +98,24 @@ class _Copy:
         assert server.stdout is not None
         self.says = server.stdout
         self.code: int | None = None
-        self.process = self._number(0)
+        self.is_lost = False  # whether the server has ended, and the copy with it
+        self.process = self._number()
 
     def poll(self) -> int | None:
         if self.code is None and select.select([self.says], [], [], 0)[0]:
-            self.code = self._number(-signal.SIGKILL)
+            self.code = self._number()
         return self.code
 
     def end(self) -> None:
         """Kill it, with the processes in its group."""
-        if self.code is None and self.process:
+        if self.code is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process, signal.SIGKILL)
-            self.code = self._number(-signal.SIGKILL)
+            self.code = self._number()
 
-    def _number(self, instead: int) -> int:
-        """The next number that the server sends; `instead` if it has ended."""
+    def _number(self) -> int:
+        """The next number that the server sends."""
         line = self.says.readline()
-        return int(line) if line else instead
+        if not line:
+            self.is_lost, self.code = True, -signal.SIGKILL
+        return int(line or self.code or 0)
