@@ -333,6 +333,93 @@ def test_a_layer_and_its_loss(
     assert report.verdict == verdict
 
 
+def with_terms(of_loss: Any, of_gradient: Any) -> Any:
+    """A layer with these terms of W, reg and N."""
+
+    def function(W: Any, X: Any, y: Any, reg: float) -> Any:
+        loss, gradient = layer(W, X, y, 0.0)
+        return loss + of_loss(W, reg, len(y)), gradient + of_gradient(W, reg, len(y))
+
+    return function
+
+
+TERMS = {
+    "nothing": lambda W, reg, N: 0 * W.sum(),
+    "reg·ΣW²": lambda W, reg, N: reg * (W * W).sum(),
+    "½·reg·ΣW²": lambda W, reg, N: reg * (W * W).sum() / 2,
+    "reg·ΣW²/N": lambda W, reg, N: reg * (W * W).sum() / N,
+    "½·reg·ΣW²/N": lambda W, reg, N: reg * (W * W).sum() / (2 * N),
+    "reg·ΣW": lambda W, reg, N: reg * W.sum(),
+    "reg·‖W‖": lambda W, reg, N: reg * np.sqrt((W * W).sum()),
+    "2·reg·ΣW²": lambda W, reg, N: 2 * reg * (W * W).sum(),
+}
+GRADIENTS = {
+    "nothing": lambda W, reg, N: 0 * W,
+    "2·reg·W": lambda W, reg, N: 2 * reg * W,
+    "reg·W": lambda W, reg, N: reg * W,
+    "2·reg·W/N": lambda W, reg, N: 2 * reg * W / N,
+    "reg·W/N": lambda W, reg, N: reg * W / N,
+    "reg": lambda W, reg, N: reg + 0 * W,
+    "reg·W/‖W‖": lambda W, reg, N: reg * W / (np.linalg.norm(W) or 1),
+    "4·reg·W": lambda W, reg, N: 4 * reg * W,
+}
+# Those that belong together, and what each is.
+SAME = dict(zip(TERMS, GRADIENTS, strict=True))
+IDS: dict[str, list[str]] = {
+    "nothing": ["no-regularisation"],
+    "reg·ΣW²": [],
+    "½·reg·ΣW²": ["half-regularisation"],
+    "reg·ΣW²/N": ["regularisation-over-n"],
+    "½·reg·ΣW²/N": ["regularisation-over-n"],
+    "reg·ΣW": ["regularisation-not-squared"],
+    "reg·‖W‖": ["regularisation-by-the-norm"],
+    "2·reg·ΣW²": ["regularisation-wrong"],
+}
+CONVENTIONS = {"reg·ΣW²", "½·reg·ΣW²", "reg·ΣW²/N", "½·reg·ΣW²/N"}
+
+
+@seeds(0, slow=range(1, 5))
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("of_gradient", GRADIENTS)
+@pytest.mark.parametrize("of_loss", TERMS)
+def test_the_terms_of_regularisation(of_loss: str, of_gradient: str, dtype: Any, seed: int) -> None:
+    function = with_terms(TERMS[of_loss], GRADIENTS[of_gradient])
+    report = check(function, dtype=dtype, seed=seed)
+    if SAME[of_loss] == of_gradient:
+        assert report.mistakes == IDS[of_loss]
+    elif of_loss in CONVENTIONS:
+        once = of_gradient.removesuffix("/N") == SAME[of_loss].removesuffix("/N")
+        expected = "regularisation-scaled-once" if once else "regularisation-gradient"
+        assert report.mistakes == [expected]
+    elif of_loss == "nothing":
+        assert report.mistakes == ["regularisation-gradient"]
+    else:
+        assert report.mistakes[:1] == IDS[of_loss]
+    right = SAME[of_loss] == of_gradient and of_loss in CONVENTIONS
+    assert report.verdict == ("right" if right else "wrong")
+    if report.mistakes:
+        shown = "the data loss alone" if of_loss == "nothing" else f"data loss + {of_loss}"
+        assert f"that is {shown}\n" in str(report)
+        assert f"to the dW of the data loss you add {of_gradient}\n" in str(report)
+
+
+def test_a_term_that_is_not_known_is_shown_in_numbers() -> None:
+    function = with_terms(lambda W, reg, N: 3 * reg * (W * W).sum(), GRADIENTS["2·reg·W"])
+    (finding,) = check(function, seed=4).findings
+    assert finding.mistakes == ()
+    (words, _) = finding.remarks
+    assert words.startswith("reg 0.7, ΣW² ")
+    assert words.endswith(": that is data loss + 3·reg·ΣW²")
+
+
+def test_regularisation_is_checked_where_something_else_is_wrong() -> None:
+    def both(W: Any, X: Any, y: Any, reg: float) -> Any:
+        loss, gradient = layer(W, X, y, 0.0)
+        return loss * 2 + reg * W.sum(), gradient + reg * W
+
+    assert check(both).mistakes == ["doubled", "regularisation-not-squared"]
+
+
 def test_frameworks() -> None:
     def loss(z: Any, y: Any) -> Any:
         return torch.nn.functional.cross_entropy(z, y)

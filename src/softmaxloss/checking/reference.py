@@ -202,7 +202,8 @@ WITH_OPTION: dict[str, Callable[[Array, Array, Any], LossParts]] = {
 #     exp, log, the quotient, the product   a few ε
 #
 # The entry of the true class, a_y − 1, has the absolute error of a_y, and no better relative one.
-# An entry that is the sum of others has an error of a few ε times the largest of its row.
+# Where sums are formed in another order (dz minus the mean of its row, which is 0), all entries of
+# a row have such an error: a few ε of its largest term, 1/N.
 
 SINGLE = float(np.finfo(np.float32).eps)
 SIZE = 10.0  # the logits of the inputs with options are below this
@@ -258,7 +259,7 @@ def expected(
     gradient_error = softmax_error / rows
     of_true = relative * a[np.arange(rows), y] + 2 * epsilon
     gradient_error[np.arange(rows), y] = of_true / rows
-    gradient_error += 4 * epsilon * np.abs(by_row).max(axis=1, keepdims=True) / rows
+    gradient_error += 4 * epsilon / rows
     gradient = by_row / rows
     losses_error = epsilon * (FEW + classes + 4 * largest + 4 * losses)
     loss, loss_error = losses.mean(), losses_error.mean()
@@ -310,7 +311,10 @@ def agree(got: Any, candidate: Any, epsilon: float, size: float, *, tight: bool 
         x, y = x[finite], y[finite]
         if tight:
             relative = 4 * epsilon * (FEW + x.shape[-1] + 4 * size)
-            return bool((np.abs(x - y) <= relative * (1 + np.abs(y)) + _last_place(x, y)).all())
+            # A loss near 0 is a difference of large numbers, an entry of a matrix is not.
+            absolute = relative if np.ndim(got) < 2 else 8 * epsilon / len(got)
+            error = absolute + relative * np.abs(y) + _last_place(x, y)
+            return bool((np.abs(x - y) <= error).all())
         bound = 1000 * epsilon * (1 + size)
         error = bound * np.maximum(1e-3, np.abs(y)) + 2 * _last_place(x, y)
         return bool((np.abs(x - y) <= error).all())

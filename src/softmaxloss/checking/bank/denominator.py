@@ -178,7 +178,7 @@ MISTAKES = [
         "keepdims is missing",
         "A sum of shape (N,) divides the columns: an error if N ≠ C, silently wrong if N = C.",
         *other_denominator(lambda e: e.sum(axis=1)),
-        other_offset(lambda z: z.max(axis=1)),
+        *other_offset(lambda z: z.max(axis=1)),
         lambda z: with_log(np.exp(z - z.max(axis=1)) / np.exp(z - z.max(axis=1)).sum(axis=1)),
         lambda z: with_exp(
             shifted(z) - np.log(np.exp(z - z.max(axis=1)).sum(axis=1, keepdims=True))

@@ -33,9 +33,15 @@ def normalised(e: Array) -> Step:
     return with_log(e / e.sum(axis=1, keepdims=True))
 
 
-def other_offset(offset: Callable[[Array], Array]) -> Callable[[Array], Step]:
-    """exp(z) is taken after subtracting something else than the maximum of each row."""
-    return lambda z: normalised(np.exp(z - offset(z)))
+def other_offset(offset: Callable[[Array], Array]) -> list[Callable[[Array], Step]]:
+    """exp(z) is taken after subtracting something else than the maximum of each row: the log of the
+    quotient, and the difference of the logs."""
+
+    def of_difference(z: Array) -> Step:
+        moved = z - offset(z)
+        return with_exp(moved - np.log(np.exp(moved).sum(axis=1, keepdims=True)))
+
+    return [lambda z: normalised(np.exp(z - offset(z))), of_difference]
 
 
 def changed(change: Callable[[Array], Array]) -> Callable[[Array], Step]:
@@ -75,31 +81,30 @@ MISTAKES = [
         "no-max",
         "the maximum is not subtracted before exp",
         "exp overflows above 709 (float64) or 88 (float32), and inf / inf is NaN.",
-        lambda z: normalised(np.exp(z)),
-        lambda z: with_exp(z - np.log(np.exp(z).sum(axis=1, keepdims=True))),
+        *other_offset(np.zeros_like),
     ),
     softmax_mistake(
         "one-max-for-the-batch",
         "one maximum for the whole batch instead of one per row",
         "A row far below the largest output of another row underflows to 0 / 0.",
-        other_offset(lambda z: z.max()),
+        *other_offset(lambda z: z.max()),
         fixes=MAX_OF_ROWS,
     ),
     softmax_mistake(
         "max-of-columns",
         "the maximum is taken over the examples instead of the classes",
         "The same number must be subtracted from all classes of a row, or the odds change.",
-        other_offset(lambda z: z.max(axis=0)),
+        *other_offset(lambda z: z.max(axis=0)),
         fixes=MAX_OF_ROWS,
     ),
     softmax_mistake(
         "not-the-maximum",
         "the mean, the first output, … is subtracted instead of the maximum of the row",
         "exp then overflows where one output is far above it, or every exp underflows to 0.",
-        other_offset(lambda z: z[:, :1]),
-        other_offset(lambda z: z.mean(axis=1, keepdims=True)),
-        other_offset(lambda z: z.min(axis=1, keepdims=True)),
-        other_offset(lambda z: np.abs(z).max(axis=1, keepdims=True)),
+        *other_offset(lambda z: z[:, :1]),
+        *other_offset(lambda z: z.mean(axis=1, keepdims=True)),
+        *other_offset(lambda z: z.min(axis=1, keepdims=True)),
+        *other_offset(lambda z: np.abs(z).max(axis=1, keepdims=True)),
         fixes=MAX_OF_ROWS,
     ),
     softmax_mistake(

@@ -12,7 +12,7 @@ from ..calling.calls import Attempt
 from ..calling.forms import SYMBOLS
 from ..inputs import EXTREME, ORDER
 from ..report import Finding, array_text
-from .mistakes import Diagnosis, Observed, diagnose, nearest
+from .mistakes import Diagnosis, Observed, diagnose, is_arithmetic, nearest
 
 # An implementation with these is still right.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
@@ -29,7 +29,7 @@ def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Find
         found = _where_finite(observed)
     unknown = thorough and not found.mistakes
     remarks = _properties(observed, attempt.problem) if unknown else ()
-    if found.matched < len(observed.values):
+    if found.matched < len(observed.values) or any(map(is_arithmetic, observed.problems)):
         remarks = (*_not_finite(observed), *remarks)
     wrong = [k for k, ok in enumerate(observed.right) if not ok]
     return Finding(
@@ -74,19 +74,11 @@ def _constant(values: Sequence[Any]) -> str | None:
     return "constant" if (numbers == numbers[0]).all() else None
 
 
-def _is_arithmetic(problem: str | None) -> bool:
-    """Whether an error stands for a number that is not finite, as in Python's math."""
-    name, _, message = (problem or "").partition(": ")
-    return name in ("OverflowError", "ZeroDivisionError", "FloatingPointError") or (
-        name == "ValueError" and message.startswith(("math domain error", "expected a positive"))
-    )
-
-
 def _where_finite(observed: Observed) -> Diagnosis:
     """If no mistakes give all numbers: those that give the finite ones, and with them the one that
     makes the others NaN or infinite, or raises an error of arithmetic."""
     pairs = [*zip(observed.values, observed.problems, strict=True)]
-    if any(got is None and not _is_arithmetic(problem) for got, problem in pairs):
+    if any(got is None and not is_arithmetic(problem) for got, problem in pairs):
         return Diagnosis()
     finite = [k for k, (got, _) in enumerate(pairs) if got is not None and np.isfinite(got).all()]
     broken = {input.name for k, input in enumerate(observed.inputs) if k not in finite}
@@ -121,7 +113,7 @@ def _not_finite(observed: Observed) -> list[str]:
             kinds = {"NaN": np.isnan(got), "inf": np.isposinf(got), "-inf": np.isneginf(got)}
             said = [f"has {kind}" for kind, found in kinds.items() if found.any()]
         else:
-            said = [f"raised {problem}"] if _is_arithmetic(problem) else []
+            said = [f"raised {problem}"] if is_arithmetic(problem) else []
         for words in said:
             names.setdefault(words, []).append(input.name)
     return [f"it {words} on: {', '.join(on)}" for words, on in names.items()]

@@ -85,6 +85,14 @@ class Numbers:
         return self._wrong[key]
 
 
+def is_arithmetic(problem: str | None) -> bool:
+    """Whether an error stands for a number that is not finite, as in Python's math."""
+    name, _, message = (problem or "").partition(": ")
+    return name in ("OverflowError", "ZeroDivisionError", "FloatingPointError") or (
+        name == "ValueError" and message.startswith(("math domain error", "expected a positive"))
+    )
+
+
 class Pairs:
     """Two mistakes at once, of one part, and what they give on a small input: that rules out nearly
     all of them in one comparison."""
@@ -168,6 +176,8 @@ class Observed(NamedTuple):
         """Whether wrong steps give the numbers on input k."""
         input, candidate = self.inputs[k], self.wrong(steps, k)
         size = self.numbers.sizes[input.name]
+        if self.values[k] is None and is_arithmetic(self.problems[k]):
+            return candidate is not None and not np.isfinite(candidate).all()
         return agree(self.values[k], candidate, self.epsilon, size, tight=tight)
 
     def wrong(self, steps: Steps, k: int) -> Any:
@@ -213,8 +223,12 @@ def diagnose(
     With `pairs`, two mistakes in different steps are considered if one is not enough.
     """
     known = observed.known(bank or [*BANK.values()])
-    right = zip(observed.right, observed.values, strict=True)
-    wrong = [k for k, (ok, got) in enumerate(right) if not ok and got is not None]
+    results = zip(observed.right, observed.values, observed.problems, strict=True)
+    wrong = [
+        k
+        for k, (ok, got, problem) in enumerate(results)
+        if not ok and (got is not None or is_arithmetic(problem))
+    ]
 
     def explains(steps: Steps, tight: bool = False) -> bool:
         if not all(observed.hit(steps, k, tight=tight) for k in range(len(observed.values))):
