@@ -81,13 +81,28 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
     >>> score([[0.0, 1.0]], [1], Options()).rank
     array([1])
     """
+    if type(logits) is np.ndarray and logits.ndim:
+        lead_shape = without_classes(logits.shape)[0]
+        scores = direct_score(logits, target, lead_shape, compute_dtype(logits.dtype), options)
+        if scores is not None:
+            return scores if lead_shape else Scores(*[array[()] for array in scores])
     call = _Call(logits, target, None, None, options)
     if not isinstance(call.target, ClassIndices):
         raise LabelError(
             "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
         )
-    scores = counted_from(options.first_class, call.score())
-    return Scores(*[in_shape(array, call.lead_shape) for array in scores])
+    general = counted_from(options.first_class, call.score())
+    return Scores(*[in_shape(array, call.lead_shape) for array in general])
+
+
+def direct_score(
+    logits: Any, target: Any, lead_shape: Any, dtype: np.dtype[Any], options: Options
+) -> Scores | None:
+    """The scores as arrays of `lead_shape` and of the compute dtype, without the checks of `_Call`.
+    None where only `_Call` can tell what the arguments mean."""
+    scores = empty_scores(lead_shape, dtype)
+    done = direct_on().direct_score(logits, target, options, scores, get_num_threads())
+    return scores if done else None
 
 
 def _direct(

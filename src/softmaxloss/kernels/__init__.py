@@ -98,8 +98,17 @@ class Kernel(Protocol):
                 a NumPy scalar; True where `loss` was given or nothing is reduced.
         """
 
+    def direct_score(
+        self, logits: Any, target: Any, options: Options, scores: Scores, threads: int, /
+    ) -> bool:
+        """The scores of a whole call on the caller's own arrays, as `direct` takes them.
+
+        Fills `scores`, contiguous arrays in the shape of the examples. False, with nothing written,
+        where only the general way can tell what the arguments mean or what is wrong with them.
+        """
+
     def know_tensors(self, types: tuple[type, ...], exchange: Any) -> bool:
-        """From now on `direct` takes objects of exactly these types, through their framework's
+        """From now on `direct` and `direct_score` take objects of exactly these types, through their framework's
         `__dlpack_c_exchange_api__`. Whether it does."""
 
     def share_threads(self, parallel: int) -> None:
@@ -148,6 +157,7 @@ def _choose(modules: tuple[str, ...], dtype: np.dtype[Any]) -> tuple[Kernel, np.
     return kernels[-1], computed
 
 
+@cache
 def direct_on(device: str = HOST) -> Kernel:
     """The kernel whose `direct` takes calls on arrays of this device."""
     return _load(KERNELS[device])[0]

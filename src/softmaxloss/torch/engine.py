@@ -61,7 +61,7 @@ def cross_entropy(
     given = _beside(input, target, weight, sample_weight)
     if needs_formula(*given[1:]):
         return formula.reduced_loss(*given, options)
-    if is_eager(input) and has_kernel(input.device.type):
+    if is_eager(input) and _has_kernel(input):
         if not (input.requires_grad and torch.is_grad_enabled()):
             return _compute(given, options, 1.0, None)
         if inplace:
@@ -91,7 +91,7 @@ def cross_entropy_with_grad(
         upstream = tensor_beside(input, grad_output, "grad_output", "the logits are")
     if out is not None:
         _require_writable(out, input)
-    if has_kernel(input.device.type):
+    if _has_kernel(input):
         grad = out
         if grad is None:
             grad = empty_like(input if input.is_floating_point() else input.double())
@@ -124,12 +124,17 @@ def _compute(
 
 def _empty_loss(logits: Tensor, options: Options) -> Tensor:
     """Memory for the loss."""
-    one = _ONE_NUMBER[formula.compute_dtype(logits)]
+    one = _ONE_NUMBER.get(logits.dtype, _ONE_NUMBER[torch.float64])
     if options.reduction != "none" or logits.ndim < 2:
         return torch.empty_like(one)
     if logits.ndim == 2:  # a size is read sooner than a shape
         return one.new_empty(logits.size(0))
     return one.new_empty(without_classes(tuple(logits.shape))[0])
+
+
+def _has_kernel(tensor: Tensor) -> bool:
+    """Whether some kernel computes on the tensor's device."""
+    return has_kernel(HOST if tensor.is_cpu else tensor.device.type)  # asked in a quarter of the time
 
 
 def _directly(
@@ -141,20 +146,34 @@ def _directly(
 ) -> bool:
     """Fill `loss` and `grad`, those that are given, from the tensors as they are. False, with
     nothing written, where the kernel leaves the call to the engine."""
-    for tensor in given:
-        # A negated view has the memory of the numbers with the opposite sign.
-        if tensor is not None and tensor.is_neg():
-            return False
-    if isinstance(upstream, Tensor) and upstream.is_neg():
+    if _any_is_negated(given) or (type(upstream) is not float and upstream.is_neg()):
         return False
     direct, threads = direct_on(HOST).direct, get_num_threads()
     return direct(*given, options, upstream, loss, grad, threads) is not None
 
 
+def _any_is_negated(given: Given) -> bool:
+    """Whether some tensor is a negated view: its memory has the numbers with the opposite sign."""
+    logits, target, weight, sample_weight = given
+    return (
+        logits.is_neg()
+        or target.is_neg()
+        or (weight is not None and weight.is_neg())
+        or (sample_weight is not None and sample_weight.is_neg())
+    )
+
+
 def score(input: Tensor, target: Any, options: Options) -> Scores:
     """The scores of each example, as `softmaxloss.torch.score` describes them."""
-    _, target, _, _ = _beside(input, target, None, None)
+    given = _beside(input, target, None, None)
+    target = given[1]
     _require_numbers("score", input, target)
+    dtype = _COMPUTED.get(input.dtype)
+    if dtype is not None and input.ndim and not _any_is_negated(given):
+        lead_shape = input.size(0) if input.ndim == 2 else without_classes(tuple(input.shape))[0]
+        scores = engine.direct_score(input, target, lead_shape, dtype, options)
+        if scores is not None:
+            return Scores(*[torch.from_numpy(array) for array in scores])
     scores = engine.score(as_numpy(input.cpu()), as_numpy(target.cpu()), options)
     tensors: Any = (torch.from_numpy(np.asarray(array)).to(input.device) for array in scores)
     return Scores(*tensors)
@@ -297,10 +316,18 @@ def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
 
 follow(torch.get_num_threads)
 _apply = apply_of(_Loss)
-# On the host, which a default device of PyTorch is not always.
+# For the dtypes of logits that kernels read: a loss, on the host, which a default device of PyTorch
+# is not always; and its dtype as an array.
 _ONE_NUMBER = {
-    dtype: torch.zeros((), dtype=dtype, device=HOST) for dtype in (torch.float32, torch.float64)
+    logits: torch.zeros((), dtype=computed, device=HOST)
+    for logits, computed in (
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+    )
 }
+_COMPUTED = {dtype: one.numpy().dtype for dtype, one in _ONE_NUMBER.items()}
 if exchange_of_tensors() is not None:
     direct_on(HOST).know_tensors((Tensor, torch.nn.Parameter), exchange_of_tensors())
 if parallel := openmp_parallel():

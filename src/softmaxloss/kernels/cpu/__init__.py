@@ -32,6 +32,7 @@ except ImportError as error:
 levels = _cpu.levels
 level = _cpu.level
 direct = _cpu.direct  # see `softmaxloss.kernels.Kernel.direct`
+direct_score = _cpu.direct_score
 know_tensors = _cpu.know_tensors
 share_threads = _cpu.share_threads
 
@@ -90,12 +91,12 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     _cpu.score(logits, target.values, target.ignore_index, scores, get_num_threads())
 
 
-def _leave_to_supports(*arguments: Any) -> None:
-    """`direct` where SOFTMAXLOSS_CPU names no level, which `supports` reports."""
+def _leave_to_supports(*arguments: Any) -> Any:
+    """`direct`, and `direct_score`, where SOFTMAXLOSS_CPU names no level, as `supports` reports."""
 
 
 _refused = os.environ.get("SOFTMAXLOSS_CPU", "")
 if _refused in levels():
     use_level(_refused)
 elif _refused:
-    direct = _leave_to_supports
+    direct = direct_score = _leave_to_supports
