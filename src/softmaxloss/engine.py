@@ -81,28 +81,17 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
     >>> score([[0.0, 1.0]], [1], Options()).rank
     array([1])
     """
-    if type(logits) is np.ndarray and logits.ndim:
-        lead_shape = without_classes(logits.shape)[0]
-        scores = direct_score(logits, target, lead_shape, compute_dtype(logits.dtype), options)
-        if scores is not None:
-            return scores if lead_shape else Scores(*[array[()] for array in scores])
+    if type(logits) is np.ndarray:
+        arrays = direct_on().direct_score(logits, target, options, get_num_threads())
+        if arrays is not None:
+            return Scores(*arrays) if logits.ndim > 1 else Scores(*[array[()] for array in arrays])
     call = _Call(logits, target, None, None, options)
     if not isinstance(call.target, ClassIndices):
         raise LabelError(
             "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
         )
-    general = counted_from(options.first_class, call.score())
-    return Scores(*[in_shape(array, call.lead_shape) for array in general])
-
-
-def direct_score(
-    logits: Any, target: Any, lead_shape: Any, dtype: np.dtype[Any], options: Options
-) -> Scores | None:
-    """The scores as arrays of `lead_shape` and of the compute dtype, without the checks of `_Call`.
-    None where only `_Call` can tell what the arguments mean."""
-    scores = empty_scores(lead_shape, dtype)
-    done = direct_on().direct_score(logits, target, options, scores, get_num_threads())
-    return scores if done else None
+    scores = counted_from(options.first_class, call.score())
+    return Scores(*[in_shape(array, call.lead_shape) for array in scores])
 
 
 def _direct(
@@ -232,7 +221,7 @@ class _Call:
             )
         if not out.flags.writeable:
             raise OptionError("out is read-only; the gradient is written to it")
-        if not out.flags.c_contiguous and _may_overlap_itself(out):
+        if not out.flags.c_contiguous and may_overlap_itself(out):
             raise OptionError(
                 "out has numbers that share memory; each entry of the gradient needs its own memory"
             )
@@ -256,7 +245,7 @@ def _may_overlap(a: Array, b: Array) -> bool:
     return np.may_share_memory(a, b)
 
 
-def _may_overlap_itself(a: Array) -> bool:
+def may_overlap_itself(a: Array) -> bool:
     """Whether two elements of an array may share memory: an axis whose step is smaller than the
     extent of the axes with smaller steps."""
     end = a.itemsize

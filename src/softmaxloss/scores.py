@@ -36,13 +36,5 @@ def empty_scores(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Scores:
     dtype('int64')
     """
     return Scores(
-        np.empty(shape, dtype),
-        np.empty(shape, dtype),
-        np.empty(shape, _INT64),
-        np.empty(shape, _INT64),
-        np.empty(shape, dtype),
-        np.empty(shape, dtype),
+        *[np.empty(shape, np.int64 if value.dtype.kind == "i" else dtype) for value in IGNORED]
     )
-
-
-_INT64 = np.dtype(np.int64)

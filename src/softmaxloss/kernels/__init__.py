@@ -99,17 +99,18 @@ class Kernel(Protocol):
         """
 
     def direct_score(
-        self, logits: Any, target: Any, options: Options, scores: Scores, threads: int, /
-    ) -> bool:
-        """The scores of a whole call on the caller's own arrays, as `direct` takes them.
+        self, logits: Any, target: Any, options: Options, threads: int, /
+    ) -> tuple[Array, ...] | None:
+        """The scores of a whole call on the caller's own arrays, which are taken as by `direct`.
 
-        Fills `scores`, contiguous arrays in the shape of the examples. False, with nothing written,
-        where only the general way can tell what the arguments mean or what is wrong with them.
+        Returns:
+            The fields of `Scores`, arrays in the shape of the examples. None where only the general
+                way can tell what the arguments mean or what is wrong with them.
         """
 
     def know_tensors(self, types: tuple[type, ...], exchange: Any) -> bool:
-        """From now on `direct` and `direct_score` take objects of exactly these types, through their framework's
-        `__dlpack_c_exchange_api__`. Whether it does."""
+        """From now on the direct functions take objects of exactly these types, through their
+        framework's `__dlpack_c_exchange_api__`. Whether they do."""
 
     def share_threads(self, parallel: int) -> None:
         """From now on run on the threads of an OpenMP runtime, whose GOMP_parallel has this
@@ -157,7 +158,6 @@ def _choose(modules: tuple[str, ...], dtype: np.dtype[Any]) -> tuple[Kernel, np.
     return kernels[-1], computed
 
 
-@cache
 def direct_on(device: str = HOST) -> Kernel:
     """The kernel whose `direct` takes calls on arrays of this device."""
     return _load(KERNELS[device])[0]

@@ -48,8 +48,9 @@ def arrays_of(
     logits: Tensor, target: Tensor, weight: Tensor | None, sample_weight: Tensor | None
 ) -> tuple[Any, Any, Any, Any]:
     """The tensors as the NumPy engine takes them."""
-    w, s = (None if t is None else as_float64(t) for t in (weight, sample_weight))
-    return as_numpy(logits), as_numpy(target), w, s
+    w = None if weight is None else as_float64(weight, "weight")
+    s = None if sample_weight is None else as_float64(sample_weight, "sample_weight")
+    return as_numpy(logits, "the logits"), as_numpy(target, "target"), w, s
 
 
 # --- the loss ------------------------------------------------------------------------------------
@@ -135,10 +136,10 @@ def class_indices(*values: Any) -> Tensor:
     shape = read_logits(np.broadcast_to(numbers, logits.shape)).shape
     lead_shape, classes = without_classes(shape)
     if weight is not None:
-        class_weights(as_float64(weight.cpu()), classes)
+        class_weights(as_float64(weight.cpu(), "weight"), classes)
     if sample_weight is not None:
-        sample_weights(as_float64(sample_weight.cpu()), lead_shape)
-    read = read_target(as_numpy(target.cpu()), shape, options)
+        sample_weights(as_float64(sample_weight.cpu(), "sample_weight"), lead_shape)
+    read = read_target(as_numpy(target.cpu(), "target"), shape, options)
     if not isinstance(read, ClassIndices):
         return target.new_empty(0, dtype=torch.int64)
     y = np.where(read.counted(), read.values, -1).astype(np.int64)

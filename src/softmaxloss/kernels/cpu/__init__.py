@@ -91,7 +91,7 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     _cpu.score(logits, target.values, target.ignore_index, scores, get_num_threads())
 
 
-def _leave_to_supports(*arguments: Any) -> Any:
+def _leave_to_supports(*arguments: Any) -> None:
     """`direct`, and `direct_score`, where SOFTMAXLOSS_CPU names no level, as `supports` reports."""
 
 

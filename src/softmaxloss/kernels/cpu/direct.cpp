@@ -124,7 +124,8 @@ class Direct : Given {
         }
     }
 
-    void find_divisor() {
+    // False where it is more than a double holds.
+    bool find_divisor() {
         if (options_.reduction != Reduction::mean) {
             divisor_ = 1;
         } else if (options_.denominator != 0) {
@@ -147,6 +148,7 @@ class Direct : Given {
             }
             divisor_ = sum(counted.data(), int64_t(counted.size()));
         }
+        return divisor_ < std::numeric_limits<double>::infinity();
     }
 
     bool read_upstream(PyObject *object) {
@@ -225,10 +227,9 @@ class Direct : Given {
             *reinterpret_cast<PyObject *const(*)[8]>(arguments);
         const DefaultFloatingPoint scope;
         if (!options_.usual || !read_logits(logits, call_) || !read_target(target) ||
-            !read_weight(weight) || !read_sample_weight(sample_weight))
+            !read_weight(weight) || !read_sample_weight(sample_weight) || !find_divisor())
             return false;
         call_.label_smoothing = options_.label_smoothing;
-        find_divisor();
         return read_upstream(upstream) && read_loss(loss) && read_grad(grad) &&
                (call_.labels || check_probabilities());
     }

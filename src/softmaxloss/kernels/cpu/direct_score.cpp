@@ -4,65 +4,69 @@
 #include "given.h"
 #include "run.h"
 
+#include <algorithm>
+
+namespace nb = nanobind;
+
 namespace softmaxloss {
 
 namespace {
 
 class DirectScore : Given {
     Score call_{};
+    nb::object scores_; // a tuple of arrays
 
-    // The memory of an array of one number for each row.
-    template <class Number> bool read_output(PyObject *object, Type type, Number *&data) const {
-        PythonArray array;
-        if (!array.read(object, true) || array.type != type || !has_lead_shape(array) ||
-            !array.is_contiguous())
-            return false;
-        data = static_cast<Number *>(array.data);
-        return true;
-    }
-
-    bool read_scores(PyObject *scores) {
-        if (!PyTuple_Check(scores) || PyTuple_GET_SIZE(scores) != 6)
-            return false;
-        const auto of = [&](int i) { return PyTuple_GET_ITEM(scores, i); };
+    void make_scores() {
+        const bool one = logits_.ndim == 1;
+        std::int64_t shape[most_axes] = {logits_.shape[0]};
+        std::copy(logits_.shape + 2, logits_.shape + std::max(2, logits_.ndim), shape + 1);
+        scores_ = nb::steal(PyTuple_New(6));
+        const auto make = [&](int i, Type type) {
+            void *data;
+            PyObject *const array = new_numpy(type, one ? 0 : logits_.ndim - 1, shape, data);
+            if (!array || !scores_)
+                throw nb::python_error();
+            PyTuple_SET_ITEM(scores_.ptr(), i, array);
+            return data;
+        };
         const Type real = logits_.type == Type::f64 ? Type::f64 : Type::f32;
-        return read_output(of(0), real, call_.loss) &&
-               read_output(of(1), real, call_.probability) &&
-               read_output(of(2), Type::i64, call_.predicted) &&
-               read_output(of(3), Type::i64, call_.rank) &&
-               read_output(of(4), real, call_.entropy) && read_output(of(5), real, call_.logsumexp);
+        call_.loss = make(0, real);
+        call_.probability = make(1, real);
+        call_.predicted = static_cast<std::int64_t *>(make(2, Type::i64));
+        call_.rank = static_cast<std::int64_t *>(make(3, Type::i64));
+        call_.entropy = make(4, real);
+        call_.logsumexp = make(5, real);
     }
 
   public:
     using Given::Given;
 
-    bool read(PyObject *logits, PyObject *target, PyObject *scores) {
+    bool read(PyObject *logits, PyObject *target) {
         return options_.usual && read_logits(logits, call_) && read_target(target, call_) &&
-               call_.labels && read_scores(scores);
+               call_.labels;
     }
 
-    void run() {
+    PyObject *run() {
+        make_scores();
         softmaxloss::run(call_, current_level().score[float_type(logits_.type)], threads_);
+        return scores_.release().ptr();
     }
 };
 
 } // namespace
 
 PyObject *direct_score(PyObject *, PyObject *const *arguments, Py_ssize_t count) {
-    if (count != 5) {
-        PyErr_SetString(PyExc_TypeError, "direct_score: 5 arguments");
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "direct_score: 4 arguments");
         return nullptr;
     }
     return result_of([&]() -> PyObject * {
-        const int threads = int(PyLong_AsLong(arguments[4]));
+        const int threads = int(PyLong_AsLong(arguments[3]));
         if (PyErr_Occurred())
             return nullptr;
         const OptionValues options = options_of(arguments[2]);
         DirectScore call(options, threads);
-        if (!call.read(arguments[0], arguments[1], arguments[3]))
-            return Py_NewRef(Py_False);
-        call.run();
-        return Py_NewRef(Py_True);
+        return call.read(arguments[0], arguments[1]) ? call.run() : Py_NewRef(Py_None);
     });
 }
 

@@ -253,6 +253,16 @@ PyObject *numpy_scalar(bool is_double, double number) {
     return scalar;
 }
 
+PyObject *new_numpy(Type type, int ndim, const std::int64_t *shape, void *&data) {
+    const int number = type == Type::i64 ? NPY_INT64 : type == Type::f64 ? NPY_DOUBLE : NPY_FLOAT;
+    npy_intp sizes[most_axes];
+    std::copy_n(shape, ndim, sizes);
+    PyObject *const array = PyArray_SimpleNew(ndim, sizes, number);
+    if (array)
+        data = PyArray_DATA(reinterpret_cast<PyArrayObject *>(array));
+    return array;
+}
+
 bool know_numpy() { return _import_array() == 0; }
 
 bool know_tensors(PyObject *types, PyObject *capsule) {
