@@ -321,7 +321,9 @@ def test_modules() -> None:
     (z, y), s = example(torch.float32), weights()
     w = torch.rand(CLASSES)
     close(CrossEntropyLoss(w)(z, y, sample_weight=s), theirs(z, y, s, weight=w).float())
-    close(CrossEntropyLoss()(z, y, 3, sample_weight=s), theirs(z, y, s, "sum").float() / 3)
+    close(
+        CrossEntropyLoss()(z, y, denominator=3, sample_weight=s), theirs(z, y, s, "sum").float() / 3
+    )
     layer = LinearCrossEntropyLoss(4, CLASSES)
     x = torch.randn(ROWS, 4)
     close(layer(x, y, sample_weight=s), theirs(layer.linear(x), y, s).float())

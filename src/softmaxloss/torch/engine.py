@@ -193,7 +193,7 @@ def score(input: Tensor, target: Any, options: Options) -> Scores:
         if arrays is not None:
             tensors: Any = [torch.from_numpy(array) for array in arrays]
             return Scores(*tensors)
-    logits, labels = as_numpy(input.cpu(), "the logits"), as_numpy(target.cpu(), "target")
+    logits, labels = as_numpy(input.cpu(), "logits"), as_numpy(target.cpu(), "target")
     scores = engine.score(logits, labels, options)
     tensors = (torch.from_numpy(np.asarray(array)).to(input.device) for array in scores)
     return Scores(*tensors)

@@ -13,12 +13,12 @@ from ..errors import OptionError
 from ..kernels import HOST
 from ..options import (
     AnyOptions,
+    LinearOptions,
     Options,
     check_sample_shape,
     checked_options,
     field_names,
     field_values,
-    new_options,
 )
 from ._private import assert_in_graph, is_recorded
 from .memory import KEPT_FROM, large_memory
@@ -66,7 +66,7 @@ def as_numpy(tensor: torch.Tensor, name: str = "a tensor") -> Array:
         array: Array = tensor.numpy()
     except TypeError:
         raise TypeError(
-            f"{name} has dtype {tensor.dtype}, which is not read here: convert it, e.g. by .float()"
+            f"{name}: dtype {tensor.dtype} is not supported; convert it, e.g. by .float()"
         ) from None
     return array
 
@@ -74,7 +74,7 @@ def as_numpy(tensor: torch.Tensor, name: str = "a tensor") -> Array:
 def require_dense(tensor: torch.Tensor, name: str) -> None:
     """TypeError for sparse and nested tensors."""
     if tensor.layout is not torch.strided:
-        raise TypeError(f"{name} has layout {tensor.layout}: pass a dense tensor")
+        raise TypeError(f"{name}: layout {tensor.layout} is not supported; pass a dense tensor")
 
 
 def as_float64(tensor: torch.Tensor, name: str = "a tensor") -> Array:
@@ -166,7 +166,7 @@ def eager_options(kind: type[AnyOptions], options: dict[str, Any]) -> AnyOptions
     if isinstance(options.get("denominator"), torch.Tensor):
         options["denominator"] = _one_element(options["denominator"]).item()
     compiling = is_compiling()  # which does not follow a cache
-    checked = new_options(kind, options) if compiling else checked_options(kind, **options)
+    checked = _options_in_graph(kind, options) if compiling else checked_options(kind, **options)
     if not -(2**63) <= checked.ignore_index < 2**63:
         raise OptionError(f"ignore_index must be an int64 here, got {checked.ignore_index}")
     return checked
@@ -187,7 +187,18 @@ def read_options(
     if options.get("denominator") is not None and options.get("reduction", "mean") == "mean":
         divisor = _traced_denominator(options["denominator"])
         options |= {"denominator": None, "reduction": "sum"}
-    return new_options(kind, options), divisor
+    return _options_in_graph(kind, options), divisor
+
+
+def _options_in_graph(kind: type[AnyOptions], options: dict[str, Any]) -> AnyOptions:
+    """`new_options` without a search for similar names, which torch.compile does not follow."""
+    for name in options:
+        if name not in _NAMES[kind]:
+            raise TypeError(f"there is no argument {name!r}")
+    return kind(**options)
+
+
+_NAMES = {kind: field_names(kind) for kind in (Options, LinearOptions)}
 
 
 def _one_element(denominator: torch.Tensor) -> torch.Tensor:
