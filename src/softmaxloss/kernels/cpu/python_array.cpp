@@ -1,5 +1,7 @@
 #include "python_array.h"
 
+// Runs with every NumPy from 1.25 on, whatever NumPy it is compiled with.
+#define NPY_TARGET_VERSION NPY_1_25_API_VERSION
 #define NPY_NO_DEPRECATED_API NPY_1_25_API_VERSION
 #include <numpy/arrayobject.h>
 #include <numpy/arrayscalars.h>

@@ -51,8 +51,8 @@ bool read_integer(PyObject *object, std::int64_t &value);
 // A number as np.float64, or as np.float32, in which it is exact.
 PyObject *numpy_scalar(bool is_double, double number);
 
-// A new array of NumPy's of int64, float32 or float64, with undefined content, in C order; null with
-// a Python error.
+// A new array of NumPy's of int64, float32 or float64, with undefined content, in C order; null
+// with a Python error.
 PyObject *new_numpy(Type type, int ndim, const std::int64_t *shape, void *&data);
 
 // Learns NumPy's types. Call it once, at import; false with a Python error where NumPy is missing
