@@ -84,7 +84,11 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
     if type(logits) is np.ndarray:
         arrays = direct_on().direct_score(logits, target, options, get_num_threads())
         if arrays is not None:
-            return Scores._make(arrays) if logits.ndim > 1 else Scores(*[array[()] for array in arrays])
+            return (
+                Scores._make(arrays)
+                if logits.ndim > 1
+                else Scores(*[array[()] for array in arrays])
+            )
     call = _Call(logits, target, None, None, options)
     if not isinstance(call.target, ClassIndices):
         raise LabelError(
