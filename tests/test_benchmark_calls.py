@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,31 +16,14 @@ from benchmarks.calls import cases, peers, picture, tables
 from benchmarks.calls.cases import CALLS, OPTIONS, Call, data, select
 from benchmarks.calls.report import Report
 from benchmarks.results import Timings
+from tests import benchmark_runs
+from tests.benchmark_runs import FIELDS, SVG, is_refused
 
-ROOT = Path(__file__).parent.parent
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.calls", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+run = partial(benchmark_runs.run, "benchmarks.calls")
 
 
 def report(rows, **changes):
-    fields = {
-        "rows": rows,
-        "machine": {"processor": "A & B"},
-        "versions": {"this library": "1.0"},
-        "date": "2026-01-01",
-        "options": "",
-        "repeat": 3,
-    }
-    return Report(**(fields | changes))
+    return Report(**(FIELDS | {"rows": rows} | changes))
 
 
 def rows_of(call, autograd, loss, buffer, torch, torch_loss):
@@ -325,7 +306,4 @@ def test_the_figures_are_written_into_their_section_of_the_page(tmp_path):
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_measured(arguments, message):
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert message in done.stderr.splitlines()[-1]
-    assert not done.stdout
+    assert is_refused(run(*arguments), message)

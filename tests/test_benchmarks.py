@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,22 +13,12 @@ from benchmarks.cases import LINEAR, SHAPES, Case, data, select
 from benchmarks.peers import PEERS
 from benchmarks.report import Report, Row
 from benchmarks.runner import Job, Runner
+from tests import benchmark_runs
+from tests.benchmark_runs import FIELDS, ROOT, SVG, is_refused
 
-ROOT = Path(__file__).parent.parent
-BARS = "{http://www.w3.org/2000/svg}rect"
+BARS = f"{SVG}rect"
 
-
-def run(*arguments, modules=""):
-    """`python -m benchmarks`; packages in the folder `modules` hide the installed ones."""
-    path = os.pathsep.join(part for part in (str(modules), os.environ.get("PYTHONPATH")) if part)
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+run = partial(benchmark_runs.run, "benchmarks")
 
 
 @pytest.fixture
@@ -61,14 +48,10 @@ def report(**changes):
     fresh = {"limit": [2.0], "library": [3.0], "torch": [30.0], "jax": [15.0]}
     fields = {
         "rows": [Row(case, "gradient", gradient), Row(case, "fresh", fresh)],
-        "machine": {"processor": "A & B"},
         "versions": {"this library": "1.0", "torch": "2.0"},
-        "date": "2026-01-01",
-        "options": "",
-        "repeat": 3,
         "notes": ["TensorFlow: tensorflow is not installed"],
     }
-    return Report(**(fields | changes))
+    return Report(**(FIELDS | fields | changes))
 
 
 def test_a_run_has_a_row_for_each_shape_and_call_and_a_column_for_each_peer(without, tmp_path):
@@ -147,10 +130,7 @@ def test_the_figures_are_written_into_the_page_and_nothing_else_is_changed(tmp_p
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_measured(arguments, message):
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert message in done.stderr.splitlines()[-1]
-    assert not done.stdout
+    assert is_refused(run(*arguments), message)
 
 
 def test_a_peer_whose_process_dies_is_a_note(tmp_path, monkeypatch):

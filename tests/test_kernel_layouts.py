@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.test_kernels import DTYPES, RICHEST, TARGETS, as_before, bits, filled, of_rows
+from tests.kernel_rows import DTYPES, RICHEST, TARGETS, as_before, bits, filled, of_rows
 
 import softmaxloss
 from softmaxloss.kernels import cpu

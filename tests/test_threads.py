@@ -49,6 +49,21 @@ def test_the_environment() -> None:
     assert numbers(later, OMP_NUM_THREADS="7") == [3, 7]
 
 
+def test_a_number_that_is_none_is_named_once() -> None:
+    for value in ("abc", "0", "-2", "1.5"):
+        done = subprocess.run(
+            [sys.executable, "-c", f"import softmaxloss\n{SHOW}"],
+            env={**os.environ, "SOFTMAXLOSS_NUM_THREADS": value, "OMP_NUM_THREADS": "7"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "7\n"
+        wanted = f"SOFTMAXLOSS_NUM_THREADS must be a positive integer, got {value!r}; it is ignored"
+        assert done.stderr.count(wanted) == 1
+    assert numbers(SHOW, OMP_NUM_THREADS="7", SOFTMAXLOSS_NUM_THREADS="") == [7]
+
+
 TORCH = """
 import torch
 torch.set_num_threads(3)

@@ -19,22 +19,16 @@ import softmaxloss
 torch = pytest.importorskip("torch")
 
 from tests.tensors import OPTIONS, close, example, name_of  # noqa: E402
-from tests.without_kernels import use_formula  # noqa: E402
+from tests.without_kernels import on_kernel  # noqa: E402
 from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from softmaxloss.torch import CrossEntropyLoss, cross_entropy, engine  # noqa: E402
 
-KERNELS = ["kernel", "formula"]
+__all__ = ["on_kernel"]
+
 # torch.compile takes seconds to load: the tests that need it run in one process.
 compiles = pytest.mark.xdist_group("compile")
-
-
-@pytest.fixture(params=KERNELS)
-def on_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "formula":
-        use_formula(monkeypatch)
-    return str(request.param)
 
 
 # --- derivatives ---------------------------------------------------------------------------------

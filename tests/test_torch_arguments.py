@@ -23,7 +23,9 @@ from softmaxloss.torch import (  # noqa: E402
     CrossEntropyLoss,
     LinearCrossEntropyLoss,
     cross_entropy,
+    cross_entropy_with_grad,
     linear_cross_entropy,
+    score,
 )
 
 # torch.compile takes seconds to load: the tests that need it run in one process.
@@ -77,6 +79,60 @@ def test_weights_and_upstream_gradients_must_be_real() -> None:
         cross_entropy(z, y, torch.ones(5) + 5j)
     with pytest.raises(TypeError, match="grad_output must be real numbers"):
         softmaxloss.cross_entropy_with_grad(z, y, grad_output=1j)
+
+
+class Mine(torch.Tensor):
+    pass
+
+
+@pytest.mark.parametrize("function", [score, cross_entropy_with_grad])
+def test_a_subclass_is_named(function: Any) -> None:
+    z, y = example()
+    for arguments in ((z.detach().as_subclass(Mine), y), (z, y.as_subclass(Mine))):
+        with pytest.raises(TypeError, match=f"^{function.__name__} takes .* subclass, got Mine"):
+            function(*arguments)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_sparse_tensors_and_dtypes_without_arrays(grad: bool) -> None:
+    z, y = example()
+    z, q = z.detach().float().requires_grad_(grad), torch.softmax(z.detach().float(), 1)
+    bad: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+        ("target: layout torch.sparse_coo", (z, q.to_sparse()), {}),
+        ("weight: layout torch.sparse_coo", (z, y, torch.ones(5).to_sparse()), {}),
+        ("sample_weight: layout", (z, y), {"sample_weight": torch.ones(6).to_sparse()}),
+        ("target: dtype torch.float8_e4m3fn", (z, q.to(torch.float8_e4m3fn)), {}),
+        ("logits: dtype torch.float8_e5m2", (q.to(torch.float8_e5m2), y), {}),
+    ]
+    for message, arguments, options in bad:
+        for function in (cross_entropy, cross_entropy_with_grad):
+            with pytest.raises(TypeError, match=f"^{message}.* not supported"):
+                function(*arguments, **options)
+    for target, message in ((q.to_sparse(), "layout"), (q.to(torch.float8_e4m3fn), "dtype")):
+        with pytest.raises(TypeError, match=f"^target: {message}"):
+            softmaxloss.linear_cross_entropy(z, torch.ones(5, 5), target)
+
+
+def test_only_logits_and_target_are_positional_in_a_module() -> None:
+    z, y = example()
+    for module in (CrossEntropyLoss(), LinearCrossEntropyLoss(5, 7)):
+        with pytest.raises(TypeError, match="takes 3 positional arguments but 4 were given"):
+            module(z.float(), y, torch.ones(6))
+
+
+@compiles
+def test_a_misspelled_option_in_a_graph() -> None:
+    z, y = example()
+
+    def misspelled(z: Any, y: Any) -> Any:
+        return cross_entropy(z, y, reducton="sum")  # type: ignore[call-arg]
+
+    with pytest.raises(TypeError, match="no argument 'reducton'; did you mean 'reduction'"):
+        torch.compile(misspelled, backend="eager")(z, y)
+    torch._dynamo.reset()
+    # With fullgraph=True every error in a graph becomes one of torch.compile's, which quotes it.
+    with pytest.raises(RuntimeError, match=r"TypeError.*no argument 'reducton'"):
+        torch.compile(misspelled, backend="eager", fullgraph=True)(z, y)
 
 
 def test_tensors_on_two_devices() -> None:

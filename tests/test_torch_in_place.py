@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from tests.tensors import OPTIONS, close, example, name_of  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
-from softmaxloss.torch import cross_entropy  # noqa: E402
+from softmaxloss.torch import CrossEntropyLoss, cross_entropy  # noqa: E402
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=name_of)
@@ -124,5 +124,13 @@ def test_in_place_refusals() -> None:
     with pytest.raises(RuntimeError, match="for create_graph=True leave inplace out"):
         torch.autograd.grad(loss, x, create_graph=True)
     for z in ((x[:1] * 2).expand(6, 5), (x[:2] * 2).view(-1).unfold(0, 5, 1)):
-        with pytest.raises(softmaxloss.OptionError, match="share memory"):
+        with pytest.raises(
+            softmaxloss.OptionError, match=r"^inplace=True .* some of these share memory"
+        ):
             cross_entropy(z, y, inplace=True)
+    for flag in ("yes", 1, None):
+        for z in (x * 2, x.detach()):
+            with pytest.raises(TypeError, match="inplace must be True or False, got"):
+                cross_entropy(z, y, inplace=flag)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="inplace must be True or False, got"):
+            CrossEntropyLoss(inplace=flag)  # type: ignore[arg-type]

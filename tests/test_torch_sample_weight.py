@@ -14,7 +14,7 @@ import softmaxloss
 torch = pytest.importorskip("torch")
 
 from tests.tensors import OPTIONS, close, example, name_of  # noqa: E402
-from tests.without_kernels import use_formula  # noqa: E402
+from tests.without_kernels import on_kernel  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from softmaxloss.torch import (  # noqa: E402
@@ -24,17 +24,11 @@ from softmaxloss.torch import (  # noqa: E402
     linear_cross_entropy,
 )
 
-KERNELS = ["kernel", "formula"]
+__all__ = ["on_kernel"]
+
 ROWS, CLASSES = 6, 5
 # torch.compile takes seconds to load: the tests that need it run in one process.
 compiles = pytest.mark.xdist_group("compile")
-
-
-@pytest.fixture(params=KERNELS)
-def on_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "formula":
-        use_formula(monkeypatch)
-    return str(request.param)
 
 
 def weights(*shape: int) -> Any:
@@ -321,7 +315,9 @@ def test_modules() -> None:
     (z, y), s = example(torch.float32), weights()
     w = torch.rand(CLASSES)
     close(CrossEntropyLoss(w)(z, y, sample_weight=s), theirs(z, y, s, weight=w).float())
-    close(CrossEntropyLoss()(z, y, 3, sample_weight=s), theirs(z, y, s, "sum").float() / 3)
+    close(
+        CrossEntropyLoss()(z, y, denominator=3, sample_weight=s), theirs(z, y, s, "sum").float() / 3
+    )
     layer = LinearCrossEntropyLoss(4, CLASSES)
     x = torch.randn(ROWS, 4)
     close(layer(x, y, sample_weight=s), theirs(layer.linear(x), y, s).float())

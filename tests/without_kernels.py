@@ -12,3 +12,11 @@ def use_formula(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (engine, operators, layer):
         monkeypatch.setattr(module, "has_kernel", lambda device: False)
+
+
+@pytest.fixture(params=["kernel", "formula"])
+def on_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A test with this fixture runs with the kernel, and with the formula."""
+    if request.param == "formula":
+        use_formula(monkeypatch)
+    return str(request.param)

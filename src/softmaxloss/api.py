@@ -20,6 +20,7 @@ from .options import (
     OptionArguments,
     Options,
     checked_options,
+    score_options,
     with_options,
 )
 from .scores import Scores
@@ -169,8 +170,7 @@ def score(
             logits, target, ignore_index=ignore_index, first_class=first_class
         )
         return scores
-    options = checked_options(Options, ignore_index=ignore_index, first_class=first_class)
-    return engine.score(logits, target, options)
+    return engine.score(logits, target, score_options(ignore_index, first_class))
 
 
 @with_options(LinearOptions)

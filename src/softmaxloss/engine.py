@@ -81,6 +81,14 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
     >>> score([[0.0, 1.0]], [1], Options()).rank
     array([1])
     """
+    if type(logits) is np.ndarray:
+        arrays = direct_on().direct_score(logits, target, options, get_num_threads())
+        if arrays is not None:
+            return (
+                Scores._make(arrays)
+                if logits.ndim > 1
+                else Scores(*[array[()] for array in arrays])
+            )
     call = _Call(logits, target, None, None, options)
     if not isinstance(call.target, ClassIndices):
         raise LabelError(
@@ -217,7 +225,7 @@ class _Call:
             )
         if not out.flags.writeable:
             raise OptionError("out is read-only; the gradient is written to it")
-        if not out.flags.c_contiguous and _may_overlap_itself(out):
+        if not out.flags.c_contiguous and may_overlap_itself(out):
             raise OptionError(
                 "out has numbers that share memory; each entry of the gradient needs its own memory"
             )
@@ -241,7 +249,7 @@ def _may_overlap(a: Array, b: Array) -> bool:
     return np.may_share_memory(a, b)
 
 
-def _may_overlap_itself(a: Array) -> bool:
+def may_overlap_itself(a: Array) -> bool:
     """Whether two elements of an array may share memory: an axis whose step is smaller than the
     extent of the axes with smaller steps."""
     end = a.itemsize

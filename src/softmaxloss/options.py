@@ -215,6 +215,22 @@ def _make(kind: type[Options], /, **given: Any) -> Options:
 _cached: Any = lru_cache(maxsize=256, typed=True)(_make)  # typed: True is not 1 here
 
 
+def score_options(ignore_index: int, first_class: int) -> Options:
+    """The checked options of a score.
+
+    >>> score_options(-1, 0).ignore_index
+    -1
+    """
+    if type(ignore_index) is type(first_class) is int:
+        return _cached_for_score(ignore_index, first_class)  # in a third of the time
+    return checked_options(Options, ignore_index=ignore_index, first_class=first_class)
+
+
+@lru_cache(maxsize=256)
+def _cached_for_score(ignore_index: int, first_class: int) -> Options:
+    return _make(Options, ignore_index=ignore_index, first_class=first_class)
+
+
 def field_names(options: type[Options]) -> tuple[str, ...]:
     """The names of the options, in their order.
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -44,19 +45,28 @@ def mean_divisor(
 ) -> float:
     """`divisor_for` a checked target. The weight of an example is w_y·s, with probabilities s.
 
+    Raises OptionError where these weights sum to more than float64 holds: the loss would be ∞/∞.
+
     >>> target = ClassIndices(np.array([2, 0]), ignore_index=-1, may_ignore=False)
     >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), None, 2, Options())
     5.0
     >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), np.array([0.5, 3.0]), 2, Options())
     5.0
     """
+    counted_weight: Callable[[], float] | None = None
     if isinstance(target, ClassIndices):
-        if weight is sample_weight is None and not target.may_ignore:
-            return divisor_for(options, rows, None)
-        return divisor_for(options, rows, lambda: target.counted_weight(weight, sample_weight))
-    if sample_weight is None:
-        return divisor_for(options, rows, None)
-    return divisor_for(options, rows, lambda: float(sample_weight.sum()))
+        if weight is not None or sample_weight is not None or target.may_ignore:
+            counted_weight = partial(target.counted_weight, weight, sample_weight)
+    elif sample_weight is not None:
+        counted_weight = sample_weight.sum
+    with np.errstate(over="ignore"):
+        divisor = float(divisor_for(options, rows, counted_weight))
+    if divisor == math.inf:
+        raise OptionError(
+            "the weights of the examples sum to more than float64 holds: divide all of them by the "
+            "same number, which does not change the mean"
+        )
+    return divisor
 
 
 def reduced(losses: Array, divisor: float) -> float:

@@ -98,9 +98,19 @@ class Kernel(Protocol):
                 a NumPy scalar; True where `loss` was given or nothing is reduced.
         """
 
+    def direct_score(
+        self, logits: Any, target: Any, options: Options, threads: int, /
+    ) -> tuple[Array, ...] | None:
+        """The scores of a whole call on the caller's own arrays, which are taken as by `direct`.
+
+        Returns:
+            The fields of `Scores`, arrays in the shape of the examples. None where only the general
+                way can tell what the arguments mean or what is wrong with them.
+        """
+
     def know_tensors(self, types: tuple[type, ...], exchange: Any) -> bool:
-        """From now on `direct` takes objects of exactly these types, through their framework's
-        `__dlpack_c_exchange_api__`. Whether it does."""
+        """From now on the direct functions take objects of exactly these types, through their
+        framework's `__dlpack_c_exchange_api__`. Whether they do."""
 
     def share_threads(self, parallel: int) -> None:
         """From now on run on the threads of an OpenMP runtime, whose GOMP_parallel has this

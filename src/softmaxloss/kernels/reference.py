@@ -50,6 +50,10 @@ def direct(*arguments: Any) -> None:
     """See `softmaxloss.kernels.Kernel.direct`. There is no quick way here."""
 
 
+def direct_score(*arguments: Any) -> None:
+    """See `softmaxloss.kernels.Kernel.direct_score`. There is no quick way here."""
+
+
 def share_threads(parallel: int) -> None:
     """See `softmaxloss.kernels.Kernel.share_threads`. There is one thread here."""
 

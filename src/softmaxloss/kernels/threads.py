@@ -15,6 +15,7 @@ one thread in the workers of a DataLoader. Small calls use fewer threads than th
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from numbers import Integral
 
@@ -47,7 +48,7 @@ def set_num_threads(threads: int | None) -> None:
         >>> set_num_threads(None)
     """
     if threads is None:
-        _fix(_from_environment("SOFTMAXLOSS_NUM_THREADS"))
+        _fix(_own_from_environment())
         return
     if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
         raise ValueError(f"the number of threads must be a positive integer, got {threads!r}")
@@ -82,6 +83,17 @@ def _from_environment(name: str) -> int | None:
     return min(int(value), MOST_THREADS) if value.isdecimal() and int(value) > 0 else None
 
 
+def _own_from_environment() -> int | None:
+    """The number of SOFTMAXLOSS_NUM_THREADS. A warning if that is none: as with OMP_NUM_THREADS,
+    results do not depend on it, so a program goes on."""
+    name = "SOFTMAXLOSS_NUM_THREADS"
+    number, value = _from_environment(name), os.environ.get(name, "")
+    if number is None and value.strip():
+        message = f"{name} must be a positive integer, got {value!r}; it is ignored"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return number
+
+
 def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -94,4 +106,4 @@ _own: int | None  # what set_num_threads or the environment gave
 _limit: int | None = None  # of threadpoolctl
 _unlimited = 0  # the number when that began
 _number: int | None  # the limit, or else its own
-_fix(_from_environment("SOFTMAXLOSS_NUM_THREADS"))
+_fix(_own_from_environment())

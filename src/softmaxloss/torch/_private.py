@@ -17,7 +17,11 @@ from torch.autograd import forward_ad
 def is_recorded() -> bool:
     """Whether operations are recorded instead of computed: by torch.jit.trace, or by a mode that
     intercepts every operation, as torch.export and fake tensors do."""
-    return torch._C._len_torch_dispatch_stack() != 0 or torch._C._is_tracing()
+    return _modes() != 0 or _is_tracing()
+
+
+# Asked in every call.
+_modes, _is_tracing = torch._C._len_torch_dispatch_stack, torch._C._is_tracing
 
 
 def function_transforms_are_active() -> bool:

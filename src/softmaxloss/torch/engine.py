@@ -21,6 +21,7 @@ from ..logits import without_classes
 from ..options import Options, field_values
 from ..reduction import read_upstream
 from ..scores import Scores
+from ..text import shown
 from . import formula, operators
 from ._private import (
     apply_of,
@@ -29,11 +30,20 @@ from ._private import (
     forward_mode_is_active,
     function_transforms_are_active,
     is_batched,
+    is_recorded,
     openmp_parallel,
     saved_tensors_are_hooked,
     version_of,
 )
-from .tensors import as_float64, as_numpy, empty_like, is_eager, one_number, tensor_beside
+from .tensors import (
+    as_float64,
+    as_numpy,
+    empty_like,
+    is_eager,
+    is_plain,
+    one_number,
+    tensor_beside,
+)
 
 # Logits, target, weight and sample_weight.
 Given = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
@@ -58,20 +68,28 @@ def cross_entropy(
     inplace: bool = False,
 ) -> Tensor:
     """The loss, as `softmaxloss.torch.cross_entropy` describes it."""
+    if inplace is not False:
+        check_inplace(inplace)
     given = _beside(input, target, weight, sample_weight)
     if needs_formula(*given[1:]):
         return formula.reduced_loss(*given, options)
-    if is_eager(input) and has_kernel(input.device.type):
+    if is_eager(input) and _has_kernel(input):
         if not (input.requires_grad and torch.is_grad_enabled()):
             return _compute(given, options, 1.0, None)
         if inplace:
-            _require_not_a_leaf(input)
+            _require_to_overwrite(input)
             inplace = not input.is_neg()  # a view that the kernel cannot write to
         later = not inplace and (options.reduction == "none" or saved_tensors_are_hooked())
         loss: Tensor = _apply(*given, options, inplace, later)
         return loss
     result: Tensor = operators.cross_entropy(*given, *field_values(options))
     return result
+
+
+def check_inplace(inplace: Any) -> None:
+    """TypeError unless the option `inplace` is a bool."""
+    if not isinstance(inplace, bool):
+        raise TypeError(f"inplace must be True or False, got {shown(inplace)}")
 
 
 def cross_entropy_with_grad(
@@ -91,7 +109,7 @@ def cross_entropy_with_grad(
         upstream = tensor_beside(input, grad_output, "grad_output", "the logits are")
     if out is not None:
         _require_writable(out, input)
-    if has_kernel(input.device.type):
+    if _has_kernel(input):
         grad = out
         if grad is None:
             grad = empty_like(input if input.is_floating_point() else input.double())
@@ -124,12 +142,19 @@ def _compute(
 
 def _empty_loss(logits: Tensor, options: Options) -> Tensor:
     """Memory for the loss."""
-    one = _ONE_NUMBER[formula.compute_dtype(logits)]
+    one = _ONE_NUMBER.get(logits.dtype, _ONE_NUMBER[torch.float64])
     if options.reduction != "none" or logits.ndim < 2:
         return torch.empty_like(one)
     if logits.ndim == 2:  # a size is read sooner than a shape
         return one.new_empty(logits.size(0))
     return one.new_empty(without_classes(tuple(logits.shape))[0])
+
+
+def _has_kernel(tensor: Tensor) -> bool:
+    """Whether some kernel computes on the tensor's device."""
+    return has_kernel(
+        HOST if tensor.is_cpu else tensor.device.type
+    )  # asked in a quarter of the time
 
 
 def _directly(
@@ -141,22 +166,36 @@ def _directly(
 ) -> bool:
     """Fill `loss` and `grad`, those that are given, from the tensors as they are. False, with
     nothing written, where the kernel leaves the call to the engine."""
-    for tensor in given:
-        # A negated view has the memory of the numbers with the opposite sign.
-        if tensor is not None and tensor.is_neg():
-            return False
-    if isinstance(upstream, Tensor) and upstream.is_neg():
+    if _any_is_negated(given) or (not isinstance(upstream, float) and upstream.is_neg()):
         return False
     direct, threads = direct_on(HOST).direct, get_num_threads()
     return direct(*given, options, upstream, loss, grad, threads) is not None
 
 
+def _any_is_negated(given: Given) -> bool:
+    """Whether some tensor is a negated view: its memory has the numbers with the opposite sign."""
+    logits, target, weight, sample_weight = given
+    return (
+        logits.is_neg()
+        or target.is_neg()
+        or (weight is not None and weight.is_neg())
+        or (sample_weight is not None and sample_weight.is_neg())
+    )
+
+
 def score(input: Tensor, target: Any, options: Options) -> Scores:
     """The scores of each example, as `softmaxloss.torch.score` describes them."""
-    _, target, _, _ = _beside(input, target, None, None)
+    given = _beside(input, target, None, None)
+    target = given[1]
     _require_numbers("score", input, target)
-    scores = engine.score(as_numpy(input.cpu()), as_numpy(target.cpu()), options)
-    tensors: Any = (torch.from_numpy(np.asarray(array)).to(input.device) for array in scores)
+    if not _any_is_negated(given):
+        arrays = direct_on(HOST).direct_score(input, target, options, get_num_threads())
+        if arrays is not None:
+            tensors: Any = [torch.from_numpy(array) for array in arrays]
+            return Scores(*tensors)
+    logits, labels = as_numpy(input.cpu(), "logits"), as_numpy(target.cpu(), "target")
+    scores = engine.score(logits, labels, options)
+    tensors = (torch.from_numpy(np.asarray(array)).to(input.device) for array in scores)
     return Scores(*tensors)
 
 
@@ -181,11 +220,18 @@ def _beside(
 
 def _require_numbers(function: str, *tensors: Tensor | None) -> None:
     """TypeError for tensors whose numbers are not known now."""
-    if function_transforms_are_active() or not all(t is None or is_eager(t) for t in tensors):
+    if is_eager(*tensors) and not function_transforms_are_active():
+        return
+    other = next((type(t).__name__ for t in tensors if not is_plain(t)), None)
+    if other is not None and not is_recorded() and not function_transforms_are_active():
         raise TypeError(
-            f"{function} computes at once: not under torch.func, in a trace, or on tensors without "
-            "memory, where cross_entropy works"
+            f"{function} takes tensors of no subclass, got {other}, which may compute in its own "
+            "way: pass tensor.as_subclass(torch.Tensor), or use cross_entropy"
         )
+    raise TypeError(
+        f"{function} computes at once: not under torch.func, in a trace, or on tensors without "
+        "memory, where cross_entropy works"
+    )
 
 
 def _require_writable(out: Any, logits: Tensor) -> None:
@@ -204,12 +250,18 @@ def _require_writable(out: Any, logits: Tensor) -> None:
         )
 
 
-def _require_not_a_leaf(logits: Tensor) -> None:
+def _require_to_overwrite(logits: Tensor) -> None:
+    """OptionError for logits whose memory the gradient cannot take."""
     base = base_of(logits)
     if logits.is_leaf or (base is not None and base.is_leaf and base.requires_grad):
         raise OptionError(
             "inplace=True writes the gradient over the logits, and these are a leaf of the graph: "
             "leave it out, or pass logits that a model computed"
+        )
+    if not logits.is_contiguous() and engine.may_overlap_itself(as_numpy(logits)):
+        raise OptionError(
+            "inplace=True writes the gradient over the logits, and some of these share memory, as "
+            "after expand(): leave it out, or pass logits.contiguous()"
         )
 
 
@@ -297,9 +349,16 @@ def _in_place(ctx: Any, grad_output: Tensor) -> Tensor:
 
 follow(torch.get_num_threads)
 _apply = apply_of(_Loss)
-# On the host, which a default device of PyTorch is not always.
+# A loss of logits of each dtype; of others it is float64. On the host, which a default device of
+# PyTorch is not always.
 _ONE_NUMBER = {
-    dtype: torch.zeros((), dtype=dtype, device=HOST) for dtype in (torch.float32, torch.float64)
+    logits: torch.zeros((), dtype=computed, device=HOST)
+    for logits, computed in (
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+    )
 }
 if exchange_of_tensors() is not None:
     direct_on(HOST).know_tensors((Tensor, torch.nn.Parameter), exchange_of_tensors())

@@ -10,7 +10,7 @@ from ..options import (
     LinearOptions,
     OptionArguments,
     Options,
-    checked_options,
+    score_options,
     with_options,
 )
 from ..scores import Scores
@@ -65,7 +65,7 @@ def cross_entropy(
         >>> z.grad
         tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
-    checked, divisor = read_options(Options, **options)
+    checked, divisor = read_options(Options, dict(options))
     loss = engine.cross_entropy(input, target, weight, sample_weight, checked, inplace)
     return loss if divisor is None else loss / divisor
 
@@ -87,7 +87,7 @@ def cross_entropy_with_grad(
     >>> cross_entropy_with_grad(torch.zeros(1, 4), torch.tensor([3]))[1]
     tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
-    checked = eager_options(Options, **options)
+    checked = eager_options(Options, dict(options))
     return engine.cross_entropy_with_grad(
         input, target, weight, sample_weight, checked, grad_output, out
     )
@@ -102,8 +102,7 @@ def score(
     >>> score(torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([1])).rank
     tensor([2])
     """
-    options = checked_options(Options, ignore_index=ignore_index, first_class=first_class)
-    return engine.score(input, target, options)
+    return engine.score(input, target, score_options(ignore_index, first_class))
 
 
 @with_options(LinearOptions)
@@ -147,7 +146,7 @@ def linear_cross_entropy(
         >>> loss.item()
         0.8103...
     """
-    checked, divisor = read_options(LinearOptions, **options)
+    checked, divisor = read_options(LinearOptions, dict(options))
     arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
     loss, scores = linear.cross_entropy(arrays, checked, return_scores)
     loss = loss if divisor is None else loss / divisor
@@ -173,6 +172,6 @@ def linear_cross_entropy_with_grad(
     >>> linear_cross_entropy_with_grad(x, W, torch.tensor(0))[1].input
     tensor([0.0000, 0.5000])
     """
-    checked = eager_options(LinearOptions, **options)
+    checked = eager_options(LinearOptions, dict(options))
     arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
     return linear.cross_entropy_with_grad(arrays, checked, grad_output)

@@ -14,6 +14,7 @@ from ..options import (
     checked_options,
     with_options,
 )
+from .engine import check_inplace
 from .functional import cross_entropy, linear_cross_entropy
 
 # A symbolic trace (torch.fx) of a module keeps the losses as calls.
@@ -72,6 +73,7 @@ class CrossEntropyLoss(_Loss, options=Options):
         **options: Unpack[OptionArguments],
     ) -> None:
         super().__init__()
+        check_inplace(inplace)
         self._set(Options, weight, dict(options))
         self.inplace = inplace
 
@@ -79,8 +81,8 @@ class CrossEntropyLoss(_Loss, options=Options):
         self,
         input: Tensor,
         target: Tensor,
-        denominator: float | Tensor | None = None,
         *,
+        denominator: float | Tensor | None = None,
         sample_weight: Tensor | None = None,
     ) -> Tensor:
         """The loss of logits (C,), (N, C) or (N, C, d1, …); `denominator` is what "mean" divides
@@ -135,8 +137,8 @@ class LinearCrossEntropyLoss(_Loss, options=LinearOptions):
         self,
         input: Tensor,
         target: Tensor,
-        denominator: float | Tensor | None = None,
         *,
+        denominator: float | Tensor | None = None,
         sample_weight: Tensor | None = None,
     ) -> Any:
         """The loss of input (…, in_features), with target and sample_weight as in

@@ -8,6 +8,7 @@ The library's kernels compute them on the CPU, `formula` on other devices. Each 
 numbers and text, one parameter for each field of `Options`.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from ..kernels import has_kernel
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits, without_classes
 from ..options import Options, class_weights, field_names, field_values, sample_weights
+from ..reduction import mean_divisor
 from . import formula
 from .tensors import as_float64, as_numpy, empty_like, operator_schema, options_from
 
@@ -48,8 +50,9 @@ def arrays_of(
     logits: Tensor, target: Tensor, weight: Tensor | None, sample_weight: Tensor | None
 ) -> tuple[Any, Any, Any, Any]:
     """The tensors as the NumPy engine takes them."""
-    w, s = (None if t is None else as_float64(t) for t in (weight, sample_weight))
-    return as_numpy(logits), as_numpy(target), w, s
+    w = None if weight is None else as_float64(weight, "weight")
+    s = None if sample_weight is None else as_float64(sample_weight, "sample_weight")
+    return as_numpy(logits, "logits"), as_numpy(target, "target"), w, s
 
 
 # --- the loss ------------------------------------------------------------------------------------
@@ -134,11 +137,13 @@ def class_indices(*values: Any) -> Tensor:
     numbers = as_numpy(torch.zeros((), dtype=logits.dtype))  # only the dtype matters
     shape = read_logits(np.broadcast_to(numbers, logits.shape)).shape
     lead_shape, classes = without_classes(shape)
+    w = s = None
     if weight is not None:
-        class_weights(as_float64(weight.cpu()), classes)
+        w = class_weights(as_float64(weight.cpu(), "weight"), classes)
     if sample_weight is not None:
-        sample_weights(as_float64(sample_weight.cpu()), lead_shape)
-    read = read_target(as_numpy(target.cpu()), shape, options)
+        s = sample_weights(as_float64(sample_weight.cpu(), "sample_weight"), lead_shape)
+    read = read_target(as_numpy(target.cpu(), "target"), shape, options)
+    mean_divisor(read, w, s, math.prod(lead_shape), options)
     if not isinstance(read, ClassIndices):
         return target.new_empty(0, dtype=torch.int64)
     y = np.where(read.counted(), read.values, -1).astype(np.int64)

@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.compiler import is_compiling
 
 from ..arrays import BFLOAT16, Array, as_array
 from ..errors import OptionError
 from ..kernels import HOST
 from ..options import (
     AnyOptions,
+    LinearOptions,
     Options,
     check_sample_shape,
     checked_options,
     field_names,
     field_values,
-    new_options,
 )
 from ._private import assert_in_graph, is_recorded
 from .memory import KEPT_FROM, large_memory
@@ -26,14 +27,18 @@ from .memory import KEPT_FROM, large_memory
 _HUGE_PAGES_FROM = 1 << 22
 
 
-def is_eager(tensor: torch.Tensor) -> bool:
-    """Whether this call computes now. It does not where torch.compile or a tracer records it, or
-    where the tensor is of a subclass, which may have no memory of its own."""
-    return (
-        not torch.compiler.is_compiling()
-        and type(tensor) in (torch.Tensor, torch.nn.Parameter)
-        and not is_recorded()
-    )
+def is_eager(*tensors: torch.Tensor | None) -> bool:
+    """Whether a call on these tensors computes now. It does not where torch.compile or a tracer
+    records it, or where a tensor is of a subclass, which may have no memory of its own."""
+    return not is_compiling() and _PLAIN.issuperset(map(type, tensors)) and not is_recorded()
+
+
+def is_plain(tensor: torch.Tensor | None) -> bool:
+    """Whether the tensor, if there is one, is of no subclass."""
+    return type(tensor) in _PLAIN
+
+
+_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter, type(None)))
 
 
 def one_number(tensor: torch.Tensor) -> float | None:
@@ -44,27 +49,41 @@ def one_number(tensor: torch.Tensor) -> float | None:
         return None
 
 
-def as_numpy(tensor: torch.Tensor) -> Array:
+def as_numpy(tensor: torch.Tensor, name: str = "a tensor") -> Array:
     """The tensor's own memory as an array; bfloat16, which NumPy does not have, as its bits.
+
+    TypeError, which has `name`, for a sparse tensor and for dtypes that have no arrays, as float8.
 
     >>> as_numpy(torch.tensor([[1.0, 2.0]])).shape
     (1, 2)
     """
+    require_dense(tensor, name)
     tensor = tensor.detach().resolve_neg()
     if tensor.dtype is torch.bfloat16:
         bits: Array = tensor.view(torch.int16).numpy()
         return bits.view(BFLOAT16)
-    array: Array = tensor.numpy()
+    try:
+        array: Array = tensor.numpy()
+    except TypeError:
+        raise TypeError(
+            f"{name}: dtype {tensor.dtype} is not supported; convert it, e.g. by .float()"
+        ) from None
     return array
 
 
-def as_float64(tensor: torch.Tensor) -> Array:
+def require_dense(tensor: torch.Tensor, name: str) -> None:
+    """TypeError for sparse and nested tensors."""
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"{name}: layout {tensor.layout} is not supported; pass a dense tensor")
+
+
+def as_float64(tensor: torch.Tensor, name: str = "a tensor") -> Array:
     """The numbers in float64 if they are floats; other dtypes are left to the library's checks.
 
     >>> as_float64(torch.tensor([0.5]))
     array([0.5])
     """
-    return as_numpy(tensor.double() if tensor.is_floating_point() else tensor)
+    return as_numpy(tensor.double() if tensor.is_floating_point() else tensor, name)
 
 
 def new_memory(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
@@ -111,7 +130,7 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
     tensor([0, 2])
     """
     if not isinstance(value, torch.Tensor):
-        if torch.compiler.is_compiling():  # the operator checks it when the graph runs
+        if is_compiling():  # the operator checks it when the graph runs
             return torch.tensor(value, device=tensor.device)
         array = as_array(value, name)  # NumPy's floats keep their digits
         if array.dtype.kind not in "biufc":
@@ -138,23 +157,23 @@ def of_each_row(sample_weight: torch.Tensor, lead_shape: Sequence[int]) -> torch
     return sample_weight.reshape((*sample_weight.shape, *[1] * missing)).expand(tuple(lead_shape))
 
 
-def eager_options(kind: type[AnyOptions], /, **options: Any) -> AnyOptions:
+def eager_options(kind: type[AnyOptions], options: dict[str, Any]) -> AnyOptions:
     """The checked options of a call on tensors, whose denominator may be a tensor of one element.
 
-    >>> eager_options(Options, denominator=torch.tensor(8)).denominator
+    >>> eager_options(Options, {"denominator": torch.tensor(8)}).denominator
     8.0
     """
     if isinstance(options.get("denominator"), torch.Tensor):
         options["denominator"] = _one_element(options["denominator"]).item()
-    compiling = torch.compiler.is_compiling()  # which does not follow a cache
-    checked = new_options(kind, options) if compiling else checked_options(kind, **options)
+    compiling = is_compiling()  # which does not follow a cache
+    checked = _options_in_graph(kind, options) if compiling else checked_options(kind, **options)
     if not -(2**63) <= checked.ignore_index < 2**63:
         raise OptionError(f"ignore_index must be an int64 here, got {checked.ignore_index}")
     return checked
 
 
 def read_options(
-    kind: type[AnyOptions], /, **options: Any
+    kind: type[AnyOptions], options: dict[str, Any]
 ) -> tuple[AnyOptions, torch.Tensor | float | None]:
     """The options of a call that may be compiled, and what its result is still to be divided by.
 
@@ -162,13 +181,24 @@ def read_options(
     operator's numbers are constants of the graph, and the value of a tensor is not known before the
     graph runs.
     """
-    if not torch.compiler.is_compiling():
-        return eager_options(kind, **options), None
+    if not is_compiling():
+        return eager_options(kind, options) if options else checked_options(kind), None
     divisor = None
     if options.get("denominator") is not None and options.get("reduction", "mean") == "mean":
         divisor = _traced_denominator(options["denominator"])
         options |= {"denominator": None, "reduction": "sum"}
-    return new_options(kind, options), divisor
+    return _options_in_graph(kind, options), divisor
+
+
+def _options_in_graph(kind: type[AnyOptions], options: dict[str, Any]) -> AnyOptions:
+    """`new_options` without a search for similar names, which torch.compile does not follow."""
+    for name in options:
+        if name not in _NAMES[kind]:
+            raise TypeError(f"there is no argument {name!r}")
+    return kind(**options)
+
+
+_NAMES = {kind: field_names(kind) for kind in (Options, LinearOptions)}
 
 
 def _one_element(denominator: torch.Tensor) -> torch.Tensor:

@@ -32,6 +32,7 @@ except ImportError as error:
 levels = _cpu.levels
 level = _cpu.level
 direct = _cpu.direct  # see `softmaxloss.kernels.Kernel.direct`
+direct_score = _cpu.direct_score
 know_tensors = _cpu.know_tensors
 share_threads = _cpu.share_threads
 
@@ -91,11 +92,11 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
 
 
 def _leave_to_supports(*arguments: Any) -> None:
-    """`direct` where SOFTMAXLOSS_CPU names no level, which `supports` reports."""
+    """`direct`, and `direct_score`, where SOFTMAXLOSS_CPU names no level, as `supports` reports."""
 
 
 _refused = os.environ.get("SOFTMAXLOSS_CPU", "")
 if _refused in levels():
     use_level(_refused)
 elif _refused:
-    direct = _leave_to_supports
+    direct = direct_score = _leave_to_supports

@@ -29,6 +29,9 @@ def direct(
     threads: int,
     /,
 ) -> Any: ...
+def direct_score(
+    logits: Any, target: Any, options: Options, threads: int, /
+) -> tuple[NDArray[Any], ...] | None: ...
 def know_tensors(types: tuple[type, ...], exchange: Any) -> bool: ...
 def score(
     logits: NDArray[Any],

@@ -150,10 +150,14 @@ void score(const In &logits, const In &target, int64_t ignore_index,
 }
 
 // Plain CPython, which is called in half the time.
-PyMethodDef direct_methods[] = {
-    {"direct", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(direct)), METH_FASTCALL,
-     nullptr},
-    {nullptr, nullptr, 0, nullptr}};
+using FastCall = PyObject *(*)(PyObject *, PyObject *const *, Py_ssize_t);
+PyMethodDef direct_method(const char *name, FastCall function) {
+    const auto any = reinterpret_cast<void (*)()>(function);
+    return {name, reinterpret_cast<PyCFunction>(any), METH_FASTCALL, nullptr};
+}
+PyMethodDef direct_methods[] = {direct_method("direct", direct),
+                                direct_method("direct_score", direct_score),
+                                {nullptr, nullptr, 0, nullptr}};
 
 } // namespace
 
@@ -162,8 +166,7 @@ extern "C" __attribute__((visibility("default"))) int softmaxloss_kernel;
 int softmaxloss_kernel = 1;
 
 NB_MODULE(_cpu, module) {
-    know_numpy();
-    if (PyErr_Occurred() || PyModule_AddFunctions(module.ptr(), direct_methods) != 0)
+    if (!know_numpy() || PyModule_AddFunctions(module.ptr(), direct_methods) != 0)
         throw nb::python_error();
     module.def("know_tensors", [](nb::tuple types, nb::handle capsule) {
         return know_tensors(types.ptr(), capsule.ptr());

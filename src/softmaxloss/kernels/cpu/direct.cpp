@@ -1,9 +1,8 @@
 #include "direct.h"
 
 #include "dispatch.h"
+#include "given.h"
 #include "numbers.h"
-#include "option_values.h"
-#include "python_array.h"
 #include "run.h"
 
 #include <algorithm>
@@ -19,19 +18,9 @@ namespace softmaxloss {
 
 namespace {
 
-bool is_float(Type type) { return !is_integer(type); }
-FloatType float_type(Type type) { return FloatType(int(type) - int(Type::f32)); }
-
-// So many labels are checked by several threads, without the GIL.
-constexpr int64_t many_labels = 1 << 18;
-
-class Direct {
-    PythonArray logits_, target_, weight_, sample_weight_, upstream_, loss_, grad_;
-    const OptionValues &options_;
-    const int threads_;
+class Direct : Given {
+    PythonArray weight_, sample_weight_, upstream_, loss_, grad_;
     CrossEntropy call_{};
-    int64_t label_; // of one example
-    std::vector<char> labels_;
     Doubles weights_, sample_weights_, factors_;
     std::vector<double> each_sample_weight_;
     std::unique_ptr<double[]> losses_; // not set to 0 first, as a vector would be
@@ -41,134 +30,19 @@ class Direct {
     int64_t rows() const { return call_.rows(); }
     int64_t classes() const { return call_.classes; }
 
-    // Whether an array has the shape of the logits, or that without the class axis.
-    bool has_logits_shape(const PythonArray &array) const {
-        return array.ndim == logits_.ndim &&
-               std::equal(array.shape, array.shape + array.ndim, logits_.shape);
-    }
-    bool has_lead_shape(const PythonArray &array) const {
-        const int axes = logits_.ndim - 1;
-        return array.ndim == axes &&
-               (axes == 0 || (array.shape[0] == logits_.shape[0] &&
-                              std::equal(array.shape + 1, array.shape + axes, logits_.shape + 2)));
-    }
-
-    // An array in the logits' shape as (outer, classes, inner); false if its axes after the classes
-    // are no single axis in memory. (N, C) is (1, C, N), see the general binding.
-    bool read_layout(const PythonArray &array, Array &layout) const {
-        const bool one = array.ndim == 1;
-        layout = {array.data, 0, array.strides[one ? 0 : 1], one ? 0 : array.strides[0]};
-        if (call_.outer == 1 && call_.inner == (one ? 1 : array.shape[0]))
-            return true;
-        layout.outer_stride = array.strides[0];
-        int64_t extent = 0; // of the axes so far, from the last one on
-        for (int i = array.ndim - 1; i > 1; --i) {
-            const int64_t size = array.shape[i], step = array.strides[i];
-            if (size == 1)
-                continue;
-            if (extent == 0)
-                layout.inner_stride = step;
-            else if (step != extent)
-                return false;
-            extent = step * size;
-        }
-        return true;
-    }
-
-    bool read_logits(PyObject *object) {
-        if (!logits_.read(object) || !is_float(logits_.type) || logits_.ndim == 0 ||
-            logits_.size() == 0)
-            return false;
-        const int axis = logits_.ndim > 1 ? 1 : 0; // of the classes
-        call_.classes = logits_.shape[axis];
-        call_.outer = axis ? logits_.shape[0] : 1;
-        call_.inner = logits_.size() / (call_.outer * call_.classes);
-        if (call_.inner == 1)
-            std::swap(call_.outer, call_.inner);
-        return read_layout(logits_, call_.logits);
-    }
-
     bool read_target(PyObject *object) {
-        call_.ignore_index = -1;
-        if (logits_.ndim == 1 && read_integer(object, label_)) {
-            call_.labels = &label_;
-            call_.label_type = LabelType::i64;
-            return check_labels<int64_t>();
-        }
-        if (!target_.read(object))
+        if (!Given::read_target(object, call_))
             return false;
-        if (has_lead_shape(target_) && is_integer(target_.type)) {
-            call_.label_type = LabelType(target_.type);
-            switch (target_.type) {
-            case Type::i8:
-                return read_labels<std::int8_t>();
-            case Type::i16:
-                return read_labels<std::int16_t>();
-            case Type::i32:
-                return read_labels<std::int32_t>();
-            case Type::i64:
-                return read_labels<int64_t>();
-            case Type::u8:
-                return read_labels<std::uint8_t>();
-            case Type::u16:
-                return read_labels<std::uint16_t>();
-            case Type::u32:
-                return read_labels<std::uint32_t>();
-            default:
-                return read_labels<std::uint64_t>();
-            }
+        if (call_.labels) {
+            divisor_ = double(counted_);
+            return true;
         }
-        if (!has_logits_shape(target_) || options_.ignore_index >= 0 || !is_float(target_.type) ||
-            !read_layout(target_, call_.probabilities))
+        if (options_.ignore_index >= 0 || !is_float(target_.type) ||
+            !read_layout(target_, call_, call_.probabilities))
             return false;
         call_.probabilities_type = float_type(target_.type);
         divisor_ = double(rows());
         return true;
-    }
-
-    template <class Label> bool read_labels() {
-        call_.labels = target_.data;
-        if (!target_.is_contiguous()) {
-            labels_.resize(std::size_t(rows()) * sizeof(Label));
-            auto *to = reinterpret_cast<Label *>(labels_.data());
-            copy(target_, 0, static_cast<const Label *>(target_.data), to);
-            call_.labels = to;
-        }
-        return check_labels<Label>();
-    }
-
-    // Whether each label is a class or ignored; what the mean divides by without weights.
-    template <class Label> bool check_labels() {
-        const auto *y = static_cast<const Label *>(call_.labels);
-        // Compared as unsigned, a negative label is beyond every class.
-        const auto end = std::uint64_t(classes());
-        const auto ignored = Label(options_.ignore_index);
-        const bool may_ignore = int64_t(ignored) == options_.ignore_index &&
-                                (ignored < 0) == (options_.ignore_index < 0);
-        std::atomic<int64_t> classes_found{0}, ignored_found{0};
-        const auto count = [&](int64_t first, int64_t last) {
-            int64_t in_classes = 0, in_ignored = 0;
-            for (int64_t i = first; i < last; ++i)
-                in_classes += std::uint64_t(y[i]) < end;
-            // Ignored labels may be classes as well.
-            if (may_ignore && (in_classes < last - first || std::uint64_t(ignored) < end))
-                for (int64_t i = first; i < last; ++i) {
-                    in_ignored += y[i] == ignored;
-                    in_classes -= (y[i] == ignored) & (std::uint64_t(y[i]) < end);
-                }
-            classes_found += in_classes;
-            ignored_found += in_ignored;
-        };
-        if (rows() < many_labels) {
-            count(0, rows());
-        } else {
-            nb::gil_scoped_release release;
-            parallel_rows(rows(), 1, 1, threads_, count, [] { return false; });
-        }
-        if (ignored_found > 0)
-            call_.ignore_index = options_.ignore_index;
-        divisor_ = double(classes_found);
-        return classes_found + ignored_found == rows();
     }
 
     // Whether the probabilities are finite, not negative, and sum to 1. A sum that is nearly too
@@ -250,7 +124,8 @@ class Direct {
         }
     }
 
-    void find_divisor() {
+    // False where it is more than a double holds.
+    bool find_divisor() {
         if (options_.reduction != Reduction::mean) {
             divisor_ = 1;
         } else if (options_.denominator != 0) {
@@ -273,6 +148,7 @@ class Direct {
             }
             divisor_ = sum(counted.data(), int64_t(counted.size()));
         }
+        return divisor_ < std::numeric_limits<double>::infinity();
     }
 
     bool read_upstream(PyObject *object) {
@@ -329,7 +205,7 @@ class Direct {
         if (object == Py_None)
             return true;
         if (!grad_.read(object, true) || grad_.type != logits_.type || !has_logits_shape(grad_) ||
-            grad_.overlaps_itself() || !read_layout(grad_, call_.grad))
+            grad_.overlaps_itself() || !read_layout(grad_, call_, call_.grad))
             return false;
         const bool in_place =
             grad_.data == logits_.data &&
@@ -344,17 +220,16 @@ class Direct {
     }
 
   public:
-    Direct(const OptionValues &options, int threads) : options_(options), threads_(threads) {}
+    using Given::Given;
 
     bool read(PyObject *const *arguments) {
         const auto &[logits, target, weight, sample_weight, options, upstream, loss, grad] =
             *reinterpret_cast<PyObject *const(*)[8]>(arguments);
         const DefaultFloatingPoint scope;
-        if (!options_.usual || !read_logits(logits) || !read_target(target) ||
-            !read_weight(weight) || !read_sample_weight(sample_weight))
+        if (!options_.usual || !read_logits(logits, call_) || !read_target(target) ||
+            !read_weight(weight) || !read_sample_weight(sample_weight) || !find_divisor())
             return false;
         call_.label_smoothing = options_.label_smoothing;
-        find_divisor();
         return read_upstream(upstream) && read_loss(loss) && read_grad(grad) &&
                (call_.labels || check_probabilities());
     }
@@ -387,23 +262,14 @@ PyObject *direct(PyObject *, PyObject *const *arguments, Py_ssize_t count) {
         PyErr_SetString(PyExc_TypeError, "direct: 9 arguments");
         return nullptr;
     }
-    try {
+    return result_of([&]() -> PyObject * {
         const int threads = int(PyLong_AsLong(arguments[8]));
         if (PyErr_Occurred())
             return nullptr;
         const OptionValues options = options_of(arguments[4]);
         Direct call(options, threads);
-        if (!call.read(arguments))
-            return Py_NewRef(Py_None);
-        return call.run();
-    } catch (nb::python_error &error) {
-        error.restore();
-    } catch (const std::bad_alloc &) {
-        PyErr_NoMemory();
-    } catch (const std::exception &error) {
-        PyErr_SetString(PyExc_RuntimeError, error.what());
-    }
-    return nullptr;
+        return call.read(arguments) ? call.run() : Py_NewRef(Py_None);
+    });
 }
 
 } // namespace softmaxloss

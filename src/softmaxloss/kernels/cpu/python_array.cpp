@@ -1,8 +1,13 @@
 #include "python_array.h"
 
+// Runs with every NumPy from 1.25 on, whatever NumPy it is compiled with.
+#define NPY_TARGET_VERSION NPY_1_25_API_VERSION
+#define NPY_NO_DEPRECATED_API NPY_1_25_API_VERSION
+#include <numpy/arrayobject.h>
+#include <numpy/arrayscalars.h>
+
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <iterator>
 
 namespace softmaxloss {
@@ -37,11 +42,6 @@ struct DLPackExchangeAPI {
 constexpr std::int32_t cpu_device = 1;
 enum : std::uint8_t { dl_int = 0, dl_uint = 1, dl_float = 2, dl_bfloat = 4 };
 
-PyTypeObject *numpy_array;
-PyObject *numpy_float32, *numpy_float64;
-constexpr char integer_codes[] = "bhilqBHILQ";
-PyTypeObject *numpy_integers[sizeof(integer_codes) - 1];
-
 constexpr int most_tensor_types = 4;
 PyTypeObject *tensor_types[most_tensor_types];
 const DLPackExchangeAPI *tensor_api;
@@ -51,25 +51,51 @@ Type integer_type(bool is_signed, std::int64_t bytes) {
     return Type(width + int(is_signed ? Type::i8 : Type::u8));
 }
 
-// The type of a format of the buffer protocol in native byte order, which is one character.
-bool type_of(const char *format, std::int64_t itemsize, Type &type) {
-    if (format[0] == 0 || format[1] != 0)
+bool type_of(const PyArray_Descr *dtype, Type &type) {
+    if (!PyArray_ISNBO(dtype->byteorder))
         return false;
-    switch (format[0]) {
-    case 'f':
+    switch (dtype->type_num) {
+    case NPY_FLOAT:
         type = Type::f32;
         return true;
-    case 'd':
+    case NPY_DOUBLE:
         type = Type::f64;
         return true;
-    case 'e':
+    case NPY_HALF:
         type = Type::f16;
         return true;
+    case NPY_BYTE:
+        type = integer_type(true, sizeof(npy_byte));
+        return true;
+    case NPY_SHORT:
+        type = integer_type(true, sizeof(npy_short));
+        return true;
+    case NPY_INT:
+        type = integer_type(true, sizeof(npy_int));
+        return true;
+    case NPY_LONG:
+        type = integer_type(true, sizeof(npy_long));
+        return true;
+    case NPY_LONGLONG:
+        type = integer_type(true, sizeof(npy_longlong));
+        return true;
+    case NPY_UBYTE:
+        type = integer_type(false, sizeof(npy_ubyte));
+        return true;
+    case NPY_USHORT:
+        type = integer_type(false, sizeof(npy_ushort));
+        return true;
+    case NPY_UINT:
+        type = integer_type(false, sizeof(npy_uint));
+        return true;
+    case NPY_ULONG:
+        type = integer_type(false, sizeof(npy_ulong));
+        return true;
+    case NPY_ULONGLONG:
+        type = integer_type(false, sizeof(npy_ulonglong));
+        return true;
     }
-    const char *code = std::strchr(integer_codes, format[0]);
-    if (code)
-        type = integer_type(code < integer_codes + 5, itemsize);
-    return code != nullptr;
+    return false;
 }
 
 bool type_of(const DLDataType &dtype, Type &type) {
@@ -93,14 +119,9 @@ bool type_of(const DLDataType &dtype, Type &type) {
 
 } // namespace
 
-PythonArray::~PythonArray() {
-    if (held_)
-        PyBuffer_Release(&buffer_);
-}
-
 bool PythonArray::read(PyObject *object, bool writable) {
     PyTypeObject *const of = Py_TYPE(object);
-    if (of == numpy_array)
+    if (of == &PyArray_Type)
         return read_numpy(object, writable) && is_aligned();
     if (tensor_api && std::find(tensor_types, tensor_types + most_tensor_types, of) !=
                           tensor_types + most_tensor_types)
@@ -109,23 +130,22 @@ bool PythonArray::read(PyObject *object, bool writable) {
 }
 
 bool PythonArray::read_numpy(PyObject *object, bool writable) {
-    const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
-    held_ = PyObject_GetBuffer(object, &buffer_, flags) == 0;
-    if (!held_) {
+    auto *array = reinterpret_cast<PyArrayObject *>(object);
+    if (writable && PyArray_FailUnlessWriteable(array, "array") != 0) {
         PyErr_Clear();
         return false;
     }
-    const std::int64_t itemsize = buffer_.itemsize;
-    if (buffer_.ndim > most_axes || !type_of(buffer_.format, itemsize, type))
+    ndim = PyArray_NDIM(array);
+    if (ndim > most_axes || !type_of(PyArray_DESCR(array), type))
         return false;
-    ndim = buffer_.ndim;
+    const std::int64_t itemsize = bytes_of(type);
     for (int i = 0; i < ndim; ++i) {
-        shape[i] = buffer_.shape[i];
-        strides[i] = buffer_.strides[i] / itemsize;
-        if (strides[i] * itemsize != buffer_.strides[i])
+        shape[i] = PyArray_DIM(array, i);
+        strides[i] = PyArray_STRIDE(array, i) / itemsize;
+        if (strides[i] * itemsize != PyArray_STRIDE(array, i))
             return false;
     }
-    data = buffer_.buf;
+    data = PyArray_DATA(array);
     return true;
 }
 
@@ -212,8 +232,11 @@ bool read_integer(PyObject *object, std::int64_t &value) {
         value = PyLong_AsLongLongAndOverflow(object, &overflow);
         return overflow == 0;
     }
-    if (std::find(std::begin(numpy_integers), std::end(numpy_integers), Py_TYPE(object)) ==
-        std::end(numpy_integers))
+    const PyTypeObject *const integers[] = {
+        &PyByteArrType_Type,     &PyShortArrType_Type,    &PyIntArrType_Type,  &PyLongArrType_Type,
+        &PyUByteArrType_Type,    &PyUShortArrType_Type,   &PyUIntArrType_Type, &PyULongArrType_Type,
+        &PyLongLongArrType_Type, &PyULongLongArrType_Type};
+    if (std::find(std::begin(integers), std::end(integers), Py_TYPE(object)) == std::end(integers))
         return false;
     value = PyNumber_AsSsize_t(object, PyExc_OverflowError);
     if (value == -1 && PyErr_Occurred()) {
@@ -224,31 +247,25 @@ bool read_integer(PyObject *object, std::int64_t &value) {
 }
 
 PyObject *numpy_scalar(bool is_double, double number) {
-    PyObject *const value = PyFloat_FromDouble(number);
-    if (!value)
-        return nullptr;
-    PyObject *const scalar = PyObject_CallOneArg(is_double ? numpy_float64 : numpy_float32, value);
-    Py_DECREF(value);
+    PyObject *const scalar = is_double ? PyArrayScalar_New(Double) : PyArrayScalar_New(Float);
+    if (scalar && is_double)
+        PyArrayScalar_ASSIGN(scalar, Double, number);
+    else if (scalar)
+        PyArrayScalar_ASSIGN(scalar, Float, float(number));
     return scalar;
 }
 
-void know_numpy() {
-    PyObject *const numpy = PyImport_ImportModule("numpy");
-    if (!numpy)
-        return;
-    numpy_array = reinterpret_cast<PyTypeObject *>(PyObject_GetAttrString(numpy, "ndarray"));
-    numpy_float32 = PyObject_GetAttrString(numpy, "float32");
-    numpy_float64 = PyObject_GetAttrString(numpy, "float64");
-    for (int i = 0; integer_codes[i] && !PyErr_Occurred(); ++i) {
-        const char code[] = {integer_codes[i], 0};
-        PyObject *const dtype = PyObject_CallMethod(numpy, "dtype", "s", code);
-        if (!dtype)
-            break;
-        numpy_integers[i] = reinterpret_cast<PyTypeObject *>(PyObject_GetAttrString(dtype, "type"));
-        Py_DECREF(dtype);
-    }
-    Py_DECREF(numpy);
+PyObject *new_numpy(Type type, int ndim, const std::int64_t *shape, void *&data) {
+    const int number = type == Type::i64 ? NPY_INT64 : type == Type::f64 ? NPY_DOUBLE : NPY_FLOAT;
+    npy_intp sizes[most_axes];
+    std::copy_n(shape, ndim, sizes);
+    PyObject *const array = PyArray_SimpleNew(ndim, sizes, number);
+    if (array)
+        data = PyArray_DATA(reinterpret_cast<PyArrayObject *>(array));
+    return array;
 }
+
+bool know_numpy() { return _import_array() == 0; }
 
 bool know_tensors(PyObject *types, PyObject *capsule) {
     auto *api = static_cast<const DLPackExchangeAPI *>(

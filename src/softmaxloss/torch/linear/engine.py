@@ -12,7 +12,7 @@ from ...reduction import read_upstream
 from ...scores import Scores
 from .._private import saved_tensors_are_hooked
 from ..engine import needs_formula
-from ..tensors import as_float64, of_each_row, tensor_beside
+from ..tensors import as_float64, of_each_row, require_dense, tensor_beside
 from .operators import composed, forward
 
 
@@ -102,4 +102,5 @@ def _checked(arrays: Arguments) -> Arguments:
         value = getattr(arrays, name)
         if value is not None:
             named[name] = tensor_beside(input, value, name, "input is")
+            require_dense(named[name], name)
     return arrays._replace(**named)

@@ -52,13 +52,15 @@ class Layer:
         classes, features = weight.shape
         self.class_weight = None
         if class_weight is not None:
-            self.class_weight = class_weights(as_float64(class_weight.cpu()), classes)
+            self.class_weight = class_weights(as_float64(class_weight.cpu(), "weight"), classes)
         if sample_weight is not None:
-            sample_weight = sample_weights(as_float64(sample_weight.cpu()), input.shape[:1])
+            sample_weight = sample_weights(
+                as_float64(sample_weight.cpu(), "sample_weight"), input.shape[:1]
+            )
         self.plan: Plan = plan_for(
             input.shape[0],
             (classes, features),
-            as_numpy(target.detach().cpu()),
+            as_numpy(target.detach().cpu(), "target"),
             self.class_weight,
             sample_weight,
             options,
