@@ -41,7 +41,7 @@ LAYOUTS: dict[str, Layout] = {
     "backwards": lambda s: (s, lambda m: m[::-1, ::-1, ::-1]),
 }
 # Both sides of where tiles, batches and copies end: 127 and 2048 float32, 63 and 1024 float64.
-CLASSES = [2, 31, 32, 63, 64, 127, 128, 129, 1024, 1025, 2048, 2049]
+CLASSES = [2, 31, 32, 63, 64, 127, 128, 129, 256, 512, 513, 1024, 1025, 2048, 2049]
 INNER = [1, 3, 15, 16, 31, 33, 64, 100]
 
 

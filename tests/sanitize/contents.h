@@ -95,7 +95,7 @@ inline int64_t number_of_classes(Random &random) {
     if (random.once_in(4000))
         return random.between(2100, 70000);
     if (random.once_in(300))
-        return random.one_of<int64_t>({401, 1023, 1024, 1025, 2047, 2048, 2049});
+        return random.one_of<int64_t>({401, 511, 512, 513, 1023, 1024, 1025, 2047, 2048, 2049});
     return random.once_in(8) ? random.between(60, 400) : random.between(1, 64);
 }
 

@@ -53,6 +53,20 @@ template <class Real> struct Column<Scaling<Real>> {
     }
 };
 
+// Whether each of the first `count` sums is 1 within the tolerance.
+INLINE bool all_sum_to_one(Column<double> &sums, int count, double tolerance) {
+    using Doubles = Vector<double>;
+    for (int r = count; r < batch_rows; ++r)
+        sums[r] = 1;
+    typename Exp<Doubles>::Int off = {};
+    for (int r = 0; r < batch_rows; r += width<double>)
+        off |= ~sums_to_one(load<Doubles>(&sums[r]), tolerance);
+    bool all = true;
+    for (int i = 0; i < width<double>; ++i)
+        all &= off[i] == 0;
+    return all;
+}
+
 // The rows of a batch. Those beyond `count` have no memory, and no coefficients.
 template <class Storage> struct Batch {
     using Real = RealOf<Storage>;
@@ -63,7 +77,11 @@ template <class Storage> struct Batch {
     int count;
     int64_t classes, ahead;
     Output<Storage> *output;
-    Real *scratch;
+    Real *scratch; // terms_bytes
+    // For a Tile of columns. Each batch reads the next one, which is full, into its scratch memory.
+    View<const Storage> next_x; // no data if there is none
+    View<const Real> next_b;
+    bool is_read, odd; // whether the one before has read this batch; every second batch
 };
 
 // Per row, as in Target.
@@ -188,11 +206,7 @@ bool loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double>
     form.template finish<base>(absent, gradient, sums, alone);
     bool fit = true;
     if constexpr (base == Base::array) {
-        for (int r = 0; r < batch.count; ++r) {
-            const double off = sums.base[r] < 1 ? 1 - sums.base[r] : sums.base[r] - 1;
-            fit &= (off <= tolerance) & (off - off == 0);
-        }
-        fit &= !sums.negative;
+        fit = !sums.negative && all_sum_to_one(sums.base, batch.count, tolerance);
     }
     return fit;
 }
@@ -205,8 +219,7 @@ template <class Storage> class AsRows {
 
     INLINE Real *kept(int r) const {
         constexpr int beyond = Exp<Real>::lanes; // a row of less than a group is padded
-        const bool keeps = batch_.grad.data && batch_.scratch;
-        return keeps ? batch_.scratch + r * (most_classes + beyond) : nullptr;
+        return batch_.grad.data ? batch_.scratch + r * (most_classes + beyond) : nullptr;
     }
 
   public:

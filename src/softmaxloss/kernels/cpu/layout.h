@@ -32,6 +32,11 @@ inline bool in_rows(const Call &call, const Array &array) {
            (call.outer == 1 || array.outer_stride == call.inner * array.inner_stride);
 }
 
+// Whether neighbouring rows are neighbours in memory, and not too few.
+inline bool in_columns(const Call &call, const Array &array) {
+    return array.inner_stride == 1 && call.inner >= batch_rows / 2;
+}
+
 // Calls on_run(i, outer, inner, count) for each run of rows in [first, first + count) that have one
 // value of `outer`; i counts from 0, `inner` is the first of the run.
 template <class OnRun>
@@ -91,6 +96,9 @@ template <class Real> bool by_columns(const Call &call, const Array &array, int6
 
 // So many classes are prefetched: few, because at some distances they share a set of the cache.
 constexpr int64_t classes_ahead = 8;
+
+// Where they are read once, as far as memory takes to answer, into the second-level cache.
+constexpr int columns_ahead = 40;
 
 // Copies rows [first, first + count) to contiguous rows.
 template <class Real, class Storage>

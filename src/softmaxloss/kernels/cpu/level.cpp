@@ -45,6 +45,9 @@ template <Base base, class Storage> class Rows {
     const Real *weight_ = nullptr; // of the classes, if they are the numbers b
     double sum_b_ = 0;
     const bool in_rows_;
+    // Whether all that is read of each row lies in columns. Then each batch reads the next one.
+    const bool in_columns_;
+    bool is_read_ = false, odd_ = false;
 
     View<const Real> b(int64_t i) const {
         if constexpr (!has_array(base))
@@ -106,19 +109,29 @@ template <Base base, class Storage> class Rows {
         call_.double_loss ? put<double>(first, count, loss) : put<float>(first, count, loss);
     }
 
-    template <class Form> void batch(int64_t first, int count) {
+    // The rows up to `stop` have one value of `outer` if they are in columns.
+    template <class Form> void batch(int64_t first, int count, int64_t stop) {
         const View<const Storage> x = view<const Storage>(call_, call_.logits, first);
         // The batch after this one is prefetched if it is before `end`.
         const bool more = in_rows_ && first + 2 * batch_rows <= end_;
         const int64_t ahead = more ? batch_rows * x.row_stride * int64_t(sizeof(Storage)) : 0;
         Targets own = targets(first, count);
         Column<double> loss;
-        const Batch<Storage> rows{x,        view<Storage>(call_, call_.grad, first),
-                                  b(first), sum_b_,
-                                  count,    call_.classes,
-                                  ahead,    &output_,
-                                  scratch_};
-        const bool checked_here = std::is_same_v<Form, Tile<Storage>>;
+        constexpr bool checked_here = std::is_same_v<Form, Tile<Storage>>;
+        Batch<Storage> rows{x,        view<Storage>(call_, call_.grad, first),
+                            b(first), sum_b_,
+                            count,    call_.classes,
+                            ahead,    &output_,
+                            scratch_, {},
+                            {},       is_read_,
+                            odd_};
+        const int64_t next = first + batch_rows;
+        is_read_ = in_columns_ && next + batch_rows <= stop;
+        if (is_read_) {
+            odd_ = !odd_;
+            rows.next_x = view<const Storage>(call_, call_.logits, next);
+            rows.next_b = b(next);
+        }
         if (call_.unfit && !checked_here)
             for (int r = 0; r < count; ++r)
                 check_row(rows.b.row(r));
@@ -152,9 +165,9 @@ template <Base base, class Storage> class Rows {
   public:
     Rows(const CrossEntropy &call, int64_t end)
         : call_(call), end_(end), output_(call.stream),
-          scratch_(call.grad.data ? static_cast<Real *>(scratch_memory(Scratch::terms, terms_bytes))
-                                  : nullptr),
-          in_rows_(in_rows(call, call.logits)) {
+          scratch_(static_cast<Real *>(scratch_memory(Scratch::terms, terms_bytes))),
+          in_rows_(in_rows(call, call.logits)),
+          in_columns_(!in_rows_ && (base != Base::array || !in_rows(call, call.probabilities))) {
         if (has_array(base) && call.labels) {
             Real *weight = static_cast<Real *>(scratch_memory(
                 Scratch::weight, std::size_t(call.classes + batch_rows) * sizeof(Real)));
@@ -170,15 +183,17 @@ template <Base base, class Storage> class Rows {
 
     void compute(int64_t begin, const Team *team) {
         int64_t i = begin;
-        if (call_.classes <= Tile<Storage>::most_classes) {
+        const bool columns = in_place_columns();
+        if (call_.classes <=
+            (columns ? Tile<Storage>::most_columns : Tile<Storage>::most_classes)) {
             while (i < end_) {
                 // Columns of one `outer` at a time; rows have one distance throughout.
-                const int64_t left = in_place_columns() ? call_.inner - i % call_.inner : end_ - i;
+                const int64_t left = columns ? call_.inner - i % call_.inner : end_ - i;
                 const int64_t stop = i + left < end_ ? i + left : end_;
                 for (; i + batch_rows <= stop; i += batch_rows)
-                    batch<Tile<Storage>>(i, batch_rows);
-                if (i < stop && (in_place_columns() || stop - i >= few_rows)) {
-                    batch<Tile<Storage>>(i, int(stop - i));
+                    batch<Tile<Storage>>(i, batch_rows, stop);
+                if (i < stop && (columns || stop - i >= few_rows())) {
+                    batch<Tile<Storage>>(i, int(stop - i), stop);
                     i = stop;
                 }
                 for (; i < stop; ++i)
@@ -186,14 +201,15 @@ template <Base base, class Storage> class Rows {
             }
         } else if (call_.classes <= AsRows<Storage>::most_classes) {
             for (; i + batch_rows <= end_; i += batch_rows)
-                batch<AsRows<Storage>>(i, batch_rows);
+                batch<AsRows<Storage>>(i, batch_rows, end_);
         }
         for (; i < end_; ++i)
             one(i, team);
     }
 
   private:
-    static constexpr int few_rows = 4; // that take less time one by one
+    // Fewer take less time one by one.
+    int few_rows() const { return call_.classes < Sum<Real>::quad ? 4 : batch_rows / 2; }
 
     bool in_place_columns() const {
         return !in_rows_ || (call_.grad.data && !in_rows(call_, call_.grad)) ||
@@ -217,8 +233,7 @@ void compute_in_place(const CrossEntropy &call, int64_t begin, int64_t end, cons
 // Whether the loops can read, or write, an array where it lies: contiguous rows at one distance,
 // or columns of short rows.
 template <class Storage> bool in_place(const Call &call, const Array &array) {
-    const bool columns = call.classes <= Tile<Storage>::most_classes && array.inner_stride == 1 &&
-                         call.inner >= batch_rows / 2;
+    const bool columns = call.classes <= Tile<Storage>::most_columns && in_columns(call, array);
     return !array.data || in_rows(call, array) || columns;
 }
 
@@ -293,6 +308,7 @@ template <class Storage>
 void score_in_place(const Score &call, int64_t begin, int64_t end, const Team *team) {
     using Real = RealOf<Storage>;
     constexpr double nan = __builtin_nan("");
+    Real *const scratch = static_cast<Real *>(scratch_memory(Scratch::terms, terms_bytes));
     const auto put = [&](int64_t i, const RowScore &row) {
         static_cast<Real *>(call.loss)[i] = Real(row.loss);
         static_cast<Real *>(call.probability)[i] = Real(row.probability);
@@ -314,13 +330,16 @@ void score_in_place(const Score &call, int64_t begin, int64_t end, const Team *t
         const bool more = x.class_stride == 1 && first + 2 * batch_rows <= end;
         const int64_t ahead = more ? batch_rows * x.row_stride * int64_t(sizeof(Storage)) : 0;
         RowScore scores[batch_rows];
-        scores_of(Batch<Storage>{x, {}, {}, 0, count, call.classes, ahead, nullptr, nullptr}, y,
-                  scores);
+        scores_of(
+            Batch<Storage>{
+                x, {}, {}, 0, count, call.classes, ahead, nullptr, scratch, {}, {}, false, false},
+            y, scores);
         for (int r = 0; r < count; ++r)
             put(first + r, scores[r]);
     };
     const bool rows = in_rows(call, call.logits);
-    const bool tiles = call.classes <= Tile<Storage>::most_classes,
+    const bool tiles = call.classes <=
+                       (rows ? Tile<Storage>::most_classes : Tile<Storage>::most_columns),
                batches = call.classes <= AsRows<Storage>::most_classes;
     for (int64_t i = begin; i < end;) {
         const int64_t left = rows ? end - i : std::min(end - i, call.inner - i % call.inner);
@@ -373,18 +392,22 @@ void score(const Score &call, int64_t begin, int64_t end, const Team *team) {
 // Whether the probabilities of these rows are fit.
 template <class Storage> bool check(const Check &call, int64_t begin, int64_t end) {
     using Real = RealOf<Storage>;
-    const bool rows = in_rows(call, call.logits),
-               tiles = call.classes <= Tile<Storage>::most_classes &&
-                       in_place<Storage>(call, call.logits);
-    const int64_t most = tiles ? batch_rows : rows ? 1 : copied_rows<Real>(call.classes);
+    const bool rows = in_rows(call, call.logits), columns = !rows && in_columns(call, call.logits);
+    const bool tiles = rows && call.classes <= Tile<Storage>::most_classes;
+    const int64_t most = columns || tiles ? batch_rows : rows ? 1 : copied_rows<Real>(call.classes);
+    Real *const scratch = static_cast<Real *>(scratch_memory(Scratch::terms, terms_bytes));
     bool fit = true;
     for (int64_t i = begin; i < end && fit;) {
-        const int64_t run = rows || !tiles ? end - i : call.inner - i % call.inner;
+        const int64_t run = columns ? call.inner - i % call.inner : end - i;
         const int64_t count = std::min({end - i, run, most});
         const View<const Storage> q = view<const Storage>(call, call.logits, i);
-        if (tiles) {
-            const Batch<Storage> batch{q, {}, {}, 0, int(count), call.classes, 0, nullptr, nullptr};
-            fit = Tile<Storage>(batch).are_fit(call.tolerance);
+        if (columns) {
+            fit = are_fit(q, int(count), call.classes, call.tolerance);
+        } else if (tiles) {
+            const Batch<Storage> batch{q,       {},      {}, 0,  int(count), call.classes, 0,
+                                       nullptr, scratch, {}, {}, false,      false};
+            const Tile<Storage> tile(batch);
+            fit = are_fit(tile.in_columns(), int(count), call.classes, call.tolerance);
         } else if (rows) {
             fit = is_fit(q.data, call.classes, call.tolerance);
         } else {

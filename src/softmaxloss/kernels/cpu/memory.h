@@ -55,6 +55,9 @@ INLINE void stream_lines(const void *from, void *to, int bytes) {
     }
 }
 
+// The most classes of rows that are transposed, see tile.h.
+template <class Real> constexpr int longest_tile = 2 * Sum<Real>::quad - 1;
+
 // Writes the rows of a gradient, through the caches or past them.
 template <class Storage> class Output {
     using Real = RealOf<Storage>;
@@ -63,7 +66,7 @@ template <class Storage> class Output {
     const bool stream_;
     // When streaming, numbers not yet in memory. An incomplete line waits here for the numbers that
     // complete it: a store into half a line would delay all stores after it.
-    alignas(line) Storage waiting_[batch_rows * quad + per_line];
+    alignas(line) Storage waiting_[batch_rows * longest_tile<Real> + per_line];
     Storage *line_ = nullptr; // where waiting_ belongs; whole lines of memory
     int from_ = 0, to_ = 0;   // the part of waiting_ that is filled and not in memory
 

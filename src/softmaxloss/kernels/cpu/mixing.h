@@ -1,7 +1,6 @@
 // Copies of rows for the loops that read contiguous rows, and the checks of probabilities.
 #pragma once
-#include "layout.h"
-#include "rows.h"
+#include "batch.h"
 #include "threads.h"
 
 namespace softmaxloss::LEVEL {
@@ -92,8 +91,36 @@ template <class Storage> bool is_fit(const Storage *q, int64_t classes, double t
             sums[l] += sums[l + half];
             negative[l] |= negative[l + half];
         }
-    const double off = sums[0] < 1 ? 1 - sums[0] : sums[0] - 1;
-    return !negative[0] && off - off == 0 && off <= tolerance;
+    return !negative[0] && sums_to_one(sums[0], tolerance);
+}
+
+// The same for `batch_rows` rows, or fewer, that lie in columns.
+template <class Storage>
+bool are_fit(const View<const Storage> &q, int count, int64_t classes, double tolerance) {
+    using Real = RealOf<Storage>;
+    Column<double> sums;
+    Column<typename Exp<Real>::Int> negative; // or NaN
+    for (int r = 0; r < batch_rows; ++r) {
+        sums[r] = 0;
+        negative[r] = 0;
+    }
+    for (int64_t c = 0; c < classes; ++c) {
+        const Storage *column = q.data + c * q.class_stride;
+        for (int r = 0; r < count; r += line / int(sizeof(Storage)))
+            __builtin_prefetch(column + columns_ahead * q.class_stride + r, 0, 2);
+        const auto add = [&](int rows) INLINE_LAMBDA {
+            for (int r = 0; r < rows; ++r) {
+                const Real own = Real(column[r]);
+                sums[r] += own;
+                negative[r] |= !(own >= 0);
+            }
+        };
+        count == batch_rows ? add(batch_rows) : add(count);
+    }
+    typename Exp<Real>::Int any = 0;
+    for (int r = 0; r < batch_rows; ++r)
+        any |= negative[r];
+    return any == 0 && all_sum_to_one(sums, count, tolerance);
 }
 
 } // namespace softmaxloss::LEVEL

@@ -366,6 +366,12 @@ void gradient_of_row(const Frame<Real> &frame, const Scaling<Real> &scaling, con
     });
 }
 
+// Whether a sum of probabilities is 1 within the tolerance: for one row, or for each of a register.
+template <class T> INLINE auto sums_to_one(T sum, double tolerance) {
+    const T off = sum < 1 ? 1 - sum : sum - 1;
+    return (off <= tolerance) & (off - off == 0);
+}
+
 template <class T> inline void fill(T *out, int64_t classes, T value) {
     for (int64_t i = 0; i < classes; ++i)
         out[i] = value;

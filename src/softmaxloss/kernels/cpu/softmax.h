@@ -20,8 +20,10 @@ template <class Real> struct Frame {
     }
 
     // Arguments of `lifted`.
-    INLINE Real round() const { return Exp<Real>::round + (Exp<Real>::lift - n_m); }
-    INLINE Real cut() const { return m - shift - Exp<Real>::reach; }
+    INLINE Real round() const { return round(n_m); }
+    INLINE Real cut() const { return cut(m, shift); }
+    static INLINE Real round(Real n_m) { return Exp<Real>::round + (Exp<Real>::lift - n_m); }
+    static INLINE Real cut(Real m, Real shift) { return m - shift - Exp<Real>::reach; }
 };
 
 // 2^lift · p · exp(x − m) for x ≤ m.

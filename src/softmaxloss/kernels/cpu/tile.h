@@ -10,20 +10,37 @@ template <class Storage> class Tile {
     using Int = typename Exp<Real>::Int;
     using W = Wide<Real>;
     using V = Vector<Real>;
-    static constexpr int lanes = Exp<Real>::lanes, n = strip<Real>, step = width<Real>;
+    static constexpr int lanes = Exp<Real>::lanes, n = strip<Real>, step = width<Real>,
+                         quad = Sum<Real>::quad;
+
+    using Ints = typename Exp<V>::Int;
+    using Columns = Real (*)[batch_rows]; // class by class
 
   public:
     // Longer rows are as fast without transposing.
-    static constexpr int most_classes = sizeof(Real) == 4 ? 127 : 63;
-    static_assert(most_classes < Sum<Real>::quad);
+    static constexpr int most_classes = longest_tile<Real>;
+    // Columns need no transposing. So many stay in the second-level cache.
+    static constexpr int most_columns = 2048 / sizeof(Real);
 
   private:
     const Batch<Storage> &batch_;
-    int classes_;
-    alignas(line) Real rows_[batch_rows * most_classes + n]; // row by row
-    alignas(line) Real x_[most_classes + n][batch_rows];     // the same, class by class
-    alignas(line) Real below_[most_classes][batch_rows];     // terms, 0 for the largest logits
-    alignas(line) Real b_[most_classes + n][batch_rows];     // for Base::array
+    const int classes_;
+    const Columns x_, next_x_; // logits, then terms; those of the batch after this one
+    const Columns b_, next_b_; // for Base::array
+    const Columns below_;      // terms, 0 for the largest logits; without a gradient in x_
+    Real *const rows_;         // row by row
+
+    // Numbers of one class in two arrays are not a multiple of a page apart: a processor takes
+    // a load for one of the number stored so far before it.
+    static constexpr int page = 4096, apart = 11 * line;
+    static_assert(6 * ((most_columns + n) * batch_rows * sizeof(Real) + page + apart) <=
+                  terms_bytes);
+
+    INLINE Columns columns(int i) const {
+        const int bytes = (classes_ + n) * batch_rows * int(sizeof(Real));
+        const int size = (bytes + page - 1) / page * page + apart;
+        return reinterpret_cast<Columns>(reinterpret_cast<char *>(batch_.scratch) + i * size);
+    }
 
     // Calls on_strip(c) for the first class of each strip. The last strip overlaps the one before,
     // or reaches beyond rows that are shorter than a strip.
@@ -39,9 +56,16 @@ template <class Storage> class Tile {
 
   public:
     INLINE explicit Tile(const Batch<Storage> &batch)
-        : batch_(batch), classes_(int(batch.classes)) {
-        read(batch.x, x_);
+        : batch_(batch), classes_(int(batch.classes)), x_(columns(batch.odd)),
+          next_x_(columns(!batch.odd)), b_(columns(2 + batch.odd)),
+          next_b_(columns(2 + !batch.odd)), below_(batch.grad.data ? columns(4) : x_),
+          rows_(*columns(5)) {
+        if (!batch.is_read)
+            read(batch.x, x_);
     }
+
+    // The numbers class by class, for those who need no more.
+    INLINE View<const Real> in_columns() const { return {*x_, 1, batch_rows}; }
 
     INLINE void find_largest(const Column<Int> &, Column<Real> &m) const {
         for (int r = 0; r < batch_rows; r += step) {
@@ -60,42 +84,48 @@ template <class Storage> class Tile {
     // whose lanes are columns here.
     template <Base base>
     INLINE void add_up(const Column<Int> &absent, const Column<Int> &, BatchSums<Real> &sums) {
-        using Ints = typename Exp<V>::Int;
         if constexpr (base == Base::array)
-            read(batch_.b, b_);
-        const Column<Frame<Real>> &frame = sums.frame;
-        Column<Real> cuts, rounds;
-        find_cuts(absent, frame, cuts, rounds);
-        Real(*parts)[batch_rows] = reinterpret_cast<Real(*)[batch_rows]>(rows_);
+            if (!batch_.is_read)
+                read(batch_.b, b_);
+        const Columns parts = reinterpret_cast<Columns>(rows_);
         Ints negative = {};
         for (int r = 0; r < batch_rows; r += step) {
-            const V m = load<V>(&frame.m[r]), shift = load<V>(&frame.shift[r]),
-                    cut = load<V>(&cuts[r]), round = load<V>(&rounds[r]);
+            const Lift lift(absent, sums.frame, r);
+            const V m = lift.m;
+            // Locals, since a store into memory could change a member.
+            const Columns xs = x_, below = below_, bs = b_;
             const int classes = classes_;
+            Next<Storage> next_x(batch_.next_x, next_x_, classes, r);
+            Next<Real> next_b(batch_.next_b, next_b_, classes, r);
+            const bool keeping = batch_.grad.data;
             const int64_t ahead = batch_.ahead;
             const Storage *x_row = batch_.x.data + r * classes;
             Ints lower = {}, nonzero = {}, y = {};
             for (int c = 0; c < classes; ++c) {
+                next_x.read();
+                if constexpr (base == Base::array)
+                    next_b.read();
                 // A few lines for each class: more at once would stall.
                 prefetch(x_row + c * step, ahead, step);
                 if constexpr (base == Base::array)
                     prefetch(batch_.b.data + r * classes + c * step,
                              ahead * int64_t(sizeof(Real) / sizeof(Storage)), step);
                 batch_.output->write_line();
-                const V x = load<V>(&x_[c][r]), term = lifted(x, shift, cut, round);
+                const V x = load<V>(&xs[c][r]), term = lift.term(x);
                 if constexpr (base == Base::ones)
                     store(m - x, &parts[c][r]);
                 if constexpr (base == Base::shared)
                     store((m - x) * batch_.b.data[c], &parts[c][r]);
                 if constexpr (base == Base::array) {
-                    const V b = load<V>(&b_[c][r]), part = b * (m - x);
+                    const V b = load<V>(&bs[c][r]), part = b * (m - x);
                     store(b != 0 ? part : V{}, &parts[c][r]);
                     nonzero -= b != 0;
                     negative |= ~(b >= 0);
                     y = b != 0 ? Ints{} + c : y;
                 }
-                store(term, &x_[c][r]);
-                store(x != m ? term : V{}, &below_[c][r]);
+                if (keeping)
+                    store(term, &xs[c][r]);
+                store(x != m ? term : V{}, &below[c][r]);
                 lower -= x != m;
             }
             for (int i = 0; i < step; ++i) { // as int, because AVX2 converts no wider integers
@@ -105,11 +135,11 @@ template <class Storage> class Tile {
             }
         }
         for (int r = 0; r < batch_rows; r += doubles) {
-            store_sums(sum_of_lanes<1, 0>(below_, r), sums.terms, r);
+            store_sums(sum_of(below_, classes_, r), sums.terms, r);
             if constexpr (base != Base::zeros)
-                store(nearest(sum_of_lanes<1, 0>(parts, r)), &sums.mean[r]);
+                store(nearest(sum_of(parts, classes_, r)), &sums.mean[r]);
             if constexpr (base == Base::array)
-                store(nearest(sum_of_lanes<1, 0>(b_, r)), &sums.base[r]);
+                store(nearest(sum_of(b_, classes_, r)), &sums.base[r]);
         }
         if constexpr (base == Base::ones)
             for (int r = 0; r < batch_rows; ++r)
@@ -121,19 +151,15 @@ template <class Storage> class Tile {
 
     INLINE void add_scores(const Column<Int> &absent, const Column<Real> &z_y,
                            BatchSums<Real> &sums, BatchScoreSums<Real> &also) {
-        using Ints = typename Exp<V>::Int;
-        const Column<Frame<Real>> &frame = sums.frame;
-        Column<Real> cuts, rounds;
-        find_cuts(absent, frame, cuts, rounds);
-        Real(*parts)[batch_rows] = reinterpret_cast<Real(*)[batch_rows]>(rows_);
+        const Columns parts = reinterpret_cast<Columns>(rows_);
         for (int r = 0; r < batch_rows; r += step) {
-            const V m = load<V>(&frame.m[r]), shift = load<V>(&frame.shift[r]),
-                    cut = load<V>(&cuts[r]), round = load<V>(&rounds[r]), z = load<V>(&z_y[r]);
+            const Lift lift(absent, sums.frame, r);
+            const V m = lift.m, z = load<V>(&z_y[r]);
             Ints lower = {}, above = {}, first = {};
             first -= 1;
             for (int c = 0; c < classes_; ++c) {
                 prefetch(batch_.x.data + r * classes_ + c * step, batch_.ahead, step);
-                const V x = load<V>(&x_[c][r]), term = lifted(x, shift, cut, round);
+                const V x = load<V>(&x_[c][r]), term = lift.term(x);
                 const V below = x != m ? term : V{}, part = below * (m - x);
                 store(below, &below_[c][r]);
                 store(below != 0 ? part : V{}, &parts[c][r]);
@@ -147,33 +173,9 @@ template <class Storage> class Tile {
                 sums.largest[r + i] = double(classes_ - int(lower[i]));
         }
         for (int r = 0; r < batch_rows; r += doubles) {
-            store_sums(sum_of_lanes<1, 0>(below_, r), sums.terms, r);
-            store_sums(sum_of_lanes<1, 0>(parts, r), also.distance, r);
+            store_sums(sum_of(below_, classes_, r), sums.terms, r);
+            store_sums(sum_of(parts, classes_, r), also.distance, r);
         }
-    }
-
-    // Whether the numbers of each row are finite, not negative, and sum to 1 within the tolerance.
-    INLINE bool are_fit(double tolerance) {
-        for (int r = batch_.count; r < batch_rows; ++r)
-            x_[0][r] = 1; // rows that have no memory are fit
-        typename Exp<V>::Int bad = {};
-        typename Exp<Doubles>::Int bad_sums = {};
-        for (int r = 0; r < batch_rows; r += step)
-            for (int c = 0; c < classes_; ++c)
-                bad |= ~(load<V>(&x_[c][r]) >= 0);
-        for (int r = 0; r < batch_rows; r += doubles) {
-            Doubles sum = {};
-            for (int c = 0; c < classes_; ++c)
-                sum += doubles_at(x_, c, r);
-            const Doubles off = sum < 1 ? 1 - sum : sum - 1;
-            bad_sums |= ~((off <= tolerance) & (off < __builtin_inf()));
-        }
-        bool fit = true;
-        for (int i = 0; i < step; ++i)
-            fit &= bad[i] == 0;
-        for (int i = 0; i < doubles; ++i)
-            fit &= bad_sums[i] == 0;
-        return fit;
     }
 
     template <Base base, class Alone>
@@ -233,43 +235,108 @@ template <class Storage> class Tile {
     }
 
     static INLINE Doubles doubles_at(const Real (*from)[batch_rows], int c, int r) {
-        double numbers[doubles];
-        for (int i = 0; i < doubles; ++i)
-            numbers[i] = from[c][r + i];
-        return load<Doubles>(numbers);
+        using Numbers = typename VectorOf<Real, doubles *int(sizeof(Real))>::type;
+        return __builtin_convertvector(load<Numbers>(&from[c][r]), Doubles);
+    }
+
+    // As Sum adds the terms of a lane of a quad.
+    static INLINE Doubles quad_at(const Real (*from)[batch_rows], int c, int r) {
+        return (doubles_at(from, c, r) + doubles_at(from, c + lanes, r)) +
+               (doubles_at(from, c + 2 * lanes, r) + doubles_at(from, c + 3 * lanes, r));
     }
 
     static INLINE Doubles nearest(Doubles a) { return a; }
     static INLINE Doubles nearest(DoubleDoubleOf<Doubles> a) { return a.hi + a.lo; }
 
     // The sum over the lanes l, l + apart, l + 2·apart, …: a subtree of Sum's tree.
-    template <int apart, int l>
-    INLINE Sums sum_of_lanes(const Real (*from)[batch_rows], int r) const {
+    template <int apart, int l, class OfLane> static INLINE Sums sum_of_lanes(int live, OfLane of) {
         if constexpr (apart < lanes) {
-            const Sums sum = sum_of_lanes<2 * apart, l>(from, r);
-            return l + apart < classes_ ? add(sum, sum_of_lanes<2 * apart, l + apart>(from, r))
-                                        : sum;
+            const Sums sum = sum_of_lanes<2 * apart, l>(live, of);
+            return l + apart < live ? add(sum, sum_of_lanes<2 * apart, l + apart>(live, of)) : sum;
         } else {
-            Sums sum = {doubles_at(from, l, r)};
-            for (int i = lanes; i < classes_; i += lanes) { // see for_each_group
-                const int last = classes_ - lanes, c = (i < last ? i : last) + l;
-                if (c >= i)
-                    sum = add(sum, doubles_at(from, c, r));
-            }
-            return sum;
+            return of(l);
         }
     }
 
-    // Arguments of `lifted`.
-    static INLINE void find_cuts(const Column<Int> &absent, const Column<Frame<Real>> &frame,
-                                 Column<Real> &cuts, Column<Real> &rounds) {
-        for (int r = 0; r < batch_rows; ++r) {
+    // The sums of the rows from r on, in the order of Sum, whose lanes are columns here. (Not
+    // inlined, so that the loops over a batch fit in the cache of instructions.)
+    static __attribute__((noinline)) Sums sum_of(const Real (*from)[batch_rows], int classes,
+                                                 int r) {
+        const auto group = [=](int l) INLINE_LAMBDA {
+            const Sums sum = {doubles_at(from, l, r)};
+            return sum;
+        };
+        if (classes <= lanes)
+            return sum_of_lanes<1, 0>(classes, group);
+        Sums sums[lanes];
+        for (int l = 0; l < lanes; ++l)
+            if (classes < quad) {
+                Sums sum = group(l);
+                for (int i = lanes; i + lanes <= classes; i += lanes)
+                    sum = add(sum, doubles_at(from, i + l, r));
+                sums[l] = sum;
+            } else {
+                Sums sum = {quad_at(from, l, r)};
+                for (int i = quad; i + quad <= classes; i += quad)
+                    sum = add(sum, quad_at(from, i + l, r));
+                sums[l] = sum;
+            }
+        const int whole = classes < quad ? lanes : quad;
+        for (int i = classes - classes % whole; i < classes; i += lanes) { // see for_each_group
+            const int last = classes - lanes, first = i < last ? i : last;
+            for (int c = i; c < first + lanes; ++c)
+                sums[c - first] = add(sums[c - first], doubles_at(from, c, r));
+        }
+        return sum_of_lanes<1, 0>(lanes, [&](int l) INLINE_LAMBDA { return sums[l]; });
+    }
+
+    // The terms of the rows from r on.
+    struct Lift {
+        V m, shift, cut, round;
+
+        INLINE Lift(const Column<Int> &absent, const Column<Frame<Real>> &frame, int r)
+            : m(load<V>(&frame.m[r])), shift(load<V>(&frame.shift[r])) {
             // All terms of a row that does not count are 0, whatever its logits: no comparison with
             // NaN holds.
-            cuts[r] = absent[r] ? Real(__builtin_nan("")) : frame[r].cut();
-            rounds[r] = frame[r].round();
+            const V cuts = Frame<V>::cut(m, shift), none = V{} + Real(__builtin_nan(""));
+            cut = load<Ints>(&absent[r]) != 0 ? none : cuts;
+            round = Frame<V>::round(load<V>(&frame.n_m[r]));
         }
-    }
+        INLINE V term(V x) const { return lifted(x, shift, cut, round); }
+    };
+
+    // Reads the batch after this one, where it lies in columns, class by class for the rows of a
+    // register, then of the next. Processors do not foresee reads that are so far apart, so they
+    // are prefetched: as far ahead as memory takes to answer.
+    template <class T> class Next {
+        const T *from_, *ahead_; // no data if there is no such batch
+        const int64_t stride_, back_;
+        Real *to_;
+        const int classes_;
+        int left_; // classes until `ahead_` goes on with the next rows
+
+      public:
+        INLINE Next(const View<const T> &from, Columns to, int classes, int r)
+            : from_(from.data ? from.data + r : nullptr), stride_(from.class_stride),
+              back_(classes * stride_ - step), to_(&to[0][r]), classes_(classes) {
+            const int rows = columns_ahead / classes, first = columns_ahead % classes;
+            ahead_ = from_ ? from_ + rows * step + first * stride_ : nullptr;
+            left_ = classes - first;
+        }
+        INLINE void read() {
+            if (!from_)
+                return;
+            __builtin_prefetch(ahead_, 0, 2);
+            store(load_as<Real>(from_), to_);
+            from_ += stride_;
+            to_ += batch_rows;
+            ahead_ += stride_;
+            if (--left_ == 0) {
+                ahead_ -= back_;
+                left_ = classes_;
+            }
+        }
+    };
 
     // Rows as columns. Numbers of rows that have no memory are 0.
     template <class T> INLINE void read(const View<const T> &from, Real (*to)[batch_rows]) {
@@ -383,7 +450,7 @@ template <class Storage> class Tile {
 
     // loss_of_row for row r, from its logits in memory; the gradient goes to `grad`.
     template <class Alone> INLINE void compute_alone(int r, Real *grad, Alone alone) {
-        Real x[most_classes], b[most_classes];
+        Real x[most_columns], b[most_columns];
         const bool mixed = batch_.b.data;
         for (int c = 0; c < classes_; ++c) {
             x[c] = Real(batch_.x.row(r)[c * batch_.x.class_stride]);
