@@ -94,11 +94,7 @@ def test_trouble_in_a_form_that_was_not_meant(trouble: str, problem: str) -> Non
     assert checked(first(trouble, RIGHT), timeout=3).verdict == "right"
     report = checked(first(trouble, MINUS), timeout=3)
     assert report.mistakes[0] == "exp-minus-z"
-<<<<<<< HEAD
     assert report.findings[0].remarks[-1] == f"other ways to call it were not tried: {problem}"
-=======
-    assert report.findings[0].remarks[-1:] == (f"other ways to call it were not tried: {problem}",)
->>>>>>> bank
 
 
 def test_an_exit_in_one_form_leaves_the_others() -> None:
