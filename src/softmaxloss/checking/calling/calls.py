@@ -317,7 +317,7 @@ def _differentiation(form: Form, callee: Callee) -> tuple[bool, bool]:
         if not isinstance(at, Differentiated):
             return False, False
         if form.scores != "logits":
-            return True, False
+            return True, True
         for place in np.ndindex(z.shape):
             aside = np.zeros(z.shape)
             aside[place] = step

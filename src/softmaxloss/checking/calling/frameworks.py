@@ -10,6 +10,7 @@ import dis
 import inspect
 import math
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any, Literal, NamedTuple
@@ -78,7 +79,8 @@ def node_of(function: Any) -> type | None:
         if _package(value) in ("torch", "jax", "tensorflow"):
             continue
         for number in (np.ones(2), 1.0):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 node = value(number)
                 if hasattr(node, "data") and hasattr(node, "grad"):
                     return value
@@ -92,13 +94,13 @@ def has_loops(function: Any) -> bool:
 
 
 def speaks_of_batches(function: Any) -> bool:
-    """Whether its code has the words of a batch: an axis, a shape, a mean, an index per row."""
+    """Whether its code has the words of a batch: an axis, a shape, an index per row."""
     words: set[Any] = set()
     for code in _codes(function):
         words.update(code.co_names)
         # The names of keyword arguments are constants.
         words.update(w for c in code.co_consts if isinstance(c, tuple) for w in c)
-    return bool(words & {"axis", "dim", "keepdims", "keepdim", "shape", "mean", "arange"})
+    return bool(words & {"axis", "dim", "keepdims", "keepdim", "shape", "arange"})
 
 
 def _codes(function: Any) -> list[CodeType]:

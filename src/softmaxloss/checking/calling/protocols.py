@@ -126,7 +126,9 @@ def ways_to_call(target: Any) -> Iterator[Way]:
                     f"{forward}, {backward}({text})",
                     has_gradient=True,
                 )
-        yield Way(_one(target, forward), method, "" if forward == "__call__" else forward)
+        is_called = callable(target) and not isinstance(target, type)
+        is_called |= isinstance(target, type) and "__call__" in _methods(target, ("__call__",))
+        yield Way(_one(target, forward), method, "" if is_called else forward)
 
 
 def _with_weights(method: Any) -> Way | None:

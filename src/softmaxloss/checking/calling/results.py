@@ -5,10 +5,10 @@ are known. Arrays are told apart by their names, if they have any, by their shap
 parts have one shape, by their values.
 """
 
-import ast
+import dis
 import inspect
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import CodeType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,11 +79,13 @@ def parts_of(
     right: Results,
     names: Sequence[str],
     asked: Sequence[str] = (),
+    title: str = "",
 ) -> tuple[str, ...]:
     """Which part of the results each returned value is: "" for none.
 
     `right` are the right results for the input, (N, C) in rows, for one example (C,); `names` are
-    those in the function's return statement; `asked` are the parts that were asked for, if any.
+    those in the function's return statement; `asked` are the parts that were asked for, if any,
+    and `title` is what the function is called.
 
     Raises:
         ShapeError: None of the values has the shape of a part.
@@ -112,9 +114,7 @@ def parts_of(
         if kind == "matrix" and not labelled:
             # Without labels a matrix is a softmax or its log.
             for k in of_kind[:1]:
-                log = near(k, "log_softmax") or (
-                    not near(k, "softmax") and bool((values[k].array <= 1e-9).all())
-                )
+                log = near(k, "log_softmax") or (not near(k, "softmax") and "log" in title.lower())
                 chosen[k] = "log_softmax" if log else "softmax"
             continue
         for part in parts:
@@ -255,19 +255,26 @@ def _near(got: Any, want: Any) -> bool:
 
 
 def returned_names(function: Callable[..., Any]) -> list[str]:
-    """The names in the last return statement of a function: `return loss, dW` has two.
+    """The names that a function returns: `return loss, dW` has two.
 
-    Empty where its source is not known or it returns something else.
+    Empty where it returns something else, or has no code in Python.
     """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
-    except (OSError, TypeError, SyntaxError, ValueError):
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if not isinstance(code, CodeType):
         return []
-    outer = next((n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)), None)
-    returns = [n for n in ast.walk(outer) if isinstance(n, ast.Return)] if outer else []
-    if not returns or not isinstance(returns[-1].value, ast.Tuple):
-        return []
-    return [one.id if isinstance(one, ast.Name) else "" for one in returns[-1].value.elts]
+    names: list[str] = []
+    tupled: list[str] = []
+    for step in dis.get_instructions(code):
+        if step.opname == "RETURN_VALUE" and tupled:
+            return tupled
+        tupled = []
+        if step.opname.startswith("LOAD_FAST"):
+            names += step.argval if isinstance(step.argval, tuple) else [step.argval]
+            continue
+        if step.opname == "BUILD_TUPLE" and step.arg is not None and len(names) >= step.arg > 1:
+            tupled = names[len(names) - step.arg :]
+        names = []
+    return []
 
 
 def _description(value: Any) -> str:

@@ -43,12 +43,14 @@ class Callee(NamedTuple):
     names: Sequence[str]  # in its return statement
     node: type | None  # of its own engine with automatic differentiation
     asked: tuple[str, ...]  # the parts that were asked for; empty: all
+    title: str  # what it is called
 
 
 def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
     """What is called in a way to call the target."""
     asked = () if kind is None else tuple(kind.split("+"))
-    return Callee(way, returned_names(way.signature), node_of(target), asked)
+    title = getattr(target, "__qualname__", type(target).__qualname__)
+    return Callee(way, returned_names(way.signature), node_of(target), asked, title)
 
 
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
@@ -107,7 +109,9 @@ def right_for(form: Form, input: Input) -> Results:
 def _returns(form: Form, callee: Callee, input: Input) -> tuple[str, ...]:
     one = input if form.batch else input.examples()[0]
     values = values_of(call_once(form, callee, one))
-    return parts_of(values, form, one, right_for(form, one), callee.names, callee.asked)
+    return parts_of(
+        values, form, one, right_for(form, one), callee.names, callee.asked, callee.title
+    )
 
 
 def _score(got: Results, want: Results) -> int:

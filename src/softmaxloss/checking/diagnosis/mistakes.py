@@ -187,7 +187,11 @@ class Observed(NamedTuple):
     def known(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
         """Those of the mistakes that are wrong steps of this part."""
         steps = set(DEPENDS_ON[self.quantity])
-        return [m for m in mistakes if m.steps and set(m.steps[0]) <= steps]
+        known = [m for m in mistakes if m.steps and set(m.steps[0]) <= steps]
+        if self.numbers.scores == "logits":
+            return known
+        # Of probabilities, the softmax is not the function's.
+        return [m for m in known if "softmax" not in m.steps[0] or m.id == "softmax-twice"]
 
 
 def observe(

@@ -43,21 +43,23 @@ class Compared(NamedTuple):
 
     def is_understood(self) -> bool:
         """Whether no other form can be understood better: it has one mistake at most."""
-        understood, mistakes = self.rank()
+        understood, _, mistakes = self.rank()
         return understood <= 1 and mistakes <= 1
 
-    def rank(self) -> tuple[int, int]:
+    def rank(self) -> tuple[int, int, int]:
         """How well a form is understood, the best first: right on most inputs; with known mistakes
         only, the fewest first; right where it raises no error; none of these."""
         found = [m for finding in self.findings for m in finding.mistakes]
         mistakes = sum(mistake.kind == "mistake" for mistake in found)
+        unknown = sum(not finding.mistakes for finding in self.findings)
         if any(mistake.id in ("constant", "always-nan") for mistake in found):
-            return 2, mistakes  # as any function is that gets what it was not meant for
+            return 2, unknown, mistakes  # as any function is that gets what it was not meant for
         if all(sum(part.right) * 2 > len(part.right) for part in self.observed.values()):
-            return 0, mistakes
-        if all(finding.mistakes for finding in self.findings):
-            return 1, mistakes
-        return 3 if any(finding.wrong_values for finding in self.findings) else 2, mistakes
+            return 0, unknown, mistakes
+        if not unknown:
+            return 1, unknown, mistakes
+        wrong = any(finding.wrong_values for finding in self.findings)
+        return 3 if wrong else 2, unknown, -mistakes
 
 
 def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
