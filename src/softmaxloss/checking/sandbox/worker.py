@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # it compiles for each shape, for one call or two
 }
 
 
