@@ -224,6 +224,19 @@ def test_the_ways_to_call_an_object() -> None:
     assert str(report.form).startswith("self.W = W; loss with W an array")
 
 
+def test_results_that_are_kept_in_attributes() -> None:
+    class Softmax:
+        def forward(self, z: Any) -> None:
+            self.output = softmax(z)
+
+    class Squared(Softmax):
+        def forward(self, z: Any) -> None:
+            self.output = softmax(z) ** 2
+
+    assert check(Softmax().forward, seed=SEED).verdict == "right"
+    assert check(Squared, seed=SEED).verdict == "wrong"
+
+
 # --- backward of a softmax ------------------------------------------------------------------------
 
 
@@ -308,6 +321,7 @@ RETURNED: dict[str, tuple[Any, str, str]] = {
     "accuracy, loss": ((0.25, LOSS), "acc loss", "- loss"),
     "a wrong loss, accuracy": ((7.0, 0.25), "loss acc", "loss -"),
     "accuracy, a wrong loss": ((0.25, 7.0), "acc loss", "- loss"),
+    "loss, other probabilities": ((LOSS, A[::-1]), "", "loss softmax"),
     "wrong gradient beside the softmax": ((LOSS, A, 3 * A - 1), "", "loss softmax gradient"),
     "dict": ({"grad": 5 * GRADIENT, "loss": 7.0}, "", "gradient loss"),
     "dict of dicts": ({"cache": {"probs": A}, "loss": LOSS}, "", "softmax loss"),

@@ -86,47 +86,40 @@ def ways_to_call(target: Any) -> Iterator[Way]:
     alone.
     """
     torch: Any = sys.modules.get("torch")
-    if (
-        torch is not None
-        and isinstance(target, type)
-        and issubclass(target, torch.autograd.Function)
-    ):
-        function: Any = target
-        yield Way(function.apply, _unbound(target, "forward").__get__(object()), "apply")
+    is_class = isinstance(target, type)
+    if torch is not None and is_class and issubclass(target, torch.autograd.Function):
+        yield Way(target.apply, _unbound(target, "forward").__get__(object()), "apply")
         return
-    plain = inspect.isroutine(target) or not (callable(target) and _methods(target, BACKWARD))
-    if not isinstance(target, type) and callable(target) and plain:
+    is_function = inspect.isroutine(target) or not _methods(target, BACKWARD)
+    if callable(target) and not is_class and is_function:
         with_weights = _with_weights(target)
         if with_weights is not None:
             yield with_weights
         yield Way(_returned_or_kept(target), target)
         return
+    is_called = bool(_methods(target, ("__call__",)))
     for forward in _methods(target, FORWARD):
-        method = _unbound(target, forward)
-        single = len(_required(method)) == 1
         for backward in _methods(target, BACKWARD):
-            back = _unbound(target, backward)
-            if single and len(_required(back)) < 2 and parameters_of(back):
-                if any(role_of(p.name) == "labels" for p in _required(back)):
-                    yield _softmax_then_gradient(target, forward, backward)
-                    continue
-                yield Way(
-                    _one(target, forward),
-                    method,
-                    f"{forward}, {backward}",
-                    backward=_softmax_backward(target, forward, backward),
-                )
-                continue
-            for text, pick in _backward_arguments(back, method):
-                yield Way(
-                    _both(target, forward, backward, pick),
-                    method,
-                    f"{forward}, {backward}({text})",
-                    has_gradient=True,
-                )
-        is_called = callable(target) and not isinstance(target, type)
-        is_called |= isinstance(target, type) and "__call__" in _methods(target, ("__call__",))
-        yield Way(_one(target, forward), method, "" if is_called else forward)
+            yield from _ways_with_backward(target, forward, backward)
+        yield Way(_one(target, forward), _unbound(target, forward), "" if is_called else forward)
+
+
+def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Way]:
+    """The ways to call two methods, of which the second computes the gradient."""
+    method, back = _unbound(target, forward), _unbound(target, backward)
+    required = _required(back)
+    if len(_required(method)) == 1 and len(required) < 2 and parameters_of(back):
+        # It is passed logits only: a softmax.
+        if any(role_of(p.name) == "labels" for p in required):
+            yield _softmax_then_gradient(target, forward, backward)
+            return
+        of_softmax = _softmax_backward(target, forward, backward)
+        name = f"{forward}, {backward}"
+        yield Way(_one(target, forward), method, name, backward=of_softmax)
+        return
+    for text, pick in _backward_arguments(back, method):
+        function = _both(target, forward, backward, pick)
+        yield Way(function, method, f"{forward}, {backward}({text})", has_gradient=True)
 
 
 def _with_weights(method: Any) -> Way | None:
