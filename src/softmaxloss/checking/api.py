@@ -30,13 +30,15 @@ def check(
     by trying. Expected values are this library's, in float64.
 
     Args:
-        fn: softmax(z); f(z, y), which returns the loss, its gradient with respect to the logits z,
-            or both; or f(W, X, y, reg), which returns the loss of a linear layer and its gradient
-            with respect to W. Labels are class indices or one-hot. Arrays are NumPy's, PyTorch's
-            or JAX's; of a loss from a framework, the gradient by automatic differentiation is
-            checked too. So are the parameters weight, ignore_index, label_smoothing and reduction
-            if the function has them.
-        kind: "softmax", "loss", "gradient" or "loss+gradient". None: found from the result.
+        fn: softmax(z) or log_softmax(z); f(z, y), which returns the loss, its gradient with respect
+            to z, or both, where z may be logits, probabilities or log-probabilities; or
+            f(W, X, y, reg), which returns the loss of a linear layer and its gradient with respect
+            to W. Or an object or a class with methods, such as forward and backward. Labels are
+            class indices or one-hot. Arrays are NumPy's, PyTorch's or JAX's; of a loss from a
+            framework, the gradient by automatic differentiation is checked too. So are the
+            parameters weight, ignore_index, label_smoothing and reduction if the function has them.
+        kind: "softmax", "log_softmax", "loss", "gradient" or "loss+gradient". None: found from the
+            result.
         layout: "rows" or "columns": how the examples of a batch are stored; "one": the function
             takes one example. None: found by trying.
         dtype: The dtype of the logits: float64 or float32.

@@ -1,7 +1,7 @@
-"""What keeps the logarithm of a probability finite: a small number ε.
+"""A guard: the small number ε that keeps the logarithm of a probability finite.
 
-Code that takes probabilities often adds one, or clips them. Its value is found from the loss where
-the probability of the true class is 0, which is then −log ε.
+Code that takes probabilities often adds ε to them, or clips them at ε. Where the true class has
+probability 0 the loss is −log ε: that gives the value of ε.
 """
 
 from collections.abc import Callable

@@ -17,7 +17,7 @@ from .settings import Settings
 
 Verdict = Literal["right", "wrong", "not checked"]
 DEFAULTS = Settings()
-BASIC_PARTS = ("softmax", "loss", "gradient")
+BASIC_PARTS = ("softmax", "log_softmax", "loss", "gradient")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Finding:
     """What is wrong with one part of the results, or with what the calls do.
 
     Attributes:
-        part: "softmax", "loss" or "gradient"; what an input is about, such as "weight"; or "calls".
+        part: What was checked, as in `Report.parts`; what an input is about, such as "weight"; or
+            "calls".
         failed: The names of the inputs on which it shows; empty for calls.
         mistakes: The mistake, or two at once; empty if it is none of the known ones.
         others: Mistakes that give the same numbers.
@@ -169,7 +170,7 @@ class Report:
     Attributes:
         verdict: "right", "wrong" or "not checked".
         form: How the function was called; None where no way worked.
-        parts: What was checked: "softmax", "loss", "gradient".
+        parts: What was checked: "softmax", "log_softmax", "loss", "gradient".
         findings: What was found. A right implementation may have weaknesses and conventions.
         settings: The settings of the check; `check(fn, seed=report.seed)` repeats the inputs.
         problem: Why it was not checked, or None.

@@ -1,1 +1,13 @@
-"""Calling a function in the ways in which people write the softmax loss."""
+"""Calling a function in the ways in which people write the softmax loss.
+
+What may be passed: roles.py (what each argument is for, from its name), protocols.py (objects and
+classes as one function), forms.py (the forms to try, the likeliest first), arguments.py (the
+numbers of an input in a form) and frameworks.py (arrays of PyTorch and JAX, lists, and nodes of
+people's own automatic differentiation).
+
+What comes back: results.py (which value is the loss, which the gradient) and places.py (in which
+line an error was raised).
+
+calls.py tries the forms, each on a few small inputs (trials.py), and calls the function on all
+inputs in those that look right.
+"""

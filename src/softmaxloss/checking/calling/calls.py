@@ -20,6 +20,7 @@ from .forms import Form, forms_of, option_names
 from .frameworks import (
     Differentiated,
     as_numpy,
+    call_by_names,
     has_loops,
     speaks_of_batches,
     to_framework,
@@ -108,13 +109,13 @@ class _Search:
         self._problems: list[tuple[Form, str]] = []
         self._readable: set[tuple[Any, ...]] = set()
         self._with_loss: set[tuple[Any, ...]] = set()
+        self._has_gradient = False  # whether another method computes one
         # Where a batch has a loss and the code speaks of batches, one example was not meant.
         self._batch_meant = settings.layout != "one" and speaks_of_batches(target)
 
     def should_try(self, form: Form, way: Way) -> bool:
         """Whether the forms that were tried leave this one open."""
-        gradients = any(one.way.has_gradient for score, _, one in self._others if score <= FINITE)
-        if gradients and not way.has_gradient:
+        if self._has_gradient and not way.has_gradient:
             return False  # the loss alone would hide what is wrong with the gradient
         if form.labels in ("column", "row") and _but_labels(form) in self._readable:
             return False  # where y of shape (N,) works, y[0] of (1, N) is a mistake
@@ -136,6 +137,7 @@ class _Search:
             self._readable.add(_but_labels(form))
         if trial.score <= FINITE and form.takes_matrix and "loss" in trial.form.returns:
             self._with_loss.add((form.scores, form.protocol))
+        self._has_gradient |= way.has_gradient and trial.score <= FINITE
         if trial.score == RIGHT:
             self.right += 1
             yield _attempt(trial, callee, settings, self._before)
@@ -171,7 +173,7 @@ def _but_labels(form: Form) -> tuple[Any, ...]:
 def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any, ...]) -> Attempt:
     """A form that was tried, called on all inputs; `before` are the settings of the process."""
     form = trial.form
-    dtype = "float32" if form.single else settings.dtype
+    dtype = form.dtype(settings.dtype)
     small = trial.seconds > SLOW or form.framework == "own scalars"
     plain = inputs_for(form.scores != "logits", settings.seed, dtype, small)
     names = option_names(callee.way.signature)
@@ -258,15 +260,12 @@ def _watch(form: Form, callee: Callee, input: Input) -> list[str]:
     if form.framework in ("own", "own scalars", "lists"):
         return []
     one = input if form.batch else input.examples()[0]
-    names = form.keywords or ("",) * len(form.order)
 
     def new_arguments() -> list[Any]:
         return [to_framework(form.framework, argument) for argument in arguments_for(form, one)]
 
     def call(arguments: Sequence[Any]) -> list[Any]:
-        by_name = {n: v for n, v in zip(names, arguments, strict=True) if n}
-        by_place = [v for n, v in zip(names, arguments, strict=True) if not n]
-        return _arrays(callee.way.function(*by_place, **by_name), form)
+        return _arrays(call_by_names(callee.way.function, arguments, form.names), form)
 
     arguments, before = new_arguments(), new_arguments()
     found: list[str] = []

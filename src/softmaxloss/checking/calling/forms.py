@@ -54,7 +54,7 @@ class Form:
     """
 
     order: tuple[Role, ...] = ("logits", "labels")  # of the arguments
-    keywords: tuple[str, ...] = ()  # the name of each that is passed by keyword, else ""
+    keywords: tuple[str, ...] = ()  # their `names`, if any is passed by keyword
     labels: Labels = "index"
     layout: Layout = "rows"
     weights_by_class: bool = False
@@ -63,6 +63,15 @@ class Form:
     node: str = ""  # the class of its own engine with automatic differentiation
     protocol: str = ""  # of an object with methods, such as "forward(z, y), backward()"
     returns: tuple[str, ...] = ()  # the part that each returned array is, "" for none
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each argument that is passed by keyword, "" for one that is not."""
+        return self.keywords or ("",) * len(self.order)
+
+    def dtype(self, asked: Any) -> Any:
+        """The dtype of its floats, if this one is asked for."""
+        return "float32" if self.single else asked
 
     @property
     def batch(self) -> bool:
@@ -103,10 +112,9 @@ class Form:
             "own": f"a {self.node}", "own scalars": f"a list of {self.node}",
         }  # fmt: skip
         array = arrays[self.framework] + (" of float32" if self.single else "")
-        keywords = self.keywords or ("",) * len(self.order)
         passed = ", ".join(
             f"{name}={SYMBOLS[role]}" if name else SYMBOLS[role]
-            for role, name in zip(self.order, keywords, strict=True)
+            for role, name in zip(self.order, self.names, strict=True)
         )
         call = self.protocol or f"f({passed})"
         shape = SHAPES[self.layout]
@@ -159,7 +167,7 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
 
 
 def _of_arguments(arguments: Arguments, settings: Settings) -> Iterator[Form]:
-    roles = {argument.role for argument in arguments.passed}
+    roles = {argument.role for argument in arguments}
     if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
         return
     if roles & {"weights", "theta", "model"}:
@@ -169,8 +177,8 @@ def _of_arguments(arguments: Arguments, settings: Settings) -> Iterator[Form]:
 
 
 def _form(arguments: Arguments, **fields: Any) -> Form:
-    order = tuple(argument.role for argument in arguments.passed)
-    keywords = tuple(argument.keyword for argument in arguments.passed)
+    order = tuple(argument.role for argument in arguments)
+    keywords = tuple(argument.keyword for argument in arguments)
     return Form(order, keywords if any(keywords) else (), **fields)
 
 
@@ -191,18 +199,16 @@ def _of_layer(arguments: Arguments, settings: Settings) -> Iterator[Form]:
     for kind, layout, by_class in itertools.product(labels, layouts, (False, True)):
         # W·X with both transposed is likelier than either alone.
         by_class = by_class != (layout == "columns")
-        if layout == "columns" and any(one.role == "bias" for one in arguments.passed):
-            passed = (
-                one._replace(role="column bias") if one.role == "bias" else one
-                for one in arguments.passed
+        if layout == "columns" and any(one.role == "bias" for one in arguments):
+            column = tuple(
+                one._replace(role="column bias") if one.role == "bias" else one for one in arguments
             )
-            column = Arguments(tuple(passed), arguments.named)
             yield _form(column, labels=kind, layout=layout, weights_by_class=by_class)
         yield _form(arguments, labels=kind, layout=layout, weights_by_class=by_class)
 
 
 def _of_scores(arguments: Arguments, settings: Settings) -> Iterator[Form]:
-    roles = {argument.role for argument in arguments.passed}
+    roles = {argument.role for argument in arguments}
     every: tuple[Layout, ...] = ("rows", "columns", "one", "one column", "one row", "sequences")
     layouts = _layouts(settings, every)
     if "labels" not in roles:
@@ -229,11 +235,9 @@ def _scores_to_try(roles: Set[Role]) -> tuple[Role, ...]:
 
 def _with_scores(arguments: Arguments, role: Role) -> Arguments:
     """The arguments with one kind of outputs, unless both logits and probabilities are passed."""
-    given = [argument for argument in arguments.passed if argument.role in SCORES]
-    if len(given) > 1:
+    if sum(one.role in SCORES for one in arguments) > 1:
         return arguments
-    passed = (a._replace(role=role) if a.role in SCORES else a for a in arguments.passed)
-    return Arguments(tuple(passed), arguments.named)
+    return tuple(one._replace(role=role) if one.role in SCORES else one for one in arguments)
 
 
 def option_names(function: Any) -> dict[str, str]:

@@ -11,7 +11,7 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any, Literal, NamedTuple
 
@@ -176,13 +176,25 @@ def as_numpy(value: Any) -> Any:
     return value
 
 
+def call_by_names(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    names: Sequence[str],
+    options: Mapping[str, Any] = {},
+) -> Any:
+    """Call a function with its arguments, those with a name by keyword, and with its options."""
+    pairs = [*zip(names, arguments, strict=True)]
+    by_place = [value for name, value in pairs if not name]
+    return function(*by_place, **{name: value for name, value in pairs if name}, **options)
+
+
 def call(
     framework: Framework,
     function: Callable[..., Any],
     arguments: Sequence[Any],
     input: Input,
     scores: int | None,
-    keywords: Sequence[str] = (),
+    names: Sequence[str],
     dtype: str = "",
     node: type | None = None,
 ) -> Any:
@@ -190,20 +202,18 @@ def call(
 
     The input has further keyword arguments, and the upstream gradient, of which a scalar loss gets
     the first entry. A loss that is returned alone is differentiated with respect to the argument at
-    the position `scores`, if any. `keywords` has the name of each argument that is passed by it.
+    the position `scores`, if any. `names` has the name of each argument that is passed by keyword,
+    "" for the others.
     """
     given = [to_framework(framework, argument, dtype) for argument in arguments]
     options = {
         name: to_framework(framework, value) if isinstance(value, np.ndarray) else value
         for name, value in input.options.items()
     }
-    names = keywords or ("",) * len(given)
 
     def of_scores(z: Any = None) -> Any:
         passed = given if z is None else [*given[:scores], z, *given[(scores or 0) + 1 :]]
-        by_name = {n: v for n, v in zip(names, passed, strict=True) if n}
-        by_place = [v for n, v in zip(names, passed, strict=True) if not n]
-        return function(*by_place, **by_name, **options)
+        return call_by_names(function, passed, names, options)
 
     if framework in ("own", "own scalars"):
         return _call_own(framework, of_scores, node, None if scores is None else given[scores])

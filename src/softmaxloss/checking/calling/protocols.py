@@ -1,13 +1,12 @@
-"""How something is called that is not one function: an object with methods, or a class.
+"""The ways to call a function, an object with methods, or a class: each as one function.
 
-A loss is often an object: forward computes it and backward its gradient, or loss and grad do. Each
-such pair becomes one function here, which makes a new object where it is given the class, and
-returns both results.
+A loss is often an object: forward computes it and backward its gradient, or loss and grad do. Such
+a pair becomes one function, which makes a new object of a class and returns both results.
 """
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,9 +61,8 @@ class Way(NamedTuple):
     signature: Callable[..., Any]  # whose parameters are those of the function
     protocol: str = ""  # how it is called, if that is more than a call
     has_gradient: bool = False  # whether another method computes the gradient
-    backward: Callable[[Any, Any], Any] | None = (
-        None  # of a softmax, from z and an upstream gradient
-    )
+    # Of a softmax: the gradient with respect to z, from z and an upstream gradient.
+    backward: Callable[[Any, Any], Any] | None = None
 
 
 class ObjectError(TypeError):
@@ -72,12 +70,12 @@ class ObjectError(TypeError):
 
 
 def can_be_called(target: Any) -> bool:
-    """Whether it is a function, or an object or class with a method that computes a loss."""
+    """Whether it can be called, or has a method that computes a loss or a softmax."""
     return callable(target) or has_methods(target)
 
 
 def has_methods(target: Any) -> bool:
-    """Whether an object, or the objects of a class, have a method that computes a loss."""
+    """Whether an object, or the objects of a class, have a method of `FORWARD`."""
     return bool(_methods(target, FORWARD))
 
 
@@ -88,51 +86,44 @@ def ways_to_call(target: Any) -> Iterator[Way]:
     alone.
     """
     torch: Any = sys.modules.get("torch")
-    if (
-        torch is not None
-        and isinstance(target, type)
-        and issubclass(target, torch.autograd.Function)
-    ):
-        function: Any = target
-        yield Way(function.apply, _unbound(target, "forward").__get__(object()), "apply")
+    is_class = isinstance(target, type)
+    if torch is not None and is_class and issubclass(target, torch.autograd.Function):
+        yield Way(target.apply, _unbound(target, "forward").__get__(object()), "apply")
         return
-    plain = inspect.isroutine(target) or not (callable(target) and _methods(target, BACKWARD))
-    if not isinstance(target, type) and callable(target) and plain:
+    is_function = inspect.isroutine(target) or not _methods(target, BACKWARD)
+    if callable(target) and not is_class and is_function:
         with_weights = _with_weights(target)
         if with_weights is not None:
             yield with_weights
         yield Way(_returned_or_kept(target), target)
         return
+    is_called = bool(_methods(target, ("__call__",)))
     for forward in _methods(target, FORWARD):
-        method = _unbound(target, forward)
-        single = len(_required(method)) == 1
         for backward in _methods(target, BACKWARD):
-            back = _unbound(target, backward)
-            if single and len(_required(back)) < 2 and parameters_of(back):
-                if any(role_of(p.name) == "labels" for p in _required(back)):
-                    yield _softmax_then_gradient(target, forward, backward)
-                    continue
-                yield Way(
-                    _one(target, forward),
-                    method,
-                    f"{forward}, {backward}",
-                    backward=_softmax_backward(target, forward, backward),
-                )
-                continue
-            for text, pick in _backward_arguments(back, method):
-                yield Way(
-                    _both(target, forward, backward, pick),
-                    method,
-                    f"{forward}, {backward}({text})",
-                    has_gradient=True,
-                )
-        is_called = callable(target) and not isinstance(target, type)
-        is_called |= isinstance(target, type) and "__call__" in _methods(target, ("__call__",))
-        yield Way(_one(target, forward), method, "" if is_called else forward)
+            yield from _ways_with_backward(target, forward, backward)
+        yield Way(_one(target, forward), _unbound(target, forward), "" if is_called else forward)
+
+
+def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Way]:
+    """The ways to call two methods, of which the second computes the gradient."""
+    method, back = _unbound(target, forward), _unbound(target, backward)
+    required = _required(back)
+    if len(_required(method)) == 1 and len(required) < 2 and parameters_of(back):
+        # It is passed logits only: a softmax.
+        if any(role_of(p.name) == "labels" for p in required):
+            yield _softmax_then_gradient(target, forward, backward)
+            return
+        of_softmax = _softmax_backward(target, forward, backward)
+        name = f"{forward}, {backward}"
+        yield Way(_one(target, forward), method, name, backward=of_softmax)
+        return
+    for text, pick in _backward_arguments(back, method):
+        function = _both(target, forward, backward, pick)
+        yield Way(function, method, f"{forward}, {backward}({text})", has_gradient=True)
 
 
 def _with_weights(method: Any) -> Way | None:
-    """A method of a classifier that keeps its weights, as a function of the weights, too."""
+    """A method of an object that keeps its weights, as a function of the weights as well."""
     owner = getattr(method, "__self__", None)
     if owner is None or isinstance(owner, type):
         return None
@@ -154,9 +145,9 @@ def _with_weights(method: Any) -> Way | None:
 
 
 def _methods(target: Any, names: Sequence[str]) -> list[str]:
-    """Those of some methods that an object has, but for what every object has.
+    """Those of these methods that an object, or the objects of a class, have.
 
-    A PyTorch module's `__call__` stands for its forward.
+    Where there is a forward, `__call__` only calls it, as in PyTorch.
     """
     owner = target if isinstance(target, type) else type(target)
     own = {name for base in owner.__mro__ for name in vars(base)}
@@ -222,9 +213,7 @@ def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any
         made = _object(target, [z])
         getattr(made, forward)(z)
         gradient = getattr(made, backward)(upstream)
-        if gradient is None:
-            gradient = (_kept(made, {"gradient": KEPT["gradient"]}) or {}).get("gradient")
-        return gradient
+        return _kept(made, "gradient") if gradient is None else gradient
 
     return call
 
@@ -246,21 +235,21 @@ def _returned_or_kept(function: Callable[..., Any], owner: Any = None) -> Callab
 
     def call(*arguments: Any, **options: Any) -> Any:
         value = function(*arguments, **options)
-        return value if value is not None or owner is None else _kept(owner, KEPT)
+        return value if value is not None or owner is None else _all_kept(owner)
 
     return call
 
 
-def _kept(owner: Any, parts: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
-    """The results that an object keeps in attributes, by part."""
-    found = {}
-    for part, names in parts.items():
-        for name in names:
-            value = getattr(owner, name, None)
-            if value is not None and not callable(value):
-                found[part] = value
-                break
-    return found or None
+def _kept(owner: Any, part: str) -> Any:
+    """The part of the results that an object keeps in an attribute, or None."""
+    values = (getattr(owner, name, None) for name in KEPT[part])
+    return next((value for value in values if value is not None and not callable(value)), None)
+
+
+def _all_kept(owner: Any) -> dict[str, Any] | None:
+    """The results that an object keeps in attributes, by part; None if there are none."""
+    found = {part: _kept(owner, part) for part in KEPT}
+    return {part: value for part, value in found.items() if value is not None} or None
 
 
 def _both(
@@ -271,10 +260,10 @@ def _both(
     def call(*arguments: Any, **options: Any) -> Any:
         made = _object(target, arguments)
         value = getattr(made, forward)(*arguments, **options)
-        kept = _kept(made, KEPT) if value is None else None
+        kept = _all_kept(made) if value is None else None
         gradient = getattr(made, backward)(*pick(arguments, value, made))
         if gradient is None:
-            gradient = (_kept(made, {"gradient": KEPT["gradient"]}) or {}).get("gradient")
+            gradient = _kept(made, "gradient")
         if kept is not None:
             return kept | {"gradient": gradient}
         return {"loss": value, "gradient": gradient}
@@ -299,24 +288,19 @@ def _backward_arguments(
         return
     if len(required) == same or len(required) == 2:
         yield "the same", lambda arguments, value, made: list(arguments)
-        yield "a, y", lambda arguments, value, made: [_kept_softmax(made), arguments[-1]]
+        yield "a, y", lambda arguments, value, made: [_kept(made, "softmax"), arguments[-1]]
         yield "1, y", lambda arguments, value, made: [_ones(value), arguments[-1]]
     if len(required) == 3:
         yield (
             "z, a, y",
             lambda arguments, value, made: [
                 arguments[0],
-                _kept_softmax(made, arguments),
+                arguments[0] if _kept(made, "softmax") is None else _kept(made, "softmax"),
                 arguments[-1],
             ],
         )
 
 
 def _ones(value: Any) -> Any:
-    """The upstream gradient of a loss that is the last result: 1 for each."""
+    """The upstream gradient of a loss that is the final result: 1 for each number in it."""
     return np.ones_like(value) if isinstance(value, np.ndarray) and value.ndim else 1.0
-
-
-def _kept_softmax(made: Any, arguments: Sequence[Any] = ()) -> Any:
-    kept = _kept(made, {"softmax": KEPT["softmax"]}) or {}
-    return kept["softmax"] if "softmax" in kept or not arguments else arguments[0]

@@ -83,8 +83,6 @@ FEATURES = {
 #: Names of labels that are often something else; they count where no other argument is labels.
 PERHAPS_LABELS = {"idx", "index", "c", "category", "real", "d", "k", "i", "j", "n", "cl"}
 
-MOST_POSITIONAL = 4  # that are passed to f(*args)
-
 
 class Argument(NamedTuple):
     """One argument of a call: its role, and its name if it is passed by keyword."""
@@ -93,11 +91,8 @@ class Argument(NamedTuple):
     keyword: str = ""
 
 
-class Arguments(NamedTuple):
-    """The arguments of a call, in order, and whether their names say so."""
-
-    passed: tuple[Argument, ...]
-    named: bool
+#: The arguments of a call, in order.
+Arguments = tuple[Argument, ...]
 
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
@@ -123,9 +118,9 @@ def arguments_of(function: Callable[..., Any]) -> Iterator[Arguments]:
     if parameters is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         fixed = [p for p in parameters or () if p.kind is p.POSITIONAL_OR_KEYWORD]
         if len(fixed) < 2:
-            yield Arguments((Argument("scores"), Argument("labels")), False)
-            yield Arguments((Argument("labels"), Argument("scores")), False)
-            yield Arguments((Argument("scores"),), False)
+            yield Argument("scores"), Argument("labels")
+            yield Argument("labels"), Argument("scores")
+            yield (Argument("scores"),)
             return
         parameters = fixed
     parameters = [p for p in parameters or () if p.kind is not p.VAR_KEYWORD]
@@ -137,9 +132,7 @@ def arguments_of(function: Callable[..., Any]) -> Iterator[Arguments]:
     yield from _loss(parameters, required)
 
 
-def _passed(
-    parameters: Sequence[inspect.Parameter], roles: dict[str, Role]
-) -> tuple[Argument, ...]:
+def _passed(parameters: Sequence[inspect.Parameter], roles: dict[str, Role]) -> Arguments:
     """The arguments for the parameters with a role; by keyword after one that is left out."""
     passed: list[Argument] = []
     left_out = False
@@ -172,26 +165,26 @@ def _loss(
         scores = _score_role(free[0])
         if labels:
             roles: dict[str, Role] = {free[0]: scores, labels[0]: "labels"}
-            yield Arguments(_passed(parameters, known | roles), True)
-        yield Arguments(_passed(parameters, known | {free[0]: scores}), True)
+            yield _passed(parameters, known | roles)
+        yield _passed(parameters, known | {free[0]: scores})
         perhaps = [n for n in optional if n not in labels][:1]
         if perhaps and not labels and not optional[perhaps[0]]:
             roles = {free[0]: scores, perhaps[0]: "labels"}
-            yield Arguments(_passed(parameters, known | roles), False)
+            yield _passed(parameters, known | roles)
         return
     if not free and len(optional) >= 1:
         first, *rest = optional
         if rest:
-            yield Arguments(_passed(parameters, {first: "scores", rest[0]: "labels"}), False)
-        yield Arguments(_passed(parameters, {first: "scores"}), False)
+            yield _passed(parameters, {first: "scores", rest[0]: "labels"})
+        yield _passed(parameters, {first: "scores"})
         return
     if len(free) == 3 and {"logits", "probabilities", "labels"} == {role_of(n) for n in free}:
         roles = {n: role_of(n) or "scores" for n in free}
-        yield Arguments(_passed(parameters, known | roles), True)
+        yield _passed(parameters, known | roles)
     if len(free) == 3:
         # delta(z, a, y): the logits, their softmax, the labels.
         roles = dict(zip(free, ("logits", "probabilities", "labels"), strict=True))
-        yield Arguments(_passed(parameters, known | roles), False)
+        yield _passed(parameters, known | roles)
     if len(free) != 2:
         return
     first, second = free
@@ -201,9 +194,8 @@ def _loss(
     ]
     if _label_likeness(first) > _label_likeness(second):
         both.reverse()
-    for k, pair in enumerate(both):
-        certain = k == 0 and _label_likeness(first) != _label_likeness(second)
-        yield Arguments(_passed(parameters, known | dict(zip(free, pair, strict=True))), certain)
+    for pair in both:
+        yield _passed(parameters, known | dict(zip(free, pair, strict=True)))
 
 
 def _score_role(name: str) -> Role:
@@ -238,7 +230,7 @@ def _layer(
         roles[unknown.pop()] = "features"
         found = list(roles.values())
     if has_weights and {"features", "labels"} <= set(found) and len(set(found)) == len(found):
-        return None if unknown else [Arguments(_passed(parameters, roles), True)]
+        return None if unknown else [_passed(parameters, roles)]
     plain = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if has_weights or 3 <= len(required) <= 4 <= len(plain):
         # Nothing is known of their names: the order of many courses.
@@ -246,5 +238,5 @@ def _layer(
         if len(required) >= 3 and not (set(found) & {"logits", "probabilities", "model"}):
             given = dict(zip([p.name for p in plain[:4]], order, strict=False))
             if {p.name for p in required} <= set(given):
-                return [Arguments(_passed(parameters, given), False)]
+                return [_passed(parameters, given)]
     return None

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..inputs import Input, gradient_wrt_weights, plain_inputs
-from ..reference import Results, softmax, target
+from ..reference import BY_SCORES, Results, softmax, target
 from .arguments import arguments_for
 from .forms import Form
 from .frameworks import call, node_of
 from .places import error_line
 from .protocols import Way
-from .results import ShapeError, parts_of, read_results, returned_names, values_of
+from .results import ShapeError, is_near, parts_of, read_results, returned_names, values_of
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
 
@@ -56,7 +56,7 @@ def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
     """Call a function in a form on small inputs."""
     started, score, problem, seconds, read = time.process_time(), RIGHT, None, 0.0, 0
-    for input in _small_inputs(seed, "float32" if form.single else dtype):
+    for input in _small_inputs(seed, form.dtype(dtype)):
         if form.scores != "logits":
             input = input._replace(z=softmax(input.z)[1].astype(input.z.dtype))
         try:
@@ -93,8 +93,7 @@ def right_for(form: Form, input: Input) -> Results:
     z, y = np.atleast_2d(input.z).astype(np.float64), np.atleast_1d(input.y)
     a, log_a = softmax(z)
     q = target(y, (len(z), z.shape[1]))
-    gradient = {"probabilities": -q / a, "log-probabilities": -q}.get(form.scores, a - q)
-    gradient = gradient / len(z)
+    gradient = BY_SCORES[form.scores](a, q) / len(z)
     parts = (
         a,
         -(q * log_a).sum(axis=1).mean(),
@@ -119,17 +118,8 @@ def _score(got: Results, want: Results) -> int:
     parts = [(g, w) for g, w in zip(got, want, strict=True) if g is not None]
     if not parts or not all(np.isfinite(np.asarray(g)).all() for g, _ in parts):
         return READABLE
-    near = [_near(g, w, len(want.softmax)) for g, w in parts]  # type: ignore[arg-type]
+    near = [is_near(g, w, len(want.softmax)) for g, w in parts]  # type: ignore[arg-type]
     return RIGHT if all(near) else PARTLY if any(near) else FINITE
-
-
-def _near(got: Any, want: Any, rows: int) -> bool:
-    x, y = np.asarray(got, np.float64), np.asarray(want, np.float64)
-    if y.ndim == 0 and x.ndim == 1:  # a loss for each
-        x = x.mean()
-    return x.shape == y.shape and any(
-        np.allclose(x, factor * y, rtol=1e-3, atol=1e-5) for factor in (1, rows)
-    )
 
 
 def results_of(form: Form, callee: Callee, input: Input) -> Results:
@@ -156,7 +146,7 @@ def results_of(form: Form, callee: Callee, input: Input) -> Results:
 
 def call_once(form: Form, callee: Callee, input: Input) -> Any:
     """What the function returns for one call, as arrays."""
-    dtype = "bfloat16" if input.about == "bfloat16" else "float32" if form.single else ""
+    dtype = "bfloat16" if input.about == "bfloat16" else form.dtype("")
     places = [form.order.index(role) for role in (form.scores,) if role in form.order]
     differentiable = places and "labels" in form.order and not form.is_layer
     return call(
@@ -165,7 +155,7 @@ def call_once(form: Form, callee: Callee, input: Input) -> Any:
         arguments_for(form, input),
         input,
         places[0] if differentiable else None,
-        form.keywords,
+        form.names,
         dtype,
         callee.node,
     )

@@ -1,1 +1,7 @@
-"""Comparing the results of a function with what is right, and with what each mistake gives."""
+"""Comparing the results of a function with what is right, and with what each mistake gives.
+
+verdict.py makes the report from the attempts to call it. mistakes.py finds the mistakes that give
+the numbers of one part, findings.py what else those show. Compared separately: options.py (weights,
+label smoothing, invalid labels, …), regularisation.py (the term of a layer) and backward.py (the
+gradient of a softmax).
+"""

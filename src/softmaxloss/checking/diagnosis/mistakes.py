@@ -147,7 +147,7 @@ class Pairs:
 class Observed(NamedTuple):
     """One part of the results on each of some inputs."""
 
-    part: str  # "softmax", "loss" or "gradient"
+    part: str  # "softmax", "log_softmax", "loss" or "gradient"
     values: Sequence[Any]  # None where the function raised an error
     right: Sequence[bool]
     expected: Sequence[Expected]

@@ -107,7 +107,7 @@ def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Repor
 def _numbers_for(attempt: Attempt, settings: Settings, guard: Guard | None) -> Numbers:
     """The right and the wrong numbers for the inputs of an attempt."""
     form = attempt.form
-    dtype = "float32" if form.single else settings.dtype
+    dtype = form.dtype(settings.dtype)
     return _numbers(settings.seed, dtype, form.scores, attempt.small, guard)
 
 
@@ -157,13 +157,15 @@ def _compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compare
     outcome = attempt.with_options.get("probability 0")
     if outcome is None or not best.findings or (thorough and best.is_understood()):
         return best
+    guarded = []
     for guard in guards_for(outcome[0].loss):
         one = _compare_with(attempt, settings, guard, thorough)
         finding = Finding("loss", mistakes=(BANK[guard.mistake],), remarks=(f"yours: {guard}",))
         one.findings.append(finding)
         if not one.is_wrong() or (thorough and one.is_understood()):
-            return one
-    return best
+            guarded.append(one)
+    # With another guard than its own, a loss has a weakness as well.
+    return min(guarded, key=lambda one: len(one.findings), default=best)
 
 
 def _compare_with(
@@ -247,38 +249,33 @@ def _report(one: Compared, settings: Settings) -> Report:
         InputCheck(input.name, input.why, {p: o.right[k] for p, o in one.observed.items()})
         for k, input in enumerate(numbers.inputs)
     ]
+    parts = tuple(one.observed)
+    epsilon = max(observed.epsilon for observed in one.observed.values())
+    with_options = attempt.with_options
+    others = {one.name: one for one in option_inputs(settings.seed, numbers.inputs[0].z.dtype)}
     asked = [finding for finding in findings if settings.asks_for(finding.failed)]
     wrong = any(finding.is_wrong() for finding in asked)
     reductions = None if wrong else _reductions(asked)
     if reductions is not None:
-        epsilon = max(observed.epsilon for observed in one.observed.values())
-        others = option_inputs(settings.seed, numbers.inputs[0].z.dtype)
-        more, found = check_options(attempt, others, tuple(one.observed), reductions, epsilon)
+        more, found = check_options(attempt, [*others.values()], parts, reductions, epsilon)
         checks, findings = checks + more, findings + found
-    elif attempt.with_options and not any(finding.is_wrong(settings) for finding in findings):
-        names = ", ".join(attempt.with_options)
+    elif with_options and not any(finding.is_wrong(settings) for finding in findings):
+        names = ", ".join(with_options)
         remark = f"because of this, these were not checked: {names}"
         findings[0] = findings[0].with_remark(remark)
-    parts = tuple(one.observed)
-    if "backward" in attempt.with_options:
-        others = option_inputs(settings.seed, numbers.inputs[0].z.dtype)
-        input = next(one for one in others if one.about == "backward")
-        results, problem = attempt.with_options["backward"]
-        epsilon = max(observed.epsilon for observed in one.observed.values())
-        compared, wrong_backward = check_backward(
-            parts[0], input, results.gradient, problem, epsilon
+    separate: list[tuple[InputCheck, Finding | None] | None] = []
+    if {"reg", "reg 0"} <= set(with_options):
+        with_reg, without = (with_options[name][0] for name in ("reg", "reg 0"))
+        separate.append(check_regularisation(others["reg"], with_reg, without, parts, epsilon))
+    if "backward" in with_options:
+        results, problem = with_options["backward"]
+        separate.append(
+            check_backward(parts[0], others["backward"], results.gradient, problem, epsilon)
         )
-        checks.append(compared)
-        findings += [wrong_backward] if wrong_backward is not None else []
         parts += ("gradient",)
-    if {"reg", "reg 0"} <= set(attempt.with_options):
-        input = next(one for one in option_inputs(settings.seed, settings.dtype) if one.reg)
-        with_reg, without = (attempt.with_options[name][0] for name in ("reg", "reg 0"))
-        epsilon = max(observed.epsilon for observed in one.observed.values())
-        found_reg = check_regularisation(input, with_reg, without, tuple(one.observed), epsilon)
-        if found_reg is not None:
-            checks.append(found_reg[0])
-            findings += [finding for finding in found_reg[1:] if finding is not None]
+    for check, finding in filter(None, separate):
+        checks.append(check)
+        findings += [] if finding is None else [finding]
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.behaviour]
     seen_before: set[str] = set()
     kept = []

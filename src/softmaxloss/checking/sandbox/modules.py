@@ -69,7 +69,7 @@ class UserModules:
         self.wanted = wanted
         parsed = self._parsed(self.main)
         self._let_python_find_them()
-        module = self._module(parsed, wanted)
+        module = self._module(parsed)
         if not hasattr(module, wanted) and self.left_out and _may_make(parsed, wanted):
             self.notes.clear()
             self.run(module, self._parsed(self.main), None)
@@ -82,7 +82,7 @@ class UserModules:
         self.notes = list(dict.fromkeys(self.notes))[:MOST_NOTES]
         return module
 
-    def _module(self, parsed: Sequence[Parsed], wanted: str) -> ModuleType:
+    def _module(self, parsed: Sequence[Parsed]) -> ModuleType:
         """The module of the file in its package, or without one."""
         imports = [n for one in parsed for n in ast.walk(one.tree) if isinstance(n, ast.ImportFrom)]
         package = package_of(self.main, max((one.level for one in imports), default=0))
