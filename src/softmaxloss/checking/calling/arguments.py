@@ -28,6 +28,7 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "examples": lambda: rows,
         "inputs": lambda: rows + 1,  # those of `layer_for`
         "temperature": lambda: 1.0,
+        "training": lambda: True,
     }
     if form.is_layer:
         W, X = layer_for(z)

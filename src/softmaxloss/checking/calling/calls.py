@@ -109,18 +109,19 @@ class _Search:
         self._problems: list[tuple[Form, str]] = []
         self._readable: set[tuple[Any, ...]] = set()
         self._with_loss: set[tuple[Any, ...]] = set()
-        self._has_gradient = False  # whether another method computes one
+        self._methods = 1  # that are called in the most complete way that gives something
         # Where a batch has a loss and the code speaks of batches, one example was not meant.
         self._batch_meant = settings.layout != "one" and speaks_of_batches(target)
 
     def should_try(self, form: Form, way: Way) -> bool:
         """Whether the forms that were tried leave this one open."""
-        if self._has_gradient and not way.has_gradient:
+        if way.methods < self._methods:
             return False  # the loss alone would hide what is wrong with the gradient
         if form.labels in ("column", "row") and _but_labels(form) in self._readable:
             return False  # where y of shape (N,) works, y[0] of (1, N) is a mistake
-        has_loss = (form.scores, form.protocol) in self._with_loss
-        return form.batch or not (self._batch_meant and has_loss)
+        if form.batch or (form.scores, form.protocol) not in self._with_loss:
+            return True
+        return form.layout == "one" and not self._batch_meant
 
     def try_form(self, form: Form, way: Way) -> Iterator[Attempt]:
         """Try a form; the attempt that follows if it looks right."""
@@ -137,7 +138,8 @@ class _Search:
             self._readable.add(_but_labels(form))
         if trial.score <= FINITE and form.takes_matrix and "loss" in trial.form.returns:
             self._with_loss.add((form.scores, form.protocol))
-        self._has_gradient |= way.has_gradient and trial.score <= FINITE
+        if trial.score <= FINITE:
+            self._methods = max(self._methods, way.methods)
         if trial.score == RIGHT:
             self.right += 1
             yield _attempt(trial, callee, settings, self._before)
@@ -290,7 +292,7 @@ def _watch(form: Form, callee: Callee, input: Input) -> list[str]:
 
 def _arrays(returned: Any, form: Form) -> list[Any]:
     """The arrays of the form's parts in what was returned."""
-    values = values_of(as_numpy(returned))
+    values = values_of(as_numpy(returned), labelled="labels" in form.order)
     parts = zip(values, form.returns, strict=False)
     return [np.asarray(value.array) for value, part in parts if part]
 

@@ -29,7 +29,7 @@ SYMBOLS: dict[Role, str] = {
     "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
     "weights": "W", "theta": "θ", "bias": "b", "column bias": "b", "features": "X",
     "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
-    "temperature": "1",
+    "temperature": "1", "training": "True",
 }  # fmt: skip
 
 Labels = Literal["index", "one-hot", "column", "row"]
@@ -148,6 +148,7 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
     With each form, the way to call it: a function that takes its arguments. Forms that resemble the
     first, with its matrix and its order, come before the others.
     """
+    title = getattr(target, "__qualname__", type(target).__qualname__)
     frameworks = frameworks_of(target)
     node = getattr(node_of(target), "__name__", "")
     for way in ways_to_call(target):
@@ -159,21 +160,21 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
                 protocol=way.protocol,
             )
             for arguments in arguments_of(way.signature)
-            for form in _of_arguments(arguments, settings)
+            for form in _of_arguments(arguments, settings, title)
             for framework in frameworks
         ]
         for form in sorted(forms, key=lambda form: not form.resembles(forms[0])):
             yield form, way
 
 
-def _of_arguments(arguments: Arguments, settings: Settings) -> Iterator[Form]:
+def _of_arguments(arguments: Arguments, settings: Settings, title: str) -> Iterator[Form]:
     roles = {argument.role for argument in arguments}
     if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
         return
     if roles & {"weights", "theta", "model"}:
         yield from _of_layer(arguments, settings)
     else:
-        yield from _of_scores(arguments, settings)
+        yield from _of_scores(arguments, settings, title)
 
 
 def _form(arguments: Arguments, **fields: Any) -> Form:
@@ -207,7 +208,7 @@ def _of_layer(arguments: Arguments, settings: Settings) -> Iterator[Form]:
         yield _form(arguments, labels=kind, layout=layout, weights_by_class=by_class)
 
 
-def _of_scores(arguments: Arguments, settings: Settings) -> Iterator[Form]:
+def _of_scores(arguments: Arguments, settings: Settings, title: str) -> Iterator[Form]:
     roles = {argument.role for argument in arguments}
     every: tuple[Layout, ...] = ("rows", "columns", "one", "one column", "one row", "sequences")
     layouts = _layouts(settings, every)
@@ -218,7 +219,10 @@ def _of_scores(arguments: Arguments, settings: Settings) -> Iterator[Form]:
                 yield _form(_with_scores(arguments, "logits"), layout=layout)
         return
     kinds: tuple[Labels, ...] = ("index", "one-hot", "column", "row")
-    for layout, kind, role in itertools.product(layouts, kinds, _scores_to_try(roles)):
+    scores = _scores_to_try(roles)
+    if "logits" not in roles and any(word in title.lower() for word in ("nll", "likelihood")):
+        scores = (*dict.fromkeys((*scores, "log-probabilities")),)
+    for layout, kind, role in itertools.product(layouts, kinds, scores):
         if kind in ("index", "one-hot") or layout in ("rows", "columns"):
             yield _form(_with_scores(arguments, role), labels=kind, layout=layout)
 

@@ -100,7 +100,8 @@ def speaks_of_batches(function: Any) -> bool:
         words.update(code.co_names)
         # The names of keyword arguments are constants.
         words.update(w for c in code.co_consts if isinstance(c, tuple) for w in c)
-    return bool(words & {"axis", "dim", "keepdims", "keepdim", "shape", "arange"})
+    of_arrays = {"axis", "dim", "keepdims", "keepdim", "shape", "arange"}
+    return bool(words & (of_arrays | {"len", "zip", "enumerate"}))
 
 
 def _codes(function: Any) -> list[CodeType]:
@@ -197,6 +198,7 @@ def call(
     names: Sequence[str],
     dtype: str = "",
     node: type | None = None,
+    labelled: bool = True,
 ) -> Any:
     """What the function returns for NumPy arguments, as NumPy arrays.
 
@@ -216,8 +218,10 @@ def call(
         return call_by_names(function, passed, names, options)
 
     if framework in ("own", "own scalars"):
-        return _call_own(framework, of_scores, node, None if scores is None else given[scores])
-    if framework in ("numpy", "lists") or scores is None:
+        return _call_own(
+            framework, of_scores, node, None if scores is None else given[scores], labelled
+        )
+    if framework in ("numpy", "lists") or scores is None or not labelled:
         return as_numpy(of_scores())
     z = given[scores]
 
@@ -247,7 +251,9 @@ def call(
     return Differentiated(as_numpy(value), as_numpy(pull(upstream)[0]))
 
 
-def _call_own(framework: Framework, of_scores: Callable[[Any], Any], node: Any, z: Any) -> Any:
+def _call_own(
+    framework: Framework, of_scores: Callable[[Any], Any], node: Any, z: Any, labelled: bool
+) -> Any:
     """What a function of someone's own nodes returns, and the gradient after backward."""
     assert node is not None
     if z is None:
@@ -266,7 +272,7 @@ def _call_own(framework: Framework, of_scores: Callable[[Any], Any], node: Any, 
         leaf = node(z, **({asking: True} if asking else {}))
         flat = []
         value = of_scores(leaf)
-    if not isinstance(value, node):
+    if not labelled or not isinstance(value, node):
         return _own_as_numpy(value)
     value.backward()
     gradient = [one.grad for one in flat] if flat else leaf.grad

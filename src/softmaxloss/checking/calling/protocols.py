@@ -15,19 +15,23 @@ from .roles import parameters_of, role_of
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
 FORWARD = (
-    "forward", "__call__", "loss", "compute", "compute_loss", "calculate", "calc", "calc_loss",
-    "cost", "compute_cost", "fn", "fprop", "forward_pass", "evaluate", "error", "apply", "call",
-    "objective", "value", "get_loss", "output", "activate", "function", "func", "f",
+    "forward", "__call__", "updateOutput", "loss", "compute", "compute_loss", "calculate", "calc",
+    "calc_loss", "cost", "compute_cost", "fn", "fprop", "forward_pass", "evaluate", "error",
+    "apply", "call", "objective", "value", "get_loss", "output", "activate", "function", "func",
+    "f",
 )  # fmt: skip
+#: Those of them that may be passed the labels alone, after the forward of a softmax.
+OF_LABELS = ("loss", "compute_loss", "calc_loss", "cost", "compute_cost", "get_loss")
 #: Methods that compute the gradient.
 BACKWARD = (
-    "backward", "grad", "gradient", "gradients", "derivative", "delta", "backward_pass", "bprop",
-    "backprop", "back", "prime", "compute_gradient", "loss_grad", "calc_gradient", "calc_grad",
-    "get_grad", "get_gradient", "loss_prime", "cost_derivative", "grad_loss", "deriv", "df",
+    "backward", "updateGradInput", "grad", "gradient", "gradients", "derivative", "delta",
+    "backward_pass", "bprop", "backprop", "back", "prime", "compute_gradient", "loss_grad",
+    "calc_gradient", "calc_grad", "get_grad", "get_gradient", "loss_prime", "cost_derivative",
+    "grad_loss", "deriv", "df",
 )  # fmt: skip
 #: Attributes in which objects keep results that they do not return, by the part that they are.
 KEPT = {
-    "loss": ("loss", "loss_", "cost", "value", "J", "error", "losses"),
+    "loss": ("loss", "loss_", "loss_value", "cost", "value", "J", "error", "losses"),
     "softmax": ("output", "out", "probs", "probabilities", "prob", "softmax", "sm", "a", "p", "y",
                 "y_hat", "outputs"),
     "gradient": ("dinputs", "dx", "dz", "dlogits", "grad", "gradient", "grad_input", "gradInput",
@@ -60,7 +64,7 @@ class Way(NamedTuple):
     function: Callable[..., Any]
     signature: Callable[..., Any]  # whose parameters are those of the function
     protocol: str = ""  # how it is called, if that is more than a call
-    has_gradient: bool = False  # whether another method computes the gradient
+    methods: int = 1  # that are called
     # Of a softmax: the gradient with respect to z, from z and an upstream gradient.
     backward: Callable[[Any, Any], Any] | None = None
 
@@ -95,7 +99,8 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         with_weights = _with_weights(target)
         if with_weights is not None:
             yield with_weights
-        yield Way(_returned_or_kept(target), target)
+        is_module = torch is not None and isinstance(target, torch.nn.Module)
+        yield Way(_returned_or_kept(target), target.forward if is_module else target)
         return
     is_called = bool(_methods(target, ("__call__",)))
     for forward in _methods(target, FORWARD):
@@ -108,18 +113,22 @@ def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Wa
     """The ways to call two methods, of which the second computes the gradient."""
     method, back = _unbound(target, forward), _unbound(target, backward)
     required = _required(back)
-    if len(_required(method)) == 1 and len(required) < 2 and parameters_of(back):
+    if len(_required(method)) == 1:
         # It is passed logits only: a softmax.
+        for loss in _methods(target, OF_LABELS):
+            if loss != forward and len(_required(_unbound(target, loss))) == 1:
+                yield _in_three_steps(target, forward, loss, backward)
         if any(role_of(p.name) == "labels" for p in required):
             yield _softmax_then_gradient(target, forward, backward)
             return
-        of_softmax = _softmax_backward(target, forward, backward)
-        name = f"{forward}, {backward}"
-        yield Way(_one(target, forward), method, name, backward=of_softmax)
-        return
+        if len(required) < 2 and parameters_of(back):
+            of_softmax = _softmax_backward(target, forward, backward)
+            name = f"{forward}, {backward}"
+            yield Way(_one(target, forward), method, name, backward=of_softmax)
+            return
     for text, pick in _backward_arguments(back, method):
         function = _both(target, forward, backward, pick)
-        yield Way(function, method, f"{forward}, {backward}({text})", has_gradient=True)
+        yield Way(function, method, f"{forward}, {backward}({text})", methods=2)
 
 
 def _with_weights(method: Any) -> Way | None:
@@ -218,6 +227,24 @@ def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any
     return call
 
 
+def _in_three_steps(target: Any, forward: str, loss: str, backward: str) -> Way:
+    """A softmax, then a loss that is passed the labels, then its gradient."""
+    required = _required(_unbound(target, backward))
+    of_labels = [role_of(p.name) == "labels" for p in required]
+
+    def call(z: Any, y: Any) -> Any:
+        made = _object(target, [z])
+        getattr(made, forward)(z)
+        value = getattr(made, loss)(y)
+        gradient = getattr(made, backward)(*(y if is_y else 1.0 for is_y in of_labels))
+        if gradient is None:
+            gradient = _kept(made, "gradient")
+        return {"loss": value, "gradient": gradient}
+
+    passed = ", ".join("y" if is_y else "1" for is_y in of_labels)
+    return Way(call, call, f"{forward}(z), {loss}(y), {backward}({passed})", methods=3)
+
+
 def _softmax_then_gradient(target: Any, forward: str, backward: str) -> Way:
     """A softmax whose backward is passed the labels, and returns the gradient of the loss."""
 
@@ -226,7 +253,7 @@ def _softmax_then_gradient(target: Any, forward: str, backward: str) -> Way:
         value = getattr(made, forward)(z)
         return {"softmax": value, "gradient": getattr(made, backward)(y)}
 
-    return Way(call, call, f"{forward}(z), {backward}(y)", has_gradient=True)
+    return Way(call, call, f"{forward}(z), {backward}(y)", methods=2)
 
 
 def _returned_or_kept(function: Callable[..., Any], owner: Any = None) -> Callable[..., Any]:

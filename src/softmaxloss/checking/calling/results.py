@@ -16,7 +16,7 @@ import numpy as np
 from ...arrays import Array
 from ..inputs import Input
 from ..reference import MOST_SQUARE, Results
-from .arguments import sequence_shape
+from .arguments import arguments_for, sequence_shape
 from .forms import Form
 from .frameworks import Differentiated
 
@@ -44,12 +44,16 @@ class Value(NamedTuple):
     name: str = ""
 
 
-def values_of(returned: Any) -> list[Value]:
+def values_of(returned: Any, *, labelled: bool = True) -> list[Value]:
     """The numbers and arrays in what was returned, in order.
+
+    A tuple of numbers is one array if the function was passed no labels, else several results.
 
     Raises:
         ShapeError: There are none.
     """
+    if isinstance(returned, tuple) and not labelled and not any(map(np.ndim, returned)):
+        returned = list(returned)
     found = list(_values(returned))
     if not found:
         raise ShapeError(f"it returned {_description(returned)}")
@@ -98,6 +102,12 @@ def parts_of(
             + ("" if len(values) == 1 else ", none of which is a loss or a gradient")
         )
     labelled = "labels" in form.order
+    if labelled and len(values) > 1:
+        # Logits that are returned beside a loss are no part of the results.
+        given = [one for one in arguments_for(form, input) if isinstance(one, np.ndarray)]
+        for k, value in enumerate(values):
+            if value.array.ndim > 1 and any(np.array_equal(value.array, one) for one in given):
+                fits[k] = []
     chosen = [""] * len(values)
     named = [KEYS.get(value.name.lower()) for value in values]
     if not any(named) and len(names) == len(values):
@@ -113,6 +123,8 @@ def parts_of(
         matrices = ["gradient"]
     for kind, parts in (("loss", ["loss"]), ("matrix", matrices)):
         of_kind = [k for k, fit in enumerate(fits) if kind in fit and not chosen[k]]
+        if kind == "loss" and not labelled:
+            continue
         if kind == "matrix" and not labelled:
             # Without labels a matrix is a softmax or its log.
             for k in of_kind[:1]:
@@ -139,7 +151,8 @@ def parts_of(
     if labelled and "gradient" not in chosen:
         size = _gradient_size(form, input)
         for k, value in enumerate(values):
-            if not chosen[k] and value.array.size == size > 1 and named[k] != "":
+            is_free = not chosen[k] and named[k] != "" and bool(fits[k] or len(values) == 1)
+            if is_free and value.array.size == size > 1:
                 chosen[k] = "gradient"  # of a wrong shape
                 break
     if not any(chosen):

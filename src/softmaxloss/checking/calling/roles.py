@@ -13,11 +13,14 @@ from typing import Any, Literal, NamedTuple
 Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta",
-    "classes", "inputs", "examples", "model", "temperature",
+    "classes", "inputs", "examples", "model", "temperature", "training",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
 SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities")
+
+#: The roles of what a loss or a softmax is passed beside its scores and labels.
+BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training")
 
 #: Names that mean one thing.
 NAMES: dict[str, Role] = {
@@ -72,6 +75,7 @@ NAMES: dict[str, Role] = {
                     "examples"),
     **dict.fromkeys(("model", "net", "network"), "model"),
     **dict.fromkeys(("temp", "temperature", "temp_parameter", "tau"), "temperature"),
+    **dict.fromkeys(("training", "train", "is_train", "is_training", "train_flg"), "training"),
 }  # fmt: skip
 
 #: Names of the features where a function has weights; elsewhere they are scores.
@@ -154,11 +158,11 @@ def _loss(
     known: dict[str, Role] = {}
     for name in names:
         role = role_of(name)
-        if role in ("model", "temperature", "classes", "examples", "inputs") and len(names) > 1:
+        if role in BESIDE and len(names) > 1:
             known[name] = role
     free = [name for name in names if name not in known]
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
-        known = {n: r for n, r in known.items() if r == "model"}
+        known = {n: r for n, r in known.items() if r in ("model", "training")}
         free = [name for name in names if name not in known]
     labels = [name for name, role in optional.items() if role == "labels"][:1]
     if len(free) == 1:
@@ -194,6 +198,9 @@ def _loss(
     ]
     if _label_likeness(first) > _label_likeness(second):
         both.reverse()
+    roles_by_name = {role_of(name) for name in free}
+    if "labels" in roles_by_name and roles_by_name & set(SCORES):
+        both = both[:1]  # their names leave no doubt: swapped arguments are a mistake
     for pair in both:
         yield _passed(parameters, known | dict(zip(free, pair, strict=True)))
 

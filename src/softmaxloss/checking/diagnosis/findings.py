@@ -139,7 +139,11 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
         remarks.append(f"it raises on {raised} of {len(pairs)} inputs{rest}: {problem}")
     if part == "loss" and any((array < 0).any() for array in numbers):
         remarks.append("it is negative for some inputs; a loss is not")
-    if sums_to is not None and any((abs(a.sum(axis=-1) - sums_to) > loose).any() for a in numbers):
+    if (
+        sums_to is not None
+        and observed.numbers.scores == "logits"
+        and any((abs(a.sum(axis=-1) - sums_to) > loose).any() for a in numbers)
+    ):
         remarks.append(f"its rows do not sum to {sums_to}")
     if len(numbers) > 1 and all(np.ptp(a) == 0 for a in numbers) and part != "loss":
         remarks.append("all its entries are the same number")

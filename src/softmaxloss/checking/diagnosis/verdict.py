@@ -17,7 +17,7 @@ from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
 from .backward import check_backward
 from .findings import finding_for
-from .mistakes import Numbers, Observed, diagnose, observe
+from .mistakes import OF_PROBABILITIES, Numbers, Observed, diagnose, observe
 from .options import Reductions, check_options
 from .regularisation import check_regularisation
 
@@ -48,7 +48,8 @@ class Compared(NamedTuple):
 
     def rank(self) -> tuple[int, int, int]:
         """How well a form is understood, the best first: right on most inputs; with known mistakes
-        only, the fewest first; right where it raises no error; none of these."""
+        only, the fewest first; right where it raises no error; none of these, those first that are
+        right in a part."""
         found = [m for finding in self.findings for m in finding.mistakes]
         mistakes = sum(mistake.kind == "mistake" for mistake in found)
         unknown = sum(not finding.mistakes for finding in self.findings)
@@ -59,7 +60,8 @@ class Compared(NamedTuple):
         if not unknown:
             return 1, unknown, mistakes
         wrong = any(finding.wrong_values for finding in self.findings)
-        return 3 if wrong else 2, unknown, -mistakes
+        right = sum(all(part.right) for part in self.observed.values())
+        return 3 if wrong else 2, unknown - 2 * right, -mistakes
 
 
 def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
@@ -101,7 +103,7 @@ def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Repor
         nothing = "it takes no arguments that are logits, or logits and labels"
         return Report.not_checked(nothing, settings)
     lines = tuple(f"{form}: {problem}" for form, problem in tried[:MOST_FORMS])
-    return Report.not_checked(tried[0][1], settings, lines if len(lines) > 1 else ())
+    return Report.not_checked(tried[0][1], settings, lines)
 
 
 def _numbers_for(attempt: Attempt, settings: Settings, guard: Guard | None) -> Numbers:
@@ -133,6 +135,8 @@ def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
 def _in_half(attempt: Attempt) -> bool:
     """Whether half precision has all the numbers, and they are not only 0 and 1."""
     values = [np.ravel(v) for result in attempt.results for v in result if v is not None]
+    if not any(value.dtype.kind == "f" for value in values):
+        return False
     with np.errstate(over="ignore"):
         numbers = np.concatenate(values).astype(np.float32)
     if len(set(numbers[np.isfinite(numbers)].tolist())) < 6:
@@ -219,8 +223,20 @@ def _compare_in_precision(
         )
         if all(observed.right):
             continue
-        if part == "gradient" and attempt.gradient_of_loss and one.is_wrong():
-            continue  # the derivative of a wrong loss is right for that loss
+        if part == "gradient" and attempt.gradient_of_loss:
+            if one.is_wrong():
+                continue  # the derivative of a wrong loss is right for that loss
+            of_loss = one.observed.get("loss")
+            if of_loss is not None and not all(of_loss.right):
+                # Where a loss has a weakness, so has its derivative: a NaN from log 0 of any class.
+                tiny = np.finfo(numbers.inputs[0].z.dtype).tiny
+                kept = [
+                    k
+                    for k, want in enumerate(observed.expected)
+                    if of_loss.right[k] and want.values["softmax"].min() > tiny
+                ]
+                if all(observed.right[k] for k in kept):
+                    continue
         if all(got is None for got in results):
             one.findings.append(Finding(part, mistakes=(BANK[f"no-{part}"],)))
             continue
@@ -318,6 +334,7 @@ def _of_both(findings: list[Finding]) -> list[Finding]:
     of: dict[str, set[str]] = {"loss": set(), "gradient": set()}
     for finding in findings:
         of[finding.part] |= {m.id for m in finding.mistakes if m.kind == "convention"}
+    of["gradient"].discard(OF_PROBABILITIES)
     wanted = {OF_GRADIENT.get(id, id) for id in of["loss"]}
     if "a-loss-for-each" in wanted:  # the gradient may be that of their sum or of their mean
         wanted = wanted - {"a-loss-for-each"} | of["gradient"] & {"gradient-of-the-sum"}
