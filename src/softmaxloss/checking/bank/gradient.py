@@ -386,14 +386,6 @@ MISTAKES = [
         fix="dW = X.T @ dz",
         loop="dW[:, k] += dz[i, k] * X[i]",
     ),
-    _gradient(
-        "gradient-through-the-softmax",
-        "a − onehot: the gradient with respect to the logits, not to the probabilities",
-        "The function is passed probabilities, and returns the gradient that the layer before its "
-        "softmax needs. That is often done on purpose.",
-        lambda a, q: a - q,
-        kind="convention",
-    ),
     Mistake(
         "softmax-not-differentiated",
         "backward of softmax returns the upstream gradient unchanged",

@@ -102,12 +102,14 @@ def parts_of(
             + ("" if len(values) == 1 else ", none of which is a loss or a gradient")
         )
     labelled = "labels" in form.order
+    arguments: set[int] = set()
     if labelled and len(values) > 1:
         # Logits that are returned beside a loss are no part of the results.
         given = [one for one in arguments_for(form, input) if isinstance(one, np.ndarray)]
         for k, value in enumerate(values):
             if value.array.ndim > 1 and any(np.array_equal(value.array, one) for one in given):
                 fits[k] = []
+                arguments.add(k)
     chosen = [""] * len(values)
     named = [KEYS.get(value.name.lower()) for value in values]
     if not any(named) and len(names) == len(values):
@@ -151,7 +153,7 @@ def parts_of(
     if labelled and "gradient" not in chosen:
         size = _gradient_size(form, input)
         for k, value in enumerate(values):
-            is_free = not chosen[k] and named[k] != "" and bool(fits[k] or len(values) == 1)
+            is_free = not chosen[k] and named[k] != "" and k not in arguments
             if is_free and value.array.size == size > 1:
                 chosen[k] = "gradient"  # of a wrong shape
                 break

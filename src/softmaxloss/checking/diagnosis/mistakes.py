@@ -17,8 +17,6 @@ from ..reference import BY_SCORES, Expected, Steps, agree, expected, is_right
 
 RIGHT = Steps()
 
-OF_PROBABILITIES = "gradient-through-the-softmax"  # of logits it is right
-
 #: The steps on which each part of the results depends.
 DEPENDS_ON = {
     "softmax": ("softmax",),
@@ -191,7 +189,7 @@ class Observed(NamedTuple):
         steps = set(DEPENDS_ON[self.quantity])
         known = [m for m in mistakes if m.steps and set(m.steps[0]) <= steps]
         if self.numbers.scores == "logits":
-            return [m for m in known if m.id != OF_PROBABILITIES]
+            return known
         # Of probabilities, the softmax is not the function's.
         return [m for m in known if "softmax" not in m.steps[0] or m.id == "softmax-twice"]
 

@@ -17,7 +17,7 @@ from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
 from .backward import check_backward
 from .findings import finding_for
-from .mistakes import OF_PROBABILITIES, Numbers, Observed, diagnose, observe
+from .mistakes import Numbers, Observed, diagnose, observe
 from .options import Reductions, check_options
 from .regularisation import check_regularisation
 
@@ -227,7 +227,9 @@ def _compare_in_precision(
             if one.is_wrong():
                 continue  # the derivative of a wrong loss is right for that loss
             of_loss = one.observed.get("loss")
-            if of_loss is not None and not all(of_loss.right):
+            found_before = [m for finding in one.findings for m in finding.mistakes]
+            weak = all(mistake.kind == "weakness" for mistake in found_before)
+            if of_loss is not None and found_before and weak:
                 # Where a loss has a weakness, so has its derivative: a NaN from log 0 of any class.
                 tiny = np.finfo(numbers.inputs[0].z.dtype).tiny
                 kept = [
@@ -334,7 +336,6 @@ def _of_both(findings: list[Finding]) -> list[Finding]:
     of: dict[str, set[str]] = {"loss": set(), "gradient": set()}
     for finding in findings:
         of[finding.part] |= {m.id for m in finding.mistakes if m.kind == "convention"}
-    of["gradient"].discard(OF_PROBABILITIES)
     wanted = {OF_GRADIENT.get(id, id) for id in of["loss"]}
     if "a-loss-for-each" in wanted:  # the gradient may be that of their sum or of their mean
         wanted = wanted - {"a-loss-for-each"} | of["gradient"] & {"gradient-of-the-sum"}
