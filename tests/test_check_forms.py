@@ -405,3 +405,33 @@ def test_the_id_of_a_guard() -> None:
         "clipped",
         "clipped",
     ]
+
+
+# --- the gradient of a loss of probabilities ------------------------------------------------------
+
+
+def by_the_logits(y_hat: Any, y: Any) -> Any:
+    """The gradient of the layer before as well: a − onehot."""
+    return loss_of(y_hat + 1e-9, y), gradient_of(y_hat, y)
+
+
+def by_the_probabilities(y_hat: Any, y: Any) -> Any:
+    q = np.eye(y_hat.shape[1])[y]
+    return loss_of(y_hat, y), -q / y_hat / len(y)
+
+
+@pytest.mark.parametrize("function", [by_the_logits, by_the_probabilities])
+def test_the_gradient_of_a_loss_of_probabilities(function: Any) -> None:
+    report = check(function, seed=SEED)
+    assert (report.verdict, report.parts) == ("right", ("loss", "gradient")), str(report)
+
+    def flipped(y_hat: Any, y: Any) -> Any:
+        loss, gradient = function(y_hat, y)
+        return loss, -gradient
+
+    def scaled(y_hat: Any, y: Any) -> Any:
+        loss, gradient = function(y_hat, y)
+        return loss, 0.3 * gradient
+
+    assert check(flipped, seed=SEED).verdict == "wrong"
+    assert check(scaled, seed=SEED).verdict == "wrong"

@@ -241,10 +241,10 @@ def _last_place(value: Array, size: Any) -> Any:
 
 
 def expected(
-    input: Input, epsilon: float, scores: str = "logits", guard: Guard | None = None
+    input: Input, epsilon: float, by: str = "logits", guard: Guard | None = None
 ) -> Expected:
-    """What is right for an input, computed in the precision ε; the gradient is with respect to the
-    logits, the probabilities or the log-probabilities. With a guard, what is right with it."""
+    """What is right for an input, computed in the precision ε; the gradient is `by` the logits, the
+    probabilities or the log-probabilities. With a guard, what is right with it."""
     z, y = input.z.astype(np.float64), input.y
     rows, classes = z.shape
     losses, by_row = cross_entropy_with_grad(z, y, reduction="none")
@@ -263,9 +263,9 @@ def expected(
     gradient = by_row / rows
     losses_error = epsilon * (FEW + classes + 4 * largest + 4 * losses)
     loss, loss_error = losses.mean(), losses_error.mean()
-    if scores != "logits":
+    if by != "logits":
         changed = a if guard is None else guard(a)
-        gradient = BY_SCORES[scores](changed, target(y, (rows, classes))) / rows
+        gradient = BY_SCORES[by](changed, target(y, (rows, classes))) / rows
         gradient_error = relative[:, None] * np.abs(gradient)
     return Expected(
         {"softmax": a, "losses": losses, "loss": loss, "gradient": gradient,

@@ -39,11 +39,16 @@ class Numbers:
     """The right and the wrong numbers for the inputs, each computed once."""
 
     def __init__(
-        self, inputs: Sequence[Input], scores: str = "logits", guard: Guard | None = None
+        self,
+        inputs: Sequence[Input],
+        scores: str = "logits",
+        guard: Guard | None = None,
+        by: str | None = None,
     ) -> None:
         self.inputs = inputs
         self.guard = guard  # of the logarithm
-        self.scores = scores  # what the function is passed: the gradient is with respect to them
+        self.scores = scores  # what the function is passed
+        self.by = by or scores  # what the gradient is with respect to
         self.sizes = {input.name: float(np.abs(input.z).max()) for input in inputs}
         self._expected: dict[float, list[Expected]] = {}
         self._wrong: dict[tuple[Steps, str, str, bool], Any] = {}
@@ -54,7 +59,7 @@ class Numbers:
         """What is right for each input, computed in the precision ε."""
         if epsilon not in self._expected:
             self._expected[epsilon] = [
-                expected(input, epsilon, self.scores, self.guard) for input in self.inputs
+                expected(input, epsilon, self.by, self.guard) for input in self.inputs
             ]
         return self._expected[epsilon]
 
@@ -70,8 +75,8 @@ class Numbers:
         guard = self.guard
         if guard is not None and steps.log is RIGHT.log:
             steps = replace(steps, log=lambda a, log_a: np.log(guard(a)))
-        if self.scores != "logits" and steps.gradient is RIGHT.gradient:
-            by = BY_SCORES[self.scores]
+        if self.by != "logits" and steps.gradient is RIGHT.gradient:
+            by = BY_SCORES[self.by]
             steps = replace(steps, gradient=by if guard is None else lambda a, q: by(guard(a), q))
         return steps
 

@@ -1,5 +1,6 @@
 """From the results of a function to the report on it."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -106,16 +107,12 @@ def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Repor
     return Report.not_checked(tried[0][1], settings, lines)
 
 
-def _numbers_for(attempt: Attempt, settings: Settings, guard: Guard | None) -> Numbers:
-    """The right and the wrong numbers for the inputs of an attempt."""
-    form = attempt.form
-    dtype = form.dtype(settings.dtype)
-    return _numbers(settings.seed, dtype, form.scores, attempt.small, guard)
-
-
 @lru_cache(maxsize=8)  # one after another, many functions are checked with one seed
-def _numbers(seed: int, dtype: str, scores: str, small: bool, guard: Guard | None) -> Numbers:
-    return Numbers(inputs_for(scores != "logits", seed, dtype, small), scores, guard)
+def _numbers(
+    seed: int, dtype: str, small: bool, scores: str, by: str, guard: Guard | None
+) -> Numbers:
+    """The right and the wrong numbers for the inputs of an attempt."""
+    return Numbers(inputs_for(scores != "logits", seed, dtype, small), scores, guard, by)
 
 
 def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
@@ -156,26 +153,35 @@ def _values(attempt: Attempt, kind: Part | None) -> dict[str, list[Any]]:
 
 def _compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compared:
     """Compare the results for the plain inputs; not thorough: only weaknesses and conventions are
-    looked for. Of probabilities, an ε in the logarithm is right by its own convention."""
-    best = _compare_with(attempt, settings, None, thorough)
-    outcome = attempt.with_options.get("probability 0")
-    if outcome is None or not best.findings or (thorough and best.is_understood()):
+    looked for. Of probabilities, an ε in the logarithm is right by its own convention, and the
+    gradient may be that with respect to the logits before the softmax."""
+    scores = attempt.form.scores
+    best = _compare_with(attempt, settings, scores, None, thorough)
+    if scores == "logits" or not best.findings or (thorough and best.is_understood()):
         return best
-    guarded = []
-    for guard in guards_for(outcome[0].loss):
-        one = _compare_with(attempt, settings, guard, thorough)
-        finding = Finding("loss", mistakes=(BANK[guard.mistake],), remarks=(f"yours: {guard}",))
-        one.findings.append(finding)
+    by = (scores, "logits") if "gradient" in best.observed else (scores,)
+    outcome = attempt.with_options.get("probability 0")
+    guards = () if outcome is None else guards_for(outcome[0].loss)
+    others = []
+    for guard, scores_or_logits in itertools.product((None, *guards), by):
+        if guard is None and scores_or_logits == scores:
+            continue  # the first
+        one = _compare_with(attempt, settings, scores_or_logits, guard, thorough)
+        if guard is not None:
+            remarks = (f"yours: {guard}",)
+            one.findings.append(Finding("loss", mistakes=(BANK[guard.mistake],), remarks=remarks))
         if not one.is_wrong() or (thorough and one.is_understood()):
-            guarded.append(one)
+            others.append(one)
     # With another guard than its own, a loss has a weakness as well.
-    return min(guarded, key=lambda one: len(one.findings), default=best)
+    return min(others, key=lambda one: len(one.findings), default=best)
 
 
 def _compare_with(
-    attempt: Attempt, settings: Settings, guard: Guard | None, thorough: bool
+    attempt: Attempt, settings: Settings, by: str, guard: Guard | None, thorough: bool
 ) -> Compared:
-    numbers = _numbers_for(attempt, settings, guard)
+    form = attempt.form
+    dtype = form.dtype(settings.dtype)
+    numbers = _numbers(settings.seed, dtype, attempt.small, form.scores, by, guard)
     values, given = _values(attempt, settings.kind), numbers.inputs[0].z.dtype
     epsilon = {part: precision(given, results) for part, results in values.items()}
     plain = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
