@@ -259,10 +259,9 @@ class Report:
     def __str__(self) -> str:
         if self.verdict == "not checked":
             lines = [f"not checked: {self.reason}"]
-            lines += [f"   called as {line}" for line in self.tried]
-            if self.tried:
-                lines += WRAPPER
             lines += [f"   it printed: {printable(p)}" for p in self.printed.splitlines()[-3:]]
+            lines += [f"   called as {line}" for line in self.tried]
+            lines += WRAPPER if self.tried else []
             lines += [f"note: {printable(note)}" for note in self.notes]
             return "\n".join(lines) + "\n"
         lines = [f"{self.verdict}: {_joined(self.parts)}, called as {self.form}"]

@@ -119,9 +119,12 @@ class _Search:
             return False  # the loss alone would hide what is wrong with the gradient
         if form.labels in ("column", "row") and _but_labels(form) in self._readable:
             return False  # where y of shape (N,) works, y[0] of (1, N) is a mistake
-        if form.batch or (form.scores, form.protocol) not in self._with_loss:
+        if form.batch:
             return True
-        return form.layout == "one" and not self._batch_meant
+        batches = {one for one in ("rows", "columns") if (one, *_kind_of(form)) in self._with_loss}
+        if form.layout == "one row" and "rows" in batches:
+            return False  # it is a batch of one
+        return not (batches and self._batch_meant)
 
     def try_form(self, form: Form, way: Way) -> Iterator[Attempt]:
         """Try a form; the attempt that follows if it looks right."""
@@ -137,7 +140,7 @@ class _Search:
         if form.labels == "index" and trial.read > 1:
             self._readable.add(_but_labels(form))
         if trial.score <= FINITE and form.takes_matrix and "loss" in trial.form.returns:
-            self._with_loss.add((form.scores, form.protocol))
+            self._with_loss.add((form.layout, *_kind_of(form)))
         if trial.score <= FINITE:
             self._methods = max(self._methods, way.methods)
         if trial.score == RIGHT:
@@ -165,6 +168,11 @@ class _Search:
             if problem not in seen and len(seen) < MOST_PROBLEMS:
                 seen.add(problem)
                 yield Attempt(form, [], problem)
+
+
+def _kind_of(form: Form) -> tuple[str, str]:
+    """What a form has in common with those of other layouts."""
+    return form.scores, form.protocol
 
 
 def _but_labels(form: Form) -> tuple[Any, ...]:

@@ -141,7 +141,7 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
         remarks.append("it is negative for some inputs; a loss is not")
     if (
         sums_to is not None
-        and observed.numbers.scores == "logits"
+        and observed.numbers.by == "logits"
         and any((abs(a.sum(axis=-1) - sums_to) > loose).any() for a in numbers)
     ):
         remarks.append(f"its rows do not sum to {sums_to}")
