@@ -438,3 +438,13 @@ def test_frameworks() -> None:
         return torch.nn.functional.cross_entropy(torch.softmax(z, 1), y)
 
     assert "softmax-twice" in check(twice).mistakes
+
+
+def test_the_derivative_of_another_quantity_is_not_accused() -> None:
+    def focal(z: Any, y: Any) -> Any:
+        losses = torch.nn.functional.cross_entropy(z, y, reduction="none")
+        return ((1 - torch.exp(-losses)) ** 2 * losses).mean()
+
+    report = check(focal)
+    assert report.verdict == "right", str(report)
+    assert report.mistakes[0] == "focal"
