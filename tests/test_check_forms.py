@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -435,3 +436,28 @@ def test_the_gradient_of_a_loss_of_probabilities(function: Any) -> None:
 
     assert check(flipped, seed=SEED).verdict == "wrong"
     assert check(scaled, seed=SEED).verdict == "wrong"
+
+
+def test_weights_in_a_dict() -> None:
+    def with_params(params: Any, X: Any, y: Any) -> Any:
+        z = X @ params["W"] + params["b"]
+        m = z.max(axis=1, keepdims=True)
+        return (np.log(np.exp(z - m).sum(axis=1)) + m[:, 0] - z[np.arange(len(y)), y]).mean()
+
+    report = check(with_params)
+    assert report.verdict == "right", str(report)
+    assert 'params["W"]' in str(report.form)
+
+
+def test_a_slow_function_is_called_on_fewer_inputs() -> None:
+    def slow(z: Any, y: Any) -> Any:
+        deadline = time.process_time() + 0.02
+        while time.process_time() < deadline:
+            pass
+        m = z.max(axis=1, keepdims=True)
+        return (np.log(np.exp(z - m).sum(axis=1)) + m[:, 0] - z[np.arange(len(y)), y]).mean()
+
+    report = check(slow)
+    assert report.verdict == "right", str(report)
+    assert report.notes == ("it is slow: it was called on fewer and smaller inputs",)
+    assert len(report.checks) < len(check(lambda z, y: float("nan")).checks)

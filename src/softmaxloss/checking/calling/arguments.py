@@ -36,6 +36,7 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         made["features"] = lambda: X.T.copy() if form.columns else X
         made["weights"] = lambda: W
         made["theta"] = lambda: W.ravel()
+        made["params"] = lambda: _params(W, form)
         made["model"] = lambda: LinearModel(W, form)
     return [made[role]() for role in form.order]
 
@@ -45,13 +46,24 @@ def probabilities(z: Array) -> Array:
     return softmax(np.atleast_2d(z))[0].reshape(z.shape)
 
 
+def _bias_for(W: Array, form: Form) -> Array:
+    """A bias of 0 for each class, a column where the examples are columns."""
+    classes = W.shape[0] if form.weights_by_class else W.shape[1]
+    return np.zeros((classes, 1) if form.columns else classes, W.dtype)
+
+
+def _params(W: Array, form: Form) -> dict[str, Array]:
+    """The weights and a bias of 0 under the keys that people give them."""
+    bias = _bias_for(W, form)
+    return dict.fromkeys(("W", "w", "W1", "weights"), W) | dict.fromkeys(("b", "b1", "bias"), bias)
+
+
 class LinearModel:
     """A linear layer, for a function that is passed a model: it has weights and can be called."""
 
     def __init__(self, W: Array, form: Form) -> None:
         self.W = self.w = self.weights = self.weight = self.theta = W
-        classes = W.shape[0] if form.weights_by_class else W.shape[1]
-        self.b = self.bias = np.zeros((classes, 1) if form.columns else classes, W.dtype)
+        self.b = self.bias = _bias_for(W, form)
         self._form = form
 
     def __call__(self, X: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ..settings import Settings
 from .frameworks import Framework, frameworks_of, node_of
 from .protocols import Way, ways_to_call
-from .roles import SCORES, Arguments, Role, arguments_of, parameters_of
+from .roles import SCORES, WITH_WEIGHTS, Arguments, Role, arguments_of, parameters_of
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
 OPTIONS = {
@@ -27,8 +27,8 @@ OPTIONS = {
 #: The symbol of an argument by its role.
 SYMBOLS: dict[Role, str] = {
     "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
-    "weights": "W", "theta": "θ", "bias": "b", "column bias": "b", "features": "X",
-    "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
+    "weights": "W", "theta": "θ", "params": "params", "bias": "b", "column bias": "b",
+    "features": "X", "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
     "temperature": "1", "training": "True",
 }  # fmt: skip
 
@@ -96,7 +96,7 @@ class Form:
     @property
     def is_layer(self) -> bool:
         """Whether it is passed the weights of a layer instead of logits."""
-        return bool({"weights", "theta", "model"} & set(self.order))
+        return bool(WITH_WEIGHTS & set(self.order))
 
     @property
     def scores(self) -> Role:
@@ -127,6 +127,7 @@ class Form:
                  "row": "y (1, N)"}[self.labels]  # fmt: skip
             symbol = "θ" if "theta" in self.order else "W"
             symbol = "model.W" if "model" in self.order else symbol
+            symbol = 'params["W"]' if "params" in self.order else symbol
             return f"{call} with {symbol} {array} {weights}, X {features} and {y}"
         symbol = SYMBOLS[self.scores]
         what = {"logits": "", "probabilities": "probabilities, ",
@@ -171,7 +172,7 @@ def _of_arguments(arguments: Arguments, settings: Settings, title: str) -> Itera
     roles = {argument.role for argument in arguments}
     if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
         return
-    if roles & {"weights", "theta", "model"}:
+    if roles & WITH_WEIGHTS:
         yield from _of_layer(arguments, settings)
     else:
         yield from _of_scores(arguments, settings, title)

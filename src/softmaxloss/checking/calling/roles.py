@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 #: probabilities: forms.py tries both.
 Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
-    "weights", "bias", "column bias", "features", "reg", "theta",
+    "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
 ]  # fmt: skip
 
@@ -21,6 +21,9 @@ SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities
 
 #: The roles of what a loss or a softmax is passed beside its scores and labels.
 BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training")
+
+#: The roles of which a layer has one: a matrix, a vector, a dict or an object with the weights.
+WITH_WEIGHTS: set[Role] = {"weights", "theta", "params", "model"}
 
 #: Names that mean one thing.
 NAMES: dict[str, Role] = {
@@ -56,7 +59,8 @@ NAMES: dict[str, Role] = {
         ("w", "weights", "weight", "coef", "coeffs", "w1", "weight_matrix", "wts", "beta", "omega"),
         "weights",
     ),
-    **dict.fromkeys(("theta", "thetas", "params"), "theta"),
+    **dict.fromkeys(("theta", "thetas"), "theta"),
+    **dict.fromkeys(("params", "parameters"), "params"),
     **dict.fromkeys(("b", "bias", "biases", "b0", "b1", "bias_", "intercept", "w0"), "bias"),
     **dict.fromkeys(
         ("reg", "lam", "lambda_", "_lambda", "lmbda", "lbda", "lambd", "lamda", "l2", "l2_reg",
@@ -231,7 +235,7 @@ def _layer(
     if "theta" in roles.values() and "classes" not in roles.values():
         roles = {name: "weights" if role == "theta" else role for name, role in roles.items()}
     found = list(roles.values())
-    has_weights = bool({"weights", "theta", "model"} & set(found))
+    has_weights = bool(WITH_WEIGHTS & set(found))
     unknown = [p.name for p in required if p.name not in roles]
     if has_weights and "labels" in found and "features" not in found and len(unknown) == 1:
         roles[unknown.pop()] = "features"

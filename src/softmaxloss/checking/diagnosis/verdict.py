@@ -25,6 +25,8 @@ from .regularisation import check_regularisation
 MOST_FORMS = 4  # that are examined where all are wrong
 TEXTBOOK = Settings(seed=0, level="textbook")
 
+SLOW = "it is slow: it was called on fewer and smaller inputs"
+
 IN_HALF = (
     "its results are in half precision, in which one mistake looks like another: let it keep the "
     "precision of the logits"
@@ -321,6 +323,7 @@ def _report(one: Compared, settings: Settings) -> Report:
         tuple(kept),
         settings,
         checks=tuple(checks),
+        notes=(SLOW,) if attempt.small else (),
     )
 
 

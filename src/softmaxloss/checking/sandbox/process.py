@@ -134,7 +134,7 @@ def check_file(
         report,
         printed=text,
         function=reader.function,
-        notes=reader.notes,
+        notes=(*reader.notes, *report.notes),
         seconds=time.monotonic() - began,
     )
 
