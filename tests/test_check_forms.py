@@ -461,3 +461,20 @@ def test_a_slow_function_is_called_on_fewer_inputs() -> None:
     assert report.verdict == "right", str(report)
     assert report.notes == ("it is slow: it was called on fewer and smaller inputs",)
     assert len(report.checks) < len(check(lambda z, y: float("nan")).checks)
+
+
+def test_a_softmax_with_an_axis_is_meant_for_a_batch() -> None:
+    def over_the_batch(x: Any) -> Any:
+        if len(x.shape) > 1:
+            e = np.exp(x - x.max(axis=1, keepdims=True))
+            return e / e.sum(axis=0, keepdims=True)
+        e = np.exp(x - x.max())
+        return e / e.sum()
+
+    assert check(over_the_batch).mistakes == ["softmax-over-the-batch"]
+
+    def one_example(x: Any) -> Any:
+        e = np.exp(x - x.max())
+        return e / e.sum()
+
+    assert check(one_example).mistakes == ["one-example-only"]

@@ -18,12 +18,13 @@ from ..settings import Settings
 from .arguments import arguments_for
 from .forms import Form, forms_of, option_names
 from .frameworks import (
+    AXES,
     Differentiated,
     as_numpy,
     call_by_names,
     has_loops,
-    speaks_of_batches,
     to_framework,
+    words_of_batches,
 )
 from .places import error_line
 from .protocols import Way
@@ -108,10 +109,10 @@ class _Search:
         self._called: list[Trial] = []
         self._problems: list[tuple[Form, str]] = []
         self._readable: set[tuple[Any, ...]] = set()
-        self._with_loss: set[tuple[Any, ...]] = set()
+        self._with_result: set[tuple[Any, ...]] = set()
         self._methods = 1  # that are called in the most complete way that gives something
-        # Where a batch has a loss and the code speaks of batches, one example was not meant.
-        self._batch_meant = settings.layout != "one" and speaks_of_batches(target)
+        # Where a batch has a result and the code has the words of one, one example was not meant.
+        self._words = words_of_batches(target) if settings.layout != "one" else set()
 
     def should_try(self, form: Form, way: Way) -> bool:
         """Whether the forms that were tried leave this one open."""
@@ -121,10 +122,13 @@ class _Search:
             return False  # where y of shape (N,) works, y[0] of (1, N) is a mistake
         if form.batch:
             return True
-        batches = {one for one in ("rows", "columns") if (one, *_kind_of(form)) in self._with_loss}
+        batches = {
+            one for one in ("rows", "columns") if (one, *_kind_of(form)) in self._with_result
+        }
         if form.layout == "one row" and "rows" in batches:
             return False  # it is a batch of one
-        return not (batches and self._batch_meant)
+        words = self._words if "labels" in form.order else self._words & AXES
+        return not (batches and words)
 
     def try_form(self, form: Form, way: Way) -> Iterator[Attempt]:
         """Try a form; the attempt that follows if it looks right."""
@@ -139,8 +143,9 @@ class _Search:
             return
         if form.labels == "index" and trial.read > 1:
             self._readable.add(_but_labels(form))
-        if trial.score <= FINITE and form.takes_matrix and "loss" in trial.form.returns:
-            self._with_loss.add((form.layout, *_kind_of(form)))
+        has_result = "loss" in trial.form.returns or "labels" not in form.order
+        if trial.score <= FINITE and form.takes_matrix and has_result:
+            self._with_result.add((form.layout, *_kind_of(form)))
         if trial.score <= FINITE:
             self._methods = max(self._methods, way.methods)
         if trial.score == RIGHT:

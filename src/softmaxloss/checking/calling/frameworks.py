@@ -93,15 +93,18 @@ def has_loops(function: Any) -> bool:
     return any(step.opname == "FOR_ITER" for step in steps)
 
 
-def speaks_of_batches(function: Any) -> bool:
-    """Whether its code has the words of a batch: an axis, a shape, an index per row."""
+#: The words of code that reduces along an axis.
+AXES = {"axis", "dim", "keepdims", "keepdim"}
+
+
+def words_of_batches(function: Any) -> set[str]:
+    """The words in its code that are those of a batch: an axis, a shape, an index per row."""
     words: set[Any] = set()
     for code in _codes(function):
         words.update(code.co_names)
         # The names of keyword arguments are constants.
         words.update(w for c in code.co_consts if isinstance(c, tuple) for w in c)
-    of_arrays = {"axis", "dim", "keepdims", "keepdim", "shape", "arange"}
-    return bool(words & (of_arrays | {"len", "zip", "enumerate"}))
+    return words & (AXES | {"shape", "arange", "len", "zip", "enumerate"})
 
 
 def _codes(function: Any) -> list[CodeType]:
