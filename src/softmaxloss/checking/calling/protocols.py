@@ -215,14 +215,19 @@ def _one(target: Any, forward: str) -> Callable[..., Any]:
     return call
 
 
+def _gradient_of(made: Any, backward: str, *arguments: Any) -> Any:
+    """What backward returns, or the gradient that the object then keeps."""
+    gradient = getattr(made, backward)(*arguments)
+    return _kept(made, "gradient") if gradient is None else gradient
+
+
 def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any, Any], Any]:
     """A function of logits and an upstream gradient that returns the gradient of the logits."""
 
     def call(z: Any, upstream: Any) -> Any:
         made = _object(target, [z])
         getattr(made, forward)(z)
-        gradient = getattr(made, backward)(upstream)
-        return _kept(made, "gradient") if gradient is None else gradient
+        return _gradient_of(made, backward, upstream)
 
     return call
 
@@ -236,10 +241,8 @@ def _in_three_steps(target: Any, forward: str, loss: str, backward: str) -> Way:
         made = _object(target, [z])
         getattr(made, forward)(z)
         value = getattr(made, loss)(y)
-        gradient = getattr(made, backward)(*(y if is_y else 1.0 for is_y in of_labels))
-        if gradient is None:
-            gradient = _kept(made, "gradient")
-        return {"loss": value, "gradient": gradient}
+        passed = [y if is_y else 1.0 for is_y in of_labels]
+        return {"loss": value, "gradient": _gradient_of(made, backward, *passed)}
 
     passed = ", ".join("y" if is_y else "1" for is_y in of_labels)
     return Way(call, call, f"{forward}(z), {loss}(y), {backward}({passed})", methods=3)
@@ -251,7 +254,7 @@ def _softmax_then_gradient(target: Any, forward: str, backward: str) -> Way:
     def call(z: Any, y: Any) -> Any:
         made = _object(target, [z])
         value = getattr(made, forward)(z)
-        return {"softmax": value, "gradient": getattr(made, backward)(y)}
+        return {"softmax": value, "gradient": _gradient_of(made, backward, y)}
 
     return Way(call, call, f"{forward}(z), {backward}(y)", methods=2)
 
@@ -288,9 +291,7 @@ def _both(
         made = _object(target, arguments)
         value = getattr(made, forward)(*arguments, **options)
         kept = _all_kept(made) if value is None else None
-        gradient = getattr(made, backward)(*pick(arguments, value, made))
-        if gradient is None:
-            gradient = _kept(made, "gradient")
+        gradient = _gradient_of(made, backward, *pick(arguments, value, made))
         if kept is not None:
             return kept | {"gradient": gradient}
         return {"loss": value, "gradient": gradient}
