@@ -478,3 +478,60 @@ def test_a_softmax_with_an_axis_is_meant_for_a_batch() -> None:
         return e / e.sum()
 
     assert check(one_example).mistakes == ["one-example-only"]
+
+
+class ThreeSteps:
+    """forward gives the probabilities, loss is passed the labels, backward nothing."""
+
+    def forward(self, z: Any) -> Any:
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        self.p = e / e.sum(axis=1, keepdims=True)
+        return self.p
+
+    def loss(self, y: Any) -> Any:
+        self.y = y
+        return -np.log(self.p[np.arange(len(y)), y]).mean()
+
+    def backward(self) -> Any:
+        d = self.p.copy()
+        d[np.arange(len(self.y)), self.y] -= 1
+        return d / len(self.y)
+
+
+def test_a_loss_in_three_steps() -> None:
+    class AtThePrediction(ThreeSteps):
+        def backward(self) -> Any:
+            d = self.p.copy()
+            d[np.arange(len(self.y)), self.p.argmax(axis=1)] -= 1
+            return d / len(self.y)
+
+    report = check(ThreeSteps)
+    assert (report.verdict, report.parts) == ("right", ("loss", "gradient"))
+    assert "forward(z), loss(y), backward()" in str(report.form)
+    assert "one-at-the-prediction" in check(AtThePrediction).mistakes
+
+
+def test_what_is_passed_and_returned_beside_logits_and_a_loss() -> None:
+    def softmax(inputs: Any, training: Any) -> Any:
+        assert training is True
+        e = np.exp(inputs - inputs.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    assert check(softmax).verdict == "right"
+
+    def loss_and_logits(z: Any, y: Any) -> Any:
+        m = z.max(axis=1, keepdims=True)
+        return z, (np.log(np.exp(z - m).sum(axis=1)) + m[:, 0] - z[np.arange(len(y)), y]).mean()
+
+    report = check(loss_and_logits)
+    assert (report.verdict, report.parts) == ("right", ("loss",)), str(report)
+
+    def nll(x: Any, y: Any) -> Any:
+        return -x[np.arange(len(y)), y].mean()
+
+    assert "log-probabilities" in str(check(nll).form)
+
+    def swapped(y_pred: Any, y_true: Any) -> Any:
+        return -(y_pred * np.log(y_true + 1e-12)).sum(axis=1).mean()
+
+    assert check(swapped).verdict == "wrong"
