@@ -192,7 +192,10 @@ template <class Storage> class Tile {
         Output<Storage> &output = *batch_.output;
         const bool in_rows = grad.class_stride == 1 || classes_ == 1;
         const bool full = in_rows && batch_.count == batch_rows && !gradient.any_special;
-        const bool whole = full && grad.row_stride == classes_, stream = output.stream();
+        const bool whole = full && grad.row_stride == classes_;
+        // What waits for complete lines has room for the rows of a tile, and not for as many classes
+        // as columns may have.
+        const bool stream = output.stream() && classes_ <= longest_tile<Real>;
         const int count = batch_rows * classes_;
         if constexpr (std::is_same_v<Real, Storage>) {
             if (stream ? whole : full && classes_ >= n) {
