@@ -212,3 +212,20 @@ def test_a_label_outside_the_classes_changes_its_own_row_alone(
         assert bits(before[~changed]) == bits(after[~changed])
     assert np.isnan(got.loss[changed]).all()
     assert (got.predicted[changed] == -1).all()
+
+
+@pytest.mark.parametrize(("dtype", "classes"), [(np.float64, 200), (np.float32, 400)])
+def test_columns_with_a_large_gradient_in_rows(dtype: Any, classes: int) -> None:
+    """More classes than rows in tiles have, and a gradient that is streamed."""
+    rng = np.random.default_rng(0)
+    rows = 20_000
+    x = rng.normal(size=(rows, classes)).astype(dtype)
+    y = rng.integers(0, classes, rows)
+    q = rng.random((rows, classes)).astype(dtype)
+    q /= q.sum(axis=1, keepdims=True)
+    for logits, target in ((np.asfortranarray(x), y), (x, np.asfortranarray(q))):
+        out = np.full((rows, classes), np.nan, dtype)
+        loss, _ = softmaxloss.cross_entropy_with_grad(logits, target, out=out)
+        wanted, grad = softmaxloss.cross_entropy_with_grad(x, np.ascontiguousarray(target))
+        assert loss == wanted
+        np.testing.assert_array_equal(out, grad)
