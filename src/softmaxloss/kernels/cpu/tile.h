@@ -193,8 +193,8 @@ template <class Storage> class Tile {
         const bool in_rows = grad.class_stride == 1 || classes_ == 1;
         const bool full = in_rows && batch_.count == batch_rows && !gradient.any_special;
         const bool whole = full && grad.row_stride == classes_;
-        // What waits for complete lines has room for the rows of a tile, and not for as many classes
-        // as columns may have.
+        // What waits for complete lines has room for the rows of a tile, and not for as many
+        // classes as columns may have.
         const bool stream = output.stream() && classes_ <= longest_tile<Real>;
         const int count = batch_rows * classes_;
         if constexpr (std::is_same_v<Real, Storage>) {
