@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..settings import Settings
 from .frameworks import Framework, frameworks_of, node_of
-from .protocols import Way, ways_to_call
+from .protocols import Way, title_of, ways_to_call
 from .roles import SCORES, WITH_WEIGHTS, Arguments, Role, arguments_of, parameters_of
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
@@ -149,7 +149,7 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
     With each form, the way to call it: a function that takes its arguments. Forms that resemble the
     first, with its matrix and its order, come before the others.
     """
-    title = getattr(target, "__qualname__", type(target).__qualname__)
+    title = title_of(target)
     frameworks = frameworks_of(target)
     node = getattr(node_of(target), "__name__", "")
     for way in ways_to_call(target):

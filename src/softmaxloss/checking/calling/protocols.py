@@ -73,6 +73,11 @@ class ObjectError(TypeError):
     """No object of a class could be made."""
 
 
+def title_of(target: Any) -> str:
+    """What a function or a class is called; of an object, its class."""
+    return str(getattr(target, "__qualname__", type(target).__qualname__))
+
+
 def can_be_called(target: Any) -> bool:
     """Whether it can be called, or has a method that computes a loss or a softmax."""
     return callable(target) or has_methods(target)

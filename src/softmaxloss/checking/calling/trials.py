@@ -20,7 +20,7 @@ from .arguments import arguments_for
 from .forms import Form
 from .frameworks import call, node_of
 from .places import error_line
-from .protocols import Way
+from .protocols import Way, title_of
 from .results import ShapeError, Value, is_near, parts_of, read_results, returned_names, values_of
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
@@ -49,8 +49,7 @@ class Callee(NamedTuple):
 def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
     """What is called in a way to call the target."""
     asked = () if kind is None else tuple(kind.split("+"))
-    title = getattr(target, "__qualname__", type(target).__qualname__)
-    return Callee(way, returned_names(way.signature), node_of(target), asked, title)
+    return Callee(way, returned_names(way.signature), node_of(target), asked, title_of(target))
 
 
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
