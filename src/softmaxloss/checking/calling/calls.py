@@ -105,6 +105,7 @@ class _Search:
         self.right = 0  # forms that look right
         self._target, self._settings = target, settings
         self._before = _process_state()
+        self._callee: Callee | None = None  # of the way that is being tried
         self._others: list[tuple[int, Trial, Callee]] = []  # with their score
         self._called: list[Trial] = []
         self._problems: list[tuple[Form, str]] = []
@@ -133,7 +134,9 @@ class _Search:
     def try_form(self, form: Form, way: Way) -> Iterator[Attempt]:
         """Try a form; the attempt that follows if it looks right."""
         settings = self._settings
-        callee = callee_for(self._target, way, settings.kind)
+        if self._callee is None or self._callee.way is not way:
+            self._callee = callee_for(self._target, way, settings.kind)
+        callee = self._callee
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
