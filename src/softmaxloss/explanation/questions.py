@@ -20,7 +20,7 @@ from ..errors import OptionError
 from ..text import shorten
 from .data import SHOWN
 from .one_data import ExampleData
-from .one_words import loss_formula, loss_words, remarks, slope_formula
+from .one_words import loss_formula, remarks, slope_formula
 from .rendering.names import in_sentence
 from .rendering.numbers import compared, number, told_apart
 
@@ -141,7 +141,7 @@ class Example:
 
 def _losses(x: float, y: float) -> tuple[str, str]:
     """Two losses with as many decimals as it takes to tell them apart."""
-    return (loss_words(x), loss_words(y)) if math.isinf(x) or math.isinf(y) else told_apart(x, y)
+    return (number(x), number(y)) if math.isinf(x) or math.isinf(y) else told_apart(x, y)
 
 
 def _moves(x: Example, n: int) -> str:
@@ -170,7 +170,7 @@ def _change(before: float, after: float) -> str:
 def only_true_class(x: Example) -> str:
     text = f"Here {loss_formula(x.e)}, one of {x.a.size} possible losses: "
     shown = list(range(x.a.size)) if x.a.size <= NAMED else sorted({x.y, x.r})
-    text += ", ".join(f"{loss_words(x.e.terms[n])} for {x.name(n)}" for n in shown)
+    text += ", ".join(f"{number(x.e.terms[n])} for {x.name(n)}" for n in shown)
     if x.a.size > NAMED:
         text += ", and so on"
     if x.alone:
@@ -245,7 +245,7 @@ def step_size(x: Example) -> str:
     if -e.step * e.gradient[x.y] < 1e3 * rounding or before - after < 1e3 * EPSILON * before:
         return (
             f"Here a step of {e.step:g} is so small compared with these outputs that float64 shows "
-            f"only rounding: J stays {loss_words(before)}."
+            f"only rounding: J stays {number(before)}."
         )
     fall = min(before - after, estimate)  # it exceeds the bound only by rounding
     change = _change(x.a[x.y], e.after.probabilities[x.y])
@@ -293,7 +293,7 @@ def several_labels(x: Example) -> str:
     why = " (a class that is masked out cannot be a label)" if x.alone or x.impossible else ""
     text = f"Here, with {x.name(x.r)} as a second label, J = −log a_{x.i} − log a_{x.k} = "
     if math.isinf(total):
-        return f'{text}{loss_words(total)} with "sum", and with "mean" too{why}.'
+        return f'{text}{number(total)} with "sum", and with "mean" too{why}.'
     return f'{text}{number(total)} with "sum", and half of it, {number(total / 2)}, with "mean".'
 
 
@@ -314,7 +314,7 @@ def zero_or_one_based(x: Example) -> str:
         valid = f"{end} to {x.z.size - 1 + end}"
         return f"{text}it would not be a valid label: labels would go from {valid}."
     if e.terms[n] == e.before.loss:
-        numbers = f"and the loss, by chance, {loss_words(e.terms[n])} as well"
+        numbers = f"and the loss, by chance, {number(e.terms[n])} as well"
     else:
         other, J = _losses(float(e.terms[n]), e.before.loss)
         numbers = f"and the loss {other}, not {J}"
@@ -333,7 +333,7 @@ def index_or_one_hot(x: Example) -> str:
     row = f"a one-hot row of {count} numbers: a 1 in place {x.y + 1}, and 0 in all the others"
     if count <= SHOWN:
         row = f"the one-hot row [{', '.join('01'[n == x.y] for n in range(count))}]"
-    text = f"Here the index {x.i} stands for {row}. With either of them, J is {loss_words(J)}"
+    text = f"Here the index {x.i} stands for {row}. With either of them, J is {number(J)}"
     if (x.a == 0).any() and not x.impossible:
         text += "; 0 · log 0 would be NaN, so those terms must be left out, not multiplied"
     return f"{text}."
@@ -354,7 +354,7 @@ def softmax_or_sigmoid(x: Example) -> str:
             "With two classes, softmax is the sigmoid of the difference: "
             f"a_{x.i} = sigmoid(z_{x.i} − z_{x.k}) = {number(x.a[x.y])}. "
         )
-    wrong, right = loss_words(twice), loss_words(J)
+    wrong, right = number(twice), number(J)
     if wrong == right:
         return f"{text}Softmax applied twice by mistake would not show here: J would be the same."
     return f"{text}Softmax applied twice by mistake would give J = {wrong}, not {right}."
@@ -400,7 +400,7 @@ def same_as_frameworks(x: Example) -> str:
                 "PyTorch and TensorFlow convert these numbers to float32, which changes them: pass "
                 "dtype=torch.float64 and tf.constant(z, tf.float64)."
             )
-    said = f"Here J is {loss_words(J)}{'; y counts from 0' if x.e.first_class else ''}:"
+    said = f"Here J is {number(J)}{'; y counts from 0' if x.e.first_class else ''}:"
     code = "\n".join(f"   {call}" for call in calls)
     return "\n\n".join([said, code, *([" ".join(notes)] if notes else [])])
 

@@ -85,7 +85,7 @@ function exponent(power) {
 export function number(x, decimals = 4) {
   if (Number.isNaN(x)) return "nan";
   const size = Math.abs(x);
-  const sign = x < 0 ? "-" : "";
+  const sign = x < 0 ? "−" : "";
   if (size === Infinity) return `${sign}inf`;
   if (size === 0) return fixed(0, decimals);
   if (size < 1e-3) {

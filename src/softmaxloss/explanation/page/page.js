@@ -24,7 +24,6 @@ let walk = []; // the steps in the picture: those taken, or the path ahead while
 // --- what each quantity is ---
 
 const signed = (x) => (x > 0 ? `+${number(x)}` : number(x));
-const minus = (words) => (words.startsWith("-") ? `−(${words})` : `−${words}`);
 const push = (x) => (x < 0 ? "↑ up" : x > 0 ? "↓ down" : "");
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const tidy = (x) => number(Math.round(x * 1e9) / 1e9);
@@ -38,7 +37,7 @@ const ofPath = (end, words) => (walk.length ? words(walk.at(end)) : "");
 // Shown as `compute` gives it, unless one of the two tables says otherwise.
 const perClass = {
   z: (at) => number(at(state.z)),
-  "minus-z": (at) => minus(number(at(state.z) / state.T)),
+  "minus-z": (at) => number(-at(state.z) / state.T),
   term: (at, n) => (n === state.y ? number(at(now.term)) : `(${number(at(now.term))})`),
   inv: (at, n) => (n === state.y ? number(now.inv) : "0"),
   grad: (at) => signed(at(now.grad)),

@@ -17,7 +17,7 @@ from ..one_words import ONE_CLASS, PUSH, drawn_path, facts, layer_cells, layer_s
 from ..questions import answers
 from ..rendering.html import paragraph, row, section, table
 from ..rendering.names import NAME, name
-from ..rendering.numbers import direction, minus, number, signed, zero
+from ..rendering.numbers import direction, number, signed, zero
 from .chart import EMPTY_CHART, bar, path_chart
 
 FEATURES = 3  # of a layer, shown
@@ -182,7 +182,7 @@ class _Page:
     def _formulas(self) -> str:
         e, y, i, by_T = self.e, self.e.target, self.i, self.warm("/T")
         a_y, J = self.a_y, self.J
-        minus_z = value("minus-z", minus(e.before.logits[y]), "y")
+        minus_z = value("minus-z", -e.before.logits[y], "y")
         exp_y, den = value("exp", e.exponentials[y], "y"), value("den", e.denominator)
         lse, from_logits = value("lse", e.logsumexp), value("J2", e.loss_from_logits)
         beside = {
