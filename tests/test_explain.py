@@ -291,7 +291,7 @@ def test_the_text_of_the_example_in_the_readme():
         "a_3 = exp(z_3 − m) / Σ exp(z − m) = 0.1496 / 1.5582 = 0.0960",
         "> 3 −0.9040 ↑ up █████████████████████▊ 4 +0.0262 ↓ down ▋",
         "> 3 0.1000 0.1904 0.0960 0.1090 4 −1.2000 −1.2026 0.0262 0.0271",
-        "For class 2, z falls from 1.0000 to 0.9764, yet a rises from 0.2361 to 0.2393, because "
+        "for class 2, z falls from 1.0000 to 0.9764, yet a rises from 0.2361 to 0.2393, because "
         "the z of class 1 falls more. In the long run a falls too: after 754 steps it is 0.0039.",
         "In bits that is 3.3810.",
         "sum 0.0000",

@@ -17,9 +17,9 @@ from .one_words import (
     layer_section,
     logits_formula,
     loss_formula,
-    others_fall,
     push,
     remarks,
+    rising,
     share_formula,
     slope_formula,
 )
@@ -212,8 +212,9 @@ def _after(e: ExampleData, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield _formula(f"J: {' → '.join(J)}")
     yield Text()
-    if said := others_fall(e):
-        yield _say(said)
+    if said := rising(e):
+        fall = "The other outputs fall, but not yet all of their probabilities"
+        yield _say(f"{fall}: for {said}")
     if path is None or path.steps[-1] < 2:
         return
     milestones = {*MILESTONES, int(path.steps[-1])}

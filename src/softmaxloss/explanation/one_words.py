@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .one_data import ExampleData, Layer, Path
 from .rendering.names import in_sentence, listed
-from .rendering.numbers import number, numbers, operands, told_apart
+from .rendering.numbers import number, numbers, told_apart, worked
 from .rendering.sections import Section, Table, class_rows
 
 ONE_CLASS = "With one class, its probability is 1 and the loss 0, whatever the output is."
@@ -79,65 +79,54 @@ def push(e: ExampleData) -> str:
 
 def loss_formula(e: ExampleData) -> str:
     """The loss as −log a_y, with as many digits of a_y as it takes to compute it again."""
-    J = e.before.loss
-    a = operands(lambda x: -math.log(x), [_a(e)], J)
-    middle = f"−log {a[0]} = " if a else ""
-    return f"J = −log a_{e.number(e.target)} = {middle}{number(J)}"
+    shown = worked("−log {}", lambda a: -math.log(a), [_a(e)], e.before.loss)
+    return f"J = −log a_{e.number(e.target)} = {shown}"
 
 
 def slope_formula(e: ExampleData) -> str:
     """The derivative with respect to the true output, likewise."""
     i, slope = e.number(e.target), float(e.gradient[e.target])
-    a = operands(lambda x: x - 1, [_a(e)], slope)
-    middle = f"{a[0]} − 1 = " if a else ""
-    return f"∂J/∂z_{i} = a_{i} − 1 = {middle}{number(slope)}"
+    return f"∂J/∂z_{i} = a_{i} − 1 = {worked('{} − 1', lambda a: a - 1, [_a(e)], slope)}"
 
 
 def share_formula(e: ExampleData) -> str:
     """The probability of the true class as a share of the denominator, likewise."""
-    i, a = e.number(e.target), _a(e)
-    parts = operands(operator.truediv, [float(e.exponentials[e.target]), e.denominator], a)
-    middle = f"{' / '.join(parts)} = " if parts else ""
-    return f"a_{i} = exp(z_{i} − m) / Σ exp(z − m) = {middle}{number(a)}"
+    i, parts = e.number(e.target), [float(e.exponentials[e.target]), e.denominator]
+    shown = worked("{} / {}", operator.truediv, parts, _a(e))
+    return f"a_{i} = exp(z_{i} − m) / Σ exp(z − m) = {shown}"
 
 
 def logits_formula(e: ExampleData) -> str:
     """The loss from the outputs, likewise."""
-    z, lse = -float(e.before.logits[e.target]), e.logsumexp
-    parts = operands(lambda z, lse: z + lse, [z, lse], e.loss_from_logits)
-    middle = ""
-    if parts:
-        sign = "−" if lse < 0 else "+"
-        middle = f"{parts[0]} {sign} {parts[1].lstrip('−')} = "
-    return f"J = −z_{e.number(e.target)} + log Σ exp z = {middle}{number(e.loss_from_logits)}"
+    minus_z, lse = -float(e.before.logits[e.target]), e.logsumexp
+    sign, f = ("−", operator.sub) if lse < 0 else ("+", operator.add)
+    shown = worked(f"{{}} {sign} {{}}", f, [minus_z, abs(lse)], e.loss_from_logits)
+    return f"J = −z_{e.number(e.target)} + log Σ exp z = {shown}"
 
 
 def _a(e: ExampleData) -> float:
     return float(e.before.probabilities[e.target])
 
 
-def others_fall(e: ExampleData) -> str:
-    """Which wrong probabilities a step raises although it lowers their outputs, and for how long.
+def rising(e: ExampleData) -> str:
+    """Which wrong probability a step raises although it lowers the output, and for how long.
 
-    Empty where it raises none.
+    Goes on after "for"; empty where it raises none.
     """
-    if not (rising := e.rising):
+    if not e.rising:
         return ""
-    before, after, n, k = e.before, e.after, rising[0], e.strongest_other
+    before, after, n, k = e.before, e.after, e.rising[0], e.strongest_other
     z = told_apart(float(before.logits[n]), float(after.logits[n]))
     a = told_apart(float(before.probabilities[n]), float(after.probabilities[n]))
     text = (
-        "The other outputs fall, but not yet all of their probabilities. For class "
-        f"{in_sentence(e, n)}, z falls from {z[0]} to {z[1]}, yet a rises from {a[0]} to {a[1]}, "
-        f"because the z of class {in_sentence(e, k)} falls more."
+        f"class {in_sentence(e, n)}, z falls from {z[0]} to {z[1]}, yet a rises from {a[0]} to "
+        f"{a[1]}, because the z of class {in_sentence(e, k)} falls more. In the long run a falls "
     )
     path = e.path
     if path is not None and path.reached and n in path.classes:
         share = float(path.probabilities[-1, path.classes == n][0])
-        text += f" In the long run a falls too: after {path.steps[-1]} steps it is {number(share)}."
-    else:
-        text += f" In the long run a falls too, because a_{e.number(e.target)} goes to 1."
-    return text
+        return f"{text}too: after {path.steps[-1]} steps it is {number(share)}."
+    return f"{text}too, because a_{e.number(e.target)} goes to 1."
 
 
 def layer_cells(layer: Layer, n: int, features: int) -> list[str]:

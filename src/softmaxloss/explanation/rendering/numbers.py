@@ -59,15 +59,6 @@ def zero(x: float) -> str:
     return number(round(x, 9))
 
 
-def plus(x: float) -> str:
-    """The number as the second part of a sum.
-
-    >>> plus(2.5), plus(-1.2)
-    ('+ 2.5000', '− 1.2000')
-    """
-    return f"{'−' if x < 0 else '+'} {number(abs(x))}"
-
-
 def compared(x: float, y: float) -> str:
     """How x compares with y, apart from rounding: "above", "below" or "equal to"."""
     return "equal to" if math.isclose(x, y) else "above" if x > y else "below"
@@ -104,6 +95,16 @@ def operands(f: Callable[..., float], values: Sequence[float], result: float) ->
             if number(f(*map(_read, shown))) == wanted:
                 return shown
     return []
+
+
+def worked(formula: str, f: Callable[..., float], values: Sequence[float], result: float) -> str:
+    """A formula with its operands and its result; the result alone where `operands` finds none.
+
+    >>> worked("{} / 32", lambda loss: loss / 32, [2.3435381], 2.3435381 / 32)
+    '2.3435 / 32 = 0.0732'
+    """
+    shown = operands(f, values, result)
+    return f"{formula.format(*shown)} = {number(result)}" if shown else number(result)
 
 
 def _read(shown: str) -> float:
