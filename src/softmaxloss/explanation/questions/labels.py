@@ -99,17 +99,16 @@ def several_labels(x: Example) -> str:
     "IndexError in cross-entropy",
     "label larger than the number of classes",
     "negative label",
-    "what if y is C",
     "label is not a class",
     "assertion t >= 0 && t < n_classes failed",
     "label too large",
-    "what if y = C",
 )
 def label_out_of_range(x: Example) -> str:
     first, last = x.e.first_class, x.count - 1 + x.e.first_class
     return (
         f"Here labels go from {first} to {last}, and {last + 1} is an error. As an index of a "
-        f"NumPy array, −1 would be read as class {last}, with the loss {number(float(x.e.terms[-1]))}."
+        f"NumPy array, −1 would be read as class {last}, with the loss "
+        f"{number(float(x.e.terms[-1]))}."
     )
 
 

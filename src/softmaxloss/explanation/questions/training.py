@@ -51,9 +51,9 @@ def softmax_twice(x: Example) -> str:
     "validation loss increases while accuracy increases",
     "the loss goes up but the accuracy improves",
     "difference between loss and accuracy",
-    "high accuracy and high loss",
+    "large loss in spite of a good accuracy",
     "test loss rises, test accuracy too",
-    "accuracy is high but the loss is large",
+    "accuracy is 95 % but the loss is large",
     "accuracy stays the same while the loss changes",
 )
 def loss_and_accuracy(x: Example) -> str:
@@ -114,6 +114,6 @@ def label_smoothing(x: Example) -> str:
     smoothed = float(cross_entropy(x.z, x.y, label_smoothing=eps))
     return (
         f"Here, with ε = {eps:g}, the target is {number(true)} for {x.name(x.y)} and "
-        f"{number(other)} for each other class. The least loss is {number(least)}; that of these outputs is "
-        f"{number(smoothed)}."
+        f"{number(other)} for each other class. The least loss is {number(least)}; that of these "
+        f"outputs is {number(smoothed)}."
     )
