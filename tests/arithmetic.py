@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 import re
+from html.parser import HTMLParser
 
 FUNCTIONS = {
     "log": math.log,
@@ -23,14 +23,54 @@ LETTER = r"[a-zA-ZεΣ∂‖∇][\w/∂²‖ᵀ_]*|[‖²]"
 TOKEN = re.compile(rf"\s*(?:({NUMBER})|(=)|([−+·/()])|({LETTER})|(.))")
 
 
+class _Shown(HTMLParser):
+    """Collects what a page shows: not what is hidden, drawn, a control, or code."""
+
+    LEFT_OUT = frozenset(["style", "script", "svg", "select", "button", "input", "pre", "title"])
+    EMPTY = frozenset(["br", "input", "meta", "hr", "link"])
+    INLINE = frozenset(
+        ["span", "strong", "b", "em", "i", "a", "code", "sub", "sup", "var", "output"]
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[tuple[str, bool]] = []  # the elements around, and whether one is left out
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        out = (
+            tag in self.LEFT_OUT
+            or "hidden" in dict(attrs)
+            or (bool(self.open) and self.open[-1][1])
+        )
+        if tag == "sub" and not out:
+            self.words.append("_")
+        elif tag not in self.INLINE:
+            self.words.append("\n . ")
+        if tag not in self.EMPTY:
+            self.open.append((tag, out))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.EMPTY:
+            return
+        while self.open.pop()[0] != tag:
+            pass
+        if tag not in self.INLINE:
+            self.words.append("\n . ")
+
+    def handle_data(self, data: str) -> None:
+        if not (self.open and self.open[-1][1]):
+            self.words.append(data)
+
+
 def plain(page: str) -> str:
     """What a page shows without its script, with a full stop between blocks."""
-    body = re.sub(r"<(style|script|svg)\b.*?</\1>", "", page, flags=re.DOTALL)
-    assert " hidden" not in re.sub(r"<section[^>]* hidden.*?</section>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<section[^>]* hidden.*?</section>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<sub>(?:<span[^>]*>)?(\w+)(?:</span>)?</sub>", r"_\1", body)
-    body = re.sub(r"</?(?:span|strong|b|em|i|a|code)\b[^>]*>", "", body)
-    return html.unescape(re.sub(r"<[^>]*>", " . ", body))
+    reader = _Shown()
+    reader.feed(page)
+    return "".join(reader.words)
 
 
 def formulas(text: str) -> list[tuple[str, str]]:
