@@ -70,5 +70,19 @@ def test_a_calculator_confirms_the_text(example):
     confirm_signs(text)
 
 
+@given(EXAMPLES)
+@settings(deadline=None, max_examples=60)
+def test_a_calculator_confirms_the_page(example):
+    z, y, step = example
+    why = explain(z, y % len(z), step=step, steps=20)
+    for page in (why.to_html(), why.to_fragment()):
+        confirm(plain(page))
+        confirm_signs(plain(page))
+
+
+def test_the_page_has_its_formulas():
+    assert confirm(plain(explain(SEED, 2).to_html())) >= 20  # with those of the answers
+
+
 def test_the_text_has_its_formulas():
     assert confirm(explain(SEED, 2).to_text()) == 6

@@ -54,6 +54,7 @@ def zero_or_one_based(x: Example) -> str:
     "should the target be [0, 0, 1, 0] or 2",
     "does the loss accept one-hot targets",
     "class index or one-hot vector",
+    "difference between sparse_categorical_crossentropy and categorical_crossentropy",
 )
 def index_or_one_hot(x: Example) -> str:
     row = f"a one-hot row of {x.count} numbers: a 1 in place {x.y + 1}, and 0 in all the others"

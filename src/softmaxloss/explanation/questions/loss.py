@@ -49,6 +49,7 @@ def only_true_class(x: Example) -> str:
     "is my loss low enough",
     "is this loss good or bad",
     "loss of a model that guesses",
+    "how do I read the loss",
 )
 def good_loss(x: Example) -> str:
     e, J = x.e, x.J
@@ -78,6 +79,7 @@ def good_loss(x: Example) -> str:
     "loss below zero",
     "maximum and minimum of the loss",
     "my loss is larger than 1",
+    "how large can the loss get",
 )
 def range_of_loss(x: Example) -> str:
     a, J = float(x.a[x.y]), x.J
