@@ -85,10 +85,21 @@ def formulas(text: str) -> list[tuple[str, str]]:
             sides.append([])
     found = []
     for (left, right), equal in zip(itertools.pairwise(sides), joined, strict=True):
+        left, right = _inside(left[::-1], ")(")[::-1], _inside(right, "()")
         numeric = not any(is_letter(token) for token in [*left, *right])
         if equal and numeric and len(left) > 1 and right:
             found.append((" ".join(left), " ".join(right)))
     return found
+
+
+def _inside(tokens: list[str], brackets: str) -> list[str]:
+    """The tokens up to a bracket around the whole formula."""
+    depth = 0
+    for k, token in enumerate(tokens):
+        depth += (token == brackets[0]) - (token == brackets[1])
+        if depth < 0:
+            return tokens[:k]
+    return tokens
 
 
 def _unwrapped(text: str) -> str:
@@ -102,7 +113,7 @@ def is_letter(token: str) -> bool:
 
 def is_symbol(word: str) -> bool:
     """Whether a word may be in a formula: a function, a letter, or a letter with an index."""
-    symbol = r"[a-zA-ZεΣ∂‖²∇](?:_\w+|[²ᵀ‖]+)?|∂\S+"
+    symbol = r"[a-zA-ZεΣ∂‖²∇](?:_\w+|[²ᵀ‖]+)?|∂\S+|‖x‖²"
     return word in (*FUNCTIONS, "inf") or re.fullmatch(symbol, word) is not None
 
 

@@ -257,7 +257,7 @@ def shows(x, wanted):
 
 @given(
     st.lists(
-        st.one_of(st.floats(-9, 9), st.floats(-9, 9).map(lambda x: round(x, 1))),
+        st.one_of(st.floats(-20, 20), st.floats(-9, 9).map(lambda x: round(x, 1))),
         min_size=2,
         max_size=7,
     ),
@@ -521,6 +521,13 @@ UNUSUAL = [
         "others-fall": "no wrong probability rises; a_1 falls from 0.7311 to",
         "weights-not-outputs": "if ‖x‖² is 4, it raises z_0 by 4 · 0.0731 = 0.2924.",
     }, id="nothing rises"),
+    pytest.param([18.0, 0.0, 1.0], 0, {
+        "squared-error": "and −1.03e-14 with the squared error",
+    }, id="cancels"),
+    pytest.param([0.0, 2.0, -INF], 2, {
+        "others-fall": "z_2 is −inf: a_2 stays 0, and the others keep all of the probability.",
+        "which-is-raised": "leaves z_2 at −inf. The others fall; the largest push takes z_1",
+    }, id="impossible, others rise"),
     pytest.param([12.0, 0.0], 0, {"nan": "12.0000, and exp of it overflows in float16."}, id="12"),
     pytest.param([100.0, 200.0], 0, {
         "nan": "200.0000, and exp of it overflows in float16 and float32.",

@@ -222,8 +222,8 @@ def _after(e: ExampleData, width: int) -> Iterator[RenderableType]:
     yield _formula(f"J: {' → '.join(J)}")
     yield Text()
     if said := rising(e):
-        fall = "The other outputs fall, but not yet all of their probabilities"
-        yield _say(f"{fall}: for {said}")
+        yet = "" if path is None else " yet"  # no step makes them fall where z_y is −inf
+        yield _say(f"The other outputs fall, but not{yet} all of their probabilities: for {said}")
     if path is None or path.steps[-1] < 2:
         return
     milestones = {*MILESTONES, int(path.steps[-1])}

@@ -147,6 +147,8 @@ def derivatives_sum(x: Example) -> str:
 def others_fall(x: Example) -> str:
     if not x.e.gradient.any():
         return f"Here {x.saturated()}: there is nothing left to fall."
+    if x.impossible:
+        return f"Here z_{x.i} is −inf: a_{x.i} stays 0, and the others keep all of the probability."
     if said := rising(x.e):
         return f"Here, for {said}"
     before, after = float(x.a[x.r]), float(x.e.after.probabilities[x.r])

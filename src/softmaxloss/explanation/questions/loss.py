@@ -150,8 +150,9 @@ def nat(x: Example) -> str:
     "L2 loss with softmax",
 )
 def squared_error(x: Example) -> str:
-    a = float(x.a[x.y])
-    slope = 2 * a * (2 * a - 1 - math.fsum(x.a**2))
+    # −2·a_y·((1 − a_y)² + Σ a_n² over the others): the sum over ∂a/∂z_y without its cancellation
+    others = float(x.e.gradient[x.y] ** 2) + math.fsum(np.delete(x.a, x.y) ** 2)
+    slope = -2 * float(x.a[x.y]) * others
     return (
         f"Here the derivative with respect to z_{x.i} is {number(float(x.e.gradient[x.y]))} with "
         f"−log a_{x.i}, and {number(slope)} with the squared error Σ (a_n − onehot_n)²."
