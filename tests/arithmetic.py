@@ -108,7 +108,7 @@ def _unwrapped(text: str) -> str:
 
 
 def is_letter(token: str) -> bool:
-    return re.fullmatch(LETTER, token) is not None and token not in FUNCTIONS
+    return re.fullmatch(LETTER, token) is not None and token not in (*FUNCTIONS, "e")
 
 
 def is_symbol(word: str) -> bool:
@@ -145,7 +145,7 @@ def evaluate(formula: str) -> float:
             return value
         if token in FUNCTIONS:
             return FUNCTIONS[token](factor())
-        return float(token)
+        return math.e if token == "e" else float(token)
 
     value = sum_()
     assert not tokens, f"{formula!r} is no formula"
