@@ -124,6 +124,8 @@ def test_negative_numbers_need_no_quotes(run, words, logits):
         ' [2, 1.0, "0.1", -1.2]',
         "2.0\n1.0\n0.1\n-1.2\n",
         "2.0;1.0;0.1;-1.2",
+        "[[2.0, 1.0, 0.1, -1.2]]",
+        "tensor([ 2.0000,  1.0000,\n         0.1000, -1.2000], grad_fn=<AddmmBackward0>)\n",
         "\ufeff2.0 1.0 0.1 -1.2",
         "\ufeff[2.0, 1.0, 0.1, -1.2]",
     ],
@@ -132,6 +134,37 @@ def test_explain_reads_standard_input(run, text):
     code, out, _ = run("explain", "-", "--label", 2, stdin=text.encode())
     assert code == 0
     assert out == run(*SEED, "--label", 2)[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[2, 1, 0.1, -1.2]",
+        "2,1,0.1,-1.2",
+        "2; 1; 0.1; -1.2",
+        "(2, 1, 0.1, -1.2)",
+        "[2.  1.  0.1 -1.2]",
+        "[[2, 1, 0.1, -1.2]]",
+        "tensor([ 2.0000,  1.0000,  0.1000, -1.2000])",
+        "tensor([[2.0, 1.0, 0.1, -1.2]], device='cuda:0', grad_fn=<AddmmBackward0>)",
+        "torch.tensor([2.0, 1.0, 0.1, -1.2])",
+        "Parameter containing:\ntensor([2.0, 1.0, 0.1, -1.2], requires_grad=True)",
+        "array([ 2. ,  1. ,  0.1, -1.2], dtype=float32)",
+        "np.array([2, 1, 0.1, -1.2])",
+        "Array([ 2. ,  1. ,  0.1, -1.2], dtype=float32)",
+        "[np.float64(2.0), np.float64(1.0), np.float64(0.1), np.float64(-1.2)]",
+        "[tensor(2.), tensor(1., device='cuda:0'), tensor(0.1000), tensor(-1.2000)]",
+        "tf.Tensor([ 2.   1.   0.1 -1.2], shape=(4,), dtype=float32)",
+        "<tf.Tensor: shape=(4,), dtype=float32, numpy=array([2., 1., 0.1, -1.2], dtype=float32)>",
+        "2 1 0.1 −1.2",
+        "2 1 0.1 –1.2",
+        "2\u00a01\u00a00.1\u00a0−1.2",
+    ],
+)
+def test_explain_takes_numbers_as_programs_print_them(run, text):
+    code, out, err = run("explain", text, "--label", "2", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["logits"] == [2.0, 1.0, 0.1, -1.2]
 
 
 def test_its_own_json_can_be_read_back(run):
@@ -189,12 +222,17 @@ def test_class_names_of_a_file_are_text(run, data):
         (["1", "2"], "which class is the true one? Add --label, a number from 0 to 1"),
         (["1", "2", "--label"], "--label"),
         (["1", "x", "--label", "0"], "'x' is not a number"),
+        (
+            ["z.npy", "--label", "0"],
+            "'z.npy' is not a number: to read the logits from a file, --file",
+        ),
+        (["[[1, 2], [3, 4]]", "--label", "0"], "there are 2 rows of numbers: explain takes"),
         (["2.0", "-1.0x", "--label", "0"], "'-1.0x' is not a number"),
         (["--json", "-1.0x", "--label", "0"], "'-1.0x' is not a number"),
         (["2,0", "1,0", "--label", "0"], "are these decimal commas? Then write 2.0"),
         (["-1,25", "−2,0", "--label", "0"], "are these decimal commas? Then write -1.25"),
         (["--file", "-1.npy", "--label", "0"], "softmaxloss: error: -1.npy: no such file"),
-        (["1", "\x1b[31m", "--label", "0"], r"\x1b[31m"),
+        (["1", "\x1b[31m", "--label", "0"], r"'\x1b' is not a number"),
         (["1", "y" * 9999, "--label", "0"], "yyy…' is not a number"),
         (["1", "2", "--label", "2"], "if you count from one, add --one-based"),
         (
@@ -241,17 +279,18 @@ def test_explain_wrong_input_is_one_line(run, data, arguments, says):
         (b"", "no numbers on standard input"),
         (b"[]", "no numbers on standard input"),
         (b"1 2 three", "'three' on standard input is not a number"),
-        (b"[1, 2", "not a JSON list"),
-        (b"1 2\n\n3 4\n", "2 lines of several numbers: explain takes the logits of one example"),
-        (b"1,2\n3,4\n", "2 lines of several numbers"),
+        (b"1 2\n\n3 4\n", "2 rows of numbers on standard input: explain takes the logits of one"),
+        (b"1,2\n3,4\n", "2 rows of numbers"),
         (b"2,0; 1,0\n", "decimal commas"),
-        (b"[[1, 2]]", "list of lists"),
+        (b"[[1, 2], [3, 4]]", "2 rows of numbers"),
+        (b"tensor([[1., 2.],\n        [3., 4.]])", "2 rows of numbers"),
+        (b"tensor([1., 2.,  ..., 3.])", "the list is printed in part"),
         (b"[1, true]", "true"),
         (b"[1, null]", "null"),
         (b'[1, "x"]', "'x' on standard input"),
         (b'{"logits": [1]}', "not a number"),
         (b"\xff\xfe\x00", "not a number"),
-        (b"[" * 100_000, "not a JSON list"),
+        (b"[" * 100_000, "there are no numbers"),
         (b"[" + b"9" * 10_000 + b"]", "the label 5"),  # the number itself is read, as inf
     ],
 )
