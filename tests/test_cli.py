@@ -244,7 +244,12 @@ def test_class_names_of_a_file_are_text(run, data):
         (["1", "2", "--label", "1.0"], "'1.0' is not a class"),
         (["1", "2", "--label", "cow", "--classes", "cat,dog"], "or a class name"),
         (["1", "2", "--label", "a", "--classes", "a,a"], "several classes"),
-        (["1", "2", "--label", "1", "--classes", "1,2"], "both the number"),
+        (["1", "2", "--label", "cad", "--classes", "cat,dog"], "; did you mean 'cat'?"),
+        (["1", "2", "--label", "cow", "--classes", "cat,dog"], "; the classes are 'cat', 'dog'"),
+        (["1", "2", "--labels", "cow", "--classes", "cat,dog"], "the label 'cow' is not a class"),
+        (["1", "2", "--labels", "cat", "--label", "1", "--classes", "cat,dog"], "not both"),
+        (["1", "2", "--label", "9", "--classes", "3,5"], "the label 9 is not a class"),
+        (["1", "2", "--label", "a", "--classes", "a b"], "got 1: separate them by commas"),
         (["1", "2", "--label", "0", "--classes", "a"], "--classes: expected 2 names, got 1"),
         (["1", "2", "--label", "0", "--step", "0"], "step must be a positive number"),
         (["1", "2", "--label", "0", "--step", "-1"], "step must be a positive number"),
@@ -629,9 +634,29 @@ def test_a_progress_bar_on_a_terminal(data, tmp_path):
     assert "mean loss" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("label", "target", "note"),
+    [("5", 2, ""), ("3", 0, "the name of class 0, so"), ("7", 3, ""), ("2", 1, "of class 2")],
+)
+def test_a_label_that_is_a_name_is_no_number(run, label, target, note):
+    code, out, err = run(*SEED, "--classes", "3,2,5,7", "--label", label, "--json")
+    assert (code, json.loads(out)["target"]) == (0, target)
+    assert err == "" if label in "57" else note in err
+    assert len(err.splitlines()) == (label not in "57")
+
+
+def test_a_number_in_a_file_is_a_number(run, data):
+    _, y = data
+    row = int(np.argmax(y != 2))  # whose label is the name of another class
+    files = ("--file", "z.npy", "--row", row, "--labels", "y.npy")
+    code, out, err = run("explain", *files, "--classes", "4,3,2,1,0", "--json")
+    assert (code, json.loads(out)["target"], err) == (0, y[row], "")
+
+
+@pytest.mark.parametrize("option", ["--label", "--labels"])
 @pytest.mark.parametrize("label", ["1,2", "dog, fox", "2, dog"])
-def test_several_labels(run, label):
-    code, out, err = run(*SEED, "--classes", "cat,dog,fox,owl", "--label", label, "--json")
+def test_several_labels(run, label, option):
+    code, out, err = run(*SEED, "--classes", "cat,dog,fox,owl", option, label, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["target"] == [0.0, 1.0, 1.0, 0.0]
 

@@ -63,7 +63,8 @@ def class_names(given: str | None, from_file: Sequence[str] | None, count: int) 
         return None if from_file is None else list(from_file)
     names = [name.strip() for name in given.split(",")]
     if len(names) != count:
-        raise click.UsageError(f"--classes: expected {count} names, got {len(names)}")
+        hint = ": separate them by commas" if len(names) == 1 and " " in names[0] else ""
+        raise click.UsageError(f"--classes: expected {count} names, got {len(names)}{hint}")
     return names
 
 

@@ -28,7 +28,7 @@ PRINTED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 # One of its numbers: np.float64(2.0), tensor(2., device='cuda:0').
-SCALAR = re.compile(r"[a-z_][\w.]*\(\s*([^\s(),\[\]]+)[^()\[\]]*\)", re.IGNORECASE)
+SCALAR = re.compile(r"\b[a-z_][\w.]{0,40}\(\s*([^\s(),\[\]]+)[^()\[\]]*\)", re.IGNORECASE)
 BRACKETS = re.compile(r"[\[\]()]+")
 
 
