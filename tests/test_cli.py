@@ -504,13 +504,64 @@ def test_the_examples_of_explain_work(run, monkeypatch):
         assert run(*example.split())[0] == 0
 
 
-def test_version(run):
-    assert run("--version") == (0, f"softmaxloss {softmaxloss.__version__}\n", "")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(run, option):
+    assert run(option) == (0, f"softmaxloss {softmaxloss.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", ["explain", "score", "check", "help", "completion"])
+def test_help_as_a_word(run, name):
+    wanted = run(name, "--help")
+    assert wanted[0] == 0
+    assert run("help", name) == wanted
+    assert f"  softmaxloss {name}" in wanted[1]
+    assert f"\n  {name} " in run("help")[1]
+
+
+def test_help_of_the_program(run):
+    assert run("help") == run("--help") == run()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["explain", "-h"], ["help", "completion"]])
+def test_help_fits_a_narrow_terminal(run, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "40")
+    _, _, text = run(*arguments)[1].partition("\n\n")  # below the examples, which are to be copied
+    assert max(map(len, text.splitlines())) <= 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["explian"], "softmaxloss"),
+        (["explain", "1", "2"], "softmaxloss explain"),
+        (["explain", "1", "2", "--lable", "1"], "softmaxloss explain"),
+        (["explain", "one", "2", "--label", "1"], "softmaxloss explain"),
+        (["score"], "softmaxloss score"),
+        (["check", "my_loss.py"], "softmaxloss check"),
+        (["completion"], "softmaxloss completion"),
+    ],
+)
+def test_an_error_of_use_names_the_help(run, arguments, command):
+    fails(run(*arguments), f" (try '{command} --help')")
+
+
+def test_an_error_in_a_file_does_not_name_the_help(run):
+    result = run("score", "none.npy", "none.npy")
+    fails(result, "none.npy: ")
+    assert "--help" not in result[2]
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["explian"], "explian"), (["--versoin"], "--version"), (["\x1b[31m"], r"\x1b[31m")],
+    [
+        (["explian"], "explian"),
+        (["--versoin"], "--version"),
+        (["\x1b[31m"], r"\x1b[31m"),
+        (["help", "explian"], "explian"),
+        (["2.0", "1.0", "--label", "0"], "To explain these logits: explain 2.0 1.0 --label 0"),
+        (["[2,", "1]", "--label", "0"], "which command?"),
+        (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
+    ],
 )
 def test_unknown_words_are_one_line(run, arguments, says):
     fails(run(*arguments), says)

@@ -9,11 +9,12 @@ import shutil
 import sys
 import textwrap
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import LabelError
 from ..explanation.rendering.terminal import to_ascii
@@ -30,6 +31,22 @@ class ExamplesFirst(click.Command):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"Examples:\n{textwrap.indent(self.examples, '  ')}\n\n")
         super().format_help(ctx, formatter)
+
+
+#: The type of a file name, for which a shell completes files. What is wrong with a file is said
+#: where it is opened.
+FILE = click.Path(readable=False)
+
+
+def one_of(
+    values: Iterable[str],
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]:
+    """What a shell completes an option with that takes one of these values."""
+
+    def complete(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem[str]]:
+        return [CompletionItem(value) for value in values if value.startswith(word)]
+
+    return complete
 
 
 classes = click.option(

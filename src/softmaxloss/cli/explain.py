@@ -12,14 +12,14 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from ..explanation import Explanation, SeveralLabels
+from ..explanation import QUESTIONS, Explanation, SeveralLabels
 from ..explanation import explain as explanation_of
 from ..explanation.one_text import answers_as_text
 from ..explanation.rendering.terminal import lay_out
 from ..files import FORMATS, open_logits, read_labels
 from . import command
 from .explain_set import explain_set
-from .labels import read_label
+from .labels import complete_label, read_label
 from .numbers import NumbersCommand, read_numbers
 
 WHICH_ROW = (
@@ -45,6 +45,7 @@ WHICH_ROW = (
 @click.option(
     "--label",
     metavar="CLASS",
+    shell_complete=complete_label,
     help="The true class: its number, or its name in --classes; several as fox,owl.",
 )
 @command.classes
@@ -57,11 +58,14 @@ WHICH_ROW = (
     show_default=True,
     help="Follow the descent for at most this many steps.",
 )
-@click.option("--file", "file", metavar="FILE", help="Read the logits from a row of this file.")
+@click.option(
+    "--file", metavar="FILE", type=command.FILE, help="Read the logits from a row of this file."
+)
 @click.option("--row", type=click.IntRange(min=0), help="The row of the file, counted from 0.")
 @click.option(
     "--labels",
     metavar="FILE",
+    type=command.FILE,
     help="Read the label from the same row of this file; without --file, the same as --label.",
 )
 @command.top
@@ -73,9 +77,12 @@ WHICH_ROW = (
     "questions",
     metavar="QUESTION",
     multiple=True,
+    shell_complete=command.one_of([*QUESTIONS, "all"]),
     help="Answer only this question, such as others-learn; may be repeated; `all` for all of them.",
 )
-@click.option("--html", metavar="FILE", help="Write a page for a browser to FILE.")
+@click.option(
+    "--html", metavar="FILE", type=command.FILE, help="Write a page for a browser to FILE."
+)
 @click.option("--open", "open_page", is_flag=True, help="Open the page of --html.")
 @command.as_json
 def explain(

@@ -1,10 +1,13 @@
 """The true class on the command line: its number or its name; several with commas between them."""
 
+import contextlib
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..class_names import offer
+from ..files import open_logits
 from ..text import printable, shown
 
 
@@ -71,3 +74,25 @@ def _number(
             hint = "; if you count from one, add --one-based"
         raise click.UsageError(f"the label {number} is not a class: it must be {fits}{hint}")
     return number
+
+
+def complete_label(
+    context: click.Context, _: click.Parameter, word: str
+) -> list[CompletionItem[str]]:
+    """The class names that a shell completes the last of the labels with."""
+    given, names = context.params, list[str]()
+    if given.get("classes"):
+        names = [name.strip() for name in given["classes"].split(",")]
+    elif given.get("file"):
+        with (
+            contextlib.suppress(OSError, ValueError),
+            open_logits(given["file"], key=given.get("logits_key")) as source,
+        ):
+            names = list(source.class_names or ())
+    before, comma, begun = word.rpartition(",")
+    known = before.split(",")
+    return [
+        CompletionItem(f"{before}{comma}{name}")
+        for name in names
+        if name.startswith(begun) and name not in known and name.isprintable()
+    ]

@@ -16,6 +16,7 @@ from . import command
 NEGATIVE = re.compile(r"-(\.?\d.*|(inf(inity)?|nan)[\s,\])]*)", re.IGNORECASE | re.DOTALL)
 SEPARATORS = re.compile(r"[\s,;]+")
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
+FIRST_NUMBER = re.compile(r"[\[(]*[-−–]?\.?\d[\d.,;eE\])]*$")
 
 # Signs that are typeset for a minus: hyphens, dashes, the minus sign, a full-width hyphen.
 MINUS = str.maketrans(dict.fromkeys("‐‑‒–−﹣－", "-"))

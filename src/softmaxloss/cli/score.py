@@ -40,14 +40,17 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
     softmaxloss score run.npz run.npz --labels-key y --out scores.parquet
     """,
 )
-@click.argument("logits", metavar="LOGITS")
-@click.argument("labels", metavar="LABELS")
+@click.argument("logits", metavar="LOGITS", type=command.FILE)
+@click.argument("labels", metavar="LABELS", type=command.FILE)
 @command.top
 @command.classes
 @command.one_based
 @command.ignore_index
 @click.option(
-    "--out", metavar="FILE", help=f"Write the scores of every example, as {listed(WRITERS)}."
+    "--out",
+    metavar="FILE",
+    type=command.FILE,
+    help=f"Write the scores of every example, as {listed(WRITERS)}.",
 )
 @command.logits_key
 @command.labels_key
