@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 from scipy.special import log_softmax
 
 import softmaxloss
@@ -23,6 +24,7 @@ from softmaxloss.cli import main
 from softmaxloss.cli import score as score_command
 from softmaxloss.explanation import QUESTIONS, explain
 
+NAMES = "cat,dog,fox,owl"
 SEED = ["explain", "2.0", "1.0", "0.1", "-1.2"]
 
 
@@ -382,13 +384,66 @@ def test_score_lists_rows_without_a_loss_first(run, data):
     z, y = data
     z[3, 1], z[5] = np.nan, -np.inf
     np.save("bad.npy", z)
-    code, out, _ = run("score", "bad.npy", "y.npy", "--top", 3)
-    assert code == 0
+    code, out, err = run("score", "bad.npy", "y.npy", "--top", 3)
+    assert code == 1
+    assert err == (
+        "softmaxloss: the mean loss is NaN: 2 of 200 examples have no loss, because a logit is NaN "
+        "or +inf, or all are -inf; these are listed first\n"
+    )
     flat = re.sub(r" +", " ", out)
     assert "mean loss nan nats" in flat
     assert "invalid 2 rows" in flat
     assert f"\n 3 {y[3]} none nan nan none\n 5 {y[5]} none nan" in flat
     json.loads(run("score", "bad.npy", "y.npy", "--json")[1], parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]])
+@pytest.mark.parametrize(
+    "command", [["score", "z.npy", "LABELS"], ["explain", "--file", "z.npy", "--labels", "LABELS"]]
+)
+def test_a_mean_that_is_nan_is_said_and_exits_1(run, data, command, json):
+    z, y = data
+    np.save("none.npy", np.full(200, -100))
+    code, out, err = run(*(word.replace("LABELS", "none.npy") for word in command), *json)
+    assert (code, bool(out)) == (1, True)
+    assert err == "softmaxloss: the mean loss is NaN: no row counts, all are ignored\n"
+    z[7, 0] = math.inf
+    np.save("z.npy", z)
+    code, out, err = run(*(word.replace("LABELS", "y.npy") for word in command), *json)
+    assert (code, bool(out)) == (1, True)
+    assert "the mean loss is NaN: 1 of 200 examples has no loss" in err
+    z[7] = -math.inf
+    z[7, (y[7] + 1) % 5] = 0.0  # an infinite loss is none of these
+    np.save("z.npy", z)
+    assert run(*(word.replace("LABELS", "y.npy") for word in command), *json)[::2] == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["explain", "2.0", "1.0", "0.1", "-1.2", "--label", "2"],
+        ["explain", "2.0", "1.0", "0.1", "-1.2", "--label", "fox", "--classes", NAMES],
+        ["explain", "2.0", "1.0", "0.1", "-1.2", "--label", "cat,owl", "--classes", NAMES],
+        ["explain", "2e30", "-1e30", "0.1", "-1.2", "--label", "2"],
+        ["explain", *map(str, range(40)), "--label", "2"],
+        ["explain", "2.0", "1.0", "0.1", "-1.2", "--label", "2", "--ask", "all"],
+        ["explain", "--file", "z.csv", "--labels", "y.npy"],
+        ["score", "z.csv", "y.npy"],
+        ["score", "z.npy", "y.npy"],
+    ],
+)
+def test_everything_fits_40_columns_and_nothing_is_lost(run, data, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "400")
+    wide = run(*arguments)[1]
+    monkeypatch.setenv("COLUMNS", "40")
+    narrow = run(*arguments)[1]
+    code = [line for line in narrow.splitlines() if line.startswith("      ")]  # not broken
+    lines = [line for line in narrow.splitlines() if line not in code]
+    assert max(map(cell_len, lines)) <= 40
+    number = re.compile(r"\d+\.\d+(?:e[+-]\d+)?")
+    # Of one example, the column exp(z−m) of the first table is left out where there is no room.
+    wide, narrow = (re.sub(r"(?s)1\. The loss J.*?2\. ", "", text) for text in (wide, narrow))
+    assert set(number.findall(wide)) <= set(number.findall(narrow))
 
 
 def test_score_writes_the_scores_of_every_example(run, data, tmp_path):

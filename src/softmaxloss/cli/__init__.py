@@ -1,6 +1,7 @@
 """The command line. `main` runs it: results on standard output, one line for an error on stderr.
 
-Exit codes: 0 success, 1 a check found a mistake, 2 an error, 130 interrupted, 143 terminated.
+Exit codes: 0 success, 1 a check found a mistake or a mean loss is NaN, 2 an error, 130 interrupted,
+143 terminated.
 A new command is one file beside this one and one `add_command` line below.
 """
 
@@ -56,7 +57,7 @@ def commands(ctx: click.Context) -> None:
     """The softmax cross-entropy loss: explained, computed for a file, checked in your code.
 
     Results go to standard output, messages to standard error. Exit code 0: success, 1: a check
-    found a mistake, 2: an error.
+    found a mistake, or a mean loss is NaN, 2: an error.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import math
 import os
 import re
 import shlex
@@ -18,7 +19,7 @@ from click.shell_completion import CompletionItem
 
 from ..errors import LabelError
 from ..explanation.rendering.terminal import to_ascii
-from ..text import printable
+from ..text import plural, printable
 
 
 class ExamplesFirst(click.Command):
@@ -105,6 +106,21 @@ def label_errors(file: str) -> Iterator[None]:
         message = str(error).replace("first_class=1", "--one-based").replace("pass ", "add ")
         message = re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message)
         raise click.UsageError(f"{file}: {message}") from None
+
+
+def expect_a_mean(mean: float, examples: int, invalid: int) -> None:
+    """End with exit code 1 if the mean loss is NaN, and say why."""
+    if not math.isnan(mean):
+        return
+    why = "no row counts, all are ignored"
+    if invalid:
+        have = "has" if invalid == 1 else "have"
+        why = (
+            f"{invalid} of {plural(examples, 'example')} {have} no loss, because a logit is NaN or "
+            "+inf, or all are -inf; these are listed first"
+        )
+    click.echo(f"softmaxloss: the mean loss is NaN: {why}", err=True)
+    click.get_current_context().exit(1)
 
 
 def terminal() -> tuple[int, bool]:

@@ -91,6 +91,7 @@ def score(
         fields = {"schema": "softmaxloss.scores", "version": 1, "classes": names}
         fields |= {"first_class": first_class} | result.to_dict()
         command.write(json.dumps(fields, allow_nan=False) + "\n")
+        command.expect_a_mean(result.mean_loss, result.examples, result.invalid)
         return
     width, color = command.terminal()
     report = [*_totals(result, source)]
@@ -106,7 +107,8 @@ def score(
         words = ["Why the first of them?", f"   {printable(again)}"]
         title = f"The {which} with the highest loss"
         report += section(Section(title, hardest(result.top, name), words))
-    command.write(lay_out(report, color=color))
+    command.write(lay_out(report, color=color, width=width))
+    command.expect_a_mean(result.mean_loss, result.examples, result.invalid)
 
 
 def _totals(result: Evaluation, file: LogitsFile) -> Iterator[RenderableType]:

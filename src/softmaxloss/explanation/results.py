@@ -46,7 +46,7 @@ class Rendered(ABC):
         """The explanation in words and tables, for a terminal. `print(explanation)` shows it too.
 
         Args:
-            width: the columns that it may take; tables take more where the numbers need it.
+            width: the columns that it may take, 40 or more; wider tables are shown in parts.
             color: whether to use ANSI colours.
         """
 
@@ -174,7 +174,7 @@ class SetExplanation(SetData, Rendered):
         """The explanation in words and tables, for a terminal. `print(explanation)` shows it too.
 
         Args:
-            width: the columns that it may take; tables take more where the numbers need it.
+            width: the columns that it may take, 40 or more; wider tables are shown in parts.
             color: whether to use ANSI colours.
             command: what to type to see one example explained; default: a call of `explain`.
         """
