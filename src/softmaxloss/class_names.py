@@ -103,7 +103,7 @@ def offer(label: str, names: Sequence[str]) -> str:
     """
     folded = {name.casefold(): name for name in reversed(names) if len(name) <= LONGEST}
     word = label[:LONGEST].strip().casefold()
-    near = [folded[word] for word in difflib.get_close_matches(word, folded, 3, 0.6)]
+    near = [folded[word] for word in difflib.get_close_matches(word, folded, 3, 0.5)]
     if near:
         return f"did you mean {' or '.join(map(shown, near))}?"
     return f"the classes are {few([shown(name, 40) for name in names[:6]])}"
