@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
+import torch
 
 from softmaxloss.files import FORMATS, FileError, open_logits, read_labels
 
@@ -38,9 +39,14 @@ def write(path: Path, array: np.ndarray, name: str) -> Path:
             np.save(path, array)
         case ".npz":
             np.savez_compressed(path, **{name: array})
-        case ".csv":
+        case ".csv" | ".tsv" | ".txt":
+            mark = {".csv": ",", ".tsv": "\t", ".txt": " "}[path.suffix]
             rows = np.atleast_2d(array.T).T.tolist()  # one label a line
-            path.write_text("".join(",".join(map(repr, row)) + "\n" for row in rows))
+            path.write_text("".join(mark.join(map(repr, row)) + "\n" for row in rows))
+        case ".jsonl":
+            path.write_text("".join(f"{json.dumps(row)}\n" for row in array.tolist()))
+        case ".pt" | ".pth":
+            torch.save({name: torch.from_numpy(array.copy())}, path)
         case ".json":
             path.write_text(json.dumps(array.tolist()))
         case ".parquet":
@@ -54,7 +60,8 @@ def write(path: Path, array: np.ndarray, name: str) -> Path:
 
 
 SUFFIXES = [suffix.removeprefix(".") for suffix in FORMATS]
-BINARY = ["npy", "npz", "safetensors"]
+LINES = ["csv", "tsv", "txt", "jsonl"]
+BINARY = ["npy", "npz", "safetensors", "pt"]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -62,7 +69,7 @@ BINARY = ["npy", "npz", "safetensors"]
 def test_every_format_gives_the_same_logits(tmp_path: Path, suffix: str, max_elements: int) -> None:
     path = write(tmp_path / f"z.{suffix}", LOGITS, "logits")
     with open_logits(path) as logits:
-        assert logits.shape == (None if suffix == "csv" else 11, 5)
+        assert logits.shape == (None if suffix in LINES else 11, 5)
         for _ in range(2):  # a file may be read again
             blocks = list(logits.blocks(max_elements=max_elements))
             assert [start for start, _ in blocks] == np.cumsum(
@@ -71,7 +78,7 @@ def test_every_format_gives_the_same_logits(tmp_path: Path, suffix: str, max_ele
             assert all(b.ndim == 2 and b.size <= max(5, max_elements) for _, b in blocks)
             np.testing.assert_array_equal(np.concatenate([b for _, b in blocks]), LOGITS)
         done, total = logits.progress
-        assert done == total == (path.stat().st_size if suffix == "csv" else 11)
+        assert done == total == (path.stat().st_size if suffix in LINES else 11)
         for i in (0, 4, 10):
             np.testing.assert_array_equal(logits.row(i), LOGITS[i])
         for i in (-1, 11):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..text import first_line
-from .source import FileError
+from .errors import FileError
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
