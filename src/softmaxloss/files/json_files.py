@@ -96,8 +96,9 @@ def _logits_of(value: Any, ask: Ask) -> tuple[Pick, list[str] | None, list[str]]
             raise BadFileError(f"holds no object to find {shown(ask.key, 40)} in")
         return (lambda where, row: row), None, []
     names = list(value)
-    inner = next((n for n in ([ask.key] if ask.key else ask.defaults) if n in value), None)
-    if inner is not None and isinstance(value[inner], list | dict):
+    wanted = ask.defaults if ask.key is None else (ask.key,)
+    inner = next((name for name in wanted if name in value), "")
+    if isinstance(value.get(inner), list | dict):
         left_out = [name for name in names if name != inner]
         if isinstance(value[inner], list):
             return (lambda where, row: _field(where, row, inner)), None, left_out
@@ -137,7 +138,7 @@ def _labels(opened: Opened, ask: Ask, rows: int | None, keep: Callable[[int], No
     with opened() as (values, _):
         _, value = next(values, ("", None))
     name = _label_name(value, ask)
-    if isinstance(value if name is None else value[name], list):
+    if isinstance(value if name is None else _field("row 0", value, name), list):
         return _Rows(opened, ask._replace(key=name), rows)
     labels = array("q")
     with opened() as (values, _):

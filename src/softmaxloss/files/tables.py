@@ -25,6 +25,8 @@ from .unpacked import Unpacked
 _BLOCK_LIMIT = 1 << 19  # numbers: their text takes several times the memory of the numbers
 _QUOTED_LIMIT = 1 << 24  # characters of a record that goes on over several lines
 
+_MARKS = ("\t", ";", ",")
+
 Record = tuple[int, str]  # the number of its first line, counted from 1, and its text
 
 
@@ -35,11 +37,11 @@ def open_table(path: Path, ask: Ask) -> Source:
         if ask.key is not None:
             raise BadFileError(f"has no line of column names to find {shown(ask.key, 40)} in")
         return _Numbers(path, start, range(len(start.first)), heading=False)
+    _refuse_misprint(start, ask)
     if len(start.records) == 1:
         raise BadFileError(
             "has one line and that is not all numbers; expected one line per example"
         )
-    _refuse_misprint(start, ask)
     columns = Columns(start.first, ask.key, ask.apart)
     hint = f"; if the column is no class, {NAME_THEM}"
     source = _Numbers(path, start, columns.positions, heading=True, hint=hint)
@@ -172,17 +174,14 @@ class _Numbers(Source):
 
     def _mixed(self, batch: list[Record]) -> BadFileError:
         """The error for decimal commas beside decimal points, or 1.234,5."""
-        for number, text in batch:
+        found = f"before line {batch[0][0]} numbers have a comma"
+        for number, text in reversed(batch):
             cells = self._start.cells(number, text, self._width)
             for position in self._positions:
-                if "," in cells[position]:
-                    return BadFileError(
-                        f"line {number}, column {position + 1}: {shown(cells[position], 40)} has a "
-                        "comma, and other numbers have a point: write all with the same decimal "
-                        "mark, and thousands without one"
-                    )
+                if "," in (cell := cells[position]):
+                    found = f"line {number}, column {position + 1}: {shown(cell, 40)} has a comma"
         return BadFileError(
-            f"line {batch[0][0]} has decimal points, and the lines before it decimal commas"
+            f"{found}, and other numbers a point: use one decimal mark, and none for thousands"
         )
 
 
@@ -227,21 +226,21 @@ def _start_of(path: Path) -> _Start:
                 raise BadFileError("holds only its first line, sep=…") from None
         first = [(number, text), *itertools.islice(records, 1)]
     if not named:
-        suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-        delimiter = _delimiter(first, "\t;, " if ".txt" in suffixes else "\t;,")
+        delimiter = _delimiter(first)
     return _Start(delimiter, skip, first, _split(number, text, delimiter))
 
 
-def _delimiter(records: list[Record], candidates: str) -> str:
-    """The first candidate that is as often in each record; else the most frequent in the first."""
-    counts = {
-        mark: [len(_split(number, text, mark)) - 1 for number, text in records]
-        for mark in candidates
-    }
-    for mark, (first, *others) in counts.items():
-        if first and all(count == first for count in others):
+def _delimiter(records: list[Record]) -> str:
+    """What separates the cells: a mark that is as often in each record."""
+    counts = {mark: [len(_split(*record, mark)) for record in records] for mark in _MARKS}
+    for mark in _MARKS:
+        if counts[mark][0] > 1 and len(set(counts[mark])) == 1:
             return mark
-    return max([",", *candidates], key=lambda mark: counts[mark][0])
+    words = [text.split() for _, text in records]
+    numbers = all(as_float(word.replace(",", ".")) is not None for word in words[-1])
+    if numbers and len(words[-1]) > 1 and len(words[0]) == len(words[-1]):
+        return " "
+    return max(reversed(_MARKS), key=lambda mark: counts[mark][0])  # a comma if there is none
 
 
 def _split(number: int, text: str, delimiter: str) -> list[str]:
