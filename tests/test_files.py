@@ -461,7 +461,7 @@ BAD_LOGITS: list[tuple[str, Maker, str]] = [
     (
         "two.parquet",
         table(a=[[1.0]], b=[[1.0]]),
-        "holds several arrays: a, b; name one by --logits-key (key= in Python)",
+        "holds several arrays: a, b; name the logits by --logits-key (key= in Python)",
     ),
     ("strings.parquet", table(z=[["a"]]), "holds no lists of floats or integers"),
     ("labels.parquet", table(label=[1]), "has no column of logits; it has: label"),
@@ -563,7 +563,7 @@ def test_an_unknown_key_is_one_line(tmp_path: Path, suffix: str) -> None:
 def test_several_arrays_need_a_key(tmp_path: Path) -> None:
     path = tmp_path / "z.npz"
     np.savez(path, a=LOGITS, b=LOGITS)
-    assert "several arrays: a, b; name one by --logits-key (key= in Python)" in failure(
+    assert "several arrays: a, b; name the logits by --logits-key (key= in Python)" in failure(
         path, lambda: open_logits(path)
     )
 

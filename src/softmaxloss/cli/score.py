@@ -95,7 +95,13 @@ def score(
             open_logits(logits, key=logits_key, apart=apart, from_probabilities=probabilities)
         )
         names = command.class_names(classes, source.class_names, source.shape[1])
-        known = read_target(labels, key=labels_key, classes=names, first_class=first_class)
+        known = read_target(
+            labels,
+            key=labels_key,
+            classes=names,
+            first_class=first_class,
+            beside_logits=labels == logits,
+        )
         writer = stack.enter_context(open_scores(out, known.shape[0])) if out is not None else None
         stack.enter_context(command.label_errors(labels))
         result = evaluate(

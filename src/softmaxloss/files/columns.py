@@ -30,8 +30,11 @@ def label_columns(names: Sequence[str], ask: Ask) -> list[int]:
         if name in lower:
             return [lower.index(name)]
     rest = [j for j in range(len(names)) if not is_index(names[j])]
-    if not rest:
-        raise BadFileError(f"has no column of labels; it has: {_listed(names)}")
+    if not rest or ask.beside:
+        raise BadFileError(
+            f"has no column of labels; name it by --labels-key (key= in Python), or give LABELS, a "
+            f"file of labels; it has: {_listed(names)}"
+        )
     order = ask.classes.names
     if order is not None and sorted(names[j] for j in rest) == sorted(order):
         return [names.index(name) for name in order]

@@ -15,7 +15,7 @@ from ..text import shown
 from .class_numbers import ClassNumbers
 from .columns import NAME_THEM, Columns, label_columns
 from .errors import BadFileError
-from .source import ArraySource, Ask, Source, choose_key
+from .source import ArraySource, Ask, Source
 from .tables import lines
 from .unpacked import Unpacked
 
@@ -92,8 +92,7 @@ def _logits_of(value: Any, ask: Ask) -> tuple[Pick, list[str] | None, list[str]]
     """How to get at the numbers of a value like this one; the names of the classes, if it has
     them, and the names of what is left out."""
     if not isinstance(value, dict):
-        if ask.key is not None:
-            raise BadFileError(f"holds no object to find {shown(ask.key, 40)} in")
+        ask.refuse_names("holds no object")
         return (lambda where, row: row), None, []
     names = list(value)
     wanted = ask.defaults if ask.key is None else (ask.key,)
@@ -110,7 +109,7 @@ def _logits_of(value: Any, ask: Ask) -> tuple[Pick, list[str] | None, list[str]]
         )
     lists = [name for name in names if isinstance(value[name], list | dict)]
     if lists and ask.key is None:
-        inner = choose_key(lists, None, ())
+        inner = ask.choose(lists)
         return _logits_of(value, ask._replace(key=inner))
     columns = Columns(names, ask.key, ask.apart)
     kept = [names[position] for position in columns.positions]
@@ -167,13 +166,8 @@ def _label_name(value: Any, ask: Ask) -> str | None:
     """The name of the label in an object; None where there are no objects."""
     if isinstance(value, dict):
         names = list(value)
-        return (
-            names[label_columns(names, ask)[0]]
-            if len(names) == 1
-            else choose_key(names, ask.key, ask.defaults)
-        )
-    if ask.key is not None:
-        raise BadFileError(f"holds no object to find {shown(ask.key, 40)} in")
+        return names[label_columns(names, ask)[0]] if len(names) == 1 else ask.choose(names)
+    ask.refuse_names("holds no object")
     return None
 
 
@@ -222,11 +216,9 @@ def _json_list(path: Path, ask: Ask) -> tuple[list[Any], Ask]:
         raise BadFileError(f"is not valid JSON (cut short?): {error}") from None
     if isinstance(data, dict):
         named = [name for name, value in data.items() if isinstance(value, list)]
-        data, ask = data[choose_key(named, ask.key, ask.defaults)], ask._replace(key=None)
-    elif ask.key is not None and not (
-        data and isinstance(data, list) and isinstance(data[0], dict)
-    ):
-        raise BadFileError(f"holds no object to find {shown(ask.key, 40)} in")
+        data, ask = data[ask.choose(named)], ask._replace(key=None, beside=False)
+    elif not (isinstance(data, list) and data and isinstance(data[0], dict)):
+        ask.refuse_names("holds no object")
     if not isinstance(data, list):
         raise BadFileError(f"holds {_kind(data)}; expected a list, or an object with a list")
     return data, ask

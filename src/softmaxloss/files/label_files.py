@@ -71,15 +71,21 @@ def read_target(
     key: str | None = None,
     classes: Sequence[str] | None = None,
     first_class: int = 0,
+    beside_logits: bool = False,
 ) -> Array | TargetFile:
     """The target in a file: class indices, or a file of probabilities that is read in blocks.
 
-    One-hot rows become class indices. Arguments and errors are those of `read_labels`.
+    One-hot rows become class indices. Arguments and errors are those of `read_labels`, and:
+
+    Args:
+        beside_logits: whether the file is that of the logits, in which only a name tells the
+            labels from them.
     """
     file = readable(path)
     with file.faults():
         source = file.format.labels(
-            file.path, Ask(key, LABELS, classes=ClassNumbers(classes, first_class))
+            file.path,
+            Ask(key, LABELS, classes=ClassNumbers(classes, first_class), beside=beside_logits),
         )
         if len(source.shape) == 2 and source.shape[1] != 1 and source.dtype.kind in "biuf":
             return _one_hot_or_file(file, source, first_class)

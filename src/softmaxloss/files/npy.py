@@ -20,9 +20,7 @@ from .source import (
     Ask,
     RawSource,
     Source,
-    choose_key,
     fill,
-    refuse_key,
 )
 
 _GIB = 1 << 30
@@ -32,7 +30,7 @@ _FORTRAN_LIMIT = _GIB // 4
 
 def open_npy(path: Path, ask: Ask) -> Source:
     """The array of a .npy file."""
-    refuse_key(ask.key)
+    ask.refuse_names("holds one array, and no names")
     with open(path, "rb") as file:
         shape, fortran, dtype = _header(file, path.stat().st_size)
         return RawSource(path, file.tell(), shape, dtype, fortran=fortran)
@@ -48,7 +46,7 @@ def open_npz(path: Path, ask: Ask) -> Source:
     except Exception as error:
         raise BadFileError(f"is no .npz (zip) file or is cut short: {first_line(error)}") from None
     keys = dict.fromkeys(member.removesuffix(".npy") for member in members)
-    source = _NpzSource(path, f"{choose_key(list(keys), ask.key, ask.defaults)}.npy")
+    source = _NpzSource(path, f"{ask.choose(list(keys))}.npy")
     if not source.fortran:
         return source
     # A row is scattered over all the bytes, which are those of the transpose in C order.

@@ -12,7 +12,7 @@ from ..arrays import Array
 from ..text import first_line, shown
 from .columns import NAME_THEM, Columns, label_columns
 from .errors import BadFileError
-from .source import ArraySource, Ask, Source, choose_key
+from .source import ArraySource, Ask, Source
 
 
 def open_parquet(path: Path, ask: Ask) -> Source:
@@ -24,7 +24,7 @@ def open_parquet(path: Path, ask: Ask) -> Source:
     if not fields:
         raise BadFileError("has no columns")
     if ask.key in lists or (lists and ask.key is None):
-        name = choose_key([n for n in lists if n not in ask.apart], ask.key, ask.defaults)
+        name = ask.choose([name for name in lists if name not in ask.apart])
         return _ListColumn(path, rows, lists[name])
     columns = Columns(names, ask.key, ask.apart)
     source = _Columns(path, rows, [fields[j] for j in columns.positions], f"; {NAME_THEM}")

@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import BFLOAT16
 from ..text import first_line, shown
 from .errors import BadFileError
-from .source import Ask, RawSource, Source, choose_key
+from .source import Ask, RawSource, Source
 
 _HEADER_LIMIT = 100_000_000  # bytes, as of the format's own reader
 _DTYPES: dict[str, Any] = {
@@ -23,7 +23,7 @@ _DTYPES: dict[str, Any] = {
 def open_safetensors(path: Path, ask: Ask) -> Source:
     """One tensor of a .safetensors file. bfloat16 is read as float32, which holds it exactly."""
     tensors, offset = _header(path)
-    name = choose_key(list(tensors), ask.key, ask.defaults)
+    name = ask.choose(list(tensors))
     try:
         kind, shape = tensors[name]["dtype"], tuple(tensors[name]["shape"])
         begin, end = tensors[name]["data_offsets"]

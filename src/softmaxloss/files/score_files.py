@@ -46,7 +46,9 @@ def open_scores(path: str | os.PathLike[str], rows: int) -> Iterator[ScoresFile]
                 scores = writer(path, file, rows)
             except ImportError:
                 needs = FORMATS[path.suffix.lower()].needs
-                raise FileError(path, f"is written by {needs}: pip install {needs}") from None
+                raise FileError(
+                    path, f"this {path.suffix} file needs {needs}: pip install {needs}"
+                ) from None
         try:
             yield scores
             if scores.written != rows:

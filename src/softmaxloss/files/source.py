@@ -37,30 +37,6 @@ def check_file(path: Path) -> None:
         raise BadFileError("is empty (0 bytes)")
 
 
-def choose_key(keys: Sequence[str], key: str | None, defaults: Sequence[str]) -> str:
-    """The array named by `key`; without a key the only array, or the first of `defaults` found."""
-    if key is None and len(keys) == 1:
-        return keys[0]
-    for name in defaults if key is None else [key]:
-        if name in keys:
-            return name
-    listed = few([shorten(name, 40) for name in keys[:21]], most=20)
-    if key is not None:
-        raise BadFileError(f"has no {shown(key, 40)}; it has: {listed or 'nothing'}")
-    if not keys:
-        raise BadFileError(f"holds nothing that could be the {defaults[0]}")
-    option = "labels" if "labels" in defaults else "logits"
-    raise BadFileError(
-        f"holds several arrays: {listed}; name one by --{option}-key (key= in Python)"
-    )
-
-
-def refuse_key(key: str | None) -> None:
-    """Raise if a key is given for a file that holds one array without a name."""
-    if key is not None:
-        raise BadFileError(f"holds one array; the key {shown(key, 40)} has no meaning here")
-
-
 class Ask(NamedTuple):
     """What is asked of a file.
 
@@ -69,12 +45,39 @@ class Ask(NamedTuple):
         defaults: the names that are taken without a key.
         apart: columns of a table that are no logits, beside those that are known by their names.
         classes: the classes, for labels that are names.
+        beside: whether the labels stand in the file of the logits: then only a name tells them.
     """
 
     key: str | None
     defaults: tuple[str, ...]
     apart: tuple[str, ...] = ()
     classes: ClassNumbers = ClassNumbers()
+    beside: bool = False
+
+    def choose(self, names: Sequence[str]) -> str:
+        """The array of the key; without a key the only one, or the first of the defaults."""
+        if self.key is None and len(names) == 1 and not self.beside:
+            return names[0]
+        for name in self.defaults if self.key is None else [self.key]:
+            if name in names:
+                return name
+        listed = few([shorten(name, 40) for name in names[:21]], most=20)
+        if self.key is not None:
+            raise BadFileError(f"has no {shown(self.key, 40)}; it has: {listed or 'nothing'}")
+        what = self.defaults[0]
+        if not names:
+            raise BadFileError(f"holds nothing that could be the {what}")
+        raise BadFileError(
+            f"holds {'several arrays' if len(names) > 1 else 'one array'}: {listed}; name the "
+            f"{what} by --{what}-key (key= in Python)"
+        )
+
+    def refuse_names(self, lacks: str) -> None:
+        """Raise where the file has no names, and one is needed: `lacks` says what is missing."""
+        if self.key is not None:
+            raise BadFileError(f"{lacks} to find {shown(self.key, 40)} in")
+        if self.beside:
+            raise BadFileError(f"{lacks} to find the labels in: give LABELS, a file of labels")
 
 
 class Source(ABC):

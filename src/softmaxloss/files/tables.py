@@ -34,8 +34,7 @@ def open_table(path: Path, ask: Ask) -> Source:
     """The logits of a table: all columns of numbers but those of labels and row numbers."""
     start = _start_of(path)
     if not start.has_heading():
-        if ask.key is not None:
-            raise BadFileError(f"has no line of column names to find {shown(ask.key, 40)} in")
+        ask.refuse_names("has no line of column names")
         return _Numbers(path, start, range(len(start.first)), heading=False)
     _refuse_misprint(start, ask)
     if len(start.records) == 1:
@@ -56,8 +55,7 @@ def open_table_labels(path: Path, ask: Ask) -> Source:
     if not any(start.number(cell) is None for cell in names) or (
         only and names[0] in ask.classes and not is_label(names[0])
     ):
-        if ask.key is not None:
-            raise BadFileError(f"has no line of column names to find {shown(ask.key, 40)} in")
+        ask.refuse_names("has no line of column names")
         if only:
             return ArraySource(_column(path, start, 0, ask, heading=False))
         return _Numbers(path, start, range(len(names)), heading=False)

@@ -13,7 +13,7 @@ import numpy as np
 from ..arrays import Array
 from ..text import first_line, shown
 from .errors import BadFileError
-from .source import Ask, Source, choose_key
+from .source import Ask, Source
 
 # Converts a file of tensors where PyTorch is installed.
 _LINE = (
@@ -31,11 +31,10 @@ def open_torch(path: Path, ask: Ask) -> Source:
         data = {str(i): value for i, value in enumerate(data)}
     if isinstance(data, dict):
         tensors = {str(name): value for name, value in data.items() if hasattr(value, "stride")}
-        name = choose_key(list(tensors), ask.key, ask.defaults)
+        name = ask.choose(list(tensors))
         data, what = tensors[name], f"tensor {shown(name, 40)} "
-    elif ask.key is not None:
-        raise BadFileError(f"holds one tensor; the key {shown(ask.key, 40)} has no meaning here")
     else:
+        ask.refuse_names("holds one tensor, and no names")
         what = ""
     if not hasattr(data, "stride"):
         raise BadFileError(f"holds {type(data).__name__}; expected a tensor, or tensors by name")
