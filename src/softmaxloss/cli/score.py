@@ -19,6 +19,7 @@ from ..files import (
     FORMATS,
     WRITERS,
     LogitsFile,
+    TargetFile,
     listed,
     open_logits,
     open_scores,
@@ -121,7 +122,7 @@ def score(
         command.write(json.dumps(fields, allow_nan=False) + "\n")
         return
     width, color = command.terminal()
-    report = [*_totals(result, source)]
+    report = [*_totals(result, source, soft=isinstance(known, TargetFile))]
     if result.top:
         cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
 
@@ -137,7 +138,7 @@ def score(
     command.write(lay_out(report, color=color))
 
 
-def _totals(result: Evaluation, file: LogitsFile) -> Iterator[RenderableType]:
+def _totals(result: Evaluation, file: LogitsFile, *, soft: bool) -> Iterator[RenderableType]:
     """The numbers of the whole file."""
     examples, classes = plural(result.examples, "example"), file.shape[1]
     title = f"{printable(file.path.name)}: {examples}, {plural(classes, 'class')}"
@@ -151,6 +152,9 @@ def _totals(result: Evaluation, file: LogitsFile) -> Iterator[RenderableType]:
         ("perplexity", number(result.perplexity), "(exp of the mean loss)"),
         ("accuracy", f"{100 * result.accuracy:.2f} %", ""),
     ]
+    if soft:
+        why = "(the label of an example is its most probable class)"
+        rows.append(("labels", "probabilities", why))
     if result.ignored:
         rows.append(("ignored", plural(result.ignored, "row"), ""))
     if result.invalid:

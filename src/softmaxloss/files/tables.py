@@ -188,7 +188,7 @@ def _refuse_misprint(start: _Start, ask: Ask) -> None:
     names = start.first
     words = [j for j, cell in enumerate(names) if start.number(cell) is None]
     known = any(is_index(n) or is_label(n) or n in ask.apart for n in names)
-    if len(words) < len(names) and not known and ask.key is None:
+    if 0 < len(words) < len(names) and not known and ask.key is None:
         raise BadFileError(
             f"line {start.records[0][0]} is neither all numbers nor all names: column "
             f"{words[0] + 1} is {shown(names[words[0]], 40)}"
@@ -229,16 +229,16 @@ def _start_of(path: Path) -> _Start:
 
 
 def _delimiter(records: list[Record]) -> str:
-    """What separates the cells: a mark that is as often in each record."""
+    """What separates the cells: a mark that is as often in each record, or spaces."""
     counts = {mark: [len(_split(*record, mark)) for record in records] for mark in _MARKS}
-    for mark in _MARKS:
-        if counts[mark][0] > 1 and len(set(counts[mark])) == 1:
-            return mark
+    fit = [mark for mark in _MARKS if counts[mark][0] > 1 and len(set(counts[mark])) == 1]
+    mark = fit[0] if fit else max(reversed(_MARKS), key=lambda mark: counts[mark][0])
+    # Spaces, where they stand between numbers: 1,5 2,5 with commas would have the cell "5 2".
     words = [text.split() for _, text in records]
-    numbers = all(as_float(word.replace(",", ".")) is not None for word in words[-1])
-    if numbers and len(words[-1]) > 1 and len(words[0]) == len(words[-1]):
-        return " "
-    return max(reversed(_MARKS), key=lambda mark: counts[mark][0])  # a comma if there is none
+    if len(words[0]) == len(words[-1]) and any(" " in c for c in _split(*records[-1], mark)):
+        if all(as_float(word.replace(",", ".")) is not None for word in words[-1]):
+            return " "
+    return mark
 
 
 def _split(number: int, text: str, delimiter: str) -> list[str]:
