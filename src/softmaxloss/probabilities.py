@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .arrays import Array
 
 # How far from 1 a row of probabilities may sum: they are often written with two or four digits.
-ROUNDING = 0.01
+ROUNDING = 0.02
 
 
 def look_like_probabilities(logits: Array) -> bool:

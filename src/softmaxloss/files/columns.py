@@ -15,7 +15,10 @@ INDEX = ("", "unnamed: 0", "__index_level_0__", "index", "id", "idx")
 #: Columns that stand beside logits and are none, but might be the name of a class: not guessed.
 DOUBTFUL = ("pred", "preds", "prediction", "predicted", "y_pred", "loss", "weight", "sample_weight")
 #: What to do where other columns stand among those of the logits.
-NAME_THEM = "name the columns of the logits by --logits-key, as A,B,C or 'logit_*' (key= in Python)"
+NAME_THEM = (
+    "name the logits by --logits-key, as A,B,C or 'logit_*', or the labels by --labels-key (key= "
+    "in Python)"
+)
 #: Patterns that name the logits without a key.
 PATTERNS = ("logits*", "logit*")
 

@@ -172,15 +172,17 @@ def _probabilities(block: Array, start: int, source: Source) -> npt.NDArray[np.f
 def _numbers_of(source: Source, classes: Sequence[str] | None, first_class: int) -> Array:
     """The class numbers of an array of text."""
     numbers = ClassNumbers(classes, first_class)
-    texts, places = np.unique(source.whole().reshape(-1), return_inverse=True)
-    known = []
-    for text in texts.tolist():
+    texts, first, places = np.unique(
+        source.whole().reshape(-1), return_index=True, return_inverse=True
+    )
+    known = np.empty(len(texts), np.int64)
+    for place in np.argsort(first):  # the first wrong one in the file is the one to name
+        text = texts[place].item()
         try:
-            known.append(numbers.named(text.decode() if isinstance(text, bytes) else text))
+            known[place] = numbers.named(text.decode() if isinstance(text, bytes) else text)
         except (BadFileError, UnicodeDecodeError) as error:
-            row = int(np.flatnonzero(places == len(known))[0])
-            raise BadFileError(f"row {row}: {error}") from None
-    return np.array(known, np.int64)[places]
+            raise BadFileError(f"row {first[place]}: {error}") from None
+    return known[places]
 
 
 def _classes(source: Source) -> int:

@@ -235,10 +235,9 @@ def _delimiter(records: list[Record]) -> str:
     mark = fit[0] if fit else max(reversed(_MARKS), key=lambda mark: counts[mark][0])
     # Spaces, where they stand between numbers: 1,5 2,5 with commas would have the cell "5 2".
     words = [text.split() for _, text in records]
-    if len(words[0]) == len(words[-1]) and any(" " in c for c in _split(*records[-1], mark)):
-        if all(as_float(word.replace(",", ".")) is not None for word in words[-1]):
-            return " "
-    return mark
+    spaced = len(words[0]) == len(words[-1]) and any(" " in c for c in _split(*records[-1], mark))
+    numbers = all(as_float(word.replace(",", ".")) is not None for word in words[-1])
+    return " " if spaced and numbers else mark
 
 
 def _split(number: int, text: str, delimiter: str) -> list[str]:

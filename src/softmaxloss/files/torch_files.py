@@ -3,6 +3,8 @@
 Where PyTorch is not installed, the error tells the line that converts the file.
 """
 
+import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,12 +98,16 @@ def _loaded(path: Path) -> Any:
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
                 raise BadFileError("is compressed, which torch.save never does; unpack it first")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=in_zip)
-    except Exception as error:  # also of the pickle module, for any damage
-        why = str(error)
-        if "weights_only" in why or "Unsupported" in why:
-            raise BadFileError(
-                "holds Python objects that are no tensors, which are never loaded: save a tensor "
-                "or a dict of tensors"
-            ) from None
-        raise BadFileError(f"is no file of torch.save or is cut short: {first_line(why)}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the version of a damaged or foreign pickle
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=in_zip)
+    except pickle.UnpicklingError as error:  # its message advises to load without weights_only
+        if "GLOBAL" not in str(error):
+            raise BadFileError("is no file of torch.save or is damaged") from None
+        raise BadFileError(
+            "holds Python objects that are no tensors, which are never loaded: save a tensor or a "
+            "dict of tensors"
+        ) from None
+    except Exception as error:  # damage raises errors of any type
+        why = first_line(error).partition(". ")[0]
+        raise BadFileError(f"is no file of torch.save or is damaged: {why}") from None
