@@ -92,15 +92,15 @@ def _loaded(path: Path) -> Any:
         raise BadFileError(
             f"needs PyTorch 2.6 or later, this is {version}: older ones may run code in a file"
         )
-    in_zip = zipfile.is_zipfile(path)
-    if in_zip:
-        with zipfile.ZipFile(path) as archive:
-            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-                raise BadFileError("is compressed, which torch.save never does; unpack it first")
     try:
+        in_zip = zipfile.is_zipfile(path)
+        if in_zip:
+            _require_stored(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the version of a damaged or foreign pickle
             return torch.load(path, map_location="cpu", weights_only=True, mmap=in_zip)
+    except BadFileError:
+        raise
     except pickle.UnpicklingError as error:  # its message advises to load without weights_only
         if "GLOBAL" not in str(error):
             raise BadFileError("is no file of torch.save or is damaged") from None
@@ -111,3 +111,10 @@ def _loaded(path: Path) -> Any:
     except Exception as error:  # damage raises errors of any type
         why = first_line(error).partition(". ")[0]
         raise BadFileError(f"is no file of torch.save or is damaged: {why}") from None
+
+
+def _require_stored(path: Path) -> None:
+    """Raise for a zip that is compressed, which might unpack to any size."""
+    with zipfile.ZipFile(path) as archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise BadFileError("is compressed, which torch.save never does; unpack it first")
