@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,14 +145,20 @@ def test_damaged_files_are_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [LOGITS, {"logits": LOGITS.clone().requires_grad_(), "y": torch.arange(7)}]
+    "value",
+    [
+        LOGITS,
+        {"logits": LOGITS.clone().requires_grad_(), "y": torch.arange(7), "epoch": 3},
+        {"logits": LOGITS.bfloat16(), "y": torch.arange(7)},
+    ],
 )
 def test_the_line_that_converts_a_file_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any
 ) -> None:
     path = save(tmp_path / "logits.pt", value)
     monkeypatch.setitem(sys.modules, "torch", None)
     line = re.search(r"or where it is: python (.*)", failure(lambda: read(path)))
     assert line
     subprocess.run([sys.executable, *shlex.split(line[1])], cwd=tmp_path, check=True)
-    np.testing.assert_array_equal(read(tmp_path / "logits.npz"), LOGITS.numpy())
+    logits = value["logits"] if isinstance(value, dict) else value
+    np.testing.assert_array_equal(read(tmp_path / "logits.npz"), logits.double().detach().numpy())

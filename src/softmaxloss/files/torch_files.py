@@ -17,11 +17,12 @@ from ..text import first_line, shown
 from .errors import BadFileError
 from .source import Ask, Source
 
-# Converts a file of tensors where PyTorch is installed.
+# Converts a file of tensors where PyTorch is installed. NumPy has no bfloat16.
 _LINE = (
     "python -c \"import torch, numpy as np; t = torch.load('logits.pt', map_location='cpu', "
-    "weights_only=True); np.savez('logits.npz', **{k: v.detach().numpy() for k, v in "
-    '(t if isinstance(t, dict) else dict(logits=t)).items()})"'
+    "weights_only=True); np.savez('logits.npz', **{k: (v.double() if v.is_floating_point() else v)"
+    ".detach().numpy() for k, v in (t if isinstance(t, dict) else dict(logits=t)).items() if "
+    'torch.is_tensor(v)})"'
 )
 _SAFE = (2, 6)  # before, a crafted file could run code in spite of weights_only=True
 
