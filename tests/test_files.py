@@ -373,6 +373,7 @@ BAD_LOGITS: list[tuple[str, Maker, str]] = [
         text(npy_header("(-2, -2)") + bytes(64)),
         "has the shape (-2, -2), which no array has",
     ),
+    ("true.npy", text(npy_header("(True, 4)") + bytes(16)), "has the shape (True, 4), which no"),
     ("evil.npy", text(npy_header("__import__('os').abort()")), "no valid .npy header"),
     ("deep.npy", text(npy_header("(" * 300 + ")" * 300)), "no valid .npy header"),
     ("pickled.npy", pickled, "pickled Python objects, which are never loaded"),
