@@ -204,6 +204,15 @@ def test_targets_that_do_not_fit_the_logits(tmp_path: Path) -> None:
             evaluate(source, read_target(tmp_path / "y.npy"), ignore_index=0)
 
 
+def test_columns_without_names(tmp_path: Path) -> None:
+    path = tmp_path / "y.csv"
+    for text in ("0,1\n1,0\n0,1\n", "a,b\n0,1\n1,0\n0,1\n", "id,0,1\n7,0,1\n8,1,0\n9,0,1\n"):
+        path.write_text(text)
+        np.testing.assert_array_equal(read_labels(path), [1, 0, 1])
+    path.write_text("0,1,2\n0,0,1\n1,0,0\n")
+    np.testing.assert_array_equal(read_labels(path), [2, 0])
+
+
 # ── beside the logits ──────────────────────────────────────────────────────────────────────────
 
 
