@@ -12,9 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from backports import zstd
 
 from softmaxloss.files import FileError, open_logits, read_labels
+
+try:
+    from compression import zstd
+except ImportError:  # before Python 3.14
+    from backports import zstd
 
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(size=(6, 3)).round(4)
