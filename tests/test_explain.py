@@ -167,7 +167,7 @@ def test_the_arrays_are_read_only_copies():
         ((SEED, np.eye(4)), {}, LabelError, "or probabilities of shape (4,)"),
         ((SEED, [0, 1, -1, 1]), {}, LabelError, "has -1 for class 2; probabilities must be"),
         ((SEED, [0, 1, NAN, 1]), {}, LabelError, "has nan for class 2"),
-        ((SEED, ["a", "b", "c", "d"]), {}, LabelError, "real numbers, got dtype <U1"),
+        ((SEED, ["a", "b", "c", "d"]), {}, LabelError, "is a name: pass classes"),
         ((SEED, None), {}, LabelError, "target holds None"),
         ((SEED, 2), {"step": 0.0}, OptionError, "step must be a positive number, got 0.0"),
         ((SEED, 2), {"step": -1.0}, OptionError, "step"),
