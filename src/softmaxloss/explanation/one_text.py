@@ -198,26 +198,18 @@ def _pushes(e: ExampleData, width: int) -> Iterator[RenderableType]:
 def _after(e: ExampleData, width: int) -> Iterator[RenderableType]:
     i, path, before, after = e.number(e.target), e.path, e.before, e.after
 
-    def states(heads: list[str]) -> RichTable:
-        both = len(heads) > 3
+    def cells(n: int) -> list[str | Cell]:
+        z, a = (before.logits, after.logits), (before.probabilities, after.probabilities)
+        return [number(values[n]) for values in (*z, *a)]
 
-        def cells(n: int) -> list[str | Cell]:
-            z, a = number(after.logits[n]), number(after.probabilities[n])
-            if not both:
-                return [z, a]
-            return [number(before.logits[n]), z, number(before.probabilities[n]), a]
-
-        def rest(classes: NDArray[np.intp]) -> list[str | Cell]:
-            a = [number(float(state.probabilities[classes].sum())) for state in (before, after)]
-            return ["", "", *a] if both else ["", a[1]]
-
-        total = [number(float(state.probabilities.sum())) for state in (before, after)]
-        return _table(e, width, heads, cells, rest, ["", "", *total] if both else ["", total[1]])
+    def of_a(classes: NDArray[np.intp] | slice) -> list[str | Cell]:
+        """The sums over these classes, which z has none of."""
+        return ["", "", *(number(float(s.probabilities[classes].sum())) for s in (before, after))]
 
     J = told_apart(before.loss, after.loss)
-    full = ["class", "z", "z after", "a", "a after"]
+    heads = ["class", "z", "z after", "a", "a after"]
     yield terminal.heading(f"3. After one step of descent, z − {e.step:g} · ∂J/∂z")
-    yield _first_that_fits(map(states, (full, [full[0], full[2], full[4]])), width)
+    yield terminal.indent(_table(e, width, heads, cells, of_a, of_a(slice(None))))
     yield Text()
     yield _formula(f"J: {' → '.join(J)}")
     yield Text()
