@@ -232,9 +232,9 @@ def test_a_set_without_pushes_says_so():
 @pytest.mark.parametrize("classes", [C, 3000])
 def test_the_arrays_are_read_only(classes):
     e = explain_set(np.zeros((2, classes)), [0, 1])
-    arrays = [v for v in vars(e).values() if isinstance(v, np.ndarray)]
-    arrays += [] if e.pairs is None else list(vars(e.pairs).values())
-    assert len(arrays) == (5 if classes == C else 9)
+    parts = [e, e.confusions, e.calibration, e.examined, *([] if e.pairs is None else [e.pairs])]
+    arrays = [v for part in parts for v in vars(part).values() if isinstance(v, np.ndarray)]
+    assert len(arrays) == (7 + 8 + 5 + 1 if classes == C else 6 + 5 + 8 + 5 + 1)
     assert not any(array.flags.writeable for array in arrays)
 
 

@@ -15,8 +15,9 @@ from ..explanation.rendering.sections import Cell, Row, Section, Table
 from ..explanation.rendering.terminal import indent, lay_out, section, table_of
 from ..explanation.set_sections import hardest
 from ..files import FORMATS, WRITERS, LogitsFile, listed, open_logits, open_scores, read_labels
-from ..files.evaluation import Evaluation, evaluate
+from ..files.evaluation import evaluate
 from ..text import plural, printable, shorten
+from ..totals import Totals
 from . import command
 from .progress import progress_bar
 
@@ -106,7 +107,7 @@ def score(
     command.write(lay_out(report, color=color))
 
 
-def _totals(result: Evaluation, file: LogitsFile) -> Iterator[RenderableType]:
+def _totals(result: Totals, file: LogitsFile) -> Iterator[RenderableType]:
     """The numbers of the whole file."""
     examples, classes = plural(result.examples, "example"), file.shape[1]
     yield Text(f"{printable(file.path.name)}: {examples}, {plural(classes, 'class')}\n")

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..files.atomic import atomic_write_text
-from ..files.evaluation import Example
+from ..totals import Example
 from . import one_words, page, questions, set_page, set_sections, several_sections
 from .data import SHOWN
 from .one_data import ExampleData

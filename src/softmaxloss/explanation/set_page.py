@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files.evaluation import Example
 from ..text import as_html
+from ..totals import Example
 from .rendering.html import Page, paragraph, section, section_of, table_of
 from .rendering.names import NAME, in_table
 from .rendering.numbers import number

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ..files.evaluation import Example
 from ..text import plural, printable
+from ..totals import Example
 from .rendering.names import in_sentence, in_table
 from .rendering.numbers import number
 from .rendering.sections import Cell, Row, Section, Table, slope_cells
