@@ -172,11 +172,10 @@ def explain_set(
         raise LabelError(str(error)) from None
     count = source.shape[1]
     names = _class_names(classes, count)
-    count_top = _whole_number("top", top)
     sums = add_up(
         source,
         labels,
-        top=count_top,
+        top=_whole_number("top", top),
         ignore_index=options.ignore_index,
         first_class=options.first_class,
         first_row=_whole_number("first_row", first_row),
@@ -184,7 +183,7 @@ def explain_set(
         on_progress=on_progress,
         max_elements=max_elements,
     )
-    return SetExplanation.of(sums, top=count_top, classes=names, first_class=options.first_class)
+    return SetExplanation.of(sums, classes=names, first_class=options.first_class)
 
 
 def _ids(ids: Any, count: int) -> Sequence[object] | None:

@@ -76,9 +76,17 @@ class Confusions:
             for i, j, n in zip(true, predicted, counts, strict=True)
         ]
 
-    def between(self, true: int, predicted: int) -> int:
-        """How often one class is taken for another; or is right, for the same class twice."""
-        if true == predicted:
-            return int(self.correct[true])
-        found = self.count[(self.true == true) & (self.predicted == predicted)]
-        return int(found.sum())
+    def matrix(self, classes: list[int]) -> Integers:
+        """The part of the confusion matrix for these classes, in ascending order; rows by true
+        class."""
+        part = np.diag(self.correct[classes])
+        among = np.isin(self.true, classes) & np.isin(self.predicted, classes)
+        rows = np.searchsorted(classes, self.true[among])
+        columns = np.searchsorted(classes, self.predicted[among])
+        part[rows, columns] = self.count[among]
+        return part
+
+    def first_of_each(self) -> dict[int, int]:
+        """By true class, the place of its most frequent pair; none for classes always right."""
+        classes, places = np.unique(self.true, return_index=True)
+        return dict(zip(classes.tolist(), places.tolist(), strict=True))

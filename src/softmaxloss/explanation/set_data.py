@@ -119,11 +119,10 @@ class SetData(Data):
         cls,
         sums: SetSums,
         *,
-        top: int = 10,
         classes: tuple[str, ...] | None = None,
         first_class: int = 0,
     ) -> Self:
-        """What the sums over a set say, with `top` examples of each kind."""
+        """What the sums over a set say."""
         totals, gradients, pushes, pairs = sums.totals, sums.pushes, None, None
         counts = totals.counts
         with np.errstate(invalid="ignore", divide="ignore"):  # no mean for a class without examples
@@ -149,8 +148,8 @@ class SetData(Data):
                 pairs=pairs,
                 confusions=Confusions.of(totals),
                 calibration=Calibration.of(totals),
-                examined=Examined.of(sums, top),
-                top=tuple(totals.top[:top]),
+                examined=Examined.of(sums),
+                top=tuple(totals.top[: sums.top]),
                 sums=sums,
                 classes=classes,
                 first_class=first_class,

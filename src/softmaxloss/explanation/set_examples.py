@@ -39,9 +39,8 @@ class Examined:
     ids: dict[int, str]
 
     @classmethod
-    def of(cls, sums: SetSums, count: int) -> Self:
-        """At most `count` examples of each kind."""
-        totals = sums.totals
+    def of(cls, sums: SetSums) -> Self:
+        totals, count = sums.totals, sums.top
         usual = totals.class_probability
         invalid, suspects, hard = [], [], []
         for e in totals.top:

@@ -157,11 +157,13 @@ class SetSums:
         totals: with at least `POOL` examples.
         pushes: the sums of gradients.
         ids: the ids of these examples by row; empty without ids.
+        top: how many examples of each kind are to be shown.
     """
 
     totals: Totals
     pushes: PushSums
     ids: dict[int, str]
+    top: int
 
     def merge(self, *others: Self) -> Self:
         """The sums of all shards together; these and the others stay as they are."""
@@ -203,4 +205,4 @@ def add_up(
         max_elements=max_elements,
     )
     known = {} if ids is None else {e.row: str(ids[e.row - first_row]) for e in totals.top}
-    return SetSums(totals, pushes, known)
+    return SetSums(totals, pushes, known, top)

@@ -81,22 +81,24 @@ class Page:
         body: HTML in which untrusted text is escaped.
         script: the script of the page, if any.
         data: what the script starts from.
+        styles: styles beside those that all pages have.
     """
 
     title: str
     body: str
     script: str = ""
     data: dict[str, object] = field(default_factory=dict)
+    styles: str = ""
 
     def fragment(self) -> str:
         """The body with its styles, to be shown among other things, as in a notebook."""
-        return f'<div class="softmaxloss"><style>{_styles()}</style>\n{self.body}\n</div>\n'
+        return f'<div class="softmaxloss"><style>{self._styles()}</style>\n{self.body}\n</div>\n'
 
     def document(self) -> str:
         """The page as a file."""
         allowed = _hash(self.script) if self.script else "'none'"
         policy = (
-            f"default-src 'none'; style-src {_hash(_styles())}; script-src {allowed}; "
+            f"default-src 'none'; style-src {_hash(self._styles())}; script-src {allowed}; "
             "base-uri 'none'; form-action 'none'"
         )
         parts = [
@@ -107,7 +109,7 @@ class Page:
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{as_html(self.title)}</title>",
-            f"<style>{_styles()}</style>",
+            f"<style>{self._styles()}</style>",
             "</head>",
             "<body>",
             f'<main class="softmaxloss">\n{self.body}\n</main>',
@@ -119,9 +121,12 @@ class Page:
             parts.append(f'<script type="module">{self.script}</script>')
         return "\n".join([*parts, "</body>", "</html>", ""])
 
+    def _styles(self) -> str:
+        return _common_styles() + self.styles
+
 
 @cache
-def _styles() -> str:
+def _common_styles() -> str:
     return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
