@@ -28,6 +28,7 @@ class Calibration:
             larger, underconfident if it is smaller.
         temperatures: (15,) the temperatures that were tried, with softmax(z/T).
         losses: (15,) the mean loss at each of them.
+        slopes: (15,) its derivative with respect to log T: the mean entropy there minus the loss.
         best: the temperature T with the least mean loss, by a cubic between those tried; the loss
             there; the nearest temperature that was tried, and the ECE there.
     """
@@ -39,6 +40,7 @@ class Calibration:
     mean_entropy: float
     temperatures: Vector
     losses: Vector
+    slopes: Vector
     best: Fit
 
     @classmethod
@@ -53,5 +55,6 @@ class Calibration:
             mean_entropy=totals.mean_entropy,
             temperatures=frozen(TEMPERATURES),
             losses=frozen(tried.losses),
+            slopes=frozen(tried.slopes),
             best=tried.fit(),
         )

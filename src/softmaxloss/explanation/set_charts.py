@@ -1,5 +1,6 @@
 """The pictures of a set as SVG, without a script: what is under the pointer tells its numbers."""
 
+import itertools
 import math
 import unicodedata
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from .set_data import SetData
 from .set_words import percent
 
 WIDTH, HEIGHT = 420, 270
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 30, 48
+LEFT, RIGHT, TOP, BOTTOM = 58, 24, 30, 48
 BARS = 160  # of a curve over classes
 LABEL = 14  # cells of a name in a map
 STRONGEST = 0.6  # opacity: text on it can still be read
@@ -74,6 +75,16 @@ def _line(css: str, points: Sequence[tuple[float, float]]) -> str:
     """A line through points in shares of the axes."""
     where = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in points)
     return f'<polyline class="{css}" points="{where}"/>'
+
+
+def _curve(points: Sequence[tuple[float, float, float]]) -> str:
+    """The cubics through points with their slopes: x, y and dy/dx in shares of the axes."""
+    parts = [f"M{_x(points[0][0]):.1f},{_y(points[0][1]):.1f}"]
+    for (x0, y0, m0), (x1, y1, m1) in itertools.pairwise(points):
+        third = (x1 - x0) / 3
+        handles = [(x0 + third, y0 + third * m0), (x1 - third, y1 - third * m1), (x1, y1)]
+        parts.append("C" + " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in handles))
+    return f'<path class="curve" d="{"".join(parts)}"/>'
 
 
 def _key(entries: Sequence[tuple[str, str]]) -> str:
@@ -139,15 +150,19 @@ def losses(e: SetData) -> str:
     marks = [(e.uniform_loss, f"ln {e.counts.size}"), (e.mean_loss, "mean")]
     for nth, (loss, name) in enumerate(marks):
         if (at := _place(bins, loss)) is not None:
-            side = "end" if at > 0.7 else ""
+            side = "label end" if at > 0.7 else "label"
             inside.append(_line("mark", [(at, 0), (at, 1)]))
             inside.append(
-                f'<text class="{side}" x="{_x(at) + (-4 if side else 4):.1f}" '
-                f'y="{_y(1) + 14 + 16 * nth:.1f}">{name}</text>'
+                f'<text class="{side}" x="{_x(at) + (-4 if at > 0.7 else 4):.1f}" '
+                f'y="{_y(1) + 14 + 18 * nth:.1f}">{name}</text>'
             )
     inside.append(_key([("right", "right"), ("wrong", "wrong")]))
-    step = max(1, len(bins) // 5)
-    ticks = [(size * k, f"{bins[k].least:.2g}") for k in range(0, len(bins), step)]
+    places = [(_place(bins, 10.0**k), f"{10.0**k:g}") for k in range(-4, 4)]
+    ticks = [(at, text) for at, text in places if at is not None]
+    if not ticks:
+        ticks = [(0.0, f"{bins[0].least:.3g}"), (1.0, f"{bins[-1].below:.3g}")]
+    if bins[0].least == 0:
+        ticks.insert(0, (0.0, "0"))
     said = (
         f"Histogram of the losses of {plural(int(e.losses.sum()), 'example')}; the table below "
         "has its numbers."
@@ -223,24 +238,23 @@ def reliability(e: SetData) -> str:
 def temperatures(e: SetData) -> str:
     """The mean loss against the temperature; empty where there is none to choose."""
     c = e.calibration
-    T, loss = c.temperatures, c.losses
-    finite = np.isfinite(loss)
-    least, largest = float(np.min(loss[finite], initial=math.inf)), 0.0
-    if np.count_nonzero(finite) < 2 or not c.best.temperature > 0:
+    finite = np.isfinite(c.losses) & np.isfinite(c.slopes)
+    if not finite.all() or not c.best.temperature > 0:
         return ""
-    least = min(least, c.best.loss)
-    at_1 = float(loss[T.tolist().index(1.0)])
+    at_1, least = float(c.losses[c.temperatures.tolist().index(1.0)]), c.best.loss
     # What is far from the best would hide the difference that matters.
-    largest = least + max(4 * (at_1 - least), 0.25 * least, 1e-12)
+    near = c.losses <= least + max(4 * (at_1 - least), 0.25 * least)
+    T, loss, slopes = c.temperatures[near], c.losses[near], c.slopes[near]
+    if T.size < 2 or least == float(loss.max()):
+        return ""
+    span, rise = math.log(float(T[-1] / T[0])), float(loss.max()) - least
 
     def place(temperature: float, x: float) -> tuple[float, float]:
-        span = math.log(float(T[-1] / T[0]))
-        return math.log(temperature / float(T[0])) / span, (x - least) / (largest - least)
+        return math.log(temperature / float(T[0])) / span, (x - least) / rise
 
-    points = [place(t, x) for t, x in zip(T[finite].tolist(), loss[finite].tolist(), strict=True)]
-    points.append(place(c.best.temperature, c.best.loss))
-    points.sort()
-    inside = [_line("curve", [point for point in points if point[1] <= 1.0])]
+    slopes = slopes * span / rise  # in shares of the axes
+    known = [(*place(t, x), float(slope)) for t, x, slope in zip(T, loss, slopes, strict=True)]
+    inside = [_curve(known)]
     for css, t, x in (("point", 1.0, at_1), ("best point", c.best.temperature, c.best.loss)):
         at, high = place(t, x)
         inside.append(
@@ -248,8 +262,8 @@ def temperatures(e: SetData) -> str:
             f"<title>T = {t:.3g}: mean loss {number(x)}</title></circle>"
         )
     inside.append(_key([("right", "T = 1"), ("best", "best T")]))
-    ticks = [(place(t, least)[0], f"{t:g}") for t in (0.25, 0.5, 1, 2, 4, 8)]
-    losses = [(k / 4, f"{least + k / 4 * (largest - least):.3g}") for k in range(5)]
+    ticks = [(place(t, least)[0], f"{t:.3g}") for t in T.tolist()[:: 1 + T.size // 7]]
+    losses = [(k / 4, f"{least + k / 4 * rise:.3g}") for k in range(5)]
     said = (
         f"The mean loss against the temperature T. It is {number(at_1)} at T = 1 and least, "
         f"{number(c.best.loss)}, at T = {c.best.temperature:.3g}."
@@ -282,14 +296,15 @@ def heat_map(
     size = 40 if written else 30 if len(shown) <= 12 else 18
     names = [in_table(e, n, LABEL) for n in shown]
     widths = [sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in name) for name in names]
-    margin = 34 + 7 * max(widths)
+    margin = 30 + 7 * max(widths)
     side = margin + size * len(shown) + 2
     parts = [
         f'<svg class="push-map" role="img" viewBox="0 0 {side} {side}" width="{side}" '
         f'height="{side}" xmlns="http://www.w3.org/2000/svg" font-size="12" fill="currentColor">'
         f"<title>{as_html(title)}: the table below has the same numbers</title>"
-        f'<text class="name" x="4" y="{margin - 8}">{axes[0]} ↓</text>'
         f'<text class="name" x="{margin}" y="12">{axes[1]} →</text>'
+        f'<text class="name" x="12" y="{margin}" transform="rotate(90 12 {margin})" dy="4">'
+        f"{axes[0]} →</text>"
     ]
     for k, name in enumerate(names):
         middle = margin + size * k + size / 2

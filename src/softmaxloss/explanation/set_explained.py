@@ -1,33 +1,18 @@
 """The examples that the page of a set lists, each with its own explanation in the page."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
 from ..text import as_html, plural
 from ..totals import Example, Strongest
-from .rendering.html import paragraph, row, table
+from .rendering.html import bar, paragraph, row, table
 from .rendering.names import NAME, in_table, name
 from .rendering.numbers import argument, number
 from .rendering.sections import slope_cells
 from .set_data import SetData
-from .set_sections import EMPTY
 from .set_words import why_listed
-
-
-def listed(e: SetData, some: Iterable[Example]) -> str:
-    """A table of examples, each with a link to its explanation."""
-    ids, rows = e.examined.ids, []
-    for x in some:
-        label, predicted = _name(e, x.label), _name(e, x.predicted) if x.rank else EMPTY
-        numbers = [number(v) if x.rank else EMPTY for v in (x.probability, x.confidence)]
-        cells = [label, numbers[0], predicted, numbers[1], number(x.loss)]
-        id = [as_html(ids.get(x.row, "")[:200])] if ids else []
-        rows.append(row(f'<a href="#row-{x.row}">{x.row}</a>', [*id, *cells]))
-    id = ["id"] if ids else []
-    heads = ["row", *id, "label", "its probability", "predicted", "its probability", "loss"]
-    return f'<div class="examples">{table("The highest loss first", heads, rows)}</div>'
 
 
 def explained(e: SetData, command: Callable[[Example], str]) -> str:
@@ -78,11 +63,7 @@ def _table(e: SetData, x: Example, strongest: Strongest) -> str:
             continue
         a_n = x.probability if n == y else a_n
         slope, moves = slope_cells(a_n - (n == y))
-        bar = (
-            '<svg class="bar" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">'
-            f'<rect width="{min(a_n, 1.0):.5g}" height="1"/></svg>'
-        )
-        cells = [number(z), number(a_n), bar, as_html(slope.text), moves.text]
+        cells = [number(z), number(a_n), bar(a_n), as_html(slope.text), moves.text]
         rows.append(row(head, cells, ' class="true"' if n == y else ""))
     heads = ["class", "logit z"]
     foot, others = "", e.counts.size - strongest.classes.size

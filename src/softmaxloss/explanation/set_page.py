@@ -12,15 +12,16 @@ from ..text import as_html
 from ..totals import Example
 from . import set_charts as charts
 from . import set_sections as sections
+from .data import SHOWN
 from .rendering.html import Page, paragraph, section, section_of, table_of
 from .rendering.names import NAME, in_table
 from .rendering.numbers import number
-from .rendering.sections import Row, Section, Table
+from .rendering.sections import Cell, Row, Section, Table
 from .set_charts import MapCell, heat_map
 from .set_data import SetData
-from .set_explained import explained, listed
+from .set_explained import explained
 from .set_sections import EMPTY
-from .set_words import finding, issues, lead, percent
+from .set_words import finding, lead, percent
 
 MAPPED = 40  # classes in a map; of more, those in the strongest pairs
 WRITTEN = 12  # classes, up to which a map has its numbers written in its cells
@@ -80,7 +81,7 @@ def _figure(picture: str, caption: str) -> str:
 
 
 def _confusions(e: SetData) -> str:
-    part = sections.confusions(e, LISTED, NAME)
+    part = sections.confusions(e, SHOWN, NAME)
     pairs = [(pair.true, pair.predicted) for pair in e.confusions.most(MAPPED * MAPPED)]
     shown = _mapped(e, pairs)
     if not shown:
@@ -104,7 +105,10 @@ def _confusions(e: SetData) -> str:
     names = [in_table(e, n) for n in shown]
     rows = [Row([name, *map(str, x)]) for name, x in zip(names, matrix.tolist(), strict=True)]
     numbers = _numbers(Table(title, ["true class", *names], rows))
-    return _with(f"{_scrolling(title, picture)}{paragraph(said)}{numbers}", part)
+    words = "".join(map(paragraph, part.words))
+    listed = "" if part.table is None else table_of(part.table)
+    both = f'<div class="abreast">{_scrolling(title, picture)}{listed}</div>'
+    return section(part.title, f"{words}{both}{paragraph(said)}{numbers}")
 
 
 def _confusion(e: SetData, i: int, n: int, times: int, written: bool) -> MapCell:
@@ -127,9 +131,9 @@ def _scrolling(title: str, picture: str) -> str:
 
 
 def _classes(e: SetData) -> str:
-    part = sections.classes(e, LISTED, NAME)
-    caption = "Recall of the classes, the lowest first"
-    return _with(_figure(charts.recalls(e), caption), part)
+    many = e.counts.size > LISTED  # else they are all in the table
+    picture = _figure(charts.recalls(e), "Recall of all classes, the lowest first") if many else ""
+    return _with(picture, sections.classes(e, LISTED, NAME))
 
 
 def _losses(e: SetData) -> str:
@@ -141,7 +145,10 @@ def _losses(e: SetData) -> str:
     rows = [Row([f"{b.least:.3g} to {b.below:.3g}", str(b.examples), str(b.wrong)]) for b in bins]
     table = Table("Examples by their loss", ["loss", "examples", "predicted wrong"], rows)
     picture = _figure(charts.losses(e), caption)
-    return section("How large the losses are", f"{picture}{_numbers(table)}")
+    ranks = [Row([f"{k}", Cell(percent(share), share=share)]) for k, share in e.top_k.items()]
+    within = Table("How often the label is among the k largest logits", ["k", "examples"], ranks)
+    both = f'<div class="abreast">{picture}{table_of(within) if ranks else ""}</div>'
+    return section("How large the losses are", f"{both}{_numbers(table)}")
 
 
 def _calibration(e: SetData) -> str:
@@ -177,15 +184,7 @@ def _shares(e: SetData, k: int) -> list[str]:
 
 def _examples(e: SetData, command: Callable[[Example], str]) -> list[str]:
     """The lists of examples, and each of them explained."""
-    x, parts = e.examined, []
-    said = paragraph(issues(e)) if x.sought else ""
-    if x.suspects:
-        parts.append(section("Labels that look wrong", said + listed(e, x.suspects)))
-        said = ""
-    if x.hard:
-        parts.append(section("Examples that are hard", said + listed(e, x.hard)))
-    if x.invalid:
-        parts.append(section("Rows without a loss", listed(e, x.invalid)))
+    parts = [section_of(part) for part in sections.examples(e, NAME)]
     if parts:
         parts.append(section("Each of them explained", explained(e, command)))
     return parts

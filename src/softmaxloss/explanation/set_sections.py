@@ -9,7 +9,7 @@ from ..text import plural, printable
 from ..totals import Example
 from .rendering.names import in_sentence, in_table
 from .rendering.numbers import number
-from .rendering.sections import Row, Section, Table, slope_cells
+from .rendering.sections import Cell, Row, Section, Table, slope_cells
 from .set_data import SetData
 from .set_sums import LEAST
 from .set_words import confused, issues, percent, trust
@@ -62,7 +62,7 @@ def classes(e: SetData, count: int, cells: int) -> Section:
         if n in first:
             taken = in_table(e, int(c.predicted[first[n]]), cells)
             times = str(c.count[first[n]])
-        shares = [EMPTY if math.isnan(x[n]) else f"{x[n]:.4f}" for x in (c.recall, c.precision)]
+        shares = [_share(float(x[n])) for x in (c.recall, c.precision)]
         rows.append(Row([in_table(e, n, cells), str(e.counts[n]), *shares, taken, times]))
     heads = ["class", "examples", "recall", "precision", "<mostly taken for", "times"]
     said = (
@@ -70,6 +70,10 @@ def classes(e: SetData, count: int, cells: int) -> Section:
         "the share of the predictions of the class that are right."
     )
     return Section(title, Table("Recall and precision", heads, rows), [said])
+
+
+def _share(x: float) -> str | Cell:
+    return EMPTY if math.isnan(x) else Cell(f"{x:.4f}", share=x)
 
 
 def calibration(e: SetData) -> Section:
@@ -101,7 +105,8 @@ def examined(e: SetData, some: Iterable[Example], cells: int) -> Table:
         predicted = [name(x.predicted), number(x.confidence)] if valid else [EMPTY, EMPTY]
         id = [printable(ids.get(x.row, ""))[:cells]] if ids else []
         label = [name(x.label), number(x.probability) if valid else EMPTY]
-        rows.append(Row([str(x.row), *id, *label, *predicted, number(x.loss)]))
+        row = Cell(str(x.row), link=f"row-{x.row}")
+        rows.append(Row([row, *id, *label, *predicted, number(x.loss)]))
     id = ["<id"] if ids else []
     heads = [">row", *id, "<label", "probability", "<predicted", "probability", "loss"]
     return Table("The highest loss first", heads, rows)

@@ -34,12 +34,10 @@ def finding(e: SetData) -> str:
         all_of = "The one example is" if e.examples == 1 else f"All {e.examples} examples are"
         return f"{all_of} predicted right"
     true, predicted, times, _ = first[0]
-    equal = int(np.count_nonzero(e.confusions.count == times))
-    if equal > 1:
-        often = "once" if times == 1 else f"{times} times"
-        return f"{equal} confusions of classes occur {often} each, and none more often"
-    often = "" if times == 1 else "most often "
-    return f"{in_sentence(e, true)} is {often}taken for {in_sentence(e, predicted)}"
+    if times == 1:
+        return "No class is taken for another more than once"
+    often = "most often" if int(np.count_nonzero(e.confusions.count == times)) == 1 else "often"
+    return f"{in_sentence(e, true)} is {often} taken for {in_sentence(e, predicted)}"
 
 
 def lead(e: SetData) -> Iterator[str]:
@@ -51,8 +49,8 @@ def lead(e: SetData) -> Iterator[str]:
         f"{number(e.uniform_loss)}), accuracy {percent(e.accuracy)}."
     )
     if e.top_k and e.examples:
-        within = ", ".join(f"{k} in {percent(share)}" for k, share in e.top_k.items())
-        yield f"The label is among the k classes with the largest logits: for k = {within}."
+        within = ", ".join(f"top-{k} {percent(share)}" for k, share in e.top_k.items())
+        yield f"Its label is among the largest logits: {within}."
     if e.ignored:
         yield f"{plural(e.ignored, 'row')} with the label to ignore left out."
     if e.invalid:

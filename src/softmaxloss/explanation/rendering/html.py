@@ -7,6 +7,7 @@ inline styles or handlers; the styles are in `page.css`.
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -38,11 +39,14 @@ def section_of(part: Section) -> str:
 
 def table_of(part: Table) -> str:
     """A table of plain text."""
-    rows = []
+    rows, names = [], [k for k, head in enumerate(part.heads[1:], 2) if head.startswith("<")]
     for (head, *cells), kind in part.rows:
         true = ' class="true"' if kind == "true" else ""
         rows.append(row(_words(head), map(_words, cells), true))
-    return table(as_html(part.caption), [as_html(head.lstrip("<>")) for head in part.heads], rows)
+    heads = [as_html(head.lstrip("<>")) for head in part.heads]
+    words = table(as_html(part.caption), heads, rows)
+    kinds = " ".join(f"left-{k}" for k in names)
+    return f'<div class="{kinds}">{words}</div>' if kinds else words
 
 
 def _words(cell: str | Cell) -> str:
@@ -51,7 +55,16 @@ def _words(cell: str | Cell) -> str:
     if cell.tint == "code":
         return f"<code>{as_html(cell.text)}</code>"
     known = f'<span class="name">{as_html(cell.name)}</span>' if cell.name else ""
-    return as_html(cell.text) + known
+    words = as_html(cell.text) + known + ("" if math.isnan(cell.share) else bar(cell.share))
+    return f'<a href="#{cell.link}">{words}</a>' if cell.link else words
+
+
+def bar(share: float) -> str:
+    """A bar of a length between 0 and 1, beside its number."""
+    return (
+        '<svg class="bar" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{min(share, 1.0):.5g}" height="1"/></svg>'
+    )
 
 
 def row(head: str, cells: Iterable[str], attributes: str = "") -> str:
