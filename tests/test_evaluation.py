@@ -252,7 +252,7 @@ def test_progress_counts_rows_or_bytes(tmp_path: Path, suffix: str) -> None:
 def test_the_scores_of_every_row_are_written(tmp_path: Path) -> None:
     path, out = saved(tmp_path / "z.npy"), tmp_path / "scores.npy"
     with open_scores(out, N) as scores:
-        run(path, max_elements=50 * C, scores=scores)
+        run(path, max_elements=50 * C, scores=[scores])
     table, whole = np.load(out), score(LOGITS, LABELS)
     np.testing.assert_array_equal(table["row"], np.arange(N))
     np.testing.assert_array_equal(table["label"], LABELS)

@@ -10,8 +10,16 @@ from typing import Any
 from ..errors import OptionError
 from ..files.atomic import atomic_write_text
 from ..totals import Example
-from . import one_words, page, questions, set_page, set_sections, set_words, several_sections
-from .data import SHOWN
+from . import (
+    one_words,
+    page,
+    questions,
+    set_page,
+    set_plots,
+    set_sections,
+    set_words,
+    several_sections,
+)
 from .one_data import ExampleData
 from .questions import Answer
 from .rendering import html
@@ -165,7 +173,7 @@ class SetExplanation(SetData, Rendered):
 
         cells = max(6, (width - 60) // 2)  # of two names; the numbers take the rest
         command = command or self.call
-        sections = set_sections.sections(self, SHOWN, cells, command)
+        sections = set_sections.sections(self, set_sections.LISTED, cells, command)
         return document(set_words.lead(self), sections, width=width, color=color)
 
     def to_html(self, *, command: Callable[[Example], str] | None = None) -> str:
@@ -180,7 +188,16 @@ class SetExplanation(SetData, Rendered):
         atomic_write_text(path, self.to_html(command=command))
 
     def _page(self, *, script: bool) -> Page:
-        return set_page.page(self, self.call)
+        return set_page.page(self, self.call, links=script)
+
+    def save_plots(self, path: str | os.PathLike[str]) -> None:
+        """Write confusion counts, recall, losses and reliability as one .svg or .png, by
+        matplotlib, with an atomic write.
+
+        Raises:
+            OptionError: another suffix, or matplotlib is not installed.
+        """
+        set_plots.save_plots(self, path)
 
     def merge(self, *others: "SetExplanation") -> "SetExplanation":
         """The explanation of this set and the others together, as shards of one set.

@@ -15,13 +15,13 @@ from .set_data import SetData
 from .set_words import why_listed
 
 
-def explained(e: SetData, command: Callable[[Example], str]) -> str:
-    """The explanations of these examples, folded."""
+def explained(e: SetData, command: Callable[[Example], str], *, links: bool) -> str:
+    """The explanations of these examples, folded. links: whether tables link to them."""
     x = e.examined
-    return "".join(_explained(e, one, command) for one in (*x.suspects, *x.hard, *x.invalid))
+    return "".join(_explained(e, one, command, links) for one in (*x.suspects, *x.hard, *x.invalid))
 
 
-def _explained(e: SetData, x: Example, command: Callable[[Example], str]) -> str:
+def _explained(e: SetData, x: Example, command: Callable[[Example], str], links: bool) -> str:
     id = e.examined.ids.get(x.row)
     called = f"Row {x.row}" + (f", {as_html(id[:200])}" if id is not None else "")
     taken = "predicted right" if x.label == x.predicted else f"taken for {_name(e, x.predicted)}"
@@ -32,9 +32,10 @@ def _explained(e: SetData, x: Example, command: Callable[[Example], str]) -> str
         parts.append(_table(e, x, e.examined.strongest[x.row]))
     parts.append(paragraph("All of it:"))
     parts.append(f"<pre>{as_html(command(x))}</pre>")
+    place = f' id="row-{x.row}"' if links else ""
     return (
         f'<details class="explained"><summary>{called}: label {_name(e, x.label)}, {taken}'
-        f'</summary><div id="row-{x.row}">{"".join(parts)}</div></details>'
+        f"</summary><div{place}>{''.join(parts)}</div></details>"
     )
 
 

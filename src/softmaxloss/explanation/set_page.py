@@ -28,15 +28,16 @@ WRITTEN = 12  # classes, up to which a map has its numbers written in its cells
 LISTED = 20  # pairs, and classes
 
 
-def page(e: SetData, command: Callable[[Example], str]) -> Page:
-    """The page. command: what to type to explain one example."""
+def page(e: SetData, command: Callable[[Example], str], *, links: bool = True) -> Page:
+    """The page. command: what to type to explain one example; links: whether rows link to their
+    explanation, which takes ids that are none of another page's."""
     title, known = finding(e), e.counts.any()
     parts = [f"<h1>{as_html(title)}</h1>", *map(paragraph, lead(e))]
     if known:
         parts.append(_cards(e))
     if e.counts.size > 1 and known:
         parts += [_confusions(e), _classes(e), _losses(e), _calibration(e)]
-    parts += _examples(e, command)
+    parts += _examples(e, command, links)
     if e.counts.size > 1 and known:
         parts.append(_map(e))
         parts += map(section_of, (f(e, LISTED, NAME) for f in (sections.pushes, sections.net)))
@@ -182,11 +183,11 @@ def _shares(e: SetData, k: int) -> list[str]:
 # --- examples -------------------------------------------------------------------------------------
 
 
-def _examples(e: SetData, command: Callable[[Example], str]) -> list[str]:
+def _examples(e: SetData, command: Callable[[Example], str], links: bool) -> list[str]:
     """The lists of examples, and each of them explained."""
-    parts = [section_of(part) for part in sections.examples(e, NAME)]
+    parts = [section_of(part) for part in sections.examples(e, NAME, links=links)]
     if parts:
-        parts.append(section("Each of them explained", explained(e, command)))
+        parts.append(section("Each of them explained", explained(e, command, links=links)))
     return parts
 
 

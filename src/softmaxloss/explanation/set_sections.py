@@ -15,6 +15,7 @@ from .set_sums import LEAST
 from .set_words import confused, issues, percent, trust
 
 EMPTY = "none"  # where there is no number
+LISTED = 8  # classes and pairs in the text
 HARDEST = [">row", "<label", "<predicted", "loss", "label's probability", "rank"]
 
 
@@ -81,19 +82,19 @@ def calibration(e: SetData) -> Section:
     return Section("Whether its probabilities can be trusted", words=list(trust(e)))
 
 
-def examples(e: SetData, cells: int) -> Iterator[Section]:
-    """Labels that look wrong, hard examples, rows without a loss."""
+def examples(e: SetData, cells: int, *, links: bool = False) -> Iterator[Section]:
+    """Labels that look wrong, hard examples, rows without a loss. links: to `row-…` on the page."""
     x = e.examined
     if x.suspects:
-        yield Section("Labels that look wrong", examined(e, x.suspects, cells), [issues(e)])
+        yield Section("Labels that look wrong", _examined(e, x.suspects, cells, links), [issues(e)])
     if x.hard:
         words = [] if x.suspects else [issues(e)]
-        yield Section("Examples that are hard", examined(e, x.hard, cells), words)
+        yield Section("Examples that are hard", _examined(e, x.hard, cells, links), words)
     if x.invalid:
-        yield Section("Rows without a loss", examined(e, x.invalid, cells))
+        yield Section("Rows without a loss", _examined(e, x.invalid, cells, links))
 
 
-def examined(e: SetData, some: Iterable[Example], cells: int) -> Table:
+def _examined(e: SetData, some: Iterable[Example], cells: int, links: bool) -> Table:
     """Examples with their label and their prediction, and the probability of each."""
 
     def name(label: int) -> str:
@@ -105,7 +106,7 @@ def examined(e: SetData, some: Iterable[Example], cells: int) -> Table:
         predicted = [name(x.predicted), number(x.confidence)] if valid else [EMPTY, EMPTY]
         id = [printable(ids.get(x.row, ""))[:cells]] if ids else []
         label = [name(x.label), number(x.probability) if valid else EMPTY]
-        row = Cell(str(x.row), link=f"row-{x.row}")
+        row = Cell(str(x.row), link=f"row-{x.row}" if links else "")
         rows.append(Row([row, *id, *label, *predicted, number(x.loss)]))
     id = ["<id"] if ids else []
     heads = [">row", *id, "<label", "probability", "<predicted", "probability", "loss"]

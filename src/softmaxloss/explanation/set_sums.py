@@ -6,7 +6,7 @@ kept.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -185,7 +185,7 @@ def add_up(
     first_class: int,
     first_row: int = 0,
     ids: Sequence[object] | NDArray[Any] | None = None,
-    scores: ScoresFile | None = None,
+    scores: Iterable[ScoresFile] = (),
     on_progress: Callable[[int, int], None] | None = None,
     max_elements: int = 1 << 22,
 ) -> SetSums:

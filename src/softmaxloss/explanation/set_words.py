@@ -128,8 +128,8 @@ def issues(e: SetData) -> str:
     """What is meant by a label that looks wrong."""
     x = e.examined
     return (
-        f"Of the {plural(x.sought, 'example')} with the highest loss, {x.found} "
-        f"{'has' if x.found == 1 else 'have'} a label that looks wrong: the model gives the class "
+        f"Of the {plural(x.sought, 'example')} with the highest loss, {x.found or 'none'} "
+        f"{'has' if x.found <= 1 else 'have'} a label that looks wrong: the model gives the class "
         "that it predicts at least the probability that it gives, on average, to the examples "
         "labelled with that class. The others are hard: the model is not that sure of what it "
         "predicts."

@@ -20,7 +20,7 @@ from .parquet import open_parquet, open_parquet_labels
 from .safetensors import open_safetensors
 from .source import ArraySource, BadFileError, FileError, Source, check_file
 from .text_files import CsvSource, open_csv_labels, open_json, open_json_labels
-from .writers import CsvScores, NpyScores, ParquetScores, ScoresFile
+from .writers import CsvScores, NpyScores, ParquetScores, ScoresFile, Texts
 
 __all__ = [
     "FORMATS",
@@ -232,17 +232,28 @@ def read_labels(path: str | os.PathLike[str], *, key: str | None = None) -> npt.
 
 
 @contextlib.contextmanager
-def open_scores(path: str | os.PathLike[str], rows: int) -> Iterator[ScoresFile]:
+def open_scores(
+    path: str | os.PathLike[str],
+    rows: int,
+    *,
+    ids: Sequence[object] | npt.NDArray[Any] | None = None,
+    classes: Sequence[str] | None = None,
+    first_class: int = 0,
+) -> Iterator[ScoresFile]:
     """Open a file for the scores of `rows` examples, for a `with` statement.
 
     The columns are row, label, loss, probability, predicted, rank, entropy and logsumexp, as
     `score` gives them: an ignored row has loss 0, rank 0, the predicted class first_class − 1 and
-    NaN in the other columns. The file appears once it is complete; a folder that cannot be written
-    to raises before any work.
+    NaN in the other columns. With `ids` there is a column id, with `classes` there are label_name
+    and predicted_name, but not in .npy, which has numbers only. The file appears once it is
+    complete; a folder that cannot be written to raises before any work.
 
     Args:
         path: the file: .npy (a structured array), .csv or .parquet.
         rows: the number of rows that will be appended.
+        ids: what the rows are called, names or numbers.
+        classes: C names.
+        first_class: the number of the first class in the labels.
 
     Raises:
         FileError: unknown suffix, missing or unwritable folder, pyarrow missing for .parquet, or
@@ -262,7 +273,7 @@ def open_scores(path: str | os.PathLike[str], rows: int) -> Iterator[ScoresFile]
     writer = _entry(WRITERS, path)
     with atomic_write(path) as file:
         with _faults_of(path), writing(path):
-            scores = writer(path, file, rows)
+            scores = writer(path, file, rows, Texts(ids, classes, first_class))
         try:
             yield scores
             if scores.written != rows:

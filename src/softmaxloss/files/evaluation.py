@@ -1,6 +1,6 @@
 """A whole file of logits against its labels, block by block."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..api import score
 from ..arrays import Array
@@ -23,7 +23,7 @@ def evaluate(
     first_class: int = 0,
     first_row: int = 0,
     details: bool = False,
-    scores: ScoresFile | None = None,
+    scores: Iterable[ScoresFile] = (),
     on_block: Callable[[Array, Array, Scores], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     max_elements: int = 1 << 22,
@@ -38,7 +38,7 @@ def evaluate(
         first_class: 1 if the labels count from one.
         first_row: the number of the first row, for a shard of a set.
         details: whether to keep `Totals.temperatures` and `Totals.strongest`, too.
-        scores: where to write the scores of every row, from `open_scores`.
+        scores: where to write the scores of every row, files from `open_scores`.
         on_block: called with the logits, labels and scores of each block.
         on_progress: called with (done, total) after each block: rows, or bytes of a .csv file.
         max_elements: the most logits in a block, which has at least one row.
@@ -81,8 +81,8 @@ def evaluate(
             part = labels[start:done]
             scored = score(block, part, ignore_index=ignore_index, first_class=first_class)
             result.add(first_row + start, block, part, scored)
-            if scores is not None:
-                scores.append(start, part, scored)
+            for file in scores:
+                file.append(start, part, scored)
             if on_block is not None:
                 on_block(block, part, scored)
             if on_progress is not None:

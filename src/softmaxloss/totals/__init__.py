@@ -201,8 +201,11 @@ class Totals:
         with np.errstate(invalid="ignore"):
             return np.asarray(self._probability * UNIT / self.counts)
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self, top: int | None = None) -> dict[str, object]:
         """Every figure by name, as JSON can hold it ("NaN" and "Infinity" are strings).
+
+        Args:
+            top: how many of the examples to name; default: all that are kept.
 
         >>> Totals(2, top=0).to_dict()["mean_loss"]
         'NaN'
@@ -210,9 +213,9 @@ class Totals:
         counts = ("examples", "ignored", "invalid")
         means = ("mean_loss", "perplexity", "accuracy", "mean_entropy")
         figures = {name: jsonable(getattr(self, name)) for name in counts + means}
-        top = [{name: jsonable(value) for name, value in e._asdict().items()} for e in self.top]
+        named = [{k: jsonable(x) for k, x in e._asdict().items()} for e in self.top[:top]]
         shown = {str(k): jsonable(self.top_k(k)) for k in top_ks(self.classes)}
-        return figures | {"top_k": shown, "ece": jsonable(self.reliability.ece), "top": top}
+        return figures | {"top_k": shown, "ece": jsonable(self.reliability.ece), "top": named}
 
 
 def top_ks(classes: int) -> list[int]:

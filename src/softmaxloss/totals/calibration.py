@@ -151,10 +151,16 @@ class Temperatures:
         above = [at for at in known if at[2] > 0.0]
         if not below or not above:
             log_T, loss, _, ece = known[0] if above else known[-1]
-            return Fit(math.exp(log_T), loss, math.exp(log_T), ece)
+            tried = _tried(log_T)
+            return Fit(tried, loss, tried, ece)
         log_T, loss = _least(below[-1][:3], above[0][:3])
         nearest = min(known, key=lambda at: abs(at[0] - log_T))
-        return Fit(math.exp(log_T), loss, math.exp(nearest[0]), nearest[3])
+        return Fit(math.exp(log_T), loss, _tried(nearest[0]), nearest[3])
+
+
+def _tried(log_T: float) -> float:
+    """The temperature that was tried, by its logarithm."""
+    return min(TEMPERATURES, key=lambda T: abs(math.log(T) - log_T))
 
 
 _Point = tuple[float, float, float]  # x, f(x), f'(x)
