@@ -26,9 +26,9 @@ class Calibration:
             of their bin.
         mean_entropy: of the probabilities, in nats. The model is overconfident if the mean loss is
             larger, underconfident if it is smaller.
-        temperatures: (15,) the temperatures that were tried, with softmax(z/T).
-        losses: (15,) the mean loss at each of them.
-        slopes: (15,) its derivative with respect to log T: the mean entropy there minus the loss.
+        temperatures: (17,) the temperatures that were tried, with softmax(z/T).
+        losses: (17,) the mean loss at each of them.
+        slopes: (17,) its derivative with respect to log T: the mean entropy there minus the loss.
         best: the temperature T with the least mean loss, by a cubic between those tried; the loss
             there; the nearest temperature that was tried, and the ECE there.
     """

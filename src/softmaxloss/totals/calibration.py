@@ -21,8 +21,8 @@ from .exact import UNIT, ExactSum, in_units
 
 BINS = 15  # of equal width, as in Guo et al., "On Calibration of Modern Neural Networks", 2017
 
-#: The temperatures that are tried, in steps of 2^¼ where most models are, and 1.
-TEMPERATURES = (0.25, *(2.0 ** (k / 4) for k in range(-4, 9)), 8.0)
+#: The temperatures that are tried: 1, and in steps of 2^¼ where most models are.
+TEMPERATURES = tuple(2.0 ** (k / 4) for k in (-8, -6, *range(-4, 9), 10, 12))
 
 
 class Reliability:
@@ -136,7 +136,7 @@ class Temperatures:
         """The temperature with the least loss, by a cubic between the two that are next to it.
 
         It has the losses and the derivatives of the two. For the temperature this is right to about
-        1 %, for the loss to a ten-thousandth of it.
+        1 %, for the loss to some ten-thousandths of it.
         """
         known = [
             (math.log(T), loss, slope, bins.ece)
