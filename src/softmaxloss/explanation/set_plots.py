@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def save_plots(e: SetData, path: str | os.PathLike[str]) -> None:
     if suffix not in PLOTS:
         raise OptionError(f"plots are written as {' or '.join(PLOTS)}, not {suffix or 'no suffix'}")
     drawn = figure(e)
-    with atomic_write(path) as file:
+    with atomic_write(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name in letters that the font does not have
         drawn.savefig(file, format=suffix[1:], metadata={"Date": None} if suffix == ".svg" else {})
 
 
