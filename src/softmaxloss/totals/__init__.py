@@ -36,8 +36,12 @@ __all__ = [
 #: The largest k of `Totals.top_k`.
 RANKS = 100
 
-#: The edges between the bins of `Totals.losses`.
-LOSS_EDGES: NDArray[np.float64] = 2.0 ** (np.arange(-48, 41) / 4)
+_QUARTERS = (1.0, 2.0**0.25, 2.0**0.5, 2.0**0.75)
+
+#: The edges between the bins of `Totals.losses`: 2⁻¹² to 2¹⁰ in steps of 2^¼.
+LOSS_EDGES: NDArray[np.float64] = np.ldexp(
+    np.tile(_QUARTERS, 23), np.repeat(np.arange(-12, 11), 4)
+)[:-3]
 
 
 class Totals:
@@ -127,7 +131,7 @@ class Totals:
         self._correct += int(np.count_nonzero(correct))
         self.counts += np.bincount(y, minlength=self.classes)
         np.add.at(self._probability, y, in_units(scores.probability[valid]))
-        place = np.searchsorted(LOSS_EDGES, scores.loss[valid], side="right")
+        place = _loss_bins(scores.loss[valid])
         self.losses += np.bincount(place, minlength=self.losses.size)
         self.wrong_losses += np.bincount(place[~correct], minlength=self.losses.size)
         self.pairs.add(y, predicted)
@@ -216,6 +220,16 @@ class Totals:
         named = [{k: jsonable(x) for k, x in e._asdict().items()} for e in self.top[:top]]
         shown = {str(k): jsonable(self.top_k(k)) for k in top_ks(self.classes)}
         return figures | {"top_k": shown, "ece": jsonable(self.reliability.ece), "top": named}
+
+
+def _loss_bins(losses: NDArray[Any]) -> NDArray[np.int64]:
+    """For each loss, how many of `LOSS_EDGES` are not above it."""
+    clipped = np.clip(losses.astype(np.float64), LOSS_EDGES[0] / 2, LOSS_EDGES[-1])
+    mantissa, exponent = np.frexp(clipped)  # in [½, 1)
+    place = 4 * (exponent.astype(np.int64) + 11) + 1
+    for quarter in _QUARTERS[1:]:
+        place += mantissa >= quarter / 2
+    return np.maximum(place, 0, out=place)
 
 
 def top_ks(classes: int) -> list[int]:

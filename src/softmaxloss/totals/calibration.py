@@ -22,7 +22,7 @@ from .exact import UNIT, ExactSum, in_units
 BINS = 15  # of equal width, as in Guo et al., "On Calibration of Modern Neural Networks", 2017
 
 #: The temperatures that are tried: 1, and in steps of 2^¼ where most models are.
-TEMPERATURES = tuple(2.0 ** (k / 4) for k in (-8, -6, *range(-4, 9), 10, 12))
+TEMPERATURES: tuple[float, ...] = tuple(2.0 ** (k / 4) for k in (-8, -6, *range(-4, 9), 10, 12))
 
 
 class Reliability:
@@ -44,7 +44,8 @@ class Reliability:
         self.counts, self.correct, self._confidence = np.zeros((3, BINS), np.int64)
 
     def add(self, confidence: NDArray[Any], correct: NDArray[np.bool_]) -> None:
-        place = np.searchsorted(np.arange(1, BINS) / BINS, confidence)
+        place = np.ceil(confidence * BINS).astype(np.int64) - 1
+        np.maximum(place, 0, out=place)  # a probability that is rounded to 0
         self.counts += np.bincount(place, minlength=BINS)
         self.correct += np.bincount(place[correct], minlength=BINS)
         np.add.at(self._confidence, place, in_units(confidence))
@@ -160,7 +161,7 @@ class Temperatures:
 
 def _tried(log_T: float) -> float:
     """The temperature that was tried, by its logarithm."""
-    return min(TEMPERATURES, key=lambda T: abs(math.log(T) - log_T))
+    return min((abs(math.log(T) - log_T), T) for T in TEMPERATURES)[1]
 
 
 _Point = tuple[float, float, float]  # x, f(x), f'(x)
