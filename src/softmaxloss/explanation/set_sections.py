@@ -52,10 +52,10 @@ def confusions(e: SetData, count: int, cells: int) -> Section:
 def classes(e: SetData, count: int, cells: int) -> Section:
     """Recall and precision of each class, or of those with the lowest recall."""
     known, c = np.flatnonzero(e.counts), e.confusions
-    shown, title = list(range(e.counts.size)), "How each class does"
+    shown, caption = list(range(e.counts.size)), "Recall and precision"
     if len(shown) > count:
         shown = known[np.lexsort((-e.counts[known], c.recall[known]))][:count].tolist()
-        title = f"The {len(shown)} classes with the lowest recall"
+        caption = f"The {len(shown)} classes with the lowest recall"
     first = c.first_of_each()
     rows = []
     for n in shown:
@@ -70,7 +70,9 @@ def classes(e: SetData, count: int, cells: int) -> Section:
         "Recall is the share of the examples of the class that are predicted right; precision is "
         "the share of the predictions of the class that are right."
     )
-    return Section(title, Table("Recall and precision", heads, rows), [said])
+    if len(shown) < e.counts.size:
+        said = f"Listed are the {len(shown)} classes with the lowest recall. {said}"
+    return Section("How each class does", Table(caption, heads, rows), [said])
 
 
 def _share(x: float) -> str | Cell:

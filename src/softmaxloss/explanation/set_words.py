@@ -75,9 +75,12 @@ def confused(e: SetData) -> str:
     total = int(e.confusions.examples[true])
     of_all = f"Of the {plural(total, 'example')} of class {i}, {times}"
     are = "is" if times == 1 else "are"
+    often = f"taken for class {e.number(true)} {plural(back, 'time')}"
+    if not back:
+        often = f"never taken for class {e.number(true)}"
     return (
         f"{of_all} ({percent(share)}) {are} taken for class {n}. Class {e.number(predicted)} is "
-        f"taken for class {e.number(true)} {plural(back, 'time')}."
+        f"{often}."
     )
 
 
