@@ -50,7 +50,7 @@ def lead(e: SetData) -> Iterator[str]:
     )
     if e.top_k and e.examples:
         within = ", ".join(f"top-{k} {percent(share)}" for k, share in e.top_k.items())
-        yield f"Its label is among the largest logits: {within}."
+        yield f"The label is among the largest logits: {within}."
     if e.ignored:
         yield f"{plural(e.ignored, 'row')} with the label to ignore left out."
     if e.invalid:
