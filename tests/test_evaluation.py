@@ -182,7 +182,7 @@ def test_to_dict_is_json(tmp_path: Path) -> None:
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert set(data) == {
         "examples", "ignored", "invalid", "mean_loss", "perplexity", "accuracy", "mean_entropy",
-        "top_k", "ece", "top",
+        "top_k", "ece", "top", "look_like_probabilities",
     }  # fmt: skip
     assert set(data["top"][0]) == {  # type: ignore[index]
         "row", "label", "predicted", "loss", "probability", "rank", "confidence",

@@ -332,6 +332,16 @@ def test_small_sets_merge(data):
     assert state(parts[1].merge(parts[0])) == state(totals_of(z, y, top=3))
 
 
+def test_shards_that_look_like_probabilities():
+    """All of them that have rows must."""
+    yes, no, empty = (totals_of(LOGITS[:k], LABELS[:k]) for k in (2, 3, 0))
+    yes.look_like_probabilities = True
+    assert yes.merge(empty).look_like_probabilities
+    assert empty.merge(yes).look_like_probabilities
+    assert not yes.merge(no, empty).look_like_probabilities
+    assert not empty.merge(empty).look_like_probabilities
+
+
 def test_labels_from_one():
     one = totals_of(LOGITS, LABELS + 1, first_class=1)
     assert one.counts.tolist() == WHOLE.counts.tolist()

@@ -1,6 +1,7 @@
 """The command line. `main` runs it: results on standard output, one line for an error on stderr.
 
-Exit codes: 0 success, 1 a check found a mistake, 2 an error, 130 interrupted, 143 terminated.
+Exit codes: 0 success, 1 a check found a mistake, 2 an error, 130 interrupted, 143 terminated,
+129 the terminal was closed.
 A new command is one file beside this one and one `add_command` line below.
 """
 
@@ -19,7 +20,7 @@ from .command import ExamplesFirst
 
 INTERRUPTED = 128 + 2  # as shells report a process ended by SIGINT
 PIPE_CLOSED = 128 + 13  # SIGPIPE
-TERMINATED = 128 + 15  # SIGTERM
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Group(ExamplesFirst, click.Group):
@@ -56,7 +57,7 @@ commands.add_command(check.check)
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line on `args` (default: those of the process) and return the exit code.
 
-    Meanwhile SIGTERM raises SystemExit, so that unfinished files are removed.
+    Meanwhile SIGTERM and SIGHUP raise SystemExit, so that unfinished files are removed.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     with _terminating():
@@ -93,18 +94,18 @@ def _run(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def _terminating() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit, unless a handler is installed already."""
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
-    ):
+    """Turn SIGTERM and SIGHUP into SystemExit, unless a handler is installed already."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    ended = [s for s in ENDING if signal.getsignal(s) == signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in ended:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ended:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _drop_unwritten() -> None:

@@ -22,17 +22,33 @@ from ..explanation.set_plots import PLOTS
 from ..explanation.set_sections import hardest
 from ..explanation.set_sums import add_up
 from ..explanation.set_words import percent
-from ..files import FORMATS, WRITERS, LogitsFile, listed, open_logits, open_scores, read_labels
+from ..files import (
+    COMPRESSIONS,
+    FORMATS,
+    WRITERS,
+    LogitsFile,
+    TargetFile,
+    listed,
+    open_logits,
+    open_scores,
+    read_target,
+)
 from ..files.evaluation import evaluate
-from ..text import plural, printable, shorten
+from ..text import few, plural, printable, shorten
 from ..totals import Example, Totals, top_ks
 from . import command
 from .progress import progress_bar
 
+PROBABILITIES = (
+    "no number is negative and every row sums to 1: if these are probabilities, not logits, add "
+    "--probabilities"
+)
 HELP = f"""Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
 
-LOGITS is a {listed(FORMATS)} file with one row for each example, LABELS one with a class number for
-each. Files larger than memory are read block by block. A file of logits holds:
+LOGITS is a file with one row for each example, LABELS one with a class number, a class name or a
+row of probabilities for each; without LABELS, LOGITS is a table with a column of labels. - is
+standard input. Files larger than memory are read block by block; text may be compressed
+({listed(COMPRESSIONS)}). A file of logits holds:
 
 \b
 """
@@ -48,14 +64,17 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
     softmaxloss score logits.csv labels.csv --top 20 --classes cat,dog,bird
     softmaxloss score logits.npy labels.npy --html report.html --open
     softmaxloss score run.npz run.npz --labels-key y --out scores.parquet
+    softmaxloss score predictions.csv --labels-key species
+    zcat log.jsonl.gz | softmaxloss score -
     """,
 )
 @click.argument("logits", metavar="LOGITS")
-@click.argument("labels", metavar="LABELS")
+@click.argument("labels", metavar="[LABELS]", required=False)
 @command.top
 @command.classes
 @command.one_based
 @command.ignore_index
+@command.probabilities
 @click.option("--html", metavar="FILE", help="Write a page for a browser to FILE.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page of --html.")
 @click.option(
@@ -71,11 +90,12 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
 @command.as_json
 def score(
     logits: str,
-    labels: str,
+    labels: str | None,
     top: int,
     classes: str | None,
     one_based: bool,
     ignore_index: int,
+    probabilities: bool,
     html: str | None,
     open_page: bool,
     outputs: tuple[str, ...],
@@ -84,6 +104,7 @@ def score(
     as_json: bool,
 ) -> None:
     """Score the files and report; the parameters are the options of the command."""
+    labels = labels or logits
     command.page_options(html, open_page)
     written = [*outputs, *([] if html is None else [html])]
     for out, read in itertools.product(written, (logits, labels)):
@@ -91,13 +112,22 @@ def score(
             raise click.UsageError(f"{out} is a file to be read: choose another name")
     plots = [out for out in outputs if Path(out).suffix.lower() in PLOTS]
     first_class = 1 if one_based else 0
-    known = read_labels(labels, key=labels_key)
     explained = None
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_logits(logits, key=logits_key))
+        apart = command.columns_apart(logits, labels, labels_key)
+        source = stack.enter_context(
+            open_logits(logits, key=logits_key, apart=apart, from_probabilities=probabilities)
+        )
         names = command.class_names(classes, source.class_names, source.shape[1])
+        known = read_target(
+            labels,
+            key=labels_key,
+            classes=names,
+            first_class=first_class,
+            beside_logits=labels == logits,
+        )
         opened = [
-            open_scores(out, len(known), classes=names, first_class=first_class)
+            open_scores(out, known.shape[0], classes=names, first_class=first_class)
             for out in outputs
             if out not in plots
         ]
@@ -107,11 +137,16 @@ def score(
         options |= {"scores": writers, "on_progress": stack.enter_context(progress_bar())}
         if html is None and not plots:
             result = evaluate(source, known, **options)
+        elif isinstance(known, TargetFile):
+            what = "--html" if html is not None else f"--out {plots[0]}"
+            raise click.UsageError(f"{what} needs one class for each row, not probabilities")
         else:
             sums = add_up(source, known, **options)
             result = sums.totals
             named = None if names is None else tuple(names)
             explained = SetExplanation.of(sums, classes=named, first_class=first_class)
+    if result.look_like_probabilities:
+        click.echo(f"softmaxloss: note: {printable(source.path.name)}: {PROBABILITIES}", err=True)
     if explained is not None:
 
         def again(example: Example) -> str:
@@ -127,7 +162,7 @@ def score(
         command.write(json.dumps(fields, allow_nan=False) + "\n")
         return
     width, color = command.terminal()
-    report = [*_totals(result, source)]
+    report = [*_totals(result, source, soft=isinstance(known, TargetFile))]
     if shown := result.top[:top]:
         cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
 
@@ -143,10 +178,14 @@ def score(
     command.write(lay_out(report, color=color))
 
 
-def _totals(result: Totals, file: LogitsFile) -> Iterator[RenderableType]:
+def _totals(result: Totals, file: LogitsFile, *, soft: bool) -> Iterator[RenderableType]:
     """The numbers of the whole file."""
     examples, classes = plural(result.examples, "example"), file.shape[1]
-    yield Text(f"{printable(file.path.name)}: {examples}, {plural(classes, 'class')}\n")
+    title = f"{printable(file.path.name)}: {examples}, {plural(classes, 'class')}"
+    if file.left_out:
+        columns = few([shorten(name, 20) or "''" for name in file.left_out[:6]])
+        title += f" (columns that are no logits: {columns})"
+    yield Text(f"{title}\n")
     uniform = f"(a uniform guess: ln {classes} = {number(math.log(classes))})"
     rows = [
         ("mean loss", f"{number(result.mean_loss)} nats", uniform),
@@ -155,10 +194,13 @@ def _totals(result: Totals, file: LogitsFile) -> Iterator[RenderableType]:
     ]
     if ks := top_ks(result.classes):
         k = 5 if 5 in ks else ks[-1]
-        rows.append((f"top-{k}", percent(result.top_k(k)), "(its label is among the largest)"))
+        rows.append((f"top-{k}", percent(result.top_k(k)), "(the label is among the largest)"))
     if result.classes > 1:
         why = "(how far probability and accuracy differ)"
         rows.append(("ECE", percent(result.reliability.ece), why))
+    if soft:
+        why = "(the label of an example is its most probable class)"
+        rows.append(("labels", "probabilities", why))
     if result.ignored:
         rows.append(("ignored", plural(result.ignored, "row"), ""))
     if result.invalid:

@@ -16,6 +16,7 @@ from ..files import LogitsFile
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
+from ..probabilities import log_of_probabilities
 from ..text import plural, shown
 from .data import Vector, frozen
 from .results import Explanation, SetExplanation, SeveralLabels
@@ -35,6 +36,7 @@ class _Arguments(TypedDict, total=False):
     step: float
     steps: int
     first_class: int
+    from_probabilities: bool
     features: ArrayLike | None
     linear_weight: ArrayLike | None
     linear_bias: ArrayLike | None
@@ -58,6 +60,7 @@ def explain(
     step: float = 0.1,
     steps: int = 1000,
     first_class: int = 0,
+    from_probabilities: bool = False,
     features: ArrayLike | None = None,
     linear_weight: ArrayLike | None = None,
     linear_bias: ArrayLike | None = None,
@@ -72,6 +75,8 @@ def explain(
         step: the size of a descent step, z − step·∂J/∂z.
         steps: the largest number of steps of the path, which ends where a_y reaches 0.99.
         first_class: 1 if the labels count from one.
+        from_probabilities: whether `logits` are probabilities: their logarithms are explained,
+            whose softmax they are.
         features: x, shape (D,), if the logits are those of a linear layer, z = W·x + b.
         linear_weight: W, shape (C, D) as in torch.nn.Linear.
         linear_bias: b, shape (C,), or None.
@@ -80,7 +85,7 @@ def explain(
         The explanation: its numbers as fields, in words by `print`, as a page by `save_html`.
 
     Raises:
-        ValueError: the logits are not one row.
+        ValueError: the logits are not one row, or not probabilities with `from_probabilities`.
         LabelError: the target is not a class.
         OptionError: an option does not fit. Both are ValueErrors.
         TypeError: the logits are not real numbers.
@@ -97,6 +102,8 @@ def explain(
     step, steps = _positive("step", step), _whole_number("steps", steps)
     layer = _layer(features, linear_weight, linear_bias)
     z = _logits_of(layer) if logits is None else _one_row(logits)
+    if from_probabilities:
+        z = log_of_probabilities(z[np.newaxis])[0]
     if logits is not None and layer is not None:
         _require_same_logits(z, layer)
     names = _class_names(classes, z.size)
@@ -114,6 +121,7 @@ def explain_set(
     *,
     classes: Sequence[str] | None = None,
     first_class: int = 0,
+    from_probabilities: bool = False,
     ignore_index: int = -100,
     top: int = 10,
     ids: Sequence[object] | None = None,
@@ -134,6 +142,8 @@ def explain_set(
         target: class indices, shape (N,).
         classes: C names.
         first_class: 1 if the labels count from one.
+        from_probabilities: whether `logits` are probabilities: their logarithms are explained. For
+            a file, `open_logits` has this option.
         ignore_index: rows with this label do not count.
         top: the number of examples to name: of those with the highest loss, of those whose label
             looks wrong, and of those that are hard.
@@ -165,7 +175,12 @@ def explain_set(
     (1, 1)
     """
     options = Options(ignore_index=ignore_index, first_class=first_class)
-    source = logits if isinstance(logits, LogitsFile) else _in_memory(logits)
+    if not isinstance(logits, LogitsFile):
+        source = _in_memory(logits, from_probabilities)
+    elif from_probabilities and not logits.from_probabilities:
+        raise OptionError("for a file of probabilities open_logits takes from_probabilities=True")
+    else:
+        source = logits
     try:
         labels = as_array(target, "target")
     except ValueError as error:  # rows of different lengths
@@ -193,13 +208,15 @@ def _ids(ids: Any, count: int) -> Sequence[object] | None:
     return None if ids is None else cast(Sequence[object], ids)
 
 
-def _in_memory(logits: ArrayLike) -> LogitsFile:
+def _in_memory(logits: ArrayLike, from_probabilities: bool) -> LogitsFile:
     x = read_logits(logits)
     if x.ndim != 2:
         hint = ": explain explains one example" if x.ndim == 1 else ""
         raise ValueError(f"explain_set takes logits of shape (N, C); got shape {x.shape}{hint}")
     if x.shape[1] == 0:
         raise ValueError(f"logits of shape {x.shape} have no classes (C = 0)")
+    if from_probabilities:
+        x = log_of_probabilities(x)
     return LogitsFile.in_memory(x)
 
 

@@ -83,6 +83,8 @@ class SetData(Data):
             (i, i) is `pulls`, (i, n) how hard they push class n down: their mean probability of n.
             NaN for a class without examples. None for more than 2048 classes.
         pairs: for more than 2048 classes, the strong entries of that matrix; else None.
+        look_like_probabilities: whether all rows are ≥ 0 and sum to 1: then the logits may be
+            probabilities.
         confusions: which classes are taken for which; recall and precision of each class.
         calibration: whether the probabilities can be trusted; the best temperature.
         examined: labels that look wrong, apart from hard examples.
@@ -108,6 +110,7 @@ class SetData(Data):
     net_gradient: Vector
     pushes: Vector | None
     pairs: Pairs | None
+    look_like_probabilities: bool
     confusions: Confusions
     calibration: Calibration
     examined: Examined
@@ -146,6 +149,7 @@ class SetData(Data):
                 net_gradient=frozen(gradients.net / counts.sum()),
                 pushes=pushes,
                 pairs=pairs,
+                look_like_probabilities=totals.look_like_probabilities,
                 confusions=Confusions.of(totals),
                 calibration=Calibration.of(totals),
                 examined=Examined.of(sums),

@@ -51,6 +51,11 @@ def lead(e: SetData) -> Iterator[str]:
     if e.top_k and e.examples:
         within = ", ".join(f"top-{k} {percent(share)}" for k, share in e.top_k.items())
         yield f"The label is among the largest logits: {within}."
+    if e.look_like_probabilities:
+        yield (
+            "No logit is negative and those of each row sum to 1, as probabilities do. If they are "
+            "probabilities, pass from_probabilities=True (--probabilities): z = log a."
+        )
     if e.ignored:
         yield f"{plural(e.ignored, 'row')} with the label to ignore left out."
     if e.invalid:

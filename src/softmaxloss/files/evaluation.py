@@ -2,21 +2,24 @@
 
 from collections.abc import Callable, Iterable
 
-from ..api import score
+import numpy as np
+
+from ..api import cross_entropy, score
 from ..arrays import Array
-from ..errors import LabelError
+from ..errors import LabelError, OptionError
 from ..labels import read_indices
 from ..options import Options
 from ..scores import Scores
 from ..text import plural, shorten
 from ..totals import Totals
-from . import LogitsFile
+from .label_files import TargetFile
+from .logits_file import LogitsFile
 from .writers import ScoresFile
 
 
 def evaluate(
     logits: LogitsFile,
-    labels: Array,
+    labels: Array | TargetFile,
     *,
     top: int = 10,
     ignore_index: int = -100,
@@ -32,7 +35,9 @@ def evaluate(
 
     Args:
         logits: from `open_logits`, shape (N, C).
-        labels: class indices, shape (N,), for example from `read_labels`.
+        labels: class indices, shape (N,), or a file of probabilities, from `read_target`. With
+            these the loss is the cross-entropy with the probabilities; the label, for accuracy,
+            rank and probability, is the most probable class.
         top: how many of the examples with the highest loss to keep.
         ignore_index: rows with this label do not count.
         first_class: 1 if the labels count from one.
@@ -62,24 +67,24 @@ def evaluate(
     4.0
     """
     rows, classes = logits.shape
-    if labels.ndim != 1:
+    if not isinstance(labels, TargetFile) and labels.ndim != 1:
         raise LabelError(
             f"labels have shape {labels.shape}; give one class index for each row, of one-hot rows "
             "labels.argmax(axis=1)"
         )
+    count = len(labels) if isinstance(labels, np.ndarray) else labels.shape[0]
     result = Totals(
         classes, top=top, ignore_index=ignore_index, first_class=first_class, details=details
     )
     done = rows or 0
-    if rows is None or rows == len(labels):
-        # All labels at once, so that an error names the row in the file and comes first.
-        read_indices(labels, classes, Options(ignore_index=ignore_index, first_class=first_class))
+    if rows is None or rows == count:
+        options = Options(ignore_index=ignore_index, first_class=first_class)
+        scored_part = _scorer(labels, classes, options)
         for start, block in logits.blocks(max_elements=max_elements):
             done = start + len(block)
-            if done > len(labels):
+            if done > count:
                 continue  # count the rows for the message
-            part = labels[start:done]
-            scored = score(block, part, ignore_index=ignore_index, first_class=first_class)
+            part, scored = scored_part(start, block)
             result.add(first_row + start, block, part, scored)
             for file in scores:
                 file.append(start, part, scored)
@@ -87,9 +92,42 @@ def evaluate(
                 on_block(block, part, scored)
             if on_progress is not None:
                 on_progress(*logits.progress)
-    if done != len(labels):
+    if done != count:
         raise LabelError(
-            f"{plural(len(labels), 'label')} for {plural(done, 'row')} of logits in "
+            f"{plural(count, 'label')} for {plural(done, 'row')} of logits in "
             f"{shorten(str(logits.path), 4096)}; give one label for each row"
         )
+    result.look_like_probabilities = logits.look_like_probabilities
     return result
+
+
+def _scorer(
+    labels: Array | TargetFile, classes: int, options: Options
+) -> Callable[[int, Array], tuple[Array, Scores]]:
+    """A function of the first row and the logits of a block, called for one block after the other:
+    the labels of the block and its scores."""
+    ignore_index, first = options.ignore_index, options.first_class
+    if isinstance(labels, np.ndarray):
+        # All labels at once, so that an error names the row in the file and comes first.
+        read_indices(labels, classes, options)
+
+        def of_indices(start: int, block: Array) -> tuple[Array, Scores]:
+            part = labels[start : start + len(block)]
+            return part, score(block, part, ignore_index=ignore_index, first_class=first)
+
+        return of_indices
+    if labels.shape[1] != classes:
+        raise LabelError(
+            f"there are {labels.shape[1]} probabilities for each example, for {classes} logits"
+        )
+    if first <= ignore_index < first + classes:
+        raise OptionError(f"ignore_index={ignore_index} needs class indices, not probabilities")
+    reader = labels.reader()
+
+    def of_probabilities(start: int, block: Array) -> tuple[Array, Scores]:
+        q = reader.take(len(block))
+        part = q.argmax(axis=1) + first
+        scored = score(block, part, ignore_index=ignore_index, first_class=first)
+        return part, scored._replace(loss=cross_entropy(block, q, reduction="none"))
+
+    return of_probabilities

@@ -72,6 +72,8 @@ class Totals:
         pairs: how often each class is predicted for each true class.
         reliability: the examples by the probability of their predicted class.
         temperatures: the loss at other temperatures; None without `details`.
+        look_like_probabilities: whether every row has the form of probabilities, as the reader of
+            the logits says; of shards, whether all do.
 
     >>> from softmaxloss import score
     >>> logits, labels = np.array([[0.0, 0.0], [0.0, np.log(3)]]), np.array([0, 0])
@@ -105,6 +107,7 @@ class Totals:
         self.pairs = PairCounts(classes)
         self.reliability = Reliability()
         self.temperatures = Temperatures() if details else None
+        self.look_like_probabilities = False
         self._ignore_index = ignore_index
         self._correct = 0
         self._ranks = np.zeros(RANKS + 2, np.int64)  # 0: invalid; the last: all higher ones
@@ -148,6 +151,10 @@ class Totals:
             OptionError: the others have another number of classes, or other options.
         """
         merged = copy.deepcopy(self)
+        shards = [shard for shard in (self, *others) if shard.examples or shard.ignored]
+        merged.look_like_probabilities = bool(shards) and all(
+            shard.look_like_probabilities for shard in shards
+        )
         for other in others:
             if other._options != self._options:
                 raise OptionError(
@@ -214,7 +221,7 @@ class Totals:
         >>> Totals(2, top=0).to_dict()["mean_loss"]
         'NaN'
         """
-        counts = ("examples", "ignored", "invalid")
+        counts = ("examples", "ignored", "invalid", "look_like_probabilities")
         means = ("mean_loss", "perplexity", "accuracy", "mean_entropy")
         figures = {name: jsonable(getattr(self, name)) for name in counts + means}
         named = [{k: jsonable(x) for k, x in e._asdict().items()} for e in self.top[:top]]
