@@ -157,7 +157,7 @@ def test_the_loss_with_probabilities_against_scipy(
     assert target.shape == (11, 3)
     np.testing.assert_allclose(target.row(7), q[7], rtol=1e-15)
     with open_logits(tmp_path / "z.npy") as source, open_scores(tmp_path / "s.npy", 11) as scores:
-        result = evaluate(source, target, top=11, scores=scores, max_elements=max_elements)
+        result = evaluate(source, target, top=11, scores=[scores], max_elements=max_elements)
     loss = -(q * log_softmax(logits, axis=1)).sum(axis=1)
     assert result.mean_loss == pytest.approx(loss.mean(), rel=1e-13)
     assert result.accuracy == (logits.argmax(1) == q.argmax(1)).mean()
@@ -203,6 +203,15 @@ def test_targets_that_do_not_fit_the_logits(tmp_path: Path) -> None:
         np.save(tmp_path / "y.npy", np.full((4, 3), 1 / 3))
         with pytest.raises(OptionError, match="ignore_index=0 needs class indices"):
             evaluate(source, read_target(tmp_path / "y.npy"), ignore_index=0)
+
+
+def test_columns_without_names(tmp_path: Path) -> None:
+    path = tmp_path / "y.csv"
+    for text in ("0,1\n1,0\n0,1\n", "a,b\n0,1\n1,0\n0,1\n", "id,0,1\n7,0,1\n8,1,0\n9,0,1\n"):
+        path.write_text(text)
+        np.testing.assert_array_equal(read_labels(path), [1, 0, 1])
+    path.write_text("0,1,2\n0,0,1\n1,0,0\n")
+    np.testing.assert_array_equal(read_labels(path), [2, 0])
 
 
 # ── beside the logits ──────────────────────────────────────────────────────────────────────────

@@ -407,6 +407,24 @@ def test_wrong_options_are_one_line(run, arguments, says):
     assert len(err.splitlines()) == 1
 
 
+def test_ids_are_carried_through(run, tmp_path):
+    ids = [f"images/{r:04}, front.png" for r in range(len(Y))]
+    (tmp_path / "ids.txt").write_text("\n".join(ids) + "\n")
+    named = ["--ids", "ids.txt", "--out", "scores.csv", "--html", "report.html"]
+    assert run("z.npy", "y.npy", *named)[0] == 0
+    with open("scores.csv", newline="", encoding="utf-8") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ids
+    page = (tmp_path / "report.html").read_text()
+    assert ids[E.examined.suspects[0].row] in page
+    (tmp_path / "ids.txt").write_text("name\n" + "\n".join(ids))
+    code, _, err = run("z.npy", "y.npy", *named)
+    assert code == 2
+    assert "ids.txt: has 2001 ids for 2000 rows: leave out the header" in err
+    (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
+    assert "is not text in UTF-8" in run("z.npy", "y.npy", *named)[2]
+    assert "no such file" in run("z.npy", "y.npy", "--ids", "none.txt")[2]
+
+
 def test_a_page_needs_one_class_for_each_row(run):
     np.save("soft.npy", A)
     code, out, err = run("z.npy", "soft.npy", "--html", "report.html")

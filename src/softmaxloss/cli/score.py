@@ -31,6 +31,7 @@ from ..files import (
     listed,
     open_logits,
     open_scores,
+    read_ids,
     read_target,
 )
 from ..files.evaluation import evaluate
@@ -75,6 +76,12 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
 @command.one_based
 @command.ignore_index
 @command.probabilities
+@click.option(
+    "--ids",
+    "ids_file",
+    metavar="FILE",
+    help="Names of the rows, a line of text each, for --html and --out.",
+)
 @click.option("--html", metavar="FILE", help="Write a page for a browser to FILE.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page of --html.")
 @click.option(
@@ -96,6 +103,7 @@ def score(
     one_based: bool,
     ignore_index: int,
     probabilities: bool,
+    ids_file: str | None,
     html: str | None,
     open_page: bool,
     outputs: tuple[str, ...],
@@ -126,8 +134,9 @@ def score(
             first_class=first_class,
             beside_logits=labels == logits,
         )
+        ids = None if ids_file is None else read_ids(ids_file, known.shape[0])
         opened = [
-            open_scores(out, known.shape[0], classes=names, first_class=first_class)
+            open_scores(out, known.shape[0], ids=ids, classes=names, first_class=first_class)
             for out in outputs
             if out not in plots
         ]
@@ -141,7 +150,7 @@ def score(
             what = "--html" if html is not None else f"--out {plots[0]}"
             raise click.UsageError(f"{what} needs one class for each row, not probabilities")
         else:
-            sums = add_up(source, known, **options)
+            sums = add_up(source, known, ids=ids, **options)
             result = sums.totals
             named = None if names is None else tuple(names)
             explained = SetExplanation.of(sums, classes=named, first_class=first_class)

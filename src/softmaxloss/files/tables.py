@@ -51,13 +51,14 @@ def open_table(path: Path, ask: Ask) -> Source:
 def open_table_labels(path: Path, ask: Ask) -> Source:
     """The labels of a table: one column, or a column for each class."""
     start = _start_of(path)
-    names, only = start.first, len(start.first) == 1
-    if not any(start.number(cell) is None for cell in names) or (
-        only and names[0] in ask.classes and not is_label(names[0])
-    ):
+    names = start.first
+    a_name = names[0] in ask.classes and not is_label(names[0])
+    if len(names) == 1 and (a_name or not start.has_words()):
         ask.refuse_names("has no line of column names")
-        if only:
-            return ArraySource(_column(path, start, 0, ask, heading=False))
+        return ArraySource(_column(path, start, 0, ask, heading=False))
+    # 0,1 may be one-hot, 0,1,2 is not.
+    if not start.has_words() and (len(names) < 3 or not start.has_numbers_in_order()):
+        ask.refuse_names("has no line of column names")
         return _Numbers(path, start, range(len(names)), heading=False)
     positions = label_columns(names, ask)
     if len(positions) == 1:
@@ -85,12 +86,20 @@ class _Start(NamedTuple):
             raise BadFileError(f"line {number} has {len(cells)} columns, not {width}")
         return cells
 
+    def has_words(self) -> bool:
+        """Whether the first record has cells that are no numbers."""
+        return any(self.number(cell) is None for cell in self.first)
+
+    def has_numbers_in_order(self) -> bool:
+        """Whether the first record is 0,1,2,…"""
+        return self.first[0] == "0" and self.first == [str(j) for j in range(len(self.first))]
+
     def has_heading(self) -> bool:
         """Whether the first record names the columns."""
         first = self.first
-        if any(self.number(cell) is None for cell in first):
+        if self.has_words():
             return True
-        if len(self.records) < 2 or len(first) < 2 or first != [str(j) for j in range(len(first))]:
+        if len(self.records) < 2 or len(first) < 2 or not self.has_numbers_in_order():
             return False
         # Numbers in one file are written in one way: 0,1,2 above 0.7,0.2,0.1 are names.
         second = self.cells(*self.records[1], len(first))
@@ -230,14 +239,20 @@ def _start_of(path: Path) -> _Start:
 
 def _delimiter(records: list[Record]) -> str:
     """What separates the cells: a mark that is as often in each record, or spaces."""
-    counts = {mark: [len(_split(*record, mark)) for record in records] for mark in _MARKS}
-    fit = [mark for mark in _MARKS if counts[mark][0] > 1 and len(set(counts[mark])) == 1]
+    counts = {mark: [_count(number, text, mark) for number, text in records] for mark in _MARKS}
+    fit = [mark for mark in _MARKS if counts[mark][0] and len(set(counts[mark])) == 1]
     mark = fit[0] if fit else max(reversed(_MARKS), key=lambda mark: counts[mark][0])
     # Spaces, where they stand between numbers: 1,5 2,5 with commas would have the cell "5 2".
-    words = [text.split() for _, text in records]
-    spaced = len(words[0]) == len(words[-1]) and any(" " in c for c in _split(*records[-1], mark))
-    numbers = all(as_float(word.replace(",", ".")) is not None for word in words[-1])
-    return " " if spaced and numbers else mark
+    last = records[-1][1]
+    if " " not in last.strip() or not any(" " in cell for cell in _split(*records[-1], mark)):
+        return mark
+    numbers = all(as_float(word.replace(",", ".")) is not None for word in last.split())
+    return " " if numbers and len(records[0][1].split()) == len(last.split()) else mark
+
+
+def _count(number: int, text: str, mark: str) -> int:
+    """How many marks separate cells."""
+    return len(_split(number, text, mark)) - 1 if '"' in text else text.count(mark)
 
 
 def _split(number: int, text: str, delimiter: str) -> list[str]:
@@ -258,12 +273,20 @@ def _records(file: Unpacked) -> Iterator[Record]:
     """The records that are not blank. One with line ends in quotes has several lines."""
     numbered = lines(file)
     for number, text in numbered:
-        while text.count('"') % 2:
-            _, more = next(numbered, (0, ""))
-            if not more or len(text) > _QUOTED_LIMIT:
-                raise BadFileError(f'line {number} opens a quote (") that is not closed')
-            text += more
-        yield number, text
+        yield number, _joined(number, text, numbered) if text.count('"') % 2 else text
+
+
+def _joined(number: int, text: str, numbered: Iterator[Record]) -> str:
+    """A line that opens a quote, and the lines after it up to the one that closes it."""
+    parts, size = [text], len(text)
+    for _, more in numbered:
+        parts.append(more)
+        size += len(more)
+        if more.count('"') % 2:
+            return "".join(parts)
+        if size > _QUOTED_LIMIT:
+            break
+    raise BadFileError(f'line {number} opens a quote (") that is not closed')
 
 
 def lines(file: Unpacked) -> Iterator[Record]:
