@@ -116,12 +116,9 @@ def explain(
     With a file of logits, a file of labels and no row, explain all its examples together: which
     classes are taken for which, and which examples to look at first.
     """
-    if html in ("", "-"):
-        raise click.UsageError("--html needs the name of a file to write")
     if "list" in questions:
         return command.write(_questions(as_json))
-    if open_page and html is None:
-        raise click.UsageError("--open opens the page that --html FILE writes")
+    command.page_options(html, open_page)
     if label is not None and labels is not None:
         raise click.UsageError("give --label or --labels, not both")
     true: str | int | list[float] | None = label
