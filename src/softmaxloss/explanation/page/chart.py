@@ -23,7 +23,7 @@ def bar(v: str, value: float, n: int | str) -> str:
     )
 
 
-def path_chart(path: Path, y: int) -> str:
+def path_chart(path: Path, y: str) -> str:
     """a_y and J over the number of steps, on a logarithmic scale, log(1 + steps).
 
     chart.js draws the same from its numbers. The losses must be finite.
@@ -60,7 +60,7 @@ def path_chart(path: Path, y: int) -> str:
         for share in (0.0, 0.5, 1.0)
     )
     said = (
-        f"Over {most} steps of descent the probability of class {y} goes from "
+        f"Over {most} steps of descent the probability of {y} goes from "
         f"{number(path.target_probability[0])} to {number(path.target_probability[-1])}, the loss "
         f"from {number(path.loss[0])} to {number(path.loss[-1])}."
     )

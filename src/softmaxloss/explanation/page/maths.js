@@ -35,6 +35,7 @@ export function compute(z, y, T = 1, step = 0.1) {
 }
 
 export const ENOUGH = 0.99; // of the probability for the true class: there a path ends
+export const COLDEST = 0.001; // a temperature: below it the numbers soon overflow
 const MOST_STEPS = 1000;
 const MOST_WORK = 400_000; // steps · classes: some 40 ms
 
@@ -43,7 +44,8 @@ export function isRecorded(taken) {
   return taken === 0 || /^[125]0*$/.test(String(taken));
 }
 
-/** Descent until a_y is 0.99, as `explain` follows it: [{step, a, J}], empty where there is none. */
+/** Descent until a_y is 0.99, as `explain` follows it: [{step, a, J}], empty where there is none.
+ * The last point also has a_n, all probabilities. */
 export function path(z, y, T, step) {
   const points = [];
   for (let taken = 0; ; taken++) {
@@ -53,7 +55,10 @@ export function path(z, y, T, step) {
     const same = now.after.every((value, n) => value === z[n]);
     const last = a >= ENOUGH || same || !Number.isFinite(now.after[y]) || taken === MOST_STEPS;
     if (last || isRecorded(taken)) points.push({ step: taken, a, J: now.J });
-    if (last) return points;
+    if (last) {
+      points.at(-1).a_n = now.a;
+      return points;
+    }
     z = now.after;
   }
 }
@@ -108,4 +113,31 @@ export function general(x) {
   const bare = (digits) => (digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits);
   if (power < -4 || power >= 6) return sign + bare(mantissa) + exponent(power);
   return sign + bare(fixed(size, 5 - power));
+}
+
+/** A number with as few digits as it needs. */
+export const short = (x) => (Number.isFinite(x) ? general(x).replace("-", "−") : number(x));
+
+/** A probability for a bar. */
+export function percent(a) {
+  if (a === 0 || a === 1) return `${100 * a} %`;
+  if (a < 0.0005) return "<0.1 %";
+  return a >= 0.9995 ? ">99.9 %" : `${fixed(100 * a, 1)} %`;
+}
+
+/** How far an output moves, with its sign. */
+export function amount(move) {
+  if (move === 0) return "0";
+  const size = Math.abs(move);
+  return (move < 0 ? "−" : "+") + number(size, size >= 0.01 ? 2 : 3);
+}
+
+/** Numbers with as many decimals as f needs to give the result that is shown; null where there is none. */
+export function operands(values, f, result) {
+  for (let decimals = 4; decimals <= 8; decimals++) {
+    const shown = values.map((x) => number(x, decimals));
+    const again = f(...shown.map((x) => Number(x.replace("−", "-"))));
+    if (Number.isFinite(again) && number(again) === number(result)) return shown;
+  }
+  return null;
 }
