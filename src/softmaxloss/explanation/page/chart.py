@@ -10,16 +10,12 @@ LEFT, RIGHT, TOP, BOTTOM = 40, 70, 12, 30
 EMPTY_CHART = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"></svg>'
 
 
-def bar(v: str, value: float, n: int | str) -> str:
-    """A bar for an "a" between 0 and 1; for a "grad", from the middle, to the left if negative."""
-    size = 0.0 if math.isnan(value) else min(abs(value), 1.0)
-    x = -size if value < 0 else 0.0
-    css, box, line = "bar", "0 0 1 1", ""
-    if v == "grad":
-        css, box, line = "bar signed", "-1 0 2 1", '<line x1="0" x2="0" y1="0" y2="1"/>'
+def bar(a: float, n: int | str) -> str:
+    """A bar for a probability in a table."""
+    width = 0.0 if math.isnan(a) else min(a, 1.0)
     return (
-        f'<svg class="{css}" viewBox="{box}" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect data-bar="{v}" data-n="{n}" x="{x:.5g}" width="{size:.5g}" height="1"/>{line}</svg>'
+        '<svg class="bar" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect data-bar="{n}" width="{width:.5g}" height="1"/></svg>'
     )
 
 

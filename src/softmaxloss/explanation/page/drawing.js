@@ -13,8 +13,8 @@ export function escaped(text) {
 }
 
 function fits(name, share, width) {
-  const cells = [...name].reduce((sum, sign) => sum + (sign.codePointAt(0) < 0x2e80 ? 7 : 14), 0);
-  return cells + 8 <= share * width;
+  const cells = [...name].reduce((sum, sign) => sum + (sign.codePointAt(0) < 0x2e80 ? 6.5 : 13), 0);
+  return cells + 4 <= share * width;
 }
 
 function roundUp(x) {
@@ -70,7 +70,7 @@ export function arrow(move, T, parts) {
     for (const [name, share] of parts) {
       const width = unit * Math.abs(share);
       shaft += `<rect class="part" x="${fixed(at, 2)}%" width="${fixed(width, 2)}%" y="50%" height="14"/>`;
-      if (fits(name, width / 100, 300)) {
+      if (fits(name, width / 100, 340)) {
         shaft += `<text class="inside middle" x="${fixed(at + width / 2, 2)}%" y="50%" dy=".34em">${escaped(name)}</text>`;
       }
       at += width;
@@ -94,7 +94,7 @@ export function stack(shares) {
     const kind = isTrue ? "true" : "part";
     drawn += `<rect class="${kind}" x="${fixed(at, 2)}%" width="${fixed(width, 2)}%" height="100%"/>`;
     if (fits(name, size, 320)) {
-      drawn += `<text class="inside middle ${kind}" x="${fixed(at + width / 2, 2)}%" y="50%" dy=".36em">${escaped(name)}</text>`;
+      drawn += `<text class="inside middle${isTrue ? " true" : ""}" x="${fixed(at + width / 2, 2)}%" y="50%" dy=".36em">${escaped(name)}</text>`;
     }
     at += width;
   }

@@ -28,8 +28,8 @@ class Share(NamedTuple):
 
 def fits(name: str, share: float, width: int) -> bool:
     """Whether a name fits a share of so many pixels."""
-    cells = sum(7 if ord(c) < 0x2E80 else 14 for c in name)
-    return cells + 8 <= share * width
+    cells = sum(6.5 if ord(c) < 0x2E80 else 13 for c in name)
+    return cells + 4 <= share * width
 
 
 def round_up(x: float) -> float:
@@ -104,7 +104,7 @@ def arrow(move: float, unit: float, parts: Sequence[Share] = ()) -> str:
             width = unit * abs(part.size)
             place = f'x="{at:.2f}%" width="{width:.2f}%"'
             shaft += f'<rect class="part" {place} y="50%" height="14"/>'
-            if fits(part.name, width / 100, 300):
+            if fits(part.name, width / 100, 340):
                 middle = f"{at + width / 2:.2f}"
                 shaft += (
                     f'<text class="inside middle" x="{middle}%" y="50%" dy=".34em">'
@@ -129,13 +129,11 @@ def stack(shares: Sequence[Share]) -> str:
         if math.isnan(share.size):
             continue
         width = 100 * share.size
-        kind = "true" if share.true else "part"
-        drawn += f'<rect class="{kind}" x="{at:.2f}%" width="{width:.2f}%" height="100%"/>'
+        fill, words = ("true", "inside middle true") if share.true else ("part", "inside middle")
+        drawn += f'<rect class="{fill}" x="{at:.2f}%" width="{width:.2f}%" height="100%"/>'
         if fits(share.name, share.size, 320):
-            drawn += (
-                f'<text class="inside middle {kind}" x="{at + width / 2:.2f}%" y="50%" dy=".36em">'
-                f"{share.name}</text>"
-            )
+            place = f'x="{at + width / 2:.2f}%" y="50%" dy=".36em"'
+            drawn += f'<text class="{words}" {place}>{share.name}</text>'
         at += width
     return drawn
 

@@ -101,11 +101,9 @@ function parts(values, withTrue = false) {
 }
 
 function drawBar(rectangle) {
-  const { bar, n } = rectangle.dataset;
-  const x = n === "rest" ? rest(view, view.now[bar]) : view.now[bar][n];
-  const width = Number.isNaN(x) ? 0 : Math.min(Math.abs(x), 1);
-  rectangle.setAttribute("width", width);
-  rectangle.setAttribute("x", x < 0 ? -width : 0);
+  const { bar } = rectangle.dataset;
+  const a = bar === "rest" ? rest(view, view.now.a) : view.now.a[bar];
+  rectangle.setAttribute("width", Number.isNaN(a) ? 0 : Math.min(a, 1));
 }
 
 /** A control shows the state, but keeps what is being typed in it. */

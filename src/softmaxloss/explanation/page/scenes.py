@@ -45,7 +45,7 @@ def shares(page: Parts) -> str:
 
     def cells(n: int) -> list[str]:
         z = value("z", e.before.logits[n], n)
-        return [z, value("exp", e.exponentials[n], n), value("a", a[n], n), bar("a", a[n], n)]
+        return [z, value("exp", e.exponentials[n], n), value("a", a[n], n), bar(a[n], n)]
 
     table = page.table(
         "The outputs and their probabilities",
@@ -55,7 +55,7 @@ def shares(page: Parts) -> str:
             "",
             page.of_rest("exp", e.exponentials),
             page.of_rest("a", a),
-            bar("a", a[page.rest].sum(), "rest"),
+            bar(float(a[page.rest].sum()), "rest"),
         ],
         ["", value("den", e.denominator), value("sum-a", float(a.sum())), ""],
     )
@@ -82,7 +82,7 @@ def shares(page: Parts) -> str:
     return section(
         "2. Shares of one denominator",
         f"<p>{words}</p>{warm}{whole}{numbers(f'{table}{formula}')}",
-        "scene",
+        "scene shares",
     )
 
 
@@ -154,16 +154,16 @@ def pushes(page: Parts) -> str:
 
     def slopes(slope: float, n: int | str) -> list[str]:
         words = value("push", direction(slope), n)
-        return [value("grad", signed(slope), n), bar("grad", slope, n), words]
+        return [value("grad", signed(slope), n), words]
 
     others = slopes(float(e.gradient[page.rest].sum()), "rest")
     jac_sum = value("sum-jac", zero(float(e.jacobian_row.sum())))
     table = page.table(
         "The derivatives of the loss",
-        ["class", "∂J/∂a", f"∂a{y}/∂z", "∂J/∂z", "", "output z"],
+        ["class", "∂J/∂a", f"∂a{y}/∂z", "∂J/∂z", "output z"],
         cells,
         ["0", page.of_rest("jac", e.jacobian_row), *others],
-        ["", jac_sum, value("sum-grad", zero(e.gradient_sum)), "", ""],
+        ["", jac_sum, value("sum-grad", zero(e.gradient_sum)), ""],
     )
     opened, closed = page.warm("("), page.warm(f")/{value('T', '1')}")
     minus_1 = page.when(

@@ -24,11 +24,13 @@ def head(page: Parts) -> str:
         listed = page.when("unchanged", f" {others.capitalize()} are listed, {rest}")
         listed += page.when("changed", f" Listed are those that were {others} at first, {rest}")
     classes = f'<span data-v="classes">{plural(e.terms.size, "class")}</span>'
-    try_it = ' <span class="control">Drag an output, or take a step.</span>'
+    try_it = ""
+    if page.controlled:
+        try_it = ' <span class="control">Drag an output, or take a step.</span>'
     return (
         "<h1>How does the network know which output to raise?</h1>\n"
-        f'<p class="lead">One example, {classes}. You told it the answer: <strong class="y">'
-        f"{page.name('y')}</strong>.{listed}{try_it if page.controlled else ''}</p>"
+        f'<p class="lead"><span class="count">One example, {classes}. </span>'
+        f'You told it the answer: <strong class="y">{page.name("y")}</strong>.{listed}{try_it}</p>'
     )
 
 
@@ -121,19 +123,20 @@ def others(page: Parts) -> list[Share]:
 
 def dock(page: Parts) -> str:
     """The loss, which stays in view with the buttons."""
-    buttons = ""
+    status = buttons = ""
     if page.controlled:
+        status = '<p role="status" class="status control"></p>'
         buttons = (
             '<div class="buttons control"><button type="button" data-do="step">Step</button>'
             '<button type="button" data-do="play" aria-pressed="false">Play</button>'
             '<button type="button" data-do="reset">Reset</button></div>'
-            '<p role="status" class="status control"></p>'
         )
     said = "The loss as a point on the curve −log a"
     return (
         f'<div class="dock">{picture("curve", drawing.curve(page.e.before.loss), said)}'
-        f'<p class="loss"><span>J = −log a{page.y} = <strong>{page.J}</strong></span> '
-        f"<small>only {page.name('y')}’s own term is the loss</small></p>{buttons}</div>"
+        f'<div class="loss"><p><span class="half">J = −log a{page.y}</span> '
+        f'<span class="half">= <strong>{page.J}</strong></span></p>'
+        f"<small>only {page.name('y')}’s own term is the loss</small>{status}</div>{buttons}</div>"
     )
 
 
@@ -148,8 +151,8 @@ def reading(page: Parts) -> str:
         )
         guess = (
             '<div class="predict control"><h2>Before you step: which output will move most?</h2>'
-            f'<div class="chips">{chips}</div><p class="verdict" aria-live="polite"></p>'
-            f"{'' if page.rest.size else ANOTHER}</div>"
+            f'<div class="chips">{chips}{"" if page.rest.size else ANOTHER}</div>'
+            '<p class="verdict" aria-live="polite"></p></div>'
         )
     return f'<div class="reading">{guess}{_why(page)}</div>'
 
@@ -160,8 +163,8 @@ def _why(page: Parts) -> str:
     slope = page.when("know-slope", f"{page.operand('slope')} − 1 is negative, so ")
     pushed = page.when(
         "pushed",
-        f"{slope}{name} goes up. The others have no −1, so they go down, and what they lose, "
-        f"{name} gains: the sum is 0.",
+        f"{slope}{name} goes up. The others have no −1, so they go down. What they lose, {name} "
+        "gains: its arrow is as long as theirs together, and the sum is 0.",
     )
     still = page.when(
         "still", f"Here a{page.y} is 1 as far as float64 can show: nothing is left to push."
