@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,12 +93,51 @@ def agrees(page: Any, why: Explanation) -> None:
     assert true.evaluate_all("rows => rows.map(row => row.dataset.n)") == [str(y)] * true.count()
 
 
+def formulas(page: Any) -> list[str]:
+    """The formulas that are shown, folded or not."""
+    unfold(page)
+    return [" ".join(f.split()) for f in page.locator(".formula:visible").all_inner_texts()]
+
+
+def as_written(page: Any) -> list[str]:
+    """What the page says and draws without its controls, as if it were just written."""
+    page.evaluate("document.querySelector('main').classList.remove('live')")
+    unfold(page)
+    texts = page.locator("main > :not(.given):not([hidden])").all_inner_texts()
+    drawn = page.locator("[data-draw], .chart:visible")
+    pictures = drawn.evaluate_all("all => all.map(e => e.outerHTML)")
+    page.evaluate("document.querySelector('main').classList.add('live')")
+    return [text for text in texts if text.strip()] + pictures
+
+
 def type_logit(page: Any, n: int, z: str) -> None:
     page.locator(f'input[type=number][data-z="{n}"]').fill(z)
 
 
+def unfold(page: Any) -> None:
+    """Show what is folded."""
+    page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+
+
 def prose(page: Any) -> str:
+    """What can be read on the page, also where it is folded."""
+    unfold(page)
     return " ".join(page.locator("main").inner_text().split())
+
+
+def computed_again(formulas: list[str]) -> int:
+    """Check every printed formula: what stands between its signs of equality, computed from the
+    numbers printed, gives the result printed. Returns how many could be computed."""
+    count = 0
+    for formula in formulas:
+        _, *middle, result = (part.strip() for part in formula.replace("−", "-").split("="))
+        for part in middle:
+            if re.fullmatch(r"(-?log )?[-+·/() \d.e]+", part) and any(map(str.isdigit, part)):
+                code = re.sub(r"log (\S+)", r"log(\1)", part).replace("·", "*")
+                shown = number(float(result)) if "." in result else result
+                assert number(eval(code, {"log": math.log})) == shown, formula
+                count += 1
+    return count
 
 
 def in_sight(page: Any, v: str, n: int) -> None:

@@ -114,7 +114,7 @@ function follow(input) {
     input.value = Number.isFinite(z) ? z : 0;
     input.setAttribute("aria-valuetext", number(z));
   } else if (document.activeElement !== input || Number(input.value) !== z || input.value === "") {
-    input.value = Number.isFinite(z) ? Number(z.toPrecision(6)) : "";
+    input.value = Number.isFinite(z) ? Number(z.toPrecision(Math.abs(z) < 100 ? 4 : 6)) : "";
     input.placeholder = Number.isFinite(z) ? "" : number(z);
   }
 }

@@ -121,6 +121,7 @@ def term(page: Parts) -> str:
         "J in nats": page.J,
         "J in bits": value("bits", e.bits),
         "a uniform guess, ln C": value("lnC", e.uniform_loss),
+        "log Σ exp z": value("lse", e.logsumexp),
         "exp(−J)": page.a_y,
         "rank of the true class": value("rank", str(e.rank)),
     }
@@ -160,7 +161,7 @@ def pushes(page: Parts) -> str:
     jac_sum = value("sum-jac", zero(float(e.jacobian_row.sum())))
     table = page.table(
         "The derivatives of the loss",
-        ["class", "∂J/∂a", f"∂a{y}/∂z", "∂J/∂z", "output z"],
+        ["class", "∂J/∂a", f"∂a{y}/∂z", "∂J/∂z", "z goes"],
         cells,
         ["0", page.of_rest("jac", e.jacobian_row), *others],
         ["", jac_sum, value("sum-grad", zero(e.gradient_sum)), ""],
