@@ -1,9 +1,9 @@
 """The page for one example: HTML that is complete before its script runs.
 
 From the top: stage.py is the first screen, scenes.py what leads from the outputs to the descent,
-sandbox.py the end. parts.py has what they are made of, drawing.py and chart.py their pictures. The
+sandbox.py and answers.py the end. parts.py has what they are made of, drawing.py and chart.py their pictures. The
 script lets the numbers be changed: page.js has the controls, quantities.js what each number on the
-page is, drawing.js and chart.js the pictures, state.js the examples and the address, maths.js the
+page is, answers.js those of the answers alone, drawing.js and chart.js the pictures, state.js the examples and the address, maths.js the
 maths.
 """
 
@@ -16,13 +16,16 @@ from ..one_data import ExampleData
 from ..one_words import drawn_path
 from ..rendering.html import Page
 from ..rendering.numbers import number
+from .answers import questions
 from .facts import at_end
 from .parts import Parts, names
-from .sandbox import layer, notes, questions, sandbox
+from .sandbox import layer, notes, sandbox
 from .scenes import scenes
 from .stage import dock, head, reading, stage
 
-SCRIPTS = ("maths.js", "drawing.js", "chart.js", "state.js", "quantities.js", "page.js")
+SCRIPTS = (
+    "maths.js", "drawing.js", "chart.js", "state.js", "answers.js", "quantities.js", "page.js",
+)  # fmt: skip
 
 
 def page(e: ExampleData, *, script: bool) -> Page:

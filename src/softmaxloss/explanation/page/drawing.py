@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...text import as_html
-from ..rendering.numbers import number
-from .numerals import amount, percent, short
+from ..rendering.numbers import number, percent
+from .numerals import amount, short
 
 LARGEST = 8e307  # the end of a slider: the distance between two of them is finite
 UNIT = 30  # of the width, for an arrow of length 1

@@ -7,27 +7,17 @@ import math
 
 from .. import one_words
 from ..one_data import ExampleData
-from ..rendering.numbers import number
-from .numerals import operands
+from ..rendering.numbers import number, operands
 
-
-def faller(e: ExampleData) -> int:
-    """The wrong class whose output falls most in a step: the first of those listed with the
-    largest probability."""
-    others = [n for n in e.listed() if n != e.target]
-    return max(others, key=lambda n: (e.before.probabilities[n], -others.index(n)), default=0)
+FORMULAS = ("log", "share", "lse", "inv", "slope", "move")
 
 
 def riser(e: ExampleData) -> int | None:
-    """The wrong class listed whose probability rises most in a step, visibly, though its output
-    falls; None if there is none."""
-    a, after = e.before.probabilities, e.after.probabilities
-    rising = [
-        n
-        for n in e.listed()
-        if n != e.target and after[n] > a[n] and number(after[n]) != number(a[n])
-    ]
-    return max(rising, key=lambda n: (after[n] - a[n], -n), default=None)
+    """The class listed whose probability rises most in a step, so that it can be seen, though its
+    output falls; None if there is none."""
+    before, after = e.before.probabilities, e.after.probabilities
+    seen = (n for n in e.rising if n in e.listed() and number(before[n]) != number(after[n]))
+    return next(seen, None)
 
 
 def at_end(e: ExampleData) -> dict[int, float]:
@@ -38,21 +28,23 @@ def at_end(e: ExampleData) -> dict[int, float]:
     return dict(zip(path.classes.tolist(), path.probabilities[-1].tolist(), strict=True))
 
 
-def formulas(e: ExampleData) -> dict[str, list[str] | None]:
-    """The operands of each formula on the page, with enough digits to compute it again."""
+def formulas(e: ExampleData) -> dict[str, list[str]]:
+    """The operands of each formula on the page, with enough digits to compute it again.
+
+    Empty where 8 decimals are too few; without a softmax there are no formulas.
+    """
     if not e.defined:
-        return dict.fromkeys(["log", "share", "lse", "inv", "slope", "move"])
-    y, a_y, J = e.target, float(e.before.probabilities[e.target]), e.before.loss
-    z, slope = float(e.before.logits[y]), float(e.gradient[y])
+        return {}
+    y, J = e.target, e.before.loss
+    a, z, slope = (float(x[y]) for x in (e.before.probabilities, e.before.logits, e.gradient))
+    exp, step = float(e.exponentials[y]), float(f"{e.step:g}")
     return {
-        "log": operands([a_y], lambda a: -math.log(a), J),
-        "share": operands([e.exponentials[y], e.denominator], lambda x, s: x / s, a_y),
-        "lse": operands([e.logsumexp, abs(z)], lambda s, x: s - math.copysign(x, z), J),
-        "inv": operands([a_y], lambda a: -1 / a, e.gradient_by_probability),
-        "slope": operands([a_y], lambda a: a - 1, slope),
-        "move": operands(
-            [z, -slope], lambda x, g: x + float(f"{e.step:g}") * g, float(e.after.logits[y])
-        ),
+        "log": operands(lambda a: -math.log(a), [a], J),
+        "share": operands(lambda x, s: x / s, [exp, e.denominator], a),
+        "lse": operands(lambda s, x: s - math.copysign(x, z), [e.logsumexp, abs(z)], J),
+        "inv": operands(lambda a: -1 / a, [a], e.gradient_by_probability),
+        "slope": operands(lambda a: a - 1, [a], slope),
+        "move": operands(lambda x, g: x + step * g, [z, -slope], float(e.after.logits[y])),
     }
 
 
@@ -61,7 +53,7 @@ def facts(e: ExampleData) -> dict[str, bool]:
     held = one_words.facts(e)
     rising = riser(e) if e.defined and e.terms.size > 1 else None
     end = at_end(e)
-    right = e.predicted == e.target
+    right, known = e.predicted == e.target, formulas(e)
     return held | {
         "no-softmax": not e.defined,
         "right": e.defined and right,
@@ -69,5 +61,7 @@ def facts(e: ExampleData) -> dict[str, bool]:
         "rises": held["pushed"] and rising is not None,
         "none-rises": held["pushed"] and rising is None,
         "falls-later": rising in end and end[rising] < e.before.probabilities[rising],
-        **{f"know-{name}": shown is not None for name, shown in formulas(e).items()},
+        **{f"know-{name}": bool(known.get(name)) for name in FORMULAS},
+        "live": False,
+        "no-live": False,
     }

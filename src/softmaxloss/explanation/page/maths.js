@@ -90,7 +90,7 @@ function exponent(power) {
 export function number(x, decimals = 4) {
   if (Number.isNaN(x)) return "nan";
   const size = Math.abs(x);
-  const sign = x < 0 ? "-" : "";
+  const sign = x < 0 ? "−" : "";
   if (size === Infinity) return `${sign}inf`;
   if (size === 0) return fixed(0, decimals);
   if (size < 1e-3) {
@@ -104,25 +104,24 @@ export function number(x, decimals = 4) {
   return sign + mantissa.replace(/\.?0+$/, "") + exponent(power);
 }
 
-/** A number with at most six digits, as Python's format "g" has it. */
-export function general(x) {
+/** A number with at most so many digits, as Python's format "g" has it. */
+export function general(x, digits = 6) {
   const size = Math.abs(x);
   const sign = x < 0 ? "-" : "";
   if (size === 0) return "0";
-  const [mantissa, power] = exponential(size, 5);
-  const bare = (digits) => (digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits);
-  if (power < -4 || power >= 6) return sign + bare(mantissa) + exponent(power);
-  return sign + bare(fixed(size, 5 - power));
+  const [mantissa, power] = exponential(size, digits - 1);
+  const bare = (shown) => (shown.includes(".") ? shown.replace(/\.?0+$/, "") : shown);
+  if (power < -4 || power >= digits) return sign + bare(mantissa) + exponent(power);
+  return sign + bare(fixed(size, digits - 1 - power));
 }
 
 /** A number with as few digits as it needs. */
-export const short = (x) => (Number.isFinite(x) ? general(x).replace("-", "−") : number(x));
+export const short = (x) => (Number.isFinite(x) ? (x < 0 ? "−" : "") + general(Math.abs(x)) : number(x));
 
-/** A probability for a bar. */
-export function percent(a) {
-  if (a === 0 || a === 1) return `${100 * a} %`;
-  if (a < 0.0005) return "<0.1 %";
-  return a >= 0.9995 ? ">99.9 %" : `${fixed(100 * a, 1)} %`;
+/** A share with three digits. What is not all and not nothing is not shown as such. */
+export function percent(share) {
+  const shown = general(100 * share, 3);
+  return shown === "100" && share < 1 ? "more than 99.9 %" : `${shown} %`;
 }
 
 /** How far an output moves, with its sign. */

@@ -1,7 +1,6 @@
-"""Numbers as the pictures of a page show them, and operands that give the result printed."""
+"""Numbers as the pictures of a page show them."""
 
 import math
-from collections.abc import Callable, Sequence
 
 from ..rendering.numbers import number
 
@@ -14,20 +13,7 @@ def short(x: float) -> str:
     """
     if not math.isfinite(x):
         return number(x)
-    return f"{x:g}".replace("-", "−") if x else "0"
-
-
-def percent(a: float) -> str:
-    """A probability for a bar.
-
-    >>> percent(0.0959), percent(1e-9), percent(0.99999), percent(1.0)
-    ('9.6 %', '<0.1 %', '>99.9 %', '100 %')
-    """
-    if a in (0.0, 1.0):
-        return f"{100 * a:.0f} %"
-    if a < 0.0005:
-        return "<0.1 %"
-    return ">99.9 %" if a >= 0.9995 else f"{100 * a:.1f} %"
+    return f"{'−' if x < 0 else ''}{abs(x):g}"
 
 
 def amount(move: float) -> str:
@@ -41,23 +27,3 @@ def amount(move: float) -> str:
     size = abs(move)
     shown = number(size, 2 if size >= 0.01 else 3)
     return f"{'−' if move < 0 else '+'}{shown}"
-
-
-def operands(values: Sequence[float], f: Callable[..., float], result: float) -> list[str] | None:
-    """Numbers with as many decimals as f needs to give the result that is shown.
-
-    A reader who computes "−log 0.09599 = 2.3435" again finds it right. None where more than 8
-    decimals would be needed.
-
-    >>> operands([0.0959874], lambda a: -math.log(a), -math.log(0.0959874))
-    ['0.09599']
-    """
-    for decimals in range(4, 9):
-        shown = [number(x, decimals) for x in values]
-        try:
-            again = f(*(float(x.replace("−", "-")) for x in shown))
-        except (ValueError, ZeroDivisionError, OverflowError):
-            continue
-        if math.isfinite(again) and number(again) == number(result):
-            return shown
-    return None

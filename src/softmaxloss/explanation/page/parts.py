@@ -16,7 +16,7 @@ from ..one_data import ExampleData
 from ..rendering.html import row, table
 from ..rendering.names import NAME, name
 from ..rendering.numbers import number
-from .facts import facts, faller, formulas, riser
+from .facts import facts, formulas, riser
 
 SUB = 10  # cells of a class name in a formula and in a picture
 
@@ -61,14 +61,14 @@ class Parts:
 
     def position(self, n: int | str) -> int:
         """Of a class listed, or of "y", the true one; "top", the first with the largest output;
-        "riser" and "faller", see facts.py."""
+        "faller", the strongest of the others; "riser", see facts.py."""
         if isinstance(n, int):
             return n
         if n == "y":
             return self.e.target
         if n == "top":
             return self.e.predicted or 0
-        return faller(self.e) if n == "faller" else riser(self.e) or 0
+        return self.e.strongest_other if n == "faller" else riser(self.e) or 0
 
     def name(self, n: int | str) -> str:
         """The name of a class in a sentence; "class 2" without names."""
@@ -81,7 +81,7 @@ class Parts:
 
     def operand(self, formula: str, k: int = 0) -> str:
         """The operand number k of a formula, with enough digits to compute it again."""
-        shown = self.formulas[formula]
+        shown = self.formulas.get(formula)
         return value(f"op-{formula}-{k}", shown[k] if shown else "")
 
     def of_rest(self, v: str, values: NDArray[np.float64]) -> str:

@@ -1,12 +1,12 @@
 import { ENOUGH, compute, general, number, operands, short } from "./maths.js";
 import { longest, steps } from "./chart.js";
 import { isGiven } from "./state.js";
+import { answered, sum } from "./answers.js";
 
 // What each quantity on the page is, for a state: data-v says which, data-n of which class.
 
 const signed = (x) => (x > 0 ? `+${number(x)}` : number(x));
 const push = (x) => (x < 0 ? "↑ up" : x > 0 ? "↓ down" : "");
-const sum = (values) => values.reduce((total, value) => total + value, 0);
 const tidy = (x) => number(Math.round(x * 1e9) / 1e9);
 
 /** Everything about a state. listed: the positions of the classes that are listed. */
@@ -19,11 +19,11 @@ export function look(state, given, logits, listed) {
   view.formulas = formulas(view);
   const others = listed.filter((n) => n !== state.y);
   const largest = (positions, of) => positions.reduce((best, n) => (best === null || of(n) > of(best) ? n : best), null);
-  const rising = others.filter((n) => next.a[n] > now.a[n] && number(next.a[n]) !== number(now.a[n]));
+  const rising = others.filter((n) => next.a[n] > now.a[n] * (1 + 1e-12) && number(next.a[n]) !== number(now.a[n]));
   view.roles = {
     y: state.y,
     top: now.k ?? 0,
-    faller: largest(others, (n) => now.a[n]) ?? 0,
+    faller: largest(others, (n) => state.z[n]) ?? 0,
     riser: largest(rising, (n) => next.a[n] - now.a[n]),
   };
   return view;
@@ -94,7 +94,7 @@ export function show(view, { v, n }) {
     const [, name, k] = v.split("-");
     return view.formulas[name]?.[k] ?? "";
   }
-  if (n === undefined) return scalars[v]?.(view) ?? number(view.now[v]);
+  if (n === undefined) return scalars[v]?.(view) ?? answered(view, v) ?? number(view.now[v]);
   const words = perClass[v] ?? (({ now }, at) => number(at(now[v])));
   if (n === "rest") return words(view, (values) => rest(view, values), n);
   const position = view.roles[n] ?? Number(n);
@@ -123,6 +123,7 @@ export function facts(view) {
     "falls-later": state.end[roles.riser] < now.a[roles.riser],
     path: drawn, reached, "not-reached": !reached,
     unchanged: same, changed: !same, warm: state.T !== 1,
+    live: !same && softmax, "no-live": !same && !softmax,
     ...Object.fromEntries(known),
   };
 }

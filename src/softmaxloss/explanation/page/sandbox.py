@@ -1,9 +1,8 @@
-"""The end of the page: everything to try, the layer, what is unusual, the questions."""
+"""After the scenes: everything to try, the layer, what is unusual."""
 
 from ...text import as_html
 from ..one_data import Layer
 from ..one_words import layer_cells, layer_section, remarks
-from ..questions import answers
 from ..rendering.html import paragraph, section
 from ..rendering.names import NAME
 from ..rendering.numbers import number
@@ -78,12 +77,3 @@ def notes(page: Parts) -> str:
         return ""
     words = "".join(map(paragraph, said))
     return section("Note", f"{page.given('This is')}{words}", "note given")
-
-
-def questions(page: Parts) -> str:
-    items = "".join(
-        f'<details data-ask="{answer.id}"><summary>{as_html(answer.title)}</summary>'
-        f"{''.join(map(paragraph, answer.text.split(chr(10) * 2)))}</details>"
-        for answer in answers(page.e)
-    )
-    return section("Questions", f"{page.given('The answers are')}{items}", "given questions")

@@ -5,9 +5,10 @@ import math
 from ...text import as_html, plural
 from ..data import SHOWN
 from ..one_data import ExampleData
+from ..rendering.numbers import percent
 from . import drawing
 from .drawing import UNIT, Share
-from .numerals import amount, percent, short
+from .numerals import amount, short
 from .parts import Parts, names, picture, value
 
 PLAIN = 'autocomplete="off"'  # a browser that returns to the page must not fill in old values
