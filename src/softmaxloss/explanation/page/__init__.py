@@ -1,10 +1,12 @@
 """The page for one example: HTML that is complete before its script runs.
 
 From the top: stage.py is the first screen, scenes.py what leads from the outputs to the descent,
-sandbox.py and answers.py the end. parts.py has what they are made of, drawing.py and chart.py their pictures. The
-script lets the numbers be changed: page.js has the controls, quantities.js what each number on the
-page is, answers.js those of the answers alone, drawing.js and chart.js the pictures, state.js the examples and the address, maths.js the
-maths.
+sandbox.py and answers.py the end. parts.py has what they are made of, drawing.py and chart.py the
+pictures, facts.py what is true only of some examples.
+
+The script lets the numbers be changed. page.js has the controls, quantities.js and answers.js what
+each number on the page is, drawing.js and chart.js the pictures, state.js the examples to try and
+the address, maths.js the maths.
 """
 
 import base64

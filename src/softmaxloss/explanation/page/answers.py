@@ -12,6 +12,7 @@ from ...text import as_html
 from ..questions import QUESTIONS, answers
 from ..rendering.html import paragraph, section
 from .parts import Parts, value
+from .scenes import wrong_ones
 
 _RAISED = (
     "Now ∂J/∂z{_y} = {plain-grad:y}, and a step of {step} takes the output of {@y} from {z:y} to "
@@ -59,8 +60,8 @@ LIVE = {
     "order": "Now the largest output is that of {@top}, {z:top}, which has the largest "
     "probability, {a:top}. The true class, {@y}, has rank {rank} in z, and so in a.",
     "softmax-or-sigmoid": "Now the sigmoids of the outputs sum to {sigmoids}, the softmax to 1.",
-    "two-classes": "Now, if there were only {@y} and {@faller}, the true one would have the sigmoid "
-    "of their difference, {a-of-two}.",
+    "two-classes": "Now, if there were only {@y} and {@faller}, the true one would have the "
+    "sigmoid of their difference, {a-of-two}.",
     "temperature": "Now J is {J}; with T twice as large it would be {J-warm}, and a{_y} "
     "{a-warm}, not {a:y}.",
     "index-or-one-hot": "Now {@y} is the true class. With its index or one-hot, J is {J}.",
@@ -70,7 +71,7 @@ LIVE = {
     "softmax-twice": "Now J would be {J-twice}, not {J}. It cannot get below {J-twice-least}.",
     "loss-and-accuracy": "Now J is {J}. If every output were twice as large, the prediction would "
     "be the same, and J would be {J-doubled}.",
-    "class-weights": "Now a weight of 5 for {@y} makes 5 · J = {J-5} of {J}.",
+    "class-weights": "Now a weight of 5 for {@y} makes the loss {J-5}, not {J}.",
     "label-smoothing": "Now the loss is {J-smooth} with ε = 0.1, and {J} without smoothing.",
     "same-as-frameworks": "Now J is {J}, in all of them.",
     "subtract-max": "Now m = {m}, and exp(z − m) goes from {exp-least} to 1.",
@@ -108,8 +109,9 @@ def _answer(page: Parts, id: str, text: str) -> str:
         return paragraphs(text)
     general = QUESTIONS[id].general
     here = paragraphs(text.replace(general, "", 1))
-    if id not in LIVE:
+    sentence = wrong_ones(page) if id == "others-fall" else live(page, LIVE.get(id, ""))
+    if not sentence:
         return f"{paragraphs(general)}{page.given('What follows is')}{here}"
-    now = page.when("live", live(page, LIVE[id]), tag="p")
+    now = page.when("live", sentence, tag="p")
     none = page.when("no-live", "The outputs now have no softmax.", tag="p")
     return f"{paragraphs(general)}{page.when('unchanged', here, tag='div')}{now}{none}"

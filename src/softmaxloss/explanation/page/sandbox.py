@@ -1,6 +1,5 @@
 """After the scenes: everything to try, the layer, what is unusual."""
 
-from ...text import as_html
 from ..one_data import Layer
 from ..one_words import layer_cells, layer_section, remarks
 from ..rendering.html import paragraph, section

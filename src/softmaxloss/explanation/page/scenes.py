@@ -230,13 +230,13 @@ def descent(page: Parts) -> str:
     words = (
         f"<p>A step moves every output against its derivative, here by {alpha} times its arrow. "
         f"The loss goes from {page.J} to {value('J1', e.after.loss)}, a{y} from {page.a_y} to "
-        f"{value('a1', a[e.target], 'y')}. {_wrong_ones(page)}</p>"
+        f"{value('a1', a[e.target], 'y')}. {wrong_ones(page)}</p>"
     )
     content = f"{words}{_path(page)}{numbers(f'{formula}{table}{_steps(page)}')}"
     return section("5. The descent", content, "scene")
 
 
-def _wrong_ones(page: Parts) -> str:
+def wrong_ones(page: Parts) -> str:
     """That wrong outputs fall, while their probabilities may rise for a while."""
     e, name = page.e, page.name("riser")
     n = page.position("riser")
