@@ -186,19 +186,19 @@ def test_classes_are_added_and_removed(visit: Open) -> None:
     agrees(page, explain([*SEED, 1.5], 2))
     page.locator("input[name=y][value='4']").check()
     agrees(page, explain([*SEED, 1.5], 4))
-    page.get_by_role("button", name="dog ×").click()
+    page.get_by_role("button", name="Remove dog").click()
     why = explain([2.0, 0.1, -1.2, 1.5], 3)
     agrees(page, why)
     assert page.locator(".row .known").all_inner_texts() == ["cat", "fox", "owl", "class 3"]
     assert page.locator(".chips [data-guess]").all_inner_texts() == ["cat", "fox", "owl", "class 3"]
-    page.get_by_role("button", name="class 3 ×").click()  # the true class: another becomes it
+    page.get_by_role("button", name="Remove class 3").click()  # the true class: another becomes it
     agrees(page, explain([2.0, 0.1, -1.2], 2))
     address = kept(page)
     assert address.endswith("#z=2,0.1,-1.2&y=2&from=0,2,3")
     page.goto("about:blank")
     page.goto(address)
     assert page.locator(".row .known").all_inner_texts() == ["cat", "fox", "owl"]
-    for name in ("owl ×", "fox ×"):
+    for name in ("Remove owl", "Remove fox"):
         page.get_by_role("button", name=name).click()
     assert page.locator(".row").count() == 2  # a loss needs two classes
     for _ in range(12):
@@ -225,11 +225,9 @@ def test_the_address_holds_what_is_shown(visit: Open) -> None:
     assert address.endswith("&y=1&T=2&step=0.5")
     page.goto("about:blank")
     page.goto(address)
-    # All but the picture of the steps, which then begins anew.
-    again = as_written(page)
-    assert [
-        a for a, b in zip(again, shown, strict=True) if a != b and "5. The descent" not in a
-    ] == [again[-1]]
+    # All but the words and the picture of the steps, which then begin anew.
+    for now, then in zip(as_written(page), shown, strict=True):
+        assert now == then or "5. The descent" in now or 'class="chart"' in now
     page.locator("[data-do=reset]").click()
     assert "#" not in kept(page)
 
@@ -247,7 +245,7 @@ def test_an_address_can_be_typed(visit: Open) -> None:
         assert not page.locator(".status.wrong").count()
     page = visit(explain(SEED, 2, first_class=1))
     type_logit(page, 0, "1")
-    assert kept(page).endswith("#z=1,1,0.1,-1.2&y=3")  # the label as it is counted
+    assert kept(page).endswith("#z=1,1,0.1,-1.2&y=2")  # the label as it is counted
 
 
 def test_wrong_outputs_fall_and_a_wrong_probability_rises_for_a_while(visit: Open) -> None:
@@ -283,7 +281,7 @@ def test_every_printed_formula_is_right(visit: Open, T: str) -> None:
         told = formulas(page)
         assert computed_again(told) >= 5
         assert "−(−" not in " ".join(told)
-        assert "-" not in " ".join(told)  # one minus sign
+        assert not re.search("(?<!e)-", " ".join(told))  # one minus sign, but in exponents
 
 
 def test_the_answers_follow_the_numbers(visit: Open) -> None:

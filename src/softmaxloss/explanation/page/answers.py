@@ -64,6 +64,8 @@ LIVE = {
     "sigmoid of their difference, {a-of-two}.",
     "temperature": "Now J is {J}; with T twice as large it would be {J-warm}, and a{_y} "
     "{a-warm}, not {a:y}.",
+    "zero-or-one-based": "Now {@y} is output {place} of {classes}.",
+    "label-out-of-range": "Now there are {classes}. A label that is none of them is an error.",
     "index-or-one-hot": "Now {@y} is the true class. With its index or one-hot, J is {J}.",
     "several-labels": "Now, with {@faller} as a second label, J would be {J-two} with “sum”, and "
     "{J-two-mean} with “mean”.",

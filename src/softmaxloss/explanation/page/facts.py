@@ -16,7 +16,8 @@ def riser(e: ExampleData) -> int | None:
     """The class listed whose probability rises most in a step, so that it can be seen, though its
     output falls; None if there is none."""
     before, after = e.before.probabilities, e.after.probabilities
-    seen = (n for n in e.rising if n in e.listed() and number(before[n]) != number(after[n]))
+    listed = set(e.listed())
+    seen = (n for n in e.rising if n in listed and number(before[n]) != number(after[n]))
     return next(seen, None)
 
 

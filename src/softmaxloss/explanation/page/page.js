@@ -34,7 +34,7 @@ function draw() {
   if (state.from) fit(listed.length);
   view = look(state, given, logits, listed);
   scale = Math.max(scale, scaleOf(listed.map((n) => state.z[n])));
-  for (const element of all("[data-v]")) element.textContent = show(view, element.dataset);
+  fillIn(all("[data-v]:not([data-ask]:not([open]) *)"));
   for (const element of all("[data-class]")) element.textContent = place(element.dataset.class) + state.first;
   for (const element of all("[data-name]")) element.textContent = names(place(element.dataset.name))[0];
   for (const element of all("[data-sub]")) element.textContent = names(place(element.dataset.sub))[1];
@@ -49,11 +49,17 @@ function draw() {
     button.textContent = names(Number(button.dataset.guess))[0];
     button.setAttribute("aria-pressed", Number(button.dataset.guess) === guess);
   }
+  for (const button of all("[data-remove]")) button.setAttribute("aria-label", `Remove ${names(Number(button.dataset.remove))[0]}`);
   for (const input of all("[name=y]")) input.checked = Number(input.value) === state.y;
   if (view.walk.length > 0) drawPath(main, view.walk, state.path, names(state.y)[0]);
   one(".stage").classList.toggle("guessing", guessing);
   const hold = facts(view);
   for (const element of all("[data-if]")) element.hidden = !hold[element.dataset.if];
+}
+
+/** Elements show their quantities. Answers wait until they are opened: with very many classes they take time. */
+function fillIn(elements) {
+  for (const element of elements) element.textContent = show(view, element.dataset);
 }
 
 /** The given name of a class after a space, for a table; empty where it has none. */
@@ -380,6 +386,9 @@ main.addEventListener("focusout", ({ target }) => {
   follow(target);
   say("");
 });
+
+main.addEventListener("toggle", ({ target }) => fillIn(target.querySelectorAll("[data-v]")), true);
+addEventListener("beforeprint", () => view && fillIn(all("[data-v]")));
 
 // --- the same quantity everywhere ---
 

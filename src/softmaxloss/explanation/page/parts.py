@@ -44,6 +44,8 @@ class Parts:
         shown: the positions of the classes listed.
         rest: those of the others.
         facts: which facts hold.
+        roles: the positions of "y", the true class; "top", the first with the largest output;
+            "faller", the strongest of the others; "riser", see facts.py.
         formulas: the operands of each formula, see facts.py.
         y, a_y, J: the true class as an index, its probability, the loss, as HTML.
     """
@@ -55,20 +57,18 @@ class Parts:
         self.rest = np.delete(np.arange(e.terms.size), self.shown)
         self.facts = facts(e)
         self.formulas = formulas(e)
+        self.roles = {"y": e.target, "top": e.predicted or 0, "faller": 0, "riser": riser(e) or 0}
+        if e.terms.size > 1:
+            self.roles["faller"] = e.strongest_other
         self.y = self.sub("y")
         self.a_y = value("a", e.before.probabilities[e.target], "y")
         self.J = value("J", e.before.loss)
 
     def position(self, n: int | str) -> int:
-        """Of a class listed, or of "y", the true one; "top", the first with the largest output;
-        "faller", the strongest of the others; "riser", see facts.py."""
+        """Of a class listed, or of a role."""
         if isinstance(n, int):
             return n
-        if n == "y":
-            return self.e.target
-        if n == "top":
-            return self.e.predicted or 0
-        return self.e.strongest_other if n == "faller" else riser(self.e) or 0
+        return self.roles[n]
 
     def name(self, n: int | str) -> str:
         """The name of a class in a sentence; "class 2" without names."""

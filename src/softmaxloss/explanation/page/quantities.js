@@ -67,6 +67,7 @@ const perClass = {
   "a-end": ({ state }, at) => number(at(state.end) ?? 0),
 };
 const scalars = {
+  place: ({ state }) => String(state.y + 1),
   classes: ({ state }) => `${state.z.length} classes`,
   J1: ({ next }) => number(next.J),
   J2: ({ state, now }) => number(-(state.z[state.y] / state.T) + now.lse),

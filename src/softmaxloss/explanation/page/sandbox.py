@@ -31,9 +31,7 @@ def sandbox(page: Parts) -> str:
         )
         examples = f'<div class="buttons" role="group" aria-label="Examples">{buttons}</div>\n'
         removable = "".join(
-            f'<button type="button" data-remove="{n}">{page.name(n)} <span aria-hidden="true">×'
-            "</span></button>"
-            for n in page.shown
+            f'<button type="button" data-remove="{n}">{page.name(n)} ×</button>' for n in page.shown
         )
         classes = (
             '<div class="buttons" role="group" aria-label="Classes"><span>Classes:</span>'
