@@ -121,8 +121,8 @@ def unfold(page: Any) -> None:
 
 
 def prose(page: Any) -> str:
-    """What can be read on the page, also where it is folded."""
-    unfold(page)
+    """What can be read on the page, with its numbers."""
+    page.evaluate("document.querySelectorAll('.numbers').forEach(e => { e.open = true; })")
     return " ".join(page.locator("main").inner_text().split())
 
 

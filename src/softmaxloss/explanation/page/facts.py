@@ -32,14 +32,14 @@ def at_end(e: ExampleData) -> dict[int, float]:
 def formulas(e: ExampleData) -> dict[str, list[str]]:
     """The operands of each formula on the page, with enough digits to compute it again.
 
-    Empty where 8 decimals are too few; without a softmax there are no formulas.
+    Empty where 8 decimals are too few or the result is infinite; none without a softmax.
     """
     if not e.defined:
         return {}
     y, J = e.target, e.before.loss
     a, z, slope = (float(x[y]) for x in (e.before.probabilities, e.before.logits, e.gradient))
     exp, step = float(e.exponentials[y]), float(f"{e.step:g}")
-    return {
+    found = {
         "log": operands(lambda a: -math.log(a), [a], J),
         "share": operands(lambda x, s: x / s, [exp, e.denominator], a),
         "lse": operands(lambda s, x: s - math.copysign(x, z), [e.logsumexp, abs(z)], J),
@@ -47,6 +47,8 @@ def formulas(e: ExampleData) -> dict[str, list[str]]:
         "slope": operands(lambda a: a - 1, [a], slope),
         "move": operands(lambda x, g: x + step * g, [z, -slope], float(e.after.logits[y])),
     }
+    infinite = {"log": J, "lse": J, "inv": e.gradient_by_probability, "move": e.after.logits[y]}
+    return found | {name: [] for name, x in infinite.items() if not math.isfinite(x)}
 
 
 def facts(e: ExampleData) -> dict[str, bool]:

@@ -131,12 +131,13 @@ export function amount(move) {
   return (move < 0 ? "−" : "+") + number(size, size >= 0.01 ? 2 : 3);
 }
 
-/** Numbers with as many decimals as f needs to give the result that is shown; null where there is none. */
+/** Numbers with as many decimals as f needs to give the result that is shown; null where there are none. */
 export function operands(values, f, result) {
+  if (!Number.isFinite(result)) return null;
   for (let decimals = 4; decimals <= 8; decimals++) {
     const shown = values.map((x) => number(x, decimals));
     const again = f(...shown.map((x) => Number(x.replace("−", "-"))));
-    if (Number.isFinite(again) && number(again) === number(result)) return shown;
+    if (number(again) === number(result)) return shown;
   }
   return null;
 }

@@ -19,7 +19,8 @@ export function look(state, given, logits, listed) {
   view.formulas = formulas(view);
   const others = listed.filter((n) => n !== state.y);
   const largest = (positions, of) => positions.reduce((best, n) => (best === null || of(n) > of(best) ? n : best), null);
-  const rising = others.filter((n) => next.a[n] > now.a[n] * (1 + 1e-12) && number(next.a[n]) !== number(now.a[n]));
+  const rising = others.filter((n) => next.z[n] < state.z[n] && next.a[n] > now.a[n] * (1 + 1e-12)
+    && number(next.a[n]) !== number(now.a[n]));
   view.roles = {
     y: state.y,
     top: now.k ?? 0,
