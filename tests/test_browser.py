@@ -295,6 +295,7 @@ def test_the_page_in_print(visit: Open) -> None:
     paper = page.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor")
     assert paper == "rgb(255, 255, 255)"
     assert page.locator(".control:visible").count() == 0
+    assert page.locator(".row .still").all_inner_texts() == ["2", "1", "0.1", "−1.2"]
     assert page.locator("h2", has_text="1. The outputs").is_visible()
     folded = len(page.pdf())
     page.locator("details").evaluate_all("all => all.forEach(e => { e.open = true; })")
