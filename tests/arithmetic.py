@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 import re
+from html.parser import HTMLParser
 
 FUNCTIONS = {
     "log": math.log,
@@ -23,14 +23,54 @@ LETTER = r"[a-zA-ZεΣ∂‖∇][\w/∂²‖ᵀ_]*|[‖²]"
 TOKEN = re.compile(rf"\s*(?:({NUMBER})|(=)|([−+·/()])|({LETTER})|(.))")
 
 
+class _Shown(HTMLParser):
+    """Collects what a page shows: not what is hidden, drawn, a control, or code."""
+
+    LEFT_OUT = frozenset(["style", "script", "svg", "select", "button", "input", "pre", "title"])
+    EMPTY = frozenset(["br", "input", "meta", "hr", "link"])
+    INLINE = frozenset(
+        ["span", "strong", "b", "em", "i", "a", "code", "sub", "sup", "var", "output"]
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[tuple[str, bool]] = []  # the elements around, and whether one is left out
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        out = (
+            tag in self.LEFT_OUT
+            or "hidden" in dict(attrs)
+            or (bool(self.open) and self.open[-1][1])
+        )
+        if tag == "sub" and not out:
+            self.words.append("_")
+        elif tag not in self.INLINE:
+            self.words.append("\n . ")
+        if tag not in self.EMPTY:
+            self.open.append((tag, out))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.EMPTY:
+            return
+        while self.open.pop()[0] != tag:
+            pass
+        if tag not in self.INLINE:
+            self.words.append("\n . ")
+
+    def handle_data(self, data: str) -> None:
+        if not (self.open and self.open[-1][1]):
+            self.words.append(data)
+
+
 def plain(page: str) -> str:
     """What a page shows without its script, with a full stop between blocks."""
-    body = re.sub(r"<(style|script|svg)\b.*?</\1>", "", page, flags=re.DOTALL)
-    assert " hidden" not in re.sub(r"<section[^>]* hidden.*?</section>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<section[^>]* hidden.*?</section>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<sub>(?:<span[^>]*>)?(\w+)(?:</span>)?</sub>", r"_\1", body)
-    body = re.sub(r"</?(?:span|strong|b|em|i|a|code)\b[^>]*>", "", body)
-    return html.unescape(re.sub(r"<[^>]*>", " . ", body))
+    reader = _Shown()
+    reader.feed(page)
+    return "".join(reader.words)
 
 
 def formulas(text: str) -> list[tuple[str, str]]:
@@ -45,10 +85,21 @@ def formulas(text: str) -> list[tuple[str, str]]:
             sides.append([])
     found = []
     for (left, right), equal in zip(itertools.pairwise(sides), joined, strict=True):
+        left, right = _inside(left[::-1], ")(")[::-1], _inside(right, "()")
         numeric = not any(is_letter(token) for token in [*left, *right])
         if equal and numeric and len(left) > 1 and right:
             found.append((" ".join(left), " ".join(right)))
     return found
+
+
+def _inside(tokens: list[str], brackets: str) -> list[str]:
+    """The tokens up to a bracket around the whole formula."""
+    depth = 0
+    for k, token in enumerate(tokens):
+        depth += (token == brackets[0]) - (token == brackets[1])
+        if depth < 0:
+            return tokens[:k]
+    return tokens
 
 
 def _unwrapped(text: str) -> str:
@@ -57,12 +108,12 @@ def _unwrapped(text: str) -> str:
 
 
 def is_letter(token: str) -> bool:
-    return re.fullmatch(LETTER, token) is not None and token not in FUNCTIONS
+    return re.fullmatch(LETTER, token) is not None and token not in (*FUNCTIONS, "e")
 
 
 def is_symbol(word: str) -> bool:
     """Whether a word may be in a formula: a function, a letter, or a letter with an index."""
-    symbol = r"[a-zA-ZεΣ∂‖²∇](?:_\w+|[²ᵀ‖]+)?|∂\S+"
+    symbol = r"[a-zA-ZεΣ∂‖²∇](?:_\w+|[²ᵀ‖]+)?|∂\S+|‖x‖²"
     return word in (*FUNCTIONS, "inf") or re.fullmatch(symbol, word) is not None
 
 
@@ -94,7 +145,7 @@ def evaluate(formula: str) -> float:
             return value
         if token in FUNCTIONS:
             return FUNCTIONS[token](factor())
-        return float(token)
+        return math.e if token == "e" else float(token)
 
     value = sum_()
     assert not tokens, f"{formula!r} is no formula"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.arithmetic import confirm, confirm_signs, formulas, plain
 
-from softmaxloss.explanation import explain
+from softmaxloss.explanation import explain, explain_set
 
 SEED = [2.0, 1.0, 0.1, -1.2]
 
@@ -68,6 +69,36 @@ def test_a_calculator_confirms_the_text(example):
     text = explain(z, y % len(z), step=step, steps=20).to_text(width=200)
     confirm(text)
     confirm_signs(text)
+
+
+@given(EXAMPLES)
+@settings(deadline=None, max_examples=60)
+def test_a_calculator_confirms_the_page(example):
+    z, y, step = example
+    why = explain(z, y % len(z), step=step, steps=20)
+    for page in (why.to_html(), why.to_fragment()):
+        confirm(plain(page))
+        confirm_signs(plain(page))
+
+
+def test_the_page_has_its_formulas():
+    assert confirm(plain(explain(SEED, 2).to_html())) >= 20  # with those of the answers
+
+
+@given(EXAMPLES, st.lists(st.sampled_from([0.0, 1.0, 0.5]), min_size=14, max_size=14))
+@settings(deadline=None, max_examples=60)
+def test_a_calculator_confirms_several_labels_sets_and_layers(example, q):
+    z, y, step = example
+    y %= len(z)
+    x = np.nan_to_num(z, neginf=-3.0)
+    parts = [
+        explain(z, q[: len(z)]),
+        explain_set([z, z[::-1]], [y, y]),
+        explain(None, y, features=x, linear_weight=np.eye(len(z)), linear_bias=x, step=step),
+    ]
+    for why in parts:
+        confirm(why.to_text(width=200))
+        confirm_signs(why.to_text(width=200))
 
 
 def test_the_text_has_its_formulas():

@@ -372,7 +372,7 @@ def test_a_fraction_as_step() -> None:
 
 
 def test_a_list_as_question_is_an_error() -> None:
-    with pytest.raises(OptionError, match="no question"):
+    with pytest.raises(OptionError, match="a question is text"):
         explain(SEED, 0).ask(["x"])  # type: ignore[arg-type]
 
 

@@ -10,9 +10,9 @@ from dataclasses import asdict
 import click
 from click.core import ParameterSource
 
-from ..explanation import Explanation, SeveralLabels
+from ..explanation import QUESTIONS, Explanation, SeveralLabels
 from ..explanation import explain as explanation_of
-from ..explanation.one_text import answers_as_text
+from ..explanation.one_text import answers_as_text, titles_as_text
 from ..explanation.rendering.terminal import lay_out
 from ..files import open_logits, read_labels
 from . import command
@@ -31,7 +31,8 @@ WHICH_ROW = (
     examples="""
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
     softmaxloss explain 2.0 1.0 0.1 -1.2 --classes cat,dog,bird,fish --label bird
-    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --ask others-learn
+    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --ask "do the other outputs learn?"
+    softmaxloss explain --ask list
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --html why.html --open
     echo "[2.0, 1.0, 0.1, -1.2]" | softmaxloss explain - --label 3 --one-based
     softmaxloss explain --file logits.npy --row 17 --labels labels.npy
@@ -66,7 +67,8 @@ WHICH_ROW = (
     "questions",
     metavar="QUESTION",
     multiple=True,
-    help="Answer only this question, such as others-learn; may be repeated; `all` for all of them.",
+    help="Answer a question, in your words or by its name; may be repeated. `list` lists the "
+    "questions, `all` answers all of them.",
 )
 @click.option("--html", metavar="FILE", help="Write a page for a browser to FILE.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page of --html.")
@@ -100,6 +102,8 @@ def explain(
     """
     if html in ("", "-"):
         raise click.UsageError("--html needs the name of a file to write")
+    if "list" in questions:
+        return command.write(_questions(as_json))
     if open_page and html is None:
         raise click.UsageError("--open opens the page that --html FILE writes")
     y: str | int | None = label
@@ -154,6 +158,14 @@ def _answers(why: Explanation | SeveralLabels, questions: Sequence[str], as_json
         return json.dumps([asdict(answer) for answer in answers]) + "\n"
     width, color = command.terminal()
     return lay_out(answers_as_text(answers), color=color, width=width)
+
+
+def _questions(as_json: bool) -> str:
+    """The titles of all questions."""
+    if as_json:
+        return json.dumps({question.id: question.title for question in QUESTIONS.values()}) + "\n"
+    width, color = command.terminal()
+    return lay_out(titles_as_text(), color=color, width=width)
 
 
 def _refuse(why: str, *options: str) -> None:

@@ -4,7 +4,7 @@
 |------------------------------|----------------|-------------------|----------------------------|
 | the numbers                  | one_data.py    | several_data.py   | set_data.py, set_sums.py   |
 | what text and page both say  | one_words.py   | several_sections.py | set_sections.py          |
-| questions and answers        | questions.py   |                   |                            |
+| questions and answers        | questions/     |                   |                            |
 | text, for a terminal         | one_text.py    |                   |                            |
 | page, for a browser          | page/          |                   | set_page.py                |
 

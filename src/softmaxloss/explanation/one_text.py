@@ -23,7 +23,7 @@ from .one_words import (
     share_formula,
     slope_formula,
 )
-from .questions import Answer
+from .questions import SUBJECTS, Answer
 from .rendering import terminal
 from .rendering.names import in_sentence
 from .rendering.numbers import compared, number, operands, told_apart, zero
@@ -45,6 +45,15 @@ def answers_as_text(answers: Iterable[Answer]) -> Iterator[RenderableType]:
         for words in answer.text.split("\n\n"):
             yield Text()
             yield from terminal.paragraph(words)
+
+
+def titles_as_text() -> Iterator[RenderableType]:
+    """All questions by their subject, for `lay_out`."""
+    for k, (subject, questions) in enumerate(SUBJECTS.items()):
+        yield terminal.heading(subject) if k else Text(subject, "bold")
+        for question in questions:
+            words = Text.assemble(question.title, (f" ({question.id})", terminal.FAINT))
+            yield terminal.prose(words, 1)
 
 
 def _table(
@@ -213,8 +222,8 @@ def _after(e: ExampleData, width: int) -> Iterator[RenderableType]:
     yield _formula(f"J: {' → '.join(J)}")
     yield Text()
     if said := rising(e):
-        fall = "The other outputs fall, but not yet all of their probabilities"
-        yield _say(f"{fall}: for {said}")
+        yet = "" if path is None else " yet"  # no step makes them fall where z_y is −inf
+        yield _say(f"The other outputs fall, but not{yet} all of their probabilities: for {said}")
     if path is None or path.steps[-1] < 2:
         return
     milestones = {*MILESTONES, int(path.steps[-1])}

@@ -120,13 +120,16 @@ def rising(e: ExampleData) -> str:
     a = told_apart(float(before.probabilities[n]), float(after.probabilities[n]))
     text = (
         f"class {in_sentence(e, n)}, z falls from {z[0]} to {z[1]}, yet a rises from {a[0]} to "
-        f"{a[1]}, because the z of class {in_sentence(e, k)} falls more. In the long run a falls "
+        f"{a[1]}, because the z of class {in_sentence(e, k)} falls more."
     )
     path = e.path
-    if path is not None and path.reached and n in path.classes:
+    if path is None:  # the true output is −inf, and there is no long run
+        return text
+    text += " In the long run a falls too"
+    if path.reached and n in path.classes:
         share = float(path.probabilities[-1, path.classes == n][0])
-        return f"{text}too: after {path.steps[-1]} steps it is {number(share)}."
-    return f"{text}too, because a_{e.number(e.target)} goes to 1."
+        return f"{text}: after {path.steps[-1]} steps it is {number(share)}."
+    return f"{text}, because a_{e.number(e.target)} goes to 1."
 
 
 def layer_cells(layer: Layer, n: int, features: int) -> list[str]:

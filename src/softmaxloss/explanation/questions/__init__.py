@@ -114,5 +114,7 @@ def find(words: str) -> Question:
     if found is not None:
         return found
     nearest = "; ".join(f"{question.title} ({question.id})" for question in near)
-    hint = f"the nearest are: {nearest}" if near else f"there are {', '.join(QUESTIONS)}"
-    raise OptionError(f"no question is like {shorten(repr(words), 60)}; {hint}")
+    hint = "softmaxloss.explanation.QUESTIONS has all of them, --ask list shows their titles"
+    if near:
+        hint = f"the nearest are: {nearest}"
+    raise OptionError(f"no question is quite like '{shorten(words, 60)}'; {hint}")

@@ -70,8 +70,7 @@ def same_as_frameworks(x: Example) -> str:
 @question(
     "Why is the maximum subtracted before exp?",
     "Because exp z overflows, above z = 709.78 in float64 and above 88.72 in float32, and inf / "
-    "inf is NaN. With m the largest z, exp(z_n − m) is at most 1. The probabilities are the same, "
-    "because exp m cancels.",
+    "inf is NaN. With m the largest z, exp(z_n − m) is at most 1, and exp m cancels in a.",
     "log-sum-exp trick",
     "numerically stable softmax",
     "why subtract the largest logit",
@@ -104,9 +103,9 @@ def subtract_max(x: Example) -> str:
 
 @question(
     "Why is the loss NaN?",
-    "Mostly because of exp: it overflows to inf, and inf / inf is NaN; or because of 0 · log 0. "
-    "Compute the loss from the logits, with their maximum subtracted. If the logits are NaN "
-    "already, look further back: at the learning rate, the data, a division by 0.",
+    "Mostly because exp overflows to inf, and inf / inf is NaN; or because of 0 · log 0. "
+    "Compute the loss from the logits, with their maximum subtracted; if the logits are NaN "
+    "already, look at the learning rate and the data.",
     "my loss becomes nan",
     "overflow encountered in exp",
     "invalid value encountered in divide",

@@ -14,10 +14,9 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 @question(
     "How does the network know which output to raise?",
-    "From the label: it decides which class gets the −1. The derivative is ∂J/∂z_y = a_y − 1 for "
-    "the true class, which is negative, and ∂J/∂z_n = a_n for every other class, which is "
-    "positive. Descent moves each output against its derivative, so the true output rises and "
-    "the others fall.",
+    "The label decides it: the true class gets the −1. Its derivative ∂J/∂z_y = a_y − 1 is "
+    "negative, that of every other class, ∂J/∂z_n = a_n, is positive, and descent moves each "
+    "output against its derivative.",
     "how does the network know which class is correct",
     "how does the model know which output neuron to increase and which to decrease",
     "what says which logit should go up",
@@ -34,7 +33,7 @@ def which_is_raised(x: Example) -> str:
         return f"Here {x.saturated()}: every derivative is 0, and no output moves."
     return (
         f"Here {slope_formula(x.e)}, and a step of {x.e.step:g} {x.moves(x.y)}. "
-        f"The others fall; of these, the largest push {x.moves(x.r)}."
+        f"The others fall; the largest push {x.moves(x.r)}."
     )
 
 
@@ -65,9 +64,8 @@ def others_learn(x: Example) -> str:
 
 @question(
     "Do I need ∂J/∂a for every class?",
-    "No. J = −log a_y has no other probability in it, so ∂J/∂a_y = −1/a_y is the only one that is "
-    "not 0. The other outputs come in through a_y, which depends on all of them: ∂J/∂z_n = ∂J/∂a_y "
-    "· ∂a_y/∂z_n.",
+    "No: J = −log a_y depends on a_y alone, so ∂J/∂a_y = −1/a_y is the only one that is not 0. "
+    "The other outputs come in through a_y: ∂J/∂z_n = ∂J/∂a_y · ∂a_y/∂z_n.",
     "is the derivative of the loss with respect to the other probabilities zero",
     "must I compute the derivative with respect to a for all classes",
     "chain rule through the softmax",
@@ -134,8 +132,9 @@ def derivatives_sum(x: Example) -> str:
 
 @question(
     "Will the other probabilities fall?",
-    "Their outputs fall in every step. A wrong probability may still rise for a while, where a "
-    "stronger wrong class falls more. In the long run all of them go to 0, because a_y goes to 1.",
+    "Their outputs do, in every step. A wrong probability may rise for a while, where a "
+    "stronger wrong class falls more; in the long run all of them go to 0, because a_y goes to "
+    "1.",
     "do all wrong probabilities decrease",
     "do the probabilities of the other classes go down",
     "why does the probability of a wrong class rise",
@@ -148,6 +147,8 @@ def derivatives_sum(x: Example) -> str:
 def others_fall(x: Example) -> str:
     if not x.e.gradient.any():
         return f"Here {x.saturated()}: there is nothing left to fall."
+    if x.impossible:
+        return f"Here z_{x.i} is −inf: a_{x.i} stays 0, and the others keep all of the probability."
     if said := rising(x.e):
         return f"Here, for {said}"
     before, after = float(x.a[x.r]), float(x.e.after.probabilities[x.r])
@@ -206,9 +207,8 @@ def step_size(x: Example) -> str:
 
 @question(
     "Does a_y ever reach 1?",
-    "No. exp of every other output stays above 0, so a_y stays below 1 and J above 0. The push is "
-    "1 − a_y, so the steps get smaller and smaller while the outputs grow without end. In floating "
-    "point a_y can be rounded to 1.",
+    "No: exp of every other output stays above 0, so a_y stays below 1. The push is 1 − a_y, so "
+    "the steps get smaller, while the outputs grow without end.",
     "can the probability become exactly 1",
     "will the loss ever reach zero",
     "does gradient descent ever finish",
@@ -245,8 +245,8 @@ def reach_one(x: Example) -> str:
 @question(
     "We update the weights, not z: what happens to the outputs?",
     "The chain rule goes on: with z = W·x + b, ∂J/∂W = (a − onehot(y))·xᵀ. A step on W moves z "
-    "against ∂J/∂z as well, times ‖x‖²; a step on b adds 1 to that factor. Steps for other "
-    "examples use the same weights, and may move these outputs back.",
+    "as a step on z itself does, times ‖x‖²; other examples use the same weights, and may move "
+    "z back.",
     "we only change the weights, not the outputs",
     "how do the logits change when the weights are updated",
     "gradient with respect to the weights",

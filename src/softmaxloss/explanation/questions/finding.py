@@ -46,7 +46,7 @@ class Index:
 
     def _known(self, term: str) -> str:
         """The term, or the one that it is a misspelling of."""
-        if term in self.weights or len(term) < 5:
+        if term in self.weights or len(term) < 4:
             return term
         return next(iter(difflib.get_close_matches(term, self.weights, n=1, cutoff=0.84)), term)
 

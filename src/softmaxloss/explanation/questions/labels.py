@@ -10,7 +10,7 @@ from .question import Example, question
 @question(
     "Do the labels count from zero or from one?",
     "PyTorch and TensorFlow count from 0; so does softmaxloss, unless you say first_class=1. A "
-    "label that is off by one is an error only at the end of the range. Anywhere else it is a "
+    "label that is off by one is an error only at the end of the range; anywhere else it is a "
     "valid label of another class.",
     "do class indices start at 0 or 1",
     "is label 3 the third or the fourth class",
@@ -54,6 +54,7 @@ def zero_or_one_based(x: Example) -> str:
     "should the target be [0, 0, 1, 0] or 2",
     "does the loss accept one-hot targets",
     "class index or one-hot vector",
+    "difference between sparse_categorical_crossentropy and categorical_crossentropy",
 )
 def index_or_one_hot(x: Example) -> str:
     row = f"a one-hot row of {x.count} numbers: a 1 in place {x.y + 1}, and 0 in all the others"
@@ -67,10 +68,9 @@ def index_or_one_hot(x: Example) -> str:
 
 @question(
     "What if one example has several labels?",
-    'Softmax is for classes that exclude each other. Say what several labels mean: "sum" adds '
-    'their losses, as PyTorch and TensorFlow do with such a target, and "mean" averages them. '
-    "Descent with two labels ends at a = 1/2 for each, not at 1. Where several classes can be true "
-    "at once, use a sigmoid for each.",
+    "Softmax is for classes that exclude each other; where several can be true at once, use a "
+    'sigmoid for each. Otherwise "sum" adds the losses of the labels, as PyTorch and TensorFlow '
+    'do, and "mean" averages them: descent with two labels then ends at 1/2 for each.',
     "can an example belong to two classes",
     "more than one true class",
     "two correct labels with softmax",
@@ -90,26 +90,23 @@ def several_labels(x: Example) -> str:
 
 @question(
     "What if a label is out of range?",
-    "There is no output for it, and the loss is not defined. softmaxloss names the label; PyTorch "
-    'says "Target 4 is out of bounds", and on a GPU "device-side assert triggered". Mostly '
-    "the labels count from 1, or the last layer has too few outputs. NumPy takes −1 as the last "
-    "class without an error.",
+    'It has no output, so there is no loss: PyTorch says "Target 4 is out of bounds", or on a '
+    'GPU "device-side assert triggered". Mostly the labels count from 1, or the last layer has '
+    "too few outputs.",
     "target is out of bounds",
     "device-side assert triggered",
     "IndexError in cross-entropy",
     "label larger than the number of classes",
     "negative label",
-    "what if y is C",
     "label is not a class",
     "assertion t >= 0 && t < n_classes failed",
     "label too large",
-    "what if y = C",
 )
 def label_out_of_range(x: Example) -> str:
     first, last = x.e.first_class, x.count - 1 + x.e.first_class
     return (
-        f"Here labels go from {first} to {last}, and {last + 1} is an error. As an index of a "
-        f"NumPy array, −1 would be read as class {last}, with the loss {number(float(x.e.terms[-1]))}."
+        f"Here labels go from {first} to {last}, and {last + 1} is an error. NumPy would "
+        f"read −1 as the last class, class {last}, with the loss {number(float(x.e.terms[-1]))}."
     )
 
 

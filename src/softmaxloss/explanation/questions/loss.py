@@ -49,6 +49,7 @@ def only_true_class(x: Example) -> str:
     "is my loss low enough",
     "is this loss good or bad",
     "loss of a model that guesses",
+    "how do I read the loss",
 )
 def good_loss(x: Example) -> str:
     e, J = x.e, x.J
@@ -78,6 +79,7 @@ def good_loss(x: Example) -> str:
     "loss below zero",
     "maximum and minimum of the loss",
     "my loss is larger than 1",
+    "how large can the loss get",
 )
 def range_of_loss(x: Example) -> str:
     a, J = float(x.a[x.y]), x.J
@@ -89,9 +91,9 @@ def range_of_loss(x: Example) -> str:
 
 @question(
     "Why the logarithm, and to which base?",
-    "The probability that all labels of a data set are as given is a product, and the log makes a "
-    "sum of it, with one loss for each example. It also makes a confident mistake expensive. The "
-    "base only scales the loss: the frameworks use the natural log, base e.",
+    "The probability of all labels of a data set is a product; its log is a sum, with one loss "
+    "for each example. The base only scales the loss, and the frameworks use the natural log, "
+    "base e.",
     "why is there a log in the loss",
     "log or ln",
     "which base does the logarithm have",
@@ -148,8 +150,9 @@ def nat(x: Example) -> str:
     "L2 loss with softmax",
 )
 def squared_error(x: Example) -> str:
-    a = float(x.a[x.y])
-    slope = 2 * a * (2 * a - 1 - math.fsum(x.a**2))
+    # −2·a_y·((1 − a_y)² + Σ a_n² over the others): the sum over ∂a/∂z_y without its cancellation
+    others = float(x.e.gradient[x.y] ** 2) + math.fsum(np.delete(x.a, x.y) ** 2)
+    slope = -2 * float(x.a[x.y]) * others
     return (
         f"Here the derivative with respect to z_{x.i} is {number(float(x.e.gradient[x.y]))} with "
         f"−log a_{x.i}, and {number(slope)} with the squared error Σ (a_n − onehot_n)²."
@@ -158,9 +161,9 @@ def squared_error(x: Example) -> str:
 
 @question(
     "Cost or loss, and mean or sum over a batch?",
-    "The loss is that of one example; the cost is that of a batch, mostly the mean of its losses, "
-    "which is also the default of PyTorch. With the sum the gradient grows with the batch, and "
-    "the learning rate has to shrink as much.",
+    "The loss is that of one example, the cost that of a batch: mostly the mean of its losses, "
+    "as by default in PyTorch. With the sum the gradient grows with the batch, and the learning "
+    "rate has to shrink.",
     "difference between loss function and cost function",
     "reduction mean or sum",
     "is the loss averaged over the batch",
@@ -178,16 +181,15 @@ def mean_or_sum(x: Example) -> str:
     push = worked(f"{{}} / {BATCH}", lambda push: push / BATCH, [slope], slope / BATCH)
     return (
         f"Here this example adds {number(x.J)} to the sum over a batch of {BATCH}, but {loss} to "
-        f"the mean. Its push on z_{x.i} is {number(slope)} with the sum, and {push} with the mean."
+        f"the mean. Its push on z_{x.i} is {number(slope)}, or {push}."
     )
 
 
 @question(
     "How is the loss related to entropy and KL divergence?",
-    "The loss is the cross-entropy of the target and a. A cross-entropy is the entropy of the "
-    "target plus the KL divergence from the target to a. A label alone has entropy 0, so here the "
-    "loss is the KL divergence as well. The entropy of a says how unsure the network is, whatever "
-    "the label is.",
+    "The loss is the cross-entropy of the target and a: the entropy of the target plus the KL "
+    "divergence from the target to a. A label alone has entropy 0, so the loss is the KL "
+    "divergence too.",
     "relation between cross-entropy and KL divergence",
     "difference between entropy and cross-entropy",
     "why is it called cross-entropy",
@@ -199,16 +201,16 @@ def mean_or_sum(x: Example) -> str:
 def entropy_and_kl(x: Example) -> str:
     entropy = float(score(x.z, x.y).entropy)
     return (
-        f"Here the loss and the KL divergence are {number(x.J)}. The entropy of a is "
+        f"Here both are {number(x.J)}. The entropy of a, which says how unsure the network is, is "
         f"{number(entropy)}, of at most ln {x.e.choices} = {number(x.e.uniform_loss)}."
     )
 
 
 @question(
     "What is perplexity?",
-    "exp of the mean loss in nats; for one example it is 1 / a_y. It is the number of classes "
-    "among which a uniform guess would have the same loss. Language models report it for the mean "
-    "loss over all tokens.",
+    "It is exp of the mean loss in nats, and for one example 1 / a_y: the number of classes "
+    "among which a uniform guess has the same loss. Language models report it for the mean over "
+    "all tokens.",
     "how is perplexity computed from the loss",
     "meaning of perplexity",
     "exp of the loss",

@@ -15,9 +15,8 @@ T = 2.0  # the temperature that is shown
 
 @question(
     "What are logits?",
-    "The outputs z before softmax: numbers of any size and sign, and not probabilities. Only their "
-    "differences matter, because a_y / a_n = exp(z_y − z_n). They are the logs of the "
-    "probabilities up to a constant: log a_n = z_n − log Σ exp z.",
+    "The outputs z before softmax: numbers of any size and sign, not probabilities. Only their "
+    "differences matter, because a_y / a_n = exp(z_y − z_n).",
     "what does logit mean",
     "are the logits probabilities",
     "raw scores before softmax",
@@ -52,9 +51,9 @@ def logits(x: Example) -> str:
 
 @question(
     "Why exp?",
-    "Outputs may be negative, and probabilities may not. exp makes every output positive and keeps "
-    "their order, which z / Σ z does not. It also turns differences into ratios: a class whose "
-    "output is larger by 1 is e = 2.7183 times as likely.",
+    "Outputs may be negative, and probabilities may not: exp makes every output positive and "
+    "keeps their order. It also turns differences into ratios: a class whose output is larger "
+    "by 1 is e = 2.7183 times as likely.",
     "why is the exponential used in softmax",
     "why not divide each output by the sum of the outputs",
     "why e to the power of z",
@@ -68,8 +67,8 @@ def why_exp(x: Example) -> str:
     low, high = float(x.z.min()), float(x.z.max())
     least = number(float(x.e.exponentials.min()))
     return (
-        f"Here z goes from {number(low)} to {number(high)}. With m = {number(high)}, the largest "
-        f"z, exp(z − m) goes from {least} to 1."
+        f"Here z goes from {number(low)} to {number(high)}, and exp(z − m), with m = "
+        f"{number(high)} the largest z, from {least} to 1."
     )
 
 
@@ -126,8 +125,8 @@ def always_positive(x: Example) -> str:
 
 @question(
     "Does the denominator change the order of the classes?",
-    "No: exp grows with z, and every class is divided by the same Σ exp z. So the probabilities "
-    "have the order of the outputs. To predict a class, take the largest z; softmax is not needed.",
+    "No: exp grows with z, and every class is divided by the same Σ exp z. To predict a class, "
+    "take the largest z; softmax is not needed.",
     "do I need softmax to predict",
     "softmax or argmax at inference",
     "does softmax change the prediction",
@@ -201,9 +200,9 @@ def two_classes(x: Example) -> str:
 
 @question(
     "My network is too sure of itself: what does a temperature do?",
-    "It divides the outputs: a = softmax(z / T). T above 1 makes the probabilities more alike, T "
-    "below 1 less; the prediction stays. After training, T is chosen so that the mean loss on "
-    "validation data is least, so that of the predictions with 80 % about 80 % are right.",
+    "It divides the outputs: a = softmax(z / T). T above 1 makes the probabilities more alike, "
+    "and the prediction stays; T is chosen after training, where the mean loss on validation "
+    "data is least.",
     "overconfident predictions",
     "calibration of the probabilities",
     "temperature scaling",

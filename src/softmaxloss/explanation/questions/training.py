@@ -14,9 +14,9 @@ SMOOTHING = 0.1
 
 @question(
     "Should softmax come before the loss of the framework?",
-    "No. CrossEntropyLoss of PyTorch takes logits and applies softmax itself, and so does Keras "
-    "with from_logits=True. Applied twice, softmax sees numbers between 0 and 1 and makes them "
-    "nearly alike: the loss stays near ln C, and never gets below log(1 + (C − 1) / e).",
+    "No: CrossEntropyLoss of PyTorch takes logits and applies softmax itself, and so does Keras "
+    "with from_logits=True. A second softmax sees numbers between 0 and 1 and makes them nearly "
+    "alike, so the loss stays near ln C.",
     "softmax applied twice",
     "what is from_logits",
     "softmax layer in front of CrossEntropyLoss",
@@ -45,15 +45,15 @@ def softmax_twice(x: Example) -> str:
 
 @question(
     "Why do loss and accuracy both rise?",
-    "Accuracy counts how many predictions are right; the loss also counts how sure they are. A few "
-    "examples that are wrong and sure can add more loss than many right ones take away. On "
-    "validation data that is a sign of overfitting.",
+    "Accuracy counts how many predictions are right; the loss also counts how sure they are, "
+    "and a few that are sure and wrong can outweigh many that are right. On validation data "
+    "that is a sign of overfitting.",
     "validation loss increases while accuracy increases",
     "the loss goes up but the accuracy improves",
     "difference between loss and accuracy",
-    "high accuracy and high loss",
+    "large loss in spite of a good accuracy",
     "test loss rises, test accuracy too",
-    "accuracy is high but the loss is large",
+    "accuracy is 95 % but the loss is large",
     "accuracy stays the same while the loss changes",
 )
 def loss_and_accuracy(x: Example) -> str:
@@ -65,16 +65,16 @@ def loss_and_accuracy(x: Example) -> str:
     J = told_apart(x.J, float(cross_entropy(double, x.y)))
     change = f"stay {J[0]}" if J[0] == J[1] else f"go from {J[0]} to {J[1]}"
     return (
-        f"Here the prediction is {verdict}. If the network were surer and every output twice as "
-        f"large, the prediction would be the same, but the loss would {change}."
+        f"Here the prediction is {verdict}. With every output twice as large it would be the same, "
+        f"but the loss would {change}."
     )
 
 
 @question(
     "What do class weights change?",
-    "The loss and the gradient of an example are multiplied by the weight of its true class. The "
-    "weighted mean is divided by the sum of these weights, not by the number of examples. So rare "
-    "classes can be made to count as much as frequent ones.",
+    "The loss and the gradient of an example are multiplied by the weight of its true class, so "
+    "that rare classes can count as much as frequent ones. The mean is then divided by the sum "
+    "of these weights.",
     "unbalanced classes",
     "weight argument of the loss",
     "rare classes",
@@ -89,16 +89,15 @@ def class_weights(x: Example) -> str:
     loss = worked(f"{WEIGHT} · {{}}", lambda J: WEIGHT * J, [x.J], WEIGHT * x.J)
     return (
         f"Here a weight of {WEIGHT} for {x.name(x.y)} makes the loss {loss}, and its derivative "
-        f"with respect to z_{x.i} {number(WEIGHT * float(x.e.gradient[x.y]))}. As the mean of a "
-        f"batch of its own it would be divided by {WEIGHT} again."
+        f"with respect to z_{x.i} {number(WEIGHT * float(x.e.gradient[x.y]))}."
     )
 
 
 @question(
     "Why does the loss not go to 0 with label smoothing?",
-    "With smoothing ε the target is no longer 1 for the true class, but 1 − ε + ε / C, and ε / C "
-    "for each other class. The loss is least where a equals this target, and there it is the "
-    "entropy of the target, which is not 0.",
+    "With smoothing ε the target is 1 − ε + ε / C for the true class, and ε / C for each other. "
+    "The loss is least where a equals this target, and there it is the entropy of the target, "
+    "which is not 0.",
     "minimum of the loss with label_smoothing",
     "floor of the smoothed loss",
     "what is label smoothing",
@@ -114,6 +113,6 @@ def label_smoothing(x: Example) -> str:
     smoothed = float(cross_entropy(x.z, x.y, label_smoothing=eps))
     return (
         f"Here, with ε = {eps:g}, the target is {number(true)} for {x.name(x.y)} and "
-        f"{number(other)} for each other class. The least loss is {number(least)}; that of these outputs is "
-        f"{number(smoothed)}."
+        f"{number(other)} for each other class. The least loss is {number(least)}; that of these "
+        f"outputs is {number(smoothed)}."
     )
