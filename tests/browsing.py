@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.arithmetic import confirm, confirm_signs, plain
 from tests.chromium import chromium
 
 from softmaxloss.explanation import Explanation
@@ -94,10 +93,12 @@ def agrees(page: Any, why: Explanation) -> None:
     assert true.evaluate_all("rows => rows.map(row => row.dataset.n)") == [str(y)] * true.count()
 
 
-def formulas(page: Any) -> list[str]:
-    """The formulas that are shown, folded or not."""
+def confirmed(page: Any) -> int:
+    """Compute every printed formula again, folded or not; returns how many there are."""
     unfold(page)
-    return [" ".join(f.split()) for f in page.locator(".formula:visible").all_inner_texts()]
+    text = plain(page.locator("main").evaluate("e => e.outerHTML"))
+    confirm_signs(text)
+    return confirm(text)
 
 
 def as_written(page: Any) -> list[str]:
@@ -124,21 +125,6 @@ def prose(page: Any) -> str:
     """What can be read on the page, with its numbers."""
     page.evaluate("document.querySelectorAll('.numbers').forEach(e => { e.open = true; })")
     return " ".join(page.locator("main").inner_text().split())
-
-
-def computed_again(formulas: list[str]) -> int:
-    """Check every printed formula: what stands between its signs of equality, computed from the
-    numbers printed, gives the result printed. Returns how many could be computed."""
-    count = 0
-    for formula in formulas:
-        _, *middle, result = (part.strip() for part in formula.replace("−", "-").split("="))
-        for part in middle:
-            if re.fullmatch(r"(-?log )?[-+·/() \d.e]+", part) and any(map(str.isdigit, part)):
-                code = re.sub(r"log (\S+)", r"log(\1)", part).replace("·", "*")
-                shown = number(float(result)) if "." in result else result
-                assert number(eval(code, {"log": math.log})) == shown, formula
-                count += 1
-    return count
 
 
 def in_sight(page: Any, v: str, n: int) -> None:
