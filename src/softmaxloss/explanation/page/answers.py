@@ -9,7 +9,7 @@ class, {_y} its index in a formula.
 import re
 
 from ...text import as_html
-from ..questions import QUESTIONS, answers
+from ..questions import QUESTIONS, SUBJECTS, answers
 from ..rendering.html import paragraph, section
 from .parts import Parts, value
 from .scenes import wrong_ones
@@ -95,12 +95,16 @@ def live(page: Parts, sentence: str) -> str:
 
 
 def questions(page: Parts) -> str:
-    items = (
-        f'<details data-ask="{answer.id}"><summary>{as_html(answer.title)}</summary>'
-        f"{_answer(page, answer.id, answer.text)}</details>"
-        for answer in answers(page.e)
-    )
-    return section("Questions", "".join(items), "given questions")
+    found = {answer.id: answer for answer in answers(page.e)}
+    parts = []
+    for subject, asked in SUBJECTS.items():
+        parts.append(f"<h3>{as_html(subject)}</h3>")
+        parts += (
+            f'<details data-ask="{q.id}"><summary>{as_html(q.title)}</summary>'
+            f"{_answer(page, q.id, found[q.id].text)}</details>"
+            for q in asked
+        )
+    return section("Questions", "".join(parts), "given questions")
 
 
 def _answer(page: Parts, id: str, text: str) -> str:
