@@ -25,7 +25,7 @@ FLOORS = [
     {"errors", "jsonable", "text"},
     {"arrays"},
     {"formula", "options", "logits", "rows", "scores"},
-    {"labels"},
+    {"labels", "class_names"},
     {"reduction"},
     {"kernels"},
     {"engine"},

@@ -310,5 +310,7 @@ def test_two_explanations_in_one_notebook(browser: Any) -> None:
     text = page.locator(".softmaxloss").first.inner_text()
     assert re.search(r"fox\s+true class\s+0.1", text)
     assert "−log 0.09599 = 2.3435" in text
+    folded = page.locator(".softmaxloss").first.text_content()
+    assert "2 fox (true)" in folded
     assert page.locator("input, button, script").count() == 0
     context.close()

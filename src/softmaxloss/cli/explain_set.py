@@ -38,3 +38,4 @@ def explain_set(source: LogitsFile, labels: str) -> None:
     elif given["html"] is None:
         width, color = command.terminal()
         command.write(explanation.to_text(width=width, color=color, command=again))
+    command.expect_a_mean(explanation.mean_loss, explanation.examples, explanation.invalid)

@@ -40,14 +40,17 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
     softmaxloss score run.npz run.npz --labels-key y --out scores.parquet
     """,
 )
-@click.argument("logits", metavar="LOGITS")
-@click.argument("labels", metavar="LABELS")
+@click.argument("logits", metavar="LOGITS", type=command.FILE)
+@click.argument("labels", metavar="LABELS", type=command.FILE)
 @command.top
 @command.classes
 @command.one_based
 @command.ignore_index
 @click.option(
-    "--out", metavar="FILE", help=f"Write the scores of every example, as {listed(WRITERS)}."
+    "--out",
+    metavar="FILE",
+    type=command.FILE,
+    help=f"Write the scores of every example, as {listed(WRITERS)}.",
 )
 @command.logits_key
 @command.labels_key
@@ -88,6 +91,7 @@ def score(
         fields = {"schema": "softmaxloss.scores", "version": 1, "classes": names}
         fields |= {"first_class": first_class} | result.to_dict()
         command.write(json.dumps(fields, allow_nan=False) + "\n")
+        command.expect_a_mean(result.mean_loss, result.examples, result.invalid)
         return
     width, color = command.terminal()
     report = [*_totals(result, source)]
@@ -103,7 +107,8 @@ def score(
         words = ["Why the first of them?", f"   {printable(again)}"]
         title = f"The {which} with the highest loss"
         report += section(Section(title, hardest(result.top, name), words))
-    command.write(lay_out(report, color=color))
+    command.write(lay_out(report, color=color, width=width))
+    command.expect_a_mean(result.mean_loss, result.examples, result.invalid)
 
 
 def _totals(result: Evaluation, file: LogitsFile) -> Iterator[RenderableType]:

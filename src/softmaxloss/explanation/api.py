@@ -3,14 +3,15 @@
 import contextlib
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, SupportsIndex, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import as_array, read_real
+from ..arrays import Array, as_array, read_real
+from ..class_names import is_text, positions_of, read_class_names
 from ..errors import LabelError, OptionError
 from ..files import LogitsFile
 from ..files.evaluation import evaluate
@@ -43,7 +44,7 @@ class _Arguments(TypedDict, total=False):
 
 @overload
 def explain(
-    logits: ArrayLike | None, target: SupportsIndex, **arguments: Unpack[_Arguments]
+    logits: ArrayLike | None, target: SupportsIndex | str, **arguments: Unpack[_Arguments]
 ) -> Explanation: ...
 @overload
 def explain(
@@ -67,9 +68,11 @@ def explain(
 
     Args:
         logits: shape (C,), computed in float64. None to take those of the layer below.
-        target: the number of the true class; or a value for each class, shape (C,): one-hot, or
-            several labels or probabilities, which give `SeveralLabels`.
-        classes: C names.
+        target: the true class: its number, or its name as in `classes`. Or several labels, which
+            give `SeveralLabels`: a list of names; or a value for each class, shape (C,), which may
+            also be one-hot or probabilities.
+        classes: C names. Text is always a name and an integer a number: "3" is the class of that
+            name, 3 is class number 3.
         step: the size of a descent step, z − step·∂J/∂z.
         steps: the largest number of steps of the path, which ends where a_y reaches 0.99.
         first_class: 1 if the labels count from one.
@@ -100,8 +103,8 @@ def explain(
     z = _logits_of(layer) if logits is None else _one_row(logits)
     if logits is not None and layer is not None:
         _require_same_logits(z, layer)
-    names = _class_names(classes, z.size)
-    y, first_class = _position(target, z.size, options), options.first_class
+    names = read_class_names(classes, z.size)
+    y, first_class = _position(target, z.size, names, options), options.first_class
     if not isinstance(y, int):
         return SeveralLabels.of(z, y, step=step, classes=names, first_class=first_class)
     return Explanation.of(
@@ -129,7 +132,7 @@ def explain_set(
     Args:
         logits: shape (N, C); or a file, from `softmaxloss.files.open_logits`, which is read in
             blocks, never as a whole.
-        target: class indices, shape (N,).
+        target: class indices, shape (N,), or the names of the classes as in `classes`.
         classes: C names.
         first_class: 1 if the labels count from one.
         ignore_index: rows with this label do not count.
@@ -166,7 +169,9 @@ def explain_set(
     except ValueError as error:  # rows of different lengths
         raise LabelError(str(error)) from None
     count = source.shape[1]
-    names = _class_names(classes, count)
+    names = read_class_names(classes, count)
+    if is_text(labels):
+        labels = positions_of(labels, names) + options.first_class
     sums = PushSums(count, first_class=options.first_class)
     totals = evaluate(
         source,
@@ -201,14 +206,36 @@ def _one_row(logits: ArrayLike) -> Vector:
     return z.astype(np.float64)
 
 
-def _position(target: Any, classes: int, options: Options) -> int | Vector:
+def _position(
+    target: Any, classes: int, names: Sequence[str] | None, options: Options
+) -> int | Vector:
     """The true class, counted from 0; or a value for each class where there are several."""
+    try:
+        words = as_array(target, "target")
+    except ValueError as error:
+        raise LabelError(str(error)) from None
+    if is_text(words):
+        return _named(words, classes, names)
     read = read_target(target, (classes,), options)
     if isinstance(read, ClassIndices):
         return int(read.values)
     q = read.values.astype(np.float64)
     used = np.flatnonzero(q)
     return int(used[0]) if used.size == 1 and q[used[0]] == 1.0 else q
+
+
+def _named(words: Array, classes: int, names: Sequence[str] | None) -> int | Vector:
+    """The class of this name; or a 1 for each where there are several names."""
+    if words.ndim > 1:
+        raise LabelError(f"target has shape {words.shape}; names of classes are one, or a list")
+    positions = np.atleast_1d(positions_of(words, names, rows=False))
+    if positions.size == 1:
+        return int(positions[0])
+    q = np.bincount(positions, minlength=classes).astype(np.float64)
+    if q.max() > 1:
+        twice = words[int(positions.tolist().index(q.argmax()))]
+        raise LabelError(f"the label {shown(str(twice))} is given twice")
+    return q
 
 
 # --- the linear layer -----------------------------------------------------------------------------
@@ -269,22 +296,6 @@ def _positive(name: str, value: Any) -> float:
             if 0 < float(value) < math.inf:
                 return float(value)
     raise OptionError(f"{name} must be a positive number, got {shown(value, 40)}")
-
-
-def _class_names(classes: Any, count: int) -> tuple[str, ...] | None:
-    """The checked names of `count` classes."""
-    if classes is None:
-        return None
-    if isinstance(classes, str | Set | Mapping) or not isinstance(classes, Iterable):
-        kind = type(classes).__name__
-        raise TypeError(f"classes must be a sequence of names such as ['cat', 'dog'], got {kind}")
-    names = tuple(classes)
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"class names must be strings, got {shown(name)}")
-    if len(names) != count:
-        raise OptionError(f"there are {len(names)} class names for {count} logits")
-    return names
 
 
 def _whole_number(name: str, value: Any) -> int:

@@ -114,7 +114,8 @@ class Parts:
             place = f' data-n="{n}"' + (' class="true"' if n == self.e.target else "")
             known = f'<span class="name" data-known="{n}">{as_html(name(self.e, n))}</span>'
             index = f'<span data-class="{n}">{self.e.number(n)}</span>'
-            rows.append(row(index + known, cells(n), place))
+            mark = " (true)" if n == self.e.target and not self.controlled else ""
+            rows.append(row(index + known + mark, cells(n), place))
         if self.rest.size:
             place = ' data-n="rest" class="rest"'
             rows.append(row(plural(self.rest.size, "other"), rest, place))
