@@ -34,7 +34,7 @@ WHICH_ROW = (
     examples="""
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
     softmaxloss explain 2.0 1.0 0.1 -1.2 --classes cat,dog,bird,fish --label bird
-    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --ask "do the other outputs learn?"
+    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --ask "what is a nat"
     softmaxloss explain --ask list
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --html why.html --open
     echo "[2.0, 1.0, 0.1, -1.2]" | softmaxloss explain - --label 3 --one-based

@@ -95,10 +95,11 @@ def ask(e: ExampleData, words: str) -> Answer:
     Raises:
         OptionError: no question is like these words, or several are; names the nearest.
 
-    >>> e = ExampleData.of(np.array([2.0, 1.0, 0.1, -1.2]), 2, step=0.1, steps=0)
-    >>> ask(e, "gradient-sign").title
+    >>> from softmaxloss import explain
+    >>> why = explain([2.0, 1.0, 0.1, -1.2], 2)
+    >>> ask(why, "gradient-sign").title
     'Why is ∂J/∂z_y never positive?'
-    >>> ask(e, "how does it know which output to raise").title
+    >>> ask(why, "how does it know which output to raise").title
     'How does the network know which output to raise?'
     """
     return find(words).answer(e)

@@ -30,10 +30,11 @@ def only_true_class(x: Example) -> str:
     text = f"Here {loss_formula(x.e)}. "
     if x.alone:
         return f"{text}No other class has a share of the denominator: each is masked out."
+    others = "The other class holds" if x.count == 2 else f"The {x.count - 1} others hold"
+    if not x.e.gradient.any():
+        return f"{text}{others} less of the probability than float64 can show."
     share = percent(-float(x.e.gradient[x.y]))  # 1 − a_y without its rounding
-    if x.count == 2:
-        return f"{text}The other class holds {share} of the probability."
-    return f"{text}The {x.count - 1} others hold {share} of the probability."
+    return f"{text}{others} {share} of the probability."
 
 
 @question(

@@ -57,7 +57,7 @@ _MEANINGS = {
     "rise": "rais* ris* rose increas* up upward* higher grow*",
     "fall": "fall* fell lower* decreas* down downward* drop* reduc* shrink* smaller",
     "output": "output* neuron* unit* node* score* activation*",
-    "logit output": "logit*",
+    "logit output": "logit logit*",
     "probability": "probabilit* prob probs likelihood*",
     "true": "true correct right actual proper",
     "other": "other* wrong incorrect* false rest",
@@ -174,6 +174,6 @@ def _by_beginning(word: str) -> list[str]:
 KNOWN = frozenset(
     part for term in [*_MEANINGS, *(term for _, term in _PHRASES)] for part in term.split()
 )
-_WORDS = {word: term.split() for term, words in _MEANINGS.items() for word in words.split()}
-_WORDS |= {term: [term] for term in KNOWN}
+_WORDS = {term: [term] for term in KNOWN}
+_WORDS |= {word: term.split() for term, words in _MEANINGS.items() for word in words.split()}
 _SKIPPED = frozenset(_EMPTY.split())
