@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "jsonable", "text"},
     {"arrays"},
-    {"formula", "options", "logits", "rows", "scores"},
+    {"formula", "options", "logits", "probabilities", "rows", "scores"},
     {"labels", "class_names"},
     {"reduction"},
     {"kernels"},

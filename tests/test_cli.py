@@ -399,20 +399,23 @@ def test_a_failed_or_interrupted_run_leaves_no_file(run, data, monkeypatch):
     assert set(os.listdir()) == before
 
 
-def test_a_terminated_run_leaves_no_file(run, data, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["TERM", "HUP"]
+)
+def test_a_terminated_run_leaves_no_file(run, data, monkeypatch, number, code):
     before = set(os.listdir())
 
     def terminate(*args, **kwargs):
         assert any(name.endswith(".part") for name in os.listdir())
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         time.sleep(10)
 
     monkeypatch.setattr(score_command, "evaluate", terminate)
     with pytest.raises(SystemExit) as ended:
         run("score", "z.npy", "y.npy", "--out", "scores.csv")
-    assert ended.value.code == 143
+    assert ended.value.code == code
     assert set(os.listdir()) == before
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(number) == signal.SIG_DFL
 
 
 # --- the whole program ---------------------------------------------------------------------------

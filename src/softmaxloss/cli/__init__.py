@@ -1,7 +1,7 @@
 """The command line. `main` runs it: results on standard output, one line for an error on stderr.
 
 Exit codes: 0 success, 1 a check found a mistake or a mean loss is NaN, 2 an error, 130 interrupted,
-143 terminated.
+143 terminated, 129 the terminal was closed.
 A new command is one file beside this one and one `add_command` line below.
 """
 
@@ -24,7 +24,7 @@ from .numbers import FIRST_NUMBER
 
 INTERRUPTED = 128 + 2  # as shells report a process ended by SIGINT
 PIPE_CLOSED = 128 + 13  # SIGPIPE
-TERMINATED = 128 + 15  # SIGTERM
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Group(ExamplesFirst, click.Group):
@@ -73,7 +73,7 @@ commands.add_command(completion.completion)
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line on `args` (default: those of the process) and return the exit code.
 
-    Meanwhile SIGTERM raises SystemExit, so that unfinished files are removed.
+    Meanwhile SIGTERM and SIGHUP raise SystemExit, so that unfinished files are removed.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     with _terminating():
@@ -116,18 +116,18 @@ def _run(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def _terminating() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit, unless a handler is installed already."""
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
-    ):
+    """Turn SIGTERM and SIGHUP into SystemExit, unless a handler is installed already."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    ended = [s for s in ENDING if signal.getsignal(s) == signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in ended:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ended:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _drop_unwritten() -> None:

@@ -67,12 +67,19 @@ top = click.option(
     help="List this many of the examples of a file with the highest loss.",
 )
 logits_key = click.option(
-    "--logits-key", metavar="NAME", help="Name of the array or column in the file of logits."
+    "--logits-key",
+    metavar="NAME",
+    help="Name of the array of logits in the file; for the columns of a table A,B,C or 'logit_*'.",
 )
 labels_key = click.option(
     "--labels-key", metavar="NAME", help="Name of the array or column in the file of labels."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+
+
+probabilities = click.option(
+    "--probabilities", is_flag=True, help="The logits are given as probabilities: z = log a."
+)
 
 
 def class_names(given: str | None, from_file: Sequence[str] | None, count: int) -> list[str] | None:
@@ -93,7 +100,9 @@ def explain_row(file: str, labels: str, row: int) -> str:
     words = ["--file", file, "--labels", labels, "--row", str(row)]
     for name in ("logits_key", "labels_key", "classes"):
         words += [f"--{name.replace('_', '-')}", given[name]] if given[name] is not None else []
-    words += ["--one-based"] if given["one_based"] else []
+    words += [
+        f"--{flag}" for flag in ("one-based", "probabilities") if given[flag.replace("-", "_")]
+    ]
     return f"softmaxloss explain {shlex.join(words)}"
 
 
@@ -121,6 +130,14 @@ def expect_a_mean(mean: float, examples: int, invalid: int) -> None:
         )
     click.echo(f"softmaxloss: the mean loss is NaN: {why}", err=True)
     click.get_current_context().exit(1)
+
+
+def columns_apart(logits: str, labels: str, key: str | None) -> list[str]:
+    """The columns of a file of logits that are none: the labels, where they are in the same one."""
+    same = logits == labels or (
+        os.path.exists(logits) and os.path.exists(labels) and os.path.samefile(logits, labels)
+    )
+    return [key] if same and key is not None else []
 
 
 def terminal() -> tuple[int, bool]:

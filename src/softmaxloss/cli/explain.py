@@ -16,7 +16,7 @@ from ..explanation import QUESTIONS, Explanation, SeveralLabels
 from ..explanation import explain as explanation_of
 from ..explanation.one_text import answers_as_text, titles_as_text
 from ..explanation.rendering.terminal import lay_out
-from ..files import FORMATS, open_logits, read_labels
+from ..files import FORMATS, TargetFile, open_logits, read_target
 from . import command
 from .explain_set import explain_set
 from .labels import complete_label, read_label
@@ -51,6 +51,7 @@ WHICH_ROW = (
 )
 @command.classes
 @command.one_based
+@command.probabilities
 @click.option("--step", default=0.1, show_default=True, help="Size of the descent step.")
 @click.option(
     "--steps",
@@ -92,6 +93,7 @@ def explain(
     label: str | None,
     classes: str | None,
     one_based: bool,
+    probabilities: bool,
     step: float,
     steps: int,
     file: str | None,
@@ -122,7 +124,7 @@ def explain(
         raise click.UsageError("--open opens the page that --html FILE writes")
     if label is not None and labels is not None:
         raise click.UsageError("give --label or --labels, not both")
-    true: str | int | None = label
+    true: str | int | list[float] | None = label
     known: Sequence[str] | None = None
     if file is None:
         needs = "needs a file of logits: --file FILE"
@@ -134,25 +136,29 @@ def explain(
     else:
         if logits:
             raise click.UsageError("give the logits as numbers or with --file, not both")
-        with open_logits(file, key=logits_key) as source:
+        apart = command.columns_apart(file, labels or "", labels_key)
+        with open_logits(
+            file, key=logits_key, apart=apart, from_probabilities=probabilities
+        ) as source:
             if row is None and source.shape[0] != 1:
                 if labels is None:
                     raise click.UsageError(WHICH_ROW)
                 _refuse("is for one example: add --row N", "step", "steps", "questions")
                 return explain_set(source, labels)
             z, known = source.row(row or 0).tolist(), source.class_names
-        if labels is not None:
-            true = _label_of_row(labels, row or 0, labels_key)
     _refuse("is for a whole file: --file FILE --labels FILE", "top", "ignore_index")
     names = command.class_names(classes, known, len(z))
     first_class = 1 if one_based else 0
+    if file is not None and labels is not None:
+        true = _label_of_row(labels, row or 0, labels_key, names, first_class)
     why = explanation_of(
         z,
-        read_label(true, names, len(z), first_class),
+        true if isinstance(true, list) else read_label(true, names, len(z), first_class),
         classes=names,
         step=step,
         steps=steps,
         first_class=first_class,
+        from_probabilities=probabilities and file is None,  # of a file they are logits already
     )
     answers = _answers(why, questions, as_json) if questions else None
     if html is not None:
@@ -194,8 +200,14 @@ def _refuse(why: str, *options: str) -> None:
             raise click.UsageError(f"--{option} {why}")
 
 
-def _label_of_row(file: str, row: int, key: str | None) -> int:
-    labels = read_labels(file, key=key)
-    if row >= len(labels):
-        raise click.UsageError(f"{file} has {len(labels)} labels, none for row {row}")
-    return int(labels[row])
+def _label_of_row(
+    file: str, row: int, key: str | None, names: Sequence[str] | None, first_class: int
+) -> int | list[float]:
+    """The label of a row, in the caller's numbering; or its probabilities."""
+    target = read_target(file, key=key, classes=names, first_class=first_class)
+    if isinstance(target, TargetFile):
+        probabilities: list[float] = target.row(row).tolist()
+        return probabilities
+    if row >= len(target):
+        raise click.UsageError(f"{file} has {len(target)} labels, none for row {row}")
+    return int(target[row])

@@ -18,6 +18,7 @@ from ..files.evaluation import evaluate
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
+from ..probabilities import log_of_probabilities
 from ..text import shown
 from .data import Vector, frozen
 from .results import Explanation, SetExplanation, SeveralLabels
@@ -37,6 +38,7 @@ class _Arguments(TypedDict, total=False):
     step: float
     steps: int
     first_class: int
+    from_probabilities: bool
     features: ArrayLike | None
     linear_weight: ArrayLike | None
     linear_bias: ArrayLike | None
@@ -60,6 +62,7 @@ def explain(
     step: float = 0.1,
     steps: int = 1000,
     first_class: int = 0,
+    from_probabilities: bool = False,
     features: ArrayLike | None = None,
     linear_weight: ArrayLike | None = None,
     linear_bias: ArrayLike | None = None,
@@ -76,6 +79,8 @@ def explain(
         step: the size of a descent step, z − step·∂J/∂z.
         steps: the largest number of steps of the path, which ends where a_y reaches 0.99.
         first_class: 1 if the labels count from one.
+        from_probabilities: whether `logits` are probabilities: their logarithms are explained,
+            whose softmax they are.
         features: x, shape (D,), if the logits are those of a linear layer, z = W·x + b.
         linear_weight: W, shape (C, D) as in torch.nn.Linear.
         linear_bias: b, shape (C,), or None.
@@ -84,7 +89,7 @@ def explain(
         The explanation: its numbers as fields, in words by `print`, as a page by `save_html`.
 
     Raises:
-        ValueError: the logits are not one row.
+        ValueError: the logits are not one row, or not probabilities with `from_probabilities`.
         LabelError: the target is not a class.
         OptionError: an option does not fit. Both are ValueErrors.
         TypeError: the logits are not real numbers.
@@ -101,6 +106,8 @@ def explain(
     step, steps = _positive("step", step), _whole_number("steps", steps)
     layer = _layer(features, linear_weight, linear_bias)
     z = _logits_of(layer) if logits is None else _one_row(logits)
+    if from_probabilities:
+        z = log_of_probabilities(z[np.newaxis])[0]
     if logits is not None and layer is not None:
         _require_same_logits(z, layer)
     names = read_class_names(classes, z.size)
@@ -118,6 +125,7 @@ def explain_set(
     *,
     classes: Sequence[str] | None = None,
     first_class: int = 0,
+    from_probabilities: bool = False,
     ignore_index: int = -100,
     top: int = 10,
     on_progress: Callable[[int, int], None] | None = None,
@@ -135,6 +143,8 @@ def explain_set(
         target: class indices, shape (N,), or the names of the classes as in `classes`.
         classes: C names.
         first_class: 1 if the labels count from one.
+        from_probabilities: whether `logits` are probabilities: their logarithms are explained. For
+            a file, `open_logits` has this option.
         ignore_index: rows with this label do not count.
         top: the number of examples with the highest loss to name.
         on_progress: called with (done, total) after each block, as by `evaluate`.
@@ -163,7 +173,12 @@ def explain_set(
     (1, 1)
     """
     options = Options(ignore_index=ignore_index, first_class=first_class)
-    source = logits if isinstance(logits, LogitsFile) else _in_memory(logits)
+    if not isinstance(logits, LogitsFile):
+        source = _in_memory(logits, from_probabilities)
+    elif from_probabilities and not logits.from_probabilities:
+        raise OptionError("for a file of probabilities open_logits takes from_probabilities=True")
+    else:
+        source = logits
     try:
         labels = as_array(target, "target")
     except ValueError as error:  # rows of different lengths
@@ -186,13 +201,15 @@ def explain_set(
     return SetExplanation.of(totals, sums, classes=names, first_class=options.first_class)
 
 
-def _in_memory(logits: ArrayLike) -> LogitsFile:
+def _in_memory(logits: ArrayLike, from_probabilities: bool) -> LogitsFile:
     x = read_logits(logits)
     if x.ndim != 2:
         hint = ": explain explains one example" if x.ndim == 1 else ""
         raise ValueError(f"explain_set takes logits of shape (N, C); got shape {x.shape}{hint}")
     if x.shape[1] == 0:
         raise ValueError(f"logits of shape {x.shape} have no classes (C = 0)")
+    if from_probabilities:
+        x = log_of_probabilities(x)
     return LogitsFile.in_memory(x)
 
 
