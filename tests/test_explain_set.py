@@ -411,7 +411,7 @@ def test_the_text_of_a_set_worked_out_by_hand():
         "1 cat 2 dog +0.3000 2 60.0 %",
         "The 2 examples of class 1 (cat) push the output of class 2 (dog) down by 0.3000 on "
         "average, their mean probability of class 2:",
-        "1 cat 2 0.5249 0.6667 0.4333 -0.2333 ↑ up",
+        "1 cat 2 0.5249 0.6667 0.4333 −0.2333 ↑ up",
         "2 dog 0 none 0.0000 0.2333 +0.2333 ↓ down",
         "3 fox 1 0.2231 0.3333 0.3333 0.0000",
         "1 1 cat 0.5000 1 cat 0.5000 0.6931",
@@ -531,7 +531,7 @@ def test_the_map_and_its_table_have_the_numbers():
     assert len(table.findall(".//tbody/tr")) == C
     shown = [td.text for td in table.findall(".//tbody/tr")[0].findall("td")]
     for x, wanted in zip(shown, e.pushes[0], strict=True):
-        assert float(x) == pytest.approx(wanted, abs=5e-5, rel=5e-3)
+        assert float(x.replace("−", "-")) == pytest.approx(wanted, abs=5e-5, rel=5e-3)
     words = " ".join(page.words)
     for example in e.top:
         assert f"explain(logits[{example.row}], {example.label})" in words

@@ -9,7 +9,7 @@
 |                              |                |                   | set_examples.py            |
 | what text and page both say  | one_words.py   | several_sections.py | set_words.py,            |
 |                              |                |                   | set_sections.py            |
-| questions and answers        | questions.py   |                   |                            |
+| questions and answers        | questions/     |                   |                            |
 | text, for a terminal         | one_text.py    |                   |                            |
 | page, for a browser          | page/          |                   | set_page.py, its pictures  |
 |                              |                |                   | set_charts.py, its examples |

@@ -110,17 +110,21 @@ class Explanation(ExampleData, Rendered):
         """
         return one_words.push(self)
 
-    def ask(self, id: str) -> Answer:
-        """One question of `softmaxloss.explanation.QUESTIONS`, answered for this example.
+    def ask(self, question: str) -> Answer:
+        """A question, answered for this example.
+
+        Args:
+            question: in your own words, or an id of `softmaxloss.explanation.QUESTIONS`.
 
         Raises:
-            OptionError: there is no question of this id.
+            OptionError: no question is like these words, or several are; it names the nearest.
 
         >>> from softmaxloss import explain
-        >>> explain([2.0, 1.0, 0.1, -1.2], 2).ask("others-learn").title
-        'How do the other outputs learn, if only −log a_y is counted?'
+        >>> why = explain([2.0, 1.0, 0.1, -1.2], 2)
+        >>> print(why.ask("what is a nat?").text.split("\\n\\n")[1])
+        Here J is 2.3435 nats. In bits it is 2.3435 / ln 2 = 3.3810.
         """
-        return questions.ask(self, id)
+        return questions.ask(self, question)
 
     def answers(self) -> list[Answer]:
         """All questions, answered for this example."""

@@ -9,7 +9,7 @@ from ..text import as_html, plural
 from ..totals import Example, Strongest
 from .rendering.html import bar, paragraph, row, table
 from .rendering.names import NAME, in_table, name
-from .rendering.numbers import argument, number
+from .rendering.numbers import number, worked
 from .rendering.sections import slope_cells
 from .set_data import SetData
 from .set_words import why_listed
@@ -41,10 +41,9 @@ def _explained(e: SetData, x: Example, command: Callable[[Example], str], links:
 
 def _loss(e: SetData, x: Example) -> str:
     """The loss as −log of a probability."""
-    a = argument(x.probability, lambda p: -math.log(p), x.loss)
-    shown = f"−log {a} = " if a else ""
+    shown = worked("−log {}", lambda a: -math.log(a), [x.probability], x.loss)
     return (
-        f"The loss is −log of the probability of the label: J = {shown}{number(x.loss)} nats. "
+        f"The loss is −log of the probability of the label: J = {shown} nats. "
         f"{plural(x.rank - 1, 'class')} {'has' if x.rank == 2 else 'have'} a larger logit."
     )
 

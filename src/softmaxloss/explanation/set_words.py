@@ -61,7 +61,7 @@ def lead(e: SetData) -> Iterator[str]:
     if e.invalid:
         yield (
             f"{plural(e.invalid, 'row')} without a softmax. A row with NaN, with +inf or with "
-            "only -inf has no loss, so there is no mean loss. The numbers below leave such rows "
+            "only −inf has no loss, so there is no mean loss. The numbers below leave such rows "
             "out; they are named at the end."
         )
     if classes == 1:
