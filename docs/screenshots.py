@@ -23,7 +23,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         file = Path(folder) / "why.html"
         why.save_html(file)
-        for name, width, height in (("explain-page", 920, 1130), ("explain-phone", 360, 900)):
+        for name, width, height in (("explain-page", 1180, 700), ("explain-phone", 360, 780)):
             page = browser.new_page(viewport={"width": width, "height": height})
             page.goto(file.as_uri())
             page.screenshot(path=HERE / f"{name}.png")

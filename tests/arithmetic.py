@@ -170,6 +170,5 @@ def confirm_signs(text: str) -> None:
     """There is one minus sign, and none follows another."""
     prose = "\n".join(line for line in text.splitlines() if not line.startswith("   " * 2))
     assert not re.search(r"(?<![\w.])-[\d.(]|-inf", prose), re.search(r".{20}-[\d.(i].{9}", prose)
-    assert not re.search(r"[−+-]\s*\(?\s*[−-]", text), re.search(
-        r".{20}[−+-]\s*\(?\s*[−-].{9}", text
-    )
+    doubled = r"[−+]\s*\(?\s*[−-]|-\s*\(?\s*−"
+    assert not re.search(doubled, text), re.search(rf".{{20}}(?:{doubled}).{{9}}", text)

@@ -243,9 +243,9 @@ def test_every_example_is_explained_in_the_page():
         why = explain(Z[x.row], x.label)
         for n in range(10):
             a, slope = why.before.probabilities[n], why.gradient[n]
-            assert f"{Z[x.row, n]:.4f}" in text or abs(Z[x.row, n]) < 1e-3
+            assert f"{Z[x.row, n]:.4f}".replace("-", "−") in text or abs(Z[x.row, n]) < 1e-3
             assert f"{a:.4f}" in text or a < 1e-3
-            assert f"{slope:+.4f}".replace("+-", "-") in text or abs(slope) < 1e-3
+            assert f"{slope:+.4f}".replace("-", "−") in text or abs(slope) < 1e-3
         assert f"{why.before.loss:.4f} nats" in text
         assert f"explain(logits[{x.row}], {x.label})" in text
         assert f"<id {x.row}>" in "".join(root.itertext())

@@ -79,7 +79,7 @@ WHICH_ROW = (
     "questions",
     metavar="QUESTION",
     multiple=True,
-    shell_complete=command.one_of([*QUESTIONS, "list", "all"]),
+    shell_complete=command.one_of([*QUESTIONS, "all", "list"]),
     help="Answer a question, in your words or by its name; may be repeated. `list` lists the "
     "questions, `all` answers all of them.",
 )
@@ -116,9 +116,9 @@ def explain(
     With a file of logits, a file of labels and no row, explain all its examples together: which
     classes are taken for which, and which examples to look at first.
     """
+    command.page_options(html, open_page)
     if "list" in questions:
         return command.write(_questions(as_json))
-    command.page_options(html, open_page)
     if label is not None and labels is not None:
         raise click.UsageError("give --label or --labels, not both")
     true: str | int | list[float] | None = label

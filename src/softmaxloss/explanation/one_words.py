@@ -40,7 +40,7 @@ PUSH = [
 
 
 def facts(e: ExampleData) -> dict[str, bool]:
-    """Which facts hold for this example. page.js computes the same for the example it shows."""
+    """Which facts hold for this example. quantities.js finds the same."""
     y, slopes = e.target, e.gradient
     moving, possible = bool(slopes.any()), bool(e.before.logits[y] > -math.inf)
     all_others = bool((np.delete(slopes, y) > 0).all())

@@ -41,7 +41,7 @@ def _explained(e: SetData, x: Example, command: Callable[[Example], str], links:
 
 def _loss(e: SetData, x: Example) -> str:
     """The loss as −log of a probability."""
-    shown = worked("−log {}", lambda p: -math.log(p), [x.probability], x.loss)
+    shown = worked("−log {}", lambda a: -math.log(a), [x.probability], x.loss)
     return (
         f"The loss is −log of the probability of the label: J = {shown} nats. "
         f"{plural(x.rank - 1, 'class')} {'has' if x.rank == 2 else 'have'} a larger logit."
