@@ -264,9 +264,11 @@ class Report:
             lines += WRAPPER if self.tried else []
             lines += [f"note: {printable(note)}" for note in self.notes]
             return "\n".join(lines) + "\n"
-        lines = [f"{self.verdict}: {_joined(self.parts)}, called as {self.form}"]
-        lines += [f"   note: {printable(note)}" for note in self.notes]
         right = self.verdict == "right"
+        only = right and "one-example-only" in self.mistakes
+        verdict = "right for one example" if only else self.verdict
+        lines = [f"{verdict}: {_joined(self.parts)}, called as {self.form}"]
+        lines += [f"   note: {printable(note)}" for note in self.notes]
         remarks: list[str] = []
         to_name = {mistake: _joined(parts) for mistake, parts in self._parts().items()}
         for finding in self._wrong():

@@ -23,12 +23,14 @@ from .frameworks import (
     as_numpy,
     call_by_names,
     has_loops,
+    speaks_of_batches,
     to_framework,
     words_of_batches,
 )
 from .places import error_line
 from .protocols import Way
 from .results import ShapeError, read, values_of
+from .roles import has_labels_of_many
 from .trials import (
     FINITE,
     RIGHT,
@@ -113,7 +115,12 @@ class _Search:
         self._with_result: set[tuple[Any, ...]] = set()
         self._methods = 1  # that are called in the most complete way that gives something
         # Where a batch has a result and the code has the words of one, one example was not meant.
-        self._words = words_of_batches(target) if settings.layout != "one" else set()
+        self._words: set[str] = set()
+        self._says_batch = self._labels_of_many = False
+        if settings.layout != "one":
+            self._words = words_of_batches(target)
+            self._says_batch = speaks_of_batches(target)
+            self._labels_of_many = has_labels_of_many(target)
 
     def should_try(self, form: Form, way: Way) -> bool:
         """Whether the forms that were tried leave this one open."""
@@ -128,8 +135,9 @@ class _Search:
         }
         if form.layout == "one row" and "rows" in batches:
             return False  # it is a batch of one
-        words = self._words if "labels" in form.order else self._words & AXES
-        return not (batches and words)
+        labelled = "labels" in form.order
+        meant = self._words if labelled else self._words & AXES
+        return not (batches and (meant or self._says_batch or (labelled and self._labels_of_many)))
 
     def try_form(self, form: Form, way: Way) -> Iterator[Attempt]:
         """Try a form; the attempt that follows if it looks right."""

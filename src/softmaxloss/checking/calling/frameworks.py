@@ -9,6 +9,7 @@ import contextlib
 import dis
 import inspect
 import math
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +98,13 @@ def has_loops(function: Any) -> bool:
 AXES = {"axis", "dim", "keepdims", "keepdim"}
 
 
+#: The names of the number of examples, and words of a docstring on a batch.
+COUNTS = {"num_train", "num_examples", "num_samples", "n_samples", "n_examples"}
+IN_TEXT = re.compile(
+    r"batch|\b(examples|samples|instances|rows|row-wise)\b|\([Nnm], *\w+\)|\bN x ", re.ASCII
+)
+
+
 def words_of_batches(function: Any) -> set[str]:
     """The words in its code that are those of a batch: an axis, a shape, an index per row."""
     words: set[Any] = set()
@@ -105,6 +113,18 @@ def words_of_batches(function: Any) -> set[str]:
         # The names of keyword arguments are constants.
         words.update(w for c in code.co_consts if isinstance(c, tuple) for w in c)
     return words & (AXES | {"shape", "arange", "len", "zip", "enumerate"})
+
+
+def speaks_of_batches(function: Any) -> bool:
+    """Whether the docstring, an annotation or a variable says that it is meant for a batch."""
+    one = inspect.unwrap(function)
+    one = getattr(one, "__func__", one)
+    code = getattr(one, "__code__", None)
+    names = set(code.co_varnames) if isinstance(code, CodeType) else set()
+    if names & COUNTS or any("batch" in name.lower() for name in names):
+        return True
+    text = [getattr(one, "__doc__", None), *getattr(one, "__annotations__", {}).values()]
+    return any(IN_TEXT.search(str(part)) for part in text if part is not None)
 
 
 def _codes(function: Any) -> list[CodeType]:

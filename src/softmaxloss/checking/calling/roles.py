@@ -92,6 +92,10 @@ FEATURES = {
 PERHAPS_LABELS = {"idx", "index", "c", "category", "real", "d", "k", "i", "j", "n", "cl"}
 
 
+#: Names that only the labels of several examples have.
+LABELS_OF_MANY = {"Y", "ys", "yb", "y_batch", "Y_batch", "labels", "targets"}
+
+
 class Argument(NamedTuple):
     """One argument of a call: its role, and its name if it is passed by keyword."""
 
@@ -118,6 +122,15 @@ def role_of(name: str) -> Role | None:
     ('labels', None)
     """
     return NAMES.get(name.lower())
+
+
+def has_labels_of_many(function: Callable[..., Any]) -> bool:
+    """Whether the labels have a name that they have for several examples only.
+
+    >>> has_labels_of_many(lambda z, labels: 0), has_labels_of_many(lambda z, label: 0)
+    (True, False)
+    """
+    return any(p.name in LABELS_OF_MANY for p in parameters_of(function) or ())
 
 
 def arguments_of(function: Callable[..., Any]) -> Iterator[Arguments]:
