@@ -114,9 +114,11 @@ class Steps:
         with np.errstate(all="ignore"), unless_raised:
             a, log_a = once(self.softmax, z)
             q = once(self.target, y, shape)
-            if "loss" in parts:
+            if {"loss", "log_softmax"} & set(parts):
                 with unless_raised:
                     log_a = self.log(a, log_a)
+            if "loss" in parts:
+                with unless_raised:
                     loss = self.reduce(self.losses(a, log_a, q), shape)
                     if np.ndim(loss) == 2:
                         loss = loss[:MOST_SQUARE, :MOST_SQUARE]

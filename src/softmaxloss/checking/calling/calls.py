@@ -22,6 +22,7 @@ from .frameworks import (
     Differentiated,
     as_numpy,
     call_by_names,
+    fixed_classes,
     has_loops,
     speaks_of_batches,
     to_framework,
@@ -51,6 +52,7 @@ MOST_RIGHT = 2  # forms that look right and are called on all inputs
 MOST_WRONG = 6  # others
 MOST_LIKELY = 3  # others, before the unlikely forms are tried
 MOST_IF_SLOW = 2
+MOST_FIXED = 2  # numbers of classes that may be written in the code
 MOST_PROBLEMS = 6  # forms that could not be called and are reported
 SLOW = 0.01  # seconds for the ordinary input, from which on the large inputs are smaller
 
@@ -67,6 +69,7 @@ class Attempt(NamedTuple):
     with_options: Mapping[str, Outcome] = {}  # for the other inputs that are allowed, by name
     differentiated: bool = False  # whether the gradient is from automatic differentiation,
     gradient_of_loss: bool = False  # and if so, whether it is the slope of the loss as returned
+    left_out: tuple[str, ...] = ()  # the inputs for which it raised an error that is explained
     small: bool = False  # whether the large inputs were smaller, because the function is slow
 
     @property
@@ -95,6 +98,15 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
             yield from search.try_form(form, way)
         if search.right == MOST_RIGHT:
             return
+    if not search.right and search.raised:
+        for classes in fixed_classes(target)[:MOST_FIXED]:
+            fixed = _Search(target, settings)
+            for form, way in forms_of(target, settings):
+                if fixed.right < MOST_RIGHT and fixed.should_try(form, way):
+                    yield from fixed.try_form(replace(form, classes=classes), way)
+            if fixed.right:
+                return
+            yield from fixed.attempts(MOST_LIKELY)
     if not search.right:
         yield from search.attempts(MOST_WRONG)
         yield from search.failures()
@@ -105,6 +117,7 @@ class _Search:
 
     def __init__(self, target: Any, settings: Settings) -> None:
         self.right = 0  # forms that look right
+        self.raised = False  # whether a form raised an error
         self._target, self._settings = target, settings
         self._before = _process_state()
         self._callee: Callee | None = None  # of the way that is being tried
@@ -148,6 +161,7 @@ class _Search:
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
+        self.raised = self.raised or trial.problem is not None
         if trial.score is None:
             if trial.problem is not None:
                 self._problems.append((form, trial.problem))
@@ -201,16 +215,17 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
     form = trial.form
     dtype = form.dtype(settings.dtype)
     small = trial.seconds > SLOW or form.framework == "own scalars"
-    plain = inputs_for(form.scores != "logits", settings.seed, dtype, small)
+    plain = inputs_for(form.scores != "logits", settings.seed, dtype, small, form.classes)
+    others = option_inputs(settings.seed, dtype, form.classes)
     names = option_names(callee.way.signature)
     outcomes = [_outcome(form, callee, input) for input in plain]
     with_options = {
         input.name: _outcome(form, callee, _renamed(input, names))
-        for input in option_inputs(settings.seed, dtype)
+        for input in others
         if _applies(input, form, names)
     }
-    if callee.way.backward is not None and form.batch:
-        input = next(one for one in option_inputs(settings.seed, dtype) if one.about == "backward")
+    if callee.way.backward is not None and form.batch and not form.classes:
+        input = next(one for one in others if one.about == "backward")
         with_options[input.name] = _backward(form, callee.way.backward, input)
     with no_warnings():
         watched = [input for input in plain if input.name in ("ordinary", "mixed")]
@@ -331,7 +346,7 @@ def _differentiation(form: Form, callee: Callee) -> tuple[bool, bool]:
     """Whether the gradient is from automatic differentiation, and if so, whether it is the slope of
     the loss as it was returned: by central differences, at one point."""
     manual = form.framework in ("numpy", "lists")
-    if manual or "labels" not in form.order or form.is_layer or not form.batch:
+    if manual or form.classes or "labels" not in form.order or form.is_layer or not form.batch:
         return False, False
     z = np.array([[0.5, -1.0, 0.25], [-0.75, 0.125, 1.5]])
     input = Input("", "", z, np.array([2, 0]))

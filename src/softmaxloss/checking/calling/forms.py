@@ -7,6 +7,7 @@ a batch, examples in rows or in columns, arrays or tensors, and what is done wit
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -61,6 +62,7 @@ class Form:
     framework: Framework = "numpy"  # of the arrays
     single: bool = False  # whether its arrays are float32 because it does not take float64
     node: str = ""  # the class of its own engine with automatic differentiation
+    classes: int = 0  # the only number of classes that it takes; 0: any
     protocol: str = ""  # of an object with methods, such as "forward(z, y), backward()"
     returns: tuple[str, ...] = ()  # the part that each returned array is, "" for none
 
@@ -107,6 +109,10 @@ class Form:
         return next((role for role in kinds if role in self.order), "logits")
 
     def __str__(self) -> str:
+        text = self._text()
+        return re.sub(r"\bC\b", str(self.classes), text) if self.classes else text
+
+    def _text(self) -> str:
         arrays = {
             "numpy": "an array", "torch": "a tensor", "jax": "a JAX array", "lists": "a list",
             "own": f"a {self.node}", "own scalars": f"a list of {self.node}",

@@ -98,6 +98,8 @@ def has_loops(function: Any) -> bool:
 AXES = {"axis", "dim", "keepdims", "keepdim"}
 
 
+MOST_CLASSES = 1000  # that are written in someone's code
+
 #: The names of the number of examples, and words of a docstring on a batch.
 COUNTS = {"num_train", "num_examples", "num_samples", "n_samples", "n_examples"}
 IN_TEXT = re.compile(
@@ -125,6 +127,14 @@ def speaks_of_batches(function: Any) -> bool:
         return True
     text = [getattr(one, "__doc__", None), *getattr(one, "__annotations__", {}).values()]
     return any(IN_TEXT.search(str(part)) for part in text if part is not None)
+
+
+def fixed_classes(function: Any) -> list[int]:
+    """The whole numbers in its code that may be the number of classes, 10 first."""
+    values = [c for code in _codes(function) for c in code.co_consts] + _used(function)
+    flat = [one for value in values for one in (value if isinstance(value, tuple) else [value])]
+    found = dict.fromkeys(n for n in flat if type(n) is int and 3 <= n <= MOST_CLASSES)
+    return sorted(found, key=lambda n: n != 10)
 
 
 def _codes(function: Any) -> list[CodeType]:

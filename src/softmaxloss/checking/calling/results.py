@@ -7,6 +7,7 @@ parts have one shape, by their values.
 
 import dis
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
@@ -130,8 +131,9 @@ def parts_of(
         if kind == "matrix" and not labelled:
             # Without labels a matrix is a softmax or its log.
             for k in of_kind[:1]:
-                log = near(k, "log_softmax") or (not near(k, "softmax") and "log" in title.lower())
-                chosen[k] = "log_softmax" if log else "softmax"
+                chosen[k] = _meant(title, asked) or (
+                    "log_softmax" if near(k, "log_softmax") else "softmax"
+                )
             continue
         for part in parts:
             taken = [k for k in of_kind if not chosen[k]]
@@ -160,6 +162,21 @@ def parts_of(
     if not any(chosen):
         raise ShapeError(f"it returned {_description(values[0].array)}")
     return tuple(chosen)
+
+
+def _meant(title: str, asked: Sequence[str]) -> str:
+    """Whether a softmax or its log was asked for, or is what the name says; empty: neither.
+
+    >>> _meant("stable_softmax", ()), _meant("LogSoftmax", ()), _meant("Catalog.softmax", ())
+    ('softmax', 'log_softmax', '')
+    """
+    for part in ("softmax", "log_softmax"):
+        if part in asked:
+            return part
+    name = title.rpartition("<locals>.")[2].lower()
+    if re.search("log_?softmax", name):
+        return "log_softmax"
+    return "softmax" if "softmax" in name and not re.search("log(?!its?|istic)", name) else ""
 
 
 def read_results(values: Sequence[Value], form: Form, input: Input) -> Results:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..inputs import Input, gradient_wrt_weights, plain_inputs
+from ..inputs import Input, gradient_wrt_weights, inputs_for
 from ..reference import BY_SCORES, Results, softmax, target
 from .arguments import arguments_for
 from .forms import Form
@@ -55,7 +55,7 @@ def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
     """Call a function in a form on small inputs."""
     started, score, problem, seconds, read = time.process_time(), RIGHT, None, 0.0, 0
-    *plain, middle = _small_inputs(seed, form.dtype(dtype))
+    *plain, middle = _small_inputs(seed, form.dtype(dtype), form.classes)
     for input in (*plain, middle):
         if input is middle and score < READABLE:
             break  # only for labels that are off by one
@@ -82,11 +82,11 @@ def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
 
 
 @lru_cache(maxsize=4)
-def _small_inputs(seed: int, dtype: str) -> list[Input]:
+def _small_inputs(seed: int, dtype: str, classes: int) -> list[Input]:
     """Three of the plain inputs, and one with labels that may be off by one without an error."""
-    plain = {input.name: input for input in plain_inputs(seed, dtype)}
+    plain = {input.name: input for input in inputs_for(False, seed, dtype, classes=classes)}
     z = plain["ordinary"].z  # JAX compiles each shape anew
-    middle = Input("labels in the middle", "", z, np.arange(len(z)) % 4 + 1)
+    middle = Input("labels in the middle", "", z, np.arange(len(z)) % min(4, z.shape[1] - 2) + 1)
     return [plain["ordinary"], plain["two examples"], plain["square"], middle]
 
 

@@ -12,7 +12,7 @@ from ..calling.calls import Attempt
 from ..calling.forms import SYMBOLS
 from ..inputs import EXTREME, ORDER
 from ..report import Finding, array_text
-from .mistakes import Diagnosis, Observed, diagnose, is_arithmetic, nearest
+from .mistakes import Diagnosis, Observed, diagnose, is_arithmetic, nearest, observe
 
 # An implementation with these is still right.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
@@ -27,6 +27,8 @@ def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Find
         found = diagnose(observed, None if thorough else HARMLESS)
     if thorough and not found.mistakes:
         found = _where_finite(observed)
+    if thorough and not found.mistakes:
+        found = _with_or_without_log(observed)
     unknown = thorough and not found.mistakes
     remarks = _properties(observed, attempt.problem) if unknown else ()
     if found.matched < len(observed.values) or any(map(is_arithmetic, observed.problems)):
@@ -72,6 +74,24 @@ def _constant(values: Sequence[Any]) -> str | None:
     if not np.isfinite(numbers).any():
         return "always-nan"
     return "constant" if (numbers == numbers[0]).all() else None
+
+
+#: What is wrong if one is returned for the other.
+FOR_THE_OTHER = {
+    "softmax": ("log_softmax", "log-returned"), "log_softmax": ("softmax", "log-missing"),
+}  # fmt: skip
+
+
+def _with_or_without_log(observed: Observed) -> Diagnosis:
+    """If a softmax is the log of one, or the other way round: that, and what else is wrong."""
+    if observed.part not in FOR_THE_OTHER:
+        return Diagnosis()
+    other, id = FOR_THE_OTHER[observed.part]
+    swapped = observe(other, observed.values, observed.epsilon, observed.numbers, observed.problems)
+    if all(swapped.right):
+        return Diagnosis((BANK[id],), (), len(observed.values))
+    found = diagnose(swapped)
+    return found._replace(mistakes=(BANK[id], *found.mistakes)) if found.mistakes else Diagnosis()
 
 
 def _where_finite(observed: Observed) -> Diagnosis:

@@ -18,7 +18,7 @@ from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
 from .backward import check_backward
 from .findings import finding_for
-from .mistakes import Numbers, Observed, diagnose, observe
+from .mistakes import Numbers, Observed, diagnose, is_arithmetic, observe
 from .options import Reductions, check_options
 from .regularisation import check_regularisation
 
@@ -71,7 +71,8 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     """The report on the attempts to call a function; no more of them are made than needed."""
     usable: list[Compared] = []
     tried: list[tuple[Form, str]] = []
-    for attempt in attempts:
+    for tried_attempt in attempts:
+        attempt = _without_missing_classes(tried_attempt, settings)
         one = _compare(attempt, settings, thorough=False)
         if not one.observed:
             tried.append((attempt.form, attempt.problem or "it returned nothing that can be read"))
@@ -111,10 +112,49 @@ def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Repor
 
 @lru_cache(maxsize=8)  # one after another, many functions are checked with one seed
 def _numbers(
-    seed: int, dtype: str, small: bool, scores: str, by: str, guard: Guard | None
+    seed: int,
+    dtype: str,
+    small: bool,
+    classes: int,
+    left_out: tuple[str, ...],
+    scores: str,
+    by: str,
+    guard: Guard | None,
 ) -> Numbers:
-    """The right and the wrong numbers for the inputs of an attempt."""
-    return Numbers(inputs_for(scores != "logits", seed, dtype, small), scores, guard, by)
+    """The right and the wrong numbers for the inputs of an attempt, without those left out."""
+    inputs = inputs_for(scores != "logits", seed, dtype, small, classes)
+    kept = [input for input in inputs if input.name not in left_out]
+    return Numbers(kept, scores, guard, by)
+
+
+def _without_missing_classes(attempt: Attempt, settings: Settings) -> Attempt:
+    """Without the inputs on which one-hot labels of y.max() + 1 columns raise an error.
+
+    There no example has the last class. Where all have class 0, one column fits any number.
+    """
+    form = attempt.form
+    if not form.batch or form.labels == "one-hot" or "labels" not in form.order:
+        return attempt
+    scores, dtype = form.scores, form.dtype(settings.dtype)
+    inputs = inputs_for(scores != "logits", settings.seed, dtype, attempt.small, form.classes)
+    if len(inputs) != len(attempt.results):
+        return attempt
+    raised = {
+        input.name
+        for input, problem in zip(inputs, attempt.problems, strict=True)
+        if problem is not None and not is_arithmetic(problem)
+    }
+    missing = {input.name: input.y.max() for input in inputs if input.y.max() < input.z.shape[1] - 1}
+    if not raised or raised != {name for name, largest in missing.items() if largest}:
+        return attempt
+    kept = [k for k, input in enumerate(inputs) if input.name not in missing]
+    return attempt._replace(
+        results=[attempt.results[k] for k in kept],
+        problems=[attempt.problems[k] for k in kept],
+        problem=None,
+        left_out=tuple(missing),
+        behaviour=[*attempt.behaviour, "one-hot-from-the-labels"],
+    )
 
 
 def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
@@ -183,7 +223,9 @@ def _compare_with(
 ) -> Compared:
     form = attempt.form
     dtype = form.dtype(settings.dtype)
-    numbers = _numbers(settings.seed, dtype, attempt.small, form.scores, by, guard)
+    numbers = _numbers(
+        settings.seed, dtype, attempt.small, form.classes, attempt.left_out, form.scores, by, guard
+    )
     values, given = _values(attempt, settings.kind), numbers.inputs[0].z.dtype
     epsilon = {part: precision(given, results) for part, results in values.items()}
     plain = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
@@ -283,7 +325,8 @@ def _report(one: Compared, settings: Settings) -> Report:
     parts = tuple(one.observed)
     epsilon = max(observed.epsilon for observed in one.observed.values())
     with_options = attempt.with_options
-    others = {one.name: one for one in option_inputs(settings.seed, numbers.inputs[0].z.dtype)}
+    dtype, classes = numbers.inputs[0].z.dtype, attempt.form.classes
+    others = {one.name: one for one in option_inputs(settings.seed, dtype, classes)}
     asked = [finding for finding in findings if settings.asks_for(finding.failed)]
     wrong = any(finding.is_wrong() for finding in asked)
     reductions = None if wrong else _reductions(asked)
@@ -308,6 +351,10 @@ def _report(one: Compared, settings: Settings) -> Report:
         checks.append(check)
         findings += [] if finding is None else [finding]
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.behaviour]
+    if classes:
+        remark = f"all inputs have {classes} classes"
+        fixed = Finding("calls", mistakes=(BANK["classes-hard-coded"],), remarks=(remark,))
+        findings.append(fixed)
     seen_before: set[str] = set()
     kept = []
     for finding in findings:  # a mistake in the softmax shows in the loss and in the gradient
