@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..inputs import gradient_wrt_weights
+from ..reference import Shape
+from .log import EPSILONS, both_sides
 from .mistake import Array, Mistake, wrong_step
 
 
@@ -44,6 +47,23 @@ def left_out(column: int) -> list[Callable[[Array, Array], Array]]:
     return [without, minus_one_only]
 
 
+def _guarded(change: Callable[[Array, Any], Array], epsilon: float, a: Array) -> Array:
+    return change(a, a.dtype.type(epsilon))
+
+
+def binary_gradient(change: Callable[[Array], Array]) -> Callable[[Array, Array], Array]:
+    """−q/a + (1 − q)/(1 − a), of changed probabilities."""
+    return lambda a, q: (1 - q) / (1 - change(a)) - q / change(a)
+
+
+def _clipped_mean(bound: float, g: Array, shape: Shape) -> Array:
+    return np.clip(g / shape[0], -bound, bound)
+
+
+def clipped(change: Callable[[Array], Array]) -> Callable[[Array, Array], Array]:
+    return lambda a, q: change(a) - q
+
+
 # In each entry the last argument is the wrong step: of the probabilities a and the target q, or of
 # the unscaled gradient g and its shape (N, C).
 _gradient = partial(
@@ -70,6 +90,7 @@ MISTAKES = [
         "the gradient has the wrong sign: onehot − a",
         "Gradient descent would increase the loss.",
         lambda a, q: q - a,
+        {"scale": lambda g, shape: -g / shape[0]},
     ),
     _gradient(
         "true-class-only",
@@ -102,7 +123,29 @@ MISTAKES = [
         "−1/a_y: the derivative with respect to the probabilities, not the outputs",
         "Softmax must be differentiated as well; together they give a − onehot.",
         lambda a, q: np.where(q != 0, -q / a, 0.0),
-        lambda a, q: (a - q) / (a * (1 - a)),
+    ),
+    _gradient(
+        "binary-gradient",
+        "the gradient of the binary cross-entropy with respect to the probabilities",
+        "(a − q)/(a·(1 − a)) is for a sigmoid per class; the other classes have no term of their "
+        "own in −log a_y.",
+        binary_gradient(np.positive),
+        *(
+            binary_gradient(partial(_guarded, change, epsilon))
+            for change in (both_sides, np.add)
+            for epsilon in EPSILONS[:10]
+        ),
+    ),
+    _gradient(
+        "clipped-in-the-gradient",
+        "the probabilities in the gradient are clipped, or a small number is added to them",
+        "The gradient is a − onehot of the probabilities as they are, however small.",
+        *(
+            clipped(partial(_guarded, change, epsilon))
+            for epsilon in EPSILONS[:12]
+            for change in (both_sides, np.maximum, np.add)
+        ),
+        kind="weakness",
     ),
     _gradient(
         "minus-onehot",
@@ -122,6 +165,7 @@ MISTAKES = [
         "2·(a − onehot)",
         "The factor 2 belongs to a squared error.",
         lambda a, q: 2 * (a - q),
+        {"scale": lambda g, shape: 2 * g / shape[0]},
     ),
     _gradient(
         "one-at-the-prediction",
@@ -336,6 +380,20 @@ MISTAKES = [
         "the gradient is multiplied by N",
         "A mean divides by N.",
         lambda g, shape: g * shape[0],
+    ),
+    _scale(
+        "gradient-clipped",
+        "the entries of the gradient are clipped",
+        "Clipping belongs to the optimiser: it turns the gradient into that of no loss.",
+        *(
+            one
+            for bound in (0.1, 0.01, 0.001, 0.5, 0.25, 0.05, 1, 5)
+            for one in (
+                partial(_clipped_mean, bound),
+                {"weights": lambda g, b=bound: np.clip(gradient_wrt_weights(g), -b, b)},
+            )
+        ),
+        fix="return dz, without np.clip",
     ),
     _scale(
         "gradient-of-rows-averaged",

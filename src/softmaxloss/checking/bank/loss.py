@@ -1,6 +1,6 @@
 """Mistakes in the loss of an example, and in how the losses of a batch are combined."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -41,14 +41,23 @@ def swapped(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[.
     return lambda a, log_a, q: -(a * np.log(change(q, a.dtype.type(epsilon) or np.nan))).sum(axis=1)
 
 
-def binary(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[..., Array]:
-    """The binary cross-entropy with an ε in each log."""
+def binary() -> Iterator[Callable[..., Array]]:
+    """The binary cross-entropy: as it is, with an ε in each log, and of clipped probabilities."""
 
-    def wrong(a: Array, log_a: Array, q: Array) -> Array:
-        e = a.dtype.type(epsilon)
-        return -(q * np.log(change(a, e)) + (1 - q) * np.log(change(1 - a, e))).sum(axis=1)
+    def of(one: Callable[[Array], Array], other: Callable[[Array], Array]) -> Callable[..., Array]:
+        return lambda a, log_a, q: -(q * np.log(one(a)) + (1 - q) * np.log(other(a))).sum(axis=1)
 
-    return wrong
+    yield lambda a, log_a, q: -(np.where(q == 0, np.log1p(-a), q * log_a)).sum(axis=1)
+    yield of(np.positive, lambda a: 1 - a)
+    for epsilon in EPSILONS[:10]:
+        for change in (np.add, both_sides):
+            guarded = partial(_guarded, change, epsilon)
+            yield of(guarded, lambda a, guarded=guarded: guarded(1 - a))
+            yield of(guarded, lambda a, guarded=guarded: 1 - guarded(a))
+
+
+def _guarded(change: Callable[[Array, Any], Array], epsilon: float, a: Array) -> Array:
+    return change(a, a.dtype.type(epsilon))
 
 
 def divided_in_the_loop(J: Array, shape: Shape) -> Any:
@@ -117,9 +126,9 @@ MISTAKES = [
         "the other classes add −log(1 − a_n)",
         "That is the binary cross-entropy for a sigmoid per class. Softmax has the one term "
         "−log a_y: the other classes are in its denominator.",
-        lambda a, log_a, q: -(np.where(q == 0, np.log1p(-a), q * log_a)).sum(axis=1),
-        lambda a, log_a, q: -(q * log_a + (1 - q) * np.log(1 - a)).sum(axis=1),
-        *(binary(change, epsilon) for epsilon in EPSILONS[:10] for change in (np.add, both_sides)),
+        *binary(),
+        # Its mean over all entries.
+        *({"losses": one, "reduce": lambda J, shape: J.mean() / shape[1]} for one in binary()),
         fix="J = -(q * log_a).sum(axis=1)",
     ),
     _loss(

@@ -240,6 +240,14 @@ MISTAKES = [
         kind="convention",
     ),
     _reg(
+        "l1-regularisation",
+        "reg·Σ|W|",
+        "That is the penalty of the lasso: it makes weights exactly 0. Its gradient is "
+        "reg·sign(W).",
+        "reg * np.sum(W * W)",
+        kind="convention",
+    ),
+    _reg(
         "bias-not-regularised",
         "the row of W that is the bias is not regularised",
         "Many leave the bias out of the penalty.",
@@ -255,7 +263,7 @@ MISTAKES = [
     _reg(
         "regularisation-gradient",
         "the gradient of the regularisation is not that of its loss",
-        "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
+        "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W, reg·Σ|W| has reg·sign(W).",
         "dW += 2 * reg * W",
     ),
     _reg(

@@ -50,8 +50,13 @@ def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Find
 
 
 def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict[str, str]:
-    """The smallest wrong input, if possible one with a value."""
-    k = min(wrong, key=lambda k: (observed.values[k] is None, observed.inputs[k].z.size))
+    """The smallest wrong input, if possible one with a value that is clearly wrong."""
+
+    def rank(k: int) -> tuple[bool, bool, int]:
+        got = observed.values[k]
+        return got is None, not _is_clear(got, observed.wanted(k)), observed.inputs[k].z.size
+
+    k = min(wrong, key=rank)
     input, form = observed.inputs[k], attempt.form
     got, want, name = observed.values[k], observed.wanted(k), observed.part
     if form.is_layer:
@@ -64,6 +69,15 @@ def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict
     yours = f"it raised {observed.problems[k]}" if got is None else array_text(got, want)
     label = f"{name} " if form.is_layer else ""
     return example | {"yours": label + yours, "expected": label + array_text(want, got)}
+
+
+def _is_clear(got: Any, want: Any) -> bool:
+    """Whether a difference shows in the first digits."""
+    x, y = np.asarray(got), np.asarray(want)
+    if x.shape != y.shape or got is None:
+        return True
+    with np.errstate(invalid="ignore"):
+        return not (np.abs(x - y) <= 0.05 * np.abs(y).max()).all()
 
 
 def _constant(values: Sequence[Any]) -> str | None:

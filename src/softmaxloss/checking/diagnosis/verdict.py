@@ -203,15 +203,16 @@ def _compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compare
         return best
     by = (scores, "logits") if "gradient" in best.observed else (scores,)
     outcome = attempt.with_options.get("probability 0")
-    guards = () if outcome is None else guards_for(outcome[0].loss)
+    guards = () if outcome is None else guards_for(outcome[0].loss, outcome[0].gradient)
     others = []
     for guard, scores_or_logits in itertools.product((None, *guards), by):
         if guard is None and scores_or_logits == scores:
             continue  # the first
         one = _compare_with(attempt, settings, scores_or_logits, guard, thorough)
         if guard is not None:
+            part = "loss" if "loss" in one.observed else "gradient"
             remarks = (f"yours: {guard}",)
-            one.findings.append(Finding("loss", mistakes=(BANK[guard.mistake],), remarks=remarks))
+            one.findings.append(Finding(part, mistakes=(BANK[guard.mistake],), remarks=remarks))
         if not one.is_wrong() or (thorough and one.is_understood()):
             others.append(one)
     # With another guard than its own, a loss has a weakness as well.
