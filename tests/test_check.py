@@ -317,7 +317,8 @@ def test_every_behaviour_is_found() -> None:
     elsewhere = {
         "labels-overwritten", "not-repeatable", "numpy-changed", "settings-changed",
         "computed-in-float32", "loss-and-gradient-differ", "one-example-only",
-        "gradient-not-divided", "raises",
+        "gradient-not-divided", "raises", "log-returned", "log-missing", "one-hot-from-the-labels",
+        "classes-hard-coded",
     }  # fmt: skip
     assert {m.id for m in BANK.values() if not m.steps and not m.about} <= found | elsewhere
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from ..inputs import gradient_wrt_weights
 from ..reference import Shape
-from .log import EPSILONS, both_sides
+from .log import EPSILONS, both_sides, guarded
 from .mistake import Array, Mistake, wrong_step
 
 
@@ -45,10 +44,6 @@ def left_out(column: int) -> list[Callable[[Array, Array], Array]]:
         return gradient
 
     return [without, minus_one_only]
-
-
-def _guarded(change: Callable[[Array, Any], Array], epsilon: float, a: Array) -> Array:
-    return change(a, a.dtype.type(epsilon))
 
 
 def binary_gradient(change: Callable[[Array], Array]) -> Callable[[Array, Array], Array]:
@@ -131,7 +126,7 @@ MISTAKES = [
         "own in −log a_y.",
         binary_gradient(np.positive),
         *(
-            binary_gradient(partial(_guarded, change, epsilon))
+            binary_gradient(guarded(change, epsilon))
             for change in (both_sides, np.add)
             for epsilon in EPSILONS[:10]
         ),
@@ -141,8 +136,8 @@ MISTAKES = [
         "the probabilities in the gradient are clipped, or a small number is added to them",
         "The gradient is a − onehot of the probabilities as they are, however small.",
         *(
-            clipped(partial(_guarded, change, epsilon))
-            for epsilon in EPSILONS[:12]
+            clipped(guarded(change, epsilon))
+            for epsilon in (1e-5, *EPSILONS[:12])
             for change in (both_sides, np.maximum, np.add)
         ),
         kind="weakness",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..reference import Shape, losses
-from .log import EPSILONS, both_sides
+from .log import EPSILONS, both_sides, guarded
 from .mistake import Array, wrong_step
 
 
@@ -44,20 +44,20 @@ def swapped(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[.
 def binary() -> Iterator[Callable[..., Array]]:
     """The binary cross-entropy: as it is, with an ε in each log, and of clipped probabilities."""
 
-    def of(one: Callable[[Array], Array], other: Callable[[Array], Array]) -> Callable[..., Array]:
-        return lambda a, log_a, q: -(q * np.log(one(a)) + (1 - q) * np.log(other(a))).sum(axis=1)
-
     yield lambda a, log_a, q: -(np.where(q == 0, np.log1p(-a), q * log_a)).sum(axis=1)
-    yield of(np.positive, lambda a: 1 - a)
+    yield partial(_binary_of, np.positive, False)
     for epsilon in EPSILONS[:10]:
         for change in (np.add, both_sides):
-            guarded = partial(_guarded, change, epsilon)
-            yield of(guarded, lambda a, guarded=guarded: guarded(1 - a))
-            yield of(guarded, lambda a, guarded=guarded: 1 - guarded(a))
+            yield partial(_binary_of, guarded(change, epsilon), False)
+            yield partial(_binary_of, guarded(change, epsilon), True)
 
 
-def _guarded(change: Callable[[Array, Any], Array], epsilon: float, a: Array) -> Array:
-    return change(a, a.dtype.type(epsilon))
+def _binary_of(
+    change: Callable[[Array], Array], first: bool, a: Array, log_a: Array, q: Array
+) -> Array:
+    """With a changed in both logs; first: before it is subtracted from 1."""
+    other = 1 - change(a) if first else change(1 - a)
+    return -(q * np.log(change(a)) + (1 - q) * np.log(other)).sum(axis=1)
 
 
 def divided_in_the_loop(J: Array, shape: Shape) -> Any:

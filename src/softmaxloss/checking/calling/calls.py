@@ -95,10 +95,10 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
             if not search.right:
                 yield from search.attempts(MOST_LIKELY)
         if search.should_try(form, way):
-            yield from search.try_form(form, way)
+            yield from search.try_form(form, way, likely=likely)
         if search.right == MOST_RIGHT:
             return
-    if not search.right and search.raised:
+    if not search.right and not search.fits:
         for classes in fixed_classes(target)[:MOST_FIXED]:
             fixed = _Search(target, settings)
             for form, way in forms_of(target, settings):
@@ -117,7 +117,7 @@ class _Search:
 
     def __init__(self, target: Any, settings: Settings) -> None:
         self.right = 0  # forms that look right
-        self.raised = False  # whether a form raised an error
+        self.fits = False  # whether a likely form raised no error
         self._target, self._settings = target, settings
         self._before = _process_state()
         self._callee: Callee | None = None  # of the way that is being tried
@@ -152,7 +152,7 @@ class _Search:
         meant = self._words if labelled else self._words & AXES
         return not (batches and (meant or self._says_batch or (labelled and self._labels_of_many)))
 
-    def try_form(self, form: Form, way: Way) -> Iterator[Attempt]:
+    def try_form(self, form: Form, way: Way, *, likely: bool = False) -> Iterator[Attempt]:
         """Try a form; the attempt that follows if it looks right."""
         settings = self._settings
         if self._callee is None or self._callee.way is not way:
@@ -161,7 +161,7 @@ class _Search:
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
-        self.raised = self.raised or trial.problem is not None
+        self.fits = self.fits or (likely and trial.problem is None)
         if trial.score is None:
             if trial.problem is not None:
                 self._problems.append((form, trial.problem))

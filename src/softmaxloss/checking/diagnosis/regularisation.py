@@ -215,7 +215,9 @@ def check_regularisation(
 def _fix(penalty: Penalty) -> str:
     """The gradient of the penalty in the loss, as a line of NumPy."""
     term, _, note = penalty.in_gradient.partition(" without ")
-    code = term.replace("·", " * ").replace("½", "0.5").replace("/", " / ").replace("sign", "np.sign")
+    code = (
+        term.replace("·", " * ").replace("½", "0.5").replace("/", " / ").replace("sign", "np.sign")
+    )
     return f"dW += {code}" + (f"   # without {note}" if note else "")
 
 

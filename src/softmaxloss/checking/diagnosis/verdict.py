@@ -144,7 +144,9 @@ def _without_missing_classes(attempt: Attempt, settings: Settings) -> Attempt:
         for input, problem in zip(inputs, attempt.problems, strict=True)
         if problem is not None and not is_arithmetic(problem)
     }
-    missing = {input.name: input.y.max() for input in inputs if input.y.max() < input.z.shape[1] - 1}
+    missing = {
+        input.name: input.y.max() for input in inputs if input.y.max() < input.z.shape[1] - 1
+    }
     if not raised or raised != {name for name, largest in missing.items() if largest}:
         return attempt
     kept = [k for k, input in enumerate(inputs) if input.name not in missing]
