@@ -8,12 +8,13 @@ import builtins
 import contextlib
 import dis
 import inspect
+import itertools
 import math
 import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType
+from types import CodeType, GeneratorType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -99,6 +100,7 @@ AXES = {"axis", "dim", "keepdims", "keepdim"}
 
 
 MOST_CLASSES = 1000  # that are written in someone's code
+MOST_VALUES = 10_000  # that a generator yields
 
 #: The names of the number of examples, and words of a docstring on a batch.
 COUNTS = {"num_train", "num_examples", "num_samples", "n_samples", "n_examples"}
@@ -216,10 +218,20 @@ def call_by_names(
     names: Sequence[str],
     options: Mapping[str, Any] = {},
 ) -> Any:
-    """Call a function with its arguments, those with a name by keyword, and with its options."""
+    """Call a function with its arguments, those with a name by keyword, and with its options.
+
+    Of a generator the values that it yields are returned; where each is a tuple, such as a loss and
+    a gradient, a list of each.
+    """
     pairs = [*zip(names, arguments, strict=True)]
     by_place = [value for name, value in pairs if not name]
-    return function(*by_place, **{name: value for name, value in pairs if name}, **options)
+    value = function(*by_place, **{name: value for name, value in pairs if name}, **options)
+    if not isinstance(value, GeneratorType):
+        return value
+    values = list(itertools.islice(value, MOST_VALUES))
+    if values and all(isinstance(one, tuple) and len(one) > 1 for one in values):
+        return tuple(map(list, zip(*values, strict=True)))
+    return values
 
 
 def call(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .roles import parameters_of, role_of
+from .roles import WITH_WEIGHTS, parameters_of, role_of
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
 FORWARD = (
@@ -41,6 +41,13 @@ KEPT = {
 #: Attributes in which a classifier keeps its weights and its bias.
 WEIGHTS = ("W", "weights", "w", "theta", "coef_", "weight")
 BIASES = ("b", "bias")
+
+#: Names of an argument that has the features and the labels, and the keys under which it has them.
+BATCH = {"batch", "minibatch", "mini_batch", "data", "example", "examples", "sample"}
+IN_BATCH = {
+    "X": ("x", "X", "inputs", "input", "image", "images", "features", "data"),
+    "y": ("y", "Y", "label", "labels", "target", "targets"),
+}
 
 #: Names of an upstream gradient.
 UPSTREAM = {
@@ -104,6 +111,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         with_weights = _with_weights(target)
         if with_weights is not None:
             yield with_weights
+        yield from _with_batch(target)
         is_module = torch is not None and isinstance(target, torch.nn.Module)
         yield Way(_returned_or_kept(target), target.forward if is_module else target)
         return
@@ -156,6 +164,37 @@ def _with_weights(method: Any) -> Way | None:
     first = inspect.Parameter("W", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     vars(call)["__signature__"] = inspect.Signature([first, *parameters])
     return Way(call, call, f"self.{name} = W; {method.__name__}")
+
+
+def _with_batch(function: Callable[..., Any]) -> Iterator[Way]:
+    """A function of weights and a batch, a dict or a pair, as one of weights, features and labels.
+
+    >>> [way.protocol for way in _with_batch(lambda params, batch: 0)]
+    ["f(params, {'x': X, 'y': y})", 'f(params, (X, y))']
+    """
+    required = _required(function)
+    names = [p.name for p in required]
+    at = next((k for k, name in enumerate(names) if name.lower() in BATCH), None)
+    others = {role_of(name) for name in names}
+    if at is None or len(names) != 2 or not others & WITH_WEIGHTS:
+        return
+    packed: dict[str, Callable[[Any, Any], Any]] = {
+        "{'x': X, 'y': y}": lambda X, y: (
+            dict.fromkeys(IN_BATCH["X"], X) | dict.fromkeys(IN_BATCH["y"], y)
+        ),
+        "(X, y)": lambda X, y: (X, y),
+    }
+    split = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in "Xy"]
+    for text, pack in packed.items():
+
+        def call(*arguments: Any, pack: Callable[[Any, Any], Any] = pack) -> Any:
+            batch = pack(*arguments[at : at + 2])
+            return function(*arguments[:at], batch, *arguments[at + 2 :])
+
+        passed = [*required[:at], *split, *required[at + 1 :]]
+        vars(call)["__signature__"] = inspect.Signature(passed)
+        shown = ", ".join([*names[:at], text, *names[at + 1 :]])
+        yield Way(call, call, f"f({shown})")
 
 
 def _methods(target: Any, names: Sequence[str]) -> list[str]:

@@ -254,7 +254,14 @@ def _layer(
         roles[unknown.pop()] = "features"
         found = list(roles.values())
     if has_weights and {"features", "labels"} <= set(found) and len(set(found)) == len(found):
-        return None if unknown else [_passed(parameters, roles)]
+        if unknown:
+            return None
+        # A vector of all weights has a small letter.
+        flat: dict[str, Role] = {
+            name: "theta" if role in ("weights", "params") and name != "W" else role
+            for name, role in roles.items()
+        }
+        return [_passed(parameters, one) for one in ([roles] if flat == roles else [roles, flat])]
     plain = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if has_weights or 3 <= len(required) <= 4 <= len(plain):
         # Nothing is known of their names: the order of many courses.
