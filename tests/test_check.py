@@ -37,7 +37,10 @@ WITH_STEPS = [m for m in BANK.values() if m.steps]
 INDEXED = "negative-label-accepted"
 
 # Conventions that both parts must have; planted, only one of them has it.
-ALONE = {"sum", "bits", "gradient-in-bits", "focal", "perplexity"}
+ALONE = {
+    "sum", "bits", "gradient-in-bits", "focal", "perplexity", "mean-over-sequences",
+    "gradient-of-the-mean-over-sequences",
+}  # fmt: skip
 
 
 def shows_in(mistake: Mistake, part: str) -> bool:

@@ -20,7 +20,7 @@ from ..arrays import Array
 
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
-    "labels", "backward", "probability",
+    "labels", "backward", "probability", "mask",
 ]  # fmt: skip
 
 #: The classes in "reordered": a permutation that is not its own inverse.
@@ -222,6 +222,9 @@ def option_inputs(seed: int, dtype: Any = np.float64, classes: int = 0) -> list[
         option("reduction", "mean", "the mean of the losses", more="='mean'"),
         option("reduction", "sum", "the sum of the losses", more="='sum'"),
         option("reduction", "none", "the loss of each example", more="='none'"),
+        option("mask", np.array([True, True, False, True, False, False]),
+               "the second sequence has one word",
+               rng.normal(0.0, 2.0, (6, 4)).round(1).astype(dtype), np.array([3, 0, 2, 1, 0, 2])),
         Input("reg", "0.7", z, y, "reg", reg=0.7),
         Input("reg 0", "0: what is without regularisation", z, y, "reg"),
         Input("upstream", "an upstream gradient that is not 1", z, y, "upstream",
@@ -239,6 +242,16 @@ def option_inputs(seed: int, dtype: Any = np.float64, classes: int = 0) -> list[
               upstream=rng.normal(0.0, 1.0, z.shape).round(2).astype(dtype)),
     ]  # fmt: skip
     return with_classes(made, classes) if classes else made
+
+
+def sequence_shape(rows: int) -> tuple[int, int]:
+    """B and T with B·T examples, as near to a square as it is possible.
+
+    >>> sequence_shape(6), sequence_shape(40), sequence_shape(5)
+    ((2, 3), (5, 8), (1, 5))
+    """
+    sequences = next(b for b in range(int(rows**0.5), 0, -1) if rows % b == 0)
+    return sequences, rows // sequences
 
 
 UNUSED = 1  # the feature that is 0 everywhere

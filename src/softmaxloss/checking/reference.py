@@ -158,6 +158,11 @@ def times(parts: LossParts, w: Array) -> LossParts:
     return LossParts(w * parts.losses, w[:, None] * parts.gradients, w.sum())
 
 
+def masked(z: Array, y: Array, mask: Array) -> LossParts:
+    """Examples that are not in the mask have no loss and no gradient, and do not count."""
+    return times(plain(z, y), mask.astype(np.float64))
+
+
 def ignoring(z: Array, y: Array, index: int) -> LossParts:
     """Examples with that label have no loss and no gradient, and do not count in the mean."""
     kept = y != index
@@ -189,6 +194,7 @@ WITH_OPTION: dict[str, Callable[[Array, Array, Any], LossParts]] = {
     "ignore_index": ignoring,
     "label_smoothing": smoothed,
     "reduction": plain,
+    "mask": masked,
     "upstream": with_upstream,
     "bfloat16": plain,
 }

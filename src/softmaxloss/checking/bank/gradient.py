@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from ..inputs import gradient_wrt_weights
+from ..inputs import gradient_wrt_weights, sequence_shape
 from ..reference import Shape
 from .log import EPSILONS, both_sides, guarded
 from .mistake import Array, Mistake, wrong_step
@@ -318,6 +318,13 @@ MISTAKES = [
         "the gradient of the sum of the losses, not of their mean",
         "A mean of N losses has a gradient with the factor 1/N. It must match the loss.",
         lambda g, shape: g,
+        kind="convention",
+    ),
+    _scale(
+        "gradient-of-the-mean-over-sequences",
+        "the gradient is divided by the number of sequences, not of all examples",
+        "It must match the loss: there the losses of a sequence are added.",
+        lambda g, shape: g / sequence_shape(shape[0])[0],
         kind="convention",
     ),
     _scale(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..inputs import sequence_shape
 from ..reference import Shape, losses
 from .log import EPSILONS, both_sides, guarded
 from .mistake import Array, wrong_step
@@ -272,6 +273,13 @@ MISTAKES = [
         "the sum over the examples, not the mean",
         "The size of a step then depends on the number of examples.",
         lambda J, shape: J.sum(),
+        kind="convention",
+    ),
+    _mean(
+        "mean-over-sequences",
+        "the losses of each sequence are added, and the mean is taken over the sequences",
+        "The size of a step then depends on the length of the sequences.",
+        lambda J, shape: J.sum() / sequence_shape(shape[0])[0],
         kind="convention",
     ),
     _mean(

@@ -218,6 +218,8 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
     plain = inputs_for(form.scores != "logits", settings.seed, dtype, small, form.classes)
     others = option_inputs(settings.seed, dtype, form.classes)
     names = option_names(callee.way.signature)
+    if "mask" in form.order:
+        names["mask"] = "mask"
     outcomes = [_outcome(form, callee, input) for input in plain]
     with_options = {
         input.name: _outcome(form, callee, _renamed(input, names))

@@ -23,6 +23,7 @@ OPTIONS = {
     "ignore_index": ("ignore_index", "ignore_label"),
     "label_smoothing": ("label_smoothing", "smoothing"),
     "reduction": ("reduction",),
+    "mask": ("mask", "loss_mask", "valid_mask"),
 }
 
 #: The symbol of an argument by its role.
@@ -30,7 +31,7 @@ SYMBOLS: dict[Role, str] = {
     "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
     "weights": "W", "theta": "θ", "params": "params", "bias": "b", "column bias": "b",
     "features": "X", "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
-    "temperature": "1", "training": "True",
+    "temperature": "1", "training": "True", "mask": "mask",
 }  # fmt: skip
 
 Labels = Literal["index", "one-hot", "column", "row"]

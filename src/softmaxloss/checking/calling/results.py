@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import Array
-from ..inputs import Input
+from ..inputs import Input, sequence_shape
 from ..reference import MOST_SQUARE, Results
-from .arguments import arguments_for, sequence_shape
+from .arguments import arguments_for
 from .forms import Form
 from .frameworks import Differentiated
 
@@ -277,7 +277,8 @@ def _is_softmax(array: Array, form: Form) -> bool:
 
 
 def is_near(got: Any, want: Any, rows: int) -> bool:
-    """Whether it is right to a few digits: a mean, a sum over N rows, or a loss for each."""
+    """Whether it is right to a few digits: a mean, a sum over N rows, a sum over each sequence and
+    a mean over these, or a loss for each."""
     if got is None or want is None:
         return False
     x, y = np.asarray(got, np.float64), np.asarray(want, np.float64)
@@ -285,7 +286,8 @@ def is_near(got: Any, want: Any, rows: int) -> bool:
         x = x.mean()
     with np.errstate(all="ignore"):
         return x.shape == y.shape and any(
-            np.allclose(x, factor * y, rtol=1e-3, atol=1e-5) for factor in (1, rows)
+            np.allclose(x, factor * y, rtol=1e-3, atol=1e-5)
+            for factor in (1, rows, sequence_shape(rows)[1])
         )
 
 

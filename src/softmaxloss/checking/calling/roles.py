@@ -14,13 +14,14 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
+    "mask",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
 SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities")
 
 #: The roles of what a loss or a softmax is passed beside its scores and labels.
-BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training")
+BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training", "mask")
 
 #: The roles of which a layer has one: a matrix, a vector, a dict or an object with the weights.
 WITH_WEIGHTS: set[Role] = {"weights", "theta", "params", "model"}
@@ -79,6 +80,7 @@ NAMES: dict[str, Role] = {
                     "examples"),
     **dict.fromkeys(("model", "net", "network"), "model"),
     **dict.fromkeys(("temp", "temperature", "temp_parameter", "tau"), "temperature"),
+    **dict.fromkeys(("mask", "masks", "loss_mask", "seq_mask", "valid_mask", "label_mask"), "mask"),
     **dict.fromkeys(("training", "train", "is_train", "is_training", "train_flg"), "training"),
 }  # fmt: skip
 
@@ -266,7 +268,7 @@ def _layer(
     if has_weights or 3 <= len(required) <= 4 <= len(plain):
         # Nothing is known of their names: the order of many courses.
         order: tuple[Role, ...] = ("weights", "features", "labels", "reg")
-        if len(required) >= 3 and not (set(found) & {"logits", "probabilities", "model"}):
+        if len(required) >= 3 and not (set(found) & {"logits", "probabilities", "model", "mask"}):
             given = dict(zip([p.name for p in plain[:4]], order, strict=False))
             if {p.name for p in required} <= set(given):
                 return [_passed(parameters, given)]

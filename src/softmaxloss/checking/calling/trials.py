@@ -150,13 +150,16 @@ def _values(form: Form, callee: Callee, input: Input) -> list[Value]:
 
 def call_once(form: Form, callee: Callee, input: Input) -> Any:
     """What the function returns for one call, as arrays."""
+    arguments = arguments_for(form, input)
+    if "mask" in form.order:
+        input = input._replace(options={k: v for k, v in input.options.items() if k != "mask"})
     dtype = "bfloat16" if input.about == "bfloat16" else form.dtype("")
     places = [form.order.index(role) for role in (form.scores,) if role in form.order]
     differentiable = places and "labels" in form.order and not form.is_layer
     return call(
         form.framework,
         callee.way.function,
-        arguments_for(form, input),
+        arguments,
         input,
         places[0] if places and (differentiable or callee.node is not None) else None,
         form.names,

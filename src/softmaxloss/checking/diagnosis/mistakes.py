@@ -12,7 +12,7 @@ import numpy as np
 
 from ..bank import BANK, Mistake
 from ..guard import Guard
-from ..inputs import Input
+from ..inputs import Input, sequence_shape
 from ..reference import BY_SCORES, Expected, Steps, agree, expected, is_right
 
 RIGHT = Steps()
@@ -30,8 +30,16 @@ DEPENDS_ON = {
 FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
     "softmax": {},
     "log_softmax": {},
-    "loss": {"sum": float, "bits": lambda rows: 1 / math.log(2.0)},
-    "gradient": {"gradient-of-the-sum": float, "gradient-in-bits": lambda rows: 1 / math.log(2.0)},
+    "loss": {
+        "sum": float,
+        "bits": lambda rows: 1 / math.log(2.0),
+        "mean-over-sequences": lambda rows: sequence_shape(rows)[1],
+    },
+    "gradient": {
+        "gradient-of-the-sum": float,
+        "gradient-in-bits": lambda rows: 1 / math.log(2.0),
+        "gradient-of-the-mean-over-sequences": lambda rows: sequence_shape(rows)[1],
+    },
 }
 
 

@@ -382,24 +382,33 @@ def _reductions(findings: Sequence[Finding]) -> Reductions | None:
     conventions = {
         m.id for f in findings if f.part != "calls" for m in f.mistakes if m.kind != "weakness"
     }
-    if not conventions <= {"sum", "a-loss-for-each", "gradient-of-the-sum"}:
+    of_loss: dict[str, Any] = {
+        "a-loss-for-each": "none", "sum": "sum", "mean-over-sequences": "sequences"
+    }  # fmt: skip
+    of_gradient = {OF_GRADIENT[id]: how for id, how in of_loss.items() if id in OF_GRADIENT}
+    if not conventions <= {*of_loss, *of_gradient}:
         return None
     return Reductions(
-        "none" if "a-loss-for-each" in conventions else "sum" if "sum" in conventions else "mean",
-        "sum" if "gradient-of-the-sum" in conventions else "mean",
+        next((how for id, how in of_loss.items() if id in conventions), "mean"),
+        next((how for id, how in of_gradient.items() if id in conventions), "mean"),
     )
 
 
 # The convention of the gradient that belongs to one of the loss, if its name differs. The gradients
 # of a perplexity and a focal loss have no name.
-OF_GRADIENT = {"sum": "gradient-of-the-sum", "bits": "gradient-in-bits"}
+OF_GRADIENT = {
+    "sum": "gradient-of-the-sum", "bits": "gradient-in-bits",
+    "mean-over-sequences": "gradient-of-the-mean-over-sequences",
+}  # fmt: skip
 
 
 def _of_both(findings: list[Finding]) -> list[Finding]:
     """The findings, and whether the gradient has the conventions of the loss."""
     of: dict[str, set[str]] = {"loss": set(), "gradient": set()}
     for finding in findings:
-        of[finding.part] |= {m.id for m in finding.mistakes if m.kind == "convention"}
+        of.setdefault(finding.part, set()).update(
+            m.id for m in finding.mistakes if m.kind == "convention"
+        )
     wanted = {OF_GRADIENT.get(id, id) for id in of["loss"]}
     if "a-loss-for-each" in wanted:  # the gradient may be that of their sum or of their mean
         wanted = wanted - {"a-loss-for-each"} | of["gradient"] & {"gradient-of-the-sum"}
