@@ -28,6 +28,7 @@ SEED = 16
 
 #: What a word in expected.toml means: how a form with it is written in a report.
 FORM_WORDS = {
+    "10 classes": r"\(N, 10\)",
     "3-D": r"\(B, T, C\)",
     "JAX": r"JAX",
     "batch": r"\(N, C\)",

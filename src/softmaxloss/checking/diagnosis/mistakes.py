@@ -281,7 +281,18 @@ def diagnose(
     if both:
         # The one with fewer mistakes, as above.
         return Diagnosis(min(both, key=_mistakes_among), (), len(observed.values))
-    return Diagnosis()
+    return _of_a_sum(observed, known)
+
+
+def _of_a_sum(observed: Observed, known: Sequence[Mistake]) -> Diagnosis:
+    """Two mistakes at once in a sum over the examples."""
+    id = {"loss": "sum", "gradient": "gradient-of-the-sum"}.get(observed.part)
+    if id is None or BANK[id] not in known:
+        return Diagnosis()
+    pairs = zip(observed.values, observed.inputs, strict=True)
+    means = [None if got is None else np.asarray(got) / len(one.y) for got, one in pairs]
+    found = diagnose(observed._replace(values=means), [m for m in known if m is not BANK[id]])
+    return found._replace(mistakes=(*found.mistakes, BANK[id])) if found.mistakes else found
 
 
 def _mistakes_among(mistakes: Sequence[Mistake]) -> int:
