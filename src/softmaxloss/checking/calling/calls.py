@@ -28,8 +28,8 @@ from .frameworks import (
     to_framework,
     words_of_batches,
 )
+from .packed import Way
 from .places import error_line
-from .protocols import Way
 from .results import ShapeError, read, values_of
 from .roles import has_labels_of_many
 from .trials import (

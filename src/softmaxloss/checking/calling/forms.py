@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from ..settings import Settings
 from .frameworks import Framework, frameworks_of, node_of
-from .protocols import Way, title_of, ways_to_call
+from .packed import Way
+from .protocols import title_of, ways_to_call
 from .roles import SCORES, WITH_WEIGHTS, Arguments, Role, arguments_of, parameters_of
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.

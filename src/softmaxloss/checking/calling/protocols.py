@@ -7,11 +7,12 @@ a pair becomes one function, which makes a new object of a class and returns bot
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .roles import WITH_WEIGHTS, parameters_of, role_of
+from .packed import Way, of_word_vectors, with_batch
+from .roles import parameters_of, required_of, role_of
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
 FORWARD = (
@@ -42,13 +43,6 @@ KEPT = {
 WEIGHTS = ("W", "weights", "w", "theta", "coef_", "weight")
 BIASES = ("b", "bias")
 
-#: Names of an argument that has the features and the labels, and the keys under which it has them.
-BATCH = {"batch", "minibatch", "mini_batch", "data", "example", "examples", "sample"}
-IN_BATCH = {
-    "X": ("x", "X", "inputs", "input", "image", "images", "features", "data"),
-    "y": ("y", "Y", "label", "labels", "target", "targets"),
-}
-
 #: Names of an upstream gradient.
 UPSTREAM = {
     "dout", "dvalues", "grad_output", "upstream", "dy", "dl", "da", "dlda", "g", "gy", "grad_out",
@@ -63,17 +57,6 @@ BY_SHAPE = {
 BY_NAME: dict[str, Any] = {
     "axis": -1, "dim": -1, "reduction": "mean", "name": "loss", "eps": 1e-12, "epsilon": 1e-12,
 }  # fmt: skip
-
-
-class Way(NamedTuple):
-    """One way to call something."""
-
-    function: Callable[..., Any]
-    signature: Callable[..., Any]  # whose parameters are those of the function
-    protocol: str = ""  # how it is called, if that is more than a call
-    methods: int = 1  # that are called
-    # Of a softmax: the gradient with respect to z, from z and an upstream gradient.
-    backward: Callable[[Any, Any], Any] | None = None
 
 
 class ObjectError(TypeError):
@@ -111,7 +94,8 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         with_weights = _with_weights(target)
         if with_weights is not None:
             yield with_weights
-        yield from _with_batch(target)
+        yield from with_batch(target)
+        yield from of_word_vectors(target)
         is_module = torch is not None and isinstance(target, torch.nn.Module)
         yield Way(_returned_or_kept(target), target.forward if is_module else target)
         return
@@ -125,11 +109,11 @@ def ways_to_call(target: Any) -> Iterator[Way]:
 def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Way]:
     """The ways to call two methods, of which the second computes the gradient."""
     method, back = _unbound(target, forward), _unbound(target, backward)
-    required = _required(back)
-    if len(_required(method)) == 1:
+    required = required_of(back)
+    if len(required_of(method)) == 1:
         # It is passed logits only: a softmax.
         for loss in _methods(target, OF_LABELS):
-            if loss != forward and len(_required(_unbound(target, loss))) == 1:
+            if loss != forward and len(required_of(_unbound(target, loss))) == 1:
                 yield _in_three_steps(target, forward, loss, backward)
         if any(role_of(p.name) == "labels" for p in required):
             yield _softmax_then_gradient(target, forward, backward)
@@ -166,37 +150,6 @@ def _with_weights(method: Any) -> Way | None:
     return Way(call, call, f"self.{name} = W; {method.__name__}")
 
 
-def _with_batch(function: Callable[..., Any]) -> Iterator[Way]:
-    """A function of weights and a batch, a dict or a pair, as one of weights, features and labels.
-
-    >>> [way.protocol for way in _with_batch(lambda params, batch: 0)]
-    ["f(params, {'x': X, 'y': y})", 'f(params, (X, y))']
-    """
-    required = _required(function)
-    names = [p.name for p in required]
-    at = next((k for k, name in enumerate(names) if name.lower() in BATCH), None)
-    others = {role_of(name) for name in names}
-    if at is None or len(names) != 2 or not others & WITH_WEIGHTS:
-        return
-    packed: dict[str, Callable[[Any, Any], Any]] = {
-        "{'x': X, 'y': y}": lambda X, y: (
-            dict.fromkeys(IN_BATCH["X"], X) | dict.fromkeys(IN_BATCH["y"], y)
-        ),
-        "(X, y)": lambda X, y: (X, y),
-    }
-    split = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in "Xy"]
-    for text, pack in packed.items():
-
-        def call(*arguments: Any, pack: Callable[[Any, Any], Any] = pack) -> Any:
-            batch = pack(*arguments[at : at + 2])
-            return function(*arguments[:at], batch, *arguments[at + 2 :])
-
-        passed = [*required[:at], *split, *required[at + 1 :]]
-        vars(call)["__signature__"] = inspect.Signature(passed)
-        shown = ", ".join([*names[:at], text, *names[at + 1 :]])
-        yield Way(call, call, f"f({shown})")
-
-
 def _methods(target: Any, names: Sequence[str]) -> list[str]:
     """Those of these methods that an object, or the objects of a class, have.
 
@@ -206,15 +159,6 @@ def _methods(target: Any, names: Sequence[str]) -> list[str]:
     own = {name for base in owner.__mro__ for name in vars(base)}
     found = [n for n in names if n in own and callable(getattr(owner, n))]
     return [n for n in found if n != "__call__" or "forward" not in found]
-
-
-def _required(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters without a default that are passed by their place."""
-    return [
-        p
-        for p in parameters_of(function) or ()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
-    ]
 
 
 def _unbound(target: Any, name: str) -> Callable[..., Any]:
@@ -278,7 +222,7 @@ def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any
 
 def _in_three_steps(target: Any, forward: str, loss: str, backward: str) -> Way:
     """A softmax, then a loss that is passed the labels, then its gradient."""
-    required = _required(_unbound(target, backward))
+    required = required_of(_unbound(target, backward))
     of_labels = [role_of(p.name) == "labels" for p in required]
 
     def call(z: Any, y: Any) -> Any:
@@ -348,7 +292,7 @@ def _backward_arguments(
 ) -> Iterator[tuple[str, Callable[[Sequence[Any], Any, Any], list[Any]]]]:
     """What backward may be called with, each as text and as a function of what forward was called
     with, of what it returned, and of the object."""
-    required = _required(backward)
+    required = required_of(backward)
     same = len(parameters_of(forward) or ())
     if not required:
         yield "", lambda arguments, value, made: []

@@ -29,6 +29,7 @@ KEYS = {
                      "w_grad", "grad_w", "dl_dz", "delta", "dout", "grad_z", "dtheta"), "gradient"),
     **dict.fromkeys(("softmax", "probs", "probabilities", "prob", "p", "a", "y_hat", "yhat",
                      "scores_softmax", "softmax_output", "output", "y_pred", "preds"), "softmax"),
+    "feature_gradient": "feature_gradient",
     **dict.fromkeys(("acc", "accuracy", "correct", "n_correct", "cache", "db", "grad_b", "b_grad",
                      "grads_b", "b"), ""),
 }  # fmt: skip
@@ -121,7 +122,7 @@ def parts_of(
     def near(k: int, part: str) -> bool:
         return is_near(read(values[k].array, part, form, input), getattr(right, part), rows)
 
-    matrices = ["gradient", "softmax", "log_softmax"]
+    matrices = ["gradient", "softmax", "log_softmax", "feature_gradient"]
     if "gradient" in asked:
         matrices = ["gradient"]
     for kind, parts in (("loss", ["loss"]), ("matrix", matrices)):

@@ -117,6 +117,15 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | Non
         return None
 
 
+def required_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters without a default that are passed by their place."""
+    return [
+        p
+        for p in parameters_of(function) or ()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
+
+
 def role_of(name: str) -> Role | None:
     """The role that a name alone decides, or None.
 

@@ -19,8 +19,9 @@ from ..reference import BY_SCORES, Results, softmax, target
 from .arguments import arguments_for
 from .forms import Form
 from .frameworks import call, node_of
+from .packed import Way
 from .places import error_line
-from .protocols import Way, title_of
+from .protocols import title_of
 from .results import ShapeError, Value, is_near, parts_of, read_results, returned_names, values_of
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
@@ -101,6 +102,7 @@ def right_for(form: Form, input: Input) -> Results:
         -(q * log_a).sum(axis=1).mean(),
         gradient_wrt_weights(gradient) if form.is_layer else gradient,
         log_a,
+        gradient,
     )
     if form.is_layer:
         return Results(*parts)
@@ -139,8 +141,8 @@ def results_of(form: Form, callee: Callee, input: Input) -> Results:
     }
     if "loss" in together:
         together["loss"] = together["loss"].mean()
-    if "gradient" in together:
-        together["gradient"] = together["gradient"] / len(every)
+    for part in {"gradient", "feature_gradient"} & set(together):
+        together[part] = together[part] / len(every)
     return Results(**together)
 
 

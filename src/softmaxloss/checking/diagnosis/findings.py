@@ -20,7 +20,8 @@ HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
 
 def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Finding:
     """What is wrong with one part; not thorough: only weaknesses and conventions are looked for."""
-    constant = None if observed.part == "gradient" else _constant(observed.values)
+    is_gradient = observed.part in ("gradient", "feature_gradient")
+    constant = None if is_gradient else _constant(observed.values)
     if constant is not None:
         found = Diagnosis((BANK[constant],), (), len(observed.values))
     else:

@@ -24,6 +24,7 @@ DEPENDS_ON = {
     "loss": ("softmax", "target", "log", "losses", "reduce"),
     "gradient": ("softmax", "target", "gradient", "scale"),
     "weights": ("softmax", "target", "gradient", "scale", "weights"),
+    "feature_gradient": ("softmax", "target", "gradient", "scale"),
 }
 
 #: The conventions that multiply the right numbers by a factor, from the number of examples.
@@ -41,6 +42,7 @@ FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
         "gradient-of-the-mean-over-sequences": lambda rows: sequence_shape(rows)[1],
     },
 }
+FACTORS["feature_gradient"] = FACTORS["gradient"]
 
 
 class Numbers:
@@ -191,7 +193,8 @@ class Observed(NamedTuple):
         size = self.numbers.sizes[input.name]
         if self.values[k] is None and is_arithmetic(self.problems[k]):
             return candidate is not None and not np.isfinite(candidate).all()
-        return agree(self.values[k], candidate, self.epsilon, size, tight=tight)
+        of_logs = self.part == "log_softmax"
+        return agree(self.values[k], candidate, self.epsilon, size, tight=tight, of_logs=of_logs)
 
     def wrong(self, steps: Steps, k: int) -> Any:
         """What wrong steps give on input k."""

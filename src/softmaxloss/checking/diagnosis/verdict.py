@@ -18,7 +18,8 @@ from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
 from .backward import check_backward
 from .findings import finding_for
-from .mistakes import Numbers, Observed, diagnose, is_arithmetic, observe
+from .mistakes import Numbers, Observed, diagnose, observe
+from .one_hot import without_missing_classes
 from .options import Reductions, check_options
 from .regularisation import check_regularisation
 
@@ -72,7 +73,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     usable: list[Compared] = []
     tried: list[tuple[Form, str]] = []
     for tried_attempt in attempts:
-        attempt = _without_missing_classes(tried_attempt, settings)
+        attempt = without_missing_classes(tried_attempt, settings)
         one = _compare(attempt, settings, thorough=False)
         if not one.observed:
             tried.append((attempt.form, attempt.problem or "it returned nothing that can be read"))
@@ -127,38 +128,6 @@ def _numbers(
     return Numbers(kept, scores, guard, by)
 
 
-def _without_missing_classes(attempt: Attempt, settings: Settings) -> Attempt:
-    """Without the inputs on which one-hot labels of y.max() + 1 columns raise an error.
-
-    There no example has the last class. Where all have class 0, one column fits any number.
-    """
-    form = attempt.form
-    if not form.batch or form.labels == "one-hot" or "labels" not in form.order:
-        return attempt
-    scores, dtype = form.scores, form.dtype(settings.dtype)
-    inputs = inputs_for(scores != "logits", settings.seed, dtype, attempt.small, form.classes)
-    if len(inputs) != len(attempt.results):
-        return attempt
-    raised = {
-        input.name
-        for input, problem in zip(inputs, attempt.problems, strict=True)
-        if problem is not None and not is_arithmetic(problem)
-    }
-    missing = {
-        input.name: input.y.max() for input in inputs if input.y.max() < input.z.shape[1] - 1
-    }
-    if not raised or raised != {name for name, largest in missing.items() if largest}:
-        return attempt
-    kept = [k for k, input in enumerate(inputs) if input.name not in missing]
-    return attempt._replace(
-        results=[attempt.results[k] for k in kept],
-        problems=[attempt.problems[k] for k in kept],
-        problem=None,
-        left_out=tuple(missing),
-        behaviour=[*attempt.behaviour, "one-hot-from-the-labels"],
-    )
-
-
 def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
     """The finding about a function that is right for one example, and takes batches too."""
     for one in usable:
@@ -168,8 +137,9 @@ def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
             continue
         found = (diagnose(observed, pairs=False) for observed in one.observed.values())
         ids = dict.fromkeys(mistake.id for diagnosis in found for mistake in diagnosis.mistakes)
-        remarks = (f"a batch, called as {form}, has {', '.join(ids)}",) if ids else ()
-        return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=remarks)]
+        remarks = [f"a batch, called as {form}, has {', '.join(ids)}"] if ids else []
+        remarks.append('if a batch is meant, check it with layout="rows" (--layout rows)')
+        return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=tuple(remarks))]
     return []
 
 
