@@ -19,6 +19,7 @@ from .arguments import arguments_for
 from .forms import Form, forms_of, option_names
 from .frameworks import (
     AXES,
+    OWN,
     Differentiated,
     as_numpy,
     call_by_names,
@@ -300,7 +301,7 @@ def _backward(form: Form, backward: Callable[[Any, Any], Any], input: Input) -> 
 
 def _watch(form: Form, callee: Callee, input: Input) -> list[str]:
     """What calls do in addition: write to arguments, share their memory, differ when repeated."""
-    if form.framework in ("own", "own scalars", "lists"):
+    if form.framework in (*OWN, "lists"):
         return []
     one = input if form.batch else input.examples()[0]
 

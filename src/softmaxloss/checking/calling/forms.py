@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..settings import Settings
-from .frameworks import Framework, frameworks_of, node_of
+from .frameworks import OWN, Framework, frameworks_of, node_of
 from .packed import Way
 from .protocols import title_of, ways_to_call
 from .roles import SCORES, WITH_WEIGHTS, Arguments, Role, arguments_of, parameters_of
@@ -118,6 +118,7 @@ class Form:
         arrays = {
             "numpy": "an array", "torch": "a tensor", "jax": "a JAX array", "lists": "a list",
             "own": f"a {self.node}", "own scalars": f"a list of {self.node}",
+            "own labels": f"a {self.node}",
         }  # fmt: skip
         array = arrays[self.framework] + (" of float32" if self.single else "")
         passed = ", ".join(
@@ -165,7 +166,7 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
             replace(
                 form,
                 framework=framework,
-                node=node if framework in ("own", "own scalars") else "",
+                node=node if framework in OWN else "",
                 protocol=way.protocol,
             )
             for arguments in arguments_of(way.signature)

@@ -21,7 +21,10 @@ import numpy as np
 
 from ..inputs import Input
 
-Framework = Literal["numpy", "torch", "jax", "lists", "own", "own scalars"]
+Framework = Literal["numpy", "torch", "jax", "lists", "own", "own scalars", "own labels"]
+
+#: Nodes of someone's own engine: the logits, each of them, or the logits and the labels.
+OWN = ("own", "own scalars", "own labels")
 
 
 class Differentiated(NamedTuple):
@@ -55,7 +58,7 @@ def frameworks_of(function: Any) -> list[Framework]:
     if torch is not None and (not known or "torch" in map(_package, list(known.values()))):
         found.append("torch")
     if node_of(function) is not None:
-        found += ["own", "own scalars"]
+        found += OWN
     if "numpy" not in used:
         found.append("lists")
     return found
@@ -74,7 +77,7 @@ def _globals(function: Any) -> dict[str, Any]:
 
 def node_of(function: Any) -> type | None:
     """The class of nodes of an engine with automatic differentiation in the function's module: it
-    is made from numbers, and has data, grad and backward."""
+    is made from numbers, and has grad, backward, and data or numpy()."""
     for value in list(_globals(function).values()):
         if not isinstance(value, type) or not callable(getattr(value, "backward", None)):
             continue
@@ -84,7 +87,7 @@ def node_of(function: Any) -> type | None:
             with contextlib.suppress(Exception), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 node = value(number)
-                if hasattr(node, "data") and hasattr(node, "grad"):
+                if hasattr(node, "grad") and (hasattr(node, "data") or hasattr(node, "numpy")):
                     return value
     return None
 
@@ -181,7 +184,7 @@ def _package(value: Any) -> str:
 
 def to_framework(framework: Framework, value: Any, dtype: str = "") -> Any:
     """A NumPy array as an array of the framework; with a dtype, if it has floats: bfloat16, …"""
-    if framework in ("numpy", "own", "own scalars") or not isinstance(value, np.ndarray | int):
+    if framework in ("numpy", *OWN) or not isinstance(value, np.ndarray | int):
         return value
     if framework == "lists":
         return value.tolist() if isinstance(value, np.ndarray) else value
@@ -262,7 +265,12 @@ def call(
         passed = given if z is None else [*given[:scores], z, *given[(scores or 0) + 1 :]]
         return call_by_names(function, passed, names, options)
 
-    if framework in ("own", "own scalars"):
+    if framework == "own labels" and node is not None and scores is not None:
+        given = [
+            one if k == scores or not isinstance(one, np.ndarray) else node(one)
+            for k, one in enumerate(given)
+        ]
+    if framework in OWN:
         return _call_own(
             framework, of_scores, node, None if scores is None else given[scores], labelled
         )
@@ -335,6 +343,12 @@ def _own_as_numpy(value: Any) -> Any:
     """Nodes as the numbers that they hold."""
     if isinstance(value, list | tuple):
         return type(value)(_own_as_numpy(one) for one in value)
-    while not isinstance(value, np.ndarray | float | int | np.generic) and hasattr(value, "data"):
-        value = value.data
+    while not isinstance(value, np.ndarray | float | int | np.generic):
+        data = getattr(value, "data", None)
+        if callable(getattr(value, "numpy", None)):
+            value = value.numpy()
+        elif data is not None and not callable(data):
+            value = data
+        else:
+            break
     return np.asarray(value) if isinstance(value, np.ndarray | np.generic) else value
