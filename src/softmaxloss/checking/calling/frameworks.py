@@ -24,7 +24,7 @@ from ..inputs import Input
 Framework = Literal["numpy", "torch", "jax", "lists", "own", "own scalars", "own labels"]
 
 #: Nodes of someone's own engine: the logits, each of them, or the logits and the labels.
-OWN = ("own", "own scalars", "own labels")
+OWN: tuple[Framework, ...] = ("own", "own scalars", "own labels")
 
 
 class Differentiated(NamedTuple):
