@@ -243,23 +243,6 @@ def diagnose(
     With `pairs`, two mistakes in different steps are considered if one is not enough.
     """
     known = observed.known(bank or [*BANK.values()])
-    results = zip(observed.right, observed.values, observed.problems, strict=True)
-    wrong = [
-        k
-        for k, (ok, got, problem) in enumerate(results)
-        if not ok and (got is not None or is_arithmetic(problem))
-    ]
-
-    def explains(steps: Steps, tight: bool = False) -> bool:
-        if not all(observed.hit(steps, k, tight=tight) for k in range(len(observed.values))):
-            return False
-        # Steps that are right where the numbers are wrong explain nothing: a mistake in the loss
-        # only has the right gradient.
-        return any(
-            not is_right(observed.quantity, observed.wrong(steps, k), observed.expected[k])
-            for k in wrong
-        )
-
     scaled = _scaled(observed)
     if scaled is not None:
         return scaled
@@ -267,7 +250,10 @@ def diagnose(
         mistake
         for mistake in known
         if mistake.id not in FACTORS[observed.part]
-        and any(explains(Steps(**one), tight=mistake.kind != "mistake") for one in mistake.steps)
+        and any(
+            _explains(observed, Steps(**one), tight=mistake.kind != "mistake")
+            for one in mistake.steps
+        )
     ]
     if single:
         # Conventions and weaknesses first: an implementation with nothing worse is not accused.
@@ -276,26 +262,41 @@ def diagnose(
         return Diagnosis((single[0],), tuple(single[1:]), len(observed.values))
     if not pairs:
         return Diagnosis()
-    both = [
+    both = _pair(observed, known)
+    id = {"loss": "sum", "gradient": "gradient-of-the-sum"}.get(observed.part)
+    if both or id is None or BANK[id] not in known:
+        return Diagnosis(both, (), len(observed.values) if both else 0)
+    # Two mistakes in a sum over the examples.
+    given = zip(observed.values, observed.inputs, strict=True)
+    means = [None if got is None else np.asarray(got) / len(input.y) for got, input in given]
+    both = _pair(observed._replace(values=means), known)
+    return Diagnosis((*both, BANK[id]), (), len(means)) if both else Diagnosis()
+
+
+def _pair(observed: Observed, known: Sequence[Mistake]) -> tuple[Mistake, ...]:
+    """Two mistakes that together give the numbers; of several pairs, one with fewer mistakes."""
+    found = [
         two
         for two, steps in observed.numbers.pairs(observed.quantity, known).near(observed)
-        if explains(steps, tight=not _mistakes_among(two))
+        if _explains(observed, steps, tight=not _mistakes_among(two))
     ]
-    if both:
-        # The one with fewer mistakes, as above.
-        return Diagnosis(min(both, key=_mistakes_among), (), len(observed.values))
-    return _of_a_sum(observed, known)
+    return min(found, key=_mistakes_among, default=())
 
 
-def _of_a_sum(observed: Observed, known: Sequence[Mistake]) -> Diagnosis:
-    """Two mistakes at once in a sum over the examples."""
-    id = {"loss": "sum", "gradient": "gradient-of-the-sum"}.get(observed.part)
-    if id is None or BANK[id] not in known:
-        return Diagnosis()
-    pairs = zip(observed.values, observed.inputs, strict=True)
-    means = [None if got is None else np.asarray(got) / len(one.y) for got, one in pairs]
-    found = diagnose(observed._replace(values=means), [m for m in known if m is not BANK[id]])
-    return found._replace(mistakes=(*found.mistakes, BANK[id])) if found.mistakes else found
+def _explains(observed: Observed, steps: Steps, *, tight: bool) -> bool:
+    """Whether steps give all the numbers, and are wrong where the numbers are.
+
+    Those that are right there explain nothing: a mistake in the loss has the right gradient.
+    """
+    places = range(len(observed.values))
+    if not all(observed.hit(steps, k, tight=tight) for k in places):
+        return False
+    return any(
+        not is_right(observed.quantity, observed.wrong(steps, k), observed.expected[k])
+        for k in places
+        if not observed.right[k]
+        and (observed.values[k] is not None or is_arithmetic(observed.problems[k]))
+    )
 
 
 def _mistakes_among(mistakes: Sequence[Mistake]) -> int:
