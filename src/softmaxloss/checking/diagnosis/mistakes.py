@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -269,16 +269,20 @@ def diagnose(
     # Two mistakes in a sum over the examples.
     given = zip(observed.values, observed.inputs, strict=True)
     means = [None if got is None else np.asarray(got) / len(input.y) for got, input in given]
-    both = _pair(observed._replace(values=means), known)
+    both = _pair(observed._replace(values=means), known, without=set(BANK[id].steps[0]))
     return Diagnosis((*both, BANK[id]), (), len(means)) if both else Diagnosis()
 
 
-def _pair(observed: Observed, known: Sequence[Mistake]) -> tuple[Mistake, ...]:
-    """Two mistakes that together give the numbers; of several pairs, one with fewer mistakes."""
+def _pair(
+    observed: Observed, known: Sequence[Mistake], without: Collection[str] = ()
+) -> tuple[Mistake, ...]:
+    """Two mistakes that together give the numbers, in other steps than those `without`; of several
+    pairs, one with fewer mistakes."""
     found = [
         two
         for two, steps in observed.numbers.pairs(observed.quantity, known).near(observed)
-        if _explains(observed, steps, tight=not _mistakes_among(two))
+        if not any(set(mistake.steps[0]) & set(without) for mistake in two)
+        and _explains(observed, steps, tight=not _mistakes_among(two))
     ]
     return min(found, key=_mistakes_among, default=())
 
