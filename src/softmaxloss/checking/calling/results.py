@@ -117,12 +117,16 @@ def parts_of(
     if not any(named) and len(names) == len(values):
         named = [KEYS.get(name.lower()) for name in names]
 
+    for k, part in enumerate(named):
+        if part == "feature_gradient" and "matrix" in fits[k]:
+            chosen[k] = part  # it is never taken for one by its numbers
+
     rows = len(np.atleast_2d(input.z))
 
     def near(k: int, part: str) -> bool:
         return is_near(read(values[k].array, part, form, input), getattr(right, part), rows)
 
-    matrices = ["gradient", "softmax", "log_softmax", "feature_gradient"]
+    matrices = ["gradient", "softmax", "log_softmax"]
     if "gradient" in asked:
         matrices = ["gradient"]
     for kind, parts in (("loss", ["loss"]), ("matrix", matrices)):
