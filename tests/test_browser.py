@@ -294,6 +294,6 @@ def test_two_explanations_in_one_notebook(browser: Any) -> None:
     page = context.new_page()
     page.set_content(f"<body>{cell}{cell}</body>")
     text = page.locator(".softmaxloss").first.inner_text()
-    assert re.search(r"2 fox\s+0.1000\s+0.1496\s+0.0960\s+2.3435", text)
+    assert re.search(r"2 fox \(true\)\s+0.1000\s+0.1496\s+0.0960\s+2.3435", text)
     assert page.locator("input, button, script").count() == 0
     context.close()

@@ -181,7 +181,7 @@ def test_to_dict_is_json(tmp_path: Path) -> None:
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert set(data) == {
         "examples", "ignored", "invalid", "mean_loss", "perplexity", "accuracy", "mean_entropy",
-        "top",
+        "top", "look_like_probabilities",
     }  # fmt: skip
     assert data["top"][0].keys() == {"row", "label", "predicted", "loss", "probability", "rank"}  # type: ignore[index]
 

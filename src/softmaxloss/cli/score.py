@@ -14,16 +14,32 @@ from ..explanation.rendering.numbers import number
 from ..explanation.rendering.sections import Cell, Row, Section, Table
 from ..explanation.rendering.terminal import indent, lay_out, section, table_of
 from ..explanation.set_sections import hardest
-from ..files import FORMATS, WRITERS, LogitsFile, listed, open_logits, open_scores, read_labels
+from ..files import (
+    COMPRESSIONS,
+    FORMATS,
+    WRITERS,
+    LogitsFile,
+    TargetFile,
+    listed,
+    open_logits,
+    open_scores,
+    read_target,
+)
 from ..files.evaluation import Evaluation, evaluate
-from ..text import plural, printable, shorten
+from ..text import few, plural, printable, shorten
 from . import command
 from .progress import progress_bar
 
+PROBABILITIES = (
+    "no number is negative and every row sums to 1: if these are probabilities, not logits, add "
+    "--probabilities"
+)
 HELP = f"""Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
 
-LOGITS is a {listed(FORMATS)} file with one row for each example, LABELS one with a class number for
-each. Files larger than memory are read block by block. A file of logits holds:
+LOGITS is a file with one row for each example, LABELS one with a class number, a class name or a
+row of probabilities for each; without LABELS, LOGITS is a table with a column of labels. - is
+standard input. Files larger than memory are read block by block; text may be compressed
+({listed(COMPRESSIONS)}). A file of logits holds:
 
 \b
 """
@@ -38,42 +54,59 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
     softmaxloss score logits.npy labels.npy
     softmaxloss score logits.csv labels.csv --top 20 --classes cat,dog,bird
     softmaxloss score run.npz run.npz --labels-key y --out scores.parquet
+    softmaxloss score predictions.csv --labels-key species
+    zcat log.jsonl.gz | softmaxloss score -
     """,
 )
-@click.argument("logits", metavar="LOGITS")
-@click.argument("labels", metavar="LABELS")
+@click.argument("logits", metavar="LOGITS", type=command.FILE)
+@click.argument("labels", metavar="[LABELS]", required=False, type=command.FILE)
 @command.top
 @command.classes
 @command.one_based
 @command.ignore_index
+@command.probabilities
 @click.option(
-    "--out", metavar="FILE", help=f"Write the scores of every example, as {listed(WRITERS)}."
+    "--out",
+    metavar="FILE",
+    type=command.FILE,
+    help=f"Write the scores of every example, as {listed(WRITERS)}.",
 )
 @command.logits_key
 @command.labels_key
 @command.as_json
 def score(
     logits: str,
-    labels: str,
+    labels: str | None,
     top: int,
     classes: str | None,
     one_based: bool,
     ignore_index: int,
+    probabilities: bool,
     out: str | None,
     logits_key: str | None,
     labels_key: str | None,
     as_json: bool,
 ) -> None:
     """Score the files and report; the parameters are the options of the command."""
+    labels = labels or logits
     for read in (logits, labels):
         if out and os.path.exists(out) and os.path.exists(read) and os.path.samefile(out, read):
             raise click.UsageError(f"--out {out} is a file to be read: choose another name")
     first_class = 1 if one_based else 0
-    known = read_labels(labels, key=labels_key)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_logits(logits, key=logits_key))
+        apart = command.columns_apart(logits, labels, labels_key)
+        source = stack.enter_context(
+            open_logits(logits, key=logits_key, apart=apart, from_probabilities=probabilities)
+        )
         names = command.class_names(classes, source.class_names, source.shape[1])
-        writer = stack.enter_context(open_scores(out, len(known))) if out is not None else None
+        known = read_target(
+            labels,
+            key=labels_key,
+            classes=names,
+            first_class=first_class,
+            beside_logits=labels == logits,
+        )
+        writer = stack.enter_context(open_scores(out, known.shape[0])) if out is not None else None
         stack.enter_context(command.label_errors(labels))
         result = evaluate(
             source,
@@ -84,13 +117,16 @@ def score(
             scores=writer,
             on_progress=stack.enter_context(progress_bar()),
         )
+    if result.look_like_probabilities:
+        click.echo(f"softmaxloss: note: {printable(source.path.name)}: {PROBABILITIES}", err=True)
     if as_json:
         fields = {"schema": "softmaxloss.scores", "version": 1, "classes": names}
         fields |= {"first_class": first_class} | result.to_dict()
         command.write(json.dumps(fields, allow_nan=False) + "\n")
+        command.expect_a_mean(result.mean_loss, result.examples, result.invalid)
         return
     width, color = command.terminal()
-    report = [*_totals(result, source)]
+    report = [*_totals(result, source, soft=isinstance(known, TargetFile))]
     if result.top:
         cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
 
@@ -103,19 +139,27 @@ def score(
         words = ["Why the first of them?", f"   {printable(again)}"]
         title = f"The {which} with the highest loss"
         report += section(Section(title, hardest(result.top, name), words))
-    command.write(lay_out(report, color=color))
+    command.write(lay_out(report, color=color, width=width))
+    command.expect_a_mean(result.mean_loss, result.examples, result.invalid)
 
 
-def _totals(result: Evaluation, file: LogitsFile) -> Iterator[RenderableType]:
+def _totals(result: Evaluation, file: LogitsFile, *, soft: bool) -> Iterator[RenderableType]:
     """The numbers of the whole file."""
     examples, classes = plural(result.examples, "example"), file.shape[1]
-    yield Text(f"{printable(file.path.name)}: {examples}, {plural(classes, 'class')}\n")
+    title = f"{printable(file.path.name)}: {examples}, {plural(classes, 'class')}"
+    if file.left_out:
+        columns = few([shorten(name, 20) or "''" for name in file.left_out[:6]])
+        title += f" (columns that are no logits: {columns})"
+    yield Text(f"{title}\n")
     uniform = f"(a uniform guess: ln {classes} = {number(math.log(classes))})"
     rows = [
         ("mean loss", f"{number(result.mean_loss)} nats", uniform),
         ("perplexity", number(result.perplexity), "(exp of the mean loss)"),
         ("accuracy", f"{100 * result.accuracy:.2f} %", ""),
     ]
+    if soft:
+        why = "(the label is the most probable class)"
+        rows.append(("labels", "probabilities", why))
     if result.ignored:
         rows.append(("ignored", plural(result.ignored, "row"), ""))
     if result.invalid:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ..probabilities import look_like_probabilities
 from .one_data import ExampleData, Layer, Path
 from .rendering.names import listed
 from .rendering.numbers import argument, number, numbers
@@ -130,6 +131,12 @@ def remarks(e: ExampleData) -> list[str]:
         return [_no_softmax(e)]
     found = []
     loss = e.before.loss
+    if look_like_probabilities(z[np.newaxis]):
+        found.append(
+            "These logits are not negative and sum to 1, as probabilities do. If the model's "
+            "softmax has been applied already, pass from_probabilities=True (--probabilities): "
+            "then z = log a, and softmax is not applied twice."
+        )
     if z[y] == -math.inf:
         found += [
             "The logit of the true class is -inf: its probability is 0, and the loss is infinite.",

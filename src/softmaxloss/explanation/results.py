@@ -9,13 +9,15 @@ from typing import Any
 
 from ..files.atomic import atomic_write_text
 from ..files.evaluation import Example
+from ..text import plural
 from . import one_words, page, questions, set_page, set_sections, several_sections
 from .data import SHOWN
 from .one_data import ExampleData
 from .questions import Answer
 from .rendering import html
 from .rendering.html import Page
-from .rendering.names import NAME
+from .rendering.names import NAME, in_sentence
+from .rendering.numbers import number
 from .set_data import SetData
 from .several_data import SeveralLabelsData
 
@@ -44,7 +46,7 @@ class Rendered(ABC):
         """The explanation in words and tables, for a terminal. `print(explanation)` shows it too.
 
         Args:
-            width: the columns that it may take; tables take more where the numbers need it.
+            width: the columns that it may take, 40 or more; wider tables are shown in parts.
             color: whether to use ANSI colours.
         """
 
@@ -72,7 +74,15 @@ class Rendered(ABC):
         return {"text/plain": self.to_text(), "text/html": self.to_fragment()}
 
 
+ALL = "print() shows all of it"
+
+
 class Explanation(ExampleData, Rendered):
+    def __repr__(self) -> str:
+        true = in_sentence(self, self.target)
+        count, loss = self.terms.size, number(self.before.loss)
+        return f"<Explanation: true class {true} of {count}, loss {loss}; {ALL}>"
+
     def remarks(self) -> list[str]:
         """What is unusual about this example, each in a sentence; for most there is nothing.
 
@@ -122,6 +132,10 @@ class Explanation(ExampleData, Rendered):
 
 
 class SeveralLabels(SeveralLabelsData, Rendered):
+    def __repr__(self) -> str:
+        count = plural(len(self.labels), "label")
+        return f"<SeveralLabels: {count} of {plural(self.terms.size, 'class')}; {ALL}>"
+
     def outcome(self) -> str:
         """Where gradient descent ends, in a sentence.
 
@@ -146,6 +160,10 @@ class SeveralLabels(SeveralLabelsData, Rendered):
 
 
 class SetExplanation(SetData, Rendered):
+    def __repr__(self) -> str:
+        examples, loss = plural(self.examples, "example"), number(self.mean_loss)
+        return f"<SetExplanation: {examples}, mean loss {loss}; {ALL}>"
+
     def to_text(
         self,
         *,
@@ -156,7 +174,7 @@ class SetExplanation(SetData, Rendered):
         """The explanation in words and tables, for a terminal. `print(explanation)` shows it too.
 
         Args:
-            width: the columns that it may take; tables take more where the numbers need it.
+            width: the columns that it may take, 40 or more; wider tables are shown in parts.
             color: whether to use ANSI colours.
             command: what to type to see one example explained; default: a call of `explain`.
         """

@@ -76,6 +76,8 @@ class SetData(Data):
             (i, i) is `pulls`, (i, n) how hard they push class n down: their mean probability of n.
             NaN for a class without examples. None for more than 2048 classes.
         pairs: for more than 2048 classes, the strong entries of that matrix; else None.
+        look_like_probabilities: whether all rows are ≥ 0 and sum to 1: then the logits may be
+            probabilities.
         top: the examples with the highest loss, invalid ones first. Their `label` and `predicted`
             are in the caller's numbering.
         classes: the names of the classes, or None.
@@ -94,6 +96,7 @@ class SetData(Data):
     net_gradient: Vector
     pushes: Vector | None
     pairs: Pairs | None
+    look_like_probabilities: bool
     top: tuple[Example, ...]
 
     @classmethod
@@ -125,6 +128,7 @@ class SetData(Data):
                 net_gradient=frozen(sums.net / counts.sum()),
                 pushes=pushes,
                 pairs=pairs,
+                look_like_probabilities=totals.look_like_probabilities,
                 top=tuple(totals.top),
                 classes=classes,
                 first_class=first_class,

@@ -25,6 +25,11 @@ def lead(e: SetData) -> Iterator[str]:
         f"Mean loss {number(e.mean_loss)} nats (a uniform guess: ln {classes} = "
         f"{number(e.uniform_loss)}), accuracy {100 * e.accuracy:.2f} %."
     )
+    if e.look_like_probabilities:
+        yield (
+            "No logit is negative and those of each row sum to 1, as probabilities do. If they are "
+            "probabilities, pass from_probabilities=True (--probabilities): z = log a."
+        )
     if e.ignored:
         yield f"{plural(e.ignored, 'row')} with the label to ignore left out."
     if e.invalid:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..api import score
+from ..api import cross_entropy, score
 from ..arrays import Array
 from ..errors import LabelError, OptionError
 from ..jsonable import jsonable
@@ -15,7 +15,8 @@ from ..labels import read_indices
 from ..options import Options
 from ..scores import Scores
 from ..text import plural, shorten
-from . import LogitsFile
+from .label_files import TargetFile
+from .logits_file import LogitsFile
 from .writers import ScoresFile
 
 
@@ -39,6 +40,7 @@ class Evaluation:
         invalid: the examples without a loss (a logit is NaN or +inf, or all are −inf). They make
             the means NaN, as in `cross_entropy`.
         top: the examples with the highest loss: the invalid ones, then by loss, then by row.
+        look_like_probabilities: whether every row has the form of probabilities.
 
     >>> import numpy as np
     >>> logits, labels = np.array([[0.0, 0.0], [0.0, np.log(3)]]), np.array([0, 0])
@@ -55,6 +57,7 @@ class Evaluation:
             raise OptionError(f"top must be 0 or more, got {top}")
         self.examples = self.ignored = self.invalid = 0
         self.top: list[Example] = []
+        self.look_like_probabilities = False
         self._limit = top
         self._ignore_index = ignore_index
         self._correct = 0
@@ -109,7 +112,7 @@ class Evaluation:
         >>> Evaluation(top=0).to_dict()["mean_loss"]
         'NaN'
         """
-        counts = ("examples", "ignored", "invalid")
+        counts = ("examples", "ignored", "invalid", "look_like_probabilities")
         means = ("mean_loss", "perplexity", "accuracy", "mean_entropy")
         top = [{name: jsonable(value) for name, value in e._asdict().items()} for e in self.top]
         return {name: jsonable(getattr(self, name)) for name in counts + means} | {"top": top}
@@ -117,7 +120,7 @@ class Evaluation:
 
 def evaluate(
     logits: LogitsFile,
-    labels: Array,
+    labels: Array | TargetFile,
     *,
     top: int = 10,
     ignore_index: int = -100,
@@ -131,7 +134,9 @@ def evaluate(
 
     Args:
         logits: from `open_logits`, shape (N, C).
-        labels: class indices, shape (N,), for example from `read_labels`.
+        labels: class indices, shape (N,), or a file of probabilities, from `read_target`. With
+            these the loss is the cross-entropy with the probabilities; the label, for accuracy,
+            rank and probability, is the most probable class.
         top: how many of the examples with the highest loss to keep.
         ignore_index: rows with this label do not count.
         first_class: 1 if the labels count from one.
@@ -156,22 +161,22 @@ def evaluate(
     4.0
     """
     rows, classes = logits.shape
-    if labels.ndim != 1:
+    if not isinstance(labels, TargetFile) and labels.ndim != 1:
         raise LabelError(
             f"labels have shape {labels.shape}; give one class index for each row, of one-hot rows "
             "labels.argmax(axis=1)"
         )
+    count = len(labels) if isinstance(labels, np.ndarray) else labels.shape[0]
     result = Evaluation(top=top, ignore_index=ignore_index)
     done = rows or 0
-    if rows is None or rows == len(labels):
-        # All labels at once, so that an error names the row in the file and comes first.
-        read_indices(labels, classes, Options(ignore_index=ignore_index, first_class=first_class))
+    if rows is None or rows == count:
+        options = Options(ignore_index=ignore_index, first_class=first_class)
+        scored_part = _scorer(labels, classes, options)
         for start, block in logits.blocks(max_elements=max_elements):
             done = start + len(block)
-            if done > len(labels):
+            if done > count:
                 continue  # count the rows for the message
-            part = labels[start:done]
-            scored = score(block, part, ignore_index=ignore_index, first_class=first_class)
+            part, scored = scored_part(start, block)
             result.add(start, part, scored)
             if scores is not None:
                 scores.append(start, part, scored)
@@ -179,12 +184,45 @@ def evaluate(
                 on_block(block, part, scored)
             if on_progress is not None:
                 on_progress(*logits.progress)
-    if done != len(labels):
+    if done != count:
         raise LabelError(
-            f"{plural(len(labels), 'label')} for {plural(done, 'row')} of logits in "
+            f"{plural(count, 'label')} for {plural(done, 'row')} of logits in "
             f"{shorten(str(logits.path), 4096)}; give one label for each row"
         )
+    result.look_like_probabilities = logits.look_like_probabilities
     return result
+
+
+def _scorer(
+    labels: Array | TargetFile, classes: int, options: Options
+) -> Callable[[int, Array], tuple[Array, Scores]]:
+    """A function of the first row and the logits of a block, called for one block after the other:
+    the labels of the block and its scores."""
+    ignore_index, first = options.ignore_index, options.first_class
+    if isinstance(labels, np.ndarray):
+        # All labels at once, so that an error names the row in the file and comes first.
+        read_indices(labels, classes, options)
+
+        def of_indices(start: int, block: Array) -> tuple[Array, Scores]:
+            part = labels[start : start + len(block)]
+            return part, score(block, part, ignore_index=ignore_index, first_class=first)
+
+        return of_indices
+    if labels.shape[1] != classes:
+        raise LabelError(
+            f"there are {labels.shape[1]} probabilities for each example, for {classes} logits"
+        )
+    if first <= ignore_index < first + classes:
+        raise OptionError(f"ignore_index={ignore_index} needs class indices, not probabilities")
+    reader = labels.reader()
+
+    def of_probabilities(start: int, block: Array) -> tuple[Array, Scores]:
+        q = reader.take(len(block))
+        part = q.argmax(axis=1) + first
+        scored = score(block, part, ignore_index=ignore_index, first_class=first)
+        return part, scored._replace(loss=cross_entropy(block, q, reduction="none"))
+
+    return of_probabilities
 
 
 def highest(losses: Array, count: int) -> npt.NDArray[np.intp]:

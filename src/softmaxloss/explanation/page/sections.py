@@ -96,7 +96,8 @@ class _Page:
         rows = []
         for n in self.shown:
             place = f' data-n="{n}"' + (' class="true"' if n == self.e.target else "")
-            known = f'{self.index(n)}<span class="name">{self.name(n)}</span>'
+            mark = " (true)" if n == self.e.target and not self.controlled else ""
+            known = f'{self.index(n)}<span class="name">{self.name(n)}</span>{mark}'
             rows.append(row(known, cells(n), place))
         if self.rest.size:
             place = ' data-n="rest" class="rest"'

@@ -1,7 +1,8 @@
 """HTML: untrusted text, tables, and the document around the body of a page.
 
 A page is one file that fetches nothing, and a content policy in it forbids that. Elements have no
-inline styles or handlers; the styles are in `page.css`.
+inline styles or handlers; the styles are in `page.css`, and those that keep a notebook's away in
+`notebook.css`.
 """
 
 import base64
@@ -40,8 +41,8 @@ def table_of(part: Table) -> str:
     """A table of plain text."""
     rows = []
     for (head, *cells), kind in part.rows:
-        true = ' class="true"' if kind == "true" else ""
-        rows.append(row(_words(head), map(_words, cells), true))
+        css, mark = (' class="true"', " (true)") if kind == "true" else ("", "")
+        rows.append(row(_words(head) + mark, map(_words, cells), css))
     return table(as_html(part.caption), [as_html(head.lstrip("<>")) for head in part.heads], rows)
 
 
@@ -90,7 +91,7 @@ class Page:
 
     def fragment(self) -> str:
         """The body with its styles, to be shown among other things, as in a notebook."""
-        return f'<div class="softmaxloss"><style>{_styles()}</style>\n{self.body}\n</div>\n'
+        return f'<div class="softmaxloss"><style>{_notebook()}</style>\n{self.body}\n</div>\n'
 
     def document(self) -> str:
         """The page as a file."""
@@ -123,6 +124,13 @@ class Page:
 @cache
 def _styles() -> str:
     return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+
+
+@cache
+def _notebook() -> str:
+    """The styles where others apply, too: with the weight of an id, though there is no such id."""
+    reset = Path(__file__).with_name("notebook.css").read_text(encoding="utf-8")
+    return (reset + _styles()).replace(".softmaxloss", ":is(.softmaxloss, #softmaxloss)")
 
 
 def _hash(content: str) -> str:
