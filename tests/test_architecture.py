@@ -33,6 +33,7 @@ FLOORS = [
     {"torch"},
     {"backends"},
     {"api"},
+    {"totals"},
     {"files"},
     {"explanation", "checking"},
     {"cli"},

@@ -7,6 +7,7 @@ import math
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -431,10 +432,10 @@ def test_help_begins_with_examples_that_parse(run, arguments):
 def test_the_examples_of_explain_work(run, monkeypatch):
     _, out, _ = run("explain", "--help")
     monkeypatch.setattr("webbrowser.open", lambda url: True)
-    examples = re.findall(r"^  softmaxloss (explain [\d.].*)$", out, re.MULTILINE)
-    assert len(examples) == 4
+    examples = re.findall(r"^  softmaxloss (explain (?:[\d.]|--ask).*)$", out, re.MULTILINE)
+    assert len(examples) == 5
     for example in examples:
-        assert run(*example.split())[0] == 0
+        assert run(*shlex.split(example))[0] == 0
 
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
@@ -603,6 +604,26 @@ def test_ask_answers_a_question_alone(run):
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_ask_finds_the_question_that_is_meant(run):
+    asked = "how does the network know which output to raise"
+    code, out, err = run(*SEED, "--label", "2", "--ask", asked)
+    assert (code, err) == (0, "")
+    assert out.startswith("How does the network know which output to raise? (which-is-raised)\n")
+    assert run(*SEED, "--label", "2", "--ask", "which-is-raised")[1] == out
+
+
+def test_ask_list_lists_the_titles(run):
+    code, out, err = run("explain", "--ask", "list")
+    assert (code, err) == (0, "")
+    flat = " ".join(out.split())
+    for id, question in QUESTIONS.items():
+        assert f"{question.title} ({id})" in flat
+    assert max(map(len, out.splitlines())) <= 80
+    assert json.loads(run("explain", "--ask", "list", "--json")[1]) == {
+        id: question.title for id, question in QUESTIONS.items()
+    }
+
+
 def test_ask_all_answers_every_question(run):
     answers = json.loads(run(*SEED, "--label", "2", "--ask", "all", "--json")[1])
     assert [answer["id"] for answer in answers] == list(QUESTIONS)
@@ -628,8 +649,8 @@ def test_html_writes_the_page_and_open_opens_it(run, tmp_path, monkeypatch):
         (["--label", "2", "--html", "-"], "--html needs the name of a file"),
         (["--label", "2", "--open"], "--open opens the page that --html FILE writes"),
         (["--label", "1,1"], "the label 1 is given twice"),
-        (["--label", "2", "--ask", "others-lern"], "did you mean others-learn"),
-        (["--label", "2", "--ask", "all", "--ask", "foo"], "no question 'foo'"),
+        (["--label", "2", "--ask", "why negative"], "the nearest are: Can the loss exceed 1, or"),
+        (["--label", "2", "--ask", "all", "--ask", "foo"], "no question is quite like 'foo'"),
         (["--label", "1,2", "--ask", "order"], "about an example with one label"),
         (["--label", "1,2", "--ask", "order", "--html", "x.html"], "one label"),
     ],

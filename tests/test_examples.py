@@ -67,7 +67,7 @@ def test_the_readme_shows_what_its_commands_print(command, shown):
 
 
 def test_the_readme_has_console_blocks():
-    assert len(list(consoles())) == 2
+    assert len(list(consoles())) == 3
 
 
 def test_the_readme_shows_the_function_that_it_checks():
@@ -131,7 +131,7 @@ def test_the_notebook_runs_and_shows_the_page():
     shown = [out.data for out in outputs if out.output_type == "execute_result"]
     assert len(shown) == 3
     assert all("<table" in data["text/html"] for data in shown)
-    assert "Why the loss is" in shown[0]["text/html"]
+    assert "How does the network know which output to raise?" in shown[0]["text/html"]
     assert "J = −log a_3 = −log 0.09599 = 2.3435" in shown[0]["text/plain"]
     said = "".join(out.text for out in outputs if out.output_type == "stream")
     assert all(title in said for title in (q.title for q in QUESTIONS.values()))

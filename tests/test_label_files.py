@@ -23,7 +23,8 @@ from softmaxloss.files import (
     read_labels,
     read_target,
 )
-from softmaxloss.files.evaluation import Evaluation, evaluate
+from softmaxloss.files.evaluation import evaluate
+from softmaxloss.totals import Totals
 
 CLASSES = ["cat", "dog", "fox"]
 NAMES = ["fox", "cat", "dog", "fox"]
@@ -156,7 +157,7 @@ def test_the_loss_with_probabilities_against_scipy(
     assert target.shape == (11, 3)
     np.testing.assert_allclose(target.row(7), q[7], rtol=1e-15)
     with open_logits(tmp_path / "z.npy") as source, open_scores(tmp_path / "s.npy", 11) as scores:
-        result = evaluate(source, target, top=11, scores=scores, max_elements=max_elements)
+        result = evaluate(source, target, top=11, scores=[scores], max_elements=max_elements)
     loss = -(q * log_softmax(logits, axis=1)).sum(axis=1)
     assert result.mean_loss == pytest.approx(loss.mean(), rel=1e-13)
     assert result.accuracy == (logits.argmax(1) == q.argmax(1)).mean()
@@ -216,7 +217,7 @@ def test_columns_without_names(tmp_path: Path) -> None:
 # ── beside the logits ──────────────────────────────────────────────────────────────────────────
 
 
-def totals(path: Path, *, key: str | None = None, labels_key: str | None = None) -> Evaluation:
+def totals(path: Path, *, key: str | None = None, labels_key: str | None = None) -> Totals:
     apart = () if labels_key is None else (labels_key,)
     with open_logits(path, key=key, apart=apart) as source:
         labels = read_target(path, key=labels_key, classes=source.class_names, beside_logits=True)

@@ -227,7 +227,10 @@ def test_the_form_of_text_on_standard_input(
         (b"1,2\n3\n", "standard input: line 2 has 1 columns, not 2"),
         (b"[1, 2]\n[3, null]\n", "standard input: line 2, column 1 is null"),
         (b"[1, 2]\n[3\n", "standard input: line 2 is not valid JSON"),
-        (gzip.compress(b"1,2\n" * 999, mtime=0)[:-20], "standard input: cannot be unpacked (cut short?)"),
+        (
+            gzip.compress(b"1,2\n" * 999, mtime=0)[:-20],
+            "standard input: cannot be unpacked (cut short?)",
+        ),
         (b"\x93NUMPYx", "standard input: has no valid .npy header"),
         (b"\x00\xff\xfe", "standard input: line 1 is not UTF-8"),
     ],

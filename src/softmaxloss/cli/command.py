@@ -151,6 +151,14 @@ def terminal() -> tuple[int, bool]:
     return shutil.get_terminal_size(fallback=(80, 24)).columns, color
 
 
+def page_options(html: str | None, open_page: bool) -> None:
+    """Raise if --html names no file, or if --open is given without it."""
+    if html in ("", "-"):
+        raise click.UsageError("--html needs the name of a file to write")
+    if open_page and html is None:
+        raise click.UsageError("--open opens the page that --html FILE writes")
+
+
 def write_page(save: Callable[[str], None], path: str, open_it: bool) -> None:
     """Write a page, report it on standard error, and open it in a browser if asked to."""
     save(path)

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from ..explanation import QUESTIONS, Explanation, SeveralLabels
 from ..explanation import explain as explanation_of
-from ..explanation.one_text import answers_as_text
+from ..explanation.one_text import answers_as_text, titles_as_text
 from ..explanation.rendering.terminal import lay_out
 from ..files import FORMATS, TargetFile, open_logits, read_target
 from . import command
@@ -34,7 +34,8 @@ WHICH_ROW = (
     examples="""
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
     softmaxloss explain 2.0 1.0 0.1 -1.2 --classes cat,dog,bird,fish --label bird
-    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --ask others-learn
+    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --ask "what is a nat"
+    softmaxloss explain --ask list
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --html why.html --open
     echo "[2.0, 1.0, 0.1, -1.2]" | softmaxloss explain - --label 3 --one-based
     softmaxloss explain --file logits.npy --row 17 --labels labels.npy
@@ -78,8 +79,9 @@ WHICH_ROW = (
     "questions",
     metavar="QUESTION",
     multiple=True,
-    shell_complete=command.one_of([*QUESTIONS, "all"]),
-    help="Answer only this question, such as others-learn; may be repeated; `all` for all of them.",
+    shell_complete=command.one_of([*QUESTIONS, "all", "list"]),
+    help="Answer a question, in your words or by its name; may be repeated. `list` lists the "
+    "questions, `all` answers all of them.",
 )
 @click.option(
     "--html", metavar="FILE", type=command.FILE, help="Write a page for a browser to FILE."
@@ -114,10 +116,9 @@ def explain(
     With a file of logits, a file of labels and no row, explain all its examples together: which
     classes are taken for which, and which examples to look at first.
     """
-    if html in ("", "-"):
-        raise click.UsageError("--html needs the name of a file to write")
-    if open_page and html is None:
-        raise click.UsageError("--open opens the page that --html FILE writes")
+    command.page_options(html, open_page)
+    if "list" in questions:
+        return command.write(_questions(as_json))
     if label is not None and labels is not None:
         raise click.UsageError("give --label or --labels, not both")
     true: str | int | list[float] | None = label
@@ -177,6 +178,14 @@ def _answers(why: Explanation | SeveralLabels, questions: Sequence[str], as_json
         return json.dumps([asdict(answer) for answer in answers]) + "\n"
     width, color = command.terminal()
     return lay_out(answers_as_text(answers), color=color, width=width)
+
+
+def _questions(as_json: bool) -> str:
+    """The titles of all questions."""
+    if as_json:
+        return json.dumps({question.id: question.title for question in QUESTIONS.values()}) + "\n"
+    width, color = command.terminal()
+    return lay_out(titles_as_text(), color=color, width=width)
 
 
 def _refuse(why: str, *options: str) -> None:

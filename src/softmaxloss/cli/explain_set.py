@@ -6,7 +6,7 @@ import click
 
 from ..explanation import explain_set as explanation_of_set
 from ..files import LogitsFile, read_labels
-from ..files.evaluation import Example
+from ..totals import Example
 from . import command
 from .progress import progress_bar
 

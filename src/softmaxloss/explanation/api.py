@@ -5,7 +5,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, SupportsIndex, TypedDict, Unpack, overload
+from typing import Any, SupportsIndex, TypedDict, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,15 +14,14 @@ from ..arrays import Array, as_array, read_real
 from ..class_names import is_text, positions_of, read_class_names
 from ..errors import LabelError, OptionError
 from ..files import LogitsFile
-from ..files.evaluation import evaluate
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
 from ..probabilities import log_of_probabilities
-from ..text import shown
+from ..text import plural, shown
 from .data import Vector, frozen
 from .results import Explanation, SetExplanation, SeveralLabels
-from .set_sums import PushSums
+from .set_sums import add_up
 
 # The largest difference between given logits and W·x + b, relative to |W|·|x| + |b|: operands and
 # result rounded to bfloat16, which has 8 digits, are off by at most 3·2⁻⁸.
@@ -128,14 +127,17 @@ def explain_set(
     from_probabilities: bool = False,
     ignore_index: int = -100,
     top: int = 10,
+    ids: Sequence[object] | None = None,
+    first_row: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
     max_elements: int = 1 << 22,
 ) -> SetExplanation:
-    """Explain the losses of a set: which classes push each other most, and where to look.
+    """Explain the losses of a set: which classes are taken for which, and where to look.
 
-    Its main result is the mean gradient ∂J/∂z = a − onehot(y) by true class, a (C, C) matrix: the
-    entry (i, n), the mean probability of class n over the examples of class i, says how hard these
-    push output n down.
+    It counts the confusions, tells whether the probabilities can be trusted, and sorts out the
+    examples whose label looks wrong. The mean gradient ∂J/∂z = a − onehot(y) by true class is a
+    (C, C) matrix: the entry (i, n), the mean probability of class n over the examples of class i,
+    says how hard these push output n down.
 
     Args:
         logits: shape (N, C); or a file, from `softmaxloss.files.open_logits`, which is read in
@@ -146,7 +148,10 @@ def explain_set(
         from_probabilities: whether `logits` are probabilities: their logarithms are explained. For
             a file, `open_logits` has this option.
         ignore_index: rows with this label do not count.
-        top: the number of examples with the highest loss to name.
+        top: the number of examples to name: of those with the highest loss, of those whose label
+            looks wrong, and of those that are hard.
+        ids: what the rows are called, N names or numbers.
+        first_row: the number of the first row, for a shard of a set; see `SetExplanation.merge`.
         on_progress: called with (done, total) after each block, as by `evaluate`.
         max_elements: the largest number of logits in a block.
 
@@ -160,8 +165,8 @@ def explain_set(
         TypeError: the logits are not real numbers.
 
     Gradients are computed in float64, losses and predictions as by `score`. The memory is that of
-    the blocks and of the (C, C) matrix; for more than 2048 classes only the strong pairs are kept,
-    see `SetExplanation`.
+    the blocks, of the (C, C) matrix, of the pairs that are confused and of 1000 examples; for more
+    than 2048 classes only the strong pairs of the matrix are kept, see `SetExplanation`.
 
     >>> z = np.log([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
     >>> explanation = explain_set(z, [0, 0, 2])
@@ -187,18 +192,25 @@ def explain_set(
     names = read_class_names(classes, count)
     if is_text(labels):
         labels = positions_of(labels, names) + options.first_class
-    sums = PushSums(count, first_class=options.first_class)
-    totals = evaluate(
+    sums = add_up(
         source,
         labels,
         top=_whole_number("top", top),
         ignore_index=options.ignore_index,
         first_class=options.first_class,
-        on_block=sums.add,
+        first_row=_whole_number("first_row", first_row),
+        ids=_ids(ids, len(labels)),
         on_progress=on_progress,
         max_elements=max_elements,
     )
-    return SetExplanation.of(totals, sums, classes=names, first_class=options.first_class)
+    return SetExplanation.of(sums, classes=names, first_class=options.first_class)
+
+
+def _ids(ids: Any, count: int) -> Sequence[object] | None:
+    """The checked ids of `count` rows."""
+    if ids is not None and len(ids) != count:
+        raise OptionError(f"there are {len(ids)} ids for {plural(count, 'label')}")
+    return None if ids is None else cast(Sequence[object], ids)
 
 
 def _in_memory(logits: ArrayLike, from_probabilities: bool) -> LogitsFile:

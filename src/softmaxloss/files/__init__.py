@@ -6,6 +6,7 @@ Nothing is unpickled. A bad file raises `FileError` at once: one line that says 
 
 from .errors import FileError
 from .formats import FORMATS, WRITERS, listed
+from .ids import read_ids
 from .label_files import TargetFile, read_labels, read_target
 from .logits_file import LogitsFile, open_logits
 from .score_files import open_scores
@@ -21,6 +22,7 @@ __all__ = [
     "listed",
     "open_logits",
     "open_scores",
+    "read_ids",
     "read_labels",
     "read_target",
 ]

@@ -155,7 +155,7 @@ def bar(share: float, width: int) -> str:
 
 def name_cells(width: int) -> int:
     """The width of a class name in a table beside its numbers."""
-    return max(6, width - 62)
+    return max(4, min(6, width - 36), width - 62)
 
 
 def section(part: Section) -> Iterator[RenderableType]:
