@@ -19,6 +19,7 @@ from softmaxloss.checking.bank import (
     log,
     loss,
     options,
+    scale,
     softmax,
     target,
 )
@@ -31,7 +32,7 @@ GROUPS = {
     "In the log of the probabilities": log.MISTAKES,
     "With the labels": target.MISTAKES,
     "In the loss": loss.MISTAKES,
-    "In the gradient": gradient.MISTAKES,
+    "In the gradient": [*gradient.MISTAKES, *scale.MISTAKES],
     "With options, invalid labels and upstream gradients": options.MISTAKES,
     "In the calls, or in several steps": behaviour.MISTAKES,
 }

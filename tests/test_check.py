@@ -37,7 +37,10 @@ WITH_STEPS = [m for m in BANK.values() if m.steps]
 INDEXED = "negative-label-accepted"
 
 # Conventions that both parts must have; planted, only one of them has it.
-ALONE = {"sum", "bits", "gradient-in-bits", "focal", "perplexity"}
+ALONE = {
+    "sum", "bits", "gradient-in-bits", "focal", "perplexity", "mean-over-sequences",
+    "gradient-of-the-mean-over-sequences",
+}  # fmt: skip
 
 
 def shows_in(mistake: Mistake, part: str) -> bool:
@@ -317,7 +320,8 @@ def test_every_behaviour_is_found() -> None:
     elsewhere = {
         "labels-overwritten", "not-repeatable", "numpy-changed", "settings-changed",
         "computed-in-float32", "loss-and-gradient-differ", "one-example-only",
-        "gradient-not-divided", "raises",
+        "gradient-not-divided", "raises", "log-returned", "log-missing", "one-hot-from-the-labels",
+        "classes-hard-coded",
     }  # fmt: skip
     assert {m.id for m in BANK.values() if not m.steps and not m.about} <= found | elsewhere
 

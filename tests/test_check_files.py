@@ -150,7 +150,7 @@ def test_numbers_that_json_lacks() -> None:
     part = np.array([[1, np.nan, np.inf]], np.longdouble)
     message = decode(encode(Attempt(Form(), [Results(part, np.float32(0.1), None)])))
     assert isinstance(message, Attempt)
-    softmax, loss, gradient, _ = message.results[0]
+    softmax, loss, gradient, *_ = message.results[0]
     np.testing.assert_array_equal(softmax, part)
     assert loss.dtype == np.float32
     assert loss == np.float32(0.1)

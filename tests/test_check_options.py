@@ -313,7 +313,7 @@ def not_divided(W: Any, X: Any, y: Any, reg: float) -> Any:
         (without_reg, "f(W, X, y) with W an array (D, C), X (N, D)", [], "right"),
         (loss_alone, "W an array (D, C), X (N, D)", [], "right"),
         (transposed, "W an array (D, C), X (N, D)", [], "wrong"),
-        (lasso, "W an array (D, C), X (N, D)", ["regularisation-wrong"], "wrong"),
+        (lasso, "W an array (D, C), X (N, D)", ["l1-regularisation"], "right"),
         (reg_not_in_gradient, "W an array (D, C), X (N, D)", ["regularisation-gradient"], "wrong"),
         (not_transposed, "W an array (D, C), X (N, D)", [], "wrong"),
         (

@@ -48,12 +48,18 @@ class Guard(NamedTuple):
         }[self.family]
 
 
-def guards_for(loss_at_zero: Any) -> list[Guard]:
-    """The guards that give this loss for one example whose true class has probability 0.
+def guards_for(loss_at_zero: Any, gradient_at_zero: Any = None) -> list[Guard]:
+    """The guards that give this loss for one example whose true class has probability 0; without a
+    loss, those that give this gradient with respect to the probabilities, or its negative.
 
     >>> [str(guard) for guard in guards_for(-np.log(1e-7))][0]
     'log(a + 1e-07)'
+    >>> guards_for(None, [[-1e7, 0.0]])[0].epsilon
+    1e-07
     """
+    if loss_at_zero is None and gradient_at_zero is not None:
+        with np.errstate(divide="ignore"):
+            loss_at_zero = np.log(np.abs(gradient_at_zero).max())
     value = np.asarray(np.nan if loss_at_zero is None else loss_at_zero, np.float64)
     if value.size != 1 or not 0 < value < 740:
         return []

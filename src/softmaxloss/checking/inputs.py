@@ -11,7 +11,7 @@ Any logits can be those of a linear layer: `layer_for` gives W and X with z = XÂ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..arrays import Array
 
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
-    "labels", "backward", "probability",
+    "labels", "backward", "probability", "mask",
 ]  # fmt: skip
 
 #: The classes in "reordered": a permutation that is not its own inverse.
@@ -50,23 +50,56 @@ class Input(NamedTuple):
 
 
 def inputs_for(
-    probabilities: bool, seed: int, dtype: Any = np.float64, small: bool = False
+    probabilities: bool, seed: int, dtype: Any = np.float64, small: bool = False, classes: int = 0
 ) -> list[Input]:
-    """The plain inputs for functions of logits, or those for functions of probabilities."""
-    if probabilities:
-        return probability_inputs(seed, dtype, small)
-    return plain_inputs(seed, dtype, small)
+    """The plain inputs for functions of logits, or those for functions of probabilities.
+
+    All of them have that number of classes, if it is not 0.
+    """
+    made = plain_inputs(seed, dtype, small)
+    made = with_classes(made, classes) if classes else made
+    return probability_inputs(made, dtype) if probabilities else made
 
 
-def probability_inputs(seed: int, dtype: Any = np.float64, small: bool = False) -> list[Input]:
+def with_classes(inputs: Sequence[Input], classes: int) -> list[Input]:
+    """The inputs with that number of classes, for code in which it is written.
+
+    Where one has fewer, outputs below all others are added before the last class; where it has
+    more, those before the last are left out. Inputs that are about their classes, or that have
+    options, are left out.
+
+    >>> made = with_classes(plain_inputs(0), 10)
+    >>> {input.z.shape[1] for input in made}, made[0].y.tolist()
+    ({10}, [0, 9, 3, 3, 1])
+    """
+    left_out = ("reordered", "odd", "many classes")
+    return [
+        _with_classes(input, classes)
+        for input in inputs
+        if input.name not in left_out and not input.options and input.about in ("", "reg")
+    ]
+
+
+def _with_classes(input: Input, classes: int) -> Input:
+    z, last = input.z, input.z.shape[1] - 1
+    more = max(classes - 1 - last, 0)
+    step = 0.3 * (z.min(axis=1, keepdims=True) < z.max(axis=1, keepdims=True))
+    below = z.min(axis=1, keepdims=True) - step * np.arange(1, more + 1)
+    kept = min(last, classes - 1)
+    wide = np.concatenate([z[:, :kept], below.astype(z.dtype), z[:, last:]], axis=1)
+    y = np.where(input.y == last, classes - 1, np.minimum(input.y, kept - 1))
+    return input._replace(z=wide, y=y)
+
+
+def probability_inputs(inputs: Sequence[Input], dtype: Any = np.float64) -> list[Input]:
     """The plain inputs of which no probability underflows; their logits are log-probabilities.
 
-    >>> z = probability_inputs(0)[0].z
+    >>> z = probability_inputs(plain_inputs(0))[0].z
     >>> bool(np.allclose(np.exp(z).sum(axis=1), 1.0))
     True
     """
     made = []
-    for input in plain_inputs(seed, dtype, small):
+    for input in inputs:
         z = input.z.astype(np.float64)
         z = z - z.max(axis=1, keepdims=True)
         z = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
@@ -160,8 +193,9 @@ def plain_inputs(seed: int, dtype: Any = np.float64, small: bool = False) -> lis
     return [input._replace(z=input.z.astype(dtype)) for input in kept]
 
 
-def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
-    """The inputs with an option, an upstream gradient, a penalty or an invalid label."""
+def option_inputs(seed: int, dtype: Any = np.float64, classes: int = 0) -> list[Input]:
+    """The inputs with an option, an upstream gradient, a penalty or an invalid label; with a number
+    of classes, those that can have it."""
     rng = np.random.default_rng([seed, 1])
     z = rng.normal(0.0, 2.0, (5, 4)).round(1).astype(dtype)
     y = np.array([0, 2, 3, 2, 1])
@@ -177,7 +211,7 @@ def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
     ) -> Input:
         return Input(f"{about}{more}", why, z, y, about, {about: value})
 
-    return [
+    made = [
         option("weight", weight, "a weight for each class"),
         option("ignore_index", 2, "two of five examples are ignored"),
         option("ignore_index", -100, "the label of a row is -100", y=padded, more=", -100"),
@@ -188,6 +222,9 @@ def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
         option("reduction", "mean", "the mean of the losses", more="='mean'"),
         option("reduction", "sum", "the sum of the losses", more="='sum'"),
         option("reduction", "none", "the loss of each example", more="='none'"),
+        option("mask", np.array([True, True, False, True, False, False]),
+               "the second sequence has one word",
+               rng.normal(0.0, 2.0, (6, 4)).round(1).astype(dtype), np.array([3, 0, 2, 1, 0, 2])),
         Input("reg", "0.7", z, y, "reg", reg=0.7),
         Input("reg 0", "0: what is without regularisation", z, y, "reg"),
         Input("upstream", "an upstream gradient that is not 1", z, y, "upstream",
@@ -204,6 +241,17 @@ def option_inputs(seed: int, dtype: Any = np.float64) -> list[Input]:
         Input("backward", "an upstream gradient for each probability", z, y, "backward",
               upstream=rng.normal(0.0, 1.0, z.shape).round(2).astype(dtype)),
     ]  # fmt: skip
+    return with_classes(made, classes) if classes else made
+
+
+def sequence_shape(rows: int) -> tuple[int, int]:
+    """B and T with BÂ·T examples, as near to a square as it is possible.
+
+    >>> sequence_shape(6), sequence_shape(40), sequence_shape(5)
+    ((2, 3), (5, 8), (1, 5))
+    """
+    sequences = next(b for b in range(int(rows**0.5), 0, -1) if rows % b == 0)
+    return sequences, rows // sequences
 
 
 UNUSED = 1  # the feature that is 0 everywhere

@@ -35,6 +35,8 @@ class Results(NamedTuple):
     loss: Any = None
     gradient: Array | None = None  # with respect to the logits; of a layer, to its weights
     log_softmax: Array | None = None
+    # With respect to the features of one example; kept as the gradient of the logits behind it.
+    feature_gradient: Array | None = None
 
 
 def softmax(z: Array) -> tuple[Array, Array]:
@@ -114,17 +116,19 @@ class Steps:
         with np.errstate(all="ignore"), unless_raised:
             a, log_a = once(self.softmax, z)
             q = once(self.target, y, shape)
-            if "loss" in parts:
+            if {"loss", "log_softmax"} & set(parts):
                 with unless_raised:
                     log_a = self.log(a, log_a)
+            if "loss" in parts:
+                with unless_raised:
                     loss = self.reduce(self.losses(a, log_a, q), shape)
                     if np.ndim(loss) == 2:
                         loss = loss[:MOST_SQUARE, :MOST_SQUARE]
-            if "gradient" in parts:
+            if {"gradient", "feature_gradient"} & set(parts):
                 with unless_raised:
                     gradient = self.scale(self.gradient(a, q), shape)
                     gradient = self.weights(gradient) if layer else gradient
-        return Results(a, loss, gradient, log_a)
+        return Results(a, loss, gradient, log_a, gradient)
 
 
 # --- with options ---------------------------------------------------------------------------------
@@ -154,6 +158,11 @@ def weighted(z: Array, y: Array, weight: Array) -> LossParts:
 def times(parts: LossParts, w: Array) -> LossParts:
     """Each example times its weight, and the mean divides by Σ w."""
     return LossParts(w * parts.losses, w[:, None] * parts.gradients, w.sum())
+
+
+def masked(z: Array, y: Array, mask: Array) -> LossParts:
+    """Examples that are not in the mask have no loss and no gradient, and do not count."""
+    return times(plain(z, y), mask.astype(np.float64))
 
 
 def ignoring(z: Array, y: Array, index: int) -> LossParts:
@@ -187,6 +196,7 @@ WITH_OPTION: dict[str, Callable[[Array, Array, Any], LossParts]] = {
     "ignore_index": ignoring,
     "label_smoothing": smoothed,
     "reduction": plain,
+    "mask": masked,
     "upstream": with_upstream,
     "bfloat16": plain,
 }
@@ -269,9 +279,11 @@ def expected(
         gradient_error = relative[:, None] * np.abs(gradient)
     return Expected(
         {"softmax": a, "losses": losses, "loss": loss, "gradient": gradient,
-         "log_softmax": softmax(z)[1], "weights": gradient_wrt_weights(gradient)},
+         "log_softmax": softmax(z)[1], "weights": gradient_wrt_weights(gradient),
+         "feature_gradient": gradient},
         {"softmax": softmax_error, "losses": losses_error, "loss": loss_error,
-         "gradient": gradient_error, "weights": np.abs(gradient_wrt_weights(gradient_error)),
+         "gradient": gradient_error, "feature_gradient": gradient_error,
+         "weights": np.abs(gradient_wrt_weights(gradient_error)),
          "log_softmax": epsilon * (FEW + classes + 4 * largest[:, None] + 4 * np.abs(z))},
     )  # fmt: skip
 
@@ -287,7 +299,15 @@ def is_right(part: str, got: Any, want: Expected, factor: float = 1.0) -> bool:
         return bool((np.abs(value - wanted) <= error).all())
 
 
-def agree(got: Any, candidate: Any, epsilon: float, size: float, *, tight: bool = False) -> bool:
+def agree(
+    got: Any,
+    candidate: Any,
+    epsilon: float,
+    size: float,
+    *,
+    tight: bool = False,
+    of_logs: bool = False,
+) -> bool:
     """Whether a result is that of a wrong implementation.
 
     The bound is wider than rounding, because the order of its operations is unknown; mistakes
@@ -295,7 +315,8 @@ def agree(got: Any, candidate: Any, epsilon: float, size: float, *, tight: bool 
     finite count as equal, except +∞ and −∞.
 
     None is the result of an error; `size` is the largest absolute logit. Tight: no wider than
-    rounding, for weaknesses and conventions, which excuse the numbers.
+    rounding, for weaknesses and conventions, which excuse the numbers. Of logs: the entries of a
+    matrix are logs of probabilities, or losses.
     """
     if got is None or candidate is None:
         return got is candidate
@@ -311,8 +332,8 @@ def agree(got: Any, candidate: Any, epsilon: float, size: float, *, tight: bool 
         x, y = x[finite], y[finite]
         if tight:
             relative = 4 * epsilon * (FEW + x.shape[-1] + 4 * size)
-            # A loss near 0 is a difference of large numbers, an entry of a matrix is not.
-            absolute = relative if np.ndim(got) < 2 else 8 * epsilon / len(got)
+            # A loss near 0 is a difference of large numbers, an entry of another matrix is not.
+            absolute = relative if np.ndim(got) < 2 or of_logs else 8 * epsilon / len(got)
             error = absolute + relative * np.abs(y) + _last_place(x, y)
             return bool((np.abs(x - y) <= error).all())
         bound = 1000 * epsilon * (1 + size)

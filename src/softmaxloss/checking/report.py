@@ -17,7 +17,7 @@ from .settings import Settings
 
 Verdict = Literal["right", "wrong", "not checked"]
 DEFAULTS = Settings()
-BASIC_PARTS = ("softmax", "log_softmax", "loss", "gradient")
+BASIC_PARTS = ("softmax", "log_softmax", "loss", "gradient", "feature_gradient")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Finding:
             many inputs.
         wrong_values: Whether something wrong was returned, rather than only errors raised.
         style: How the function is written, and so the fix.
+        fix: The line to write instead, if it depends on more than the mistake and the style.
     """
 
     part: str
@@ -51,6 +52,11 @@ class Finding:
     nearest: tuple[Mistake, int] | None = None
     wrong_values: bool = False
     style: Style = "batch"
+    fix: str = ""
+
+    def fix_for(self, mistake: Mistake) -> str:
+        """The line to write instead."""
+        return self.fix or mistake.fix_for(self.style)
 
     def is_wrong(self, settings: Settings = DEFAULTS) -> bool:
         """Whether it makes the implementation wrong."""
@@ -70,7 +76,7 @@ class Finding:
             "failed": list(self.failed),
             "mistakes": [
                 {name: getattr(m, name) for name in ("id", "kind", "title", "why", "see")}
-                | {"fix": m.fix_for(self.style)}
+                | {"fix": self.fix_for(m)}
                 for m in self.mistakes
             ],
             "others": [mistake.id for mistake in self.others],
@@ -96,7 +102,7 @@ class Finding:
                 kind = f"; a {mistake.kind} that counts as wrong here"
                 note = "" if mistake.kind == "mistake" else kind
                 lines.append(f"{parts[mistake]}: {mistake.title} ({mistake.id}{note})")
-                lines += [f"   why: {mistake.why}", f"   fix: {mistake.fix_for(self.style)}"]
+                lines += [f"   why: {mistake.why}", f"   fix: {self.fix_for(mistake)}"]
                 lines.append(f"   see: {mistake.see}")
         if not self.mistakes:
             lines.append(f"{self.part}: wrong, but not one of the known mistakes")
@@ -113,7 +119,7 @@ class Finding:
             if mistake in parts:
                 note = settings.note(mistake)
                 lines.append(f"{parts[mistake]}: {mistake.title} ({mistake.id}{note})")
-                lines += [f"   {mistake.why}", f"   instead: {mistake.fix_for(self.style)}"]
+                lines += [f"   {mistake.why}", f"   instead: {self.fix_for(mistake)}"]
         if self.is_wrong(settings):
             return lines
         if not rest:
@@ -219,8 +225,8 @@ class Report:
     @property
     def fixes(self) -> list[str]:
         """What to write instead of each of them."""
-        styles = {m: finding.style for finding in self.findings for m in finding.mistakes}
-        return [mistake.fix_for(styles[mistake]) for mistake in self.counted]
+        fixes = {m: finding.fix_for(m) for finding in self.findings for m in finding.mistakes}
+        return [fixes[mistake] for mistake in self.counted]
 
     @property
     def reason(self) -> str:
@@ -264,9 +270,11 @@ class Report:
             lines += WRAPPER if self.tried else []
             lines += [f"note: {printable(note)}" for note in self.notes]
             return "\n".join(lines) + "\n"
-        lines = [f"{self.verdict}: {_joined(self.parts)}, called as {self.form}"]
-        lines += [f"   note: {printable(note)}" for note in self.notes]
         right = self.verdict == "right"
+        only = right and "one-example-only" in self.mistakes
+        verdict = "right for one example" if only else self.verdict
+        lines = [f"{verdict}: {_joined(self.parts)}, called as {self.form}"]
+        lines += [f"   note: {printable(note)}" for note in self.notes]
         remarks: list[str] = []
         to_name = {mistake: _joined(parts) for mistake, parts in self._parts().items()}
         for finding in self._wrong():

@@ -3,12 +3,12 @@
 One file for each step of the computation. Ids never change: reports and graders refer to them.
 """
 
-from . import behaviour, denominator, gradient, log, loss, options, softmax, target
+from . import behaviour, denominator, gradient, log, loss, options, scale, softmax, target
 from .mistake import Kind, Mistake, Style
 
 __all__ = ["BANK", "Kind", "Mistake", "Style"]
 
-_STEPS = (softmax, denominator, log, target, loss, gradient, options, behaviour)
+_STEPS = (softmax, denominator, log, target, loss, gradient, scale, options, behaviour)
 _ALL = [mistake for step in _STEPS for mistake in step.MISTAKES]
 
 #: Every mistake by its id.

@@ -77,6 +77,32 @@ MISTAKES = [
         "return loss, gradient",
     ),
     Mistake(
+        "log-returned",
+        "the log of the probabilities is returned, not the probabilities",
+        "Probabilities are between 0 and 1 and sum to 1; their logs are negative.",
+        "return np.exp(log_a), or call it log_softmax",
+    ),
+    Mistake(
+        "log-missing",
+        "the probabilities are returned, not their log",
+        "The log softmax is z − log Σ exp z, and at most 0.",
+        "return z - m - np.log(np.exp(z - m).sum(axis=1, keepdims=True)), with m the maximum",
+    ),
+    Mistake(
+        "one-hot-from-the-labels",
+        "the one-hot matrix has y.max() + 1 columns",
+        "A batch without an example of the last class has too few columns: an error.",
+        "np.eye(C)[y], with C = z.shape[1]",
+        kind="weakness",
+    ),
+    Mistake(
+        "classes-hard-coded",
+        "the number of classes is written in the code",
+        "With another number of classes the function raises an error, or is wrong.",
+        "C = z.shape[1]",
+        kind="weakness",
+    ),
+    Mistake(
         "one-example-only",
         "handles one example only; a batch silently gives wrong results",
         "Its sums and maxima run over all examples, which is right for a single one only.",

@@ -1,12 +1,12 @@
-"""Mistakes in the gradient."""
+"""Mistakes in the gradient of an example."""
 
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
-from ..inputs import gradient_wrt_weights
-from .mistake import Array, Mistake, wrong_step
+from .log import EPSILONS, both_sides, guarded
+from .mistake import Array, wrong_step
 
 
 def last_writes(written: Array, added: Array) -> Array:
@@ -44,8 +44,16 @@ def left_out(column: int) -> list[Callable[[Array, Array], Array]]:
     return [without, minus_one_only]
 
 
-# In each entry the last argument is the wrong step: of the probabilities a and the target q, or of
-# the unscaled gradient g and its shape (N, C).
+def binary_gradient(change: Callable[[Array], Array]) -> Callable[[Array, Array], Array]:
+    """−q/a + (1 − q)/(1 − a), of changed probabilities."""
+    return lambda a, q: (1 - q) / (1 - change(a)) - q / change(a)
+
+
+def clipped(change: Callable[[Array], Array]) -> Callable[[Array, Array], Array]:
+    return lambda a, q: change(a) - q
+
+
+# In each entry the last argument is the wrong step: of the probabilities a and the target q.
 _gradient = partial(
     wrong_step,
     "gradient",
@@ -54,8 +62,6 @@ _gradient = partial(
         "dz[i, k] = (a[i, k] - (k == y[i])) / N",
     ),
 )
-_scale = partial(wrong_step, "scale", fixes=("dz /= N", "dz /= N, once, after the loop"))
-_weights = partial(wrong_step, "weights")
 ALL_CLASSES = "for k in range(C)"
 
 MISTAKES = [
@@ -70,6 +76,7 @@ MISTAKES = [
         "the gradient has the wrong sign: onehot − a",
         "Gradient descent would increase the loss.",
         lambda a, q: q - a,
+        {"scale": lambda g, shape: -g / shape[0]},
     ),
     _gradient(
         "true-class-only",
@@ -102,7 +109,29 @@ MISTAKES = [
         "−1/a_y: the derivative with respect to the probabilities, not the outputs",
         "Softmax must be differentiated as well; together they give a − onehot.",
         lambda a, q: np.where(q != 0, -q / a, 0.0),
-        lambda a, q: (a - q) / (a * (1 - a)),
+    ),
+    _gradient(
+        "binary-gradient",
+        "the gradient of the binary cross-entropy with respect to the probabilities",
+        "(a − q)/(a·(1 − a)) is for a sigmoid per class; the other classes have no term of their "
+        "own in −log a_y.",
+        binary_gradient(np.positive),
+        *(
+            binary_gradient(guarded(change, epsilon))
+            for change in (both_sides, np.add)
+            for epsilon in EPSILONS[:10]
+        ),
+    ),
+    _gradient(
+        "clipped-in-the-gradient",
+        "the probabilities in the gradient are clipped, or a small number is added to them",
+        "The gradient is a − onehot of the probabilities as they are, however small.",
+        *(
+            clipped(guarded(change, epsilon))
+            for epsilon in (1e-5, *EPSILONS[:12])
+            for change in (both_sides, np.maximum, np.add)
+        ),
+        kind="weakness",
     ),
     _gradient(
         "minus-onehot",
@@ -122,6 +151,7 @@ MISTAKES = [
         "2·(a − onehot)",
         "The factor 2 belongs to a squared error.",
         lambda a, q: 2 * (a - q),
+        {"scale": lambda g, shape: 2 * g / shape[0]},
     ),
     _gradient(
         "one-at-the-prediction",
@@ -273,131 +303,5 @@ MISTAKES = [
         "dz[:, y] -= 1 instead of dz[np.arange(N), y] -= 1",
         "Every row loses 1 in the columns of all labels.",
         lambda a, q: a - (q.sum(axis=0) > 0),
-    ),
-    _scale(
-        "gradient-of-the-sum",
-        "the gradient of the sum of the losses, not of their mean",
-        "A mean of N losses has a gradient with the factor 1/N. It must match the loss.",
-        lambda g, shape: g,
-        kind="convention",
-    ),
-    _scale(
-        "gradient-divided-twice",
-        "the gradient is divided by N twice",
-        "A mean divides by N once.",
-        lambda g, shape: g / shape[0] ** 2,
-    ),
-    _scale(
-        "gradient-divided-by-classes",
-        "the gradient is divided by the number of classes, not of examples",
-        "z.shape[0] is the number of examples.",
-        lambda g, shape: g / shape[1],
-        fix="dz /= z.shape[0]",
-    ),
-    _scale(
-        "gradient-divided-by-both",
-        "the gradient is divided by N·C",
-        "The mean is over the examples, not over their classes.",
-        lambda g, shape: g / (shape[0] * shape[1]),
-    ),
-    _scale(
-        "gradient-divided-by-n-minus-1",
-        "the gradient is divided by N − 1",
-        "N − 1 is for a variance; a mean divides by N.",
-        lambda g, shape: g / max(shape[0] - 1, 1),
-    ),
-    _scale(
-        "gradient-divided-by-n-plus-1",
-        "the gradient is divided by N + 1",
-        "A mean divides by the number of examples, N.",
-        lambda g, shape: g / (shape[0] + 1),
-    ),
-    _scale(
-        "gradient-halved",
-        "½·(a − onehot)",
-        "The factor 1/(2N) belongs to a squared error.",
-        lambda g, shape: g / (2 * shape[0]),
-    ),
-    _scale(
-        "gradient-floor-divided",
-        "//= for /= in the gradient",
-        "// rounds down: most entries become 0 or −1.",
-        lambda g, shape: g // shape[0],
-        {"weights": lambda g: np.floor(gradient_wrt_weights(g))},
-    ),
-    _scale(
-        "gradient-divided-in-the-loop",
-        "the gradient is divided by N inside the loop over the examples",
-        "Earlier examples are divided again and again. Divide once, after the loop.",
-        lambda g, shape: g / np.float64(shape[0]) ** (shape[0] - np.arange(shape[0]))[:, None],
-    ),
-    _scale(
-        "gradient-times-n",
-        "the gradient is multiplied by N",
-        "A mean divides by N.",
-        lambda g, shape: g * shape[0],
-    ),
-    _scale(
-        "gradient-of-rows-averaged",
-        "every row is the mean of all rows",
-        "Each example has its own gradient, of shape (N, C) for all.",
-        lambda g, shape: np.broadcast_to(g.mean(axis=0), shape),
-    ),
-    _scale(
-        "gradient-of-the-last-only",
-        "only the last row is filled",
-        "A loop that assigns the whole array keeps only the last example.",
-        lambda g, shape: np.where(np.arange(shape[0])[:, None] == shape[0] - 1, g / shape[0], 0),
-        fix="dz[i] = …   # not dz = …",
-    ),
-    _scale(
-        "gradient-of-the-first-only",
-        "only the first row is filled",
-        "A return inside the loop ends it after the first example.",
-        lambda g, shape: np.where(np.arange(shape[0])[:, None] == 0, g / shape[0], 0),
-        fix="return after the loop",
-    ),
-    _scale(
-        "gradient-of-the-last-left-out",
-        "the last row is not filled",
-        "A range that ends at N − 1 does not reach example N − 1.",
-        lambda g, shape: np.where(np.arange(shape[0])[:, None] == shape[0] - 1, 0, g / shape[0]),
-        fix="for i in range(N)",
-    ),
-    _scale(
-        "gradient-of-the-first-left-out",
-        "the first row is not filled",
-        "Examples count from 0: a loop that starts at 1 leaves example 0 out.",
-        lambda g, shape: np.where(np.arange(shape[0])[:, None] == 0, 0, g / shape[0]),
-        fix="for i in range(N)",
-    ),
-    _scale(
-        "gradient-in-bits",
-        "the gradient has the factor 1/ln 2",
-        "It belongs to a loss in bits.",
-        lambda g, shape: g / (shape[0] * np.log(2.0)),
-        kind="convention",
-    ),
-    _weights(
-        "logit-gradient-for-weights",
-        "the gradient with respect to z is returned as dW",
-        "z = X·W: dW is Xᵀ·dz, of the shape of W.",
-        lambda g: g,
-        fix="dW = X.T @ dz",
-        loop="dW[:, k] += dz[i, k] * X[i]",
-    ),
-    Mistake(
-        "softmax-not-differentiated",
-        "backward of softmax returns the upstream gradient unchanged",
-        "Each output moves all probabilities: ∂L/∂z_n = a_n·(g_n − Σ_k a_k·g_k).",
-        "dz = a * (g - (a * g).sum(axis=1, keepdims=True))",
-        about="backward",
-    ),
-    Mistake(
-        "jacobian-sum-left-out",
-        "backward of softmax multiplies by a_n only",
-        "The other probabilities change too: subtract Σ_k a_k·g_k from g_n first.",
-        "dz = a * (g - (a * g).sum(axis=1, keepdims=True))",
-        about="backward",
     ),
 ]

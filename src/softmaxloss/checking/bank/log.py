@@ -20,6 +20,11 @@ def changed(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[.
     return lambda a, log_a: np.log(change(a, a.dtype.type(epsilon) or np.nan))
 
 
+def guarded(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[[Array], Array]:
+    """The change of probabilities by ε."""
+    return lambda a: change(a, a.dtype.type(epsilon))
+
+
 def both_sides(a: Array, epsilon: Any) -> Array:
     return np.clip(a, epsilon, 1 - epsilon)
 

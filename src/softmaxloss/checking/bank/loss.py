@@ -1,13 +1,14 @@
 """Mistakes in the loss of an example, and in how the losses of a batch are combined."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..inputs import sequence_shape
 from ..reference import Shape, losses
-from .log import EPSILONS, both_sides
+from .log import EPSILONS, both_sides, guarded
 from .mistake import Array, wrong_step
 
 
@@ -41,14 +42,23 @@ def swapped(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[.
     return lambda a, log_a, q: -(a * np.log(change(q, a.dtype.type(epsilon) or np.nan))).sum(axis=1)
 
 
-def binary(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[..., Array]:
-    """The binary cross-entropy with an ε in each log."""
+def binary() -> Iterator[Callable[..., Array]]:
+    """The binary cross-entropy: as it is, with an ε in each log, and of clipped probabilities."""
 
-    def wrong(a: Array, log_a: Array, q: Array) -> Array:
-        e = a.dtype.type(epsilon)
-        return -(q * np.log(change(a, e)) + (1 - q) * np.log(change(1 - a, e))).sum(axis=1)
+    yield lambda a, log_a, q: -(np.where(q == 0, np.log1p(-a), q * log_a)).sum(axis=1)
+    yield partial(_binary_of, np.positive, False)
+    for epsilon in EPSILONS[:10]:
+        for change in (np.add, both_sides):
+            yield partial(_binary_of, guarded(change, epsilon), False)
+            yield partial(_binary_of, guarded(change, epsilon), True)
 
-    return wrong
+
+def _binary_of(
+    change: Callable[[Array], Array], first: bool, a: Array, log_a: Array, q: Array
+) -> Array:
+    """With a changed in both logs; first: before it is subtracted from 1."""
+    other = 1 - change(a) if first else change(1 - a)
+    return -(q * np.log(change(a)) + (1 - q) * np.log(other)).sum(axis=1)
 
 
 def divided_in_the_loop(J: Array, shape: Shape) -> Any:
@@ -117,9 +127,9 @@ MISTAKES = [
         "the other classes add −log(1 − a_n)",
         "That is the binary cross-entropy for a sigmoid per class. Softmax has the one term "
         "−log a_y: the other classes are in its denominator.",
-        lambda a, log_a, q: -(np.where(q == 0, np.log1p(-a), q * log_a)).sum(axis=1),
-        lambda a, log_a, q: -(q * log_a + (1 - q) * np.log(1 - a)).sum(axis=1),
-        *(binary(change, epsilon) for epsilon in EPSILONS[:10] for change in (np.add, both_sides)),
+        *binary(),
+        # Its mean over all entries.
+        *({"losses": one, "reduce": lambda J, shape: J.mean() / shape[1]} for one in binary()),
         fix="J = -(q * log_a).sum(axis=1)",
     ),
     _loss(
@@ -263,6 +273,13 @@ MISTAKES = [
         "the sum over the examples, not the mean",
         "The size of a step then depends on the number of examples.",
         lambda J, shape: J.sum(),
+        kind="convention",
+    ),
+    _mean(
+        "mean-over-sequences",
+        "the losses of each sequence are added, and the mean is taken over the sequences",
+        "The size of a step then depends on the length of the sequences.",
+        lambda J, shape: J.sum() / sequence_shape(shape[0])[0],
         kind="convention",
     ),
     _mean(

@@ -60,6 +60,7 @@ def half_sum(z: Array, y: Array, _: Any) -> LossParts:
 
 
 _weight, _ignored = partial(wrong_option, "weight"), partial(wrong_option, "ignore_index")
+_mask = partial(wrong_option, "mask")
 _smoothing, _reg = partial(wrong_option, "label_smoothing"), partial(wrong_option, "reg")
 _upstream, _label = partial(wrong_option, "upstream"), partial(wrong_option, "labels")
 SMOOTHED = "q = (1 - eps) * q + eps / C"
@@ -160,6 +161,31 @@ MISTAKES = [
             else right.ignoring(z, y, index)._replace(gradients=np.full(z.shape, np.nan))
         ),
     ),
+    _mask(
+        "masked-rows-in-the-mean",
+        "the mean divides by the number of all examples, those that are masked included",
+        "Then the loss of a batch with more padding is smaller; others divide by mask.sum().",
+        "(mask * J).sum() / mask.sum()",
+        lambda z, y, mask: right.masked(z, y, mask)._replace(divisor=len(y)),
+        kind="convention",
+    ),
+    _mask(
+        "mask-unused",
+        "the mask has no effect",
+        "Examples that are masked must have no loss and no gradient.",
+        "J = mask * J",
+        plain,
+    ),
+    _mask(
+        "mask-not-in-the-gradient",
+        "masked examples have no loss but a gradient",
+        "The model would learn from padding.",
+        "dz *= mask[:, None]",
+        lambda z, y, mask: right.masked(z, y, mask)._replace(gradients=plain(z, y).gradients),
+        lambda z, y, mask: right.masked(z, y, mask)._replace(
+            gradients=plain(z, y).gradients, divisor=len(y)
+        ),
+    ),
     _smoothing(
         "label-smoothing-over-the-others",
         "ε is spread over the other classes, ε/(C − 1) each",
@@ -240,6 +266,14 @@ MISTAKES = [
         kind="convention",
     ),
     _reg(
+        "l1-regularisation",
+        "reg·Σ|W|",
+        "That is the penalty of the lasso: it makes weights exactly 0. Its gradient is "
+        "reg·sign(W).",
+        "reg * np.sum(W * W)",
+        kind="convention",
+    ),
+    _reg(
         "bias-not-regularised",
         "the row of W that is the bias is not regularised",
         "Many leave the bias out of the penalty.",
@@ -255,7 +289,7 @@ MISTAKES = [
     _reg(
         "regularisation-gradient",
         "the gradient of the regularisation is not that of its loss",
-        "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W.",
+        "reg·ΣW² has the gradient 2·reg·W, ½·reg·ΣW² has reg·W, reg·Σ|W| has reg·sign(W).",
         "dW += 2 * reg * W",
     ),
     _reg(

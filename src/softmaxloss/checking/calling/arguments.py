@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
-from ..inputs import Input, layer_for
+from ..inputs import Input, layer_for, sequence_shape
 from ..reference import softmax
 from .forms import Form
 from .roles import Role
@@ -29,6 +29,7 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "inputs": lambda: rows + 1,  # those of `layer_for`
         "temperature": lambda: 1.0,
         "training": lambda: True,
+        "mask": lambda: _mask(form, input),
     }
     if form.is_layer:
         W, X = layer_for(z)
@@ -39,6 +40,14 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         made["params"] = lambda: _params(W, form)
         made["model"] = lambda: LinearModel(W, form)
     return [made[role]() for role in form.order]
+
+
+def _mask(form: Form, input: Input) -> Any:
+    """Which examples count, in the shape of the labels; all of them, if the input does not say."""
+    mask = np.asarray(input.options.get("mask", np.ones(np.shape(input.y), np.bool_)))
+    if not form.batch or form.labels == "one-hot":
+        return mask
+    return _labels(form, mask, 0, None)
 
 
 def probabilities(z: Array) -> Array:
@@ -96,13 +105,3 @@ def _labels(form: Form, y: Any, classes: int, dtype: Any) -> Any:
     if form.labels == "row":
         return y[None, :].copy()
     return y.reshape(sequence_shape(len(y))).copy() if form.layout == "sequences" else y.copy()
-
-
-def sequence_shape(rows: int) -> tuple[int, int]:
-    """B and T with B·T examples, as near to a square as it is possible.
-
-    >>> sequence_shape(6), sequence_shape(40), sequence_shape(5)
-    ((2, 3), (5, 8), (1, 5))
-    """
-    sequences = next(b for b in range(int(rows**0.5), 0, -1) if rows % b == 0)
-    return sequences, rows // sequences

@@ -19,16 +19,20 @@ from .arguments import arguments_for
 from .forms import Form, forms_of, option_names
 from .frameworks import (
     AXES,
+    OWN,
     Differentiated,
     as_numpy,
     call_by_names,
+    fixed_classes,
     has_loops,
+    speaks_of_batches,
     to_framework,
     words_of_batches,
 )
+from .packed import Way
 from .places import error_line
-from .protocols import Way
 from .results import ShapeError, read, values_of
+from .roles import has_labels_of_many
 from .trials import (
     FINITE,
     RIGHT,
@@ -49,6 +53,7 @@ MOST_RIGHT = 2  # forms that look right and are called on all inputs
 MOST_WRONG = 6  # others
 MOST_LIKELY = 3  # others, before the unlikely forms are tried
 MOST_IF_SLOW = 2
+MOST_FIXED = 2  # numbers of classes that may be written in the code
 MOST_PROBLEMS = 6  # forms that could not be called and are reported
 SLOW = 0.01  # seconds for the ordinary input, from which on the large inputs are smaller
 
@@ -65,6 +70,7 @@ class Attempt(NamedTuple):
     with_options: Mapping[str, Outcome] = {}  # for the other inputs that are allowed, by name
     differentiated: bool = False  # whether the gradient is from automatic differentiation,
     gradient_of_loss: bool = False  # and if so, whether it is the slope of the loss as returned
+    left_out: tuple[str, ...] = ()  # the inputs for which it raised an error that is explained
     small: bool = False  # whether the large inputs were smaller, because the function is slow
 
     @property
@@ -90,9 +96,18 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
             if not search.right:
                 yield from search.attempts(MOST_LIKELY)
         if search.should_try(form, way):
-            yield from search.try_form(form, way)
+            yield from search.try_form(form, way, likely=likely)
         if search.right == MOST_RIGHT:
             return
+    if not search.right and not search.fits:
+        for classes in fixed_classes(target)[:MOST_FIXED]:
+            fixed = _Search(target, settings)
+            for form, way in forms_of(target, settings):
+                if fixed.right < MOST_RIGHT and fixed.should_try(form, way):
+                    yield from fixed.try_form(replace(form, classes=classes), way)
+            if fixed.right:
+                return
+            yield from fixed.attempts(MOST_LIKELY)
     if not search.right:
         yield from search.attempts(MOST_WRONG)
         yield from search.failures()
@@ -103,6 +118,7 @@ class _Search:
 
     def __init__(self, target: Any, settings: Settings) -> None:
         self.right = 0  # forms that look right
+        self.fits = False  # whether a likely form raised no error
         self._target, self._settings = target, settings
         self._before = _process_state()
         self._callee: Callee | None = None  # of the way that is being tried
@@ -113,7 +129,12 @@ class _Search:
         self._with_result: set[tuple[Any, ...]] = set()
         self._methods = 1  # that are called in the most complete way that gives something
         # Where a batch has a result and the code has the words of one, one example was not meant.
-        self._words = words_of_batches(target) if settings.layout != "one" else set()
+        self._words: set[str] = set()
+        self._says_batch = self._labels_of_many = False
+        if settings.layout != "one":
+            self._words = words_of_batches(target)
+            self._says_batch = speaks_of_batches(target)
+            self._labels_of_many = has_labels_of_many(target)
 
     def should_try(self, form: Form, way: Way) -> bool:
         """Whether the forms that were tried leave this one open."""
@@ -128,10 +149,11 @@ class _Search:
         }
         if form.layout == "one row" and "rows" in batches:
             return False  # it is a batch of one
-        words = self._words if "labels" in form.order else self._words & AXES
-        return not (batches and words)
+        labelled = "labels" in form.order
+        meant = self._words if labelled else self._words & AXES
+        return not (batches and (meant or self._says_batch or (labelled and self._labels_of_many)))
 
-    def try_form(self, form: Form, way: Way) -> Iterator[Attempt]:
+    def try_form(self, form: Form, way: Way, *, likely: bool = False) -> Iterator[Attempt]:
         """Try a form; the attempt that follows if it looks right."""
         settings = self._settings
         if self._callee is None or self._callee.way is not way:
@@ -140,6 +162,7 @@ class _Search:
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
+        self.fits = self.fits or (likely and trial.problem is None)
         if trial.score is None:
             if trial.problem is not None:
                 self._problems.append((form, trial.problem))
@@ -193,16 +216,19 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
     form = trial.form
     dtype = form.dtype(settings.dtype)
     small = trial.seconds > SLOW or form.framework == "own scalars"
-    plain = inputs_for(form.scores != "logits", settings.seed, dtype, small)
+    plain = inputs_for(form.scores != "logits", settings.seed, dtype, small, form.classes)
+    others = option_inputs(settings.seed, dtype, form.classes)
     names = option_names(callee.way.signature)
+    if "mask" in form.order:
+        names["mask"] = "mask"
     outcomes = [_outcome(form, callee, input) for input in plain]
     with_options = {
         input.name: _outcome(form, callee, _renamed(input, names))
-        for input in option_inputs(settings.seed, dtype)
+        for input in others
         if _applies(input, form, names)
     }
-    if callee.way.backward is not None and form.batch:
-        input = next(one for one in option_inputs(settings.seed, dtype) if one.about == "backward")
+    if callee.way.backward is not None and form.batch and not form.classes:
+        input = next(one for one in others if one.about == "backward")
         with_options[input.name] = _backward(form, callee.way.backward, input)
     with no_warnings():
         watched = [input for input in plain if input.name in ("ordinary", "mixed")]
@@ -275,7 +301,7 @@ def _backward(form: Form, backward: Callable[[Any, Any], Any], input: Input) -> 
 
 def _watch(form: Form, callee: Callee, input: Input) -> list[str]:
     """What calls do in addition: write to arguments, share their memory, differ when repeated."""
-    if form.framework in ("own", "own scalars", "lists"):
+    if form.framework in (*OWN, "lists"):
         return []
     one = input if form.batch else input.examples()[0]
 
@@ -323,7 +349,7 @@ def _differentiation(form: Form, callee: Callee) -> tuple[bool, bool]:
     """Whether the gradient is from automatic differentiation, and if so, whether it is the slope of
     the loss as it was returned: by central differences, at one point."""
     manual = form.framework in ("numpy", "lists")
-    if manual or "labels" not in form.order or form.is_layer or not form.batch:
+    if manual or form.classes or "labels" not in form.order or form.is_layer or not form.batch:
         return False, False
     z = np.array([[0.5, -1.0, 0.25], [-0.75, 0.125, 1.5]])
     input = Input("", "", z, np.array([2, 0]))

@@ -7,13 +7,15 @@ a batch, examples in rows or in columns, arrays or tensors, and what is done wit
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..settings import Settings
-from .frameworks import Framework, frameworks_of, node_of
-from .protocols import Way, title_of, ways_to_call
+from .frameworks import OWN, Framework, frameworks_of, node_of
+from .packed import Way
+from .protocols import title_of, ways_to_call
 from .roles import SCORES, WITH_WEIGHTS, Arguments, Role, arguments_of, parameters_of
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
@@ -22,6 +24,7 @@ OPTIONS = {
     "ignore_index": ("ignore_index", "ignore_label"),
     "label_smoothing": ("label_smoothing", "smoothing"),
     "reduction": ("reduction",),
+    "mask": ("mask", "loss_mask", "valid_mask"),
 }
 
 #: The symbol of an argument by its role.
@@ -29,7 +32,7 @@ SYMBOLS: dict[Role, str] = {
     "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
     "weights": "W", "theta": "θ", "params": "params", "bias": "b", "column bias": "b",
     "features": "X", "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
-    "temperature": "1", "training": "True",
+    "temperature": "1", "training": "True", "mask": "mask",
 }  # fmt: skip
 
 Labels = Literal["index", "one-hot", "column", "row"]
@@ -61,6 +64,7 @@ class Form:
     framework: Framework = "numpy"  # of the arrays
     single: bool = False  # whether its arrays are float32 because it does not take float64
     node: str = ""  # the class of its own engine with automatic differentiation
+    classes: int = 0  # the only number of classes that it takes; 0: any
     protocol: str = ""  # of an object with methods, such as "forward(z, y), backward()"
     returns: tuple[str, ...] = ()  # the part that each returned array is, "" for none
 
@@ -107,9 +111,14 @@ class Form:
         return next((role for role in kinds if role in self.order), "logits")
 
     def __str__(self) -> str:
+        text = self._text()
+        return re.sub(r"\bC\b", str(self.classes), text) if self.classes else text
+
+    def _text(self) -> str:
         arrays = {
             "numpy": "an array", "torch": "a tensor", "jax": "a JAX array", "lists": "a list",
             "own": f"a {self.node}", "own scalars": f"a list of {self.node}",
+            "own labels": f"a {self.node}",
         }  # fmt: skip
         array = arrays[self.framework] + (" of float32" if self.single else "")
         passed = ", ".join(
@@ -157,7 +166,7 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
             replace(
                 form,
                 framework=framework,
-                node=node if framework in ("own", "own scalars") else "",
+                node=node if framework in OWN else "",
                 protocol=way.protocol,
             )
             for arguments in arguments_of(way.signature)

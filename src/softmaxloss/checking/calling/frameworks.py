@@ -8,18 +8,23 @@ import builtins
 import contextlib
 import dis
 import inspect
+import itertools
 import math
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType
+from types import CodeType, GeneratorType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..inputs import Input
 
-Framework = Literal["numpy", "torch", "jax", "lists", "own", "own scalars"]
+Framework = Literal["numpy", "torch", "jax", "lists", "own", "own scalars", "own labels"]
+
+#: Nodes of someone's own engine: the logits, each of them, or the logits and the labels.
+OWN: tuple[Framework, ...] = ("own", "own scalars", "own labels")
 
 
 class Differentiated(NamedTuple):
@@ -53,7 +58,7 @@ def frameworks_of(function: Any) -> list[Framework]:
     if torch is not None and (not known or "torch" in map(_package, list(known.values()))):
         found.append("torch")
     if node_of(function) is not None:
-        found += ["own", "own scalars"]
+        found += OWN
     if "numpy" not in used:
         found.append("lists")
     return found
@@ -72,7 +77,7 @@ def _globals(function: Any) -> dict[str, Any]:
 
 def node_of(function: Any) -> type | None:
     """The class of nodes of an engine with automatic differentiation in the function's module: it
-    is made from numbers, and has data, grad and backward."""
+    is made from numbers, and has grad, backward, and data or numpy()."""
     for value in list(_globals(function).values()):
         if not isinstance(value, type) or not callable(getattr(value, "backward", None)):
             continue
@@ -82,7 +87,7 @@ def node_of(function: Any) -> type | None:
             with contextlib.suppress(Exception), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 node = value(number)
-                if hasattr(node, "data") and hasattr(node, "grad"):
+                if hasattr(node, "grad") and (hasattr(node, "data") or hasattr(node, "numpy")):
                     return value
     return None
 
@@ -97,6 +102,16 @@ def has_loops(function: Any) -> bool:
 AXES = {"axis", "dim", "keepdims", "keepdim"}
 
 
+MOST_CLASSES = 1000  # that are written in someone's code
+MOST_VALUES = 10_000  # that a generator yields
+
+#: The names of the number of examples, and words of a docstring on a batch.
+COUNTS = {"num_train", "num_examples", "num_samples", "n_samples", "n_examples"}
+IN_TEXT = re.compile(
+    r"batch|\b(examples|samples|instances|rows|row-wise)\b|\([Nnm], *\w+\)|\bN x ", re.ASCII
+)
+
+
 def words_of_batches(function: Any) -> set[str]:
     """The words in its code that are those of a batch: an axis, a shape, an index per row."""
     words: set[Any] = set()
@@ -105,6 +120,26 @@ def words_of_batches(function: Any) -> set[str]:
         # The names of keyword arguments are constants.
         words.update(w for c in code.co_consts if isinstance(c, tuple) for w in c)
     return words & (AXES | {"shape", "arange", "len", "zip", "enumerate"})
+
+
+def speaks_of_batches(function: Any) -> bool:
+    """Whether the docstring, an annotation or a variable says that it is meant for a batch."""
+    one = inspect.unwrap(function)
+    one = getattr(one, "__func__", one)
+    code = getattr(one, "__code__", None)
+    names = set(code.co_varnames) if isinstance(code, CodeType) else set()
+    if names & COUNTS or any("batch" in name.lower() for name in names):
+        return True
+    text = [getattr(one, "__doc__", None), *getattr(one, "__annotations__", {}).values()]
+    return any(IN_TEXT.search(str(part)) for part in text if part is not None)
+
+
+def fixed_classes(function: Any) -> list[int]:
+    """The whole numbers in its code that may be the number of classes, 10 first."""
+    values = [c for code in _codes(function) for c in code.co_consts] + _used(function)
+    flat = [one for value in values for one in (value if isinstance(value, tuple) else [value])]
+    found = dict.fromkeys(n for n in flat if type(n) is int and 3 <= n <= MOST_CLASSES)
+    return sorted(found, key=lambda n: n != 10)
 
 
 def _codes(function: Any) -> list[CodeType]:
@@ -149,7 +184,7 @@ def _package(value: Any) -> str:
 
 def to_framework(framework: Framework, value: Any, dtype: str = "") -> Any:
     """A NumPy array as an array of the framework; with a dtype, if it has floats: bfloat16, …"""
-    if framework in ("numpy", "own", "own scalars") or not isinstance(value, np.ndarray | int):
+    if framework in ("numpy", *OWN) or not isinstance(value, np.ndarray | int):
         return value
     if framework == "lists":
         return value.tolist() if isinstance(value, np.ndarray) else value
@@ -186,10 +221,20 @@ def call_by_names(
     names: Sequence[str],
     options: Mapping[str, Any] = {},
 ) -> Any:
-    """Call a function with its arguments, those with a name by keyword, and with its options."""
+    """Call a function with its arguments, those with a name by keyword, and with its options.
+
+    Of a generator the values that it yields are returned; where each is a tuple, such as a loss and
+    a gradient, a list of each.
+    """
     pairs = [*zip(names, arguments, strict=True)]
     by_place = [value for name, value in pairs if not name]
-    return function(*by_place, **{name: value for name, value in pairs if name}, **options)
+    value = function(*by_place, **{name: value for name, value in pairs if name}, **options)
+    if not isinstance(value, GeneratorType):
+        return value
+    values = list(itertools.islice(value, MOST_VALUES))
+    if values and all(isinstance(one, tuple) and len(one) > 1 for one in values):
+        return tuple(map(list, zip(*values, strict=True)))
+    return values
 
 
 def call(
@@ -220,7 +265,12 @@ def call(
         passed = given if z is None else [*given[:scores], z, *given[(scores or 0) + 1 :]]
         return call_by_names(function, passed, names, options)
 
-    if framework in ("own", "own scalars"):
+    if framework == "own labels" and node is not None and scores is not None:
+        given = [
+            one if k == scores or not isinstance(one, np.ndarray) else node(one)
+            for k, one in enumerate(given)
+        ]
+    if framework in OWN:
         return _call_own(
             framework, of_scores, node, None if scores is None else given[scores], labelled
         )
@@ -293,6 +343,12 @@ def _own_as_numpy(value: Any) -> Any:
     """Nodes as the numbers that they hold."""
     if isinstance(value, list | tuple):
         return type(value)(_own_as_numpy(one) for one in value)
-    while not isinstance(value, np.ndarray | float | int | np.generic) and hasattr(value, "data"):
-        value = value.data
+    while not isinstance(value, np.ndarray | float | int | np.generic):
+        data = getattr(value, "data", None)
+        if callable(getattr(value, "numpy", None)):
+            value = value.numpy()
+        elif data is not None and not callable(data):
+            value = data
+        else:
+            break
     return np.asarray(value) if isinstance(value, np.ndarray | np.generic) else value

@@ -7,11 +7,12 @@ a pair becomes one function, which makes a new object of a class and returns bot
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .roles import parameters_of, role_of
+from .packed import Way, of_word_vectors, with_batch
+from .roles import parameters_of, required_of, role_of
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
 FORWARD = (
@@ -58,17 +59,6 @@ BY_NAME: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Way(NamedTuple):
-    """One way to call something."""
-
-    function: Callable[..., Any]
-    signature: Callable[..., Any]  # whose parameters are those of the function
-    protocol: str = ""  # how it is called, if that is more than a call
-    methods: int = 1  # that are called
-    # Of a softmax: the gradient with respect to z, from z and an upstream gradient.
-    backward: Callable[[Any, Any], Any] | None = None
-
-
 class ObjectError(TypeError):
     """No object of a class could be made."""
 
@@ -104,6 +94,8 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         with_weights = _with_weights(target)
         if with_weights is not None:
             yield with_weights
+        yield from with_batch(target)
+        yield from of_word_vectors(target)
         is_module = torch is not None and isinstance(target, torch.nn.Module)
         yield Way(_returned_or_kept(target), target.forward if is_module else target)
         return
@@ -117,11 +109,11 @@ def ways_to_call(target: Any) -> Iterator[Way]:
 def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Way]:
     """The ways to call two methods, of which the second computes the gradient."""
     method, back = _unbound(target, forward), _unbound(target, backward)
-    required = _required(back)
-    if len(_required(method)) == 1:
+    required = required_of(back)
+    if len(required_of(method)) == 1:
         # It is passed logits only: a softmax.
         for loss in _methods(target, OF_LABELS):
-            if loss != forward and len(_required(_unbound(target, loss))) == 1:
+            if loss != forward and len(required_of(_unbound(target, loss))) == 1:
                 yield _in_three_steps(target, forward, loss, backward)
         if any(role_of(p.name) == "labels" for p in required):
             yield _softmax_then_gradient(target, forward, backward)
@@ -167,15 +159,6 @@ def _methods(target: Any, names: Sequence[str]) -> list[str]:
     own = {name for base in owner.__mro__ for name in vars(base)}
     found = [n for n in names if n in own and callable(getattr(owner, n))]
     return [n for n in found if n != "__call__" or "forward" not in found]
-
-
-def _required(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters without a default that are passed by their place."""
-    return [
-        p
-        for p in parameters_of(function) or ()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
-    ]
 
 
 def _unbound(target: Any, name: str) -> Callable[..., Any]:
@@ -239,7 +222,7 @@ def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any
 
 def _in_three_steps(target: Any, forward: str, loss: str, backward: str) -> Way:
     """A softmax, then a loss that is passed the labels, then its gradient."""
-    required = _required(_unbound(target, backward))
+    required = required_of(_unbound(target, backward))
     of_labels = [role_of(p.name) == "labels" for p in required]
 
     def call(z: Any, y: Any) -> Any:
@@ -309,7 +292,7 @@ def _backward_arguments(
 ) -> Iterator[tuple[str, Callable[[Sequence[Any], Any, Any], list[Any]]]]:
     """What backward may be called with, each as text and as a function of what forward was called
     with, of what it returned, and of the object."""
-    required = _required(backward)
+    required = required_of(backward)
     same = len(parameters_of(forward) or ())
     if not required:
         yield "", lambda arguments, value, made: []

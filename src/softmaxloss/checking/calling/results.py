@@ -7,6 +7,7 @@ parts have one shape, by their values.
 
 import dis
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
@@ -14,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import Array
-from ..inputs import Input
+from ..inputs import Input, sequence_shape
 from ..reference import MOST_SQUARE, Results
-from .arguments import arguments_for, sequence_shape
+from .arguments import arguments_for
 from .forms import Form
 from .frameworks import Differentiated
 
@@ -28,6 +29,7 @@ KEYS = {
                      "w_grad", "grad_w", "dl_dz", "delta", "dout", "grad_z", "dtheta"), "gradient"),
     **dict.fromkeys(("softmax", "probs", "probabilities", "prob", "p", "a", "y_hat", "yhat",
                      "scores_softmax", "softmax_output", "output", "y_pred", "preds"), "softmax"),
+    "feature_gradient": "feature_gradient",
     **dict.fromkeys(("acc", "accuracy", "correct", "n_correct", "cache", "db", "grad_b", "b_grad",
                      "grads_b", "b"), ""),
 }  # fmt: skip
@@ -115,6 +117,10 @@ def parts_of(
     if not any(named) and len(names) == len(values):
         named = [KEYS.get(name.lower()) for name in names]
 
+    for k, part in enumerate(named):
+        if part == "feature_gradient" and "matrix" in fits[k]:
+            chosen[k] = part  # it is never taken for one by its numbers
+
     rows = len(np.atleast_2d(input.z))
 
     def near(k: int, part: str) -> bool:
@@ -130,8 +136,9 @@ def parts_of(
         if kind == "matrix" and not labelled:
             # Without labels a matrix is a softmax or its log.
             for k in of_kind[:1]:
-                log = near(k, "log_softmax") or (not near(k, "softmax") and "log" in title.lower())
-                chosen[k] = "log_softmax" if log else "softmax"
+                chosen[k] = _meant(title, asked) or (
+                    "log_softmax" if near(k, "log_softmax") else "softmax"
+                )
             continue
         for part in parts:
             taken = [k for k in of_kind if not chosen[k]]
@@ -160,6 +167,21 @@ def parts_of(
     if not any(chosen):
         raise ShapeError(f"it returned {_description(values[0].array)}")
     return tuple(chosen)
+
+
+def _meant(title: str, asked: Sequence[str]) -> str:
+    """Whether a softmax or its log was asked for, or is what the name says; empty: neither.
+
+    >>> _meant("stable_softmax", ()), _meant("LogSoftmax", ()), _meant("Catalog.softmax", ())
+    ('softmax', 'log_softmax', '')
+    """
+    for part in ("softmax", "log_softmax"):
+        if part in asked:
+            return part
+    name = title.rpartition("<locals>.")[2].lower()
+    if re.search("log_?softmax", name):
+        return "log_softmax"
+    return "softmax" if "softmax" in name and not re.search("log(?!its?|istic)", name) else ""
 
 
 def read_results(values: Sequence[Value], form: Form, input: Input) -> Results:
@@ -260,7 +282,8 @@ def _is_softmax(array: Array, form: Form) -> bool:
 
 
 def is_near(got: Any, want: Any, rows: int) -> bool:
-    """Whether it is right to a few digits: a mean, a sum over N rows, or a loss for each."""
+    """Whether it is right to a few digits: a mean, a sum over N rows, a sum over each sequence and
+    a mean over these, or a loss for each."""
     if got is None or want is None:
         return False
     x, y = np.asarray(got, np.float64), np.asarray(want, np.float64)
@@ -268,7 +291,8 @@ def is_near(got: Any, want: Any, rows: int) -> bool:
         x = x.mean()
     with np.errstate(all="ignore"):
         return x.shape == y.shape and any(
-            np.allclose(x, factor * y, rtol=1e-3, atol=1e-5) for factor in (1, rows)
+            np.allclose(x, factor * y, rtol=1e-3, atol=1e-5)
+            for factor in (1, rows, sequence_shape(rows)[1])
         )
 
 

@@ -14,13 +14,14 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
+    "mask",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
 SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities")
 
 #: The roles of what a loss or a softmax is passed beside its scores and labels.
-BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training")
+BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training", "mask")
 
 #: The roles of which a layer has one: a matrix, a vector, a dict or an object with the weights.
 WITH_WEIGHTS: set[Role] = {"weights", "theta", "params", "model"}
@@ -79,6 +80,7 @@ NAMES: dict[str, Role] = {
                     "examples"),
     **dict.fromkeys(("model", "net", "network"), "model"),
     **dict.fromkeys(("temp", "temperature", "temp_parameter", "tau"), "temperature"),
+    **dict.fromkeys(("mask", "masks", "loss_mask", "seq_mask", "valid_mask", "label_mask"), "mask"),
     **dict.fromkeys(("training", "train", "is_train", "is_training", "train_flg"), "training"),
 }  # fmt: skip
 
@@ -90,6 +92,10 @@ FEATURES = {
 
 #: Names of labels that are often something else; they count where no other argument is labels.
 PERHAPS_LABELS = {"idx", "index", "c", "category", "real", "d", "k", "i", "j", "n", "cl"}
+
+
+#: Names that only the labels of several examples have.
+LABELS_OF_MANY = {"Y", "ys", "yb", "y_batch", "Y_batch", "labels", "targets"}
 
 
 class Argument(NamedTuple):
@@ -111,6 +117,15 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | Non
         return None
 
 
+def required_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters without a default that are passed by their place."""
+    return [
+        p
+        for p in parameters_of(function) or ()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
+
+
 def role_of(name: str) -> Role | None:
     """The role that a name alone decides, or None.
 
@@ -118,6 +133,15 @@ def role_of(name: str) -> Role | None:
     ('labels', None)
     """
     return NAMES.get(name.lower())
+
+
+def has_labels_of_many(function: Callable[..., Any]) -> bool:
+    """Whether the labels have a name that they have for several examples only.
+
+    >>> has_labels_of_many(lambda z, labels: 0), has_labels_of_many(lambda z, label: 0)
+    (True, False)
+    """
+    return any(p.name in LABELS_OF_MANY for p in parameters_of(function) or ())
 
 
 def arguments_of(function: Callable[..., Any]) -> Iterator[Arguments]:
@@ -241,12 +265,19 @@ def _layer(
         roles[unknown.pop()] = "features"
         found = list(roles.values())
     if has_weights and {"features", "labels"} <= set(found) and len(set(found)) == len(found):
-        return None if unknown else [_passed(parameters, roles)]
+        if unknown:
+            return None
+        # A vector of all weights has a small letter.
+        flat: dict[str, Role] = {
+            name: "theta" if role in ("weights", "params") and name != "W" else role
+            for name, role in roles.items()
+        }
+        return [_passed(parameters, one) for one in ([roles] if flat == roles else [roles, flat])]
     plain = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if has_weights or 3 <= len(required) <= 4 <= len(plain):
         # Nothing is known of their names: the order of many courses.
         order: tuple[Role, ...] = ("weights", "features", "labels", "reg")
-        if len(required) >= 3 and not (set(found) & {"logits", "probabilities", "model"}):
+        if len(required) >= 3 and not (set(found) & {"logits", "probabilities", "model", "mask"}):
             given = dict(zip([p.name for p in plain[:4]], order, strict=False))
             if {p.name for p in required} <= set(given):
                 return [_passed(parameters, given)]

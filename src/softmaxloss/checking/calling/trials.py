@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..inputs import Input, gradient_wrt_weights, plain_inputs
+from ..inputs import Input, gradient_wrt_weights, inputs_for
 from ..reference import BY_SCORES, Results, softmax, target
 from .arguments import arguments_for
 from .forms import Form
 from .frameworks import call, node_of
+from .packed import Way
 from .places import error_line
-from .protocols import Way, title_of
+from .protocols import title_of
 from .results import ShapeError, Value, is_near, parts_of, read_results, returned_names, values_of
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
@@ -55,7 +56,7 @@ def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
     """Call a function in a form on small inputs."""
     started, score, problem, seconds, read = time.process_time(), RIGHT, None, 0.0, 0
-    *plain, middle = _small_inputs(seed, form.dtype(dtype))
+    *plain, middle = _small_inputs(seed, form.dtype(dtype), form.classes)
     for input in (*plain, middle):
         if input is middle and score < READABLE:
             break  # only for labels that are off by one
@@ -82,11 +83,11 @@ def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
 
 
 @lru_cache(maxsize=4)
-def _small_inputs(seed: int, dtype: str) -> list[Input]:
+def _small_inputs(seed: int, dtype: str, classes: int) -> list[Input]:
     """Three of the plain inputs, and one with labels that may be off by one without an error."""
-    plain = {input.name: input for input in plain_inputs(seed, dtype)}
+    plain = {input.name: input for input in inputs_for(False, seed, dtype, classes=classes)}
     z = plain["ordinary"].z  # JAX compiles each shape anew
-    middle = Input("labels in the middle", "", z, np.arange(len(z)) % 4 + 1)
+    middle = Input("labels in the middle", "", z, np.arange(len(z)) % min(4, z.shape[1] - 2) + 1)
     return [plain["ordinary"], plain["two examples"], plain["square"], middle]
 
 
@@ -101,6 +102,7 @@ def right_for(form: Form, input: Input) -> Results:
         -(q * log_a).sum(axis=1).mean(),
         gradient_wrt_weights(gradient) if form.is_layer else gradient,
         log_a,
+        gradient,
     )
     if form.is_layer:
         return Results(*parts)
@@ -139,8 +141,8 @@ def results_of(form: Form, callee: Callee, input: Input) -> Results:
     }
     if "loss" in together:
         together["loss"] = together["loss"].mean()
-    if "gradient" in together:
-        together["gradient"] = together["gradient"] / len(every)
+    for part in {"gradient", "feature_gradient"} & set(together):
+        together[part] = together[part] / len(every)
     return Results(**together)
 
 
@@ -150,13 +152,16 @@ def _values(form: Form, callee: Callee, input: Input) -> list[Value]:
 
 def call_once(form: Form, callee: Callee, input: Input) -> Any:
     """What the function returns for one call, as arrays."""
+    arguments = arguments_for(form, input)
+    if "mask" in form.order:
+        input = input._replace(options={k: v for k, v in input.options.items() if k != "mask"})
     dtype = "bfloat16" if input.about == "bfloat16" else form.dtype("")
     places = [form.order.index(role) for role in (form.scores,) if role in form.order]
     differentiable = places and "labels" in form.order and not form.is_layer
     return call(
         form.framework,
         callee.way.function,
-        arguments_for(form, input),
+        arguments,
         input,
         places[0] if places and (differentiable or callee.node is not None) else None,
         form.names,

@@ -12,7 +12,7 @@ from ..calling.calls import Attempt
 from ..calling.forms import SYMBOLS
 from ..inputs import EXTREME, ORDER
 from ..report import Finding, array_text
-from .mistakes import Diagnosis, Observed, diagnose, is_arithmetic, nearest
+from .mistakes import Diagnosis, Observed, diagnose, is_arithmetic, nearest, observe
 
 # An implementation with these is still right.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
@@ -20,13 +20,16 @@ HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
 
 def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Finding:
     """What is wrong with one part; not thorough: only weaknesses and conventions are looked for."""
-    constant = None if observed.part == "gradient" else _constant(observed.values)
+    is_gradient = observed.part in ("gradient", "feature_gradient")
+    constant = None if is_gradient else _constant(observed.values)
     if constant is not None:
         found = Diagnosis((BANK[constant],), (), len(observed.values))
     else:
         found = diagnose(observed, None if thorough else HARMLESS)
     if thorough and not found.mistakes:
         found = _where_finite(observed)
+    if thorough and not found.mistakes:
+        found = _with_or_without_log(observed)
     unknown = thorough and not found.mistakes
     remarks = _properties(observed, attempt.problem) if unknown else ()
     if found.matched < len(observed.values) or any(map(is_arithmetic, observed.problems)):
@@ -48,8 +51,13 @@ def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Find
 
 
 def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict[str, str]:
-    """The smallest wrong input, if possible one with a value."""
-    k = min(wrong, key=lambda k: (observed.values[k] is None, observed.inputs[k].z.size))
+    """The smallest wrong input, if possible one with a value that is clearly wrong."""
+
+    def rank(k: int) -> tuple[bool, bool, int]:
+        got = observed.values[k]
+        return got is None, not _is_clear(got, observed.wanted(k)), observed.inputs[k].z.size
+
+    k = min(wrong, key=rank)
     input, form = observed.inputs[k], attempt.form
     got, want, name = observed.values[k], observed.wanted(k), observed.part
     if form.is_layer:
@@ -64,6 +72,15 @@ def _example(observed: Observed, wrong: Sequence[int], attempt: Attempt) -> dict
     return example | {"yours": label + yours, "expected": label + array_text(want, got)}
 
 
+def _is_clear(got: Any, want: Any) -> bool:
+    """Whether a difference shows in the first digits."""
+    x, y = np.asarray(got), np.asarray(want)
+    if x.shape != y.shape or got is None:
+        return True
+    with np.errstate(invalid="ignore"):
+        return not (np.abs(x - y) <= 0.05 * np.abs(y).max()).all()
+
+
 def _constant(values: Sequence[Any]) -> str | None:
     """The id of the mistake if all results are one number, or if none is finite."""
     if any(got is None for got in values):
@@ -72,6 +89,24 @@ def _constant(values: Sequence[Any]) -> str | None:
     if not np.isfinite(numbers).any():
         return "always-nan"
     return "constant" if (numbers == numbers[0]).all() else None
+
+
+#: What is wrong if one is returned for the other.
+FOR_THE_OTHER = {
+    "softmax": ("log_softmax", "log-returned"), "log_softmax": ("softmax", "log-missing"),
+}  # fmt: skip
+
+
+def _with_or_without_log(observed: Observed) -> Diagnosis:
+    """If a softmax is the log of one, or the other way round: that, and what else is wrong."""
+    if observed.part not in FOR_THE_OTHER:
+        return Diagnosis()
+    other, id = FOR_THE_OTHER[observed.part]
+    swapped = observe(other, observed.values, observed.epsilon, observed.numbers, observed.problems)
+    if all(swapped.right):
+        return Diagnosis((BANK[id],), (), len(observed.values))
+    found = diagnose(swapped)
+    return found._replace(mistakes=(BANK[id], *found.mistakes)) if found.mistakes else Diagnosis()
 
 
 def _where_finite(observed: Observed) -> Diagnosis:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..bank import BANK, Mistake
 from ..guard import Guard
-from ..inputs import Input
+from ..inputs import Input, sequence_shape
 from ..reference import BY_SCORES, Expected, Steps, agree, expected, is_right
 
 RIGHT = Steps()
@@ -24,15 +24,25 @@ DEPENDS_ON = {
     "loss": ("softmax", "target", "log", "losses", "reduce"),
     "gradient": ("softmax", "target", "gradient", "scale"),
     "weights": ("softmax", "target", "gradient", "scale", "weights"),
+    "feature_gradient": ("softmax", "target", "gradient", "scale"),
 }
 
 #: The conventions that multiply the right numbers by a factor, from the number of examples.
 FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
     "softmax": {},
     "log_softmax": {},
-    "loss": {"sum": float, "bits": lambda rows: 1 / math.log(2.0)},
-    "gradient": {"gradient-of-the-sum": float, "gradient-in-bits": lambda rows: 1 / math.log(2.0)},
+    "loss": {
+        "sum": float,
+        "bits": lambda rows: 1 / math.log(2.0),
+        "mean-over-sequences": lambda rows: sequence_shape(rows)[1],
+    },
+    "gradient": {
+        "gradient-of-the-sum": float,
+        "gradient-in-bits": lambda rows: 1 / math.log(2.0),
+        "gradient-of-the-mean-over-sequences": lambda rows: sequence_shape(rows)[1],
+    },
 }
+FACTORS["feature_gradient"] = FACTORS["gradient"]
 
 
 class Numbers:
@@ -183,7 +193,8 @@ class Observed(NamedTuple):
         size = self.numbers.sizes[input.name]
         if self.values[k] is None and is_arithmetic(self.problems[k]):
             return candidate is not None and not np.isfinite(candidate).all()
-        return agree(self.values[k], candidate, self.epsilon, size, tight=tight)
+        of_logs = self.part == "log_softmax"
+        return agree(self.values[k], candidate, self.epsilon, size, tight=tight, of_logs=of_logs)
 
     def wrong(self, steps: Steps, k: int) -> Any:
         """What wrong steps give on input k."""
@@ -232,23 +243,6 @@ def diagnose(
     With `pairs`, two mistakes in different steps are considered if one is not enough.
     """
     known = observed.known(bank or [*BANK.values()])
-    results = zip(observed.right, observed.values, observed.problems, strict=True)
-    wrong = [
-        k
-        for k, (ok, got, problem) in enumerate(results)
-        if not ok and (got is not None or is_arithmetic(problem))
-    ]
-
-    def explains(steps: Steps, tight: bool = False) -> bool:
-        if not all(observed.hit(steps, k, tight=tight) for k in range(len(observed.values))):
-            return False
-        # Steps that are right where the numbers are wrong explain nothing: a mistake in the loss
-        # only has the right gradient.
-        return any(
-            not is_right(observed.quantity, observed.wrong(steps, k), observed.expected[k])
-            for k in wrong
-        )
-
     scaled = _scaled(observed)
     if scaled is not None:
         return scaled
@@ -256,7 +250,10 @@ def diagnose(
         mistake
         for mistake in known
         if mistake.id not in FACTORS[observed.part]
-        and any(explains(Steps(**one), tight=mistake.kind != "mistake") for one in mistake.steps)
+        and any(
+            _explains(observed, Steps(**one), tight=mistake.kind != "mistake")
+            for one in mistake.steps
+        )
     ]
     if single:
         # Conventions and weaknesses first: an implementation with nothing worse is not accused.
@@ -265,15 +262,45 @@ def diagnose(
         return Diagnosis((single[0],), tuple(single[1:]), len(observed.values))
     if not pairs:
         return Diagnosis()
-    both = [
+    both = _pair(observed, known)
+    id = {"loss": "sum", "gradient": "gradient-of-the-sum"}.get(observed.part)
+    if both or id is None or BANK[id] not in known:
+        return Diagnosis(both, (), len(observed.values) if both else 0)
+    # Two mistakes in a sum over the examples.
+    given = zip(observed.values, observed.inputs, strict=True)
+    means = [None if got is None else np.asarray(got) / len(input.y) for got, input in given]
+    both = _pair(observed._replace(values=means), known, without=set(BANK[id].steps[0]))
+    return Diagnosis((*both, BANK[id]), (), len(means)) if both else Diagnosis()
+
+
+def _pair(
+    observed: Observed, known: Sequence[Mistake], without: Collection[str] = ()
+) -> tuple[Mistake, ...]:
+    """Two mistakes that together give the numbers, in other steps than those `without`; of several
+    pairs, one with fewer mistakes."""
+    found = [
         two
         for two, steps in observed.numbers.pairs(observed.quantity, known).near(observed)
-        if explains(steps, tight=not _mistakes_among(two))
+        if not any(set(mistake.steps[0]) & set(without) for mistake in two)
+        and _explains(observed, steps, tight=not _mistakes_among(two))
     ]
-    if both:
-        # The one with fewer mistakes, as above.
-        return Diagnosis(min(both, key=_mistakes_among), (), len(observed.values))
-    return Diagnosis()
+    return min(found, key=_mistakes_among, default=())
+
+
+def _explains(observed: Observed, steps: Steps, *, tight: bool) -> bool:
+    """Whether steps give all the numbers, and are wrong where the numbers are.
+
+    Those that are right there explain nothing: a mistake in the loss has the right gradient.
+    """
+    places = range(len(observed.values))
+    if not all(observed.hit(steps, k, tight=tight) for k in places):
+        return False
+    return any(
+        not is_right(observed.quantity, observed.wrong(steps, k), observed.expected[k])
+        for k in places
+        if not observed.right[k]
+        and (observed.values[k] is not None or is_arithmetic(observed.problems[k]))
+    )
 
 
 def _mistakes_among(mistakes: Sequence[Mistake]) -> int:

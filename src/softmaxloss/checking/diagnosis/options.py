@@ -12,7 +12,7 @@ import numpy as np
 from ...arrays import Array
 from ..bank import BANK, Mistake
 from ..calling.calls import Attempt
-from ..inputs import Input
+from ..inputs import Input, sequence_shape
 from ..reference import FEW, SIZE, WITH_OPTION, LossParts, Results, agree, near
 from ..report import Finding, InputCheck, array_text
 
@@ -23,8 +23,8 @@ HALF = 4 * 2.0**-8 / (FEW + 4 * SIZE)
 class Reductions(NamedTuple):
     """How the results for the plain inputs are reduced."""
 
-    loss: Literal["mean", "sum", "none"] = "mean"
-    gradient: Literal["mean", "sum"] = "mean"
+    loss: Literal["mean", "sum", "none", "sequences"] = "mean"
+    gradient: Literal["mean", "sum", "sequences"] = "mean"
 
 
 class Case(NamedTuple):
@@ -190,13 +190,15 @@ def _reduced_or_none(
 
 def _reduced(parts: LossParts, reductions: Reductions) -> Results:
     loss: Any = parts.losses
+    divisor = {
+        "mean": parts.divisor, "sum": 1.0, "sequences": sequence_shape(len(parts.losses))[0]
+    }  # fmt: skip
     if reductions.loss != "none":
         total = parts.losses.sum()
-        loss = total / parts.divisor if reductions.loss == "mean" else total
-    gradient = parts.gradients
-    if reductions.gradient == "mean":
-        # Zeros stay zero where the divisor is 0, and NaN stays NaN.
-        gradient = np.where(gradient == 0, 0.0, gradient / np.float64(parts.divisor))
+        loss = total / divisor[reductions.loss]
+    # Zeros stay zero where the divisor is 0, and NaN stays NaN.
+    scaled = parts.gradients / np.float64(divisor[reductions.gradient])
+    gradient = np.where(parts.gradients == 0, 0.0, scaled)
     return Results(None, loss, gradient)
 
 

@@ -91,7 +91,7 @@ def _powers(half: str, factor: float, power: int) -> Penalty:
 
 
 WHOLE, HALF = ("", 1.0), ("½·", 0.5)
-BIAS, OVER_N = "bias-not-regularised", "regularisation-over-n"
+BIAS, OVER_N, L1 = "bias-not-regularised", "regularisation-over-n", "l1-regularisation"
 Function = Callable[[Array], Any]
 OTHERS: tuple[tuple[str, tuple[str, str], Function, Function], ...] = (
     ("regularisation-not-squared", ("reg·ΣW", "reg"), np.sum, np.ones_like),
@@ -101,7 +101,6 @@ OTHERS: tuple[tuple[str, tuple[str, str], Function, Function], ...] = (
         np.linalg.norm,
         lambda W: W / np.linalg.norm(W),
     ),
-    ("regularisation-wrong", ("reg·Σ|W|", "reg·sign(W)"), lambda W: np.abs(W).sum(), np.sign),
     (
         "regularisation-wrong",
         ("reg·mean(W²)", "reg·2·mean(W)"),
@@ -127,6 +126,18 @@ PENALTIES = [
         _without_bias(row, OVER_N, BIAS, factor=factor, over_n=True)
         for row in (0, -1)
         for factor in (WHOLE, HALF)
+    ),
+    *(
+        _penalty(
+            ("reg·Σ|W|", "reg·sign(W)"),
+            lambda W: np.abs(W).sum(),
+            np.sign,
+            *([L1, OVER_N] if over_n else [L1]),
+            factor=factor,
+            over_n=over_n,
+        )
+        for factor in (WHOLE, HALF)
+        for over_n in (False, True)
     ),
     _penalty(("nothing", "nothing"), lambda W: 0.0, np.zeros_like, "no-regularisation"),
     *(
@@ -189,6 +200,7 @@ def check_regularisation(
     example = {"W": array_text(W), "X": array_text(X), "y": array_text(input.y), "reg": str(reg)}
     example["yours"] = f"{name} {array_text(value, want[shown])}"
     example["expected"] = f"{name} {array_text(want[shown], value)}"
+    fix = _fix(meant) if mistakes == ("regularisation-gradient",) else ""
     remarks = [_remark(part, got, data, first.get(part), W, reg) for part in parts]
     return checked, Finding(
         "reg",
@@ -196,7 +208,17 @@ def check_regularisation(
         tuple(BANK[id] for id in mistakes),
         example=example,
         remarks=tuple(remarks),
+        fix=fix,
     )
+
+
+def _fix(penalty: Penalty) -> str:
+    """The gradient of the penalty in the loss, as a line of NumPy."""
+    term, _, note = penalty.in_gradient.partition(" without ")
+    code = (
+        term.replace("·", " * ").replace("½", "0.5").replace("/", " / ").replace("sign", "np.sign")
+    )
+    return f"dW += {code}" + (f"   # without {note}" if note else "")
 
 
 def _that_differ(loss: Penalty, gradient: Penalty) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from ..settings import Part, Settings
 from .backward import check_backward
 from .findings import finding_for
 from .mistakes import Numbers, Observed, diagnose, observe
+from .one_hot import without_missing_classes
 from .options import Reductions, check_options
 from .regularisation import check_regularisation
 
@@ -71,7 +72,8 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     """The report on the attempts to call a function; no more of them are made than needed."""
     usable: list[Compared] = []
     tried: list[tuple[Form, str]] = []
-    for attempt in attempts:
+    for tried_attempt in attempts:
+        attempt = without_missing_classes(tried_attempt, settings)
         one = _compare(attempt, settings, thorough=False)
         if not one.observed:
             tried.append((attempt.form, attempt.problem or "it returned nothing that can be read"))
@@ -111,10 +113,19 @@ def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Repor
 
 @lru_cache(maxsize=8)  # one after another, many functions are checked with one seed
 def _numbers(
-    seed: int, dtype: str, small: bool, scores: str, by: str, guard: Guard | None
+    seed: int,
+    dtype: str,
+    small: bool,
+    classes: int,
+    left_out: tuple[str, ...],
+    scores: str,
+    by: str,
+    guard: Guard | None,
 ) -> Numbers:
-    """The right and the wrong numbers for the inputs of an attempt."""
-    return Numbers(inputs_for(scores != "logits", seed, dtype, small), scores, guard, by)
+    """The right and the wrong numbers for the inputs of an attempt, without those left out."""
+    inputs = inputs_for(scores != "logits", seed, dtype, small, classes)
+    kept = [input for input in inputs if input.name not in left_out]
+    return Numbers(kept, scores, guard, by)
 
 
 def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
@@ -126,8 +137,9 @@ def _with_batches(usable: Sequence[Compared]) -> list[Finding]:
             continue
         found = (diagnose(observed, pairs=False) for observed in one.observed.values())
         ids = dict.fromkeys(mistake.id for diagnosis in found for mistake in diagnosis.mistakes)
-        remarks = (f"a batch, called as {form}, has {', '.join(ids)}",) if ids else ()
-        return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=remarks)]
+        remarks = [f"a batch, called as {form}, has {', '.join(ids)}"] if ids else []
+        remarks.append('if a batch is meant, check it with layout="rows" (--layout rows)')
+        return [Finding("calls", mistakes=(BANK["one-example-only"],), remarks=tuple(remarks))]
     return []
 
 
@@ -163,15 +175,16 @@ def _compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compare
         return best
     by = (scores, "logits") if "gradient" in best.observed else (scores,)
     outcome = attempt.with_options.get("probability 0")
-    guards = () if outcome is None else guards_for(outcome[0].loss)
+    guards = () if outcome is None else guards_for(outcome[0].loss, outcome[0].gradient)
     others = []
     for guard, scores_or_logits in itertools.product((None, *guards), by):
         if guard is None and scores_or_logits == scores:
             continue  # the first
         one = _compare_with(attempt, settings, scores_or_logits, guard, thorough)
         if guard is not None:
+            part = "loss" if "loss" in one.observed else "gradient"
             remarks = (f"yours: {guard}",)
-            one.findings.append(Finding("loss", mistakes=(BANK[guard.mistake],), remarks=remarks))
+            one.findings.append(Finding(part, mistakes=(BANK[guard.mistake],), remarks=remarks))
         if not one.is_wrong() or (thorough and one.is_understood()):
             others.append(one)
     # With another guard than its own, a loss has a weakness as well.
@@ -183,7 +196,9 @@ def _compare_with(
 ) -> Compared:
     form = attempt.form
     dtype = form.dtype(settings.dtype)
-    numbers = _numbers(settings.seed, dtype, attempt.small, form.scores, by, guard)
+    numbers = _numbers(
+        settings.seed, dtype, attempt.small, form.classes, attempt.left_out, form.scores, by, guard
+    )
     values, given = _values(attempt, settings.kind), numbers.inputs[0].z.dtype
     epsilon = {part: precision(given, results) for part, results in values.items()}
     plain = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
@@ -283,7 +298,8 @@ def _report(one: Compared, settings: Settings) -> Report:
     parts = tuple(one.observed)
     epsilon = max(observed.epsilon for observed in one.observed.values())
     with_options = attempt.with_options
-    others = {one.name: one for one in option_inputs(settings.seed, numbers.inputs[0].z.dtype)}
+    dtype, classes = numbers.inputs[0].z.dtype, attempt.form.classes
+    others = {one.name: one for one in option_inputs(settings.seed, dtype, classes)}
     asked = [finding for finding in findings if settings.asks_for(finding.failed)]
     wrong = any(finding.is_wrong() for finding in asked)
     reductions = None if wrong else _reductions(asked)
@@ -308,6 +324,10 @@ def _report(one: Compared, settings: Settings) -> Report:
         checks.append(check)
         findings += [] if finding is None else [finding]
     findings += [Finding("calls", mistakes=(BANK[id],)) for id in attempt.behaviour]
+    if classes:
+        remark = f"all inputs have {classes} classes"
+        fixed = Finding("calls", mistakes=(BANK["classes-hard-coded"],), remarks=(remark,))
+        findings.append(fixed)
     seen_before: set[str] = set()
     kept = []
     for finding in findings:  # a mistake in the softmax shows in the loss and in the gradient
@@ -332,24 +352,33 @@ def _reductions(findings: Sequence[Finding]) -> Reductions | None:
     conventions = {
         m.id for f in findings if f.part != "calls" for m in f.mistakes if m.kind != "weakness"
     }
-    if not conventions <= {"sum", "a-loss-for-each", "gradient-of-the-sum"}:
+    of_loss: dict[str, Any] = {
+        "a-loss-for-each": "none", "sum": "sum", "mean-over-sequences": "sequences"
+    }  # fmt: skip
+    of_gradient = {OF_GRADIENT[id]: how for id, how in of_loss.items() if id in OF_GRADIENT}
+    if not conventions <= {*of_loss, *of_gradient}:
         return None
     return Reductions(
-        "none" if "a-loss-for-each" in conventions else "sum" if "sum" in conventions else "mean",
-        "sum" if "gradient-of-the-sum" in conventions else "mean",
+        next((how for id, how in of_loss.items() if id in conventions), "mean"),
+        next((how for id, how in of_gradient.items() if id in conventions), "mean"),
     )
 
 
 # The convention of the gradient that belongs to one of the loss, if its name differs. The gradients
 # of a perplexity and a focal loss have no name.
-OF_GRADIENT = {"sum": "gradient-of-the-sum", "bits": "gradient-in-bits"}
+OF_GRADIENT = {
+    "sum": "gradient-of-the-sum", "bits": "gradient-in-bits",
+    "mean-over-sequences": "gradient-of-the-mean-over-sequences",
+}  # fmt: skip
 
 
 def _of_both(findings: list[Finding]) -> list[Finding]:
     """The findings, and whether the gradient has the conventions of the loss."""
     of: dict[str, set[str]] = {"loss": set(), "gradient": set()}
     for finding in findings:
-        of[finding.part] |= {m.id for m in finding.mistakes if m.kind == "convention"}
+        of.setdefault(finding.part, set()).update(
+            m.id for m in finding.mistakes if m.kind == "convention"
+        )
     wanted = {OF_GRADIENT.get(id, id) for id in of["loss"]}
     if "a-loss-for-each" in wanted:  # the gradient may be that of their sum or of their mean
         wanted = wanted - {"a-loss-for-each"} | of["gradient"] & {"gradient-of-the-sum"}

@@ -64,6 +64,11 @@ def _object(module: ModuleType, name: str, file: str) -> tuple[Any, str]:
             try:
                 value, expression = value(), f"{expression}()"
             except TypeError as error:
+                if callable(getattr(value, "backward", None)):
+                    # A tensor: its method is a function of logits.
+                    owner = expression = f"{expression}.{part}"
+                    value = getattr(value, part)
+                    continue
                 why = f"cannot be made without arguments: {error}"
                 raise LoadError(f"{owner} {why}") from None
         value = getattr(value, part)

@@ -14,6 +14,7 @@ from ...text import first_line
 from ..bank import BANK
 from ..calling.calls import Attempt
 from ..calling.forms import Form
+from ..calling.frameworks import MOST_CLASSES
 from ..reference import Results
 
 
@@ -72,6 +73,8 @@ def _decode_attempt(data: Any) -> Attempt:
     listed = {name: tuple(data["form"][name]) for name in ("order", "keywords", "returns")}
     form = Form(**data["form"] | listed)
     str(form)  # raises for an unknown role or framework
+    if not 0 <= form.classes <= MOST_CLASSES:
+        raise ValueError("too many classes")
     return Attempt(
         form=form,
         results=[_decode_results(parts) for parts in data["results"]],

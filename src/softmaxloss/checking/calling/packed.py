@@ -1,0 +1,104 @@
+"""Functions whose arguments are packed in another way than a form passes them: each as a function
+of the arguments of a form.
+
+A batch may be a dict or a pair of features and labels, and the logits a product with the vector of
+a word.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .roles import WITH_WEIGHTS, required_of, role_of
+
+#: Names of an argument that has the features and the labels, and the keys under which it has them.
+BATCH = {"batch", "minibatch", "mini_batch", "data", "example", "examples", "sample"}
+IN_BATCH = {
+    "X": ("x", "X", "inputs", "input", "image", "images", "features", "data"),
+    "y": ("y", "Y", "label", "labels", "target", "targets"),
+}
+
+#: Names of the arguments of the loss of a word vector: that of the centre word, the vectors of all
+#: words, and the word beside it.
+CENTRE = {"centerwordvec", "center_word_vec", "center_vec", "centre_vec", "predicted", "v_c", "vc"}
+OUTSIDE = {"outsidevectors", "outside_vectors", "outputvectors", "output_vectors", "u"}
+BESIDE_IT = {"outsidewordidx", "outside_word_idx", "outside_idx", "target", "target_idx", "o"}
+
+
+class Way(NamedTuple):
+    """One way to call something."""
+
+    function: Callable[..., Any]
+    signature: Callable[..., Any]  # whose parameters are those of the function
+    protocol: str = ""  # how it is called, if that is more than a call
+    methods: int = 1  # that are called
+    # Of a softmax: the gradient with respect to z, from z and an upstream gradient.
+    backward: Callable[[Any, Any], Any] | None = None
+
+
+def with_batch(function: Callable[..., Any]) -> Iterator[Way]:
+    """A function of weights and a batch, a dict or a pair, as one of weights, features and labels.
+
+    >>> [way.protocol for way in with_batch(lambda params, batch: 0)]
+    ["f(params, {'x': X, 'y': y})", 'f(params, (X, y))']
+    """
+    required = required_of(function)
+    names = [p.name for p in required]
+    at = next((k for k, name in enumerate(names) if name.lower() in BATCH), None)
+    others = {role_of(name) for name in names}
+    if at is None or len(names) != 2 or not others & WITH_WEIGHTS:
+        return
+    packed: dict[str, Callable[[Any, Any], Any]] = {
+        "{'x': X, 'y': y}": lambda X, y: (
+            dict.fromkeys(IN_BATCH["X"], X) | dict.fromkeys(IN_BATCH["y"], y)
+        ),
+        "(X, y)": lambda X, y: (X, y),
+    }
+    split = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in "Xy"]
+    for text, pack in packed.items():
+
+        def call(*arguments: Any, pack: Callable[[Any, Any], Any] = pack) -> Any:
+            batch = pack(*arguments[at : at + 2])
+            return function(*arguments[:at], batch, *arguments[at + 2 :])
+
+        passed = [*required[:at], *split, *required[at + 1 :]]
+        vars(call)["__signature__"] = inspect.Signature(passed)
+        shown = ", ".join([*names[:at], text, *names[at + 1 :]])
+        yield Way(call, call, f"f({shown})")
+
+
+def of_word_vectors(function: Callable[..., Any]) -> Iterator[Way]:
+    """The loss of a word vector v, of which z = U·v, as one of z; its gradients with respect to v
+    and to U are those of z: the first column of U is z, the others are those of the identity, and
+    v is (1, 0, …)."""
+    names = [p.name for p in required_of(function)]
+    places = [
+        next((k for k, name in enumerate(names) if name.lower() in known), None)
+        for known in (CENTRE, OUTSIDE, BESIDE_IT)
+    ]
+    if None in places or not 3 <= len(names) <= 4:
+        return
+    of_v, of_u, of_word = (int(place or 0) for place in places)
+
+    def call(z: Any, y: Any) -> Any:
+        if np.ndim(z) != 1:
+            raise ValueError("it takes one word")
+        U = np.concatenate([z[:, None], np.eye(len(z), dtype=z.dtype)], axis=1)
+        v = np.eye(1, U.shape[1], dtype=z.dtype)[0]
+        passed: list[Any] = [None] * len(names)
+        passed[of_v], passed[of_u], passed[of_word] = v, U, y
+        loss, *gradients = function(*passed)
+        if [np.shape(gradient) for gradient in gradients] != [v.shape, U.shape]:
+            shapes = ", ".join(str(np.shape(gradient)) for gradient in gradients)
+            raise ValueError(f"its gradients have the shapes {shapes}, not {v.shape}, {U.shape}")
+        of_features, of_weights = gradients
+        return {
+            "loss": loss, "gradient": of_weights.sum(axis=1), "feature_gradient": of_features[1:]
+        }  # fmt: skip
+
+    shown = [
+        "y" if k == of_word else {of_v: "v", of_u: "U"}.get(k, "None") for k in range(len(names))
+    ]
+    yield Way(call, call, f"f({', '.join(shown)}) with U·v = z")
