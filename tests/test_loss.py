@@ -490,8 +490,9 @@ def test_scores_of_rows_without_a_softmax() -> None:
         assert s.predicted.tolist() == [first - 1] * 3 + [first] + [first - 1] * 2
         assert s.rank.tolist() == [0, 0, 0, 1, 0, 0]
         assert s.loss[3:].tolist() == [pytest.approx(math.log(200), rel=4e-16), 0.0, 0.0]
-        for numbers in (s.probability[4:], s.entropy[4:], s.logsumexp[4:]):
-            assert np.isnan(numbers).all()
+        assert not np.any([s.probability[4:], s.entropy[4:], s.logsumexp[4:]])
+        # A mean of any product of scores over the rows that count is not poisoned by the others.
+        assert (s.loss[3:] * s.probability[3:]).sum() == s.loss[3] * s.probability[3]
 
 
 def test_scores_of_a_masked_true_class() -> None:

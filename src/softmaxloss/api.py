@@ -141,9 +141,9 @@ def score(
 ) -> Scores:
     """How each example does, from one pass over its logits.
 
-    An ignored example has loss 0, rank 0, predicted class first_class − 1 and NaN for the rest. An
-    example whose logits have no softmax (a NaN, +inf, nothing but −inf) has NaN for its numbers,
-    rank 0 and predicted class first_class − 1.
+    An ignored example has 0 for all scores but predicted class first_class − 1, so it adds nothing
+    to a sum. An example whose logits have no softmax (a NaN, +inf, nothing but −inf) has NaN for
+    its numbers, rank 0 and predicted class first_class − 1.
 
     Args:
         logits: (C,), (N, C) or (N, C, d1, …), as in `cross_entropy`.
@@ -220,7 +220,7 @@ def linear_cross_entropy(
             |f_i|·p·Σ_n |W_nd|,  one of the weight's by at most  p·Σ_i |f_i·x_id|.  The loss and the
             bias's gradient do not change.
         return_scores: Also return `Scores` of each example, of the logits u. An ignored row has
-            loss 0, rank 0, predicted class first_class − 1, and NaN for the rest.
+            0 for all scores but predicted class first_class − 1.
 
     Returns:
         A NumPy scalar, with reduction="none" an array of one loss per example; with return_scores

@@ -18,8 +18,9 @@ class Scores(NamedTuple):
     logsumexp: Array  #: log Σ exp(z_n)
 
 
-#: The scores of an ignored example, whose logits are not looked at. Classes count from 0 here.
-IGNORED: Scores = Scores(*[np.array(value) for value in (0.0, np.nan, -1, 0, np.nan, np.nan)])
+#: The scores of an ignored example, whose logits are not looked at. They add nothing to a sum over
+#: the examples, and make no product NaN. Classes count from 0 here.
+IGNORED: Scores = Scores(*[np.array(value) for value in (0.0, 0.0, -1, 0, 0.0, 0.0)])
 
 
 def counted_from(first_class: int, scores: Scores) -> Scores:
