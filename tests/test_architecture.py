@@ -29,7 +29,7 @@ FLOORS = [
     {"reduction"},
     {"kernels"},
     {"engine"},
-    {"linear"},
+    {"linear", "probabilities"},
     {"torch"},
     {"backends"},
     {"api"},

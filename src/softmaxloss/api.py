@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import engine
+from . import engine, probabilities
 from .arrays import Array
 from .backends import backend_of
 from .linear import numpy as linear
@@ -171,6 +171,85 @@ def score(
         )
         return scores
     return engine.score(logits, target, score_options(ignore_index, first_class))
+
+
+def softmax(logits: ArrayLike, axis: int | None = None) -> Any:
+    """The softmax: a_n = exp(z_n) / Σ_j exp(z_j).
+
+    From the kernels of the loss, and as exact: each entry to a few units in its last place, however
+    small it is. A row whose logits have no softmax (a NaN, +inf, nothing but −inf) is NaN.
+
+    Args:
+        logits: Real numbers of any float or integer dtype, as in `cross_entropy`. −inf masks a
+            class out.
+        axis: The axis of the classes. It must be given for more than two axes, of which both
+            axis=1, as in `cross_entropy`, and axis=-1 are usual; else it is the last one.
+
+    Returns:
+        An array of the logits' shape and dtype, float64 for integers. Half precision is computed in
+        float32 and rounded once.
+
+    Raises:
+        OptionError: `axis` is not given, or not an axis of the logits. A ValueError.
+        ValueError: Logits without an axis or without classes.
+        TypeError: Arguments of a wrong type.
+
+    Example:
+        >>> softmax([[0.0, 0.0], [0.0, np.log(3)]])
+        array([[0.5 , 0.5 ],
+               [0.25, 0.75]])
+    """
+    backend = None if type(logits) is np.ndarray else backend_of(logits)
+    if backend is not None:
+        return backend.softmax(logits, axis)
+    return probabilities.softmax(logits, axis)
+
+
+def log_softmax(logits: ArrayLike, axis: int | None = None) -> Any:
+    """The logarithm of the softmax: log a_n = z_n − log Σ_j exp(z_j), without cancellation.
+
+    Args:
+        logits, axis: As in `softmax`.
+
+    Returns:
+        As `softmax`. The entry of a class whose probability is near 1 keeps its digits.
+
+    Raises:
+        As `softmax`.
+
+    Example:
+        >>> log_softmax([0.0, 50.0])
+        array([-5.00000000e+01, -1.92874985e-22])
+    """
+    backend = None if type(logits) is np.ndarray else backend_of(logits)
+    if backend is not None:
+        return backend.log_softmax(logits, axis)
+    return probabilities.log_softmax(logits, axis)
+
+
+def logsumexp(logits: ArrayLike, axis: int | None = None) -> Any:
+    """The logarithm of the denominator of the softmax: log Σ_n exp(z_n).
+
+    It is ±inf where a logit is +inf or all are −inf, as in PyTorch and SciPy.
+
+    Args:
+        logits, axis: As in `softmax`.
+
+    Returns:
+        One number for each example: the logits' shape without the axis of the classes. float64 for
+        float64 and integer logits, else float32.
+
+    Raises:
+        As `softmax`.
+
+    Example:
+        >>> logsumexp([[0.0, 0.0], [0.0, np.log(3)]])
+        array([0.69314718, 1.38629436])
+    """
+    backend = None if type(logits) is np.ndarray else backend_of(logits)
+    if backend is not None:
+        return backend.logsumexp(logits, axis)
+    return probabilities.logsumexp(logits, axis)
 
 
 @with_options(LinearOptions)

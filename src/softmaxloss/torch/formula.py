@@ -85,6 +85,36 @@ def negative_log_softmax(z: Tensor) -> Tensor:
     return (m - z) + torch.log1p(_exponentials(z)[1]) + (m - m)
 
 
+def softmax(z: Tensor) -> Tensor:
+    """a_n for each row. NaN in a row without a softmax.
+
+    >>> softmax(torch.zeros(2))
+    tensor([0.5000, 0.5000])
+    """
+    e, below = _exponentials(z)
+    return e / (1 + below)
+
+
+def log_softmax(z: Tensor) -> Tensor:
+    """log a_n for each row.
+
+    >>> log_softmax(torch.zeros(2))
+    tensor([-0.6931, -0.6931])
+    """
+    return -negative_log_softmax(z)
+
+
+def logsumexp(z: Tensor) -> Tensor:
+    """m + log1p(S) for each row; ±inf where a row has +inf or nothing but −inf.
+
+    >>> logsumexp(torch.zeros(2))
+    tensor(0.6931)
+    """
+    m = z.detach().amax(-1)
+    value = m + torch.log1p(_exponentials(z)[1])[..., 0]
+    return torch.where(m.isinf(), m, value)
+
+
 def is_index(target: Tensor, z: Tensor) -> bool:
     """Whether the target is class indices, not probabilities."""
     return target.ndim < z.ndim

@@ -14,7 +14,7 @@ from ..options import (
     with_options,
 )
 from ..scores import Scores
-from . import engine
+from . import engine, probabilities
 from .linear import engine as linear
 from .tensors import eager_options, read_options
 
@@ -103,6 +103,38 @@ def score(
     tensor([2])
     """
     return engine.score(input, target, score_options(ignore_index, first_class))
+
+
+def softmax(input: Tensor, dim: int | None = None) -> Tensor:
+    """`softmaxloss.softmax` of a tensor, differentiable to any order; `dim` is its `axis`.
+
+    >>> import torch
+    >>> softmax(torch.zeros(1, 4), dim=1)
+    tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
+    """
+    return probabilities.softmax(input, dim)
+
+
+def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
+    """`softmaxloss.log_softmax` of a tensor, differentiable to any order; `dim` is its `axis`.
+
+    Its gradient does not cancel where a probability is close to 1.
+
+    >>> import torch
+    >>> log_softmax(torch.tensor([0.0, 50.0]), dim=0)
+    tensor([-5.0000e+01, -1.9287e-22])
+    """
+    return probabilities.log_softmax(input, dim)
+
+
+def logsumexp(input: Tensor, dim: int | None = None) -> Tensor:
+    """`softmaxloss.logsumexp` of a tensor, differentiable to any order; `dim` is its `axis`.
+
+    >>> import torch
+    >>> logsumexp(torch.zeros(1, 4), dim=1)
+    tensor([1.3863])
+    """
+    return probabilities.logsumexp(input, dim)
 
 
 @with_options(LinearOptions)
