@@ -14,21 +14,21 @@ from .. import probabilities
 from ..kernels import HOST
 from ..probabilities import checked_axis
 from . import formula
-from ._private import forward_mode_is_active, function_transforms_are_active
+from ._private import apply_of, forward_mode_is_active, function_transforms_are_active
 from .tensors import as_numpy, is_eager, require_dense
 
 
 def softmax(input: Tensor, dim: int | None) -> Tensor:
     """The softmax, as `softmaxloss.torch.softmax` describes it."""
     z, dim = _read(input, dim)
-    made = _Softmax.apply(z, dim) if _has_kernel(z) else _along(formula.softmax, z, dim)
+    made = _apply_softmax(z, dim) if _has_kernel(z) else _along(formula.softmax, z, dim)
     return made.to(_of_entries(input))
 
 
 def log_softmax(input: Tensor, dim: int | None) -> Tensor:
     """log softmax, as `softmaxloss.torch.log_softmax` describes it."""
     z, dim = _read(input, dim)
-    made = _LogSoftmax.apply(z, dim) if _has_kernel(z) else _along(formula.log_softmax, z, dim)
+    made = _apply_log_softmax(z, dim) if _has_kernel(z) else _along(formula.log_softmax, z, dim)
     return made.to(_of_entries(input))
 
 
@@ -36,7 +36,7 @@ def logsumexp(input: Tensor, dim: int | None) -> Tensor:
     """log Σ exp(z_n), as `softmaxloss.torch.logsumexp` describes it."""
     z, dim = _read(input, dim)
     if _has_kernel(z):
-        made: Tensor = _LogSumExp.apply(z, dim)
+        made: Tensor = _apply_logsumexp(z, dim)
         return made
     return formula.logsumexp(z.movedim(dim, -1))
 
@@ -117,3 +117,7 @@ class _LogSumExp(torch.autograd.Function):
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None]:
         (z,) = ctx.saved_tensors
         return softmax(z, ctx.dim) * grad_output.unsqueeze(ctx.dim), None
+
+
+_apply_softmax, _apply_log_softmax = apply_of(_Softmax), apply_of(_LogSoftmax)
+_apply_logsumexp = apply_of(_LogSumExp)
