@@ -90,3 +90,11 @@ def test_a_wrong_signature_fails(function: Callable[..., Any]) -> None:
 def test_options_must_be_spelled_out_as_keywords(function: Callable[..., Any]) -> None:
     with pytest.raises(AssertionError):
         options_of(function)
+
+
+@pytest.mark.parametrize("package", ["softmaxloss", "softmaxloss.torch"])
+def test_score_has_the_options_that_change_a_score(package: str) -> None:
+    names = [name for name, _ in fields("Options", "reduction", "denominator")]
+    assert list(options.SCORE_OPTIONS) == names
+    found = options_of(pytest.importorskip(package).score)
+    assert found == fields("Options", "reduction", "denominator")

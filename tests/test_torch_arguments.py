@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -85,12 +84,14 @@ class Mine(torch.Tensor):
     pass
 
 
-@pytest.mark.parametrize("function", [score, cross_entropy_with_grad])
-def test_a_subclass_is_named(function: Any) -> None:
+def test_a_subclass_is_named() -> None:
     z, y = example()
     for arguments in ((z.detach().as_subclass(Mine), y), (z, y.as_subclass(Mine))):
-        with pytest.raises(TypeError, match=f"^{function.__name__} takes .* subclass, got Mine"):
-            function(*arguments)
+        with pytest.raises(
+            TypeError, match=r"^cross_entropy_with_grad takes .* subclass, got Mine"
+        ):
+            cross_entropy_with_grad(*arguments)
+        assert isinstance(score(*arguments).loss, torch.Tensor)
 
 
 @pytest.mark.parametrize("grad", [False, True])
@@ -219,14 +220,10 @@ def test_an_out_that_does_not_fit(device_has_kernel: bool, monkeypatch: pytest.M
         softmaxloss.cross_entropy_with_grad(z, y, grad_output=torch.ones(6))
 
 
-FUNCTIONS = [softmaxloss.score, softmaxloss.cross_entropy_with_grad]
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_tensors_without_numbers_are_refused(function: Callable[..., Any]) -> None:
+def test_tensors_without_numbers_are_refused() -> None:
     z, y = example()
-    z = z.detach()
-    says = re.escape(f"{function.__name__} computes at once")
+    z, function = z.detach(), softmaxloss.cross_entropy_with_grad
+    says = "cross_entropy_with_grad computes at once"
     with pytest.raises(TypeError, match=says):
         torch.func.vmap(function)(z, y)
     with pytest.raises(TypeError, match=says):

@@ -30,7 +30,7 @@ def softmax(logits: ArrayLike, axis: int | None) -> Array:
     made = np.empty_like(given, gradient_dtype(given.dtype))
     a = _classes_second(made, axis)
     engine.cross_entropy_with_grad(z, first, None, None, _SUM, out=a)
-    _classes_first(made, axis)[0] = engine.score(z, first, _SUM).probability
+    _classes_first(made, axis)[0] = engine.score(z, first, None, None, _EACH).probability
     return made
 
 
@@ -61,7 +61,7 @@ def logsumexp(logits: ArrayLike, axis: int | None) -> Any:
     """
     given, axis = _read(logits, axis)
     z, first = _classes_second(given, axis), _first_class(given, axis)
-    made: Any = engine.score(z, first, _SUM).logsumexp
+    made: Any = engine.score(z, first, None, None, _EACH).logsumexp
     undefined = np.isnan(made)
     if undefined.any():  # a row with a NaN, with +inf, or of nothing but −inf: its largest logit
         made = np.where(undefined, _classes_first(given, axis).max(0), made).astype(made.dtype)[()]

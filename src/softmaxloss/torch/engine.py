@@ -103,7 +103,7 @@ def cross_entropy_with_grad(
 ) -> tuple[Tensor, Tensor]:
     """(loss, gradient), as `softmaxloss.torch.cross_entropy_with_grad` describes them."""
     given = _beside(input, target, weight, sample_weight)
-    _require_numbers("cross_entropy_with_grad", *given)
+    _require_numbers(*given)
     upstream: Any = 1.0
     if grad_output is not None:
         upstream = tensor_beside(input, grad_output, "grad_output", "the logits are")
@@ -183,20 +183,19 @@ def _any_is_negated(given: Given) -> bool:
     )
 
 
-def score(input: Tensor, target: Any, options: Options) -> Scores:
+def score(input: Tensor, target: Any, weight: Any, sample_weight: Any, options: Options) -> Scores:
     """The scores of each example, as `softmaxloss.torch.score` describes them."""
-    given = _beside(input, target, None, None)
-    target = given[1]
-    _require_numbers("score", input, target)
-    if not _any_is_negated(given):
-        arrays = direct_on(HOST).direct_score(input, target, options, get_num_threads())
+    given = _beside(input, target, weight, sample_weight)
+    if not (is_eager(*given) and _has_kernel(input)) or function_transforms_are_active():
+        with torch.no_grad():
+            return formula.scores_of_call(*given, options)
+    plain = weight is None and sample_weight is None and not options.label_smoothing
+    if plain and not _any_is_negated(given):
+        arrays = direct_on(HOST).direct_score(*given[:2], options, get_num_threads())
         if arrays is not None:
-            tensors: Any = [torch.from_numpy(array) for array in arrays]
-            return Scores(*tensors)
-    logits, labels = as_numpy(input.cpu(), "logits"), as_numpy(target.cpu(), "target")
-    scores = engine.score(logits, labels, options)
-    tensors = (torch.from_numpy(np.asarray(array)).to(input.device) for array in scores)
-    return Scores(*tensors)
+            return Scores(*[torch.from_numpy(array) for array in arrays])  # type: ignore[arg-type]
+    scores = engine.score(*operators.arrays_of(*given), options)
+    return Scores(*[torch.from_numpy(np.asarray(array)) for array in scores])  # type: ignore[arg-type]
 
 
 def _beside(
@@ -218,19 +217,19 @@ def _beside(
     return logits, target, weight, sample_weight
 
 
-def _require_numbers(function: str, *tensors: Tensor | None) -> None:
+def _require_numbers(*tensors: Tensor | None) -> None:
     """TypeError for tensors whose numbers are not known now."""
     if is_eager(*tensors) and not function_transforms_are_active():
         return
     other = next((type(t).__name__ for t in tensors if not is_plain(t)), None)
     if other is not None and not is_recorded() and not function_transforms_are_active():
         raise TypeError(
-            f"{function} takes tensors of no subclass, got {other}, which may compute in its own "
-            "way: pass tensor.as_subclass(torch.Tensor), or use cross_entropy"
+            f"cross_entropy_with_grad takes tensors of no subclass, got {other}, which may compute "
+            "in its own way: pass tensor.as_subclass(torch.Tensor), or use cross_entropy"
         )
     raise TypeError(
-        f"{function} computes at once: not under torch.func, in a trace, or on tensors without "
-        "memory, where cross_entropy works"
+        "cross_entropy_with_grad computes at once: not under torch.func, in a trace, or on tensors "
+        "without memory, where cross_entropy works"
     )
 
 

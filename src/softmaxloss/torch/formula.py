@@ -10,6 +10,7 @@ where a row is ignored, or probabilities; their sample weights have one number f
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from ..linear.blocks import z_loss_of
 from ..options import LinearOptions, Options, field_values
 from ..reduction import divisor_for
+from ..scores import IGNORED, Scores
 from .tensors import of_each_row
 
 
@@ -115,6 +117,32 @@ def logsumexp(z: Tensor) -> Tensor:
     return torch.where(m.isinf(), m, value)
 
 
+def scores(z: Tensor, target: Tensor, loss: Tensor) -> Scores:
+    """The scores of each row, whose loss is given; classes count from 0.
+
+    >>> scores(torch.zeros(1, 4), torch.tensor([3]), torch.zeros(1)).rank
+    tensor([1])
+    """
+    y = target if is_index(target, z) else target.argmax(-1)
+    ignored, y = y < 0, y.clamp(min=0)[..., None]
+    z = z.masked_fill(ignored[..., None], 0.0)
+    k = z.argmax(-1, keepdim=True)
+    nll = negative_log_softmax(z)
+    a = torch.exp(-nll)
+    undefined = nll.isnan().any(-1)
+    absent = ignored | undefined
+    rank = 1 + (z > z.gather(-1, y)).sum(-1)
+    values: Any = (
+        loss.masked_fill(ignored, 0.0),
+        a.gather(-1, y)[..., 0].masked_fill(ignored, 0.0),
+        k[..., 0].masked_fill(absent, -1),
+        rank.masked_fill(absent, 0),
+        torch.where(a == 0, 0.0, a * nll).sum(-1).masked_fill(ignored, 0.0),
+        (z + nll).gather(-1, k)[..., 0].masked_fill(ignored, 0.0),
+    )
+    return Scores(*values)
+
+
 def is_index(target: Tensor, z: Tensor) -> bool:
     """Whether the target is class indices, not probabilities."""
     return target.ndim < z.ndim
@@ -170,6 +198,26 @@ def reduced_loss(
     # The divisor is 0 where no example counts: the loss is NaN, its derivatives are 0.
     nothing = divisor == 0
     return losses.sum() / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
+
+
+def scores_of_call(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    options: Options,
+) -> Scores:
+    """The scores as `softmaxloss.score` gives them.
+
+    >>> scores_of_call(torch.zeros(4), torch.tensor(3), None, None, Options()).rank
+    tensor(1)
+    """
+    z, target, s = _rows(logits, target, weight, sample_weight, options)
+    made = scores(z, target, cross_entropy(z, target, weight, s, options.label_smoothing))
+    if s is not None:
+        pairs: Any = zip(made, IGNORED, strict=True)
+        made = Scores(*[values.masked_fill(s == 0, value.item()) for values, value in pairs])
+    return made._replace(predicted=made.predicted + options.first_class)
 
 
 def reduced_gradient(

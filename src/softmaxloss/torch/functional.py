@@ -8,15 +8,15 @@ from ..linear.plan import Arguments, LinearGradients
 from ..options import (
     LinearOptionArguments,
     LinearOptions,
+    MultiLabel,
     OptionArguments,
     Options,
-    score_options,
     with_options,
 )
 from ..scores import Scores
 from . import engine, probabilities
 from .linear import engine as linear
-from .tensors import eager_options, read_options
+from .tensors import eager_options, read_options, read_score_options
 
 
 @with_options(Options)
@@ -94,15 +94,27 @@ def cross_entropy_with_grad(
 
 
 def score(
-    input: Tensor, target: Tensor, *, ignore_index: int = -100, first_class: int = 0
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    sample_weight: Tensor | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    multi_label: MultiLabel = "error",
+    first_class: int = 0,
 ) -> Scores:
-    """`softmaxloss.score`, as tensors on the logits' device; computed on the CPU.
+    """`softmaxloss.score`, as tensors on the logits' device, which take no gradient.
+
+    The library's kernels compute it on the CPU, the formula in PyTorch's operations elsewhere, in
+    torch.compile and under torch.func.
 
     >>> import torch
     >>> score(torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([1])).rank
     tensor([2])
     """
-    return engine.score(input, target, score_options(ignore_index, first_class))
+    options = read_score_options(ignore_index, label_smoothing, multi_label, first_class)
+    return engine.score(input, target, weight, sample_weight, options)
 
 
 def softmax(input: Tensor, dim: int | None = None) -> Tensor:

@@ -13,12 +13,14 @@ from ..errors import OptionError
 from ..kernels import HOST
 from ..options import (
     AnyOptions,
+    SCORE_OPTIONS,
     LinearOptions,
     Options,
     check_sample_shape,
     checked_options,
     field_names,
     field_values,
+    score_options,
 )
 from ._private import assert_in_graph, is_recorded
 from .memory import KEPT_FROM, large_memory
@@ -188,6 +190,18 @@ def read_options(
         divisor = _traced_denominator(options["denominator"])
         options |= {"denominator": None, "reduction": "sum"}
     return _options_in_graph(kind, options), divisor
+
+
+def read_score_options(*values: Any) -> Options:
+    """The options of a score that may be compiled, from the values that `score_options` takes.
+
+    >>> read_score_options(-1, 0.0, "error", 0).ignore_index
+    -1
+    """
+    if not is_compiling():
+        return score_options(*values)
+    given = dict(zip(SCORE_OPTIONS, values, strict=True))
+    return _options_in_graph(Options, {**given, "reduction": "none"})
 
 
 def _options_in_graph(kind: type[AnyOptions], options: dict[str, Any]) -> AnyOptions:

@@ -24,7 +24,7 @@ def cross_entropy(
     arrays = _checked(arrays)
     input, W, target = arrays.input, arrays.linear_weight, arrays.target
     rows, lead_shape = input.shape[:-1].numel(), input.shape[:-1]
-    by_index = check_shapes(arrays, return_scores)
+    by_index = check_shapes(arrays)
     s = arrays.sample_weight
     arrays = arrays._replace(
         input=input.reshape(rows, W.shape[1]),
