@@ -40,8 +40,10 @@ from .tensors import (
     as_numpy,
     empty_like,
     is_eager,
+    is_for_onnx,
     is_plain,
     one_number,
+    require_dense,
     tensor_beside,
 )
 
@@ -82,6 +84,8 @@ def cross_entropy(
         later = not inplace and (options.reduction == "none" or saved_tensors_are_hooked())
         loss: Tensor = _apply(*given, options, inplace, later)
         return loss
+    if is_for_onnx():
+        return formula.reduced_loss(*given, options)
     result: Tensor = operators.cross_entropy(*given, *field_values(options))
     return result
 
@@ -204,11 +208,8 @@ def _beside(
     """All as tensors where the logits are."""
     if not isinstance(logits, Tensor):
         raise TypeError(f"the logits must be a tensor here, got {type(logits).__name__}")
-    if logits.layout is not torch.strided:
-        raise TypeError(
-            f"the logits have layout {logits.layout}: nested and sparse tensors have no classes "
-            "in one axis; pass the values of the examples as one dense tensor"
-        )
+    if logits.is_nested or logits.layout is not torch.strided:
+        require_dense(logits, "logits")
     target = tensor_beside(logits, target, "target", "the logits are")
     if weight is not None:
         weight = tensor_beside(logits, weight, "weight", "the logits are")

@@ -19,7 +19,7 @@ from ..linear.blocks import z_loss_of
 from ..options import LinearOptions, Options, field_values
 from ..reduction import divisor_for
 from ..scores import IGNORED, Scores
-from .tensors import of_each_row
+from .tensors import is_for_onnx, of_each_row
 
 
 def cross_entropy(
@@ -189,9 +189,7 @@ def reduced_loss(
     tensor(1.3863)
     """
     z, target, s = _rows(logits, target, weight, sample_weight, options)
-    losses = cross_entropy(z, target, weight, s, options.label_smoothing)
-    if isinstance(options, LinearOptions) and options.z_loss:
-        losses = losses + _z_loss(z, target, s, options.z_loss)
+    losses = _losses(z, target, weight, s, options)
     if options.reduction == "none":
         return losses
     divisor = _divisor(z, target, weight, s, options)
@@ -213,7 +211,7 @@ def scores_of_call(
     tensor(1)
     """
     z, target, s = _rows(logits, target, weight, sample_weight, options)
-    made = scores(z, target, cross_entropy(z, target, weight, s, options.label_smoothing))
+    made = scores(z, target, _losses(z, target, weight, s, options))
     if s is not None:
         pairs: Any = zip(made, IGNORED, strict=True)
         made = Scores(*[values.masked_fill(s == 0, value.item()) for values, value in pairs])
@@ -253,10 +251,12 @@ def _rows(
     """Logits and target with the classes in the last axis, the logits in their compute dtype; one
     sample weight for each row."""
     given = (logits, target, weight, sample_weight)
-    # The operator checks all arguments.
-    y = torch.ops.softmaxloss.class_indices(
-        *(None if t is None else t.detach() for t in given), *field_values(options, Options)
-    )
+    if is_for_onnx():
+        y = (target.long() - options.first_class).masked_fill(target == options.ignore_index, -1)
+    else:  # the operator checks all arguments
+        y = torch.ops.softmaxloss.class_indices(
+            *(None if t is None else t.detach() for t in given), *field_values(options, Options)
+        )
     z, s = _class_last(logits).to(compute_dtype(logits)), sample_weight
     if s is not None:
         s = of_each_row(s, z.shape[:-1])
@@ -264,6 +264,16 @@ def _rows(
         return z, y, s
     q = _class_last(target).to(z.dtype)
     return z, q / q.sum(-1, keepdim=True) if options.multi_label == "mean" else q, s
+
+
+def _losses(
+    z: Tensor, target: Tensor, weight: Tensor | None, s: Tensor | None, options: Options
+) -> Tensor:
+    """The loss of each row, with LinearOptions its z_loss included."""
+    losses = cross_entropy(z, target, weight, s, options.label_smoothing)
+    if isinstance(options, LinearOptions) and options.z_loss:
+        losses = losses + _z_loss(z, target, s, options.z_loss)
+    return losses
 
 
 def _class_last(x: Tensor) -> Tensor:
@@ -295,7 +305,7 @@ def _divisor(
     rows = math.prod(z.shape[:-1])
     weighs = by_index or s is not None
     divisor = divisor_for(options, rows, counted_weight if weighs else None)
-    return divisor if isinstance(divisor, Tensor) else z.new_tensor(divisor)
+    return divisor if isinstance(divisor, Tensor) else z.new_full((), divisor)
 
 
 def _one_hot(y: Tensor, z: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def _read(input: Tensor, dim: int | None) -> tuple[Tensor, int]:
     """The logits in the dtype that they are computed in, and their axis of classes."""
     if not isinstance(input, Tensor):
         raise TypeError(f"the logits must be a tensor here, got {type(input).__name__}")
-    require_dense(input, "the logits")
+    require_dense(input, "logits")
     dtype = input.dtype
     if dtype.is_complex or dtype is torch.bool or (dtype.is_floating_point and dtype.itemsize == 1):
         raise TypeError(f"logits must be real numbers, got dtype {dtype}")

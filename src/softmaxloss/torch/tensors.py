@@ -12,8 +12,8 @@ from ..arrays import BFLOAT16, Array, as_array
 from ..errors import OptionError
 from ..kernels import HOST
 from ..options import (
-    AnyOptions,
     SCORE_OPTIONS,
+    AnyOptions,
     LinearOptions,
     Options,
     check_sample_shape,
@@ -33,6 +33,12 @@ def is_eager(*tensors: torch.Tensor | None) -> bool:
     """Whether a call on these tensors computes now. It does not where torch.compile or a tracer
     records it, or where a tensor is of a subclass, which may have no memory of its own."""
     return not is_compiling() and _PLAIN.issuperset(map(type, tensors)) and not is_recorded()
+
+
+def is_for_onnx() -> bool:
+    """Whether the call is recorded for ONNX, which does not know the operators of this library."""
+    recorded = is_compiling() or is_recorded()
+    return recorded and torch.onnx.is_in_onnx_export()
 
 
 def is_plain(tensor: torch.Tensor | None) -> bool:
@@ -75,6 +81,11 @@ def as_numpy(tensor: torch.Tensor, name: str = "a tensor") -> Array:
 
 def require_dense(tensor: torch.Tensor, name: str) -> None:
     """TypeError for sparse and nested tensors."""
+    if tensor.is_nested:
+        raise TypeError(
+            f"{name}: nested tensors are not supported; pass the rows of all as one dense tensor, "
+            "torch.cat(nested.unbind())"
+        )
     if tensor.layout is not torch.strided:
         raise TypeError(f"{name}: layout {tensor.layout} is not supported; pass a dense tensor")
 
@@ -141,6 +152,8 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
         native = np.float64 if wide else array.dtype.newbyteorder("=")
         # A copy: the array may be another one when the backward pass comes.
         return torch.tensor(np.array(array, native, order="C"), device=tensor.device)
+    if value.is_nested:  # whose memory has no one shape
+        require_dense(value, name)
     if value.device != tensor.device:
         raise OptionError(
             f"{name} is on {value.device}, {others} on {tensor.device}: move one of them"
