@@ -22,7 +22,7 @@ from ..options import Options, field_values
 from ..reduction import read_upstream
 from ..scores import Scores
 from ..text import shown
-from . import formula, operators
+from . import distributed, formula, operators
 from ._private import (
     apply_of,
     base_of,
@@ -35,6 +35,7 @@ from ._private import (
     saved_tensors_are_hooked,
     version_of,
 )
+from .distributed import is_distributed
 from .tensors import (
     as_float64,
     as_numpy,
@@ -74,6 +75,8 @@ def cross_entropy(
         check_inplace(inplace)
     given = _beside(input, target, weight, sample_weight)
     if needs_formula(*given[1:]):
+        if is_distributed(input):
+            return distributed.cross_entropy(cross_entropy, *given, options)
         return formula.reduced_loss(*given, options)
     if is_eager(input) and _has_kernel(input):
         if not (input.requires_grad and torch.is_grad_enabled()):
@@ -84,6 +87,8 @@ def cross_entropy(
         later = not inplace and (options.reduction == "none" or saved_tensors_are_hooked())
         loss: Tensor = _apply(*given, options, inplace, later)
         return loss
+    if is_distributed(input):
+        return distributed.cross_entropy(cross_entropy, *given, options)
     if is_for_onnx():
         return formula.reduced_loss(*given, options)
     result: Tensor = operators.cross_entropy(*given, *field_values(options))
@@ -192,6 +197,8 @@ def score(input: Tensor, target: Any, weight: Any, sample_weight: Any, options: 
     given = _beside(input, target, weight, sample_weight)
     if not (is_eager(*given) and _has_kernel(input)) or function_transforms_are_active():
         with torch.no_grad():
+            if is_distributed(input):
+                return Scores(*distributed.score(score, *given, options))  # type: ignore[arg-type]
             return formula.scores_of_call(*given, options)
     plain = weight is None and sample_weight is None and not options.label_smoothing
     if plain and not _any_is_negated(given):

@@ -198,6 +198,22 @@ def reduced_loss(
     return losses.sum() / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
 
 
+def divisor_of_call(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    options: Options,
+) -> Tensor:
+    """What the sum of the losses is divided by.
+
+    >>> divisor_of_call(torch.zeros(2, 4), torch.tensor([3, -100]), None, None, Options())
+    tensor(1.)
+    """
+    z, target, s = _rows(logits, target, weight, sample_weight, options)
+    return _divisor(z, target, weight, s, options)
+
+
 def scores_of_call(
     logits: Tensor,
     target: Tensor,
