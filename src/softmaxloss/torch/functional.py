@@ -16,7 +16,14 @@ from ..options import (
 from ..scores import Scores
 from . import engine, probabilities
 from .linear import engine as linear
-from .tensors import eager_options, read_options, read_score_options
+from .linear import positions
+from .tensors import (
+    check_chunking,
+    eager_options,
+    read_options,
+    read_score_options,
+    without_none,
+)
 
 
 @with_options(Options)
@@ -159,12 +166,18 @@ def linear_cross_entropy(
     weight: Tensor | None = None,
     sample_weight: Tensor | None = None,
     return_scores: bool = False,
-    **options: Unpack[LinearOptionArguments],
+    options: Any = None,
+    **given: Unpack[LinearOptionArguments],
 ) -> Any:
     """The softmax cross-entropy loss, in nats, of the logits z = W·x + b, never held all at once.
 
     `softmaxloss.linear_cross_entropy` describes the arguments. Here they are tensors on one device;
     input, linear_weight and linear_bias are of one dtype: float32, float64, bfloat16 or float16.
+
+    As in PyTorch, linear_weight may be (C, d1, …, features) and linear_bias (C, d1, …): one layer
+    for each position, for input (N, features) and target (N, d1, …) or (N, C, d1, …). `options`,
+    PyTorch's LinearCrossEntropyOptions, is accepted and has no effect: memory_budget says how much
+    is computed at a time. ignore_index=None is the default.
 
     The loss is differentiable with respect to input, linear_weight and linear_bias, to any order;
     those that require no gradient cost no matrix product. float16 and bfloat16: logits are bfloat16
@@ -190,9 +203,10 @@ def linear_cross_entropy(
         >>> loss.item()
         0.8103...
     """
-    checked, divisor = read_options(LinearOptions, dict(options))
+    check_chunking(options)
+    checked, divisor = read_options(LinearOptions, without_none(given))
     arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
-    loss, scores = linear.cross_entropy(arrays, checked, return_scores)
+    loss, scores = positions.cross_entropy(arrays, checked, return_scores)
     loss = loss if divisor is None else loss / divisor
     return (loss, scores) if return_scores else loss
 
@@ -216,6 +230,6 @@ def linear_cross_entropy_with_grad(
     >>> linear_cross_entropy_with_grad(x, W, torch.tensor(0))[1].input
     tensor([0.0000, 0.5000])
     """
-    checked = eager_options(LinearOptions, dict(options))
+    checked = eager_options(LinearOptions, without_none(options))
     arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
     return linear.cross_entropy_with_grad(arrays, checked, grad_output)

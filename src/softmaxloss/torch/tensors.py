@@ -1,7 +1,7 @@
 """Tensors: their memory as NumPy arrays, their checks, and the options of a call on them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..options import (
     field_values,
     score_options,
 )
+from ..text import shown
 from ._private import assert_in_graph, is_recorded
 from .memory import KEPT_FROM, large_memory
 
@@ -170,6 +171,25 @@ def of_each_row(sample_weight: torch.Tensor, lead_shape: Sequence[int]) -> torch
     check_sample_shape(tuple(sample_weight.shape), tuple(lead_shape))
     missing = len(lead_shape) - sample_weight.ndim
     return sample_weight.reshape((*sample_weight.shape, *[1] * missing)).expand(tuple(lead_shape))
+
+
+def check_chunking(options: Any) -> None:
+    """TypeError unless this is None or PyTorch's options for chunks, which mean nothing here."""
+    kind = getattr(torch.nn, "LinearCrossEntropyOptions", None)  # from PyTorch 2.13 on
+    if options is not None and (kind is None or not isinstance(options, kind)):
+        raise TypeError(
+            f"options must be a LinearCrossEntropyOptions or None, got {shown(options)}; the "
+            "options of this library are keyword arguments"
+        )
+
+
+def without_none(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without an ignore_index of None, PyTorch's default for the linear loss.
+
+    >>> without_none({"ignore_index": None, "softcap": None})
+    {'softcap': None}
+    """
+    return {n: v for n, v in options.items() if n != "ignore_index" or v is not None}
 
 
 def eager_options(kind: type[AnyOptions], options: dict[str, Any]) -> AnyOptions:
