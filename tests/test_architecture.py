@@ -29,7 +29,7 @@ FLOORS = [
     {"reduction"},
     {"kernels"},
     {"engine"},
-    {"linear", "probabilities"},
+    {"linear", "softmaxes"},
     {"torch"},
     {"backends"},
     {"api"},

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import engine, probabilities
+from . import engine, softmaxes
 from .arrays import Array
 from .backends import backend_of
 from .linear import numpy as linear
@@ -223,7 +223,7 @@ def softmax(logits: ArrayLike, axis: int | None = None) -> Any:
     backend = None if type(logits) is np.ndarray else backend_of(logits)
     if backend is not None:
         return backend.softmax(logits, axis)
-    return probabilities.softmax(logits, axis)
+    return softmaxes.softmax(logits, axis)
 
 
 def log_softmax(logits: ArrayLike, axis: int | None = None) -> Any:
@@ -245,7 +245,7 @@ def log_softmax(logits: ArrayLike, axis: int | None = None) -> Any:
     backend = None if type(logits) is np.ndarray else backend_of(logits)
     if backend is not None:
         return backend.log_softmax(logits, axis)
-    return probabilities.log_softmax(logits, axis)
+    return softmaxes.log_softmax(logits, axis)
 
 
 def logsumexp(logits: ArrayLike, axis: int | None = None) -> Any:
@@ -270,7 +270,7 @@ def logsumexp(logits: ArrayLike, axis: int | None = None) -> Any:
     backend = None if type(logits) is np.ndarray else backend_of(logits)
     if backend is not None:
         return backend.logsumexp(logits, axis)
-    return probabilities.logsumexp(logits, axis)
+    return softmaxes.logsumexp(logits, axis)
 
 
 @with_options(LinearOptions)

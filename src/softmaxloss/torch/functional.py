@@ -14,7 +14,7 @@ from ..options import (
     with_options,
 )
 from ..scores import Scores
-from . import engine, probabilities
+from . import engine, softmaxes
 from .linear import engine as linear
 from .linear import positions
 from .tensors import (
@@ -131,7 +131,7 @@ def softmax(input: Tensor, dim: int | None = None) -> Tensor:
     >>> softmax(torch.zeros(1, 4), dim=1)
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
-    return probabilities.softmax(input, dim)
+    return softmaxes.softmax(input, dim)
 
 
 def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
@@ -143,7 +143,7 @@ def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
     >>> log_softmax(torch.tensor([0.0, 50.0]), dim=0)
     tensor([-5.0000e+01, -1.9287e-22])
     """
-    return probabilities.log_softmax(input, dim)
+    return softmaxes.log_softmax(input, dim)
 
 
 def logsumexp(input: Tensor, dim: int | None = None) -> Tensor:
@@ -153,7 +153,7 @@ def logsumexp(input: Tensor, dim: int | None = None) -> Tensor:
     >>> logsumexp(torch.zeros(1, 4), dim=1)
     tensor([1.3863])
     """
-    return probabilities.logsumexp(input, dim)
+    return softmaxes.logsumexp(input, dim)
 
 
 @with_options(LinearOptions)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import probabilities
+from .. import softmaxes
 from ..kernels import HOST
-from ..probabilities import checked_axis
+from ..softmaxes import checked_axis
 from . import formula
 from ._private import apply_of, forward_mode_is_active, function_transforms_are_active
 from .tensors import as_numpy, is_eager, require_dense
@@ -76,7 +76,7 @@ def _along(function: Callable[[Tensor], Tensor], z: Tensor, dim: int) -> Tensor:
 class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, dim: int) -> Tensor:
-        a = torch.from_numpy(probabilities.softmax(as_numpy(z), dim))
+        a = torch.from_numpy(softmaxes.softmax(as_numpy(z), dim))
         ctx.save_for_backward(a)
         ctx.dim = dim
         return a
@@ -93,7 +93,7 @@ class _LogSoftmax(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, dim: int) -> Tensor:
         ctx.save_for_backward(z)
         ctx.dim = dim
-        return torch.from_numpy(probabilities.log_softmax(as_numpy(z), dim))
+        return torch.from_numpy(softmaxes.log_softmax(as_numpy(z), dim))
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None]:
@@ -111,7 +111,7 @@ class _LogSumExp(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, dim: int) -> Tensor:
         ctx.save_for_backward(z)
         ctx.dim = dim
-        return torch.as_tensor(probabilities.logsumexp(as_numpy(z), dim))
+        return torch.as_tensor(softmaxes.logsumexp(as_numpy(z), dim))
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None]:
