@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.arithmetic import confirm, confirm_signs, plain
 from tests.chromium import chromium
 
 from softmaxloss.explanation import Explanation
@@ -49,14 +50,15 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
     yield visit
     for context in contexts:
         context.close()
-    visited = [f"{n}.html" for n in range(len(contexts))]
-    assert [url.rpartition("/")[2] for url in requests] == visited
+    visited = {f"{n}.html" for n in range(len(contexts))}
+    assert {url.rpartition("/")[2].partition("#")[0] for url in requests} <= {*visited, "blank"}
     assert complaints == []
 
 
 def shown(page: Any, v: str, n: int | str | None = None) -> str:
     place = "" if n is None else f'[data-n="{n}"]'
-    found = page.locator(f'[data-v="{v}"]{place}').all_text_contents()
+    answers = ":not([data-ask]:not([open]) *)"  # those that are closed are not filled in
+    found = page.locator(f'[data-v="{v}"]{place}{answers}').all_text_contents()
     assert len(set(found)) == 1, (v, n, found)
     return str(found[0])
 
@@ -91,11 +93,37 @@ def agrees(page: Any, why: Explanation) -> None:
     assert true.evaluate_all("rows => rows.map(row => row.dataset.n)") == [str(y)] * true.count()
 
 
+def confirmed(page: Any) -> int:
+    """Compute every printed formula again, folded or not; returns how many there are."""
+    unfold(page)
+    text = plain(page.locator("main").evaluate("e => e.outerHTML"))
+    confirm_signs(text)
+    return confirm(text)
+
+
+def as_written(page: Any) -> list[str]:
+    """What the page says and draws without its controls, as if it were just written."""
+    page.evaluate("document.querySelector('main').classList.remove('live')")
+    unfold(page)
+    texts = page.locator("main > :not(.given):not([hidden])").all_inner_texts()
+    drawn = page.locator("[data-draw], .chart:visible")
+    pictures = drawn.evaluate_all("all => all.map(e => e.outerHTML)")
+    page.evaluate("document.querySelector('main').classList.add('live')")
+    return [text for text in texts if text.strip()] + pictures
+
+
 def type_logit(page: Any, n: int, z: str) -> None:
     page.locator(f'input[type=number][data-z="{n}"]').fill(z)
 
 
+def unfold(page: Any) -> None:
+    """Show what is folded."""
+    page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+
+
 def prose(page: Any) -> str:
+    """What can be read on the page, with its numbers."""
+    page.evaluate("document.querySelectorAll('.numbers').forEach(e => { e.open = true; })")
     return " ".join(page.locator("main").inner_text().split())
 
 

@@ -6,8 +6,9 @@ import os
 
 import pytest
 from tests.browsing import browser, visit
+from tests.commands import data, run
 
-__all__ = ["browser", "visit"]
+__all__ = ["browser", "data", "run", "visit"]
 
 #: Files that the check is tested on; they are no tests, and some cannot be imported.
 collect_ignore = ["corpus"]

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "jsonable", "text"},
     {"arrays"},
-    {"formula", "options", "logits", "rows", "scores"},
-    {"labels"},
+    {"formula", "options", "logits", "probabilities", "rows", "scores"},
+    {"labels", "class_names"},
     {"reduction"},
     {"kernels"},
     {"engine"},
@@ -33,6 +33,7 @@ FLOORS = [
     {"torch"},
     {"backends"},
     {"api"},
+    {"totals"},
     {"files"},
     {"explanation", "checking"},
     {"cli"},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,56 +16,14 @@ import time
 import numpy as np
 import pytest
 from scipy.special import log_softmax
+from tests.commands import fails
 
 import softmaxloss
 from softmaxloss.cli import explain as explain_command
-from softmaxloss.cli import main
 from softmaxloss.cli import score as score_command
 from softmaxloss.explanation import QUESTIONS, explain
 
 SEED = ["explain", "2.0", "1.0", "0.1", "-1.2"]
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run the command in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-    def run(*arguments, stdin=b""):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Logits and labels in files, in the folder where `run` runs: (logits, labels)."""
-    random = np.random.default_rng(0)
-    z = random.normal(0.0, 2.0, (200, 5))
-    y = np.where(random.random(200) < 0.8, z.argmax(1), random.integers(0, 5, 200))
-    np.save(tmp_path / "z.npy", z)
-    np.save(tmp_path / "y.npy", y)
-    np.save(tmp_path / "y1.npy", y + 1)
-    names = "cat,[red]dog[/red],<b>,\x1b[31mred,bird"
-    rows = "\n".join(",".join(map(repr, row)) for row in z.tolist())
-    (tmp_path / "z.csv").write_text(f"{names}\n{rows}\n")
-    np.savez(tmp_path / "both.npz", a=z, b=y)
-    return z, y
-
-
-def fails(result, says):
-    code, out, err = result
-    assert code == 2
-    assert out == ""
-    assert err.startswith("softmaxloss: error: ")
-    assert err.endswith("\n")
-    assert len(err.splitlines()) == 1
-    assert all(c.isprintable() for c in err[:-1])
-    assert says in err
 
 
 # --- explain -------------------------------------------------------------------------------------
@@ -124,6 +82,8 @@ def test_negative_numbers_need_no_quotes(run, words, logits):
         ' [2, 1.0, "0.1", -1.2]',
         "2.0\n1.0\n0.1\n-1.2\n",
         "2.0;1.0;0.1;-1.2",
+        "[[2.0, 1.0, 0.1, -1.2]]",
+        "tensor([ 2.0000,  1.0000,\n         0.1000, -1.2000], grad_fn=<AddmmBackward0>)\n",
         "\ufeff2.0 1.0 0.1 -1.2",
         "\ufeff[2.0, 1.0, 0.1, -1.2]",
     ],
@@ -189,12 +149,17 @@ def test_class_names_of_a_file_are_text(run, data):
         (["1", "2"], "which class is the true one? Add --label, a number from 0 to 1"),
         (["1", "2", "--label"], "--label"),
         (["1", "x", "--label", "0"], "'x' is not a number"),
+        (
+            ["z.npy", "--label", "0"],
+            "'z.npy' is not a number: to read the logits from a file, --file",
+        ),
+        (["[[1, 2], [3, 4]]", "--label", "0"], "there are 2 rows of numbers: explain takes"),
         (["2.0", "-1.0x", "--label", "0"], "'-1.0x' is not a number"),
         (["--json", "-1.0x", "--label", "0"], "'-1.0x' is not a number"),
         (["2,0", "1,0", "--label", "0"], "are these decimal commas? Then write 2.0"),
         (["-1,25", "−2,0", "--label", "0"], "are these decimal commas? Then write -1.25"),
         (["--file", "-1.npy", "--label", "0"], "softmaxloss: error: -1.npy: no such file"),
-        (["1", "\x1b[31m", "--label", "0"], r"\x1b[31m"),
+        (["1", "\x1b[31m", "--label", "0"], r"'\x1b' is not a number"),
         (["1", "y" * 9999, "--label", "0"], "yyy…' is not a number"),
         (["1", "2", "--label", "2"], "if you count from one, add --one-based"),
         (
@@ -206,7 +171,12 @@ def test_class_names_of_a_file_are_text(run, data):
         (["1", "2", "--label", "1.0"], "'1.0' is not a class"),
         (["1", "2", "--label", "cow", "--classes", "cat,dog"], "or a class name"),
         (["1", "2", "--label", "a", "--classes", "a,a"], "several classes"),
-        (["1", "2", "--label", "1", "--classes", "1,2"], "both the number"),
+        (["1", "2", "--label", "cad", "--classes", "cat,dog"], "; did you mean 'cat'?"),
+        (["1", "2", "--label", "cow", "--classes", "cat,dog"], "; the classes are 'cat', 'dog'"),
+        (["1", "2", "--labels", "cow", "--classes", "cat,dog"], "the label 'cow' is not a class"),
+        (["1", "2", "--labels", "cat", "--label", "1", "--classes", "cat,dog"], "not both"),
+        (["1", "2", "--label", "9", "--classes", "3,5"], "the label 9 is not a class"),
+        (["1", "2", "--label", "a", "--classes", "a b"], "got 1: separate them by commas"),
         (["1", "2", "--label", "0", "--classes", "a"], "--classes: expected 2 names, got 1"),
         (["1", "2", "--label", "0", "--step", "0"], "step must be a positive number"),
         (["1", "2", "--label", "0", "--step", "-1"], "step must be a positive number"),
@@ -241,17 +211,18 @@ def test_explain_wrong_input_is_one_line(run, data, arguments, says):
         (b"", "no numbers on standard input"),
         (b"[]", "no numbers on standard input"),
         (b"1 2 three", "'three' on standard input is not a number"),
-        (b"[1, 2", "not a JSON list"),
-        (b"1 2\n\n3 4\n", "2 lines of several numbers: explain takes the logits of one example"),
-        (b"1,2\n3,4\n", "2 lines of several numbers"),
+        (b"1 2\n\n3 4\n", "2 rows of numbers on standard input: explain takes the logits of one"),
+        (b"1,2\n3,4\n", "2 rows of numbers"),
         (b"2,0; 1,0\n", "decimal commas"),
-        (b"[[1, 2]]", "list of lists"),
+        (b"[[1, 2], [3, 4]]", "2 rows of numbers"),
+        (b"tensor([[1., 2.],\n        [3., 4.]])", "2 rows of numbers"),
+        (b"tensor([1., 2.,  ..., 3.])", "the list is printed in part"),
         (b"[1, true]", "true"),
         (b"[1, null]", "null"),
         (b'[1, "x"]', "'x' on standard input"),
         (b'{"logits": [1]}', "not a number"),
         (b"\xff\xfe\x00", "not a number"),
-        (b"[" * 100_000, "not a JSON list"),
+        (b"[" * 100_000, "there are no numbers"),
         (b"[" + b"9" * 10_000 + b"]", "the label 5"),  # the number itself is read, as inf
     ],
 )
@@ -338,8 +309,12 @@ def test_score_lists_rows_without_a_loss_first(run, data):
     z, y = data
     z[3, 1], z[5] = np.nan, -np.inf
     np.save("bad.npy", z)
-    code, out, _ = run("score", "bad.npy", "y.npy", "--top", 3)
-    assert code == 0
+    code, out, err = run("score", "bad.npy", "y.npy", "--top", 3)
+    assert code == 1
+    assert err == (
+        "softmaxloss: the mean loss is NaN: 2 of 200 examples have no loss, because a logit is NaN "
+        "or +inf, or all are -inf; these are listed first\n"
+    )
     flat = re.sub(r" +", " ", out)
     assert "mean loss nan nats" in flat
     assert "invalid 2 rows" in flat
@@ -424,20 +399,23 @@ def test_a_failed_or_interrupted_run_leaves_no_file(run, data, monkeypatch):
     assert set(os.listdir()) == before
 
 
-def test_a_terminated_run_leaves_no_file(run, data, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["TERM", "HUP"]
+)
+def test_a_terminated_run_leaves_no_file(run, data, monkeypatch, number, code):
     before = set(os.listdir())
 
     def terminate(*args, **kwargs):
         assert any(name.endswith(".part") for name in os.listdir())
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         time.sleep(10)
 
     monkeypatch.setattr(score_command, "evaluate", terminate)
     with pytest.raises(SystemExit) as ended:
         run("score", "z.npy", "y.npy", "--out", "scores.csv")
-    assert ended.value.code == 143
+    assert ended.value.code == code
     assert set(os.listdir()) == before
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(number) == signal.SIG_DFL
 
 
 # --- the whole program ---------------------------------------------------------------------------
@@ -454,19 +432,28 @@ def test_help_begins_with_examples_that_parse(run, arguments):
 def test_the_examples_of_explain_work(run, monkeypatch):
     _, out, _ = run("explain", "--help")
     monkeypatch.setattr("webbrowser.open", lambda url: True)
-    examples = re.findall(r"^  softmaxloss (explain [\d.].*)$", out, re.MULTILINE)
-    assert len(examples) == 4
+    examples = re.findall(r"^  softmaxloss (explain (?:[\d.]|--ask).*)$", out, re.MULTILINE)
+    assert len(examples) == 5
     for example in examples:
-        assert run(*example.split())[0] == 0
+        assert run(*shlex.split(example))[0] == 0
 
 
-def test_version(run):
-    assert run("--version") == (0, f"softmaxloss {softmaxloss.__version__}\n", "")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(run, option):
+    assert run(option) == (0, f"softmaxloss {softmaxloss.__version__}\n", "")
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["explian"], "explian"), (["--versoin"], "--version"), (["\x1b[31m"], r"\x1b[31m")],
+    [
+        (["explian"], "explian"),
+        (["--versoin"], "--version"),
+        (["\x1b[31m"], r"\x1b[31m"),
+        (["help", "explian"], "explian"),
+        (["2.0", "1.0", "--label", "0"], "To explain these logits: explain 2.0 1.0 --label 0"),
+        (["[2,", "1]", "--label", "0"], "which command?"),
+        (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
+    ],
 )
 def test_unknown_words_are_one_line(run, arguments, says):
     fails(run(*arguments), says)
@@ -590,9 +577,10 @@ def test_a_progress_bar_on_a_terminal(data, tmp_path):
     assert "mean loss" in done.stdout
 
 
+@pytest.mark.parametrize("option", ["--label", "--labels"])
 @pytest.mark.parametrize("label", ["1,2", "dog, fox", "2, dog"])
-def test_several_labels(run, label):
-    code, out, err = run(*SEED, "--classes", "cat,dog,fox,owl", "--label", label, "--json")
+def test_several_labels(run, label, option):
+    code, out, err = run(*SEED, "--classes", "cat,dog,fox,owl", option, label, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["target"] == [0.0, 1.0, 1.0, 0.0]
 
@@ -614,6 +602,26 @@ def test_ask_answers_a_question_alone(run):
     assert out.startswith("How do the other outputs learn")
     assert "∂J/∂z_0 = a_0 = 0.6418" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_ask_finds_the_question_that_is_meant(run):
+    asked = "how does the network know which output to raise"
+    code, out, err = run(*SEED, "--label", "2", "--ask", asked)
+    assert (code, err) == (0, "")
+    assert out.startswith("How does the network know which output to raise? (which-is-raised)\n")
+    assert run(*SEED, "--label", "2", "--ask", "which-is-raised")[1] == out
+
+
+def test_ask_list_lists_the_titles(run):
+    code, out, err = run("explain", "--ask", "list")
+    assert (code, err) == (0, "")
+    flat = " ".join(out.split())
+    for id, question in QUESTIONS.items():
+        assert f"{question.title} ({id})" in flat
+    assert max(map(len, out.splitlines())) <= 80
+    assert json.loads(run("explain", "--ask", "list", "--json")[1]) == {
+        id: question.title for id, question in QUESTIONS.items()
+    }
 
 
 def test_ask_all_answers_every_question(run):
@@ -641,8 +649,8 @@ def test_html_writes_the_page_and_open_opens_it(run, tmp_path, monkeypatch):
         (["--label", "2", "--html", "-"], "--html needs the name of a file"),
         (["--label", "2", "--open"], "--open opens the page that --html FILE writes"),
         (["--label", "1,1"], "the label 1 is given twice"),
-        (["--label", "2", "--ask", "others-lern"], "did you mean others-learn"),
-        (["--label", "2", "--ask", "all", "--ask", "foo"], "no question 'foo'"),
+        (["--label", "2", "--ask", "why negative"], "the nearest are: Can the loss exceed 1, or"),
+        (["--label", "2", "--ask", "all", "--ask", "foo"], "no question is quite like 'foo'"),
         (["--label", "1,2", "--ask", "order"], "about an example with one label"),
         (["--label", "1,2", "--ask", "order", "--html", "x.html"], "one label"),
     ],

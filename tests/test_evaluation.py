@@ -14,7 +14,8 @@ from scipy.special import entr, logsumexp, softmax
 from softmaxloss import score
 from softmaxloss.errors import LabelError, OptionError
 from softmaxloss.files import open_logits, open_scores
-from softmaxloss.files.evaluation import Evaluation, evaluate
+from softmaxloss.files.evaluation import evaluate
+from softmaxloss.totals import Totals
 
 RNG = np.random.default_rng(11)
 N, C = 257, 9
@@ -33,7 +34,7 @@ def saved(path: Path, logits: np.ndarray = LOGITS) -> Path:
     return path
 
 
-def run(path: Path, labels: np.ndarray = LABELS, **options: object) -> Evaluation:
+def run(path: Path, labels: np.ndarray = LABELS, **options: object) -> Totals:
     with open_logits(path) as logits:
         return evaluate(logits, labels, **options)  # type: ignore[arg-type]
 
@@ -181,9 +182,11 @@ def test_to_dict_is_json(tmp_path: Path) -> None:
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert set(data) == {
         "examples", "ignored", "invalid", "mean_loss", "perplexity", "accuracy", "mean_entropy",
-        "top",
+        "top_k", "ece", "top", "look_like_probabilities",
     }  # fmt: skip
-    assert data["top"][0].keys() == {"row", "label", "predicted", "loss", "probability", "rank"}  # type: ignore[index]
+    assert set(data["top"][0]) == {  # type: ignore[index]
+        "row", "label", "predicted", "loss", "probability", "rank", "confidence",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", ["npy", "csv"])
@@ -249,7 +252,7 @@ def test_progress_counts_rows_or_bytes(tmp_path: Path, suffix: str) -> None:
 def test_the_scores_of_every_row_are_written(tmp_path: Path) -> None:
     path, out = saved(tmp_path / "z.npy"), tmp_path / "scores.npy"
     with open_scores(out, N) as scores:
-        run(path, max_elements=50 * C, scores=scores)
+        run(path, max_elements=50 * C, scores=[scores])
     table, whole = np.load(out), score(LOGITS, LABELS)
     np.testing.assert_array_equal(table["row"], np.arange(N))
     np.testing.assert_array_equal(table["label"], LABELS)

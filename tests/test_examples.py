@@ -67,7 +67,7 @@ def test_the_readme_shows_what_its_commands_print(command, shown):
 
 
 def test_the_readme_has_console_blocks():
-    assert len(list(consoles())) == 2
+    assert len(list(consoles())) == 3
 
 
 def test_the_readme_shows_the_function_that_it_checks():

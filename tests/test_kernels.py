@@ -405,6 +405,96 @@ def test_the_reference_reaches_the_goals_of_accuracy(dtype: str) -> None:
             assert mixed.entries <= allowed, (target, family, mixed)
 
 
+# --- sums over the examples, and factors near the ends of the range ----------------------------
+
+
+@each_kernel
+@pytest.mark.parametrize("rows", [2, 15, 16, 127, 1000, 4099])
+@pytest.mark.parametrize("classes", [10, 52])
+def test_sums_of_equal_losses_do_not_drift(kernel: Kernel, classes: int, rows: int) -> None:
+    """Equal terms, added one after the other, are all rounded the same way: NumPy's sum of 127
+    times ln 52 is off by 6 ulp, that of the weights 0.3 by as many."""
+    z, y = np.zeros((rows, classes)), np.arange(rows) % classes
+    sample_weight, weight = np.full(rows, 0.3), np.full(classes, 0.3)
+    wide, big_endian = np.zeros((classes, rows)).T, y.astype(">i4")
+    want = np.log(np.longdouble(classes))
+    means = [
+        softmaxloss.cross_entropy(z, y),
+        softmaxloss.cross_entropy(wide, big_endian),
+        softmaxloss.cross_entropy(z, y, sample_weight=sample_weight),
+        softmaxloss.cross_entropy(wide, big_endian, sample_weight=sample_weight),
+        softmaxloss.cross_entropy(z, y, weight=weight),
+        softmaxloss.cross_entropy(wide, big_endian, weight=weight),
+        softmaxloss.cross_entropy(z, np.eye(classes)[y], sample_weight=sample_weight),
+    ]
+    assert np.abs(np.array(means) - want).max() <= 2 * np.spacing(float(want)), means
+    total = softmaxloss.cross_entropy(z, y, reduction="sum")
+    assert abs(total - rows * want) <= 2 * np.spacing(total)
+
+
+@each_kernel
+def test_the_sum_of_a_kernel(kernel: Kernel) -> None:
+    """Against Python's, which is exact."""
+    rng = np.random.default_rng(3)
+    for size in [1, 2, 15, 16, 17, 64, 1001]:
+        values = np.exp(rng.normal(0, 20, size))
+        assert kernel.sum(values) == math.fsum(values)
+    assert kernel.sum(np.empty(0)) == 0
+    assert kernel.sum(np.array([1.0, np.inf])) == np.inf
+    assert np.isnan(kernel.sum(np.array([1.0, np.nan])))
+    assert kernel.sum(np.full(2, 1e308)) == np.inf
+
+
+EXTREME_FACTORS = [
+    # The product of the upstream gradient and the weight overflows; the entries do not.
+    ("float64", [0, 2], 1, 1e308, [1, 4], 0),
+    ("float64", [0, 700], 1, -1e308, [1, 1e303], 0),
+    ("float64", [0, 2, -1], 1, 1e308, [1, 4, 1], 0.125),
+    ("float32", [0, 700], 1, 1e300, [1, 1e15], 0),
+    # Both entries are made of a probability that is very small.
+    ("float32", [0, -155], 0, 1e30, [1, 1], 0),
+    ("float32", [0, -155], 1, 1e30, [1, 1], 0),
+    ("float32", [0, -155, -156, -1000], 0, -1e30, [1, 1, 1, 1], 0),
+    ("float64", [0, -740], 0, 1e200, [1e100, 1], 0),
+    ("float64", [0, -740], 1, 1e-300, [1e300, 1], 0),
+]
+
+
+@pytest.mark.parametrize(("dtype", "z", "y", "factor", "weight", "smoothing"), EXTREME_FACTORS)
+@each_kernel
+def test_gradients_of_extreme_factors(
+    kernel: Kernel,
+    dtype: str,
+    z: list[float],
+    y: int,
+    factor: float,
+    weight: list[float],
+    smoothing: float,
+) -> None:
+    """An entry that the logits' dtype holds is right, whatever its factors are by themselves."""
+    if kernel is reference and min(z) == -740:
+        pytest.skip("a probability that float64 holds with few digits only")
+    mp = pytest.importorskip("mpmath").mp
+    with mp.workdps(60):
+        exps = [mp.exp(mp.mpf(x)) for x in z]
+        c = [w * mp.mpf(smoothing) / len(z) for w in weight]
+        c[y] += (1 - mp.mpf(smoothing)) * weight[y]
+        want = [
+            mp.mpf(factor) * (sum(c) * e / sum(exps) - c_n) for e, c_n in zip(exps, c, strict=True)
+        ]
+        if smoothing == 0:
+            want[y] = -sum(x for n, x in enumerate(want) if n != y)
+        for rows in [1, 40]:
+            logits, labels = np.tile(np.array(z, dtype), (rows, 1)), np.full(rows, y)
+            _, grad = softmaxloss.cross_entropy_with_grad(
+                logits, labels, weight=weight, label_smoothing=smoothing, reduction="sum",
+                grad_output=factor,
+            )  # fmt: skip
+            for got, entry in zip(grad[-1], want, strict=True):
+                unit = np.spacing(np.array(min(abs(entry), 1e308), dtype))
+                assert abs(mp.mpf(float(got)) - entry) <= 4 * mp.mpf(float(unit)), (got, entry)
+
+
 # --- what a kernel is given -------------------------------------------------------------------
 
 

@@ -12,7 +12,8 @@ import pytest
 from tests.chromium import chromium
 
 from softmaxloss.explanation import explain
-from softmaxloss.explanation.rendering.numbers import number
+from softmaxloss.explanation.page.numerals import amount, short
+from softmaxloss.explanation.rendering.numbers import number, percent
 
 INF, NAN = math.inf, math.nan
 SOURCE = resources.files("softmaxloss.explanation.page").joinpath("maths.js").read_text("utf-8")
@@ -150,6 +151,19 @@ def test_step_sizes_are_shown_as_by_the_format_g(page: Any) -> None:
         1e308, 5e-324, 123456.0, 1234567.0, 0.0,
     ]  # fmt: skip
     assert page.evaluate(GENERAL, [SOURCE, [text(x) for x in values]]) == [f"{x:g}" for x in values]
+
+
+@pytest.mark.parametrize("words", [percent, short, amount], ids=lambda f: f.__name__)
+def test_numbers_in_pictures_are_those_of_python(page: Any, words: Any) -> None:
+    rng = np.random.default_rng(3)
+    values = [
+        *(rng.uniform(size=500) * 10.0 ** rng.integers(-9, 1, 500)).tolist(),
+        0.0, 1.0, 0.9995, 0.99999, 1 - 2**-53, 0.125, 0.0625, 0.001, 0.01, 0.00999, 1e-3, 5e-324,
+    ]  # fmt: skip
+    if words is not percent:
+        values += [-x for x in values] + [4e307, 12345.678, 1e6]
+    call = NUMBERS.replace("number", words.__name__)
+    assert page.evaluate(call, [SOURCE, [text(x) for x in values]]) == [words(x) for x in values]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
 import sys
 import tracemalloc
 from pathlib import Path
@@ -134,6 +135,15 @@ def test_the_permissions_are_those_of_a_new_file(tmp_path: Path) -> None:
     write(tmp_path / "s.csv")
     (tmp_path / "other").write_text("")
     assert (tmp_path / "s.csv").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_the_permissions_of_an_older_file_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("old")
+    for mode in (0o640, 0o444, 0o777):
+        path.chmod(mode)
+        write(path)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
 def failure(path: Path) -> str:

@@ -42,17 +42,15 @@ class ClassIndices:
         """Which examples count, as booleans."""
         return np.asarray(self.values != self.ignore_index)
 
-    def counted_weight(
+    def counted_weights(
         self, weight: NDArray[np.float64] | None, sample_weight: NDArray[np.float64] | None
-    ) -> float:
-        """The sum of the weights of the examples that count; their number without weights."""
-        if weight is sample_weight is None:
-            return float(np.count_nonzero(self.counted()))
+    ) -> NDArray[np.float64]:
+        """The weights of the examples that count; at least one of the two is given."""
         counted = self.counted().ravel() if self.may_ignore else slice(None)
         each: Any = 1.0 if sample_weight is None else sample_weight[counted]
         if weight is not None:
             each = each * weight[self.values.ravel()[counted]]
-        return float(np.sum(each))
+        return np.asarray(each)
 
     def true_classes(self) -> ClassIndices:
         """The class of each example that its rank and its probability are of."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import Array, as_array, is_real
 from .errors import OptionError
+from .kernels import direct_on
 from .labels import ClassIndices, Target
 from .options import Options
 from .text import shown
@@ -53,14 +53,15 @@ def mean_divisor(
     >>> mean_divisor(target, np.array([1.0, 2.0, 4.0]), np.array([0.5, 3.0]), 2, Options())
     5.0
     """
-    counted_weight: Callable[[], float] | None = None
-    if isinstance(target, ClassIndices):
-        if weight is not None or sample_weight is not None or target.may_ignore:
-            counted_weight = partial(target.counted_weight, weight, sample_weight)
-    elif sample_weight is not None:
-        counted_weight = sample_weight.sum
-    with np.errstate(over="ignore"):
-        divisor = float(divisor_for(options, rows, counted_weight))
+
+    def counted_weight() -> float:
+        if not isinstance(target, ClassIndices):
+            return float(rows) if sample_weight is None else total(sample_weight)
+        if weight is None and sample_weight is None:
+            return float(np.count_nonzero(target.counted()) if target.may_ignore else rows)
+        return total(target.counted_weights(weight, sample_weight))
+
+    divisor = float(divisor_for(options, rows, counted_weight))
     if divisor == math.inf:
         raise OptionError(
             "the weights of the examples sum to more than float64 holds: divide all of them by the "
@@ -76,8 +77,18 @@ def reduced(losses: Array, divisor: float) -> float:
     >>> reduced(np.array([1.0, 2.0]), 2.0)
     1.5
     """
-    total: float = np.add.reduce(losses).item()
-    return total / divisor if divisor else math.nan
+    return total(losses) / divisor if divisor else math.nan
+
+
+def total(values: Array) -> float:
+    """The sum of losses or weights, (n,) float64, ≥ 0, within 1 ulp.
+
+    NumPy's sum of equal numbers is off by several: their rounding errors have one sign.
+
+    >>> total(np.full(10, 0.1))
+    1.0
+    """
+    return direct_on().sum(np.ascontiguousarray(values))
 
 
 def gradient_factor(upstream: float | Array, divisor: float) -> float | Array:

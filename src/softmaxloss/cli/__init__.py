@@ -1,11 +1,14 @@
 """The command line. `main` runs it: results on standard output, one line for an error on stderr.
 
-Exit codes: 0 success, 1 a check found a mistake, 2 an error, 130 interrupted, 143 terminated.
+Exit codes: 0 success, 1 a check found a mistake or a mean loss is NaN, 2 an error, 130 interrupted,
+143 terminated, 129 the terminal was closed.
 A new command is one file beside this one and one `add_command` line below.
 """
 
 import contextlib
 import os
+import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -13,17 +16,27 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from ..text import printable
-from . import check, explain, score
+from ..text import printable, shorten
+from . import check, completion, explain, score
 from .command import ExamplesFirst
+from .help import show_help
+from .numbers import FIRST_NUMBER
 
 INTERRUPTED = 128 + 2  # as shells report a process ended by SIGINT
 PIPE_CLOSED = 128 + 13  # SIGPIPE
-TERMINATED = 128 + 15  # SIGTERM
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Group(ExamplesFirst, click.Group):
     """The commands; the help begins with examples."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if FIRST_NUMBER.match(args[0]) and not ctx.resilient_parsing:
+            again = shorten(shlex.join(args), 60)
+            raise click.UsageError(f"which command? To explain these logits: explain {again}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(
@@ -36,13 +49,15 @@ class Group(ExamplesFirst, click.Group):
     softmaxloss check my_loss.py:softmax_loss
     """,
 )
-@click.version_option(package_name="softmaxloss", message="%(prog)s %(version)s")
+@click.version_option(
+    None, "-V", "--version", package_name="softmaxloss", message="%(prog)s %(version)s"
+)
 @click.pass_context
 def commands(ctx: click.Context) -> None:
     """The softmax cross-entropy loss: explained, computed for a file, checked in your code.
 
     Results go to standard output, messages to standard error. Exit code 0: success, 1: a check
-    found a mistake, 2: an error.
+    found a mistake, or a mean loss is NaN, 2: an error.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -51,12 +66,14 @@ def commands(ctx: click.Context) -> None:
 commands.add_command(explain.explain)
 commands.add_command(score.score)
 commands.add_command(check.check)
+commands.add_command(show_help)
+commands.add_command(completion.completion)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line on `args` (default: those of the process) and return the exit code.
 
-    Meanwhile SIGTERM raises SystemExit, so that unfinished files are removed.
+    Meanwhile SIGTERM and SIGHUP raise SystemExit, so that unfinished files are removed.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     with _terminating():
@@ -64,8 +81,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    columns = min(shutil.get_terminal_size().columns, 80)
     try:
-        with commands.make_context("softmaxloss", arguments) as context:
+        if completion.VARIABLE in os.environ:
+            return completion.answer(commands)
+        with commands.make_context("softmaxloss", arguments, terminal_width=columns - 2) as context:
             commands.invoke(context)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -77,6 +97,9 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         _drop_unwritten()
         return PIPE_CLOSED
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else "softmaxloss"
+        message = error.format_message().replace("\n\t", " ") + f" (try '{where} --help')"
     except click.ClickException as error:
         message = error.format_message()
     except OSError as error:
@@ -93,18 +116,18 @@ def _run(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def _terminating() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit, unless a handler is installed already."""
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
-    ):
+    """Turn SIGTERM and SIGHUP into SystemExit, unless a handler is installed already."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    ended = [s for s in ENDING if signal.getsignal(s) == signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in ended:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ended:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _drop_unwritten() -> None:

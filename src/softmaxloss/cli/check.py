@@ -49,7 +49,7 @@ def _explain(context: click.Context, _: click.Parameter, id: str | None) -> None
     softmaxloss check --explain no-max
     """,
 )
-@click.argument("what", metavar="FILE:FUNCTION")
+@click.argument("what", metavar="FILE:FUNCTION", type=command.FILE)
 @click.option("--kind", type=click.Choice(get_args(Part)), help="What the function computes.")
 @click.option("--layout", type=click.Choice(get_args(Layout)), help="How the examples are stored.")
 @click.option(
@@ -71,12 +71,14 @@ def _explain(context: click.Context, _: click.Parameter, id: str | None) -> None
     "--allow",
     "expected_failures",
     metavar="ID",
+    shell_complete=command.one_of(BANK),
     multiple=True,
     help="A mistake that does not count as wrong; repeatable.",
 )
 @click.option(
     "--deny",
     metavar="ID",
+    shell_complete=command.one_of(BANK),
     multiple=True,
     help="A weakness or convention that counts as wrong, such as sum; repeatable.",
 )
@@ -84,9 +86,13 @@ def _explain(context: click.Context, _: click.Parameter, id: str | None) -> None
 @click.option(
     "--timeout", default=10.0, show_default=True, help="Seconds of processor time for each file."
 )
-@click.option("--csv", "csv_file", metavar="FILE", help="Write a table, for spreadsheets.")
-@click.option("--junit", metavar="FILE", help="Write JUnit XML, one test for each file.")
-@click.option("--write-test", metavar="FILE", help="Write a test for pytest.")
+@click.option(
+    "--csv", "csv_file", metavar="FILE", type=command.FILE, help="Write a table, for spreadsheets."
+)
+@click.option(
+    "--junit", metavar="FILE", type=command.FILE, help="Write JUnit XML, one test for each file."
+)
+@click.option("--write-test", metavar="FILE", type=command.FILE, help="Write a test for pytest.")
 @command.as_json
 @click.option(
     "--list-mistakes",
@@ -99,6 +105,7 @@ def _explain(context: click.Context, _: click.Parameter, id: str | None) -> None
 @click.option(
     "--explain",
     metavar="ID",
+    shell_complete=command.one_of(BANK),
     is_eager=True,
     expose_value=False,
     callback=_explain,

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import math
 import os
 import re
 import shlex
@@ -9,15 +10,16 @@ import shutil
 import sys
 import textwrap
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import LabelError
 from ..explanation.rendering.terminal import to_ascii
-from ..text import printable
+from ..text import plural, printable
 
 
 class ExamplesFirst(click.Command):
@@ -30,6 +32,22 @@ class ExamplesFirst(click.Command):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"Examples:\n{textwrap.indent(self.examples, '  ')}\n\n")
         super().format_help(ctx, formatter)
+
+
+#: The type of a file name, for which a shell completes files. What is wrong with a file is said
+#: where it is opened.
+FILE = click.Path(readable=False)
+
+
+def one_of(
+    values: Iterable[str],
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]:
+    """What a shell completes an option with that takes one of these values."""
+
+    def complete(_: click.Context, __: click.Parameter, word: str) -> list[CompletionItem[str]]:
+        return [CompletionItem(value) for value in values if value.startswith(word)]
+
+    return complete
 
 
 classes = click.option(
@@ -49,12 +67,19 @@ top = click.option(
     help="List this many of the examples of a file with the highest loss.",
 )
 logits_key = click.option(
-    "--logits-key", metavar="NAME", help="Name of the array or column in the file of logits."
+    "--logits-key",
+    metavar="NAME",
+    help="Name of the array of logits in the file; for the columns of a table A,B,C or 'logit_*'.",
 )
 labels_key = click.option(
     "--labels-key", metavar="NAME", help="Name of the array or column in the file of labels."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+
+
+probabilities = click.option(
+    "--probabilities", is_flag=True, help="The logits are given as probabilities: z = log a."
+)
 
 
 def class_names(given: str | None, from_file: Sequence[str] | None, count: int) -> list[str] | None:
@@ -63,7 +88,8 @@ def class_names(given: str | None, from_file: Sequence[str] | None, count: int) 
         return None if from_file is None else list(from_file)
     names = [name.strip() for name in given.split(",")]
     if len(names) != count:
-        raise click.UsageError(f"--classes: expected {count} names, got {len(names)}")
+        hint = ": separate them by commas" if len(names) == 1 and " " in names[0] else ""
+        raise click.UsageError(f"--classes: expected {count} names, got {len(names)}{hint}")
     return names
 
 
@@ -74,7 +100,9 @@ def explain_row(file: str, labels: str, row: int) -> str:
     words = ["--file", file, "--labels", labels, "--row", str(row)]
     for name in ("logits_key", "labels_key", "classes"):
         words += [f"--{name.replace('_', '-')}", given[name]] if given[name] is not None else []
-    words += ["--one-based"] if given["one_based"] else []
+    words += [
+        f"--{flag}" for flag in ("one-based", "probabilities") if given[flag.replace("-", "_")]
+    ]
     return f"softmaxloss explain {shlex.join(words)}"
 
 
@@ -89,6 +117,29 @@ def label_errors(file: str) -> Iterator[None]:
         raise click.UsageError(f"{file}: {message}") from None
 
 
+def expect_a_mean(mean: float, examples: int, invalid: int) -> None:
+    """End with exit code 1 if the mean loss is NaN, and say why."""
+    if not math.isnan(mean):
+        return
+    why = "no row counts, all are ignored"
+    if invalid:
+        have = "has" if invalid == 1 else "have"
+        why = (
+            f"{invalid} of {plural(examples, 'example')} {have} no loss, because a logit is NaN or "
+            "+inf, or all are -inf; these are listed first"
+        )
+    click.echo(f"softmaxloss: the mean loss is NaN: {why}", err=True)
+    click.get_current_context().exit(1)
+
+
+def columns_apart(logits: str, labels: str, key: str | None) -> list[str]:
+    """The columns of a file of logits that are none: the labels, where they are in the same one."""
+    same = logits == labels or (
+        os.path.exists(logits) and os.path.exists(labels) and os.path.samefile(logits, labels)
+    )
+    return [key] if same and key is not None else []
+
+
 def terminal() -> tuple[int, bool]:
     """The width of standard output in characters, and whether it shows colours."""
     color = (
@@ -98,6 +149,14 @@ def terminal() -> tuple[int, bool]:
         and os.environ.get("TERM") != "dumb"
     )
     return shutil.get_terminal_size(fallback=(80, 24)).columns, color
+
+
+def page_options(html: str | None, open_page: bool) -> None:
+    """Raise if --html names no file, or if --open is given without it."""
+    if html in ("", "-"):
+        raise click.UsageError("--html needs the name of a file to write")
+    if open_page and html is None:
+        raise click.UsageError("--open opens the page that --html FILE writes")
 
 
 def write_page(save: Callable[[str], None], path: str, open_it: bool) -> None:

@@ -4,19 +4,22 @@
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from ..explanation import Explanation, SeveralLabels
+from ..explanation import QUESTIONS, Explanation, SeveralLabels
 from ..explanation import explain as explanation_of
-from ..explanation.one_text import answers_as_text
+from ..explanation.one_text import answers_as_text, titles_as_text
 from ..explanation.rendering.terminal import lay_out
-from ..files import open_logits, read_labels
+from ..files import FORMATS, TargetFile, open_logits, read_target
 from . import command
 from .explain_set import explain_set
+from .labels import complete_label, read_label
 from .numbers import NumbersCommand, read_numbers
 
 WHICH_ROW = (
@@ -31,7 +34,8 @@ WHICH_ROW = (
     examples="""
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
     softmaxloss explain 2.0 1.0 0.1 -1.2 --classes cat,dog,bird,fish --label bird
-    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --ask others-learn
+    softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --ask "what is a nat"
+    softmaxloss explain --ask list
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2 --html why.html --open
     echo "[2.0, 1.0, 0.1, -1.2]" | softmaxloss explain - --label 3 --one-based
     softmaxloss explain --file logits.npy --row 17 --labels labels.npy
@@ -40,10 +44,14 @@ WHICH_ROW = (
 )
 @click.argument("logits", nargs=-1)
 @click.option(
-    "--label", metavar="CLASS", help="The true class: its number or its name; several as 1,2."
+    "--label",
+    metavar="CLASS",
+    shell_complete=complete_label,
+    help="The true class: its number, or its name in --classes; several as fox,owl.",
 )
 @command.classes
 @command.one_based
+@command.probabilities
 @click.option("--step", default=0.1, show_default=True, help="Size of the descent step.")
 @click.option(
     "--steps",
@@ -52,10 +60,15 @@ WHICH_ROW = (
     show_default=True,
     help="Follow the descent for at most this many steps.",
 )
-@click.option("--file", "file", metavar="FILE", help="Read the logits from a row of this file.")
+@click.option(
+    "--file", metavar="FILE", type=command.FILE, help="Read the logits from a row of this file."
+)
 @click.option("--row", type=click.IntRange(min=0), help="The row of the file, counted from 0.")
 @click.option(
-    "--labels", "labels", metavar="FILE", help="Read the label from the same row of this file."
+    "--labels",
+    metavar="FILE",
+    type=command.FILE,
+    help="Read the label from the same row of this file; without --file, the same as --label.",
 )
 @command.top
 @command.ignore_index
@@ -66,9 +79,13 @@ WHICH_ROW = (
     "questions",
     metavar="QUESTION",
     multiple=True,
-    help="Answer only this question, such as others-learn; may be repeated; `all` for all of them.",
+    shell_complete=command.one_of([*QUESTIONS, "all", "list"]),
+    help="Answer a question, in your words or by its name; may be repeated. `list` lists the "
+    "questions, `all` answers all of them.",
 )
-@click.option("--html", metavar="FILE", help="Write a page for a browser to FILE.")
+@click.option(
+    "--html", metavar="FILE", type=command.FILE, help="Write a page for a browser to FILE."
+)
 @click.option("--open", "open_page", is_flag=True, help="Open the page of --html.")
 @command.as_json
 def explain(
@@ -76,6 +93,7 @@ def explain(
     label: str | None,
     classes: str | None,
     one_based: bool,
+    probabilities: bool,
     step: float,
     steps: int,
     file: str | None,
@@ -98,40 +116,46 @@ def explain(
     With a file of logits, a file of labels and no row, explain all its examples together: which
     classes are taken for which, and which examples to look at first.
     """
-    if html in ("", "-"):
-        raise click.UsageError("--html needs the name of a file to write")
-    if open_page and html is None:
-        raise click.UsageError("--open opens the page that --html FILE writes")
-    y: str | int | None = label
+    command.page_options(html, open_page)
+    if "list" in questions:
+        return command.write(_questions(as_json))
+    if label is not None and labels is not None:
+        raise click.UsageError("give --label or --labels, not both")
+    true: str | int | list[float] | None = label
     known: Sequence[str] | None = None
     if file is None:
         needs = "needs a file of logits: --file FILE"
-        _refuse(needs, "row", "labels", "logits_key", "labels_key")
+        _refuse(needs, "row", "logits_key", "labels_key")
+        if labels is not None and (os.path.exists(labels) or Path(labels).suffix in FORMATS):
+            _refuse(needs, "labels")
+        true = label or labels
         z = read_numbers(logits)
     else:
         if logits:
             raise click.UsageError("give the logits as numbers or with --file, not both")
-        if label is not None and labels is not None:
-            raise click.UsageError("give --label or --labels, not both")
-        with open_logits(file, key=logits_key) as source:
+        apart = command.columns_apart(file, labels or "", labels_key)
+        with open_logits(
+            file, key=logits_key, apart=apart, from_probabilities=probabilities
+        ) as source:
             if row is None and source.shape[0] != 1:
                 if labels is None:
                     raise click.UsageError(WHICH_ROW)
                 _refuse("is for one example: add --row N", "step", "steps", "questions")
                 return explain_set(source, labels)
             z, known = source.row(row or 0).tolist(), source.class_names
-        if labels is not None:
-            y = _label_of_row(labels, row or 0, labels_key)
     _refuse("is for a whole file: --file FILE --labels FILE", "top", "ignore_index")
     names = command.class_names(classes, known, len(z))
     first_class = 1 if one_based else 0
+    if file is not None and labels is not None:
+        true = _label_of_row(labels, row or 0, labels_key, names, first_class)
     why = explanation_of(
         z,
-        _target(y, names, len(z), first_class),
+        true if isinstance(true, list) else read_label(true, names, len(z), first_class),
         classes=names,
         step=step,
         steps=steps,
         first_class=first_class,
+        from_probabilities=probabilities and file is None,  # of a file they are logits already
     )
     answers = _answers(why, questions, as_json) if questions else None
     if html is not None:
@@ -156,6 +180,14 @@ def _answers(why: Explanation | SeveralLabels, questions: Sequence[str], as_json
     return lay_out(answers_as_text(answers), color=color, width=width)
 
 
+def _questions(as_json: bool) -> str:
+    """The titles of all questions."""
+    if as_json:
+        return json.dumps({question.id: question.title for question in QUESTIONS.values()}) + "\n"
+    width, color = command.terminal()
+    return lay_out(titles_as_text(), color=color, width=width)
+
+
 def _refuse(why: str, *options: str) -> None:
     """Raise if one of these options is given, which have no meaning here."""
     context = click.get_current_context()
@@ -165,54 +197,14 @@ def _refuse(why: str, *options: str) -> None:
             raise click.UsageError(f"--{option} {why}")
 
 
-def _label_of_row(file: str, row: int, key: str | None) -> int:
-    labels = read_labels(file, key=key)
-    if row >= len(labels):
-        raise click.UsageError(f"{file} has {len(labels)} labels, none for row {row}")
-    return int(labels[row])
-
-
-def _target(
-    label: str | int | None, names: Sequence[str] | None, classes: int, first_class: int
+def _label_of_row(
+    file: str, row: int, key: str | None, names: Sequence[str] | None, first_class: int
 ) -> int | list[float]:
-    """The label in the caller's numbering; of several, separated by commas, a 1 for each."""
-    words = str(label).split(",")
-    if len(words) == 1 or label in (names or ()):
-        return _class_number(label, names, classes, first_class)
-    target = [0.0] * classes
-    for word in words:
-        position = _class_number(word, names, classes, first_class) - first_class
-        if target[position]:
-            raise click.UsageError(f"the label {word.strip()} is given twice")
-        target[position] = 1.0
-    return target
-
-
-def _class_number(
-    label: str | int | None, names: Sequence[str] | None, classes: int, first_class: int
-) -> int:
-    """The label in the caller's numbering; a class name where there are names."""
-    last = first_class + classes - 1
-    fits = f"a number from {first_class} to {last}" + (" or a class name" if names else "")
-    if label is None:
-        raise click.UsageError(f"which class is the true one? Add --label, {fits}")
-    word = str(label).strip()
-    found = [n + first_class for n, name in enumerate(names or ()) if name == word]
-    try:
-        number = int(word)
-    except ValueError:
-        if len(found) == 1:
-            return found[0]
-        what = "is the name of several classes" if found else "is not a class"
-        raise click.UsageError(f"the label {word!r} {what}: it must be {fits}") from None
-    if isinstance(label, str) and found not in ([], [number]):
-        raise click.UsageError(
-            f"the label {word} is both the number of a class and the name of another (number "
-            f"{found[0]}): leave out --classes, or check whether --one-based is right"
-        )
-    if not first_class <= number <= last:
-        hint = ""
-        if number == classes and first_class == 0:
-            hint = "; if you count from one, add --one-based"
-        raise click.UsageError(f"the label {number} is not a class: it must be {fits}{hint}")
-    return number
+    """The label of a row, in the caller's numbering; or its probabilities."""
+    target = read_target(file, key=key, classes=names, first_class=first_class)
+    if isinstance(target, TargetFile):
+        probabilities: list[float] = target.row(row).tolist()
+        return probabilities
+    if row >= len(target):
+        raise click.UsageError(f"{file} has {len(target)} labels, none for row {row}")
+    return int(target[row])

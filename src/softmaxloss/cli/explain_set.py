@@ -6,7 +6,7 @@ import click
 
 from ..explanation import explain_set as explanation_of_set
 from ..files import LogitsFile, read_labels
-from ..files.evaluation import Example
+from ..totals import Example
 from . import command
 from .progress import progress_bar
 
@@ -14,21 +14,22 @@ from .progress import progress_bar
 def explain_set(source: LogitsFile, labels: str) -> None:
     """Write the explanation of all rows, with the options of the command that runs now."""
     given = click.get_current_context().params
-    known = read_labels(labels, key=given["labels_key"])
     names = command.class_names(given["classes"], source.class_names, source.shape[1])
+    first_class = 1 if given["one_based"] else 0
+    known = read_labels(labels, key=given["labels_key"], classes=names, first_class=first_class)
     with command.label_errors(labels), progress_bar() as on_progress:
         explanation = explanation_of_set(
             source,
             known,
             classes=names,
-            first_class=1 if given["one_based"] else 0,
+            first_class=first_class,
             ignore_index=given["ignore_index"],
             top=given["top"],
             on_progress=on_progress,
         )
 
     def again(example: Example) -> str:
-        return command.explain_row(str(source.path), labels, example.row)
+        return command.explain_row(given["file"], labels, example.row)
 
     if given["html"] is not None:
         save = partial(explanation.save_html, command=again)
@@ -38,3 +39,4 @@ def explain_set(source: LogitsFile, labels: str) -> None:
     elif given["html"] is None:
         width, color = command.terminal()
         command.write(explanation.to_text(width=width, color=color, command=again))
+    command.expect_a_mean(explanation.mean_loss, explanation.examples, explanation.invalid)

@@ -1,19 +1,36 @@
-"""Logits on the command line and on standard input: numbers as people write them."""
+"""Logits on the command line and on standard input: numbers as people write and paste them."""
 
-import json
 import re
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
+from ..files import FORMATS
 from ..text import shorten
 from . import command
 
 # -1.2, -inf and "-1.2, 3" are values, -1.0x is a misprint; anything else with "-" is an option.
-NEGATIVE = re.compile(r"-(\.?\d.*|(inf(inity)?|nan)[\s,\]]*)", re.IGNORECASE | re.DOTALL)
+NEGATIVE = re.compile(r"-(\.?\d.*|(inf(inity)?|nan)[\s,\])]*)", re.IGNORECASE | re.DOTALL)
 SEPARATORS = re.compile(r"[\s,;]+")
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
+FIRST_NUMBER = re.compile(r"[\[(]*[-−–]?\.?\d[\d.,;eE\])]*$")
+
+# Signs that are typeset for a minus: hyphens, dashes, the minus sign, a full-width hyphen.
+MINUS = str.maketrans(dict.fromkeys("‐‑‒–−﹣－", "-"))
+
+# An array as a program prints it, down to its list: tensor([2., 1.], grad_fn=<AddBackward0>),
+# array([2., 1.], dtype=float32), <tf.Tensor: shape=(2,), …, numpy=array([2., 1.])>.
+PRINTED = re.compile(
+    r"(<tf\.Tensor:[^\[]*numpy=|Parameter containing:\s*)?"
+    r"[a-z_][\w.]*\(\s*(?P<list>\[.*\])\s*(,\s*\w+=.*)?\)>?",
+    re.IGNORECASE | re.DOTALL,
+)
+# One of its numbers: np.float64(2.0), tensor(2., device='cuda:0').
+SCALAR = re.compile(r"\b[a-z_][\w.]{0,40}\(\s*([^\s(),\[\]]+)[^()\[\]]*\)", re.IGNORECASE)
+BRACKETS = re.compile(r"[\[\]()]+")
 
 
 class NumbersCommand(command.ExamplesFirst):
@@ -38,58 +55,49 @@ def read_numbers(words: Sequence[str]) -> list[float]:
         if len(words) > 1:
             raise click.UsageError("- reads all the logits from standard input: give no others")
         text = sys.stdin.buffer.read().decode("utf-8-sig", "replace") if sys.stdin else ""
-        if text.lstrip().startswith("["):
-            return _json_numbers(text)
-        _one_example(text)
         where = " on standard input"
     else:
         text, where = " ".join(words), ""
-    # Minus signs and brackets, as in numbers copied from a page or a program.
-    text = text.replace("−", "-").strip(" []\n")
-    parts = re.split(r"[\s;]+", text)
+    rows = _rows(text.translate(MINUS).strip())
+    parts = re.split(r"[\s;]+", rows[0]) if len(rows) == 1 else []
     if len(parts) > 1 and any(DECIMAL_COMMA.fullmatch(part) for part in parts):
         raise click.UsageError(
             f"{parts[0]} {parts[1]}{where}: are these decimal commas? "
             f"Then write {parts[0].replace(',', '.')}, else separate all numbers by spaces"
         )
-    numbers = [_number(word, where) for word in SEPARATORS.split(text) if word]
+    numbers = [_number(word, where) for row in rows for word in SEPARATORS.split(row)]
+    if len(rows) > 1:
+        raise click.UsageError(
+            f"there are {len(rows)} rows of numbers{where}: explain takes the logits of one example"
+        )
     if not numbers:
         raise click.UsageError(f"there are no numbers{where}")
     return numbers
 
 
-def _one_example(text: str) -> None:
-    """Raise for a table. One number per line is fine, and so is a line that ends in a comma."""
+def _rows(text: str) -> list[str]:
+    """The lists of numbers in the text, without brackets, however a program printed them."""
+    if printed := PRINTED.fullmatch(text):
+        text = printed["list"]
+    text = SCALAR.sub(r"\1", text)
+    if BRACKETS.search(text):
+        return [row for part in BRACKETS.split(text) if (row := part.strip(" ,;\n"))]
+    # One number per line is fine, and so is a line that ends in a comma.
     lines = re.sub(r",\s*\n", ", ", text).split("\n")
-    counts = [len(SEPARATORS.split(line.strip())) for line in lines if line.strip()]
-    if len(counts) > 1 and min(counts) > 1:
-        raise click.UsageError(
-            f"standard input has {len(counts)} lines of several numbers: explain takes the logits "
-            "of one example"
-        )
+    rows = [row for line in lines if (row := line.strip(" ,;"))]
+    one = any(len(SEPARATORS.split(row)) == 1 for row in rows)
+    return [" ".join(rows)] if one else rows
 
 
 def _number(word: str, where: str) -> float:
+    word = word.strip("'\"")
     try:
         return float(word)
     except ValueError:
-        raise click.UsageError(f"'{shorten(word, 40)}'{where} is not a number") from None
-
-
-def _json_numbers(text: str) -> list[float]:
-    try:
-        values = json.loads(text, parse_int=float)
-    except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"standard input is not a JSON list: {error}") from None
-    numbers = []
-    for value in values:
-        if isinstance(value, list):
-            raise click.UsageError(
-                "standard input has a list of lists: explain takes the logits of one example"
-            )
-        if isinstance(value, bool) or not isinstance(value, float | str):
-            raise click.UsageError(f"standard input has {json.dumps(value)} in its list of logits")
-        numbers.append(_number(value, " on standard input") if isinstance(value, str) else value)
-    if not numbers:
-        raise click.UsageError("there are no numbers on standard input")
-    return numbers
+        pass
+    hint = ""
+    if word in ("...", "…"):
+        hint = ": the list is printed in part; print all of it, e.g. with .tolist()"
+    elif Path(word).suffix.lower() in FORMATS:
+        hint = f": to read the logits from a file, --file {shlex.quote(shorten(word, 40))}"
+    raise click.UsageError(f"'{shorten(word, 40)}'{where} is not a number{hint}")

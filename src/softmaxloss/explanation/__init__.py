@@ -2,11 +2,19 @@
 
 |                              | one example    | several labels    | a set                      |
 |------------------------------|----------------|-------------------|----------------------------|
-| the numbers                  | one_data.py    | several_data.py   | set_data.py, set_sums.py   |
-| what text and page both say  | one_words.py   | several_sections.py | set_sections.py          |
-| questions and answers        | questions.py   |                   |                            |
+| what is added up             |                |                   | set_sums.py, ../totals/    |
+| the numbers                  | one_data.py    | several_data.py   | set_data.py and its parts: |
+|                              |                |                   | set_confusions.py,         |
+|                              |                |                   | set_calibration.py,        |
+|                              |                |                   | set_examples.py            |
+| what text and page both say  | one_words.py   | several_sections.py | set_words.py,            |
+|                              |                |                   | set_sections.py            |
+| questions and answers        | questions/     |                   |                            |
 | text, for a terminal         | one_text.py    |                   |                            |
-| page, for a browser          | page/          |                   | set_page.py                |
+| page, for a browser          | page/          |                   | set_page.py, its pictures  |
+|                              |                |                   | set_charts.py, its examples |
+|                              |                |                   | set_explained.py           |
+| plots, by matplotlib         |                |                   | set_plots.py               |
 
 `data.py` and `rendering/` are what the three share; it shows sections alike in a terminal and on a
 page. `results.py` puts data and renderings together as the objects that users get; `api.py` has the

@@ -3,24 +3,25 @@
 import contextlib
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, SupportsIndex, TypedDict, Unpack, overload
+from typing import Any, SupportsIndex, TypedDict, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import as_array, read_real
+from ..arrays import Array, as_array, read_real
+from ..class_names import is_text, positions_of, read_class_names
 from ..errors import LabelError, OptionError
 from ..files import LogitsFile
-from ..files.evaluation import evaluate
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
-from ..text import shown
+from ..probabilities import log_of_probabilities
+from ..text import plural, shown
 from .data import Vector, frozen
 from .results import Explanation, SetExplanation, SeveralLabels
-from .set_sums import PushSums
+from .set_sums import add_up
 
 # The largest difference between given logits and W·x + b, relative to |W|·|x| + |b|: operands and
 # result rounded to bfloat16, which has 8 digits, are off by at most 3·2⁻⁸.
@@ -36,6 +37,7 @@ class _Arguments(TypedDict, total=False):
     step: float
     steps: int
     first_class: int
+    from_probabilities: bool
     features: ArrayLike | None
     linear_weight: ArrayLike | None
     linear_bias: ArrayLike | None
@@ -43,7 +45,7 @@ class _Arguments(TypedDict, total=False):
 
 @overload
 def explain(
-    logits: ArrayLike | None, target: SupportsIndex, **arguments: Unpack[_Arguments]
+    logits: ArrayLike | None, target: SupportsIndex | str, **arguments: Unpack[_Arguments]
 ) -> Explanation: ...
 @overload
 def explain(
@@ -59,6 +61,7 @@ def explain(
     step: float = 0.1,
     steps: int = 1000,
     first_class: int = 0,
+    from_probabilities: bool = False,
     features: ArrayLike | None = None,
     linear_weight: ArrayLike | None = None,
     linear_bias: ArrayLike | None = None,
@@ -67,12 +70,16 @@ def explain(
 
     Args:
         logits: shape (C,), computed in float64. None to take those of the layer below.
-        target: the number of the true class; or a value for each class, shape (C,): one-hot, or
-            several labels or probabilities, which give `SeveralLabels`.
-        classes: C names.
+        target: the true class: its number, or its name as in `classes`. Or several labels, which
+            give `SeveralLabels`: a list of names; or a value for each class, shape (C,), which may
+            also be one-hot or probabilities.
+        classes: C names. Text is always a name and an integer a number: "3" is the class of that
+            name, 3 is class number 3.
         step: the size of a descent step, z − step·∂J/∂z.
         steps: the largest number of steps of the path, which ends where a_y reaches 0.99.
         first_class: 1 if the labels count from one.
+        from_probabilities: whether `logits` are probabilities: their logarithms are explained,
+            whose softmax they are.
         features: x, shape (D,), if the logits are those of a linear layer, z = W·x + b.
         linear_weight: W, shape (C, D) as in torch.nn.Linear.
         linear_bias: b, shape (C,), or None.
@@ -81,7 +88,7 @@ def explain(
         The explanation: its numbers as fields, in words by `print`, as a page by `save_html`.
 
     Raises:
-        ValueError: the logits are not one row.
+        ValueError: the logits are not one row, or not probabilities with `from_probabilities`.
         LabelError: the target is not a class.
         OptionError: an option does not fit. Both are ValueErrors.
         TypeError: the logits are not real numbers.
@@ -98,10 +105,12 @@ def explain(
     step, steps = _positive("step", step), _whole_number("steps", steps)
     layer = _layer(features, linear_weight, linear_bias)
     z = _logits_of(layer) if logits is None else _one_row(logits)
+    if from_probabilities:
+        z = log_of_probabilities(z[np.newaxis])[0]
     if logits is not None and layer is not None:
         _require_same_logits(z, layer)
-    names = _class_names(classes, z.size)
-    y, first_class = _position(target, z.size, options), options.first_class
+    names = read_class_names(classes, z.size)
+    y, first_class = _position(target, z.size, names, options), options.first_class
     if not isinstance(y, int):
         return SeveralLabels.of(z, y, step=step, classes=names, first_class=first_class)
     return Explanation.of(
@@ -115,25 +124,34 @@ def explain_set(
     *,
     classes: Sequence[str] | None = None,
     first_class: int = 0,
+    from_probabilities: bool = False,
     ignore_index: int = -100,
     top: int = 10,
+    ids: Sequence[object] | None = None,
+    first_row: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
     max_elements: int = 1 << 22,
 ) -> SetExplanation:
-    """Explain the losses of a set: which classes push each other most, and where to look.
+    """Explain the losses of a set: which classes are taken for which, and where to look.
 
-    Its main result is the mean gradient ∂J/∂z = a − onehot(y) by true class, a (C, C) matrix: the
-    entry (i, n), the mean probability of class n over the examples of class i, says how hard these
-    push output n down.
+    It counts the confusions, tells whether the probabilities can be trusted, and sorts out the
+    examples whose label looks wrong. The mean gradient ∂J/∂z = a − onehot(y) by true class is a
+    (C, C) matrix: the entry (i, n), the mean probability of class n over the examples of class i,
+    says how hard these push output n down.
 
     Args:
         logits: shape (N, C); or a file, from `softmaxloss.files.open_logits`, which is read in
             blocks, never as a whole.
-        target: class indices, shape (N,).
+        target: class indices, shape (N,), or the names of the classes as in `classes`.
         classes: C names.
         first_class: 1 if the labels count from one.
+        from_probabilities: whether `logits` are probabilities: their logarithms are explained. For
+            a file, `open_logits` has this option.
         ignore_index: rows with this label do not count.
-        top: the number of examples with the highest loss to name.
+        top: the number of examples to name: of those with the highest loss, of those whose label
+            looks wrong, and of those that are hard.
+        ids: what the rows are called, N names or numbers.
+        first_row: the number of the first row, for a shard of a set; see `SetExplanation.merge`.
         on_progress: called with (done, total) after each block, as by `evaluate`.
         max_elements: the largest number of logits in a block.
 
@@ -147,8 +165,8 @@ def explain_set(
         TypeError: the logits are not real numbers.
 
     Gradients are computed in float64, losses and predictions as by `score`. The memory is that of
-    the blocks and of the (C, C) matrix; for more than 2048 classes only the strong pairs are kept,
-    see `SetExplanation`.
+    the blocks, of the (C, C) matrix, of the pairs that are confused and of 1000 examples; for more
+    than 2048 classes only the strong pairs of the matrix are kept, see `SetExplanation`.
 
     >>> z = np.log([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
     >>> explanation = explain_set(z, [0, 0, 2])
@@ -160,34 +178,50 @@ def explain_set(
     (1, 1)
     """
     options = Options(ignore_index=ignore_index, first_class=first_class)
-    source = logits if isinstance(logits, LogitsFile) else _in_memory(logits)
+    if not isinstance(logits, LogitsFile):
+        source = _in_memory(logits, from_probabilities)
+    elif from_probabilities and not logits.from_probabilities:
+        raise OptionError("for a file of probabilities open_logits takes from_probabilities=True")
+    else:
+        source = logits
     try:
         labels = as_array(target, "target")
     except ValueError as error:  # rows of different lengths
         raise LabelError(str(error)) from None
     count = source.shape[1]
-    names = _class_names(classes, count)
-    sums = PushSums(count, first_class=options.first_class)
-    totals = evaluate(
+    names = read_class_names(classes, count)
+    if is_text(labels):
+        labels = positions_of(labels, names) + options.first_class
+    sums = add_up(
         source,
         labels,
         top=_whole_number("top", top),
         ignore_index=options.ignore_index,
         first_class=options.first_class,
-        on_block=sums.add,
+        first_row=_whole_number("first_row", first_row),
+        ids=_ids(ids, len(labels)),
         on_progress=on_progress,
         max_elements=max_elements,
     )
-    return SetExplanation.of(totals, sums, classes=names, first_class=options.first_class)
+    return SetExplanation.of(sums, classes=names, first_class=options.first_class)
 
 
-def _in_memory(logits: ArrayLike) -> LogitsFile:
+def _ids(ids: Any, count: int) -> Sequence[object] | None:
+    """The checked ids of `count` rows."""
+    if ids is not None and len(ids) != count:
+        raise OptionError(f"there are {len(ids)} ids for {plural(count, 'label')}")
+    return None if ids is None else cast(Sequence[object], ids)
+
+
+def _in_memory(logits: ArrayLike, from_probabilities: bool) -> LogitsFile:
     x = read_logits(logits)
     if x.ndim != 2:
         hint = ": explain explains one example" if x.ndim == 1 else ""
         raise ValueError(f"explain_set takes logits of shape (N, C); got shape {x.shape}{hint}")
     if x.shape[1] == 0:
         raise ValueError(f"logits of shape {x.shape} have no classes (C = 0)")
+    if from_probabilities:
+        x = log_of_probabilities(x)
     return LogitsFile.in_memory(x)
 
 
@@ -201,14 +235,36 @@ def _one_row(logits: ArrayLike) -> Vector:
     return z.astype(np.float64)
 
 
-def _position(target: Any, classes: int, options: Options) -> int | Vector:
+def _position(
+    target: Any, classes: int, names: Sequence[str] | None, options: Options
+) -> int | Vector:
     """The true class, counted from 0; or a value for each class where there are several."""
+    try:
+        words = as_array(target, "target")
+    except ValueError as error:
+        raise LabelError(str(error)) from None
+    if is_text(words):
+        return _named(words, classes, names)
     read = read_target(target, (classes,), options)
     if isinstance(read, ClassIndices):
         return int(read.values)
     q = read.values.astype(np.float64)
     used = np.flatnonzero(q)
     return int(used[0]) if used.size == 1 and q[used[0]] == 1.0 else q
+
+
+def _named(words: Array, classes: int, names: Sequence[str] | None) -> int | Vector:
+    """The class of this name; or a 1 for each where there are several names."""
+    if words.ndim > 1:
+        raise LabelError(f"target has shape {words.shape}; names of classes are one, or a list")
+    positions = np.atleast_1d(positions_of(words, names, rows=False))
+    if positions.size == 1:
+        return int(positions[0])
+    q = np.bincount(positions, minlength=classes).astype(np.float64)
+    if q.max() > 1:
+        twice = words[int(positions.tolist().index(q.argmax()))]
+        raise LabelError(f"the label {shown(str(twice))} is given twice")
+    return q
 
 
 # --- the linear layer -----------------------------------------------------------------------------
@@ -269,22 +325,6 @@ def _positive(name: str, value: Any) -> float:
             if 0 < float(value) < math.inf:
                 return float(value)
     raise OptionError(f"{name} must be a positive number, got {shown(value, 40)}")
-
-
-def _class_names(classes: Any, count: int) -> tuple[str, ...] | None:
-    """The checked names of `count` classes."""
-    if classes is None:
-        return None
-    if isinstance(classes, str | Set | Mapping) or not isinstance(classes, Iterable):
-        kind = type(classes).__name__
-        raise TypeError(f"classes must be a sequence of names such as ['cat', 'dog'], got {kind}")
-    names = tuple(classes)
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"class names must be strings, got {shown(name)}")
-    if len(names) != count:
-        raise OptionError(f"there are {len(names)} class names for {count} logits")
-    return names
 
 
 def _whole_number(name: str, value: Any) -> int:

@@ -13,6 +13,7 @@ from ..api import cross_entropy, cross_entropy_with_grad, score
 from .data import Data, State, Vector, as_json, frozen, listed, state, strongest
 
 ENOUGH = 0.99  # a path ends where the true class has this probability
+ROUNDING = 1e-12  # relative; two probabilities that differ by less are taken as equal
 LARGE = 100_000  # weights of a layer, above which its matrices are not written to JSON
 
 
@@ -217,6 +218,30 @@ class ExampleData(Data):
     def defined(self) -> bool:
         """Whether the row has a softmax: no NaN, no +inf, and not only −inf."""
         return self.predicted is not None
+
+    @property
+    def strongest_other(self) -> int:
+        """The position of the first class with the largest logit among those that are not true."""
+        z = self.before.logits.copy()
+        z[self.target] = -math.inf
+        best = int(np.argmax(z))
+        return best if best != self.target else int(self.target == 0)
+
+    @property
+    def rising(self) -> list[int]:
+        """The wrong classes whose probability the step raises, the largest rise first.
+
+        Their logits fall, but that of the strongest wrong class falls by more.
+
+        >>> from softmaxloss import explain
+        >>> explain([2.0, 1.0, 0.1, -1.2], 2).rising
+        [1, 3]
+        """
+        before, after = self.before.probabilities, self.after.probabilities
+        rises = (after > before * (1 + ROUNDING)) & (self.after.logits < self.before.logits)
+        rises[self.target] = False
+        rise = np.where(rises, after - before, 0.0)
+        return [int(n) for n in np.argsort(-rise, kind="stable")[: np.count_nonzero(rise)]]
 
     @property
     def bits(self) -> float:

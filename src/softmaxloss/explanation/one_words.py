@@ -1,13 +1,15 @@
 """What the text, the page and the answers for one example all say."""
 
 import math
+import operator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..probabilities import look_like_probabilities
 from .one_data import ExampleData, Layer, Path
-from .rendering.names import listed
-from .rendering.numbers import argument, number, numbers
+from .rendering.names import in_sentence, listed
+from .rendering.numbers import number, numbers, told_apart, worked
 from .rendering.sections import Section, Table, class_rows
 
 ONE_CLASS = "With one class, its probability is 1 and the loss 0, whatever the output is."
@@ -38,7 +40,7 @@ PUSH = [
 
 
 def facts(e: ExampleData) -> dict[str, bool]:
-    """Which facts hold for this example. page.js computes the same for the example it shows."""
+    """Which facts hold for this example. quantities.js finds the same."""
     y, slopes = e.target, e.gradient
     moving, possible = bool(slopes.any()), bool(e.before.logits[y] > -math.inf)
     all_others = bool((np.delete(slopes, y) > 0).all())
@@ -78,23 +80,57 @@ def push(e: ExampleData) -> str:
 
 def loss_formula(e: ExampleData) -> str:
     """The loss as −log a_y, with as many digits of a_y as it takes to compute it again."""
-    J = e.before.loss
-    a = argument(float(e.before.probabilities[e.target]), lambda x: -math.log(x), J)
-    middle = f"−log {a} = " if a else ""
-    return f"J = −log a_{e.number(e.target)} = {middle}{loss_words(J)}"
+    shown = worked("−log {}", lambda a: -math.log(a), [_a(e)], e.before.loss)
+    return f"J = −log a_{e.number(e.target)} = {shown}"
 
 
 def slope_formula(e: ExampleData) -> str:
     """The derivative with respect to the true output, likewise."""
     i, slope = e.number(e.target), float(e.gradient[e.target])
-    a = argument(float(e.before.probabilities[e.target]), lambda x: x - 1, slope)
-    middle = f"{a} − 1 = " if a else ""
-    return f"∂J/∂z_{i} = a_{i} − 1 = {middle}{number(slope)}"
+    return f"∂J/∂z_{i} = a_{i} − 1 = {worked('{} − 1', lambda a: a - 1, [_a(e)], slope)}"
 
 
-def loss_words(loss: float) -> str:
-    """A loss, which may be infinite."""
-    return "+inf" if loss == math.inf else number(loss)
+def share_formula(e: ExampleData) -> str:
+    """The probability of the true class as a share of the denominator, likewise."""
+    i, parts = e.number(e.target), [float(e.exponentials[e.target]), e.denominator]
+    shown = worked("{} / {}", operator.truediv, parts, _a(e))
+    return f"a_{i} = exp(z_{i} − m) / Σ exp(z − m) = {shown}"
+
+
+def logits_formula(e: ExampleData) -> str:
+    """The loss from the outputs, likewise."""
+    minus_z, lse = -float(e.before.logits[e.target]), e.logsumexp
+    sign, f = ("−", operator.sub) if lse < 0 else ("+", operator.add)
+    shown = worked(f"{{}} {sign} {{}}", f, [minus_z, abs(lse)], e.loss_from_logits)
+    return f"J = −z_{e.number(e.target)} + log Σ exp z = {shown}"
+
+
+def _a(e: ExampleData) -> float:
+    return float(e.before.probabilities[e.target])
+
+
+def rising(e: ExampleData) -> str:
+    """Which wrong probability a step raises although it lowers the output, and for how long.
+
+    Goes on after "for"; empty where it raises none.
+    """
+    if not e.rising:
+        return ""
+    before, after, n, k = e.before, e.after, e.rising[0], e.strongest_other
+    z = told_apart(float(before.logits[n]), float(after.logits[n]))
+    a = told_apart(float(before.probabilities[n]), float(after.probabilities[n]))
+    text = (
+        f"class {in_sentence(e, n)}, z falls from {z[0]} to {z[1]}, yet a rises from {a[0]} to "
+        f"{a[1]}, because the z of class {in_sentence(e, k)} falls more."
+    )
+    path = e.path
+    if path is None:  # the true output is −inf, and there is no long run
+        return text
+    text += " In the long run a falls too"
+    if path.reached and n in path.classes:
+        share = float(path.probabilities[-1, path.classes == n][0])
+        return f"{text}: after {path.steps[-1]} steps it is {number(share)}."
+    return f"{text}, because a_{e.number(e.target)} goes to 1."
 
 
 def layer_cells(layer: Layer, n: int, features: int) -> list[str]:
@@ -130,16 +166,22 @@ def remarks(e: ExampleData) -> list[str]:
         return [_no_softmax(e)]
     found = []
     loss = e.before.loss
+    if look_like_probabilities(z[np.newaxis]):
+        found.append(
+            "These logits are not negative and sum to 1, as probabilities do. If the model's "
+            "softmax has been applied already, pass from_probabilities=True (--probabilities): "
+            "then z = log a, and softmax is not applied twice."
+        )
     if z[y] == -math.inf:
         found += [
-            "The logit of the true class is -inf: its probability is 0, and the loss is infinite.",
-            "The gradient is finite all the same (-1 for the true class), but no step moves a "
-            "logit away from -inf.",
+            "The logit of the true class is −inf: its probability is 0, and the loss is infinite.",
+            "The gradient is finite all the same (−1 for the true class), but no step moves a "
+            "logit away from −inf.",
         ]
     masked = np.flatnonzero((z == -math.inf) & (np.arange(z.size) != y))
     if masked.size:
         found.append(
-            f"The logit of {_classes(e, masked)} is -inf: masked out, with probability 0 and no "
+            f"The logit of {_classes(e, masked)} is −inf: masked out, with probability 0 and no "
             "push. The loss is the same as without it."
         )
     largest = np.flatnonzero(z == z.max())
@@ -159,7 +201,7 @@ def remarks(e: ExampleData) -> list[str]:
             found.append(
                 "The probability of the true class is too small for float64 and rounds to 0. The "
                 "loss is computed from the logits and stays right; the log of the probability "
-                "would be -inf."
+                "would be −inf."
             )
         if z.size > 1 and not e.gradient.any():
             found.append(
@@ -189,7 +231,7 @@ def _no_softmax(e: ExampleData) -> str:
             "infinity: every probability, the loss and the whole gradient are NaN."
         )
     return (
-        "Every logit is -inf, so every class is masked out and softmax would divide 0 by 0: the "
+        "Every logit is −inf, so every class is masked out and softmax would divide 0 by 0: the "
         "probabilities, the loss and the gradient are NaN."
     )
 

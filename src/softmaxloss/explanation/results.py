@@ -7,15 +7,26 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from ..errors import OptionError
 from ..files.atomic import atomic_write_text
-from ..files.evaluation import Example
-from . import one_words, page, questions, set_page, set_sections, several_sections
-from .data import SHOWN
+from ..text import plural
+from ..totals import Example
+from . import (
+    one_words,
+    page,
+    questions,
+    set_page,
+    set_plots,
+    set_sections,
+    set_words,
+    several_sections,
+)
 from .one_data import ExampleData
 from .questions import Answer
 from .rendering import html
 from .rendering.html import Page
-from .rendering.names import NAME
+from .rendering.names import NAME, in_sentence
+from .rendering.numbers import number
 from .set_data import SetData
 from .several_data import SeveralLabelsData
 
@@ -44,7 +55,7 @@ class Rendered(ABC):
         """The explanation in words and tables, for a terminal. `print(explanation)` shows it too.
 
         Args:
-            width: the columns that it may take; tables take more where the numbers need it.
+            width: the columns that it may take, 40 or more; wider tables are shown in parts.
             color: whether to use ANSI colours.
         """
 
@@ -72,7 +83,15 @@ class Rendered(ABC):
         return {"text/plain": self.to_text(), "text/html": self.to_fragment()}
 
 
+ALL = "print() shows all of it"
+
+
 class Explanation(ExampleData, Rendered):
+    def __repr__(self) -> str:
+        true = in_sentence(self, self.target)
+        count, loss = self.terms.size, number(self.before.loss)
+        return f"<Explanation: true class {true} of {count}, loss {loss}; {ALL}>"
+
     def remarks(self) -> list[str]:
         """What is unusual about this example, each in a sentence; for most there is nothing.
 
@@ -91,17 +110,21 @@ class Explanation(ExampleData, Rendered):
         """
         return one_words.push(self)
 
-    def ask(self, id: str) -> Answer:
-        """One question of `softmaxloss.explanation.QUESTIONS`, answered for this example.
+    def ask(self, question: str) -> Answer:
+        """A question, answered for this example.
+
+        Args:
+            question: in your own words, or an id of `softmaxloss.explanation.QUESTIONS`.
 
         Raises:
-            OptionError: there is no question of this id.
+            OptionError: no question is like these words, or several are; it names the nearest.
 
         >>> from softmaxloss import explain
-        >>> explain([2.0, 1.0, 0.1, -1.2], 2).ask("others-learn").title
-        'How do the other outputs learn, if only −log a_y is counted?'
+        >>> why = explain([2.0, 1.0, 0.1, -1.2], 2)
+        >>> print(why.ask("what is a nat?").text.split("\\n\\n")[1])
+        Here J is 2.3435 nats. In bits it is 2.3435 / ln 2 = 3.3810.
         """
-        return questions.ask(self, id)
+        return questions.ask(self, question)
 
     def answers(self) -> list[Answer]:
         """All questions, answered for this example."""
@@ -122,6 +145,10 @@ class Explanation(ExampleData, Rendered):
 
 
 class SeveralLabels(SeveralLabelsData, Rendered):
+    def __repr__(self) -> str:
+        count = plural(len(self.labels), "label")
+        return f"<SeveralLabels: {count} of {plural(self.terms.size, 'class')}; {ALL}>"
+
     def outcome(self) -> str:
         """Where gradient descent ends, in a sentence.
 
@@ -146,6 +173,10 @@ class SeveralLabels(SeveralLabelsData, Rendered):
 
 
 class SetExplanation(SetData, Rendered):
+    def __repr__(self) -> str:
+        examples, loss = plural(self.examples, "example"), number(self.mean_loss)
+        return f"<SetExplanation: {examples}, mean loss {loss}; {ALL}>"
+
     def to_text(
         self,
         *,
@@ -156,7 +187,7 @@ class SetExplanation(SetData, Rendered):
         """The explanation in words and tables, for a terminal. `print(explanation)` shows it too.
 
         Args:
-            width: the columns that it may take; tables take more where the numbers need it.
+            width: the columns that it may take, 40 or more; wider tables are shown in parts.
             color: whether to use ANSI colours.
             command: what to type to see one example explained; default: a call of `explain`.
         """
@@ -164,11 +195,11 @@ class SetExplanation(SetData, Rendered):
 
         cells = max(6, (width - 60) // 2)  # of two names; the numbers take the rest
         command = command or self.call
-        sections = set_sections.sections(self, SHOWN, cells, command, each=False)
-        return document(set_sections.lead(self), sections, width=width, color=color)
+        sections = set_sections.sections(self, set_sections.LISTED, cells, command)
+        return document(set_words.lead(self), sections, width=width, color=color)
 
     def to_html(self, *, command: Callable[[Example], str] | None = None) -> str:
-        """The explanation as a page: one file of HTML with a map of the pushes, without a script.
+        """The explanation as a page: one file of HTML with its pictures, without a script.
         For `command` see `to_text`."""
         return set_page.page(self, command or self.call).document()
 
@@ -179,7 +210,40 @@ class SetExplanation(SetData, Rendered):
         atomic_write_text(path, self.to_html(command=command))
 
     def _page(self, *, script: bool) -> Page:
-        return set_page.page(self, self.call)
+        return set_page.page(self, self.call, links=script)
+
+    def save_plots(self, path: str | os.PathLike[str]) -> None:
+        """Write confusion counts, recall, losses and reliability as one .svg or .png, by
+        matplotlib, with an atomic write.
+
+        Raises:
+            OptionError: another suffix, or matplotlib is not installed.
+        """
+        set_plots.save_plots(self, path)
+
+    def merge(self, *others: "SetExplanation") -> "SetExplanation":
+        """The explanation of this set and the others together, as shards of one set.
+
+        Each shard was explained with the number of its first row as `first_row`. The numbers do not
+        depend on how the rows are split or in which order they are merged: bit for bit, but for the
+        sums of gradients and of the losses by class, where each addition rounds by 2⁻⁵³.
+
+        Raises:
+            OptionError: the others have other classes or options.
+
+        >>> from softmaxloss import explain_set
+        >>> z, y = [[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]], [0, 1, 1]
+        >>> parts = explain_set(z[:1], y[:1]), explain_set(z[1:], y[1:], first_row=1)
+        >>> parts[1].merge(parts[0]).accuracy == explain_set(z, y).accuracy
+        True
+        """
+        if any(other.classes != self.classes for other in others):
+            raise OptionError("explanations merge if their classes have the same names")
+        return type(self).of(
+            self.sums.merge(*[other.sums for other in others]),
+            classes=self.classes,
+            first_class=self.first_class,
+        )
 
     def call(self, example: Example) -> str:
         """The call of `explain` that explains this example, to copy.

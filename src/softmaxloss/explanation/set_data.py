@@ -1,17 +1,20 @@
 """A set of examples as data: which classes push which, and which examples to look at."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..files.evaluation import Evaluation, Example, highest
 from ..jsonable import jsonable
+from ..totals import Example, highest, top_ks
 from .data import Data, Vector, as_json, frozen
-from .set_sums import LEAST, AllPairs, Integers, PushSums, StrongPairs
+from .set_calibration import Calibration
+from .set_confusions import Confusions
+from .set_examples import Examined
+from .set_sums import LEAST, AllPairs, Integers, SetSums, StrongPairs
 
-IN_JSON = 100  # strongest pairs
+IN_JSON = 100  # strongest pairs, and pairs that are confused most
 
 
 class Push(NamedTuple):
@@ -63,7 +66,11 @@ class SetData(Data):
             leave them out, and `top` names them.
         mean_loss: NaN where no row counts or one is invalid.
         accuracy: the share of the examples whose predicted class is their label.
+        top_k: for some k > 1, the share of the examples for which fewer than k classes have a
+            larger logit than the label.
         uniform_loss: ln C, the loss of a uniform guess.
+        losses: (90,) int64, the examples by their loss, in bins between `totals.LOSS_EDGES`.
+        wrong_losses: (90,) int64, those of them whose predicted class is not their label.
         counts: (C,) int64, the number of examples of each class.
         class_loss: (C,) their mean loss; NaN for a class without examples.
         pulls: (C,) the mean of ∂J/∂z_i = a_i − 1 over the examples of class i: how they pull their
@@ -76,10 +83,16 @@ class SetData(Data):
             (i, i) is `pulls`, (i, n) how hard they push class n down: their mean probability of n.
             NaN for a class without examples. None for more than 2048 classes.
         pairs: for more than 2048 classes, the strong entries of that matrix; else None.
+        look_like_probabilities: whether all rows are ≥ 0 and sum to 1: then the logits may be
+            probabilities.
+        confusions: which classes are taken for which; recall and precision of each class.
+        calibration: whether the probabilities can be trusted; the best temperature.
+        examined: labels that look wrong, apart from hard examples.
         top: the examples with the highest loss, invalid ones first. Their `label` and `predicted`
             are in the caller's numbering.
         classes: the names of the classes, or None.
         first_class: the number of the first class in the caller's labels.
+        sums: what it was made from, for `merge`.
     """
 
     examples: int
@@ -87,45 +100,61 @@ class SetData(Data):
     invalid: int
     mean_loss: float
     accuracy: float
+    top_k: dict[int, float]
     uniform_loss: float
+    losses: Integers
+    wrong_losses: Integers
     counts: Integers
     class_loss: Vector
     pulls: Vector
     net_gradient: Vector
     pushes: Vector | None
     pairs: Pairs | None
+    look_like_probabilities: bool
+    confusions: Confusions
+    calibration: Calibration
+    examined: Examined
     top: tuple[Example, ...]
+    sums: SetSums = field(repr=False)
 
     @classmethod
     def of(
         cls,
-        totals: Evaluation,
-        sums: PushSums,
+        sums: SetSums,
         *,
         classes: tuple[str, ...] | None = None,
         first_class: int = 0,
     ) -> Self:
-        """The means of sums over a set."""
-        counts, pushes, pairs = sums.counts, None, None
+        """What the sums over a set say."""
+        totals, gradients, pushes, pairs = sums.totals, sums.pushes, None, None
+        counts = totals.counts
         with np.errstate(invalid="ignore", divide="ignore"):  # no mean for a class without examples
-            if isinstance(sums.pairs, AllPairs):
-                pushes = frozen(sums.pairs.sums / counts[:, np.newaxis])
+            if isinstance(gradients.pairs, AllPairs):
+                pushes = frozen(gradients.pairs.sums / counts[:, np.newaxis])
             else:
-                pairs = _pairs(sums.pairs, counts)
+                pairs = _pairs(gradients.pairs, counts)
             return cls(
                 examples=totals.examples,
                 ignored=totals.ignored,
                 invalid=totals.invalid,
                 mean_loss=totals.mean_loss,
                 accuracy=totals.accuracy,
+                top_k={k: totals.top_k(k) for k in top_ks(counts.size)},
                 uniform_loss=math.log(counts.size),
+                losses=frozen(totals.losses, np.int64),
+                wrong_losses=frozen(totals.wrong_losses, np.int64),
                 counts=frozen(counts, np.int64),
-                class_loss=frozen(sums.losses / counts),
-                pulls=frozen(sums.pairs.pulls / counts),
-                net_gradient=frozen(sums.net / counts.sum()),
+                class_loss=frozen(gradients.losses / counts),
+                pulls=frozen(gradients.pairs.pulls / counts),
+                net_gradient=frozen(gradients.net / counts.sum()),
                 pushes=pushes,
                 pairs=pairs,
-                top=tuple(totals.top),
+                look_like_probabilities=totals.look_like_probabilities,
+                confusions=Confusions.of(totals),
+                calibration=Calibration.of(totals),
+                examined=Examined.of(sums),
+                top=tuple(totals.top[: sums.top]),
+                sums=sums,
                 classes=classes,
                 first_class=first_class,
             )
@@ -166,12 +195,24 @@ class SetData(Data):
         return [Push(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers as lists, numbers and strings for JSON; at most 100 pairs in `strongest`."""
-        names = [field.name for field in fields(self) if field.name not in ("pairs", "top")]
+        """The numbers as lists, numbers and strings for JSON; at most 100 pairs in `strongest` and
+        in `confusions`."""
+        apart = ("pairs", "top", "top_k", "confusions", "calibration", "examined", "sums")
+        names = [field.name for field in fields(self) if field.name not in apart]
         strongest = [
             push._replace(true=self.number(push.true), pushed=self.number(push.pushed))
             for push in self.strongest(IN_JSON)
         ]
+        confusions = [
+            pair._replace(true=self.number(pair.true), predicted=self.number(pair.predicted))
+            for pair in self.confusions.most(IN_JSON)
+        ]
+        per_class = ("correct", "predictions", "recall", "precision")
+        examples = {
+            "label_issues": self.examined.suspects,
+            "hard": self.examined.hard,
+            "top": self.top,
+        }
         return {
             "schema": "softmaxloss.set-explanation",
             "version": 1,
@@ -179,8 +220,18 @@ class SetData(Data):
             "others": None if self.pairs is None else jsonable(self.pairs.others),
             "short": None if self.pairs is None else jsonable(self.pairs.short),
             "strongest": [push._asdict() for push in strongest],
-            "top": [{key: jsonable(v) for key, v in e._asdict().items()} for e in self.top],
+            "top_k": {str(k): jsonable(share) for k, share in self.top_k.items()},
+            **{name: jsonable(getattr(self.confusions, name)) for name in per_class},
+            "confusions": [pair._asdict() for pair in confusions],
+            "calibration": as_json(self.calibration)
+            | {"best": {k: jsonable(v) for k, v in self.calibration.best._asdict().items()}},
+            **{name: [_in_json(e) for e in some] for name, some in examples.items()},
+            "ids": {str(row): id for row, id in self.examined.ids.items()},
         }
+
+
+def _in_json(example: Example) -> dict[str, Any]:
+    return {name: jsonable(value) for name, value in example._asdict().items()}
 
 
 def _pairs(sums: StrongPairs, counts: Integers) -> Pairs:

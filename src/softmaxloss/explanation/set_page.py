@@ -1,38 +1,202 @@
-"""The page for a set of examples: tables, and the pushes as a map in SVG."""
+"""The page for a set of examples: the finding, pictures, tables, examples, each explained."""
 
 import math
-import unicodedata
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files.evaluation import Example
 from ..text import as_html
+from ..totals import Example
+from . import set_charts as charts
+from . import set_sections as sections
+from .data import SHOWN
 from .rendering.html import Page, paragraph, section, section_of, table_of
 from .rendering.names import NAME, in_table
 from .rendering.numbers import number
-from .rendering.sections import Row, Table
+from .rendering.sections import Cell, Row, Section, Table
+from .set_charts import MapCell, heat_map
 from .set_data import SetData
-from .set_sections import EMPTY, lead, sections
+from .set_explained import explained
+from .set_sections import EMPTY
+from .set_words import finding, lead, percent
 
-MAPPED = 40  # classes in the map; of more, those in the strongest pairs
+MAPPED = 40  # classes in a map; of more, those in the strongest pairs
+WRITTEN = 12  # classes, up to which a map has its numbers written in its cells
 LISTED = 20  # pairs, and classes
-LABEL = 14  # cells of a name in the map
 
 
-def page(e: SetData, command: Callable[[Example], str]) -> Page:
-    """The page. command: what to type to explain one example."""
-    title = f"Why the mean loss is {number(e.mean_loss)}"
-    parts = [f"<h1>{title}</h1>", *map(paragraph, lead(e))]
-    if e.counts.size > 1 and e.counts.any():
+def page(e: SetData, command: Callable[[Example], str], *, links: bool = True) -> Page:
+    """The page. command: what to type to explain one example; links: whether rows link to their
+    explanation, which takes ids that are none of another page's."""
+    title, known = finding(e), e.counts.any()
+    parts = [f"<h1>{as_html(title)}</h1>", *map(paragraph, lead(e))]
+    if known:
+        parts.append(_cards(e))
+    if e.counts.size > 1 and known:
+        parts += [_confusions(e), _classes(e), _losses(e), _calibration(e)]
+    parts += _examples(e, command, links)
+    if e.counts.size > 1 and known:
         parts.append(_map(e))
-    parts += map(section_of, sections(e, LISTED, NAME, command, each=True))
-    return Page(title, "\n".join(parts))
+        parts += map(section_of, (f(e, LISTED, NAME) for f in (sections.pushes, sections.net)))
+    return Page(title, "\n".join(parts), styles=_styles())
+
+
+@cache
+def _styles() -> str:
+    return Path(__file__).with_name("set_page.css").read_text(encoding="utf-8")
+
+
+def _cards(e: SetData) -> str:
+    """The numbers that are looked for first."""
+    facts = {"mean loss in nats": number(e.mean_loss), "accuracy": percent(e.accuracy)}
+    if e.top_k:
+        k = 5 if 5 in e.top_k else max(e.top_k)
+        facts[f"top-{k} accuracy"] = percent(e.top_k[k])
+    if e.counts.size > 1:
+        facts["ECE"] = percent(e.calibration.ece)
+        facts["best temperature"] = f"{e.calibration.best.temperature:.3g}"
+    shown = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items())
+    return f'<dl class="beside">{shown}</dl>'
+
+
+def _with(picture: str, part: Section) -> str:
+    """A section with a picture above its table."""
+    words = "".join(map(paragraph, part.words))
+    rows = "" if part.table is None else table_of(part.table)
+    return section(as_html(part.title), f"{words}{picture}{rows}")
+
+
+def _numbers(table: Table) -> str:
+    """A table of what a picture shows, folded."""
+    return f"<details><summary>The same as numbers</summary>{table_of(table)}</details>"
+
+
+def _figure(picture: str, caption: str) -> str:
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>" if picture else ""
+
+
+# --- confusions -----------------------------------------------------------------------------------
+
+
+def _confusions(e: SetData) -> str:
+    part = sections.confusions(e, SHOWN, NAME)
+    pairs = [(pair.true, pair.predicted) for pair in e.confusions.most(MAPPED * MAPPED)]
+    shown = _mapped(e, pairs)
+    if not shown:
+        return section_of(part)
+    matrix = e.confusions.matrix(shown)
+    which = "" if len(shown) == e.counts.size else f" of the {len(shown)} classes confused most"
+    title = f"Confusion counts{which}"
+    written = len(shown) <= WRITTEN
+    cells = [
+        [
+            _confusion(e, i, n, int(times), written)
+            for n, times in zip(shown, line.tolist(), strict=True)
+        ]
+        for i, line in zip(shown, matrix, strict=True)
+    ]
+    picture = heat_map(e, shown, cells, title, ("true class", "predicted class"))
+    said = (
+        "A row is a true class, a column what is predicted for it. The colour shows the share of "
+        "the row, growing with its square root: green for right predictions, red for wrong ones."
+    )
+    names = [in_table(e, n) for n in shown]
+    rows = [Row([name, *map(str, x)]) for name, x in zip(names, matrix.tolist(), strict=True)]
+    numbers = _numbers(Table(title, ["true class", *names], rows))
+    words = "".join(map(paragraph, part.words))
+    listed = "" if part.table is None else table_of(part.table)
+    both = f'<div class="abreast">{_scrolling(title, picture)}{listed}</div>'
+    return section(part.title, f"{words}{both}{paragraph(said)}{numbers}")
+
+
+def _confusion(e: SetData, i: int, n: int, times: int, written: bool) -> MapCell:
+    total = int(e.counts[i])
+    share = times / total if total else 0.0
+    said = f"true class {in_table(e, i)}, predicted {in_table(e, n)}: {times} of {total}"
+    said += f" ({percent(share)})" if total else ""
+    kind = "empty" if not total else "true" if i == n else "down"
+    return MapCell(kind, math.sqrt(share), said, str(times) if written and times else "")
+
+
+def _scrolling(title: str, picture: str) -> str:
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{as_html(title)}">'
+        f"{picture}</div>"
+    )
+
+
+# --- classes, losses, calibration -----------------------------------------------------------------
+
+
+def _classes(e: SetData) -> str:
+    many = e.counts.size > LISTED  # else they are all in the table
+    picture = _figure(charts.recalls(e), "Recall of all classes, the lowest first") if many else ""
+    return _with(picture, sections.classes(e, LISTED, NAME))
+
+
+def _losses(e: SetData) -> str:
+    bins = charts.loss_bins(e)
+    caption = (
+        "A loss of 0.69 is a probability of ½ for the label, 2.3 one of a tenth, 4.6 one of a "
+        "hundredth; bars are equally wide on a logarithmic scale."
+    )
+    rows = [Row([f"{b.least:.3g} to {b.below:.3g}", str(b.examples), str(b.wrong)]) for b in bins]
+    table = Table("Examples by their loss", ["loss", "examples", "predicted wrong"], rows)
+    picture = _figure(charts.losses(e), caption)
+    ranks = [Row([f"{k}", Cell(percent(share), share=share)]) for k, share in e.top_k.items()]
+    within = Table("How often the label is among the k largest logits", ["k", "examples"], ranks)
+    both = f'<div class="abreast">{picture}{table_of(within) if ranks else ""}</div>'
+    return section("How large the losses are", f"{both}{_numbers(table)}")
+
+
+def _calibration(e: SetData) -> str:
+    c = e.calibration
+    size = c.counts.size
+    rows = [
+        Row([f"{k / size:.2f} to {(k + 1) / size:.2f}", str(c.counts[k]), *_shares(e, k)])
+        for k in range(size)
+    ]
+    table = Table(
+        "Examples by the probability of their prediction",
+        ["confidence", "examples", "mean confidence", "accuracy"],
+        rows,
+    )
+    pictures = _figure(
+        charts.reliability(e),
+        "Where bars end on the line, predictions are right as often as the model says.",
+    )
+    pictures += _figure(
+        charts.temperatures(e), "Below T = 1 the model gets surer, above it less sure."
+    )
+    picture = f'<div class="figures">{pictures}</div>{_numbers(table)}'
+    return _with(picture, sections.calibration(e))
+
+
+def _shares(e: SetData, k: int) -> list[str]:
+    shares = (float(e.calibration.confidence[k]), float(e.calibration.accuracy[k]))
+    return [EMPTY if math.isnan(x) else percent(x) for x in shares]
+
+
+# --- examples -------------------------------------------------------------------------------------
+
+
+def _examples(e: SetData, command: Callable[[Example], str], links: bool) -> list[str]:
+    """The lists of examples, and each of them explained."""
+    parts = [section_of(part) for part in sections.examples(e, NAME, links=links)]
+    if parts:
+        parts.append(section("Each of them explained", explained(e, command, links=links)))
+    return parts
+
+
+# --- pushes ---------------------------------------------------------------------------------------
 
 
 def _map(e: SetData) -> str:
-    shown = _mapped(e)
+    pairs = [(push.true, push.pushed) for push in e.strongest(MAPPED * MAPPED)]
+    shown = _mapped(e, pairs)
     if not shown:
         return ""
     means = _means(e, shown)
@@ -52,20 +216,25 @@ def _map(e: SetData) -> str:
         for name, line in zip(names, means.tolist(), strict=True)
     ]
     caption = "Mean of ∂J/∂z: row by true class, column by class"
-    numbers = table_of(Table(caption, ["true class", *names], rows))
-    folded = f"<details><summary>The same as numbers</summary>{numbers}</details>"
-    return section(heading, f"{paragraph(said)}{_svg(e, shown, means, heading)}{folded}")
+    largest = float(np.nanmax(np.abs(means), initial=0.0))
+    cells = [
+        [_push(e, i, n, x, largest) for n, x in zip(shown, line, strict=True)]
+        for i, line in zip(shown, means.tolist(), strict=True)
+    ]
+    picture = _scrolling(heading, heat_map(e, shown, cells, heading))
+    numbers = _numbers(Table(caption, ["true class", *names], rows))
+    return section(heading, f"{paragraph(said)}{picture}{numbers}")
 
 
-def _mapped(e: SetData) -> list[int]:
-    """The positions of the classes in the map, in their order."""
+def _mapped(e: SetData, pairs: list[tuple[int, int]]) -> list[int]:
+    """The positions of the classes in a map, in their order: all, or those in the first pairs."""
     if e.counts.size <= MAPPED:
         return list(range(e.counts.size))
     chosen: set[int] = set()
-    for push in e.strongest(MAPPED * MAPPED):  # so many pairs have more classes than that
-        if len(chosen | {push.true, push.pushed}) > MAPPED:
+    for pair in pairs:
+        if len(chosen.union(pair)) > MAPPED:
             break
-        chosen |= {push.true, push.pushed}
+        chosen.update(pair)
     return sorted(chosen)
 
 
@@ -83,47 +252,17 @@ def _means(e: SetData, shown: list[int]) -> NDArray[np.float64]:
     return means
 
 
-def _svg(e: SetData, shown: list[int], means: NDArray[np.float64], heading: str) -> str:
-    """The map. A label is beside its row and, turned, above its column."""
-    size = 30 if len(shown) <= 12 else 18
-    names = [in_table(e, n, LABEL) for n in shown]
-    cells = [sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in name) for name in names]
-    margin = 14 + 7 * max(cells)
-    side = margin + size * len(shown) + 2
-    largest = float(np.nanmax(np.abs(means), initial=0.0))
-    parts = [
-        f'<svg class="push-map" role="img" viewBox="0 0 {side} {side}" width="{side}" '
-        f'height="{side}" xmlns="http://www.w3.org/2000/svg" font-size="12" fill="currentColor">'
-        f"<title>{as_html(heading)}: the table below has the same numbers</title>"
-    ]
-    for k, name in enumerate(names):
-        middle = margin + size * k + size / 2
-        parts.append(
-            f'<text x="{margin - 6}" y="{middle + 4}" text-anchor="end">{as_html(name)}</text>'
-            f'<text x="{middle + 4}" y="{margin - 6}" '
-            f'transform="rotate(-90 {middle + 4} {margin - 6})">{as_html(name)}</text>'
-        )
-    for down, i in enumerate(shown):
-        for right, n in enumerate(shown):
-            x = float(means[down, right])
-            kind = "empty" if math.isnan(x) else "up" if x < 0 else "down"
-            strength = math.sqrt(abs(x) / largest) if largest and not math.isnan(x) else 0.0
-            parts.append(
-                f'<rect class="{kind}" x="{margin + size * right}" y="{margin + size * down}" '
-                f'width="{size - 1}" height="{size - 1}" fill-opacity="{strength:.3f}">'
-                f"<title>{as_html(_said(e, i, n, x))}</title></rect>"
-            )
-    return "".join(parts) + "</svg>"
-
-
-def _said(e: SetData, i: int, n: int, x: float) -> str:
-    """One cell of the map in words."""
+def _push(e: SetData, i: int, n: int, x: float, largest: float) -> MapCell:
+    """One cell of the map of pushes, in words too."""
     examples = f"the examples of class {in_table(e, i)}"
     if math.isnan(x):
-        return f"there are no examples of class {in_table(e, i)}"
+        return MapCell("empty", 0.0, f"there are no examples of class {in_table(e, i)}")
+    strength = math.sqrt(abs(x) / largest) if largest else 0.0
     if i == n:
-        return f"{examples} pull their own output up by {number(-x)} on average"
-    if x == 0 and e.pairs is not None:
+        said = f"{examples} pull their own output up by {number(-x)} on average"
+    elif x == 0 and e.pairs is not None:
         least = number(float(e.pairs.short[i]))
-        return f"{examples} push class {in_table(e, n)} down by {least} at most on average"
-    return f"{examples} push class {in_table(e, n)} down by {number(x)} on average"
+        said = f"{examples} push class {in_table(e, n)} down by {least} at most on average"
+    else:
+        said = f"{examples} push class {in_table(e, n)} down by {number(x)} on average"
+    return MapCell("up" if x < 0 else "down", strength, said)

@@ -1,64 +1,121 @@
-"""What there is to say about a set of examples, for its text and its page."""
+"""What there is to say about a set of examples, in sections for its text and its page."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ..files.evaluation import Example
 from ..text import plural, printable
+from ..totals import Example
 from .rendering.names import in_sentence, in_table
 from .rendering.numbers import number
 from .rendering.sections import Cell, Row, Section, Table, slope_cells
 from .set_data import SetData
 from .set_sums import LEAST
+from .set_words import confused, issues, percent, trust
 
 EMPTY = "none"  # where there is no number
+LISTED = 8  # classes and pairs in the text
 HARDEST = [">row", "<label", "<predicted", "loss", "label's probability", "rank"]
 
 
-def lead(e: SetData) -> Iterator[str]:
-    """The whole set in sentences, and what the reader of the numbers must know first."""
-    examples, classes = plural(e.examples, "example"), e.counts.size
-    yield f"{examples}, {plural(classes, 'class')}, numbered from {e.first_class}."
-    yield (
-        f"Mean loss {number(e.mean_loss)} nats (a uniform guess: ln {classes} = "
-        f"{number(e.uniform_loss)}), accuracy {100 * e.accuracy:.2f} %."
-    )
-    if e.ignored:
-        yield f"{plural(e.ignored, 'row')} with the label to ignore left out."
-    if e.invalid:
-        yield (
-            f"{plural(e.invalid, 'row')} without a softmax. A row with NaN, with +inf or with "
-            "only -inf has no loss, so there is no mean loss. The numbers below leave such rows "
-            "out; the examples at the end begin with them."
-        )
-    if classes == 1:
-        yield "With one class, every loss is 0, and nothing is pushed."
-
-
 def sections(
-    e: SetData, count: int, cells: int, command: Callable[[Example], str], *, each: bool
+    e: SetData, count: int, cells: int, command: Callable[[Example], str]
 ) -> Iterator[Section]:
-    """The sections, with at most `count` classes or pairs; `cells` is the width of a class name.
-
-    command: what to type to explain one example; shown for each one, or for the first alone.
-    """
+    """The sections of the text, with at most `count` classes or pairs; `cells` is the width of a
+    class name. command: what to type to explain one example."""
     if e.counts.size > 1 and e.counts.any():
-        yield _pushes(e, count, cells)
-        yield _net(e, count, cells)
+        yield confusions(e, count, cells)
+        yield classes(e, count, cells)
+        yield calibration(e)
+        yield pushes(e, count, cells)
+        yield net(e, count, cells)
+    yield from examples(e, cells)
     if e.top:
-        table = hardest(
-            e.top,
-            lambda label: in_table(e, label - e.first_class, cells),
-            command if each else None,
-        )
-        first = ["Why the first of them?", f"   {printable(command(e.top[0]))}"]
-        title = "Examples to look at first, those with the highest loss"
-        yield Section(title, table, [] if each else first)
+        first = ["Why the one with the highest loss?", f"   {printable(command(e.top[0]))}"]
+        if e.top[0].rank == 0:
+            first[0] = "Why has the first row no loss?"
+        yield Section("One of them explained", words=first)
 
 
-def _pushes(e: SetData, count: int, cells: int) -> Section:
+def confusions(e: SetData, count: int, cells: int) -> Section:
+    """The pairs of classes that are confused most often."""
+    rows = [
+        Row([in_table(e, i, cells), in_table(e, n, cells), str(times), percent(share)])
+        for i, n, times, share in e.confusions.most(count)
+    ]
+    heads = ["true class", "<taken for", "times", "of the class"]
+    table = Table("The most frequent confusions", heads, rows) if rows else None
+    return Section("Which classes are taken for which", table, [confused(e)])
+
+
+def classes(e: SetData, count: int, cells: int) -> Section:
+    """Recall and precision of each class, or of those with the lowest recall."""
+    known, c = np.flatnonzero(e.counts), e.confusions
+    shown, caption = list(range(e.counts.size)), "Recall and precision"
+    if len(shown) > count:
+        shown = known[np.lexsort((-e.counts[known], c.recall[known]))][:count].tolist()
+        caption = f"The {len(shown)} classes with the lowest recall"
+    first = c.first_of_each()
+    rows = []
+    for n in shown:
+        taken, times = "", ""
+        if n in first:
+            taken = in_table(e, int(c.predicted[first[n]]), cells)
+            times = str(c.count[first[n]])
+        shares = [_share(float(x[n])) for x in (c.recall, c.precision)]
+        rows.append(Row([in_table(e, n, cells), str(e.counts[n]), *shares, taken, times]))
+    heads = ["class", "examples", "recall", "precision", "<mostly taken for", "times"]
+    said = (
+        "Recall is the share of the examples of the class that are predicted right; precision is "
+        "the share of the predictions of the class that are right."
+    )
+    if len(shown) < e.counts.size:
+        said = f"Listed are the {len(shown)} classes with the lowest recall. {said}"
+    return Section("How each class does", Table(caption, heads, rows), [said])
+
+
+def _share(x: float) -> str | Cell:
+    return EMPTY if math.isnan(x) else Cell(f"{x:.4f}", share=x)
+
+
+def calibration(e: SetData) -> Section:
+    """Whether the probabilities can be trusted."""
+    return Section("Whether its probabilities can be trusted", words=list(trust(e)))
+
+
+def examples(e: SetData, cells: int, *, links: bool = False) -> Iterator[Section]:
+    """Labels that look wrong, hard examples, rows without a loss. links: to `row-…` on the page."""
+    x = e.examined
+    if x.suspects:
+        yield Section("Labels that look wrong", _examined(e, x.suspects, cells, links), [issues(e)])
+    if x.hard:
+        words = [] if x.suspects else [issues(e)]
+        yield Section("Examples that are hard", _examined(e, x.hard, cells, links), words)
+    if x.invalid:
+        yield Section("Rows without a loss", _examined(e, x.invalid, cells, links))
+
+
+def _examined(e: SetData, some: Iterable[Example], cells: int, links: bool) -> Table:
+    """Examples with their label and their prediction, and the probability of each."""
+
+    def name(label: int) -> str:
+        return in_table(e, label - e.first_class, cells)
+
+    ids, rows = e.examined.ids, []
+    for x in some:
+        valid = x.rank > 0
+        predicted = [name(x.predicted), number(x.confidence)] if valid else [EMPTY, EMPTY]
+        id = [printable(ids.get(x.row, ""))[:cells]] if ids else []
+        label = [name(x.label), number(x.probability) if valid else EMPTY]
+        row = Cell(str(x.row), link=f"row-{x.row}" if links else "")
+        rows.append(Row([row, *id, *label, *predicted, number(x.loss)]))
+    id = ["<id"] if ids else []
+    heads = [">row", *id, "<label", "probability", "<predicted", "probability", "loss"]
+    return Table("The highest loss first", heads, rows)
+
+
+def pushes(e: SetData, count: int, cells: int) -> Section:
     """The strongest pairs."""
     title, strongest = "Which classes push which down", e.strongest(count)
     if not strongest:
@@ -99,7 +156,7 @@ def _no_pushes(e: SetData) -> str:
     )
 
 
-def _net(e: SetData, count: int, cells: int) -> Section:
+def net(e: SetData, count: int, cells: int) -> Section:
     """The net gradient of the classes that the set moves most, and of the rest together."""
     shown = np.sort(np.argsort(-np.abs(e.net_gradient), kind="stable")[:count]).tolist()
     rows = []
@@ -127,19 +184,12 @@ def _net_row(e: SetData, classes: Sequence[int], name: str, loss: str) -> Row:
     return Row([name, str(int(e.counts[classes].sum())), loss, share, mean, *slope_cells(slope)])
 
 
-def hardest(
-    top: Iterable[Example],
-    name: Callable[[int], str],
-    command: Callable[[Example], str] | None = None,
-) -> Table:
-    """The examples with the highest loss. name: shows a label; command: explains an example."""
+def hardest(top: Iterable[Example], name: Callable[[int], str]) -> Table:
+    """The examples with the highest loss. name: shows a label."""
     rows = []
     for example in top:
         valid = example.rank > 0
         predicted, rank = (name(example.predicted), str(example.rank)) if valid else (EMPTY, EMPTY)
         numbers = (number(example.loss), number(example.probability))
-        code = [] if command is None else [Cell(command(example), "code")]
-        shown = [str(example.row), name(example.label), predicted, *numbers, rank]
-        rows.append(Row([*shown, *code]))
-    heads = HARDEST if command is None else [*HARDEST, "explain it"]
-    return Table("The examples with the highest loss", heads, rows)
+        rows.append(Row([str(example.row), name(example.label), predicted, *numbers, rank]))
+    return Table("The examples with the highest loss", HARDEST, rows)

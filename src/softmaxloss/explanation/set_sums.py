@@ -5,14 +5,20 @@ much memory: then the sums of the classes alone are exact, and of the pairs the 
 kept.
 """
 
-from typing import Any
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..api import cross_entropy_with_grad
-from ..files.evaluation import highest
+from ..files import LogitsFile
+from ..files.evaluation import evaluate
+from ..files.writers import ScoresFile
 from ..scores import Scores
+from ..totals import Totals, highest
 from .data import Vector
 
 Integers = NDArray[np.int64]
@@ -20,6 +26,7 @@ Integers = NDArray[np.int64]
 ALL_PAIRS = 2048  # classes, up to which all pairs are kept: 32 MB
 LEAST = 1e-3  # of more classes, a probability below this goes to the others
 MOST_PAIRS = 1 << 19  # of more classes: with what waits to be added, some 50 MB
+POOL = 1000  # examples with the highest loss, among which labels that look wrong are sought
 
 
 class PushSums:
@@ -60,6 +67,14 @@ class PushSums:
         self.net += gradient.sum(axis=0)
         self.pairs.add(y, gradient)
 
+    def merge(self, other: Self) -> None:
+        """Add the sums of another shard. The order of shards and blocks changes a sum by rounding:
+        by at most 2⁻⁵³ of the sum of the absolute values for each addition."""
+        self.counts += other.counts
+        self.losses += other.losses
+        self.net += other.net
+        self.pairs.merge(other.pairs)
+
 
 class AllPairs:
     """The sum for every pair, (C, C): row by true class."""
@@ -70,6 +85,9 @@ class AllPairs:
     def add(self, y: Integers, gradient: Vector) -> None:
         for i in np.unique(y):
             self.sums[i] += gradient[y == i].sum(axis=0)
+
+    def merge(self, other: Any) -> None:
+        self.sums += other.sums
 
     @property
     def pulls(self) -> Vector:
@@ -101,16 +119,23 @@ class StrongPairs:
         rows, pushed = np.divmod(places, self._classes)
         self._waiting.append((y[rows] * self._classes + pushed, flat[places]))
         if sum(keys.size for keys, _ in self._waiting) >= MOST_PAIRS:
-            self._merge()
+            self._add_waiting()
+
+    def merge(self, other: Any) -> None:
+        other._add_waiting()
+        self.pulls += other.pulls
+        self.dropped += other.dropped
+        self._waiting.append((other._keys, other._sums))
+        self._add_waiting()
 
     def result(self) -> tuple[Integers, Integers, Vector]:
         """The true class, the class and the sum of each pair, the largest sum first."""
-        self._merge()
+        self._add_waiting()
         order = np.argsort(-self._sums, kind="stable")
         true, pushed = np.divmod(self._keys[order], self._classes)
         return true, pushed, self._sums[order]
 
-    def _merge(self) -> None:
+    def _add_waiting(self) -> None:
         keys = np.concatenate([self._keys, *(keys for keys, _ in self._waiting)])
         sums = np.concatenate([self._sums, *(sums for _, sums in self._waiting)])
         self._waiting = []
@@ -122,3 +147,62 @@ class StrongPairs:
             kept[highest(self._sums, MOST_PAIRS)] = True
             self.dropped += float(self._sums[~kept].max())
             self._keys, self._sums = self._keys[kept], self._sums[kept]
+
+
+@dataclass(frozen=True)
+class SetSums:
+    """All that is added up over a set; the sums of shards merge.
+
+    Attributes:
+        totals: with at least `POOL` examples.
+        pushes: the sums of gradients.
+        ids: the ids of these examples by row; empty without ids.
+        top: how many examples of each kind are to be shown.
+    """
+
+    totals: Totals
+    pushes: PushSums
+    ids: dict[int, str]
+    top: int
+
+    def merge(self, *others: Self) -> Self:
+        """The sums of all shards together; these and the others stay as they are."""
+        pushes, ids = copy.deepcopy(self.pushes), dict(self.ids)
+        totals = self.totals.merge(*[other.totals for other in others])
+        for other in others:
+            pushes.merge(other.pushes)
+            ids |= other.ids
+        known = {e.row: ids[e.row] for e in totals.top if e.row in ids}
+        return replace(self, totals=totals, pushes=pushes, ids=known)
+
+
+def add_up(
+    source: LogitsFile,
+    labels: NDArray[Any],
+    *,
+    top: int,
+    ignore_index: int,
+    first_class: int,
+    first_row: int = 0,
+    ids: Sequence[object] | NDArray[Any] | None = None,
+    scores: Iterable[ScoresFile] = (),
+    on_progress: Callable[[int, int], None] | None = None,
+    max_elements: int = 1 << 22,
+) -> SetSums:
+    """The sums over a file of logits; the arguments are those of `evaluate`."""
+    pushes = PushSums(source.shape[1], first_class=first_class)
+    totals = evaluate(
+        source,
+        labels,
+        top=max(top, POOL),
+        ignore_index=ignore_index,
+        first_class=first_class,
+        first_row=first_row,
+        details=True,
+        scores=scores,
+        on_block=pushes.add,
+        on_progress=on_progress,
+        max_elements=max_elements,
+    )
+    known = {} if ids is None else {e.row: str(ids[e.row - first_row]) for e in totals.top}
+    return SetSums(totals, pushes, known, top)

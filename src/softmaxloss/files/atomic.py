@@ -1,17 +1,19 @@
 """Atomic writes: a file appears under its name once it is complete, or not at all.
 
-The content goes to a hidden file in the same folder, which takes the name at the end. After an
-error, Ctrl-C included, the hidden file is removed and an older file of that name is untouched.
+The content goes to a hidden file in the same folder, which takes the name at the end, and the mode
+of an older file. After an error, Ctrl-C included, the hidden file is removed and an older file of
+that name is untouched.
 """
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from ..text import first_line
-from .source import FileError
+from .errors import FileError
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
@@ -44,6 +46,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     with writing(path):
         file = open(part, "xb")  # noqa: SIM115 (closed below, where errors belong to the path)
+        with contextlib.suppress(OSError):  # there is no older file, or the mode cannot be kept
+            os.chmod(part, stat.S_IMODE(os.stat(target).st_mode))
     try:
         yield file
         with writing(path):

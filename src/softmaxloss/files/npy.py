@@ -1,4 +1,4 @@
-"""NumPy's own files: .npy is memory-mapped, an array of .npz is streamed out of the zip.
+"""NumPy's own files: .npy, and .npz, an array of which is streamed out of the zip.
 
 Nothing is unpickled. What a header says about the array's size is compared with the size of the
 file before any memory is allocated.
@@ -6,7 +6,7 @@ file before any memory is allocated.
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,27 +14,29 @@ import numpy as np
 
 from ..arrays import Array
 from ..text import first_line, shown
-from .source import ArraySource, BadFileError, Source, choose_key, refuse_key
+from .errors import BadFileError
+from .source import (
+    ArraySource,
+    Ask,
+    RawSource,
+    Source,
+    fill,
+)
 
 _GIB = 1 << 30
+_LONGEST = 1 << 48
 _FORTRAN_LIMIT = _GIB // 4
-_READ_AT_ONCE = 1 << 20  # bytes
 
 
-def open_npy(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
-    """The array of a .npy file, memory-mapped."""
-    refuse_key(key)
+def open_npy(path: Path, ask: Ask) -> Source:
+    """The array of a .npy file."""
+    ask.refuse_names("holds one array, and no names")
     with open(path, "rb") as file:
-        shape, _, dtype = _header(file, path.stat().st_size)
-    try:
-        if 0 in shape:  # an empty array cannot be mapped
-            return ArraySource(np.empty(shape, dtype))
-        return ArraySource(np.asarray(np.lib.format.open_memmap(path, mode="r")))
-    except (OSError, ValueError, OverflowError) as error:
-        raise BadFileError(f"cannot be mapped: {first_line(error)}") from None
+        shape, fortran, dtype = _header(file, path.stat().st_size)
+        return RawSource(path, file.tell(), shape, dtype, fortran=fortran)
 
 
-def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
+def open_npz(path: Path, ask: Ask) -> Source:
     """One array of a .npz file, unpacked block by block."""
     import zipfile
 
@@ -44,7 +46,7 @@ def open_npz(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
     except Exception as error:
         raise BadFileError(f"is no .npz (zip) file or is cut short: {first_line(error)}") from None
     keys = dict.fromkeys(member.removesuffix(".npy") for member in members)
-    source = _NpzSource(path, f"{choose_key(list(keys), key, defaults)}.npy")
+    source = _NpzSource(path, f"{ask.choose(list(keys))}.npy")
     if not source.fortran:
         return source
     # A row is scattered over all the bytes, which are those of the transpose in C order.
@@ -97,11 +99,7 @@ class _NpzSource(Source):
             file.seek(self._offset)
             for start in range(0, total, rows):
                 block = np.empty((min(rows, total - start), *rest), self.dtype)
-                view = block.reshape(-1).view(np.uint8)
-                for done in range(0, len(view), _READ_AT_ONCE):  # one read would double the memory
-                    part = view[done : done + _READ_AT_ONCE]
-                    if file.readinto(part) < len(part):
-                        raise BadFileError("is cut short")
+                fill(file, block)
                 yield block
 
 
@@ -131,8 +129,8 @@ def _header(
         )
     if not shape:
         raise BadFileError("holds a single number; expected an array of them")
-    if any(n < 0 for n in shape):
-        raise BadFileError(f"has a negative length in its shape {shape}")
+    if any(type(n) is not int or not 0 <= n < _LONGEST for n in shape):  # NumPy lets True pass
+        raise BadFileError(f"has the shape {shown(shape, 40)}, which no array has")
     if dtype.kind == "V" and dtype.names is None and dtype.itemsize == 2:
         raise BadFileError(
             "holds raw 2-byte values: .npy does not keep bfloat16; "

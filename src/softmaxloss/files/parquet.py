@@ -1,6 +1,8 @@
 """Parquet files, streamed by batches of rows; needs pyarrow, imported when a file is opened."""
 
+from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,59 +10,82 @@ import numpy as np
 
 from ..arrays import Array
 from ..text import first_line, shown
-from .source import BadFileError, Source, choose_key, refuse_labels
+from .columns import NAME_THEM, Columns, label_columns
+from .errors import BadFileError
+from .source import ArraySource, Ask, Source
 
 
-def open_parquet(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
-    """Logits: one column of lists (among others), or numeric columns only, one for each class."""
+def open_parquet(path: Path, ask: Ask) -> Source:
+    """Logits: one column of lists (among others), or columns of numbers, one for each class."""
     fields, rows = _schema(path)
+    names = [field.name for field in fields]
     lists = {field.name: field for field in fields if hasattr(field.type, "value_type")}
-    if lists or key is not None:
-        return _ListColumn(path, rows, lists[choose_key(list(lists), key, defaults)])
-    for field in fields:
-        if _number_dtype(field.type) is None:
-            kind = first_line(field.type, 40)
-            raise BadFileError(f"{_column(field.name)} is {kind}, not float or integer")
+    lists = {name: field for name, field in lists.items() if not _is_dictionary(field.type)}
     if not fields:
         raise BadFileError("has no columns")
-    refuse_labels([field.name for field in fields])
-    return _Columns(path, rows, fields)
+    if ask.key in lists or (lists and ask.key is None):
+        name = ask.choose([name for name in lists if name not in ask.apart])
+        return _ListColumn(path, rows, lists[name])
+    columns = Columns(names, ask.key, ask.apart)
+    source = _Columns(path, rows, [fields[j] for j in columns.positions], f"; {NAME_THEM}")
+    source.names, source.left_out = columns.class_names, columns.left_out
+    return source
 
 
-def open_parquet_labels(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
-    """Labels: one column."""
+def open_parquet_labels(path: Path, ask: Ask) -> Source:
+    """Labels: one column of class numbers, of names or of lists; or a column for each class."""
     fields, rows = _schema(path)
-    by_name = {field.name: field for field in fields}
-    field = by_name[choose_key(list(by_name), key, defaults)]
-    dtype = _number_dtype(field.type)
-    if dtype is None or dtype.kind == "f":
-        kind = f"{_column(field.name)} is {first_line(field.type, 40)}"
-        raise BadFileError(f"{kind}; labels are integers, 0 for the first class")
+    chosen = [fields[j] for j in label_columns([field.name for field in fields], ask)]
+    if len(chosen) > 1:
+        source = _Columns(path, rows, chosen)
+        source.names = [field.name for field in chosen]
+        return source
+    (field,) = chosen
+    kind = field.type
+    if hasattr(kind, "value_type") and not _is_dictionary(kind):
+        return _ListColumn(path, rows, field)
+    if _is_text(kind.value_type if _is_dictionary(kind) else kind):
+        return ArraySource(_named(path, field.name, ask))
     return _Columns(path, rows, [field])
+
+
+def _named(path: Path, name: str, ask: Ask) -> Array:
+    """The class numbers of a column of names."""
+    labels = array("q")
+    with _batches(path, 1 << 16, [name]) as batches:
+        for batch in batches:
+            _refuse_nulls(batch.column(0), name, len(labels))
+            for text in batch.column(0).to_pylist():
+                try:
+                    labels.append(ask.classes.named(text))
+                except BadFileError as error:
+                    raise BadFileError(f"{_column(name)}, row {len(labels)}: {error}") from None
+    return np.frombuffer(labels, np.int64) if labels else np.empty(0, np.int64)
 
 
 class _Columns(Source):
     """Columns of numbers."""
 
-    def __init__(self, path: Path, rows: int, fields: Sequence[Any]) -> None:
+    def __init__(self, path: Path, rows: int, fields: Sequence[Any], hint: str = "") -> None:
         self._path = path
         self._columns = [field.name for field in fields]
-        self.names = self._columns
-        self.dtype = np.result_type(*(field.type.to_pandas_dtype() for field in fields))
+        dtypes = []
+        for field in fields:
+            dtype = _number_dtype(field.type)
+            if dtype is None:
+                kind = f"{_column(field.name)} is {first_line(field.type, 40)}"
+                raise BadFileError(f"{kind}, not float or integer{hint}")
+            dtypes.append(dtype)
+        self.dtype = np.result_type(*dtypes)
         self.shape = (rows, len(fields))
 
     def blocks(self, rows: int) -> Iterator[Array]:
-        import pyarrow
-
         start = 0
-        try:
-            with _parquet_file(self._path) as file:
-                for batch in file.iter_batches(rows, columns=self._columns):
-                    if batch.num_rows:
-                        yield self._block(batch, start)
-                        start += batch.num_rows
-        except (pyarrow.ArrowException, OSError) as error:
-            raise BadFileError(f"cannot be decoded: {first_line(error)}") from None
+        with _batches(self._path, rows, self._columns) as batches:
+            for batch in batches:
+                if batch.num_rows:
+                    yield self._block(batch, start)
+                    start += batch.num_rows
 
     def _block(self, batch: Any, start: int) -> Array:
         block = np.empty((batch.num_rows, batch.num_columns), self.dtype)
@@ -105,11 +130,23 @@ def _schema(path: Path) -> tuple[list[Any], int]:
         return list(file.schema_arrow), file.metadata.num_rows
 
 
+@contextmanager
+def _batches(path: Path, rows: int, columns: list[str]) -> Iterator[Iterator[Any]]:
+    """The rows of some columns, at most `rows` at a time."""
+    import pyarrow
+
+    try:
+        with _parquet_file(path) as file:
+            yield file.iter_batches(rows, columns=columns)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise BadFileError(f"cannot be decoded: {first_line(error)}") from None
+
+
 def _parquet_file(path: Path) -> Any:
     import pyarrow.parquet
 
     try:
-        return pyarrow.parquet.ParquetFile(path, memory_map=True, pre_buffer=False)
+        return pyarrow.parquet.ParquetFile(path, pre_buffer=False)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise BadFileError(f"is no .parquet file or is cut short: {first_line(error)}") from None
 
@@ -118,8 +155,23 @@ def _number_dtype(arrow_type: Any) -> np.dtype[Any] | None:
     """The dtype of a column of floats or integers; None for any other."""
     from pyarrow import types
 
-    number = types.is_integer(arrow_type) or types.is_floating(arrow_type)
-    return np.dtype(arrow_type.to_pandas_dtype()) if number else None
+    if types.is_floating(arrow_type):
+        return np.dtype(f"f{arrow_type.bit_width // 8}")
+    if not types.is_integer(arrow_type):
+        return None
+    return np.dtype(str(arrow_type))  # "int8" to "uint64", as NumPy names them
+
+
+def _is_dictionary(arrow_type: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_dictionary(arrow_type))
+
+
+def _is_text(arrow_type: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_string(arrow_type) or types.is_large_string(arrow_type))
 
 
 def _refuse_nulls(values: Any, name: str, start: int, width: int = 1) -> None:

@@ -1,35 +1,67 @@
-"""Safetensors files, read by slices; needs safetensors, imported when a file is opened."""
+"""Safetensors files: a length, a header in JSON with the place of every tensor, their bytes."""
 
-from collections.abc import Sequence
+import json
+import math
 from pathlib import Path
 from typing import Any
 
-from ..text import first_line, shown
-from .source import ArraySource, BadFileError, Source, choose_key
+import numpy as np
 
-_DTYPES = {
-    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
-    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
-    "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
+from ..arrays import BFLOAT16
+from ..text import first_line, shown
+from .errors import BadFileError
+from .source import Ask, RawSource, Source
+
+_HEADER_LIMIT = 100_000_000  # bytes, as of the format's own reader
+_DTYPES: dict[str, Any] = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": BFLOAT16.newbyteorder("<"),
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1",
 }  # fmt: skip
 
 
-def open_safetensors(path: Path, key: str | None, defaults: Sequence[str]) -> Source:
-    """One tensor of a .safetensors file."""
-    import safetensors
-
+def open_safetensors(path: Path, ask: Ask) -> Source:
+    """One tensor of a .safetensors file. bfloat16 is read as float32, which holds it exactly."""
+    tensors, offset = _header(path)
+    name = ask.choose(list(tensors))
     try:
-        file: Any = safetensors.safe_open(path, framework="numpy")
-        name = choose_key(list(file.keys()), key, defaults)
-        tensor = file.get_slice(name)
-        shape, dtype = tuple(tensor.get_shape()), tensor.get_dtype()
-    except (safetensors.SafetensorError, OSError) as error:
-        why = first_line(error)
-        raise BadFileError(f"is no .safetensors file or is cut short: {why}") from None
-    if dtype not in _DTYPES:
-        raise BadFileError(f"tensor {shown(name, 40)} is {dtype}; {', '.join(_DTYPES)} fit")
-    if dtype == "BF16":
-        import ml_dtypes  # noqa: F401 (teaches NumPy the name of this dtype)
+        kind, shape = tensors[name]["dtype"], tuple(tensors[name]["shape"])
+        begin, end = tensors[name]["data_offsets"]
+        whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+    except (TypeError, KeyError, ValueError):
+        whole = False
+    if not whole:
+        raise BadFileError(f"tensor {shown(name, 40)} has no valid dtype, shape and data_offsets")
+    if kind not in _DTYPES:
+        raise BadFileError(
+            f"tensor {shown(name, 40)} is {first_line(kind, 20)}; {', '.join(_DTYPES)} fit"
+        )
+    dtype = np.dtype(_DTYPES[kind])
     if not shape:
         raise BadFileError("holds a single number; expected an array of them")
-    return ArraySource(tensor, shape, _DTYPES[dtype])
+    promised, follow = math.prod(shape) * dtype.itemsize, path.stat().st_size - offset
+    if promised != end - begin or end > follow:
+        raise BadFileError(
+            f"is cut short or damaged: tensor {shown(name, 40)} takes {promised} bytes, to be "
+            f"found at {begin} to {end} of {follow}"
+        )
+    return RawSource(path, offset + begin, shape, dtype)
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The tensors by name, and where their bytes begin."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
+            raise BadFileError("is no .safetensors file or is cut short: its header does not fit")
+        try:
+            header = json.loads(file.read(length))
+        except (ValueError, RecursionError) as error:
+            raise BadFileError(
+                f"is no .safetensors file: its header is not JSON ({first_line(error)})"
+            ) from None
+    if not isinstance(header, dict):
+        raise BadFileError("is no .safetensors file: its header is no JSON object")
+    header.pop("__metadata__", None)
+    return header, 8 + length

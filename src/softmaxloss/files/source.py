@@ -1,31 +1,22 @@
-"""The rows of one array in a file, block by block, as every reader gives them; and `FileError`."""
+"""The rows of one array in a file, block by block, as every reader gives them."""
 
+import contextlib
+import math
 import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import BFLOAT16, Array, float32_of_bits
 from ..text import few, shorten, shown
+from .class_numbers import ClassNumbers
+from .errors import BadFileError
 
-
-class FileError(ValueError):
-    """A file cannot be read or written: one line that names the file, what is wrong and what fits.
-
-    >>> print(FileError("scores.txt", "unknown suffix; .csv fits"))
-    scores.txt: unknown suffix; .csv fits
-    """
-
-    def __init__(self, path: str | os.PathLike[str], message: str) -> None:
-        super().__init__(f"{shorten(os.fspath(path), 4096)}: {message}")
-
-
-class BadFileError(ValueError):
-    """What is wrong with a file; `softmaxloss.files` adds the name and raises `FileError`."""
+_READ_AT_ONCE = 1 << 20  # bytes
 
 
 def check_file(path: Path) -> None:
@@ -46,34 +37,47 @@ def check_file(path: Path) -> None:
         raise BadFileError("is empty (0 bytes)")
 
 
-def choose_key(keys: Sequence[str], key: str | None, defaults: Sequence[str]) -> str:
-    """The array named by `key`; without a key the only array, or the first of `defaults` found."""
-    if key is None and len(keys) == 1:
-        return keys[0]
-    for name in defaults if key is None else [key]:
-        if name in keys:
-            return name
-    listed = few([shorten(name, 40) for name in keys[:21]], most=20)
-    if key is not None:
-        raise BadFileError(f"has no {shown(key, 40)}; it has: {listed or 'nothing'}")
-    if not keys:
-        raise BadFileError(f"holds nothing that could be the {defaults[0]}")
-    raise BadFileError(f"holds several arrays: {listed}; name one by key")
+class Ask(NamedTuple):
+    """What is asked of a file.
 
+    Attributes:
+        key: the name of the array or column; None for the only one, or one named in `defaults`.
+        defaults: the names that are taken without a key.
+        apart: columns of a table that are no logits, beside those that are known by their names.
+        classes: the classes, for labels that are names.
+        beside: whether the labels stand in the file of the logits: then only a name tells them.
+    """
 
-def refuse_key(key: str | None) -> None:
-    """Raise if a key is given for a file that holds one array without a name."""
-    if key is not None:
-        raise BadFileError(f"holds one array; the key {shown(key, 40)} has no meaning here")
+    key: str | None
+    defaults: tuple[str, ...]
+    apart: tuple[str, ...] = ()
+    classes: ClassNumbers = ClassNumbers()
+    beside: bool = False
 
+    def choose(self, names: Sequence[str]) -> str:
+        """The array of the key; without a key the only one, or the first of the defaults."""
+        if self.key is None and len(names) == 1 and not self.beside:
+            return names[0]
+        for name in self.defaults if self.key is None else [self.key]:
+            if name in names:
+                return name
+        listed = few([shorten(name, 40) for name in names[:21]], most=20)
+        if self.key is not None:
+            raise BadFileError(f"has no {shown(self.key, 40)}; it has: {listed or 'nothing'}")
+        what = self.defaults[0]
+        if not names:
+            raise BadFileError(f"holds nothing that could be the {what}")
+        raise BadFileError(
+            f"holds {'several arrays' if len(names) > 1 else 'one array'}: {listed}; name the "
+            f"{what} by --{what}-key (key= in Python)"
+        )
 
-def refuse_labels(names: Sequence[str]) -> None:
-    """Raise if one of the columns of logits is named as labels, or as the index, of a table."""
-    for name in names:
-        if name.lower() in ("label", "labels", "__index_level_0__"):
-            raise BadFileError(
-                f"column {shown(name, 40)} stands among the classes; write the logits alone"
-            )
+    def refuse_names(self, lacks: str) -> None:
+        """Raise where the file has no names, and one is needed: `lacks` says what is missing."""
+        if self.key is not None:
+            raise BadFileError(f"{lacks} to find {shown(self.key, 40)} in")
+        if self.beside:
+            raise BadFileError(f"{lacks} to find the labels in: give LABELS, a file of labels")
 
 
 class Source(ABC):
@@ -83,12 +87,14 @@ class Source(ABC):
         shape: the array's shape; `shape[0]` is None where the whole file must be read to know it.
         dtype: the array's dtype.
         names: the names of the columns, where the file has them.
+        left_out: the names of the other columns.
         bytes_read: (done, total) of the running `blocks`, where the rows are not known.
     """
 
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
     names: list[str] | None = None
+    left_out: Sequence[str] = ()
     bytes_read: tuple[int, int] | None = None
 
     @abstractmethod
@@ -113,22 +119,99 @@ class Source(ABC):
 
 
 class ArraySource(Source):
-    """Rows of an array that can be sliced: in memory, memory-mapped, or, with the shape and dtype
-    of what its slices make, read slice by slice."""
+    """Rows of an array in memory."""
 
     shape: tuple[int, ...]
 
-    def __init__(self, array: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> None:
+    def __init__(self, array: Array) -> None:
         self._array = array
-        self.shape = shape or array.shape
-        self.dtype = np.dtype(dtype or array.dtype)
+        self.shape = array.shape
+        self.dtype = array.dtype
 
     def blocks(self, rows: int) -> Iterator[Array]:
         for start in range(0, self.shape[0], rows):
-            yield self._array[start : min(start + rows, self.shape[0])]
+            yield self._array[start : start + rows]
 
     def row(self, index: int) -> Array | None:
-        return np.array(self._array[index : index + 1][0]) if index < self.shape[0] else None
+        return np.array(self._array[index]) if index < self.shape[0] else None
+
+    def whole(self) -> Array:
+        return self._array
+
+
+class RawSource(Source):
+    """Rows of an array whose bytes lie in a file from an offset on, in C or Fortran order.
+
+    They are read, not mapped: when a mapped file is cut short meanwhile, the process is killed.
+    bfloat16, as its bits, becomes float32, which holds it exactly.
+    """
+
+    shape: tuple[int, ...]
+
+    def __init__(
+        self,
+        path: Path,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        fortran: bool = False,
+    ) -> None:
+        self._path, self._offset, self._stored, self.shape = path, offset, dtype, shape
+        self._bfloat16 = dtype.names == BFLOAT16.names
+        self.dtype = np.dtype(np.float32) if self._bfloat16 else dtype
+        # Both orders store the same bytes where at most one axis is longer than 1.
+        self._fortran = fortran and sum(n > 1 for n in shape) > 1
+
+    def blocks(self, rows: int) -> Iterator[Array]:
+        with self._opened() as file:
+            for start in range(0, self.shape[0], rows):
+                yield self._read(file, start, min(rows, self.shape[0] - start))
+
+    def row(self, index: int) -> Array | None:
+        if index >= self.shape[0]:
+            return None
+        with self._opened() as file:
+            return np.array(self._read(file, index, 1)[0])
 
     def whole(self) -> Array:
         return next(self.blocks(self.shape[0])) if self.shape[0] else super().whole()
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        try:
+            with open(self._path, "rb", buffering=0) as file:
+                yield file
+        except OSError as error:
+            raise BadFileError(f"cannot be read: {error.strerror or error}") from None
+
+    def _read(self, file: BinaryIO, start: int, rows: int) -> Array:
+        """Rows from `start` on. In Fortran order every column is a stretch of its own."""
+        total, *rest = self.shape
+        if not self._fortran:
+            block = np.empty((rows, *rest), self._stored)
+            self._fill(file, start * math.prod(rest), block)
+            return float32_of_bits(block) if self._bfloat16 else block
+        columns = np.empty((math.prod(rest), rows), self._stored)
+        for j, column in enumerate(columns):
+            self._fill(file, j * total + start, column)
+        return columns.T.reshape((rows, *rest), order="F")
+
+    def _fill(self, file: BinaryIO, position: int, array: Array) -> None:
+        """Read the numbers from `position` on, which is counted in numbers, into an array."""
+        file.seek(self._offset + position * self._stored.itemsize)
+        fill(file, array)
+
+
+def fill(file: Any, array: Array) -> None:
+    """Fill a contiguous array with the next bytes of a binary file, which must have them."""
+    if not array.nbytes:
+        return
+    view = array.reshape(-1).view(np.uint8)
+    done = 0
+    while done < view.size:
+        # One large read of a compressed file would hold all its bytes a second time.
+        got = file.readinto(view[done : done + _READ_AT_ONCE])
+        if not got:
+            raise BadFileError("is cut short: it ended while it was read")
+        done += got

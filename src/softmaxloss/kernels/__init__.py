@@ -123,6 +123,9 @@ class Kernel(Protocol):
         ignored row gets `softmaxloss.scores.IGNORED`; its logits are not looked at.
         """
 
+    def sum(self, values: Array) -> float:
+        """The sum of numbers ≥ 0, (n,) contiguous float64, within 1 ulp however many they are."""
+
     def level(self) -> str:
         """The instruction-set level in use."""
 

@@ -58,6 +58,17 @@ def share_threads(parallel: int) -> None:
     """See `softmaxloss.kernels.Kernel.share_threads`. There is one thread here."""
 
 
+@np.errstate(all="ignore")
+def sum(values: Float64) -> float:
+    """See `softmaxloss.kernels.Kernel.sum`.
+
+    >>> sum(np.full(10, 0.1))
+    1.0
+    """
+    total: float = _sum(values[None])[0].item()
+    return total
+
+
 def know_tensors(types: tuple[type, ...], exchange: Any) -> bool:
     """See `softmaxloss.kernels.Kernel.know_tensors`. There is no quick way here."""
     return False

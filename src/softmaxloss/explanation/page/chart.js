@@ -10,15 +10,15 @@ export function longest(walk, path) {
   return Math.max(1, path.at(-1)?.step ?? 1, walk.at(-1)?.step ?? 1);
 }
 
-/** i: the number of the true class. */
-export function drawPath(main, walk, path, i) {
+/** name: of the true class. */
+export function drawPath(main, walk, path, name) {
   const chart = main.querySelector(".chart");
   if (!chart) return;
   chart.innerHTML = lines(walk, path);
   const [first, last] = [walk[0], walk.at(-1)];
   chart.setAttribute(
     "aria-label",
-    `Over ${steps(last.step)} of descent the probability of class ${i} goes from `
+    `Over ${steps(last.step)} of descent the probability of ${name} goes from `
       + `${number(first.a)} to ${number(last.a)}, the loss from ${number(first.J)} to ${number(last.J)}.`,
   );
   main.querySelector(".path tbody").innerHTML = walk

@@ -10,20 +10,16 @@ LEFT, RIGHT, TOP, BOTTOM = 40, 70, 12, 30
 EMPTY_CHART = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"></svg>'
 
 
-def bar(v: str, value: float, n: int | str) -> str:
-    """A bar for an "a" between 0 and 1; for a "grad", from the middle, to the left if negative."""
-    size = 0.0 if math.isnan(value) else min(abs(value), 1.0)
-    x = -size if value < 0 else 0.0
-    css, box, line = "bar", "0 0 1 1", ""
-    if v == "grad":
-        css, box, line = "bar signed", "-1 0 2 1", '<line x1="0" x2="0" y1="0" y2="1"/>'
+def bar(a: float, n: int | str) -> str:
+    """A bar for a probability in a table."""
+    width = 0.0 if math.isnan(a) else min(a, 1.0)
     return (
-        f'<svg class="{css}" viewBox="{box}" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect data-bar="{v}" data-n="{n}" x="{x:.5g}" width="{size:.5g}" height="1"/>{line}</svg>'
+        '<svg class="bar" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect data-bar="{n}" width="{width:.5g}" height="1"/></svg>'
     )
 
 
-def path_chart(path: Path, y: int) -> str:
+def path_chart(path: Path, y: str) -> str:
     """a_y and J over the number of steps, on a logarithmic scale, log(1 + steps).
 
     chart.js draws the same from its numbers. The losses must be finite.
@@ -60,7 +56,7 @@ def path_chart(path: Path, y: int) -> str:
         for share in (0.0, 0.5, 1.0)
     )
     said = (
-        f"Over {most} steps of descent the probability of class {y} goes from "
+        f"Over {most} steps of descent the probability of {y} goes from "
         f"{number(path.target_probability[0])} to {number(path.target_probability[-1])}, the loss "
         f"from {number(path.loss[0])} to {number(path.loss[-1])}."
     )

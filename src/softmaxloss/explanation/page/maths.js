@@ -35,6 +35,7 @@ export function compute(z, y, T = 1, step = 0.1) {
 }
 
 export const ENOUGH = 0.99; // of the probability for the true class: there a path ends
+export const COLDEST = 0.001; // a temperature: below it the numbers soon overflow
 const MOST_STEPS = 1000;
 const MOST_WORK = 400_000; // steps · classes: some 40 ms
 
@@ -43,7 +44,8 @@ export function isRecorded(taken) {
   return taken === 0 || /^[125]0*$/.test(String(taken));
 }
 
-/** Descent until a_y is 0.99, as `explain` follows it: [{step, a, J}], empty where there is none. */
+/** Descent until a_y is 0.99, as `explain` follows it: [{step, a, J}], empty where there is none.
+ * The last point also has a_n, all probabilities. */
 export function path(z, y, T, step) {
   const points = [];
   for (let taken = 0; ; taken++) {
@@ -53,7 +55,10 @@ export function path(z, y, T, step) {
     const same = now.after.every((value, n) => value === z[n]);
     const last = a >= ENOUGH || same || !Number.isFinite(now.after[y]) || taken === MOST_STEPS;
     if (last || isRecorded(taken)) points.push({ step: taken, a, J: now.J });
-    if (last) return points;
+    if (last) {
+      points.at(-1).a_n = now.a;
+      return points;
+    }
     z = now.after;
   }
 }
@@ -85,7 +90,7 @@ function exponent(power) {
 export function number(x, decimals = 4) {
   if (Number.isNaN(x)) return "nan";
   const size = Math.abs(x);
-  const sign = x < 0 ? "-" : "";
+  const sign = x < 0 ? "−" : "";
   if (size === Infinity) return `${sign}inf`;
   if (size === 0) return fixed(0, decimals);
   if (size < 1e-3) {
@@ -99,13 +104,40 @@ export function number(x, decimals = 4) {
   return sign + mantissa.replace(/\.?0+$/, "") + exponent(power);
 }
 
-/** A number with at most six digits, as Python's format "g" has it. */
-export function general(x) {
+/** A number with at most so many digits, as Python's format "g" has it. */
+export function general(x, digits = 6) {
   const size = Math.abs(x);
   const sign = x < 0 ? "-" : "";
   if (size === 0) return "0";
-  const [mantissa, power] = exponential(size, 5);
-  const bare = (digits) => (digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits);
-  if (power < -4 || power >= 6) return sign + bare(mantissa) + exponent(power);
-  return sign + bare(fixed(size, 5 - power));
+  const [mantissa, power] = exponential(size, digits - 1);
+  const bare = (shown) => (shown.includes(".") ? shown.replace(/\.?0+$/, "") : shown);
+  if (power < -4 || power >= digits) return sign + bare(mantissa) + exponent(power);
+  return sign + bare(fixed(size, digits - 1 - power));
+}
+
+/** A number with as few digits as it needs. */
+export const short = (x) => (Number.isFinite(x) ? (x < 0 ? "−" : "") + general(Math.abs(x)) : number(x));
+
+/** A share with three digits. What is not all and not nothing is not shown as such. */
+export function percent(share) {
+  const shown = general(100 * share, 3);
+  return shown === "100" && share < 1 ? "more than 99.9 %" : `${shown} %`;
+}
+
+/** How far an output moves, with its sign. */
+export function amount(move) {
+  if (move === 0) return "0";
+  const size = Math.abs(move);
+  return (move < 0 ? "−" : "+") + number(size, size >= 0.01 ? 2 : 3);
+}
+
+/** Numbers with as many decimals as f needs to give the result that is shown; null where there are none. */
+export function operands(values, f, result) {
+  if (!Number.isFinite(result)) return null;
+  for (let decimals = 4; decimals <= 8; decimals++) {
+    const shown = values.map((x) => number(x, decimals));
+    const again = f(...shown.map((x) => Number(x.replace("−", "-"))));
+    if (number(again) === number(result)) return shown;
+  }
+  return null;
 }

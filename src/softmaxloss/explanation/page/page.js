@@ -1,175 +1,167 @@
-import { ENOUGH, compute, general, isRecorded, number, path } from "./maths.js";
-import { drawPath, longest, steps } from "./chart.js";
+import { COLDEST, compute, number, isRecorded, ENOUGH } from "./maths.js";
+import { arrow, axis, curve, pushed, scaleOf, shareBar, stack, track } from "./drawing.js";
+import { drawPath, steps } from "./chart.js";
+import { another, changed, preset, read, start, withClass, withoutClass, written } from "./state.js";
+import { facts, look, rest, show } from "./quantities.js";
 
-// The page follows the numbers: every element with data-v shows a quantity, as `show` computes it.
+// The page follows its state: `draw` shows it, the controls change it.
 
 const main = document.querySelector(".softmaxloss");
 const given = JSON.parse(document.querySelector("#example").textContent);
 const all = (selector) => [...main.querySelectorAll(selector)];
+const one = (selector) => main.querySelector(selector);
+const shownFirst = all(".row:not(.rest)").map((row) => Number(row.dataset.n));
+const logits = start(given).z;
 
-const bytes = Uint8Array.from(atob(given.logits), (character) => character.charCodeAt(0));
-const logits = new Float64Array(bytes.buffer);
-
-const listed = new Set(all("[data-z][type=number]").map((input) => Number(input.dataset.z)));
-
-const start = () => ({
-  z: logits.slice(), y: given.target, T: 1, step: given.step, first: given.first,
-  taken: 0, trail: [], path: given.path,
-});
-let state = start();
-let now = null; // of state: what compute gives
-let next = null; // after a step
-let walk = []; // the steps in the picture: those taken, or the path ahead while there are none
-
-// --- what each quantity is ---
-
-const signed = (x) => (x > 0 ? `+${number(x)}` : number(x));
-const minus = (words) => (words.startsWith("-") ? `−(${words})` : `−${words}`);
-const push = (x) => (x < 0 ? "↑ up" : x > 0 ? "↓ down" : "");
-const sum = (values) => values.reduce((total, value) => total + value, 0);
-const tidy = (x) => number(Math.round(x * 1e9) / 1e9);
-
-/** The sum over the classes that are not listed. */
-const rest = (values) => sum(values.filter((_, n) => !listed.has(n)));
-
-/** Of the first (0) or last (-1) step in the picture; empty where there is none. */
-const ofPath = (end, words) => (walk.length ? words(walk.at(end)) : "");
-
-// Shown as `compute` gives it, unless one of the two tables says otherwise.
-const perClass = {
-  z: (at) => number(at(state.z)),
-  "minus-z": (at) => minus(number(at(state.z) / state.T)),
-  term: (at, n) => (n === state.y ? number(at(now.term)) : `(${number(at(now.term))})`),
-  inv: (at, n) => (n === state.y ? number(now.inv) : "0"),
-  grad: (at) => signed(at(now.grad)),
-  "plain-grad": (at) => number(at(now.grad)),
-  push: (at) => push(at(now.grad)),
-  z1: (at) => number(at(next.z)),
-  a1: (at) => number(at(next.a)),
-};
-const scalars = {
-  J1: () => number(next.J),
-  J2: () => number(-(state.z[state.y] / state.T) + now.lse),
-  bits: () => number(now.J / Math.LN2),
-  // A class at −inf is masked out, and not one to guess; the true one always is.
-  lnC: () => number(Math.log(state.z.filter((z, n) => z !== -Infinity || n === state.y).length)),
-  rank: () => String(now.k === null ? 0 : 1 + state.z.filter((value) => value > state.z[state.y]).length),
-  step: () => general(state.step),
-  T: () => general(state.T),
-  "sum-a": () => number(sum(now.a)),
-  "sum-jac": () => tidy(sum(now.jac)),
-  "sum-grad": () => tidy(sum(now.grad)),
-  "path-steps": () => ofPath(-1, ({ step }) => steps(step)),
-  "path-a0": () => ofPath(0, ({ a }) => number(a)),
-  "path-a1": () => ofPath(-1, ({ a }) => number(a)),
-  "path-J0": () => ofPath(0, ({ J }) => number(J)),
-  "path-J1": () => ofPath(-1, ({ J }) => number(J)),
-};
-
-/** Which facts hold, for what has data-if: the same as in one_words.py. */
-function facts() {
-  const { y } = state;
-  const possible = state.z[y] > -Infinity;
-  const moving = now.grad.some((slope) => slope !== 0);
-  const allOthers = now.grad.every((slope, n) => n === y || slope > 0);
-  const product = now.grad.every((slope, n) => Math.abs(now.inv * now.jac[n] - slope) <= 1e-6 * Math.abs(slope));
-  const drawn = walk.length > 0 && longest(walk, state.path) > 1;
-  const reached = walk.length > 0 && walk.at(-1).a >= ENOUGH;
-  const changed = state.taken > 0 || y !== given.target || state.T !== 1 || state.step !== given.step
-    || state.z.some((value, n) => !Object.is(value, logits[n]));
-  const renumbered = state.first !== given.first;
-  return {
-    softmax: now.k !== null, still: !moving, pushed: possible && moving, impossible: !possible,
-    "all-others": moving && allOthers, "some-others": moving && !allOthers, product, "no-product": !product,
-    path: drawn, reached, "not-reached": !reached,
-    unchanged: !changed, changed, renumbered, stale: changed || renumbered, warm: state.T !== 1,
-  };
-}
-
-function show({ v, n }) {
-  if (n === undefined) return scalars[v]?.() ?? number(now[v]);
-  const words = perClass[v] ?? ((at) => number(at(now[v])));
-  if (n === "rest") return words(rest, n);
-  const position = n === "y" ? state.y : Number(n);
-  return words((values) => values[position], position);
-}
+let state = start(given);
+let view = null; // of the state: what is shown
+let scale = 4; // of the axis of the outputs
+let guess = null; // the class that is to move most
+let guessing = false; // whether the arrows are hidden until the next step
 
 // --- showing the state ---
 
+/** The name of a class in a sentence and in a formula. */
+function names(n) {
+  const position = state.from ? state.from[n] : n;
+  return given.names?.[position] ?? [`class ${n + state.first}`, String(n + state.first)];
+}
+
+const place = (text) => view.roles[text] ?? (text === "first" ? 0 : Number(text));
+
 function draw() {
-  now = compute(state.z, state.y, state.T, state.step);
-  next = compute(now.after, state.y, state.T, state.step);
-  walk = state.trail.length > 1 ? state.trail.filter((point) => Number.isFinite(point.J)) : state.path;
-  for (const element of all("[data-v]")) element.textContent = show(element.dataset);
-  for (const element of all("[data-class]")) {
-    const n = { y: state.y, first: 0 }[element.dataset.class] ?? Number(element.dataset.class);
-    element.textContent = n + state.first;
-  }
-  // The rows of what is about the given example keep the true class that it has.
-  for (const row of all("[data-n]:is(tr, .knob):not(.given *)")) row.classList.toggle("true", Number(row.dataset.n) === state.y);
-  main.querySelector("[data-name=y]").textContent = `${state.y + state.first}${nameOf(state.y)}`;
+  const listed = state.from ? [...state.z.keys()] : shownFirst;
+  if (state.from) fit(listed.length);
+  view = look(state, given, logits, listed);
+  scale = Math.max(scale, scaleOf(listed.map((n) => state.z[n])));
+  fillIn(all("[data-v]:not([data-ask]:not([open]) *)"));
+  for (const element of all("[data-class]")) element.textContent = place(element.dataset.class) + state.first;
+  for (const element of all("[data-name]")) element.textContent = names(place(element.dataset.name))[0];
+  for (const element of all("[data-sub]")) element.textContent = names(place(element.dataset.sub))[1];
+  // The rows of what is about the given example keep its true class and its names.
+  for (const element of all("[data-known]:not(.given *)")) element.textContent = known(Number(element.dataset.known));
+  for (const row of all("[data-n]:is(tr, .row):not(.given *)")) row.classList.toggle("true", row.dataset.n === String(state.y));
+  for (const row of all(".row:not(.rest)")) label(row);
+  for (const svg of all("[data-draw]")) picture(svg);
   for (const rectangle of all("[data-bar]")) drawBar(rectangle);
-  for (const knob of all(".knob")) label(knob);
   for (const input of all("[data-z]")) follow(input);
+  for (const button of all("[data-guess]")) {
+    button.textContent = names(Number(button.dataset.guess))[0];
+    button.setAttribute("aria-pressed", Number(button.dataset.guess) === guess);
+  }
+  for (const button of all("[data-remove]")) button.setAttribute("aria-label", `Remove ${names(Number(button.dataset.remove))[0]}`);
   for (const input of all("[name=y]")) input.checked = Number(input.value) === state.y;
-  if (walk.length > 0) drawPath(main, walk, state.path, state.y + state.first);
-  const hold = facts();
+  if (view.walk.length > 0) drawPath(main, view.walk, state.path, names(state.y)[0]);
+  one(".stage").classList.toggle("guessing", guessing);
+  const hold = facts(view);
   for (const element of all("[data-if]")) element.hidden = !hold[element.dataset.if];
 }
 
-/** The name of a class that is listed, with a space before it; empty where it has none. */
-function nameOf(n) {
-  return main.querySelector(`.knob[data-n="${n}"] .name`).textContent;
+/** Elements show their quantities. Answers wait until they are opened: with very many classes they take time. */
+function fillIn(elements) {
+  for (const element of elements) element.textContent = show(view, element.dataset);
 }
 
-function label(knob) {
-  const n = Number(knob.dataset.n);
-  const who = `class ${n + state.first}${nameOf(n)}`;
+/** The given name of a class after a space, for a table; empty where it has none. */
+function known(n) {
+  const name = given.names?.[state.from ? state.from[n] : n];
+  return name ? ` ${name[0]}` : "";
+}
+
+function label(row) {
+  const n = Number(row.dataset.n);
+  const who = names(n)[0];
+  row.querySelector(".tag").textContent = n === state.y ? "true class" : "";
   const words = { radio: `${who} is the true class`, range: `output of ${who}, dragged`, number: `output of ${who}, typed` };
-  for (const input of knob.querySelectorAll("input")) input.setAttribute("aria-label", words[input.type]);
+  for (const input of row.querySelectorAll("input")) input.setAttribute("aria-label", words[input.type]);
+}
+
+/** −∂J/∂z; an output of −inf does not move. */
+function move(n) {
+  if (n === "rest") return -rest(view, view.now.grad);
+  return state.z[n] === -Infinity && view.now.k !== null ? 0 : -view.now.grad[n];
+}
+
+function picture(svg) {
+  const { draw: kind, n } = svg.dataset;
+  const a = n === "rest" ? rest(view, view.now.a) : view.now.a[n];
+  const drawings = {
+    track: () => track(state.z[n], scale),
+    axis: () => axis(scale),
+    share: () => shareBar(a),
+    arrow: () => arrow(move(n), state.T, Number(n) === state.y && move(n) > 0 ? parts(view.now.grad) : []),
+    stack: () => stack(parts(view.now.a, true)),
+    curve: () => curve(view.now.J),
+  };
+  svg.innerHTML = drawings[kind]();
+  if (kind === "share") svg.setAttribute("aria-label", Number.isNaN(a) ? "no probability" : `probability ${svg.textContent}`);
+  if (kind === "arrow") svg.setAttribute("aria-label", guessing ? "hidden until the next step" : pushed(move(n)));
+}
+
+/** The classes listed and the rest as parts of a whole, with the true class or without. */
+function parts(values, withTrue = false) {
+  const positions = view.listed.filter((n) => withTrue || n !== state.y);
+  const found = positions.map((n) => [names(n)[1], values[n], n === state.y]);
+  if (view.listed.length < state.z.length) found.push(["others", rest(view, values), false]);
+  return found;
 }
 
 function drawBar(rectangle) {
-  const { bar, n } = rectangle.dataset;
-  const x = n === "rest" ? rest(now[bar]) : now[bar][n];
-  const width = Number.isNaN(x) ? 0 : Math.min(Math.abs(x), 1);
-  rectangle.setAttribute("width", width);
-  rectangle.setAttribute("x", x < 0 ? -width : 0);
-}
-
-/** The controls and the page show the given example. */
-function fill() {
-  for (const input of all("[data-z][type=range]")) widen(input, logits[input.dataset.z]);
-  for (const input of all("[data-set]")) input.value = state[input.dataset.set];
-  draw();
-}
-
-/** How far a slider goes: the distance between its ends must be finite too. */
-function widen(input, z) {
-  input.max = Number.isFinite(z) ? Math.min(Math.max(10, 2 * Math.abs(z)), 8e307) : 10;
-  input.min = -input.max;
+  const { bar } = rectangle.dataset;
+  const a = bar === "rest" ? rest(view, view.now.a) : view.now.a[bar];
+  rectangle.setAttribute("width", Number.isNaN(a) ? 0 : Math.min(a, 1));
 }
 
 /** A control shows the state, but keeps what is being typed in it. */
 function follow(input) {
   const z = state.z[Number(input.dataset.z)];
-  if (document.activeElement === input && Number(input.value) === z) return;
-  if (!Number.isFinite(z)) input.value = input.type === "range" ? "0" : "";
-  else if (input.type === "number") input.value = Number(z.toPrecision(6));
-  else {
-    if (Math.abs(z) > Number(input.max)) widen(input, z);
-    input.value = z;
+  if (input.type === "range") {
+    [input.min, input.max, input.step] = [-scale, scale, scale / 80];
+    input.value = Number.isFinite(z) ? z : 0;
+    input.setAttribute("aria-valuetext", number(z));
+  } else if (document.activeElement !== input || Number(input.value) !== z || input.value === "") {
+    input.value = Number.isFinite(z) ? Number(z.toPrecision(Math.abs(z) < 100 ? 4 : 6)) : "";
+    input.placeholder = Number.isFinite(z) ? "" : number(z);
   }
 }
 
+/** As many rows as there are classes, each a copy of the last but for its position. */
+function fit(count) {
+  for (const selector of [".row", "section:not(.given) tr[data-n]", "[data-guess]", "[data-remove]"]) {
+    for (const parent of new Set(all(selector).map((row) => row.parentElement))) {
+      const rows = [...parent.children].filter((row) => row.matches(selector));
+      for (const row of rows.slice(count)) row.remove();
+      for (let n = rows.length; n < count; n++) {
+        const copy = rows[0].cloneNode(true);
+        for (const element of [copy, ...copy.querySelectorAll("*")]) renumber(element, n);
+        rows[0].parentElement.insertBefore(copy, [...parent.children].filter((row) => row.matches(selector)).at(-1).nextSibling);
+      }
+    }
+  }
+}
+
+function renumber(element, n) {
+  for (const key of ["n", "z", "guess", "remove", "class", "name", "known", "bar"]) {
+    if (element.dataset[key] === "0") element.dataset[key] = n;
+  }
+  if (element.type === "radio") element.value = n;
+}
+
+/** The settings and the page show the state. */
+function fill() {
+  for (const input of all("[data-set]")) input.value = state[input.dataset.set];
+  for (const input of all("[aria-invalid]")) mark(input, "");
+  scale = 4;
+  draw();
+}
+
 function say(words, wrong = false) {
-  const status = main.querySelector("[role=status]");
+  const status = one("[role=status]");
   status.textContent = words;
   status.classList.toggle("wrong", wrong);
 }
 
-/** "a_2 = 0.0960, J = 2.3435." */
-const result = () => `a_${state.y + state.first} = ${number(now.a[state.y])}, J = ${number(now.J)}.`;
+const result = () => `a of ${names(state.y)[0]} is ${number(view.now.a[state.y])}, J is ${number(view.now.J)}.`;
 
 const report = () => say(`After ${steps(state.taken)}: ${result()}`);
 
@@ -182,11 +174,12 @@ function remember() {
   // Points this close are drawn as one, the newest.
   const near = last && Math.log1p(state.taken) - Math.log1p(before.step) < 0.005;
   if (near && !isRecorded(last.step)) state.trail.pop();
-  state.trail.push({ step: state.taken, a: now.a[state.y], J: now.J });
+  state.trail.push({ step: state.taken, a: view.now.a[state.y], J: view.now.J });
 }
 
 /** Why no step is possible; empty where one is. */
 function obstacle() {
+  const { now } = view;
   if (now.k === null) return "These outputs have no softmax, so no step is possible.";
   if (!(now.after[state.y] < Infinity)) return "A step of this size leads beyond the numbers of float64.";
   const same = now.after.every((value, n) => value === state.z[n]);
@@ -199,11 +192,11 @@ function descend(count, milliseconds = Infinity) {
   if (state.trail.length === 0) remember();
   for (let k = 0; k < count; k++) {
     if (obstacle()) return false;
-    state.z = now.after;
+    state.z = view.now.after;
     state.taken += 1;
-    now = compute(state.z, state.y, state.T, state.step);
+    view.now = compute(state.z, state.y, state.T, state.step);
     remember();
-    if (now.a[state.y] >= ENOUGH) return false;
+    if (view.now.a[state.y] >= ENOUGH) return false;
     if (performance.now() - begun > milliseconds) break;
   }
   return true;
@@ -216,7 +209,7 @@ function stop() {
 }
 
 function showPlaying(playing) {
-  const button = main.querySelector("[data-do=play]");
+  const button = one("[data-do=play]");
   button.textContent = playing ? "Pause" : "Play";
   button.setAttribute("aria-pressed", playing);
 }
@@ -225,17 +218,21 @@ function play() {
   if (timer !== null) return stop();
   if (!mayStep()) return;
   if (state.z[state.y] === -Infinity) return say("No step moves the output of the true class away from −inf.");
-  if (now.a[state.y] >= ENOUGH) {
-    return say(`a_${state.y + state.first} = ${number(now.a[state.y])} already: there is nothing left to do.`);
+  if (view.now.a[state.y] >= ENOUGH) {
+    return say(`a of ${names(state.y)[0]} is ${number(view.now.a[state.y])} already: there is nothing left to do.`);
   }
   showPlaying(true);
+  guessing = false;
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const frame = () => {
     // The longer it plays, the more steps at once: the first are seen, the last take no time.
     const going = descend(calm ? 1000 : Math.max(1, Math.floor(state.taken / 25)), calm ? 1000 : 40);
     draw();
     report();
-    if (!going || calm) stop();
+    if (!going || calm) {
+      stop();
+      keep();
+    }
   };
   timer = setInterval(frame, 60);
   if (calm) frame();
@@ -243,38 +240,93 @@ function play() {
 
 /** Whether a step is possible; says why where it is not. */
 function mayStep() {
-  const input = main.querySelector("[aria-invalid=true]");
+  const input = one("[aria-invalid=true]");
   const words = input ? wrong(input) : obstacle();
   if (words) say(words, input !== null);
   return words === "";
 }
 
-/** After a change the example is another one, whose descent begins anew. */
-function restart() {
-  state.taken = 0;
-  state.trail = [];
-  state.path = path(state.z, state.y, state.T, state.step);
+/** What came of the guess, after a step from z. */
+function reveal(z) {
+  const moved = (n) => (Number.isFinite(z[n]) ? state.z[n] - z[n] : 0);
+  const by = (n) => (moved(n) < 0 ? "−" : "+") + number(Math.abs(moved(n)));
+  const most = view.listed.reduce((best, n) => (Math.abs(moved(n)) > Math.abs(moved(best)) * (1 + 1e-9) ? n : best), state.y);
+  const equal = view.listed.find((n) => n !== most && by(n).slice(1) === by(most).slice(1));
+  const [name, told] = [names(most)[0], names(guess)[0]];
+  const why = most === state.y ? ": as far as all the others together" : "";
+  const right = guess === most || guess === equal;
+  const verdict = equal === undefined
+    ? `${right ? "Right" : `Not ${told}: it moved by ${by(guess)}`}. ${name} moved most, by ${by(most)}${why}.`
+    : `${right ? "Right" : `Not ${told}`}. ${name} moved by ${by(most)}, ${names(equal)[0]} as far the other way.`;
+  one(".verdict").textContent = verdict;
+  guess = null;
+}
+
+// --- the controls ---
+
+/** Another state; the descent begins anew. */
+function become(next) {
+  stop();
+  state = next;
+  guess = null;
+  one(".verdict").textContent = "";
+  fill();
+  say(result());
+  keep();
+}
+
+let keeping = null;
+
+/** The address holds the state, a moment later: browsers limit how often it may change. */
+function keep() {
+  clearTimeout(keeping);
+  keeping = setTimeout(() => {
+    const same = !facts(view).changed && state.first === given.first;
+    history.replaceState(null, "", same ? location.href.split("#")[0] : written(state, given) || "#");
+  }, 150);
+}
+
+/** The state that the address holds. */
+function open() {
+  if (location.hash.length < 2) return;
+  const found = read(location.hash, given);
+  if (found) become(found);
+  else say("The address holds no outputs that fit this page.", true);
 }
 
 const actions = {
   step() {
     stop();
     if (!mayStep()) return;
+    const { z } = state;
     descend(1);
+    guessing = false;
+    if (guess !== null) reveal(z);
     draw();
     report();
+    keep();
   },
   play,
   reset() {
-    stop();
-    state = start();
-    for (const input of all("[aria-invalid]")) mark(input, "");
-    fill();
+    guessing = false;
+    become(start(given));
     say("As it was given.");
   },
+  add: () => become(withClass(state)),
+  another() {
+    guessing = true;
+    become(another(state));
+    say("");
+    one(".verdict").textContent = "The arrows are hidden until you step.";
+  },
+  numbers() {
+    const button = one("[data-do=numbers]");
+    const opened = button.getAttribute("aria-expanded") !== "true";
+    for (const details of all("details.numbers")) details.open = opened;
+    button.setAttribute("aria-expanded", opened);
+    button.textContent = opened ? "Hide the numbers" : "Show the numbers";
+  },
 };
-
-const COLDEST = 0.001; // a temperature: below it the numbers soon overflow
 
 /** Why the value of a field is wrong; empty where it is right. */
 function wrong(input) {
@@ -296,9 +348,16 @@ function mark(input, words) {
   else input.removeAttribute("aria-invalid");
 }
 
-main.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-do]");
-  if (button) actions[button.dataset.do]();
+main.addEventListener("click", ({ target }) => {
+  const { do: action, preset: example, remove, guess: chosen } = target.closest("button")?.dataset ?? {};
+  if (action) actions[action]();
+  else if (example) become(preset(state, example, given));
+  else if (remove) become(withoutClass(state, Number(remove)));
+  else if (chosen) {
+    guess = Number(chosen);
+    one(".verdict").textContent = "Now step.";
+    draw();
+  }
 });
 main.addEventListener("input", (event) => {
   const input = event.target;
@@ -308,15 +367,15 @@ main.addEventListener("input", (event) => {
     stop();
     return say(words, true);
   }
-  const value = Number(input.value);
-  if (input.dataset.z !== undefined) state.z[Number(input.dataset.z)] = value;
-  else if (input.name === "y") state.y = value;
-  else state[input.dataset.set] = value;
-  if (input.dataset.set === "first") return draw();
   stop();
-  restart();
+  const value = Number(input.value);
+  const { z, set } = input.dataset;
+  if (set === "first") state.first = value;
+  else if (z === undefined) state = changed(state, input.name === "y" ? { y: value } : { [set]: value });
+  else state = changed(state, { z: state.z.with(Number(z), value) });
   draw();
   say(result());
+  keep();
 });
 
 /** When an invalid output loses the focus, its field shows the valid one again. */
@@ -328,14 +387,17 @@ main.addEventListener("focusout", ({ target }) => {
   say("");
 });
 
+main.addEventListener("toggle", ({ target }) => fillIn(target.querySelectorAll("[data-v]")), true);
+addEventListener("beforeprint", () => view && fillIn(all("[data-v]")));
+
 // --- the same quantity everywhere ---
 
 function light(element) {
   for (const lit of all(".lit")) lit.classList.remove("lit");
   const found = element?.closest?.("[data-v]");
   if (!found) return;
-  const same = { "plain-grad": "grad", "minus-z": state.T === 1 ? "z" : "minus-z" };
-  const key = ({ v, n }) => `${same[v] ?? v} ${n === "y" ? state.y : n}`;
+  const same = { "plain-grad": "grad", "z-short": "z" };
+  const key = ({ v, n }) => `${same[v] ?? v} ${view.roles[n] ?? n}`;
   for (const other of all("[data-v]")) {
     other.classList.toggle("lit", key(other.dataset) === key(found.dataset));
   }
@@ -343,8 +405,9 @@ function light(element) {
 main.addEventListener("pointerover", (event) => light(event.target));
 main.addEventListener("pointerleave", () => light(null));
 
-const controls = main.querySelector(".try");
-if (controls) {
-  controls.hidden = false;
+if (one(".dock .buttons")) {
+  main.classList.add("live");
   fill();
+  open();
+  addEventListener("hashchange", open);
 }

@@ -1,12 +1,14 @@
 """HTML: untrusted text, tables, and the document around the body of a page.
 
 A page is one file that fetches nothing, and a content policy in it forbids that. Elements have no
-inline styles or handlers; the styles are in `page.css`.
+inline styles or handlers; the styles are in `page.css`, and those that keep a notebook's away in
+`notebook.css`.
 """
 
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -38,11 +40,14 @@ def section_of(part: Section) -> str:
 
 def table_of(part: Table) -> str:
     """A table of plain text."""
-    rows = []
+    rows, names = [], [k for k, head in enumerate(part.heads[1:], 2) if head.startswith("<")]
     for (head, *cells), kind in part.rows:
-        true = ' class="true"' if kind == "true" else ""
-        rows.append(row(_words(head), map(_words, cells), true))
-    return table(as_html(part.caption), [as_html(head.lstrip("<>")) for head in part.heads], rows)
+        css, mark = (' class="true"', " (true)") if kind == "true" else ("", "")
+        rows.append(row(_words(head) + mark, map(_words, cells), css))
+    heads = [as_html(head.lstrip("<>")) for head in part.heads]
+    words = table(as_html(part.caption), heads, rows)
+    kinds = " ".join(f"left-{k}" for k in names)
+    return f'<div class="{kinds}">{words}</div>' if kinds else words
 
 
 def _words(cell: str | Cell) -> str:
@@ -51,7 +56,16 @@ def _words(cell: str | Cell) -> str:
     if cell.tint == "code":
         return f"<code>{as_html(cell.text)}</code>"
     known = f'<span class="name">{as_html(cell.name)}</span>' if cell.name else ""
-    return as_html(cell.text) + known
+    words = as_html(cell.text) + known + ("" if math.isnan(cell.share) else bar(cell.share))
+    return f'<a href="#{cell.link}">{words}</a>' if cell.link else words
+
+
+def bar(share: float) -> str:
+    """A bar of a length between 0 and 1, beside its number."""
+    return (
+        '<svg class="bar" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{min(share, 1.0):.5g}" height="1"/></svg>'
+    )
 
 
 def row(head: str, cells: Iterable[str], attributes: str = "") -> str:
@@ -81,22 +95,25 @@ class Page:
         body: HTML in which untrusted text is escaped.
         script: the script of the page, if any.
         data: what the script starts from.
+        styles: styles beside those that all pages have.
     """
 
     title: str
     body: str
     script: str = ""
     data: dict[str, object] = field(default_factory=dict)
+    styles: str = ""
 
     def fragment(self) -> str:
         """The body with its styles, to be shown among other things, as in a notebook."""
-        return f'<div class="softmaxloss"><style>{_styles()}</style>\n{self.body}\n</div>\n'
+        styles = _in_notebook(self._styles())
+        return f'<div class="softmaxloss"><style>{styles}</style>\n{self.body}\n</div>\n'
 
     def document(self) -> str:
         """The page as a file."""
         allowed = _hash(self.script) if self.script else "'none'"
         policy = (
-            f"default-src 'none'; style-src {_hash(_styles())}; script-src {allowed}; "
+            f"default-src 'none'; style-src {_hash(self._styles())}; script-src {allowed}; "
             "base-uri 'none'; form-action 'none'"
         )
         parts = [
@@ -107,7 +124,7 @@ class Page:
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{as_html(self.title)}</title>",
-            f"<style>{_styles()}</style>",
+            f"<style>{self._styles()}</style>",
             "</head>",
             "<body>",
             f'<main class="softmaxloss">\n{self.body}\n</main>',
@@ -119,10 +136,20 @@ class Page:
             parts.append(f'<script type="module">{self.script}</script>')
         return "\n".join([*parts, "</body>", "</html>", ""])
 
+    def _styles(self) -> str:
+        return _common_styles() + self.styles
+
 
 @cache
-def _styles() -> str:
+def _common_styles() -> str:
     return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+
+
+@cache
+def _in_notebook(styles: str) -> str:
+    """The styles where others apply, too: with the weight of an id, though there is no such id."""
+    reset = Path(__file__).with_name("notebook.css").read_text(encoding="utf-8")
+    return (reset + styles).replace(".softmaxloss", ":is(.softmaxloss, #softmaxloss)")
 
 
 def _hash(content: str) -> str:

@@ -1,5 +1,6 @@
-"""Numbers as text."""
+"""Numbers as text. The minus sign is that of formulas, "−", and not the hyphen of code."""
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 
@@ -10,14 +11,27 @@ from numpy.typing import NDArray
 def number(x: float, decimals: int = 4) -> str:
     """A number for reading: some decimals where they suffice, else the exponent form.
 
-    >>> number(0.1), number(-1.234e-7), number(3e12), number(-0.0), number(float("inf"))
-    ('0.1000', '-1.23e-07', '3e+12', '0.0000', 'inf')
+    >>> number(0.1), number(-1.2), number(1.234e-7), number(3e12), number(-0.0), number(-np.inf)
+    ('0.1000', '−1.2000', '1.23e-07', '3e+12', '0.0000', '−inf')
     """
-    if x == 0:
+    size = abs(x)
+    if size == 0:
         return f"{0:.{decimals}f}"
-    if abs(x) < 1e-3:
-        return f"{x:.{decimals - 2}e}"
-    return f"{x:.{decimals}f}" if abs(x) < 1e9 else f"{x:.{decimals + 6}g}"
+    if size < 1e-3:
+        shown = f"{size:.{decimals - 2}e}"
+    else:
+        shown = f"{size:.{decimals}f}" if size < 1e9 else f"{size:.{decimals + 6}g}"
+    return f"−{shown}" if x < 0 else shown
+
+
+def percent(share: float) -> str:
+    """A share with three digits. What is not all and not nothing is not shown as such.
+
+    >>> percent(0.904), percent(0.00012345), percent(0.99999), percent(1.0)
+    ('90.4 %', '0.0123 %', 'more than 99.9 %', '100 %')
+    """
+    shown = f"{100 * share:.3g}"
+    return "more than 99.9 %" if shown == "100" and share < 1 else f"{shown} %"
 
 
 def numbers(values: Sequence[float] | NDArray[np.float64], most: int) -> str:
@@ -45,16 +59,6 @@ def zero(x: float) -> str:
     return number(round(x, 9))
 
 
-def minus(x: float) -> str:
-    """The number with a minus before it.
-
-    >>> minus(0.1), minus(-1.2)
-    ('−0.1000', '−(-1.2000)')
-    """
-    shown = number(x)
-    return f"−({shown})" if shown.startswith("-") else f"−{shown}"
-
-
 def compared(x: float, y: float) -> str:
     """How x compares with y, apart from rounding: "above", "below" or "equal to"."""
     return "equal to" if math.isclose(x, y) else "above" if x > y else "below"
@@ -73,17 +77,35 @@ def told_apart(x: float, y: float) -> tuple[str, str]:
     return shown
 
 
-def argument(x: float, f: Callable[[float], float], result: float) -> str:
-    """A number in (0, 1] with as many decimals as f needs to give the result shown.
+def operands(f: Callable[..., float], values: Sequence[float], result: float) -> list[str]:
+    """The operands of a formula, with as many decimals as f needs to give the result shown.
 
-    A reader who computes "−log 0.09599 = 2.3435" again finds it right. Empty where more than 8
-    decimals would be needed.
+    Who computes "−log 0.09599 = 2.3435" again then finds it right: −log 0.0960 is 2.3434. Empty
+    where more than 8 decimals would be needed: the formula is then shown without its operands.
 
-    >>> argument(0.0959874, lambda a: 1 / a, 1 / 0.0959874)
-    '0.0959874'
+    >>> operands(lambda a: -1 / a, [0.0959874], -1 / 0.0959874)
+    ['0.0959874']
+    >>> operands(lambda a: a - 1, [0.0959874], 0.0959874 - 1)
+    ['0.0960']
     """
+    wanted = number(result)
     for decimals in range(4, 9):
-        shown = number(x, decimals)
-        if (rounded := float(shown)) > 0 and number(f(rounded)) == number(result):
-            return shown
-    return ""
+        shown = [number(value, decimals) for value in values]
+        with contextlib.suppress(ArithmeticError, ValueError):
+            if number(f(*map(_read, shown))) == wanted:
+                return shown
+    return []
+
+
+def worked(formula: str, f: Callable[..., float], values: Sequence[float], result: float) -> str:
+    """A formula with its operands and its result; the result alone where `operands` finds none.
+
+    >>> worked("{} / 32", lambda loss: loss / 32, [2.3435381], 2.3435381 / 32)
+    '2.3435 / 32 = 0.0732'
+    """
+    shown = operands(f, values, result)
+    return f"{formula.format(*shown)} = {number(result)}" if shown else number(result)
+
+
+def _read(shown: str) -> float:
+    return float(shown.replace("−", "-"))

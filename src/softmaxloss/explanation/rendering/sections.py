@@ -1,5 +1,6 @@
 """Sections that are shown alike in a terminal and on a page: a heading, a table, sentences."""
 
+import math
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -16,11 +17,15 @@ class Cell(NamedTuple):
         text: may be untrusted.
         tint: the colour in a terminal, as for an output that goes up or down; or code to copy.
         name: the name of a class, which follows its number.
+        link: on a page, the id of the element that it links to.
+        share: on a page, the length of a bar beside it, from 0 to 1; NaN for none.
     """
 
     text: str
     tint: Literal["", "up", "down", "faint", "code"] = ""
     name: str = ""
+    link: str = ""
+    share: float = math.nan
 
 
 class Row(NamedTuple):

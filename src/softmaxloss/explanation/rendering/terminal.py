@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Iterable, Iterator
+from textwrap import wrap
 from typing import Literal
 
 from rich.console import Console, RenderableType
@@ -27,9 +28,10 @@ STYLES |= {"up": "green", "down": "red"}
 def lay_out(parts: Iterable[RenderableType], *, color: bool, width: int = PROSE_WIDTH) -> str:
     """The parts one below the other, as text that ends in a newline; plain without `color`.
 
-    Sentences are broken to fit the width. Nothing is cut: half a number is a wrong number.
+    Sentences are broken to fit the width, and tables shown in parts. Nothing is cut: half a number
+    is a wrong number. Code is not broken.
     """
-    prose_width = max(LEAST_WIDTH, width)
+    width = max(LEAST_WIDTH, width)
     console = Console(
         file=io.StringIO(),
         width=UNLIMITED,
@@ -43,7 +45,11 @@ def lay_out(parts: Iterable[RenderableType], *, color: bool, width: int = PROSE_
     )
     with console.capture() as capture:
         for part in parts:
-            console.print(part, width=prose_width if isinstance(part, Constrain) else None)
+            if isinstance(part, Padding) and isinstance(part.renderable, RichTable):
+                for k, table in enumerate(_fitting(part.renderable, width - part.left)):
+                    console.print(Padding(table, (int(k > 0), 0, 0, part.left)), width=width)
+            else:
+                console.print(part, width=width if isinstance(part, Constrain) else None)
     return "".join(line.rstrip() + "\n" for line in capture.get().split("\n")[:-1])
 
 
@@ -59,7 +65,7 @@ def to_ascii(text: str) -> str:
 
 def table_of(part: Table) -> RichTable:
     """A table without lines, in which the rows of true classes are marked."""
-    result = RichTable(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=FAINT)
+    result = _empty()
     for k, header in enumerate(part.heads):
         left = header.startswith("<") or (k == 0 and not header.startswith(">"))
         justify: Literal["left", "right"] = "left" if left else "right"
@@ -83,6 +89,47 @@ def table_width(part: RichTable) -> int:
     return Measurement.get(console, console.options, part).maximum
 
 
+def _fitting(table: RichTable, width: int) -> list[RichTable]:
+    """The table, if it is no wider than that; else the parts that are, with the first column in
+    each. Headers are then broken, and a column that is too wide by itself."""
+    if table_width(table) <= width:
+        return [table]
+    columns = table.columns
+    cells = [[Text(str(cell)).cell_len for cell in column.cells] for column in columns]
+    bodies = [max(lengths, default=0) for lengths in cells]
+    heads = [
+        wrap(str(column.header), max(body, *map(len, str(column.header).split()), 1))
+        for column, body in zip(columns, bodies, strict=True)
+    ]
+    widths = [max([body, *map(len, head)]) for body, head in zip(bodies, heads, strict=True)]
+    groups = [[0]]
+    for k in range(1, len(columns)):
+        if len(groups[-1]) > 1 and sum(widths[j] + 2 for j in groups[-1]) + widths[k] > width:
+            groups.append([0])
+        groups[-1].append(k)
+    return [_part(table, group, heads) for group in groups]
+
+
+def _part(table: RichTable, group: list[int], heads: list[list[str]]) -> RichTable:
+    """Some columns of a table, with these lines as their headers."""
+    part = _empty(show_header=table.show_header)
+    for k in group:
+        column = table.columns[k]
+        header = Text("\n".join(heads[k]))
+        part.add_column(header, justify=column.justify, vertical="bottom", no_wrap=k == 0)
+    rows = zip(*(table.columns[k].cells for k in group), strict=True)
+    for row, cells in zip(table.rows, rows, strict=True):
+        part.add_row(*cells, style=row.style)
+    return part
+
+
+def _empty(*, show_header: bool = True) -> RichTable:
+    """A table without lines."""
+    return RichTable(
+        box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=FAINT, show_header=show_header
+    )
+
+
 def prose(text: Text | str, levels: int = 0) -> RenderableType:
     """Sentences, indented and broken into lines."""
     return Constrain(indent(Text(text) if isinstance(text, str) else text, levels), PROSE_WIDTH)
@@ -95,7 +142,7 @@ def indent(part: RenderableType, levels: int = 1) -> RenderableType:
 
 def heading(text: str) -> RenderableType:
     """The heading of a section, after an empty line."""
-    return Text(f"\n{text}", "bold")
+    return Constrain(Text(f"\n{text}", "bold"), PROSE_WIDTH)
 
 
 def bar(share: float, width: int) -> str:
@@ -108,7 +155,7 @@ def bar(share: float, width: int) -> str:
 
 def name_cells(width: int) -> int:
     """The width of a class name in a table beside its numbers."""
-    return max(6, width - 62)
+    return max(4, min(6, width - 36), width - 62)
 
 
 def section(part: Section) -> Iterator[RenderableType]:

@@ -35,6 +35,7 @@ level = _cpu.level
 direct = _cpu.direct  # see `softmaxloss.kernels.Kernel.direct`
 know_tensors = _cpu.know_tensors
 share_threads = _cpu.share_threads
+sum = _cpu.sum
 
 
 def supports(dtype: np.dtype[Any]) -> bool:

@@ -175,7 +175,7 @@ bool loss_of_batch(const Batch<Storage> &batch, Targets &targets, Column<double>
             const auto softmax = softmax_and_loss(r, shares);
             const double all = factor[r] * shares.total;
             const auto scaling = Scaling<Real>::of(softmax, all);
-            const Real of_y = shares.template entry_of_y<base>(softmax, z_y[r], factor[r]);
+            const auto of_y = Real(shares.template entry_of_y<base>(softmax, z_y[r], factor[r]));
             const bool zero = absent[r];
             gradient.of_y[r] = zero ? 0 : of_y;
             gradient.scale[r] = zero ? 0 : Real(factor[r] * shares.scale);

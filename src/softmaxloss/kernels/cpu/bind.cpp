@@ -149,6 +149,11 @@ void score(const In &logits, const In &target, int64_t ignore_index,
     run(call, current_level().score[type], threads);
 }
 
+double sum(const In &values) {
+    const auto size = int64_t(values.shape(0));
+    return current_level().sum(doubles(values, size, "values: contiguous float64"), size);
+}
+
 // Plain CPython, which is called in half the time.
 using FastCall = PyObject *(*)(PyObject *, PyObject *const *, Py_ssize_t);
 PyMethodDef direct_method(const char *name, FastCall function) {
@@ -177,6 +182,7 @@ NB_MODULE(_cpu, module) {
                nb::arg("threads"));
     module.def("score", score, nb::arg("logits"), nb::arg("target"), nb::arg("ignore_index"),
                nb::arg("scores"), nb::arg("threads"));
+    module.def("sum", sum, nb::arg("values"));
     module.def(
         "share_threads",
         [](std::uintptr_t parallel) { share_threads(reinterpret_cast<Parallel>(parallel)); },

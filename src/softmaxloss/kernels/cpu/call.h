@@ -85,6 +85,7 @@ struct Level {
                                        const Team *);
     void (*score[float_types])(const Score &, std::int64_t begin, std::int64_t end, const Team *);
     bool (*check[float_types])(const Check &, std::int64_t begin, std::int64_t end);
+    double (*sum)(const double *, std::int64_t count); // compensated
 };
 
 } // namespace softmaxloss

@@ -132,7 +132,7 @@ class Direct : Given {
             divisor_ = options_.denominator;
         } else if (call_.sample_weight && divisor_ == double(rows()) &&
                    !(call_.labels && call_.weight)) { // every row counts
-            divisor_ = sum(call_.sample_weight, rows());
+            divisor_ = current_level().sum(call_.sample_weight, rows());
         } else if (call_.sample_weight || (call_.labels && call_.weight)) {
             std::vector<double> counted;
             counted.reserve(std::size_t(rows()));
@@ -146,7 +146,7 @@ class Direct : Given {
                 }
                 counted.push_back(w);
             }
-            divisor_ = sum(counted.data(), int64_t(counted.size()));
+            divisor_ = current_level().sum(counted.data(), int64_t(counted.size()));
         }
         return divisor_ < std::numeric_limits<double>::infinity();
     }
@@ -242,7 +242,7 @@ class Direct : Given {
         if (options_.reduction == Reduction::none)
             return Py_NewRef(Py_True);
         const DefaultFloatingPoint scope;
-        const double loss = divisor_ != 0 ? sum(losses_.get(), rows()) / divisor_
+        const double loss = divisor_ != 0 ? current_level().sum(losses_.get(), rows()) / divisor_
                                           : std::numeric_limits<double>::quiet_NaN();
         const bool is_double = logits_.type == Type::f64;
         if (!loss_.data)

@@ -421,6 +421,25 @@ template <class Storage> bool check(const Check &call, int64_t begin, int64_t en
     return fit;
 }
 
+// The losses of a batch are often alike: added one after the other, their rounding errors would all
+// have one sign.
+double sum(const double *x, int64_t count) {
+    if (count == 1)
+        return *x;
+    constexpr int lanes = Exp<double>::lanes;
+    Sum<double> sum;
+    double last[lanes] = {};
+    int64_t i = 0;
+    for (; i + lanes <= count; i += lanes) {
+        double terms[lanes];
+        std::memcpy(terms, x + i, sizeof terms);
+        sum.add(terms);
+    }
+    std::copy_n(x + i, count - i, last);
+    sum.add(last);
+    return nearest(sum.total());
+}
+
 #define QUOTE(name) #name
 #define QUOTED(name) QUOTE(name)
 extern const Level level;
@@ -428,6 +447,7 @@ const Level level = {
     QUOTED(LEVEL),
     {cross_entropy<float>, cross_entropy<double>, cross_entropy<Float16>, cross_entropy<BFloat16>},
     {score<float>, score<double>, score<Float16>, score<BFloat16>},
-    {check<float>, check<double>, check<Float16>, check<BFloat16>}};
+    {check<float>, check<double>, check<Float16>, check<BFloat16>},
+    sum};
 
 } // namespace softmaxloss::LEVEL

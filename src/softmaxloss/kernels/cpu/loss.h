@@ -56,11 +56,11 @@ template <class Real> struct Shares {
     }
 
     template <Base base>
-    INLINE Real entry_of_y(const Softmax<Real> &softmax, double z_y, double factor) const {
-        const Real alone = softmax.true_entry(z_y, product<W>(factor, total));
+    INLINE double entry_of_y(const Softmax<Real> &softmax, double z_y, double factor) const {
+        const double alone = softmax.true_entry(z_y, product<W>(factor, total));
         if constexpr (base == Base::zeros)
             return alone;
-        const Real mixed = softmax.mixed_entry(
+        const double mixed = softmax.mixed_entry(
             z_y, product<W>(factor, total), product<W>(factor, of_y), product<W>(factor, others));
         return one ? alone : mixed;
     }
@@ -68,16 +68,38 @@ template <class Real> struct Shares {
 
 // The gradient for factors that a Scaling does not hold: in double, and slow.
 template <Base base, class Storage, class Real>
-void gradient_of_extreme_factor(const Softmax<Real> &softmax, const Shares<Real> &shares,
+void gradient_of_extreme_factor(const Softmax<Real> &softmax, const Shares<Real> &shares, int64_t y,
                                 double factor, const Real *b, const Row<Storage> &row) {
+    // factor · Σc may overflow where the entries do not.
+    int excess = 0;
+    if (__builtin_isfinite(factor) && !__builtin_isfinite(factor * shares.total)) {
+        excess = exponent(factor) + exponent(shares.total) - 1020;
+        factor = ldexp(factor, -excess);
+    }
+    const auto written = [&](double entry) INLINE_LAMBDA {
+        return rounded_to<Storage>(Real(ldexp(entry, excess) + 0));
+    };
+    const double all = factor * shares.total;
+    double of_y = 0;
+    if (y >= 0) { // first, since the gradient may overwrite the logits
+        const double z_y = Real(row.x[y]);
+        of_y = shares.template entry_of_y<base>(softmax, z_y, factor);
+        // The terms of so small an S are rounded, or left out.
+        if (shares.one && z_y == softmax.frame.m &&
+            nearest(softmax.S) < power_of_two<double>(-100)) {
+            DoubleDouble others{};
+            for (int64_t i = 0; i < row.classes; ++i)
+                others = add(others, i == y ? 0 : softmax.probability(Real(row.x[i]), all));
+            of_y = -nearest(others);
+        }
+    }
     for (int64_t i = 0; i < row.classes; ++i) {
         const double z = Real(row.x[i]);
-        double entry = softmax.probability(z, factor * shares.total);
-        if (!shares.one) {
-            const double c = shares.scale * (base == Base::ones ? 1 : double(b[i]));
-            entry = factor * (softmax.probability(z) * shares.total - c);
-        }
-        row.grad[i] = rounded_to<Storage>(Real(entry + 0));
+        const double b_i = shares.one ? 0 : base == Base::ones ? 1 : double(b[i]);
+        const double entry =
+            b_i == 0 ? softmax.probability(z, all)
+                     : factor * (softmax.probability(z) * shares.total - shares.scale * b_i);
+        row.grad[i] = written(i == y ? of_y : entry);
     }
 }
 
@@ -152,13 +174,10 @@ void loss_of_row(const Row<Storage> &row, Target<Real> target, double *loss,
     if (!row.grad)
         return;
     const double all = target.factor * shares.total;
-    const Real of_y = y < 0 ? 0 : shares.template entry_of_y<base>(softmax, z_y, target.factor);
-    if (!Scaling<Real>::fits(all)) {
-        gradient_of_extreme_factor<base>(softmax, shares, target.factor, target.b, row);
-        if (y >= 0)
-            row.grad[y] = rounded_to<Storage>(of_y);
-        return;
-    }
+    if (!Scaling<Real>::fits(all))
+        return gradient_of_extreme_factor<base>(softmax, shares, y, target.factor, target.b, row);
+    const auto of_y =
+        Real(y < 0 ? 0 : shares.template entry_of_y<base>(softmax, z_y, target.factor));
     const auto scaling = Scaling<Real>::of(softmax, all);
     const Real scale = Real(target.factor * shares.scale);
     for_each_chunk(team, row.classes, [&](int64_t i, int64_t count) {

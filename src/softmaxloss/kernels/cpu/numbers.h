@@ -1,4 +1,4 @@
-// Weights and losses as doubles: copies in C order, checks, sums.
+// Weights and losses as doubles: copies in C order, checks.
 #pragma once
 #include "python_array.h"
 
@@ -10,31 +10,6 @@
 #include <vector>
 
 namespace softmaxloss {
-
-// The sum of n numbers, added in the order in which NumPy adds them.
-inline double sum(const double *x, std::int64_t n) {
-    if (n < 8) {
-        double total = 0;
-        for (std::int64_t i = 0; i < n; ++i)
-            total += x[i];
-        return total;
-    }
-    if (n <= 128) {
-        double lane[8];
-        std::copy_n(x, 8, lane);
-        std::int64_t i = 8;
-        for (; i < n - n % 8; i += 8)
-            for (int j = 0; j < 8; ++j)
-                lane[j] += x[i + j];
-        double total = ((lane[0] + lane[1]) + (lane[2] + lane[3])) +
-                       ((lane[4] + lane[5]) + (lane[6] + lane[7]));
-        for (; i < n; ++i)
-            total += x[i];
-        return total;
-    }
-    const std::int64_t half = n / 2 - n / 2 % 8;
-    return sum(x, half) + sum(x + half, n - half);
-}
 
 inline bool are_weights(const double *x, std::int64_t n) {
     bool good = true;

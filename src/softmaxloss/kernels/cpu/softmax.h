@@ -77,19 +77,19 @@ template <class Real> struct Softmax {
     // c · (a − 1), the derivative with respect to the logit z of the true class, if only this class
     // has a coefficient, c. Where z is a largest logit, 1 − a is S / (1 + S), the sum of the
     // others, without cancellation.
-    INLINE Real true_entry(double z, W c) const {
+    INLINE double true_entry(double z, W c) const {
         const W rest = multiply(S, inverse);
         const W others = z == frame.m ? rest : W{1 - probability(z)};
-        return Real(0 - nearest(multiply(c, others))); // +0 where there are no others
+        return 0 - nearest(multiply(c, others)); // +0 where there are no others
     }
 
     // all · a − c, for coefficients that sum to `all`, of which this class has c and the others
     // have `others`. Where a > ½ it is others − all · (1 − a), which does not cancel.
-    INLINE Real mixed_entry(double z, W all, W c, W others) const {
+    INLINE double mixed_entry(double z, W all, W c, W others) const {
         const W rest = multiply(S, inverse);
         const double less = nearest(add(multiply(all, W{probability(z)}), negative(c)));
         const double more = nearest(add(others, negative(multiply(all, rest))));
-        return Real((z == frame.m) & (high(rest) < 0.5) ? more : less);
+        return (z == frame.m) & (high(rest) < 0.5) ? more : less;
     }
 };
 

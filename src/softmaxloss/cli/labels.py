@@ -1,0 +1,98 @@
+"""The true class on the command line: its number or its name; several with commas between them."""
+
+import contextlib
+from collections.abc import Sequence
+
+import click
+from click.shell_completion import CompletionItem
+
+from ..class_names import offer
+from ..files import open_logits
+from ..text import printable, shown
+
+
+def read_label(
+    label: str | int | None, names: Sequence[str] | None, classes: int, first_class: int
+) -> int | list[float]:
+    """The label in the caller's numbering; of several, a 1 for each class.
+
+    A text that is the name of a class is that class, any other is read as a number: with the
+    classes 3, 4 and 5, the text 3 is the first of them. An integer, from a file, is a number.
+    """
+    last = first_class + classes - 1
+    fits = f"a number from {first_class} to {last}" + (" or a class name" if names else "")
+    if label is None:
+        raise click.UsageError(f"which class is the true one? Add --label, {fits}")
+
+    def number(word: str) -> int:
+        return _number(word.strip(), names, classes, first_class, fits)
+
+    if isinstance(label, int):
+        names, label = None, str(label)
+    words = label.split(",")
+    if len(words) == 1 or label.strip() in (names or ()):
+        return number(label)
+    target = [0.0] * classes
+    for word in words:
+        position = number(word) - first_class
+        if target[position]:
+            raise click.UsageError(f"the label {word.strip()} is given twice")
+        target[position] = 1.0
+    return target
+
+
+def _number(
+    word: str, names: Sequence[str] | None, classes: int, first_class: int, fits: str
+) -> int:
+    """The number of one class."""
+    found = [n + first_class for n, name in enumerate(names or ()) if name == word]
+    if len(found) > 1:
+        raise click.UsageError(
+            f"the label {shown(word)} is the name of several classes: it must be {fits}"
+        )
+    try:
+        number = int(word)
+    except ValueError:
+        if found:
+            return found[0]
+        near = f"; {offer(word, names)}" if names else ""
+        raise click.UsageError(
+            f"the label {shown(word)} is not a class: it must be {fits}{near}"
+        ) from None
+    inside = first_class <= number < first_class + classes
+    if found:
+        if inside and number != found[0]:
+            click.echo(
+                f"softmaxloss: note: the label {printable(word)} is the name of class {found[0]}, "
+                f"so it is not taken for the number of class {number}",
+                err=True,
+            )
+        return found[0]
+    if not inside:
+        hint = ""
+        if number == classes and first_class == 0:
+            hint = "; if you count from one, add --one-based"
+        raise click.UsageError(f"the label {number} is not a class: it must be {fits}{hint}")
+    return number
+
+
+def complete_label(
+    context: click.Context, _: click.Parameter, word: str
+) -> list[CompletionItem[str]]:
+    """The class names that a shell completes the last of the labels with."""
+    given, names = context.params, list[str]()
+    if given.get("classes"):
+        names = [name.strip() for name in given["classes"].split(",")]
+    elif given.get("file"):
+        with (
+            contextlib.suppress(OSError, ValueError),
+            open_logits(given["file"], key=given.get("logits_key")) as source,
+        ):
+            names = list(source.class_names or ())
+    before, comma, begun = word.rpartition(",")
+    known = before.split(",")
+    return [
+        CompletionItem(f"{before}{comma}{name}")
+        for name in names
+        if name.startswith(begun) and name not in known and name.isprintable()
+    ]

@@ -1,0 +1,20 @@
+"""The errors of files."""
+
+import os
+
+from ..text import shorten
+
+
+class FileError(ValueError):
+    """A file cannot be read or written: one line that names the file, what is wrong and what fits.
+
+    >>> print(FileError("scores.txt", "unknown suffix; .csv fits"))
+    scores.txt: unknown suffix; .csv fits
+    """
+
+    def __init__(self, path: str | os.PathLike[str], message: str) -> None:
+        super().__init__(f"{shorten(os.fspath(path), 4096)}: {message}")
+
+
+class BadFileError(ValueError):
+    """What is wrong with a file; `softmaxloss.files` adds the name and raises `FileError`."""
