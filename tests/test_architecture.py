@@ -29,7 +29,7 @@ FLOORS = [
     {"kernels"},
     {"reduction"},
     {"engine"},
-    {"linear"},
+    {"linear", "softmaxes"},
     {"torch"},
     {"backends"},
     {"api"},

@@ -357,7 +357,9 @@ def test_skip_below_keeps_nan() -> None:
     assert not np.isnan(grads.input[:3]).any()
 
 
-@pytest.mark.parametrize("name", ["bias", "one-based", "softcap", "z_loss", "some ignored, none"])
+@pytest.mark.parametrize(
+    "name", ["bias", "one-based", "softcap", "some ignored, none", "weights", "soft"]
+)
 def test_scores(name: str) -> None:
     x, W, b, y, options = arguments(name)
     loss, scores = linear_cross_entropy(
@@ -367,21 +369,24 @@ def test_scores(name: str) -> None:
     z = x @ W.T + (0 if b is None else b)
     if "softcap" in options:
         z = options["softcap"] * np.tanh(z / options["softcap"])
-    want = softmaxloss.score(z, y, first_class=options.get("first_class", 0))
-    counts = y != -100
+    options = {n: v for n, v in options.items() if n not in ("softcap", "reduction")}
+    want = softmaxloss.score(z, y, **options)
+    counts = (y != -100) if y.ndim == 1 else np.ones(len(y), bool)
     for got, wanted in zip(scores, want, strict=True):
         np.testing.assert_allclose(got[counts], wanted[counts], rtol=1e-12)
-    nothing = [row[~counts].tolist() for row in scores]
-    n = int((~counts).sum())
-    assert nothing[0] == [0.0] * n
-    assert nothing[2:4] == [[-1] * n, [0] * n]
-    assert np.isnan([nothing[1], nothing[4], nothing[5]]).all()
+    for row, of_ignored in zip(scores, (0, 0, -1, 0, 0, 0), strict=True):
+        assert (row[~counts] == of_ignored).all()
 
 
-def test_scores_of_one_row_and_of_probabilities() -> None:
-    x, W, _, y, _ = arguments("soft", ())
-    with pytest.raises(LabelError, match="class indices"):
-        linear_cross_entropy(x, W, y, return_scores=True)
+def test_the_loss_of_scores_has_the_z_loss() -> None:
+    x, W, _, y, options = arguments("z_loss")
+    _, scores = linear_cross_entropy(x, W, y, **options, return_scores=True)
+    options["reduction"] = "none"
+    assert np.array_equal(scores.loss, linear_cross_entropy(x, W, y, **options))
+
+
+def test_scores_of_one_row() -> None:
+    x, W, _, _, _ = arguments("soft", ())
     _, scores = linear_cross_entropy(x, W, 3, return_scores=True)
     assert scores.loss == linear_cross_entropy(x, W, 3)
     assert scores.rank.shape == ()

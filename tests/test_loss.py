@@ -490,8 +490,9 @@ def test_scores_of_rows_without_a_softmax() -> None:
         assert s.predicted.tolist() == [first - 1] * 3 + [first] + [first - 1] * 2
         assert s.rank.tolist() == [0, 0, 0, 1, 0, 0]
         assert s.loss[3:].tolist() == [pytest.approx(math.log(200), rel=4e-16), 0.0, 0.0]
-        for numbers in (s.probability[4:], s.entropy[4:], s.logsumexp[4:]):
-            assert np.isnan(numbers).all()
+        assert not np.any([s.probability[4:], s.entropy[4:], s.logsumexp[4:]])
+        # A mean of any product of scores over the rows that count is not poisoned by the others.
+        assert (s.loss[3:] * s.probability[3:]).sum() == s.loss[3] * s.probability[3]
 
 
 def test_scores_of_a_masked_true_class() -> None:
@@ -518,12 +519,56 @@ def test_shapes_and_types_of_scores() -> None:
     assert all(value.shape == (0,) for value in empty)
 
 
-def test_scores_need_class_indices() -> None:
-    with pytest.raises(LabelError) as caught:
-        score([[1.0, 2.0]], [[0.0, 1.0]])
-    assert str(caught.value) == (
-        "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
-    )
+SCORED: dict[str, dict[str, Any]] = {
+    "weights": {"weight": [1.0, 2.0, 0.0, 0.5]},
+    "sample weights": {"sample_weight": [1.0, 0.0, 3.0, 0.5, 1.0]},
+    "smoothing": {"label_smoothing": 0.2},
+    "everything": {
+        "weight": [1, 2, 0, 1],
+        "sample_weight": [1, 0, 3, 1, 1],
+        "label_smoothing": 0.1,
+    },
+}
+
+
+@pytest.mark.parametrize("name", SCORED)
+@pytest.mark.parametrize("form", ["indices", "one-based", "one-hot", "probabilities"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scores_with_options(name: str, form: str, dtype: Any) -> None:
+    """The loss is that of each example, the others are those of the (largest) true class."""
+    options = SCORED[name]
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(5, 4)).astype(dtype), np.array([0, 1, -100, 3, 2])
+    if form in ("one-hot", "probabilities"):
+        y[2] = 1
+    plain = score(z, y)
+    target: Any = np.eye(4)[y] if form in ("one-hot", "probabilities") else y
+    if form == "probabilities":
+        target = 0.6 * target + 0.1
+    elif form == "one-based":
+        target, options = np.where(y < 0, y, y + 1), {**options, "first_class": 1}
+    got = score(z, target, **options)
+    want = softmaxloss.cross_entropy(z, target, **options, reduction="none")
+    assert np.array_equal(got.loss, want)
+    counts = np.array(options.get("sample_weight", np.ones(5))) > 0
+    for field in ("probability", "rank", "entropy", "logsumexp", "predicted"):
+        wanted = getattr(plain, field) + (field == "predicted" and form == "one-based")
+        assert np.array_equal(getattr(got, field)[counts], wanted[counts]), field
+        nothing = (form == "one-based") - 1 if field == "predicted" else 0
+        assert (getattr(got, field)[~counts] == nothing).all(), field
+
+
+def test_scores_with_several_labels() -> None:
+    z, q = [[0.0, 1.0, 2.0]], [[1, 0, 1]]
+    with pytest.raises(LabelError, match="has 2 labels"):
+        score(z, q)
+    got = score(z, q, multi_label="mean")
+    assert got.loss == softmaxloss.cross_entropy(z, q, multi_label="mean")
+    assert (got.rank, got.probability) == (3, score(z, [0]).probability)
+    with pytest.raises(LabelError, match=r"is 4, outside 0\.\.2"):
+        score(z, [4], label_smoothing=0.1)
+    with pytest.raises(OptionError, match="label_smoothing"):
+        score(z, [0], label_smoothing=2.0)
 
 
 @pytest.mark.parametrize("index", [2**63, -(2**63) - 1, 10**30])

@@ -18,7 +18,7 @@ from softmaxloss.options import Options
 ARGUMENTS = {
     *("logits", "input", "target", "weight", "sample_weight", "linear_weight", "linear_bias"),
     *("grad_output", "out", "inplace", "return_scores"),
-    *("in_features", "num_classes", "bias", "device", "dtype"),
+    *("in_features", "num_classes", "out_features", "bias", "device", "dtype", "options"),
 }
 FUNCTIONS = {
     "cross_entropy": "Options",
@@ -39,7 +39,7 @@ def options_of(function: Callable[..., Any]) -> list[tuple[str, Any]]:
     """(name, default) of the options in a signature; each must be keyword-only."""
     found = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if name not in ARGUMENTS:
+        if name not in ARGUMENTS or parameter.kind is parameter.VAR_KEYWORD:
             assert parameter.kind is parameter.KEYWORD_ONLY, name
             found.append((name, parameter.default))
     return found
@@ -90,3 +90,11 @@ def test_a_wrong_signature_fails(function: Callable[..., Any]) -> None:
 def test_options_must_be_spelled_out_as_keywords(function: Callable[..., Any]) -> None:
     with pytest.raises(AssertionError):
         options_of(function)
+
+
+@pytest.mark.parametrize("package", ["softmaxloss", "softmaxloss.torch"])
+def test_score_has_the_options_that_change_a_score(package: str) -> None:
+    names = [name for name, _ in fields("Options", "reduction", "denominator")]
+    assert list(options.SCORE_OPTIONS) == names
+    found = options_of(pytest.importorskip(package).score)
+    assert found == fields("Options", "reduction", "denominator")

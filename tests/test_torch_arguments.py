@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -85,12 +84,14 @@ class Mine(torch.Tensor):
     pass
 
 
-@pytest.mark.parametrize("function", [score, cross_entropy_with_grad])
-def test_a_subclass_is_named(function: Any) -> None:
+def test_a_subclass_is_named() -> None:
     z, y = example()
     for arguments in ((z.detach().as_subclass(Mine), y), (z, y.as_subclass(Mine))):
-        with pytest.raises(TypeError, match=f"^{function.__name__} takes .* subclass, got Mine"):
-            function(*arguments)
+        with pytest.raises(
+            TypeError, match=r"^cross_entropy_with_grad takes .* subclass, got Mine"
+        ):
+            cross_entropy_with_grad(*arguments)
+        assert isinstance(score(*arguments).loss, torch.Tensor)
 
 
 @pytest.mark.parametrize("grad", [False, True])
@@ -219,14 +220,10 @@ def test_an_out_that_does_not_fit(device_has_kernel: bool, monkeypatch: pytest.M
         softmaxloss.cross_entropy_with_grad(z, y, grad_output=torch.ones(6))
 
 
-FUNCTIONS = [softmaxloss.score, softmaxloss.cross_entropy_with_grad]
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_tensors_without_numbers_are_refused(function: Callable[..., Any]) -> None:
+def test_tensors_without_numbers_are_refused() -> None:
     z, y = example()
-    z = z.detach()
-    says = re.escape(f"{function.__name__} computes at once")
+    z, function = z.detach(), softmaxloss.cross_entropy_with_grad
+    says = "cross_entropy_with_grad computes at once"
     with pytest.raises(TypeError, match=says):
         torch.func.vmap(function)(z, y)
     with pytest.raises(TypeError, match=says):
@@ -235,12 +232,44 @@ def test_tensors_without_numbers_are_refused(function: Callable[..., Any]) -> No
         function(mode.from_tensor(z), mode.from_tensor(y))
 
 
-def test_layouts_without_a_class_axis() -> None:
-    _, y = example()
-    nested = torch.nested.nested_tensor([torch.zeros(3, 5), torch.zeros(2, 5)], layout=torch.jagged)
-    for logits in (nested, torch.zeros(6, 5).to_sparse()):
-        with pytest.raises(TypeError, match="no classes in one axis"):
-            cross_entropy(logits, y)
+def test_sparse_logits() -> None:
+    with pytest.raises(TypeError, match=r"^logits: layout torch.sparse_coo is not supported"):
+        cross_entropy(torch.zeros(6, 5).to_sparse(), example()[1])
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged], ids=str)
+def test_nested_tensors(layout: Any) -> None:
+    parts = [torch.randn(2, 5), torch.randn(3, 5)], [torch.tensor([0, 1]), torch.tensor([4, 2, 0])]
+    nested, labels = (torch.nested.nested_tensor(part, layout=layout) for part in parts)
+    z, y = (torch.cat(part) for part in parts)
+    W, says = torch.zeros(7, 5), "nested tensors are not supported; pass the rows of all as one"
+    for function in (cross_entropy, cross_entropy_with_grad, score, softmaxloss.torch.softmax):
+        with pytest.raises(TypeError, match=f"^logits: {says}"):
+            function(nested, labels if function is not softmaxloss.torch.softmax else 1)
+    for function in (cross_entropy, cross_entropy_with_grad, score):
+        with pytest.raises(TypeError, match=f"^target: {says}"):
+            function(z, labels)
+    for name, arguments in {"input": (nested, W, y), "target": (z, W, labels)}.items():
+        with pytest.raises(TypeError, match=f"^{name}: {says}"):
+            linear_cross_entropy(*arguments)
+    if layout is torch.strided:  # what the message says
+        close(
+            cross_entropy(torch.cat(nested.unbind()), torch.cat(labels.unbind())),
+            F.cross_entropy(z, y),
+        )
+
+
+def test_a_negated_view_beside_soft_targets_that_require_a_gradient() -> None:
+    z, _ = example()
+    q = torch.softmax(torch.randn(6, 5, dtype=torch.float64), 1).requires_grad_()
+    negated = torch.conj(torch.complex(z, -z)).imag
+    assert negated.is_neg()
+    got, want = cross_entropy(negated, q), F.cross_entropy(z, q)
+    close(got, want)
+    for mine, other in zip(
+        *(torch.autograd.grad(loss, (z, q)) for loss in (got, want)), strict=True
+    ):
+        close(mine, other)
 
 
 def test_symbolic_traces() -> None:

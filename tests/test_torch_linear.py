@@ -237,13 +237,13 @@ def test_operators_are_well_formed(reduction: Any, weighted: bool) -> None:
     s = torch.rand(ROWS) if weighted else None
     rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 2000, 0.0)
     torch.library.opcheck(
-        linear_operators.forward._opoverload, (True, x, W, b, y, None, s, [True] * 3, *rest)
+        linear_operators.forward._opoverload, (True, x, W, b, y, None, s, True, True, True, *rest)
     )
     upstream = torch.ones(() if reduction == "mean" else ROWS)
     x, W, b = (t.detach() for t in (x, W, b))
     torch.library.opcheck(
         linear_operators.gradients_of._opoverload,
-        (upstream, x, W, b, y, None, s, [True, False, True], *rest),
+        (upstream, x, W, b, y, None, s, True, False, True, *rest),
     )
 
 
@@ -652,3 +652,34 @@ def test_the_module() -> None:
     ours.zero_grad()
     ours(x, y).backward()
     torch.testing.assert_close(ours.linear.weight.grad, grad)
+
+
+@pytest.mark.parametrize("options", [{}, {"reduction": "none"}, {"grad_output": 3.0}], ids=str)
+def test_gradients_in_inference_mode(options: Any) -> None:
+    x, W, b, y, _ = tensors("bias")
+    want = softmaxloss.linear_cross_entropy_with_grad(x, W, y, linear_bias=b, **options)
+    with torch.inference_mode():
+        got = softmaxloss.linear_cross_entropy_with_grad(x, W, y, linear_bias=b, **options)
+    assert got[0].is_inference()
+    for mine, other in zip((got[0], *got[1]), (want[0], *want[1]), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_gradients_at_once_are_not_under_torch_func() -> None:
+    x, W, _, y, _ = tensors("plain")
+    with pytest.raises(TypeError, match=r"^linear_cross_entropy_with_grad computes at once"):
+        torch.func.vmap(softmaxloss.linear_cross_entropy_with_grad, (0, None, 0))(x, W, y)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_a_layer_without_features(dtype: Any) -> None:
+    x, W, y = torch.zeros(6, 0, dtype=dtype), torch.zeros(5, 0, dtype=dtype), torch.arange(6) % 5
+    b = torch.randn(5).to(dtype).requires_grad_()
+    loss = linear_cross_entropy(x.requires_grad_(), W.requires_grad_(), y, linear_bias=b)
+    want = torch.nn.functional.cross_entropy(b.float().expand(6, 5), y)
+    torch.testing.assert_close(loss.float(), want, rtol=1e-5, atol=0.0)
+    got = torch.autograd.grad(loss, (x, W, b))
+    assert [g.shape for g in got] == [x.shape, W.shape, b.shape]
+    rtol = 1e-5 if dtype.itemsize > 2 else 2e-2
+    torch.testing.assert_close(got[2], torch.autograd.grad(want, b)[0], rtol=rtol, atol=1e-6)
+    assert linear_cross_entropy(x, W, y).item() == pytest.approx(math.log(5), rel=1e-6)

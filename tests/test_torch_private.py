@@ -45,6 +45,14 @@ def test_a_recording_is_seen() -> None:
     assert (seen[0], set(seen[1:])) == (False, {True})
 
 
+def test_a_trace_is_seen() -> None:
+    seen, function = seen_inside(_private.is_traced)
+    x = torch.ones(3)
+    torch.jit.trace(function, (x,), check_trace=False)
+    make_fx(function)(x)
+    assert seen == [True, False]
+
+
 def test_function_transforms_are_seen() -> None:
     seen, function = seen_inside(_private.function_transforms_are_active)
     x = torch.ones(3)

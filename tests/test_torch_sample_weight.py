@@ -372,9 +372,15 @@ def test_linear_with_grad_and_scores() -> None:
     close(loss, want.detach())
     close(grads.input, torch.autograd.grad(want, x)[0])
     assert scores.rank.tolist()[1] == 0
-    close(scores.loss[2:], F.cross_entropy(x @ W.T, y, reduction="none").detach()[2:])
-    with pytest.raises(softmaxloss.OptionError, match="return_scores is not supported with grad"):
-        linear_cross_entropy(x, W, y, sample_weight=s.requires_grad_(), return_scores=True)
+    close(scores.loss, (F.cross_entropy(x @ W.T, y, reduction="none") * s).detach().float())
+    by_formula = linear_cross_entropy(
+        x, W, y, sample_weight=s.requires_grad_(), return_scores=True, z_loss=0.1
+    )[1]
+    _, scores = linear_cross_entropy(
+        x, W, y, sample_weight=s.detach(), return_scores=True, z_loss=0.1
+    )
+    for mine, want in zip(by_formula, scores, strict=True):
+        close(mine, want)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,10 @@ from .api import (
     cross_entropy_with_grad,
     linear_cross_entropy,
     linear_cross_entropy_with_grad,
+    log_softmax,
+    logsumexp,
     score,
+    softmax,
 )
 from .errors import LabelError, OptionError
 from .files import FileError
@@ -44,8 +47,11 @@ __all__ = [
     "get_num_threads",
     "linear_cross_entropy",
     "linear_cross_entropy_with_grad",
+    "log_softmax",
+    "logsumexp",
     "score",
     "set_num_threads",
+    "softmax",
 ]
 
 __version__ = "0.1.0"

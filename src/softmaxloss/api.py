@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import engine
+from . import engine, softmaxes
 from .arrays import Array
 from .backends import backend_of
 from .linear import numpy as linear
@@ -17,6 +17,7 @@ from .linear.plan import Arguments, LinearGradients
 from .options import (
     LinearOptionArguments,
     LinearOptions,
+    MultiLabel,
     OptionArguments,
     Options,
     checked_options,
@@ -137,22 +138,34 @@ def cross_entropy_with_grad(
 
 
 def score(
-    logits: ArrayLike, target: ArrayLike, *, ignore_index: int = -100, first_class: int = 0
+    logits: ArrayLike,
+    target: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    multi_label: MultiLabel = "error",
+    first_class: int = 0,
 ) -> Scores:
-    """How each example does, from one pass over its logits.
+    """How each example does, from one pass over its logits; with weights or smoothing from two.
 
-    An ignored example has loss 0, rank 0, predicted class first_class − 1 and NaN for the rest. An
-    example whose logits have no softmax (a NaN, +inf, nothing but −inf) has NaN for its numbers,
-    rank 0 and predicted class first_class − 1.
+    An ignored example has 0 for all scores but predicted class first_class − 1, so it adds nothing
+    to a sum; so has one with sample weight 0. An example whose logits have no softmax (a NaN, +inf,
+    nothing but −inf) has NaN for its numbers, rank 0 and predicted class first_class − 1.
 
     Args:
         logits: (C,), (N, C) or (N, C, d1, …), as in `cross_entropy`.
-        target: Class indices in the shape of logits without the class axis.
+        target: Class indices or probabilities, as in `cross_entropy`. The probability and the rank
+            are then those of the class with the largest probability, the first of several.
+        weight, sample_weight, label_smoothing, multi_label: As in `cross_entropy`. They change no
+            score but the loss.
         ignore_index: Examples with this label are ignored.
         first_class: 1 if the labels count from one; `predicted` then does too.
 
     Returns:
-        `Scores`: loss, probability, predicted, rank, entropy and logsumexp of each example.
+        `Scores`: loss, probability, predicted, rank, entropy and logsumexp of each example. The
+        loss is that of `cross_entropy` with the same arguments and reduction="none".
 
     Raises:
         As `cross_entropy`.
@@ -167,10 +180,97 @@ def score(
     backend = None if type(logits) is np.ndarray else backend_of(logits)
     if backend is not None:
         scores: Scores = backend.score(
-            logits, target, ignore_index=ignore_index, first_class=first_class
+            logits,
+            target,
+            weight,
+            sample_weight=sample_weight,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            multi_label=multi_label,
+            first_class=first_class,
         )
         return scores
-    return engine.score(logits, target, score_options(ignore_index, first_class))
+    options = score_options(ignore_index, label_smoothing, multi_label, first_class)
+    return engine.score(logits, target, weight, sample_weight, options)
+
+
+def softmax(logits: ArrayLike, axis: int | None = None) -> Any:
+    """The softmax: a_n = exp(z_n) / Σ_j exp(z_j).
+
+    From the kernels of the loss, and as exact: each entry to a few units in its last place, however
+    small it is. A row whose logits have no softmax (a NaN, +inf, nothing but −inf) is NaN.
+
+    Args:
+        logits: Real numbers of any float or integer dtype, as in `cross_entropy`. −inf masks a
+            class out.
+        axis: The axis of the classes. It must be given for more than two axes, of which both
+            axis=1, as in `cross_entropy`, and axis=-1 are usual; else it is the last one.
+
+    Returns:
+        An array of the logits' shape and dtype, float64 for integers. Half precision is computed in
+        float32 and rounded once.
+
+    Raises:
+        OptionError: `axis` is not given, or not an axis of the logits. A ValueError.
+        ValueError: Logits without an axis or without classes.
+        TypeError: Arguments of a wrong type.
+
+    Example:
+        >>> softmax([[0.0, 0.0], [0.0, np.log(3)]])
+        array([[0.5 , 0.5 ],
+               [0.25, 0.75]])
+    """
+    backend = None if type(logits) is np.ndarray else backend_of(logits)
+    if backend is not None:
+        return backend.softmax(logits, axis)
+    return softmaxes.softmax(logits, axis)
+
+
+def log_softmax(logits: ArrayLike, axis: int | None = None) -> Any:
+    """The logarithm of the softmax: log a_n = z_n − log Σ_j exp(z_j), without cancellation.
+
+    Args:
+        logits, axis: As in `softmax`.
+
+    Returns:
+        As `softmax`. The entry of a class whose probability is near 1 keeps its digits.
+
+    Raises:
+        As `softmax`.
+
+    Example:
+        >>> log_softmax([0.0, 50.0])
+        array([-5.00000000e+01, -1.92874985e-22])
+    """
+    backend = None if type(logits) is np.ndarray else backend_of(logits)
+    if backend is not None:
+        return backend.log_softmax(logits, axis)
+    return softmaxes.log_softmax(logits, axis)
+
+
+def logsumexp(logits: ArrayLike, axis: int | None = None) -> Any:
+    """The logarithm of the denominator of the softmax: log Σ_n exp(z_n).
+
+    It is ±inf where a logit is +inf or all are −inf, as in PyTorch and SciPy.
+
+    Args:
+        logits, axis: As in `softmax`.
+
+    Returns:
+        One number for each example: the logits' shape without the axis of the classes. float64 for
+        float64 and integer logits, else float32.
+
+    Raises:
+        As `softmax`.
+
+    Example:
+        >>> logsumexp([[0.0, 0.0], [0.0, np.log(3)]])
+        array([0.69314718, 1.38629436])
+    """
+    backend = None if type(logits) is np.ndarray else backend_of(logits)
+    if backend is not None:
+        return backend.logsumexp(logits, axis)
+    return softmaxes.logsumexp(logits, axis)
 
 
 @with_options(LinearOptions)
@@ -219,8 +319,8 @@ def linear_cross_entropy(
             respect to the loss of row i, an entry of the input's gradient is then off by at most
             |f_i|·p·Σ_n |W_nd|,  one of the weight's by at most  p·Σ_i |f_i·x_id|.  The loss and the
             bias's gradient do not change.
-        return_scores: Also return `Scores` of each example, of the logits u. An ignored row has
-            loss 0, rank 0, predicted class first_class − 1, and NaN for the rest.
+        return_scores: Also return `Scores` of each example, of the logits u, as `score` gives them.
+            Their loss includes the z_loss.
 
     Returns:
         A NumPy scalar, with reduction="none" an array of one loss per example; with return_scores

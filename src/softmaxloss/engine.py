@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .arrays import Array, round_to
-from .errors import LabelError, OptionError
+from .errors import OptionError
 from .kernels import direct_on, kernel_for
 from .kernels.threads import get_num_threads
 from .labels import ClassIndices, Target, read_target
@@ -20,7 +20,7 @@ from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
 from .options import Options, class_weights, sample_weights
 from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
 from .rows import blocks, class_last, in_shape, outer_classes_inner
-from .scores import Scores, counted_from, empty_scores
+from .scores import IGNORED, Scores, counted_from, empty_scores
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -75,13 +75,20 @@ def cross_entropy_with_grad(
     return call.reduced(losses), grad
 
 
-def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
+def score(
+    logits: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    options: Options,
+) -> Scores:
     """The scores of each example, as `softmaxloss.score` describes them.
 
-    >>> score([[0.0, 1.0]], [1], Options()).rank
+    >>> score([[0.0, 1.0]], [1], None, None, Options(reduction="none")).rank
     array([1])
     """
-    if type(logits) is np.ndarray:
+    plain = weight is None and sample_weight is None and not options.label_smoothing
+    if plain and type(logits) is np.ndarray:
         arrays = direct_on().direct_score(logits, target, options, get_num_threads())
         if arrays is not None:
             return (
@@ -89,12 +96,15 @@ def score(logits: ArrayLike, target: ArrayLike, options: Options) -> Scores:
                 if logits.ndim > 1
                 else Scores(*[array[()] for array in arrays])
             )
-    call = _Call(logits, target, None, None, options)
-    if not isinstance(call.target, ClassIndices):
-        raise LabelError(
-            "score takes class indices as target; for one-hot rows pass target.argmax(axis=1)"
-        )
-    scores = counted_from(options.first_class, call.score())
+    call = _Call(logits, target, weight, sample_weight, options)
+    scores = call.score()
+    if not plain or not isinstance(call.target, ClassIndices):
+        scores = scores._replace(loss=call.run(1.0, None))
+    if call.sample_weight is not None:
+        unused = call.sample_weight == 0
+        for array, value in zip(scores, IGNORED, strict=True):
+            array[unused] = value
+    scores = counted_from(options.first_class, scores)
     return Scores(*[in_shape(array, call.lead_shape) for array in scores])
 
 
@@ -183,10 +193,10 @@ class _Call:
                 part[...] = made.reshape(part.shape)
 
     def score(self) -> Scores:
-        """The scores of each example, (rows,), classes counted from 0."""
+        """The scores of each example, (rows,), classes counted from 0. Their loss is that of the
+        true class alone."""
         scores = empty_scores((self.rows,), self.dtype)
-        target = self.target
-        assert isinstance(target, ClassIndices)
+        target = self.target.true_classes()
         x = self._in_place(self.logits)
         if x is not None:
             self.kernel.score(x, target.in_place(), scores)

@@ -52,6 +52,10 @@ class ClassIndices:
             each = each * weight[self.values.ravel()[counted]]
         return np.asarray(each)
 
+    def true_classes(self) -> ClassIndices:
+        """The class of each example that its rank and its probability are of."""
+        return self
+
     def at(self, place: Any) -> ClassIndices:
         """The labels of some examples."""
         return ClassIndices(self.values[place], self.ignore_index, self.may_ignore)
@@ -79,6 +83,10 @@ class ClassProbabilities:
 
     values: Array
     divisors: NDArray[np.float64] | None = None
+
+    def true_classes(self) -> ClassIndices:
+        """The class with the largest probability of each example, the first of several."""
+        return ClassIndices(np.asarray(class_last(self.values).argmax(-1)), -1, False)
 
     def at(self, place: Any) -> ClassProbabilities:
         """The probabilities of some examples, the classes in the last axis."""

@@ -215,20 +215,30 @@ def _make(kind: type[Options], /, **given: Any) -> Options:
 _cached: Any = lru_cache(maxsize=256, typed=True)(_make)  # typed: True is not 1 here
 
 
-def score_options(ignore_index: int, first_class: int) -> Options:
+#: The options that a score has.
+SCORE_OPTIONS = ("ignore_index", "label_smoothing", "multi_label", "first_class")
+
+
+def score_options(
+    ignore_index: int, label_smoothing: float, multi_label: str, first_class: int
+) -> Options:
     """The checked options of a score.
 
-    >>> score_options(-1, 0).ignore_index
+    >>> score_options(-1, 0.0, "error", 0).ignore_index
     -1
     """
-    if type(ignore_index) is type(first_class) is int:
-        return _cached_for_score(ignore_index, first_class)  # in a third of the time
-    return checked_options(Options, ignore_index=ignore_index, first_class=first_class)
+    usual = type(ignore_index) is type(first_class) is int and type(label_smoothing) is float
+    if usual and type(multi_label) is str:  # in a third of the time
+        return _cached_for_score(ignore_index, label_smoothing, multi_label, first_class)
+    return _for_score(ignore_index, label_smoothing, multi_label, first_class)
 
 
-@lru_cache(maxsize=256)
-def _cached_for_score(ignore_index: int, first_class: int) -> Options:
-    return _make(Options, ignore_index=ignore_index, first_class=first_class)
+def _for_score(*values: Any) -> Options:
+    given = dict(zip(SCORE_OPTIONS, values, strict=True))
+    return checked_options(Options, reduction="none", **given)
+
+
+_cached_for_score = lru_cache(maxsize=256)(_for_score)
 
 
 def field_names(options: type[Options]) -> tuple[str, ...]:

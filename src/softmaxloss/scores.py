@@ -10,16 +10,17 @@ from .arrays import Array
 class Scores(NamedTuple):
     """What `softmaxloss.score` gives for each example. Every array has the shape of the target."""
 
-    loss: Array  #: −log a_y, in nats
-    probability: Array  #: a_y, of the true class
+    loss: Array  #: the loss, in nats, as `cross_entropy` gives it with reduction="none": −log a_y
+    probability: Array  #: a_y, of the true class; with probabilities as target of the largest
     predicted: Array  #: the class with the largest logit, the first of several; int64
     rank: Array  #: 1 + the number of classes with a larger logit than the true one; int64
     entropy: Array  #: −Σ a_n log a_n, in nats
     logsumexp: Array  #: log Σ exp(z_n)
 
 
-#: The scores of an ignored example, whose logits are not looked at. Classes count from 0 here.
-IGNORED: Scores = Scores(*[np.array(value) for value in (0.0, np.nan, -1, 0, np.nan, np.nan)])
+#: The scores of an ignored example, whose logits are not looked at. They add nothing to a sum over
+#: the examples, and make no product NaN. Classes count from 0 here.
+IGNORED: Scores = Scores(*[np.array(value) for value in (0.0, 0.0, -1, 0, 0.0, 0.0)])
 
 
 def counted_from(first_class: int, scores: Scores) -> Scores:

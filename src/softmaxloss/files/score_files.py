@@ -24,8 +24,8 @@ def open_scores(
     """Open a file for the scores of `rows` examples, for a `with` statement.
 
     The columns are row, label, loss, probability, predicted, rank, entropy and logsumexp, as
-    `score` gives them: an ignored row has loss 0, rank 0, the predicted class first_class − 1 and
-    NaN in the other columns. With `ids` there is a column id, with `classes` there are label_name
+    `score` gives them: an ignored row has predicted class first_class − 1 and 0 in the other
+    columns. With `ids` there is a column id, with `classes` there are label_name
     and predicted_name, but not in .npy, which has numbers only. The file appears once it is
     complete; a folder that cannot be written to raises before any work.
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..kernels import Kernel
-from ..labels import ClassIndices, Target
+from ..labels import Target
 from ..options import LinearOptions
 from ..reduction import gradient_factor
 from ..scores import IGNORED, Scores, empty_scores
@@ -91,6 +91,8 @@ def run(
     if plan.sample_weight is not None:
         losses *= plan.sample_weight
     if scores is not None:
+        with np.errstate(over="ignore"):  # a loss beyond the largest float32 is inf
+            scores = scores._replace(loss=losses.astype(scores.loss.dtype))
         pairs = zip(scores, IGNORED, strict=True)
         scores = Scores(*[plan.of_all_rows(values, ignored) for values, ignored in pairs])
     return losses, scores
@@ -163,9 +165,7 @@ def _kernel_loss(
 
 
 def _kernel_scores(kernel: Kernel, logits: Array, target: Target, scores: Scores) -> None:
-    if not isinstance(target, ClassIndices):  # only logsumexp is asked for, whatever the label
-        target = ClassIndices(np.zeros(len(logits), np.int64), -1, False)
-    kernel.score(logits[:, :, None], target.in_place(), scores)
+    kernel.score(logits[:, :, None], target.true_classes().in_place(), scores)
 
 
 # --- softcap, z_loss and skip_below in the arrays of any library ---------------------------------

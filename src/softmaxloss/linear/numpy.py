@@ -24,7 +24,7 @@ def cross_entropy(arrays: Arguments, options: LinearOptions, return_scores: bool
     >>> cross_entropy(Arguments([1.0], [[0.0], [0.0]], None, 1, None, None), LinearOptions())
     np.float64(0.693147180...)
     """
-    layer = _Layer(arrays, options, return_scores)
+    layer = _Layer(arrays, options)
     losses, scores = run(layer, layer.plan, 1.0, False, layer.dtype if return_scores else None)
     loss = layer.shaped_loss(losses)
     if scores is None:
@@ -50,7 +50,6 @@ class _Layer:
         self,
         arrays: Arguments,
         options: LinearOptions,
-        return_scores: bool = False,
         gradients: bool = False,
     ) -> None:
         self.options = options
@@ -63,9 +62,7 @@ class _Layer:
             y = as_array(arrays.target, "target")
         except ValueError as error:
             raise LabelError(str(error)) from None
-        by_index = check_shapes(
-            arrays._replace(input=x, linear_weight=W, linear_bias=b, target=y), return_scores
-        )
+        by_index = check_shapes(arrays._replace(input=x, linear_weight=W, linear_bias=b, target=y))
         classes, features = W.shape
         self.shape, self.lead_shape = x.shape, x.shape[:-1]
         rows = math.prod(self.lead_shape)

@@ -51,9 +51,9 @@ class LinearGradients(NamedTuple):
     linear_bias: Any  #: ∂J/∂b; None without a bias
 
 
-def check_shapes(arrays: Arguments, return_scores: bool = False) -> bool:
+def check_shapes(arrays: Arguments) -> bool:
     """ValueError (LabelError for the target) unless the shapes fit each other. Returns whether the
-    target holds one class index per row, not one number per class; return_scores requires it.
+    target holds one class index per row, not one number per class.
 
     >>> check_shapes(Arguments(np.ones((8, 16)), np.ones((9, 16)), None, np.ones(8), None, None))
     True
@@ -89,8 +89,6 @@ def check_shapes(arrays: Arguments, return_scores: bool = False) -> bool:
             f"{linear_weight} need class indices of shape {rows} or probabilities of shape "
             f"{(*rows, classes)}"
         )
-    if return_scores and target != rows:
-        raise LabelError("return_scores takes class indices as target, not probabilities")
     return bool(target == rows)
 
 

@@ -5,7 +5,10 @@ from .functional import (
     cross_entropy_with_grad,
     linear_cross_entropy,
     linear_cross_entropy_with_grad,
+    log_softmax,
+    logsumexp,
     score,
+    softmax,
 )
 from .memory import empty_cache
 from .modules import CrossEntropyLoss, LinearCrossEntropyLoss
@@ -18,5 +21,8 @@ __all__ = [
     "empty_cache",
     "linear_cross_entropy",
     "linear_cross_entropy_with_grad",
+    "log_softmax",
+    "logsumexp",
     "score",
+    "softmax",
 ]

@@ -17,7 +17,13 @@ from torch.autograd import forward_ad
 def is_recorded() -> bool:
     """Whether operations are recorded instead of computed: by torch.jit.trace, or by a mode that
     intercepts every operation, as torch.export and fake tensors do."""
-    return _modes() != 0 or _is_tracing()
+    return _modes() != 0 or is_traced()
+
+
+def is_traced() -> bool:
+    """Whether torch.jit.trace records the call."""
+    tracing: bool = _is_tracing()
+    return tracing
 
 
 # Asked in every call.

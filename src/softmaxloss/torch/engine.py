@@ -22,7 +22,7 @@ from ..options import Options, field_values
 from ..reduction import read_upstream
 from ..scores import Scores
 from ..text import shown
-from . import formula, operators
+from . import distributed, formula, operators
 from ._private import (
     apply_of,
     base_of,
@@ -35,13 +35,16 @@ from ._private import (
     saved_tensors_are_hooked,
     version_of,
 )
+from .distributed import is_distributed
 from .tensors import (
     as_float64,
     as_numpy,
     empty_like,
     is_eager,
+    is_for_onnx,
     is_plain,
     one_number,
+    require_dense,
     tensor_beside,
 )
 
@@ -72,6 +75,8 @@ def cross_entropy(
         check_inplace(inplace)
     given = _beside(input, target, weight, sample_weight)
     if needs_formula(*given[1:]):
+        if is_distributed(input):
+            return distributed.cross_entropy(cross_entropy, *given, options)
         return formula.reduced_loss(*given, options)
     if is_eager(input) and _has_kernel(input):
         if not (input.requires_grad and torch.is_grad_enabled()):
@@ -82,6 +87,10 @@ def cross_entropy(
         later = not inplace and (options.reduction == "none" or saved_tensors_are_hooked())
         loss: Tensor = _apply(*given, options, inplace, later)
         return loss
+    if is_distributed(input):
+        return distributed.cross_entropy(cross_entropy, *given, options)
+    if is_for_onnx():
+        return formula.reduced_loss(*given, options)
     result: Tensor = operators.cross_entropy(*given, *field_values(options))
     return result
 
@@ -103,7 +112,7 @@ def cross_entropy_with_grad(
 ) -> tuple[Tensor, Tensor]:
     """(loss, gradient), as `softmaxloss.torch.cross_entropy_with_grad` describes them."""
     given = _beside(input, target, weight, sample_weight)
-    _require_numbers("cross_entropy_with_grad", *given)
+    _require_numbers(*given)
     upstream: Any = 1.0
     if grad_output is not None:
         upstream = tensor_beside(input, grad_output, "grad_output", "the logits are")
@@ -183,20 +192,21 @@ def _any_is_negated(given: Given) -> bool:
     )
 
 
-def score(input: Tensor, target: Any, options: Options) -> Scores:
+def score(input: Tensor, target: Any, weight: Any, sample_weight: Any, options: Options) -> Scores:
     """The scores of each example, as `softmaxloss.torch.score` describes them."""
-    given = _beside(input, target, None, None)
-    target = given[1]
-    _require_numbers("score", input, target)
-    if not _any_is_negated(given):
-        arrays = direct_on(HOST).direct_score(input, target, options, get_num_threads())
+    given = _beside(input, target, weight, sample_weight)
+    if not (is_eager(*given) and _has_kernel(input)) or function_transforms_are_active():
+        with torch.no_grad():
+            if is_distributed(input):
+                return Scores(*distributed.score(score, *given, options))  # type: ignore[arg-type]
+            return formula.scores_of_call(*given, options)
+    plain = weight is None and sample_weight is None and not options.label_smoothing
+    if plain and not _any_is_negated(given):
+        arrays = direct_on(HOST).direct_score(*given[:2], options, get_num_threads())
         if arrays is not None:
-            tensors: Any = [torch.from_numpy(array) for array in arrays]
-            return Scores(*tensors)
-    logits, labels = as_numpy(input.cpu(), "logits"), as_numpy(target.cpu(), "target")
-    scores = engine.score(logits, labels, options)
-    tensors = (torch.from_numpy(np.asarray(array)).to(input.device) for array in scores)
-    return Scores(*tensors)
+            return Scores(*[torch.from_numpy(array) for array in arrays])  # type: ignore[arg-type]
+    scores = engine.score(*operators.arrays_of(*given), options)
+    return Scores(*[torch.from_numpy(np.asarray(array)) for array in scores])  # type: ignore[arg-type]
 
 
 def _beside(
@@ -205,11 +215,8 @@ def _beside(
     """All as tensors where the logits are."""
     if not isinstance(logits, Tensor):
         raise TypeError(f"the logits must be a tensor here, got {type(logits).__name__}")
-    if logits.layout is not torch.strided:
-        raise TypeError(
-            f"the logits have layout {logits.layout}: nested and sparse tensors have no classes "
-            "in one axis; pass the values of the examples as one dense tensor"
-        )
+    if logits.is_nested or logits.layout is not torch.strided:
+        require_dense(logits, "logits")
     target = tensor_beside(logits, target, "target", "the logits are")
     if weight is not None:
         weight = tensor_beside(logits, weight, "weight", "the logits are")
@@ -218,19 +225,19 @@ def _beside(
     return logits, target, weight, sample_weight
 
 
-def _require_numbers(function: str, *tensors: Tensor | None) -> None:
+def _require_numbers(*tensors: Tensor | None) -> None:
     """TypeError for tensors whose numbers are not known now."""
     if is_eager(*tensors) and not function_transforms_are_active():
         return
     other = next((type(t).__name__ for t in tensors if not is_plain(t)), None)
     if other is not None and not is_recorded() and not function_transforms_are_active():
         raise TypeError(
-            f"{function} takes tensors of no subclass, got {other}, which may compute in its own "
-            "way: pass tensor.as_subclass(torch.Tensor), or use cross_entropy"
+            f"cross_entropy_with_grad takes tensors of no subclass, got {other}, which may compute "
+            "in its own way: pass tensor.as_subclass(torch.Tensor), or use cross_entropy"
         )
     raise TypeError(
-        f"{function} computes at once: not under torch.func, in a trace, or on tensors without "
-        "memory, where cross_entropy works"
+        "cross_entropy_with_grad computes at once: not under torch.func, in a trace, or on tensors "
+        "without memory, where cross_entropy works"
     )
 
 

@@ -10,6 +10,7 @@ where a row is ignored, or probabilities; their sample weights have one number f
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ from torch import Tensor
 from ..linear.blocks import z_loss_of
 from ..options import LinearOptions, Options, field_values
 from ..reduction import divisor_for
-from .tensors import of_each_row
+from ..scores import IGNORED, Scores
+from .tensors import is_for_onnx, of_each_row
 
 
 def cross_entropy(
@@ -85,6 +87,62 @@ def negative_log_softmax(z: Tensor) -> Tensor:
     return (m - z) + torch.log1p(_exponentials(z)[1]) + (m - m)
 
 
+def softmax(z: Tensor) -> Tensor:
+    """a_n for each row. NaN in a row without a softmax.
+
+    >>> softmax(torch.zeros(2))
+    tensor([0.5000, 0.5000])
+    """
+    e, below = _exponentials(z)
+    return e / (1 + below)
+
+
+def log_softmax(z: Tensor) -> Tensor:
+    """log a_n for each row.
+
+    >>> log_softmax(torch.zeros(2))
+    tensor([-0.6931, -0.6931])
+    """
+    return -negative_log_softmax(z)
+
+
+def logsumexp(z: Tensor) -> Tensor:
+    """m + log1p(S) for each row; ±inf where a row has +inf or nothing but −inf.
+
+    >>> logsumexp(torch.zeros(2))
+    tensor(0.6931)
+    """
+    m = z.detach().amax(-1)
+    value = m + torch.log1p(_exponentials(z)[1])[..., 0]
+    return torch.where(m.isinf(), m, value)
+
+
+def scores(z: Tensor, target: Tensor, loss: Tensor) -> Scores:
+    """The scores of each row, whose loss is given; classes count from 0.
+
+    >>> scores(torch.zeros(1, 4), torch.tensor([3]), torch.zeros(1)).rank
+    tensor([1])
+    """
+    y = target if is_index(target, z) else target.argmax(-1)
+    ignored, y = y < 0, y.clamp(min=0)[..., None]
+    z = z.masked_fill(ignored[..., None], 0.0)
+    k = z.argmax(-1, keepdim=True)
+    nll = negative_log_softmax(z)
+    a = torch.exp(-nll)
+    undefined = nll.isnan().any(-1)
+    absent = ignored | undefined
+    rank = 1 + (z > z.gather(-1, y)).sum(-1)
+    values: Any = (
+        loss.masked_fill(ignored, 0.0),
+        a.gather(-1, y)[..., 0].masked_fill(ignored, 0.0),
+        k[..., 0].masked_fill(absent, -1),
+        rank.masked_fill(absent, 0),
+        torch.where(a == 0, 0.0, a * nll).sum(-1).masked_fill(ignored, 0.0),
+        (z + nll).gather(-1, k)[..., 0].masked_fill(ignored, 0.0),
+    )
+    return Scores(*values)
+
+
 def is_index(target: Tensor, z: Tensor) -> bool:
     """Whether the target is class indices, not probabilities."""
     return target.ndim < z.ndim
@@ -131,15 +189,49 @@ def reduced_loss(
     tensor(1.3863)
     """
     z, target, s = _rows(logits, target, weight, sample_weight, options)
-    losses = cross_entropy(z, target, weight, s, options.label_smoothing)
-    if isinstance(options, LinearOptions) and options.z_loss:
-        losses = losses + _z_loss(z, target, s, options.z_loss)
+    losses = _losses(z, target, weight, s, options)
     if options.reduction == "none":
         return losses
     divisor = _divisor(z, target, weight, s, options)
     # The divisor is 0 where no example counts: the loss is NaN, its derivatives are 0.
     nothing = divisor == 0
     return losses.sum() / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
+
+
+def divisor_of_call(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    options: Options,
+) -> Tensor:
+    """What the sum of the losses is divided by.
+
+    >>> divisor_of_call(torch.zeros(2, 4), torch.tensor([3, -100]), None, None, Options())
+    tensor(1.)
+    """
+    z, target, s = _rows(logits, target, weight, sample_weight, options)
+    return _divisor(z, target, weight, s, options)
+
+
+def scores_of_call(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    options: Options,
+) -> Scores:
+    """The scores as `softmaxloss.score` gives them.
+
+    >>> scores_of_call(torch.zeros(4), torch.tensor(3), None, None, Options()).rank
+    tensor(1)
+    """
+    z, target, s = _rows(logits, target, weight, sample_weight, options)
+    made = scores(z, target, _losses(z, target, weight, s, options))
+    if s is not None:
+        pairs: Any = zip(made, IGNORED, strict=True)
+        made = Scores(*[values.masked_fill(s == 0, value.item()) for values, value in pairs])
+    return made._replace(predicted=made.predicted + options.first_class)
 
 
 def reduced_gradient(
@@ -175,10 +267,12 @@ def _rows(
     """Logits and target with the classes in the last axis, the logits in their compute dtype; one
     sample weight for each row."""
     given = (logits, target, weight, sample_weight)
-    # The operator checks all arguments.
-    y = torch.ops.softmaxloss.class_indices(
-        *(None if t is None else t.detach() for t in given), *field_values(options, Options)
-    )
+    if is_for_onnx():
+        y = (target.long() - options.first_class).masked_fill(target == options.ignore_index, -1)
+    else:  # the operator checks all arguments
+        y = torch.ops.softmaxloss.class_indices(
+            *(None if t is None else t.detach() for t in given), *field_values(options, Options)
+        )
     z, s = _class_last(logits).to(compute_dtype(logits)), sample_weight
     if s is not None:
         s = of_each_row(s, z.shape[:-1])
@@ -186,6 +280,16 @@ def _rows(
         return z, y, s
     q = _class_last(target).to(z.dtype)
     return z, q / q.sum(-1, keepdim=True) if options.multi_label == "mean" else q, s
+
+
+def _losses(
+    z: Tensor, target: Tensor, weight: Tensor | None, s: Tensor | None, options: Options
+) -> Tensor:
+    """The loss of each row, with LinearOptions its z_loss included."""
+    losses = cross_entropy(z, target, weight, s, options.label_smoothing)
+    if isinstance(options, LinearOptions) and options.z_loss:
+        losses = losses + _z_loss(z, target, s, options.z_loss)
+    return losses
 
 
 def _class_last(x: Tensor) -> Tensor:
@@ -217,7 +321,7 @@ def _divisor(
     rows = math.prod(z.shape[:-1])
     weighs = by_index or s is not None
     divisor = divisor_for(options, rows, counted_weight if weighs else None)
-    return divisor if isinstance(divisor, Tensor) else z.new_tensor(divisor)
+    return divisor if isinstance(divisor, Tensor) else z.new_full((), divisor)
 
 
 def _one_hot(y: Tensor, z: Tensor) -> Tensor:

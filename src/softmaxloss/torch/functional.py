@@ -8,15 +8,22 @@ from ..linear.plan import Arguments, LinearGradients
 from ..options import (
     LinearOptionArguments,
     LinearOptions,
+    MultiLabel,
     OptionArguments,
     Options,
-    score_options,
     with_options,
 )
 from ..scores import Scores
-from . import engine
+from . import engine, softmaxes
 from .linear import engine as linear
-from .tensors import eager_options, read_options
+from .linear import positions
+from .tensors import (
+    check_chunking,
+    eager_options,
+    read_options,
+    read_score_options,
+    without_none,
+)
 
 
 @with_options(Options)
@@ -94,15 +101,59 @@ def cross_entropy_with_grad(
 
 
 def score(
-    input: Tensor, target: Tensor, *, ignore_index: int = -100, first_class: int = 0
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    sample_weight: Tensor | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    multi_label: MultiLabel = "error",
+    first_class: int = 0,
 ) -> Scores:
-    """`softmaxloss.score`, as tensors on the logits' device; computed on the CPU.
+    """`softmaxloss.score`, as tensors on the logits' device, which take no gradient.
+
+    The library's kernels compute it on the CPU, the formula in PyTorch's operations elsewhere, in
+    torch.compile and under torch.func.
 
     >>> import torch
     >>> score(torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([1])).rank
     tensor([2])
     """
-    return engine.score(input, target, score_options(ignore_index, first_class))
+    options = read_score_options(ignore_index, label_smoothing, multi_label, first_class)
+    return engine.score(input, target, weight, sample_weight, options)
+
+
+def softmax(input: Tensor, dim: int | None = None) -> Tensor:
+    """`softmaxloss.softmax` of a tensor, differentiable to any order; `dim` is its `axis`.
+
+    >>> import torch
+    >>> softmax(torch.zeros(1, 4), dim=1)
+    tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
+    """
+    return softmaxes.softmax(input, dim)
+
+
+def log_softmax(input: Tensor, dim: int | None = None) -> Tensor:
+    """`softmaxloss.log_softmax` of a tensor, differentiable to any order; `dim` is its `axis`.
+
+    Its gradient does not cancel where a probability is close to 1.
+
+    >>> import torch
+    >>> log_softmax(torch.tensor([0.0, 50.0]), dim=0)
+    tensor([-5.0000e+01, -1.9287e-22])
+    """
+    return softmaxes.log_softmax(input, dim)
+
+
+def logsumexp(input: Tensor, dim: int | None = None) -> Tensor:
+    """`softmaxloss.logsumexp` of a tensor, differentiable to any order; `dim` is its `axis`.
+
+    >>> import torch
+    >>> logsumexp(torch.zeros(1, 4), dim=1)
+    tensor([1.3863])
+    """
+    return softmaxes.logsumexp(input, dim)
 
 
 @with_options(LinearOptions)
@@ -115,12 +166,18 @@ def linear_cross_entropy(
     weight: Tensor | None = None,
     sample_weight: Tensor | None = None,
     return_scores: bool = False,
-    **options: Unpack[LinearOptionArguments],
+    options: Any = None,
+    **given: Unpack[LinearOptionArguments],
 ) -> Any:
     """The softmax cross-entropy loss, in nats, of the logits z = W·x + b, never held all at once.
 
     `softmaxloss.linear_cross_entropy` describes the arguments. Here they are tensors on one device;
     input, linear_weight and linear_bias are of one dtype: float32, float64, bfloat16 or float16.
+
+    As in PyTorch, linear_weight may be (C, d1, …, features) and linear_bias (C, d1, …): one layer
+    for each position, for input (N, features) and target (N, d1, …) or (N, C, d1, …). `options`,
+    PyTorch's LinearCrossEntropyOptions, is accepted and has no effect: memory_budget says how much
+    is computed at a time. ignore_index=None is the default.
 
     The loss is differentiable with respect to input, linear_weight and linear_bias, to any order;
     those that require no gradient cost no matrix product. float16 and bfloat16: logits are bfloat16
@@ -146,9 +203,10 @@ def linear_cross_entropy(
         >>> loss.item()
         0.8103...
     """
-    checked, divisor = read_options(LinearOptions, dict(options))
+    check_chunking(options)
+    checked, divisor = read_options(LinearOptions, without_none(given))
     arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
-    loss, scores = linear.cross_entropy(arrays, checked, return_scores)
+    loss, scores = positions.cross_entropy(arrays, checked, return_scores)
     loss = loss if divisor is None else loss / divisor
     return (loss, scores) if return_scores else loss
 
@@ -172,6 +230,6 @@ def linear_cross_entropy_with_grad(
     >>> linear_cross_entropy_with_grad(x, W, torch.tensor(0))[1].input
     tensor([0.0000, 0.5000])
     """
-    checked = eager_options(LinearOptions, dict(options))
+    checked = eager_options(LinearOptions, without_none(options))
     arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
     return linear.cross_entropy_with_grad(arrays, checked, grad_output)

@@ -1,11 +1,13 @@
 """The losses as modules, in the shape of `torch.nn`."""
 
 import inspect
+import math
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
+from ..errors import OptionError
 from ..options import (
     LinearOptionArguments,
     LinearOptions,
@@ -16,6 +18,7 @@ from ..options import (
 )
 from .engine import check_inplace
 from .functional import cross_entropy, linear_cross_entropy
+from .tensors import check_chunking, without_none
 
 # A symbolic trace (torch.fx) of a module keeps the losses as calls.
 torch.fx.wrap("cross_entropy")
@@ -105,8 +108,8 @@ class CrossEntropyLoss(_Loss, options=Options):
 class LinearCrossEntropyLoss(_Loss, options=LinearOptions):
     """A linear layer and its loss in one module, whose logits are never all in memory.
 
-    As `torch.nn.LinearCrossEntropyLoss`, with its parameters, initialisation and state dict
-    (`linear.weight`, with bias=True `linear.bias`), and all options of
+    As `torch.nn.LinearCrossEntropyLoss`, with its arguments, attributes, parameters, initialisation
+    and state dict (`linear.weight`, with bias=True `linear.bias`), and all options of
     `softmaxloss.torch.linear_cross_entropy`.
 
     >>> loss = LinearCrossEntropyLoss(8, 1000)
@@ -119,19 +122,27 @@ class LinearCrossEntropyLoss(_Loss, options=LinearOptions):
         in_features: int,
         num_classes: int,
         *,
+        out_features: tuple[int, ...] = (),
         bias: bool = False,
         weight: Tensor | None = None,
         device: Any = None,
         dtype: torch.dtype | None = None,
         return_scores: bool = False,
-        **options: Unpack[LinearOptionArguments],
+        options: Any = None,
+        **given: Unpack[LinearOptionArguments],
     ) -> None:
+        if weight is not None and weight.shape != (num_classes,):
+            raise OptionError(
+                f"weight has shape {tuple(weight.shape)}; {num_classes} classes need shape "
+                f"({num_classes},)"
+            )
+        check_chunking(options)
         super().__init__()
-        self.linear = torch.nn.Linear(
-            in_features, num_classes, bias=bias, device=device, dtype=dtype
-        )
-        self._set(LinearOptions, weight, dict(options))
-        self.return_scores = return_scores
+        self._set(LinearOptions, weight, without_none(given))
+        self.num_classes, self.out_features = num_classes, tuple(out_features)
+        self.return_scores, self.options = return_scores, options
+        outputs = math.prod(self.out_features, start=num_classes)
+        self.linear = torch.nn.Linear(in_features, outputs, bias=bias, device=device, dtype=dtype)
 
     def forward(
         self,
@@ -142,15 +153,27 @@ class LinearCrossEntropyLoss(_Loss, options=LinearOptions):
         sample_weight: Tensor | None = None,
     ) -> Any:
         """The loss of input (…, in_features), with target and sample_weight as in
-        `linear_cross_entropy`."""
+        `linear_cross_entropy`; with out_features of input (N, in_features)."""
+        weight: Tensor = self.linear.weight
+        bias: Tensor | None = self.linear.bias
+        if self.out_features:
+            shape = (self.num_classes, *self.out_features)
+            weight = weight.reshape(*shape, self.linear.in_features)
+            bias = None if bias is None else bias.reshape(shape)
         return linear_cross_entropy(
             input,
-            self.linear.weight,
+            weight,
             target,
-            linear_bias=self.linear.bias,
+            linear_bias=bias,
             weight=self.weight,
             sample_weight=sample_weight,
             denominator=denominator,
             return_scores=self.return_scores,
             **self._options(),
         )
+
+    def extra_repr(self) -> str:
+        shape = f"in_features={self.linear.in_features}, num_classes={self.num_classes}"
+        several = f"out_features={self.out_features}" if self.out_features else ""
+        bias = f"bias={self.linear.bias is not None}"
+        return ", ".join(filter(None, [shape, several, bias, super().extra_repr()]))

@@ -1,7 +1,7 @@
 """Tensors: their memory as NumPy arrays, their checks, and the options of a call on them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..arrays import BFLOAT16, Array, as_array
 from ..errors import OptionError
 from ..kernels import HOST
 from ..options import (
+    SCORE_OPTIONS,
     AnyOptions,
     LinearOptions,
     Options,
@@ -19,7 +20,9 @@ from ..options import (
     checked_options,
     field_names,
     field_values,
+    score_options,
 )
+from ..text import shown
 from ._private import assert_in_graph, is_recorded
 from .memory import KEPT_FROM, large_memory
 
@@ -31,6 +34,12 @@ def is_eager(*tensors: torch.Tensor | None) -> bool:
     """Whether a call on these tensors computes now. It does not where torch.compile or a tracer
     records it, or where a tensor is of a subclass, which may have no memory of its own."""
     return not is_compiling() and _PLAIN.issuperset(map(type, tensors)) and not is_recorded()
+
+
+def is_for_onnx() -> bool:
+    """Whether the call is recorded for ONNX, which does not know the operators of this library."""
+    recorded = is_compiling() or is_recorded()
+    return recorded and torch.onnx.is_in_onnx_export()
 
 
 def is_plain(tensor: torch.Tensor | None) -> bool:
@@ -73,6 +82,11 @@ def as_numpy(tensor: torch.Tensor, name: str = "a tensor") -> Array:
 
 def require_dense(tensor: torch.Tensor, name: str) -> None:
     """TypeError for sparse and nested tensors."""
+    if tensor.is_nested:
+        raise TypeError(
+            f"{name}: nested tensors are not supported; pass the rows of all as one dense tensor, "
+            "torch.cat(nested.unbind())"
+        )
     if tensor.layout is not torch.strided:
         raise TypeError(f"{name}: layout {tensor.layout} is not supported; pass a dense tensor")
 
@@ -139,6 +153,8 @@ def tensor_beside(tensor: torch.Tensor, value: Any, name: str, others: str) -> t
         native = np.float64 if wide else array.dtype.newbyteorder("=")
         # A copy: the array may be another one when the backward pass comes.
         return torch.tensor(np.array(array, native, order="C"), device=tensor.device)
+    if value.is_nested:  # whose memory has no one shape
+        require_dense(value, name)
     if value.device != tensor.device:
         raise OptionError(
             f"{name} is on {value.device}, {others} on {tensor.device}: move one of them"
@@ -155,6 +171,25 @@ def of_each_row(sample_weight: torch.Tensor, lead_shape: Sequence[int]) -> torch
     check_sample_shape(tuple(sample_weight.shape), tuple(lead_shape))
     missing = len(lead_shape) - sample_weight.ndim
     return sample_weight.reshape((*sample_weight.shape, *[1] * missing)).expand(tuple(lead_shape))
+
+
+def check_chunking(options: Any) -> None:
+    """TypeError unless this is None or PyTorch's options for chunks, which mean nothing here."""
+    kind = getattr(torch.nn, "LinearCrossEntropyOptions", None)  # from PyTorch 2.13 on
+    if options is not None and (kind is None or not isinstance(options, kind)):
+        raise TypeError(
+            f"options must be a LinearCrossEntropyOptions or None, got {shown(options)}; the "
+            "options of this library are keyword arguments"
+        )
+
+
+def without_none(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without an ignore_index of None, PyTorch's default for the linear loss.
+
+    >>> without_none({"ignore_index": None, "softcap": None})
+    {'softcap': None}
+    """
+    return {n: v for n, v in options.items() if n != "ignore_index" or v is not None}
 
 
 def eager_options(kind: type[AnyOptions], options: dict[str, Any]) -> AnyOptions:
@@ -188,6 +223,18 @@ def read_options(
         divisor = _traced_denominator(options["denominator"])
         options |= {"denominator": None, "reduction": "sum"}
     return _options_in_graph(kind, options), divisor
+
+
+def read_score_options(*values: Any) -> Options:
+    """The options of a score that may be compiled, from the values that `score_options` takes.
+
+    >>> read_score_options(-1, 0.0, "error", 0).ignore_index
+    -1
+    """
+    if not is_compiling():
+        return score_options(*values)
+    given = dict(zip(SCORE_OPTIONS, values, strict=True))
+    return _options_in_graph(Options, {**given, "reduction": "none"})
 
 
 def _options_in_graph(kind: type[AnyOptions], options: dict[str, Any]) -> AnyOptions:

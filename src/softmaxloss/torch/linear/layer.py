@@ -81,7 +81,8 @@ class Layer:
             self.grad_bias = weight.new_zeros(classes, dtype=sums)
         self.untouched = True  # grad_weight is not written yet
         on_host = input.device.type == HOST and torch.backends.mkldnn.enabled
-        self.fast_product = fast_product() if on_host and self.dtype is torch.float32 else None
+        fast = on_host and self.dtype is torch.float32 and features > 0  # it refuses no features
+        self.fast_product = fast_product() if fast else None
 
     def run(
         self, upstream: float | Array, with_scores: bool = False

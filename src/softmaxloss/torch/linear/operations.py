@@ -1,5 +1,7 @@
 """One block's loss and gradient in PyTorch's operations, for a device without a kernel."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -35,34 +37,16 @@ def _few_rows(
     target = target.long() if isinstance(rows.target, ClassIndices) else target[:, :, 0]
     loss = formula.cross_entropy(u, target, weight, None, smoothing)
     gradient = formula.gradient(u, target, weight, None, smoothing)
-    if options.z_loss or rows.scores is not None:
-        nll = formula.negative_log_softmax(u)
-        k = u.argmax(1, keepdim=True)
-        L = (u + nll).gather(1, k)
-        if options.z_loss:
-            loss = loss + blocks.z_loss_of(L[:, 0], options.z_loss)
-            gradient += blocks.z_loss_gradient(torch, u, L, options.z_loss)
-        if rows.scores is not None:
-            _score(rows, u, nll, L, k, target[:, None])
+    if rows.scores is not None:
+        made: Any = formula.scores(u, target, loss)
+        for row, values in zip(rows.scores, made, strict=True):
+            row[...] = values.cpu().numpy()
+    if options.z_loss:
+        L = formula.logsumexp(u)
+        loss = loss + blocks.z_loss_of(L, options.z_loss)
+        gradient += blocks.z_loss_gradient(torch, u, L[:, None], options.z_loss)
     if cap is not None:
         gradient *= blocks.softcap_slope(torch, z, cap)
     rows.loss[...] = loss.double().cpu().numpy()
     factor = torch.from_numpy(np.broadcast_to(rows.factor, len(z)).copy()).to(z.device, z.dtype)
     return gradient * factor[:, None]
-
-
-def _score(rows: blocks.Rows, u: Tensor, nll: Tensor, L: Tensor, k: Tensor, y: Tensor) -> None:
-    assert rows.scores is not None
-    a = torch.exp(-nll)
-    defined = ~torch.isnan(L)
-    above = (u > u.gather(1, y)).sum(1, keepdim=True)
-    values = {
-        "loss": nll.gather(1, y),
-        "probability": a.gather(1, y),
-        "predicted": torch.where(defined, k, -1),
-        "rank": torch.where(defined, 1 + above, 0),
-        "entropy": torch.where(a == 0, 0.0, a * nll).sum(1, keepdim=True),
-        "logsumexp": L,
-    }
-    for name, column in values.items():
-        getattr(rows.scores, name)[...] = column[:, 0].cpu().numpy()

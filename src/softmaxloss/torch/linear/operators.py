@@ -15,13 +15,15 @@ from torch import Tensor
 from ...linear.blocks import softcapped
 from ...linear.plan import Arguments
 from ...options import LinearOptions, field_values
+from ...scores import Scores
 from .. import formula
 from ..tensors import is_eager, one_number, operator_schema, options_from
 from .layer import Layer, Needs, computed_dtype
 
 ARGUMENTS = (
     "Tensor input, Tensor weight, Tensor? bias, Tensor target, Tensor? class_weight, "
-    "Tensor? sample_weight, bool[] needs, " + operator_schema(LinearOptions)
+    "Tensor? sample_weight, bool needs_input, bool needs_weight, bool needs_bias, "
+    + operator_schema(LinearOptions)
 )
 
 
@@ -31,7 +33,7 @@ def _loss_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def _read(values: tuple[Any, ...]) -> tuple[Arguments, Needs, LinearOptions]:
     """The arguments that the schemas have as ARGUMENTS."""
-    return Arguments(*values[:6]), values[6], options_from(LinearOptions, values[7:])
+    return Arguments(*values[:6]), list(values[6:9]), options_from(LinearOptions, values[9:])
 
 
 @torch.library.custom_op(
@@ -133,7 +135,7 @@ def _gradients(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Any, ...]:
                     None if g is None else g.mul_(factor)
             gradients = [g if g is None else g.to(dtype) for g in kept]
     else:
-        made = gradients_of(upstream, *ctx.saved_tensors, needs, *field_values(ctx.options))
+        made = gradients_of(upstream, *ctx.saved_tensors, *needs, *field_values(ctx.options))
         gradients = [g if need else None for g, need in zip(made, needs, strict=True)]
     return (None, *gradients, *rest)
 
@@ -143,14 +145,17 @@ forward.register_autograd(_gradients, setup_context=_setup_context)
 
 def _composed_gradients(ctx: Any, upstream: Tensor, needs: Needs) -> list[Tensor | None]:
     """The gradients as differentiable functions of the arguments and the upstream gradient."""
-    loss = composed(Arguments(*ctx.saved_tensors), ctx.options)
+    loss, _ = composed(Arguments(*ctx.saved_tensors), ctx.options)
     wanted = [t for t, need in zip(ctx.saved_tensors, needs, strict=False) if need]
     made = iter(torch.autograd.grad(loss, wanted, upstream, create_graph=True))
     return [next(made) if need else None for need in needs]
 
 
-def composed(arrays: Arguments, options: LinearOptions) -> Tensor:
-    """The same loss in PyTorch's own operations, with all logits: for derivatives of any kind."""
+def composed(
+    arrays: Arguments, options: LinearOptions, return_scores: bool = False
+) -> tuple[Tensor, Scores | None]:
+    """The same loss in PyTorch's own operations, with all logits: for derivatives of any kind. And
+    the scores, if wanted."""
     input, weight, bias, target, class_weight, sample_weight = arrays
     # What a row that does not count holds must not reach a derivative.
     if formula.is_index(target, input):
@@ -165,4 +170,8 @@ def composed(arrays: Arguments, options: LinearOptions) -> Tensor:
     z = z.to(formula.compute_dtype(z))
     if options.softcap is not None:
         z = softcapped(torch, z, options.softcap)
-    return formula.reduced_loss(z, target, class_weight, sample_weight, options)
+    loss = formula.reduced_loss(z, target, class_weight, sample_weight, options)
+    if not return_scores:
+        return loss, None
+    with torch.no_grad():
+        return loss, formula.scores_of_call(z, target, class_weight, sample_weight, options)
