@@ -59,7 +59,7 @@ def test_names_become_class_numbers(tmp_path: Path, suffix: str, first_class: in
     where = "line 2: " if suffix in ("csv", "tsv", "txt") else "0: "
     where = "line 1: " if suffix == "jsonl" else where
     message = failure(lambda: read_labels(path, classes=["cat", "dog", "owl"]))
-    assert f"{where}'fox' is not one of the 3 classes: cat, dog, owl" in message
+    assert f"{where}'fox' is not one of the 3 classes: the classes are 'cat', 'dog', 'owl'" in message
 
 
 def test_names_in_dictionaries_of_parquet(tmp_path: Path) -> None:
@@ -72,18 +72,45 @@ def test_names_in_dictionaries_of_parquet(tmp_path: Path) -> None:
     assert "row 1 holds a missing value" in message
 
 
-def test_text_is_a_name_where_it_is_stored_as_text(tmp_path: Path) -> None:
-    """In a .csv file everything is text: there, a name that is another number is refused."""
-    path = tmp_path / "y.json"
-    path.write_text('["5", 1, "3"]')
-    np.testing.assert_array_equal(read_labels(path, classes=["3", "5"]), [1, 1, 0])
-    path = tmp_path / "y.csv"
-    path.write_text("label\n3\n5\n")
-    message = failure(lambda: read_labels(path, classes=["3", "5"]))
-    assert "line 2: label '3' is both the number of a class and the name of another" in message
-    np.testing.assert_array_equal(read_labels(path, classes=["cat", "dog"]), [3, 5])
-    path.write_text("label\n1\n0\n-100\n")  # names that are their own numbers
-    np.testing.assert_array_equal(read_labels(path, classes=["0", "1"]), [1, 0, -100])
+def test_text_is_a_name_first_then_a_number(tmp_path: Path) -> None:
+    """One rule for every format: in text, the names 3 and 5 are the classes 0 and 1."""
+    classes, texts = ["3", "5", "8"], ["5", "8", "3", "-100"]
+    for suffix in ("csv", "json", "npy", "parquet"):
+        path = write_labels(tmp_path / f"y.{suffix}", texts)
+        np.testing.assert_array_equal(read_labels(path, classes=classes), [1, 2, 0, -100])
+        labels = read_labels(path, classes=classes, first_class=1)
+        np.testing.assert_array_equal(labels, [2, 3, 1, -100])
+        np.testing.assert_array_equal(read_labels(path, classes=["cat", "dog"]), [5, 8, 3, -100])
+        own = write_labels(tmp_path / f"own.{suffix}", ["1", "0", "-100"])
+        np.testing.assert_array_equal(read_labels(own, classes=["0", "1"]), [1, 0, -100])
+    path.with_suffix(".json").write_text('["5", 1, "3"]')
+    np.testing.assert_array_equal(read_labels(tmp_path / "y.json", classes=["3", "5"]), [1, 1, 0])
+
+
+@pytest.mark.parametrize("texts", [["0", "1", "2"], ["2", "1", "0"]])
+@pytest.mark.parametrize("suffix", ["csv", "json", "npy", "parquet"])
+def test_numbers_beside_names_that_are_numbers_are_refused(
+    tmp_path: Path, suffix: str, texts: list[str]
+) -> None:
+    """0, 1, 2 with the names 1, 2, 3: as names first, the classes 0 and 1 would become one."""
+    path = write_labels(tmp_path / f"y.{suffix}", texts)
+    message = failure(lambda: read_labels(path, classes=["1", "2", "3"]))
+    name = next(text for text in texts if text != "0")
+    assert f"label '{name}' is the name of a class and '0' of none" in message
+
+
+def write_labels(path: Path, texts: list[str]) -> Path:
+    """A column of text."""
+    match path.suffix:
+        case ".csv":
+            path.write_text("\n".join(["label", *texts]) + "\n")
+        case ".json":
+            path.write_text(json.dumps(texts))
+        case ".npy":
+            np.save(path, np.array(texts))
+        case _:
+            pq.write_table(pa.table({"label": texts}), path)
+    return path
 
 
 def test_a_name_of_two_classes_is_refused(tmp_path: Path) -> None:

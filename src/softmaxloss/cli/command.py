@@ -19,6 +19,7 @@ from click.shell_completion import CompletionItem
 
 from ..errors import LabelError
 from ..explanation.rendering.terminal import to_ascii
+from ..files.atomic import check_writable
 from ..text import plural, printable
 
 
@@ -157,6 +158,19 @@ def page_options(html: str | None, open_page: bool) -> None:
         raise click.UsageError("--html needs the name of a file to write")
     if open_page and html is None:
         raise click.UsageError("--open opens the page that --html FILE writes")
+
+
+def check_outputs(written: Iterable[str | None], read: Iterable[str | None]) -> None:
+    """Raise, before any work, for a file that is read as well or named twice or not writable."""
+    inputs = [path for path in read if path and os.path.exists(path)]
+    known = set[str]()
+    for out in filter(None, written):
+        if os.path.exists(out) and any(os.path.samefile(out, path) for path in inputs):
+            raise click.UsageError(f"{out} is a file to be read: choose another name")
+        if (real := os.path.realpath(out)) in known:
+            raise click.UsageError(f"{out} is named twice as a file to be written")
+        known.add(real)
+        check_writable(out)
 
 
 def write_page(save: Callable[[str], None], path: str, open_it: bool) -> None:

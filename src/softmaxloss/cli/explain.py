@@ -117,6 +117,7 @@ def explain(
     classes are taken for which, and which examples to look at first.
     """
     command.page_options(html, open_page)
+    command.check_outputs([html], (file, labels))
     if "list" in questions:
         return command.write(_questions(as_json))
     if label is not None and labels is not None:

@@ -8,6 +8,8 @@ from click.shell_completion import CompletionItem
 
 from ..class_names import offer
 from ..files import open_logits
+from ..files.class_numbers import ClassNumbers
+from ..files.errors import BadFileError
 from ..text import printable, shown
 
 
@@ -16,8 +18,7 @@ def read_label(
 ) -> int | list[float]:
     """The label in the caller's numbering; of several, a 1 for each class.
 
-    A text that is the name of a class is that class, any other is read as a number: with the
-    classes 3, 4 and 5, the text 3 is the first of them. An integer, from a file, is a number.
+    Text is read as by `ClassNumbers`; an integer, from a file, is a number.
     """
     last = first_class + classes - 1
     fits = f"a number from {first_class} to {last}" + (" or a class name" if names else "")
@@ -45,34 +46,30 @@ def _number(
     word: str, names: Sequence[str] | None, classes: int, first_class: int, fits: str
 ) -> int:
     """The number of one class."""
-    found = [n + first_class for n, name in enumerate(names or ()) if name == word]
-    if len(found) > 1:
-        raise click.UsageError(
-            f"the label {shown(word)} is the name of several classes: it must be {fits}"
-        )
+    numbers = ClassNumbers(names, first_class)
     try:
-        number = int(word)
-    except ValueError:
-        if found:
-            return found[0]
+        number = numbers.of(word)
+    except BadFileError:
+        if word in numbers:
+            raise click.UsageError(
+                f"the label {shown(word)} is the name of several classes: it must be {fits}"
+            ) from None
         near = f"; {offer(word, names)}" if names else ""
         raise click.UsageError(
             f"the label {shown(word)} is not a class: it must be {fits}{near}"
         ) from None
-    inside = first_class <= number < first_class + classes
-    if found:
-        if inside and number != found[0]:
-            click.echo(
-                f"softmaxloss: note: the label {printable(word)} is the name of class {found[0]}, "
-                f"so it is not taken for the number of class {number}",
-                err=True,
-            )
-        return found[0]
-    if not inside:
+    last = first_class + classes - 1
+    if not first_class <= number <= last:
         hint = ""
         if number == classes and first_class == 0:
             hint = "; if you count from one, add --one-based"
         raise click.UsageError(f"the label {number} is not a class: it must be {fits}{hint}")
+    if word in numbers and word in map(str, range(first_class, last + 1)) and word != str(number):
+        click.echo(
+            f"softmaxloss: note: the label {printable(word)} is the name of class {number}, "
+            f"so it is not taken for the number of class {word}",
+            err=True,
+        )
     return number
 
 

@@ -1,10 +1,8 @@
 """`softmaxloss score`: the totals of a file of logits and its labels, and its hardest examples."""
 
 import contextlib
-import itertools
 import json
 import math
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,7 @@ from ..explanation import SetExplanation
 from ..explanation.rendering.numbers import number
 from ..explanation.rendering.sections import Cell, Row, Section, Table
 from ..explanation.rendering.terminal import indent, lay_out, section, table_of
-from ..explanation.set_plots import PLOTS
+from ..explanation.set_plots import PLOTS, load_matplotlib
 from ..explanation.set_sections import hardest
 from ..explanation.set_sums import add_up
 from ..explanation.set_words import percent
@@ -118,11 +116,10 @@ def score(
     """Score the files and report; the parameters are the options of the command."""
     labels = labels or logits
     command.page_options(html, open_page)
-    written = [*outputs, *([] if html is None else [html])]
-    for out, read in itertools.product(written, (logits, labels)):
-        if os.path.exists(out) and os.path.exists(read) and os.path.samefile(out, read):
-            raise click.UsageError(f"{out} is a file to be read: choose another name")
+    command.check_outputs([*outputs, html], (logits, labels, ids_file))
     plots = [out for out in outputs if Path(out).suffix.lower() in PLOTS]
+    if plots:
+        load_matplotlib()
     first_class = 1 if one_based else 0
     explained = None
     with contextlib.ExitStack() as stack:

@@ -35,13 +35,18 @@ def save_plots(e: SetData, path: str | os.PathLike[str]) -> None:
         drawn.savefig(file, format=suffix[1:], metadata={"Date": None} if suffix == ".svg" else {})
 
 
-def figure(e: SetData) -> Any:
-    """A matplotlib Figure of four plots: confusion counts, recall, losses, reliability."""
+def load_matplotlib() -> Any:
+    """matplotlib's Figure. Raises OptionError where it is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise OptionError("plots need matplotlib: pip install matplotlib") from None
-    drawn = Figure(figsize=(11, 9), layout="constrained")
+    return Figure
+
+
+def figure(e: SetData) -> Any:
+    """A matplotlib Figure of four plots: confusion counts, recall, losses, reliability."""
+    drawn = load_matplotlib()(figsize=(11, 9), layout="constrained")
     drawn.suptitle(finding(e), parse_math=False)
     axes = drawn.subplots(2, 2)
     if e.counts.any():

@@ -35,6 +35,19 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         raise FileError(path, f"cannot be written: {error.strerror or first_line(error)}") from None
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise a `FileError` where no file can be written, before the work for it begins."""
+    part = _part_of(target_of(path))
+    with writing(path):
+        part.touch(exist_ok=False)
+        part.unlink()
+
+
+def _part_of(target: Path) -> Path:
+    """A new hidden file beside the target."""
+    return target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary file to write to, which appears as `path` when the body ends without an error.
@@ -43,7 +56,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         FileError: it cannot be created (raised before the body), completed or renamed.
     """
     target = target_of(path)
-    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
+    part = _part_of(target)
     with writing(path):
         file = open(part, "xb")  # noqa: SIM115 (closed below, where errors belong to the path)
         with contextlib.suppress(OSError):  # there is no older file, or the mode cannot be kept

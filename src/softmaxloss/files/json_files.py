@@ -154,7 +154,7 @@ def _labels(opened: Opened, ask: Ask, rows: int | None, keep: Callable[[int], No
 def _number(label: Any, ask: Ask) -> int:
     """The class number of a label."""
     if isinstance(label, str):
-        return ask.classes.named(label)
+        return ask.classes.of(label)
     if type(label) is int and -(2**63) <= label < 2**63:
         return label
     if type(label) in (int, float):

@@ -179,7 +179,7 @@ def _numbers_of(source: Source, classes: Sequence[str] | None, first_class: int)
     for place in np.argsort(first):  # the first wrong one in the file is the one to name
         text = texts[place].item()
         try:
-            known[place] = numbers.named(text.decode() if isinstance(text, bytes) else text)
+            known[place] = numbers.of(text.decode() if isinstance(text, bytes) else text)
         except (BadFileError, UnicodeDecodeError) as error:
             raise BadFileError(f"row {first[place]}: {error}") from None
     return known[places]

@@ -57,7 +57,7 @@ def _named(path: Path, name: str, ask: Ask) -> Array:
             _refuse_nulls(batch.column(0), name, len(labels))
             for text in batch.column(0).to_pylist():
                 try:
-                    labels.append(ask.classes.named(text))
+                    labels.append(ask.classes.of(text))
                 except BadFileError as error:
                     raise BadFileError(f"{_column(name)}, row {len(labels)}: {error}") from None
     return np.frombuffer(labels, np.int64) if labels else np.empty(0, np.int64)
