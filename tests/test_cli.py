@@ -360,6 +360,13 @@ def test_score_writes_the_scores_of_every_example(run, data, tmp_path):
         (["z.npy", "y.npy", "--out", "z.npy"], "z.npy is a file to be read"),
         (["z.npy", "y.npy", "--out", "y.npy"], "y.npy is a file to be read"),
         (["z.npy", "y.npy", "--out", "link.npy"], "link.npy is a file to be read"),
+        (["z.npy", "y.npy", "--ids", "ids.txt", "--html", "./ids.txt"], "ids.txt is a file to be"),
+        (["z.npy", "y.npy", "--classes", "ids.txt", "--html", "ids.txt"], "is a file to be read"),
+        (["z.npy", "y.npy", "--classes", "no.txt"], "error: no.txt: no such file"),
+        (["z.npy", "y.npy", "--classes", "ids.txt"], "--classes: expected 5 names, got 200"),
+        (["z.npy", "y.npy", "--out", "s.csv", "--out", "./s.csv"], "./s.csv is named twice"),
+        (["z.npy", "y.npy", "--out", "s.csv", "--html", "s.csv"], "s.csv is named twice"),
+        (["z.npy", "y.npy", "--out", "s.csv", "--html", "no/page.html"], "no/page.html: "),
         (["z.npy", "y.npy", "--out", "scores.txt"], "scores.txt"),
         (["z.npy", "y.npy", "--out", "no/scores.csv"], "no/scores.csv"),
         (["z.npy", "y.npy", "--logits-key", "z"], "z.npy"),
@@ -377,6 +384,8 @@ def test_score_wrong_input_is_one_line(run, data, arguments, says):
         two.write("1,2,3,4,5\n1,2,3,4,6\n")
     np.save("minus.npy", np.where(np.arange(200) == 9, -1, y))
     os.symlink("z.npy", "link.npy")
+    with open("ids.txt", "w") as ids:
+        ids.writelines(f"{row}\n" for row in range(200))
     np.save("pickled.npy", np.array([{}]), allow_pickle=True)
     with open("z.npy", "rb") as whole, open("cut.npy", "wb") as cut:
         cut.write(whole.read()[:1000])
@@ -384,6 +393,41 @@ def test_score_wrong_input_is_one_line(run, data, arguments, says):
     fails(run("score", *arguments), says)
     assert {name: os.stat(name) for name in os.listdir()}.keys() == before.keys()
     assert np.array_equal(np.load("z.npy"), z)
+
+
+@pytest.mark.parametrize("row", [[], ["--row", "3"]])
+def test_explain_does_not_write_over_what_it_reads(run, data, row):
+    z, y = data
+    for name in ("z.npy", "y.npy"):
+        result = run("explain", "--file", "z.npy", "--labels", "y.npy", *row, "--html", name)
+        fails(result, f"{name} is a file to be read: choose another name")
+    np.testing.assert_array_equal(np.load("z.npy"), z)
+    np.testing.assert_array_equal(np.load("y.npy"), y)
+
+
+def test_what_cannot_be_written_is_said_before_the_work(run, data, monkeypatch):
+    def work(*args, **kwargs):
+        raise AssertionError("the files are scored")
+
+    monkeypatch.setattr(score_command, "evaluate", work)
+    monkeypatch.setattr(score_command, "add_up", work)
+    before = set(os.listdir())
+    fails(run("score", "z.npy", "y.npy", "--out", "s.csv", "--html", "no/p.html"), "no/p.html: ")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    fails(run("score", "z.npy", "y.npy", "--out", "s.csv", "--out", "p.svg"), "pip install matpl")
+    assert set(os.listdir()) == before
+
+
+def test_names_of_classes_in_a_file(run, data, tmp_path):
+    names = ["tench, Tinca tinca", "dog", "狐狸", "3", "<b>"]
+    (tmp_path / "names.txt").write_bytes(
+        "\r\n".join(["\ufeff" + names[0], *names[1:], ""]).encode()
+    )
+    code, out, _ = run("score", "z.npy", "y.npy", "--classes", "names.txt", "--json")
+    assert (code, json.loads(out)["classes"]) == (0, names)
+    row = ("explain", "--file", "z.npy", "--row", "3", "--classes", "names.txt")
+    code, out, _ = run(*row, "--label", "tench, Tinca tinca", "--json")
+    assert (code, json.loads(out)["target"]) == (0, 0)
 
 
 def test_a_failed_or_interrupted_run_leaves_no_file(run, data, monkeypatch):

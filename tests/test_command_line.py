@@ -57,6 +57,12 @@ def test_a_mean_that_is_nan_is_said_and_exits_1(run, data, command, json):
     code, out, err = run(*(word.replace("LABELS", "none.npy") for word in command), *json)
     assert (code, bool(out)) == (1, True)
     assert err == "softmaxloss: the mean loss is NaN: no row counts, all are ignored\n"
+    np.save("no rows.npy", z[:0])
+    np.save("no labels.npy", y[:0])
+    words = [word.replace("LABELS", "no labels.npy") for word in command]
+    code, out, err = run(*(word.replace("z.npy", "no rows.npy") for word in words), *json)
+    assert (code, err) == (1, "softmaxloss: the mean loss is NaN: there are no rows\n")
+    assert "nan" not in out
     z[7, 0] = math.inf
     np.save("z.npy", z)
     code, out, err = run(*(word.replace("LABELS", "y.npy") for word in command), *json)
@@ -90,6 +96,7 @@ def test_everything_fits_40_columns_and_nothing_is_lost(run, data, monkeypatch, 
     code = [line for line in narrow.splitlines() if line.startswith("      ")]  # not broken
     lines = [line for line in narrow.splitlines() if line not in code]
     assert max(map(cell_len, lines)) <= 40
+    assert arguments[0] != "score" or narrow.count("accuracy") == 1  # the totals are one table
     number = re.compile(r"\d+\.\d+(?:e[+-]\d+)?")
     # Of one example, the column exp(z−m) of the first table is left out where there is no room.
     wide, narrow = (re.sub(r"(?s)1\. The loss J.*?2\. ", "", text) for text in (wide, narrow))

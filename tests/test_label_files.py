@@ -59,7 +59,9 @@ def test_names_become_class_numbers(tmp_path: Path, suffix: str, first_class: in
     where = "line 2: " if suffix in ("csv", "tsv", "txt") else "0: "
     where = "line 1: " if suffix == "jsonl" else where
     message = failure(lambda: read_labels(path, classes=["cat", "dog", "owl"]))
-    assert f"{where}'fox' is not one of the 3 classes: the classes are 'cat', 'dog', 'owl'" in message
+    assert (
+        f"{where}'fox' is not one of the 3 classes: the classes are 'cat', 'dog', 'owl'" in message
+    )
 
 
 def test_names_in_dictionaries_of_parquet(tmp_path: Path) -> None:

@@ -407,6 +407,22 @@ def test_wrong_options_are_one_line(run, arguments, says):
     assert len(err.splitlines()) == 1
 
 
+def test_explain_takes_ids(run, tmp_path, capsys):
+    ids = [f"images/of/the/test/{r:04}.png" for r in range(len(Y))]
+    (tmp_path / "ids.txt").write_text("\n".join(ids) + "\n")
+    files = ["explain", "--file", "z.npy", "--labels", "y.npy", "--ids", "ids.txt"]
+    assert main([*files, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["ids"]
+    assert told == json.loads(explain_set(Z, Y, ids=ids).to_json())["ids"]
+    assert main(files) == 0  # the end of an id tells it from the others
+    first = explain_set(Z, Y, ids=ids).examined.suspects[0].row
+    assert f"  …/{first:04}.png  " in capsys.readouterr().out
+    out = run("z.npy", "y.npy", "--ids", "ids.txt")[1]
+    assert f"  …/{E.top[0].row:04}.png  " in out
+    assert main([*files, "--row", "3"]) == 2
+    assert "--ids is for a whole file" in capsys.readouterr().err
+
+
 def test_ids_are_carried_through(run, tmp_path):
     ids = [f"images/{r:04}, front.png" for r in range(len(Y))]
     (tmp_path / "ids.txt").write_text("\n".join(ids) + "\n")

@@ -38,6 +38,24 @@ def shorten(text: str, cells: int) -> str:
     return f"{text[:kept]}…"
 
 
+def shorten_front(text: str, cells: int) -> str:
+    """The end of the printable text in at most `cells` cells: there ids and paths differ.
+
+    >>> print(shorten_front("images/0017.png", 9), shorten_front("鳥鳥鳥", 4))
+    …0017.png …鳥
+    """
+    import unicodedata
+
+    text = printable(text[-cells - 1 :])
+    widths = [2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text]
+    if sum(widths) <= cells:
+        return text
+    first = 0
+    while sum(widths[first:]) > cells - 1:
+        first += 1
+    return f"…{text[first:]}"
+
+
 def shown(value: object, limit: int = 60) -> str:
     r"""The repr of any value on one line of about `limit` characters; a text keeps its quotes.
 

@@ -18,9 +18,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import LabelError
+from ..explanation import SetExplanation
 from ..explanation.rendering.terminal import to_ascii
 from ..files.atomic import check_writable
+from ..files.ids import read_lines
 from ..text import plural, printable
+from ..totals import Totals
 
 
 class ExamplesFirst(click.Command):
@@ -52,7 +55,9 @@ def one_of(
 
 
 classes = click.option(
-    "--classes", metavar="A,B,C", help="Names of the classes, separated by commas."
+    "--classes",
+    metavar="A,B,C",
+    help="Names of the classes, separated by commas; or a .txt file, a name on each line.",
 )
 one_based = click.option(
     "--one-based", is_flag=True, help="Labels count the classes from 1 (default: from 0)."
@@ -66,6 +71,13 @@ top = click.option(
     default=10,
     show_default=True,
     help="List this many of the examples of a file with the highest loss.",
+)
+ids = click.option(
+    "--ids",
+    "ids_file",
+    metavar="FILE",
+    type=FILE,
+    help="Names of the rows, a line of text each.",
 )
 logits_key = click.option(
     "--logits-key",
@@ -87,11 +99,17 @@ def class_names(given: str | None, from_file: Sequence[str] | None, count: int) 
     """The names of `count` classes: those of --classes, else those of the file, else None."""
     if given is None:
         return None if from_file is None else list(from_file)
-    names = [name.strip() for name in given.split(",")]
+    names = names_of(given)
     if len(names) != count:
         hint = ": separate them by commas" if len(names) == 1 and " " in names[0] else ""
         raise click.UsageError(f"--classes: expected {count} names, got {len(names)}{hint}")
     return names
+
+
+def names_of(given: str) -> list[str]:
+    """The names in the value of --classes, which may be the name of a file."""
+    is_file = given.endswith(".txt") and ("," not in given or os.path.exists(given))
+    return [name.strip() for name in (read_lines(given) if is_file else given.split(","))]
 
 
 def explain_row(file: str, labels: str, row: int) -> str:
@@ -118,16 +136,16 @@ def label_errors(file: str) -> Iterator[None]:
         raise click.UsageError(f"{file}: {message}") from None
 
 
-def expect_a_mean(mean: float, examples: int, invalid: int) -> None:
+def expect_a_mean(result: Totals | SetExplanation) -> None:
     """End with exit code 1 if the mean loss is NaN, and say why."""
-    if not math.isnan(mean):
+    if not math.isnan(result.mean_loss):
         return
-    why = "no row counts, all are ignored"
-    if invalid:
-        have = "has" if invalid == 1 else "have"
+    why = "no row counts, all are ignored" if result.ignored else "there are no rows"
+    if result.invalid:
+        have = "has" if result.invalid == 1 else "have"
         why = (
-            f"{invalid} of {plural(examples, 'example')} {have} no loss, because a logit is NaN or "
-            "+inf, or all are -inf; these are listed first"
+            f"{result.invalid} of {plural(result.examples, 'example')} {have} no loss, because a "
+            "logit is NaN or +inf, or all are -inf; these are listed first"
         )
     click.echo(f"softmaxloss: the mean loss is NaN: {why}", err=True)
     click.get_current_context().exit(1)

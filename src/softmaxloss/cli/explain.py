@@ -72,6 +72,7 @@ WHICH_ROW = (
 )
 @command.top
 @command.ignore_index
+@command.ids
 @command.logits_key
 @command.labels_key
 @click.option(
@@ -101,6 +102,7 @@ def explain(
     labels: str | None,
     top: int,
     ignore_index: int,
+    ids_file: str | None,
     logits_key: str | None,
     labels_key: str | None,
     questions: tuple[str, ...],
@@ -117,7 +119,7 @@ def explain(
     classes are taken for which, and which examples to look at first.
     """
     command.page_options(html, open_page)
-    command.check_outputs([html], (file, labels))
+    command.check_outputs([html], (file, labels, ids_file, classes))
     if "list" in questions:
         return command.write(_questions(as_json))
     if label is not None and labels is not None:
@@ -144,7 +146,7 @@ def explain(
                 _refuse("is for one example: add --row N", "step", "steps", "questions")
                 return explain_set(source, labels)
             z, known = source.row(row or 0).tolist(), source.class_names
-    _refuse("is for a whole file: --file FILE --labels FILE", "top", "ignore_index")
+    _refuse("is for a whole file: --file FILE --labels FILE", "top", "ignore_index", "ids_file")
     names = command.class_names(classes, known, len(z))
     first_class = 1 if one_based else 0
     if file is not None and labels is not None:
@@ -194,7 +196,7 @@ def _refuse(why: str, *options: str) -> None:
     context = click.get_current_context()
     for name in options:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            option = "ask" if name == "questions" else name.replace("_", "-")
+            option = {"questions": "ask", "ids_file": "ids"}.get(name, name.replace("_", "-"))
             raise click.UsageError(f"--{option} {why}")
 
 

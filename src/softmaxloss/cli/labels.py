@@ -11,6 +11,7 @@ from ..files import open_logits
 from ..files.class_numbers import ClassNumbers
 from ..files.errors import BadFileError
 from ..text import printable, shown
+from . import command
 
 
 def read_label(
@@ -79,7 +80,8 @@ def complete_label(
     """The class names that a shell completes the last of the labels with."""
     given, names = context.params, list[str]()
     if given.get("classes"):
-        names = [name.strip() for name in given["classes"].split(",")]
+        with contextlib.suppress(ValueError):
+            names = command.names_of(given["classes"])
     elif given.get("file"):
         with (
             contextlib.suppress(OSError, ValueError),

@@ -13,13 +13,20 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ..explanation import SetExplanation
-from ..explanation.rendering.numbers import number
+from ..explanation.rendering.numbers import fixed_percent, number
 from ..explanation.rendering.sections import Cell, Row, Section, Table
-from ..explanation.rendering.terminal import indent, lay_out, section, table_of
+from ..explanation.rendering.terminal import (
+    INDENT,
+    indent,
+    lay_out,
+    prose,
+    section,
+    table_of,
+    table_width,
+)
 from ..explanation.set_plots import PLOTS, load_matplotlib
 from ..explanation.set_sections import hardest
 from ..explanation.set_sums import add_up
-from ..explanation.set_words import percent
 from ..files import (
     COMPRESSIONS,
     FORMATS,
@@ -33,7 +40,7 @@ from ..files import (
     read_target,
 )
 from ..files.evaluation import evaluate
-from ..text import few, plural, printable, shorten
+from ..text import few, plural, printable, shorten, shorten_front
 from ..totals import Example, Totals, top_ks
 from . import command
 from .progress import progress_bar
@@ -74,13 +81,7 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
 @command.one_based
 @command.ignore_index
 @command.probabilities
-@click.option(
-    "--ids",
-    "ids_file",
-    metavar="FILE",
-    type=command.FILE,
-    help="Names of the rows, a line of text each, for --html and --out.",
-)
+@command.ids
 @click.option(
     "--html", metavar="FILE", type=command.FILE, help="Write a page for a browser to FILE."
 )
@@ -116,7 +117,7 @@ def score(
     """Score the files and report; the parameters are the options of the command."""
     labels = labels or logits
     command.page_options(html, open_page)
-    command.check_outputs([*outputs, html], (logits, labels, ids_file))
+    command.check_outputs([*outputs, html], (logits, labels, ids_file, classes))
     plots = [out for out in outputs if Path(out).suffix.lower() in PLOTS]
     if plots:
         load_matplotlib()
@@ -170,10 +171,10 @@ def score(
         fields = {"schema": "softmaxloss.scores", "version": 1, "classes": names}
         fields |= {"first_class": first_class} | result.to_dict(top)
         command.write(json.dumps(fields, allow_nan=False) + "\n")
-        command.expect_a_mean(result.mean_loss, result.examples, result.invalid)
+        command.expect_a_mean(result)
         return
     width, color = command.terminal()
-    report = [*_totals(result, source, soft=isinstance(known, TargetFile))]
+    report = [*_totals(result, source, width, soft=isinstance(known, TargetFile))]
     if shown := result.top[:top]:
         cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
 
@@ -181,35 +182,31 @@ def score(
             known = "" if names is None else f" {shorten(names[label - first_class], cells)}"
             return f"{label}{known}"
 
+        def id(row: int) -> str:
+            assert ids is not None
+            return shorten_front(ids[row], cells)
+
         which = "example" if len(shown) == 1 else f"{len(shown)} examples"
         first = command.explain_row(logits, labels, shown[0].row)
         words = ["Why the first of them?", f"   {printable(first)}"]
         title = f"The {which} with the highest loss"
-        report += section(Section(title, hardest(shown, name), words))
+        report += section(Section(title, hardest(shown, name, id if ids else None), words))
     command.write(lay_out(report, color=color, width=width))
-    command.expect_a_mean(result.mean_loss, result.examples, result.invalid)
+    command.expect_a_mean(result)
 
 
-def _totals(result: Totals, file: LogitsFile, *, soft: bool) -> Iterator[RenderableType]:
+def _totals(
+    result: Totals, file: LogitsFile, width: int, *, soft: bool
+) -> Iterator[RenderableType]:
     """The numbers of the whole file."""
-    examples, classes = plural(result.examples, "example"), file.shape[1]
+    examples, classes = plural(result.examples, "example"), result.classes
     title = f"{printable(file.path.name)}: {examples}, {plural(classes, 'class')}"
     if file.left_out:
         columns = few([shorten(name, 20) or "''" for name in file.left_out[:6]])
         title += f" (columns that are no logits: {columns})"
-    yield Text(f"{title}\n")
-    uniform = f"(a uniform guess: ln {classes} = {number(math.log(classes))})"
-    rows = [
-        ("mean loss", f"{number(result.mean_loss)} nats", uniform),
-        ("perplexity", number(result.perplexity), "(exp of the mean loss)"),
-        ("accuracy", percent(result.accuracy), ""),
-    ]
-    if ks := top_ks(result.classes):
-        k = 5 if 5 in ks else ks[-1]
-        rows.append((f"top-{k}", percent(result.top_k(k)), "(the label is among the largest)"))
-    if result.classes > 1:
-        why = "(how far probability and accuracy differ)"
-        rows.append(("ECE", percent(result.reliability.ece), why))
+    yield prose(title)
+    yield Text()
+    rows = [*_means(result)] if result.examples else []
     if soft:
         why = "(the label is the most probable class)"
         rows.append(("labels", "probabilities", why))
@@ -218,7 +215,32 @@ def _totals(result: Totals, file: LogitsFile, *, soft: bool) -> Iterator[Rendera
     if result.invalid:
         why = "(NaN, +inf or only -inf: no loss, so no mean)"
         rows.append(("invalid", plural(result.invalid, "row"), why))
-    lines = [Row([name, value, Cell(note, "faint")]) for name, value, note in rows]
-    totals = table_of(Table("", ["", "<", "<"], lines))
-    totals.show_header = False
+    if not rows:
+        return
+    for notes in (True, False):  # where they do not fit, the numbers alone
+        lines = [Row([name, value, *([Cell(why, "faint")] * notes)]) for name, value, why in rows]
+        totals = table_of(Table("", ["", "<", "<"][: 2 + notes], lines))
+        totals.show_header = False
+        if INDENT + table_width(totals) <= width:
+            break
     yield indent(totals)
+    if result.examples and not notes:
+        yield prose(f"A uniform guess has the mean loss {_uniform(classes)}.", 1)
+
+
+def _means(result: Totals) -> Iterator[tuple[str, str, str]]:
+    """Name, value and a note for each of them."""
+    loss = number(result.mean_loss)
+    yield "mean loss", f"{loss} nats", f"(a uniform guess: {_uniform(result.classes)})"
+    yield "perplexity", number(result.perplexity), "(exp of the mean loss)"
+    yield "accuracy", fixed_percent(result.accuracy), ""
+    if ks := top_ks(result.classes):
+        k = 5 if 5 in ks else ks[-1]
+        yield f"top-{k}", fixed_percent(result.top_k(k)), "(the label is among the largest)"
+    if result.classes > 1:
+        why = "(how far probability and accuracy differ)"
+        yield "ECE", fixed_percent(result.reliability.ece), why
+
+
+def _uniform(classes: int) -> str:
+    return f"ln {classes} = {number(math.log(classes))}"

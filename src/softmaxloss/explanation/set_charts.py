@@ -11,9 +11,8 @@ import numpy as np
 from ..text import as_html, plural
 from ..totals import LOSS_EDGES
 from .rendering.names import in_table
-from .rendering.numbers import number
+from .rendering.numbers import fixed_percent, number
 from .set_data import SetData
-from .set_words import percent
 
 WIDTH, HEIGHT = 420, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 30, 48
@@ -220,7 +219,8 @@ def reliability(e: SetData) -> str:
         accuracy, confidence = float(c.accuracy[k]), float(c.confidence[k])
         said = (
             f"{plural(int(c.counts[k]), 'example')} with a confidence from {k / bins:.2f} to "
-            f"{(k + 1) / bins:.2f}, {percent(confidence)} on average: {percent(accuracy)} right"
+            f"{(k + 1) / bins:.2f}, {fixed_percent(confidence)} on average: "
+            f"{fixed_percent(accuracy)} right"
         )
         low, high = sorted((accuracy, confidence))
         inside.append(_bar("right", k / bins, 0.9 / bins, 0.0, accuracy, said))
@@ -229,7 +229,7 @@ def reliability(e: SetData) -> str:
     inside.append(_key([("right", "accuracy"), ("gap", "distance")]))
     said = (
         f"Accuracy against confidence in {bins} bins. The expected calibration error is "
-        f"{percent(c.ece)}."
+        f"{fixed_percent(c.ece)}."
     )
     axes = ("confidence: probability of the prediction", _percents()), ("accuracy", _percents())
     return _plot(said, "".join(inside), *axes)

@@ -15,13 +15,13 @@ from . import set_sections as sections
 from .data import SHOWN
 from .rendering.html import Page, paragraph, section, section_of, table_of
 from .rendering.names import NAME, in_table
-from .rendering.numbers import number
+from .rendering.numbers import fixed_percent, number
 from .rendering.sections import Cell, Row, Section, Table
 from .set_charts import MapCell, heat_map
 from .set_data import SetData
 from .set_explained import explained
 from .set_sections import EMPTY
-from .set_words import finding, lead, percent
+from .set_words import finding, lead
 
 MAPPED = 40  # classes in a map; of more, those in the strongest pairs
 WRITTEN = 12  # classes, up to which a map has its numbers written in its cells
@@ -51,12 +51,12 @@ def _styles() -> str:
 
 def _cards(e: SetData) -> str:
     """The numbers that are looked for first."""
-    facts = {"mean loss in nats": number(e.mean_loss), "accuracy": percent(e.accuracy)}
+    facts = {"mean loss in nats": number(e.mean_loss), "accuracy": fixed_percent(e.accuracy)}
     if e.top_k:
         k = 5 if 5 in e.top_k else max(e.top_k)
-        facts[f"top-{k} accuracy"] = percent(e.top_k[k])
+        facts[f"top-{k} accuracy"] = fixed_percent(e.top_k[k])
     if e.counts.size > 1:
-        facts["ECE"] = percent(e.calibration.ece)
+        facts["ECE"] = fixed_percent(e.calibration.ece)
         facts["best temperature"] = f"{e.calibration.best.temperature:.3g}"
     shown = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items())
     return f'<dl class="beside">{shown}</dl>'
@@ -116,7 +116,7 @@ def _confusion(e: SetData, i: int, n: int, times: int, written: bool) -> MapCell
     total = int(e.counts[i])
     share = times / total if total else 0.0
     said = f"true class {in_table(e, i)}, predicted {in_table(e, n)}: {times} of {total}"
-    said += f" ({percent(share)})" if total else ""
+    said += f" ({fixed_percent(share)})" if total else ""
     kind = "empty" if not total else "true" if i == n else "down"
     return MapCell(kind, math.sqrt(share), said, str(times) if written and times else "")
 
@@ -146,7 +146,7 @@ def _losses(e: SetData) -> str:
     rows = [Row([f"{b.least:.3g} to {b.below:.3g}", str(b.examples), str(b.wrong)]) for b in bins]
     table = Table("Examples by their loss", ["loss", "examples", "predicted wrong"], rows)
     picture = _figure(charts.losses(e), caption)
-    ranks = [Row([f"{k}", Cell(percent(share), share=share)]) for k, share in e.top_k.items()]
+    ranks = [Row([f"{k}", Cell(fixed_percent(share), share=share)]) for k, share in e.top_k.items()]
     within = Table("How often the label is among the k largest logits", ["k", "examples"], ranks)
     both = f'<div class="abreast">{picture}{table_of(within) if ranks else ""}</div>'
     return section("How large the losses are", f"{both}{_numbers(table)}")
@@ -177,7 +177,7 @@ def _calibration(e: SetData) -> str:
 
 def _shares(e: SetData, k: int) -> list[str]:
     shares = (float(e.calibration.confidence[k]), float(e.calibration.accuracy[k]))
-    return [EMPTY if math.isnan(x) else percent(x) for x in shares]
+    return [EMPTY if math.isnan(x) else fixed_percent(x) for x in shares]
 
 
 # --- examples -------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from ..errors import OptionError
 from ..files.atomic import atomic_write
 from ..text import plural
 from .rendering.names import in_table
+from .rendering.numbers import fixed_percent
 from .set_charts import loss_bins
 from .set_data import SetData
-from .set_words import finding, percent
+from .set_words import finding
 
 #: The suffixes of the files that `save_plots` writes.
 PLOTS = (".svg", ".png")
@@ -116,6 +117,6 @@ def _reliability(e: SetData, axes: Any) -> None:
     axes.plot(middles, c.confidence, "k_", markersize=12, label="mean confidence")
     axes.plot([0, 1], [0, 1], "k--", linewidth=1)
     count = plural(int(c.counts.sum()), "example")
-    title = f"Reliability (ECE {percent(c.ece)}, {count})"
+    title = f"Reliability (ECE {fixed_percent(c.ece)}, {count})"
     axes.set(title=title, xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="upper left")

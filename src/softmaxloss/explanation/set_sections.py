@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ..text import plural, printable
+from ..text import plural, printable, shorten_front
 from ..totals import Example
 from .rendering.names import in_sentence, in_table
-from .rendering.numbers import number
+from .rendering.numbers import fixed_percent, number
 from .rendering.sections import Cell, Row, Section, Table, slope_cells
 from .set_data import SetData
 from .set_sums import LEAST
-from .set_words import confused, issues, percent, trust
+from .set_words import confused, issues, trust
 
 EMPTY = "none"  # where there is no number
 LISTED = 8  # classes and pairs in the text
@@ -41,7 +41,7 @@ def sections(
 def confusions(e: SetData, count: int, cells: int) -> Section:
     """The pairs of classes that are confused most often."""
     rows = [
-        Row([in_table(e, i, cells), in_table(e, n, cells), str(times), percent(share)])
+        Row([in_table(e, i, cells), in_table(e, n, cells), str(times), fixed_percent(share)])
         for i, n, times, share in e.confusions.most(count)
     ]
     heads = ["true class", "<taken for", "times", "of the class"]
@@ -106,7 +106,7 @@ def _examined(e: SetData, some: Iterable[Example], cells: int, links: bool) -> T
     for x in some:
         valid = x.rank > 0
         predicted = [name(x.predicted), number(x.confidence)] if valid else [EMPTY, EMPTY]
-        id = [printable(ids.get(x.row, ""))[:cells]] if ids else []
+        id = [shorten_front(ids.get(x.row, ""), cells)] if ids else []
         label = [name(x.label), number(x.probability) if valid else EMPTY]
         row = Cell(str(x.row), link=f"row-{x.row}" if links else "")
         rows.append(Row([row, *id, *label, *predicted, number(x.loss)]))
@@ -184,12 +184,17 @@ def _net_row(e: SetData, classes: Sequence[int], name: str, loss: str) -> Row:
     return Row([name, str(int(e.counts[classes].sum())), loss, share, mean, *slope_cells(slope)])
 
 
-def hardest(top: Iterable[Example], name: Callable[[int], str]) -> Table:
-    """The examples with the highest loss. name: shows a label."""
+def hardest(
+    top: Iterable[Example], name: Callable[[int], str], id: Callable[[int], str] | None = None
+) -> Table:
+    """The examples with the highest loss. name: shows a label, id: the id of a row."""
     rows = []
     for example in top:
         valid = example.rank > 0
         predicted, rank = (name(example.predicted), str(example.rank)) if valid else (EMPTY, EMPTY)
         numbers = (number(example.loss), number(example.probability))
-        rows.append(Row([str(example.row), name(example.label), predicted, *numbers, rank]))
-    return Table("The examples with the highest loss", HARDEST, rows)
+        called = [] if id is None else [id(example.row)]
+        words = [*called, name(example.label), predicted]
+        rows.append(Row([str(example.row), *words, *numbers, rank]))
+    heads = HARDEST if id is None else [HARDEST[0], "<id", *HARDEST[1:]]
+    return Table("The examples with the highest loss", heads, rows)

@@ -7,20 +7,11 @@ import numpy as np
 
 from ..text import plural
 from .rendering.names import in_sentence
-from .rendering.numbers import number, told_apart
+from .rendering.numbers import fixed_percent, number, told_apart
 from .set_data import SetData
 
 SAME = 0.005  # confidence and accuracy that differ by less are called the same
 LITTLE = 1e-3  # of the mean loss: a smaller gain is not worth a temperature
-
-
-def percent(share: float, decimals: int = 2) -> str:
-    """A share in percent.
-
-    >>> percent(0.0512), percent(0.5, 0)
-    ('5.12 %', '50 %')
-    """
-    return f"{100 * share:.{decimals}f} %"
 
 
 def finding(e: SetData) -> str:
@@ -44,12 +35,13 @@ def lead(e: SetData) -> Iterator[str]:
     """The whole set in sentences, and what the reader of the numbers must know first."""
     examples, classes = plural(e.examples, "example"), e.counts.size
     yield f"{examples}, {plural(classes, 'class')}, numbered from {e.first_class}."
-    yield (
-        f"Mean loss {number(e.mean_loss)} nats (a uniform guess: ln {classes} = "
-        f"{number(e.uniform_loss)}), accuracy {percent(e.accuracy)}."
-    )
+    if e.examples:
+        yield (
+            f"Mean loss {number(e.mean_loss)} nats (a uniform guess: ln {classes} = "
+            f"{number(e.uniform_loss)}), accuracy {fixed_percent(e.accuracy)}."
+        )
     if e.top_k and e.examples:
-        within = ", ".join(f"top-{k} {percent(share)}" for k, share in e.top_k.items())
+        within = ", ".join(f"top-{k} {fixed_percent(share)}" for k, share in e.top_k.items())
         yield f"The label is among the largest logits: {within}."
     if e.look_like_probabilities:
         yield (
@@ -84,8 +76,8 @@ def confused(e: SetData) -> str:
     if not back:
         often = f"never taken for class {e.number(true)}"
     return (
-        f"{of_all} ({percent(share)}) {are} taken for class {n}. Class {e.number(predicted)} is "
-        f"{often}."
+        f"{of_all} ({fixed_percent(share)}) {are} taken for class {n}. "
+        f"Class {e.number(predicted)} is {often}."
     )
 
 
@@ -98,9 +90,10 @@ def trust(e: SetData) -> Iterator[str]:
     how = "overconfident" if gap > 0 else "underconfident"
     judged = f"The model is {how}" if abs(gap) >= SAME else "The model is about as sure as right"
     yield (
-        f"{judged}: it gives its predictions a probability of {percent(confidence)} on average, "
-        f"and {percent(right)} of them are right. Expected calibration error (ECE, 15 bins): "
-        f"{percent(c.ece)}, the mean distance between the two in bins of similar probability."
+        f"{judged}: it gives its predictions a probability of {fixed_percent(confidence)} on "
+        f"average, and {fixed_percent(right)} of them are right. Expected calibration error "
+        f"(ECE, 15 bins): {fixed_percent(c.ece)}, the mean distance between the two in bins of "
+        "similar probability."
     )
     yield _temperature(e)
 
@@ -125,8 +118,8 @@ def _temperature(e: SetData) -> str:
         beyond = " This is the last of those tried: the best may be beyond it."
     return (
         f"With the temperature T = {T:.3g}, softmax(z/T), the mean loss would be {after} in place "
-        f"of {before}, {percent(1 - c.best.loss / loss, 1)} less, and the ECE about "
-        f"{percent(c.best.ece)} (at T = {c.best.tried:.3g}, the nearest that was tried). The "
+        f"of {before}, {fixed_percent(1 - c.best.loss / loss, 1)} less, and the ECE about "
+        f"{fixed_percent(c.best.ece)} (at T = {c.best.tried:.3g}, the nearest that was tried). The "
         f"predicted classes stay the same.{beyond} It is fitted to these examples: choose T on "
         "others than those you test with."
     )

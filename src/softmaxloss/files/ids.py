@@ -1,4 +1,4 @@
-"""The ids of rows: what the examples are called, one line each."""
+"""Lines of text: the ids of rows, the names of classes."""
 
 import os
 from pathlib import Path
@@ -20,17 +20,27 @@ def read_ids(path: str | os.PathLike[str], rows: int) -> list[str]:
     >>> read_ids(path, 2)
     ['a.png', 'b.png']
     """
-    path = Path(path)
-    try:
-        check_file(path)
-        ids = path.read_text(encoding="utf-8-sig").split("\n")
-    except BadFileError as error:
-        raise FileError(path, str(error)) from None
-    except UnicodeDecodeError:
-        raise FileError(path, "is not text in UTF-8; ids are one line for each row") from None
-    if not ids[-1]:
-        ids.pop()  # the last line ends
+    ids = read_lines(path)
     if len(ids) != rows:
         hint = ": leave out the header" if len(ids) == rows + 1 else ""
         raise FileError(path, f"has {plural(len(ids), 'id')} for {plural(rows, 'row')}{hint}")
     return ids
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[str]:
+    """The lines of a text file, without their ends.
+
+    Raises:
+        FileError: missing, empty, or not text in UTF-8.
+    """
+    path = Path(path)
+    try:
+        check_file(path)
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except BadFileError as error:
+        raise FileError(path, str(error)) from None
+    except UnicodeDecodeError:
+        raise FileError(path, "is not text in UTF-8") from None
+    if not lines[-1]:
+        lines.pop()  # the last line ends
+    return lines

@@ -34,6 +34,15 @@ def percent(share: float) -> str:
     return "more than 99.9 %" if shown == "100" and share < 1 else f"{shown} %"
 
 
+def fixed_percent(share: float, decimals: int = 2) -> str:
+    """A share in percent with as many decimals as the others of its table.
+
+    >>> fixed_percent(0.0512), fixed_percent(0.5, 0)
+    ('5.12 %', '50 %')
+    """
+    return f"{100 * share:.{decimals}f} %"
+
+
 def numbers(values: Sequence[float] | NDArray[np.float64], most: int) -> str:
     """A vector, of which at most the first `most` numbers are shown.
 
