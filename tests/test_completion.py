@@ -102,7 +102,7 @@ NAMES = '--classes "cat,dog,new york,[fox],don\'t"'
         ("explain --lab", ["explain", "--label"]),  # and --labels
         ("check --kind so", ["check", "--kind", "softmax"]),
         ("check --explain no-ex", ["check", "--explain", "no-exp"]),
-        ("explain --ask others", ["explain", "--ask", "others-learn"]),
+        ("explain --ask others-l", ["explain", "--ask", "others-learn"]),
         ("score my", ["score", "my logits.npy"]),
         ("explain --file na", ["explain", "--file", "names.csv"]),
         ("explain 2 1 --classes cat,dog --label d", ["--label", "dog"]),
