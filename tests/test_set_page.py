@@ -230,6 +230,29 @@ def test_the_pictures_have_the_numbers():
     assert f"mean loss {E.mean_loss:.4f}" in " ".join(words)
 
 
+@pytest.mark.parametrize("scale", [0.2, 1.0, 3.0])
+def test_the_labels_of_the_histogram_stand_above_its_bars(scale):
+    """And the line of a label does not cross the other label."""
+    svg = "{http://www.w3.org/2000/svg}"
+    plot = next(
+        sections_of(explain_set(scale * Z, Y))["How large the losses are"].iter(f"{svg}svg")
+    )
+    bars = [bar for bar in plot.iter(f"{svg}rect") if bar.find(f"{svg}title") is not None]
+    highest = min(float(bar.get("y")) for bar in bars if float(bar.get("height")))
+    labels = [text for text in plot.iter(f"{svg}text") if text.get("class", "").startswith("label")]
+    lines = [line for line in plot.iter(f"{svg}polyline") if line.get("class") == "mark"]
+    assert len(labels) == len(lines) == 2
+    assert all(float(text.get("y")) < highest for text in labels)
+    for label, line in (labels, lines[::-1]), (labels[::-1], lines):
+        label, line = label[0], line[0]
+        x, y = float(label.get("x")), float(label.get("y"))
+        ends = [tuple(map(float, point.split(","))) for point in line.get("points").split()]
+        width = 9 * len(label.text)
+        across = (x - width, x) if "end" in label.get("class") else (x, x + width)
+        crosses = across[0] <= ends[0][0] <= across[1]
+        assert not crosses or min(end[1] for end in ends) > y
+
+
 def test_every_example_is_explained_in_the_page():
     e = explain_set(Z, Y, ids=[f"<id {r}>" for r in range(len(Y))])
     body = re.search("<main.*</main>", e.to_html(), re.DOTALL)[0]

@@ -18,6 +18,8 @@ WIDTH, HEIGHT = 420, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 30, 48
 BARS = 160  # of a curve over classes
 LABEL = 14  # cells of a name in a map
+FULL = 0.8  # the highest bar of the histogram, below two labels
+FLIP = 0.7  # from here on, the label of a line is on its left
 STRONGEST = 0.6  # opacity: text on it can still be read
 
 Tick = tuple[float, str]
@@ -142,19 +144,20 @@ def losses(e: SetData) -> str:
     size, inside = 1 / len(bins), []
     for k, one in enumerate(bins):
         span = f"a loss from {one.least:.3g} to {one.below:.3g}"
-        heights = ((one.examples - one.wrong) / most, one.examples / most)
+        heights = ((one.examples - one.wrong) / most * FULL, one.examples / most * FULL)
         shown = f"{plural(one.examples, 'example')} with {span}, {one.wrong} predicted wrong"
         inside.append(_bar("right", size * k, size * 0.9, 0.0, heights[0], shown))
         inside.append(_bar("wrong", size * k, size * 0.9, heights[0], heights[1], shown))
     marks = [(e.uniform_loss, f"ln {e.counts.size}"), (e.mean_loss, "mean")]
-    for nth, (loss, name) in enumerate(marks):
-        if (at := _place(bins, loss)) is not None:
-            side = "label end" if at > 0.7 else "label"
-            inside.append(_line("mark", [(at, 0), (at, 1)]))
-            inside.append(
-                f'<text class="{side}" x="{_x(at) + (-4 if at > 0.7 else 4):.1f}" '
-                f'y="{_y(1) + 14 + 18 * nth:.1f}">{name}</text>'
-            )
+    placed = [(at, name) for loss, name in marks if (at := _place(bins, loss)) is not None]
+    # The line of the second label ends below the first label, which may lie across it.
+    for nth, (at, name) in enumerate(sorted(placed, key=lambda mark: -abs(mark[0] - FLIP))):
+        side = "label end" if at > FLIP else "label"
+        inside.append(_line("mark", [(at, 0), (at, 1 - 0.1 * nth)]))
+        inside.append(
+            f'<text class="{side}" x="{_x(at) + (-4 if at > FLIP else 4):.1f}" '
+            f'y="{_y(1) + 14 + 18 * nth:.1f}">{name}</text>'
+        )
     inside.append(_key([("right", "right"), ("wrong", "wrong")]))
     places = [(_place(bins, 10.0**k), f"{10.0**k:g}") for k in range(-4, 4)]
     ticks = [(at, text) for at, text in places if at is not None]
@@ -162,11 +165,12 @@ def losses(e: SetData) -> str:
         ticks = [(0.0, f"{bins[0].least:.3g}"), (1.0, f"{bins[-1].below:.3g}")]
     if bins[0].least == 0:
         ticks.insert(0, (0.0, "0"))
+    counts = [(FULL * at, text) for at, text in _counts(most)]
     said = (
         f"Histogram of the losses of {plural(int(e.losses.sum()), 'example')}; the table below "
         "has its numbers."
     )
-    return _plot(said, "".join(inside), ("loss in nats", ticks), ("examples", _counts(most)))
+    return _plot(said, "".join(inside), ("loss in nats", ticks), ("examples", counts))
 
 
 def _place(bins: Sequence[LossBin], loss: float) -> float | None:
