@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -290,6 +291,16 @@ def test_score_with_ignored_rows(run, data):
     got = json.loads(run(*ignoring, "--json")[1])
     assert got["mean_loss"] == pytest.approx(losses.mean(), rel=1e-14)
     assert "ignored     50 rows" in run(*ignoring)[1]
+
+
+def test_ignored_rows_with_large_logits_warn_of_nothing(run, data):
+    z, y = data
+    z[3], y[3] = 1000.0, -100
+    np.save("z.npy", z)
+    np.save("y.npy", y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run("score", "z.npy", "y.npy")[::2] == (0, "")
 
 
 def test_score_with_no_examples_listed(run, data):

@@ -179,8 +179,9 @@ def _least(left: _Point, right: _Point) -> tuple[float, float]:
 
 
 def confidence(logits: NDArray[Any], scores: Scores, first_class: int = 0) -> NDArray[np.float64]:
-    """The probability of the predicted class of each row; NaN for a row without one."""
+    """The probability of the predicted class of each row; NaN for a row without one, and anything
+    for an ignored row, whose logsumexp is 0."""
     rows = np.arange(len(logits))
     largest = logits[rows, np.maximum(scores.predicted - first_class, 0)].astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return np.asarray(np.minimum(np.exp(largest - scores.logsumexp), 1.0))
