@@ -104,6 +104,7 @@ PARAPHRASES = {
         "why do we take the log",
         "is it log base 10 or natural log?",
         "why -log(p) rather than 1-p",
+        "what does the minus mean in -log a_y",
     ],
     "nat": [
         "what is a nat",
@@ -123,6 +124,7 @@ PARAPHRASES = {
     "squared-error": [
         "why not use mean squared error for classification",
         "why is cross entropy better than MSE",
+        "gradient vanishing",
     ],
     "mean-or-sum": [
         "should I average or sum the loss over the batch",
@@ -267,6 +269,7 @@ HELD_OUT = {
     "reach-one": [
         "can training accuracy... I mean the probability be 100%",
         "does it converge to exactly one",
+        "is the loss 0 when correct",
         "when would gradient descent stop",
         "will a3 become 1 if I train forever",
         "is perfect probability achievable",
@@ -319,6 +322,7 @@ HELD_OUT = {
     ],
     "jacobian": [
         "derivative of softmax numpy code",
+        "what is the derivative of softmax",
         "how do I write the C x C softmax gradient",
         "numpy softmax derivative implementation",
         "da/dz matrix",

@@ -234,11 +234,11 @@ def test_the_page_is_no_wider_than_the_screen(visit: Open, name: str, width: int
         in_sight(page, "term", 2)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["names", "layer", "nan", "several", "small set"])
-def test_the_page_is_accessible(visit: Open, name: str, scheme: str) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (900, "dark"), (1400, "light")])
+@pytest.mark.parametrize("name", ["names", "layer", "many", "nan", "several", "small set"])
+def test_the_page_is_accessible(visit: Open, name: str, width: int, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = visit(PAGES[name], color_scheme=scheme)
+    page = visit(PAGES[name], width=width, color_scheme=scheme)
     unfold(page)
     if page.locator("[data-v=a]:visible").count():
         page.locator("[data-v=a]:visible").first.hover()  # what is lit must be readable too

@@ -17,6 +17,7 @@ from tests.browsing import (
     as_written,
     confirmed,
     prose,
+    shown,
     type_logit,
 )
 
@@ -245,6 +246,96 @@ def test_an_address_can_be_typed(visit: Open) -> None:
     page = visit(explain(SEED, 2, first_class=1))
     type_logit(page, 0, "1")
     assert kept(page).endswith("#z=1,1,0.1,-1.2&y=2")  # the label as it is counted
+
+
+@pytest.mark.parametrize("count", [13, 1000])
+def test_examples_and_the_address_with_many_classes(visit: Open, count: int) -> None:
+    z = np.random.default_rng(0).normal(size=count) * 3
+    given = explain(z, 5)
+    strongest = given.strongest_other
+    page = visit(given)
+    assert page.get_by_role("button", name="The four classes").count() == 0
+    for title, sure in (("Sure and right", 5), ("Sure and wrong", strongest)):
+        page.get_by_role("button", name=title).click()
+        x = np.full(count, -1.0)
+        x[sure] = float(page.locator(f"input[type=number][data-z='{sure}']").input_value())
+        why = explain(x, 5)
+        assert why.before.probabilities[sure] > 0.97
+        assert shown(page, "J") == number(why.before.loss)
+    page.get_by_role("button", name="One class masked").click()
+    x[strongest] = -INF
+    assert shown(page, "J") == number(explain(x, 5).before.loss)
+    page.get_by_role("button", name="All equal").click()
+    assert shown(page, "J") == number(math.log(count))
+    page.locator("[data-do=reset]").click()
+    page.locator("[data-do=step]").click()
+    page.locator(f"input[name=y][value='{strongest}']").check()
+    address, J = kept(page), shown(page, "J")
+    assert number(explain(given.after.logits, strongest).before.loss) == J
+    assert ("#z=" in address) == (count == 13)
+    assert ("The address keeps" in prose(page)) == (count == 13)
+    if count == 13:
+        page.goto("about:blank")
+        page.goto(address)
+        assert shown(page, "J") == J
+        rows = page.locator(".row.true .known").all_inner_texts()
+        assert rows == [f"class {strongest}"]
+        hidden = next(n for n in range(13) if not page.locator(f"[name=y][value='{n}']").count())
+        for bad in (f"z={','.join('0' * 13)}&y={hidden}", "z=1,2&y=0", "z=1,2&y=0&from=0,1"):
+            page.evaluate(f"location.hash = '#{bad}'")
+            page.wait_for_function("document.querySelector('.status').classList.contains('wrong')")
+            assert shown(page, "J") == J
+            page.locator(f"input[name=y][value='{strongest}']").dispatch_event("input")
+
+
+def inside(page: Any, part: str, width: int) -> None:
+    for box in page.locator(part).evaluate_all("all => all.map(e => e.getBoundingClientRect())"):
+        assert 0 <= box["left"] <= box["right"] <= width, part
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_cut_or_covered(visit: Open, width: int) -> None:
+    z = np.random.default_rng(0).normal(size=1000) * 3
+    for why in (QUESTION, explain(z, 5), explain([2e5, 1.0, -500.0, 1e6], 2, classes=NAMES)):
+        page = visit(why, width=width)
+        names = page.locator(".row:not(.rest) .known")
+        assert names.evaluate_all("all => all.every(e => e.scrollWidth <= e.clientWidth)")
+        inside(page, ".arrow text, .loss strong, .dock button", width)
+        assert page.locator(".heads :last-child", has_text="raised").first.is_visible()
+        loss, step = (
+            page.locator(part).bounding_box() for part in (".loss strong", "[data-do=step]")
+        )
+        assert loss["x"] + loss["width"] <= step["x"] or loss["y"] + loss["height"] <= step["y"]
+        places = page.locator(".axis text:visible").evaluate_all(
+            "all => all.map(e => e.getBoundingClientRect()).map(box => [box.left, box.right])"
+        )
+        assert all(a[1] < b[0] for a, b in itertools.pairwise(places))
+    page.locator("[data-set=step]").fill("0")
+    status = page.get_by_role("status")
+    assert status.is_visible()
+    assert status.inner_text() == "The step size must be a number above 0."
+    dock = page.locator(".dock").bounding_box()
+    assert dock["y"] + dock["height"] <= page.viewport_size["height"]
+
+
+def test_all_twelve_rows_are_on_the_first_screen(visit: Open) -> None:
+    page = visit(explain(np.random.default_rng(0).normal(size=1000) * 3, 5))
+    true, dock = (page.locator(part).bounding_box() for part in (".row.true", ".dock"))
+    assert true["y"] + true["height"] <= dock["y"]
+
+
+def test_a_name_from_right_to_left_turns_nothing_round(visit: Open) -> None:
+    page = visit(explain(SEED, 2, classes=["cat", "dog", "שלום", "owl"]))
+    name, loss = (page.locator(f".dock .loss {part}").bounding_box() for part in ("sub", "strong"))
+    assert name["x"] + name["width"] < loss["x"]
+
+
+def test_the_step_size_is_beside_the_arrows(visit: Open) -> None:
+    page = visit(QUESTION)
+    heading = page.locator(".heads > :last-child")
+    assert heading.inner_text().startswith("a step moves the output by 0.1 ×")
+    page.locator("[data-set=step]").fill("0.5")
+    assert heading.inner_text().startswith("a step moves the output by 0.5 ×")
 
 
 def test_wrong_outputs_fall_and_a_wrong_probability_rises_for_a_while(visit: Open) -> None:

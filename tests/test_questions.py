@@ -297,6 +297,13 @@ def test_the_jacobian_that_is_printed():
     assert f"Its row 2, for class 2, is [{row}]. Times ∂J/∂a_2 = −10.4180 it is" in text
 
 
+@pytest.mark.parametrize("z", [[2.0, 1.0, -INF, 0.0], [2000.0, 1.0, -500.0, 0.0]])
+def test_zero_times_infinity_is_no_derivative(z):
+    text = explain(z, 2).ask("jacobian").text
+    assert "Times" not in text
+    assert "∂J/∂a_2 is too large for float64" in text
+
+
 @given(
     st.lists(
         st.floats(-30, 30) | st.floats(-900, 900) | st.just(-INF), min_size=2, max_size=9

@@ -4,6 +4,7 @@ import { amount, fixed, number, percent, short } from "./maths.js";
 
 const LARGEST = 8e307;
 const UNIT = 30;
+const ROOM = 4;
 const TOP = 5;
 
 /** Text in HTML; quotes too, for attributes. */
@@ -39,9 +40,10 @@ export function track(z, scale) {
   return `${lines}<line class="fill" x1="50%" x2="${x}%" y1="50%" y2="50%"/><circle cx="${x}%" cy="50%" r="10"/>`;
 }
 
-/** The numbers below the outputs. */
+/** The numbers below the outputs; where they are long, only the ends and zero. */
 export function axis(scale) {
-  const ends = [[0, -1], [25, -0.5], [50, 0], [75, 0.5], [100, 1]];
+  const all = [[0, -1], [25, -0.5], [50, 0], [75, 0.5], [100, 1]];
+  const ends = short(scale / 2).length > ROOM ? all.filter((_, k) => k % 2 === 0) : all;
   return ends.map(([x, part]) => `<text class="middle" x="${x}%" y="14">${short(scale * part)}</text>`).join("");
 }
 

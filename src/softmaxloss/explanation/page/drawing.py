@@ -14,6 +14,7 @@ from .numerals import amount, short
 
 LARGEST = 8e307  # the end of a slider: the distance between two of them is finite
 UNIT = 30  # of the width, for an arrow of length 1
+ROOM = 4  # characters of each number below an axis with five of them
 TOP = 5  # the largest loss on the axis, unless the loss is larger
 
 
@@ -62,8 +63,10 @@ def track(z: float, scale: float) -> str:
 
 
 def axis(scale: float) -> str:
-    """The numbers below the outputs."""
-    ends = zip((0, 25, 50, 75, 100), (-1, -0.5, 0, 0.5, 1), strict=True)
+    """The numbers below the outputs; where they are long, only the ends and zero."""
+    ends = [(0, -1.0), (25, -0.5), (50, 0.0), (75, 0.5), (100, 1.0)]
+    if len(short(scale / 2)) > ROOM:
+        ends = ends[::2]
     return "".join(
         f'<text class="middle" x="{x}%" y="14">{short(scale * part)}</text>' for x, part in ends
     )

@@ -289,7 +289,7 @@ function keep() {
 /** The state that the address holds. */
 function open() {
   if (location.hash.length < 2) return;
-  const found = read(location.hash, given);
+  const found = read(location.hash, given, shownFirst);
   if (found) become(found);
   else say("The address holds no outputs that fit this page.", true);
 }
@@ -351,7 +351,7 @@ function mark(input, words) {
 main.addEventListener("click", ({ target }) => {
   const { do: action, preset: example, remove, guess: chosen } = target.closest("button")?.dataset ?? {};
   if (action) actions[action]();
-  else if (example) become(preset(state, example, given));
+  else if (example) become(preset(state, example, given, view.listed));
   else if (remove) become(withoutClass(state, Number(remove)));
   else if (chosen) {
     guess = Number(chosen);

@@ -9,6 +9,7 @@ from .parts import Parts
 from .stage import PLAIN
 
 FEATURES = 3  # of a layer, shown
+HELD = 100  # outputs that an address can hold
 PRESETS = {
     "right": "Sure and right",
     "wrong": "Sure and wrong",
@@ -23,13 +24,10 @@ def sandbox(page: Parts) -> str:
     """Examples, classes and settings to try; empty without a script."""
     if not page.controlled:
         return ""
-    examples = classes = ""
-    if not page.rest.size:
-        buttons = "".join(
-            f'<button type="button" data-preset="{k}">{title}</button>'
-            for k, title in PRESETS.items()
-        )
-        examples = f'<div class="buttons" role="group" aria-label="Examples">{buttons}</div>\n'
+    titles, classes = PRESETS, ""
+    if page.rest.size:
+        titles = {k: title for k, title in PRESETS.items() if k != "four"}
+    else:
         removable = "".join(
             f'<button type="button" data-remove="{n}">{page.name(n)} ×</button>' for n in page.shown
         )
@@ -38,10 +36,17 @@ def sandbox(page: Parts) -> str:
             f"{removable}"
             f'<button type="button" data-do="add">Add a class</button></div>\n'
         )
+    buttons = "".join(
+        f'<button type="button" data-preset="{k}">{title}</button>' for k, title in titles.items()
+    )
+    examples = f'<div class="buttons" role="group" aria-label="Examples">{buttons}</div>\n'
+    held = ""
+    if page.e.terms.size <= HELD:
+        held = " The address keeps what you see: copy it to share the view."
     return (
         '<section class="try control">\n<h2>Try it</h2>\n'
         "<p>Choose outputs, then step. Above, you choose the true class by its name, and can type "
-        "outputs. The address keeps what you see: copy it to share the view.</p>\n"
+        f"outputs.{held}</p>\n"
         f"{examples}{classes}"
         f'<div class="buttons"><label>step size <input {PLAIN} type="number" data-set="step" '
         f'min="0" step="any"></label><label>temperature <input {PLAIN} type="number" '

@@ -39,13 +39,14 @@ def stage(page: Parts) -> str:
     """A row for each class listed."""
     e = page.e
     scale = drawing.scale_of([e.before.logits[n] for n in page.shown])
+    step = value("step", f"{e.step:g}")
     rows = "\n".join(_row(page, n, scale) for n in page.shown)
     if page.rest.size:
         rows += f"\n{_rest(page)}"
     return (
         '<section class="stage" aria-label="The outputs, their probabilities, and where each is '
         'pushed">\n<div class="heads" aria-hidden="true"><span>output z</span>'
-        "<span>probability a</span><span>each step moves the output<br>"
+        f"<span>probability a</span><span>a step moves the output by {step} ×<br> "
         "<small>← lowered · raised →</small></span></div>\n"
         f'<div class="rows">{rows}</div>\n'
         f'<div class="ends">{picture("axis", drawing.axis(scale))}</div>\n</section>'
@@ -137,7 +138,7 @@ def dock(page: Parts) -> str:
         f'<div class="dock">{picture("curve", drawing.curve(page.e.before.loss), said)}'
         f'<div class="loss"><p><span class="half">J = −log a{page.y}</span> '
         f'<span class="half">= <strong>{page.J}</strong></span></p>'
-        f"<small>only {page.name('y')}’s own term is the loss</small>{status}</div>{buttons}</div>"
+        f"<small>only {page.name('y')}’s own term is the loss</small></div>{buttons}{status}</div>"
     )
 
 

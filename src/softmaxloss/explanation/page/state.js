@@ -4,6 +4,7 @@ import { COLDEST, path } from "./maths.js";
 // from: which given class each one is, null for a class that was added; where all are listed.
 
 const MOST = 12; // classes that are listed; of more, none is added or removed
+const HELD = 100; // outputs that an address can hold
 
 /** The given example. */
 export function start(given) {
@@ -43,19 +44,21 @@ export function withoutClass(state, n) {
   return changed(state, { z: state.z.filter(keep), from: state.from.filter(keep), y });
 }
 
-const rival = ({ y }) => (y === 0 ? 1 : 0); // a wrong class
-
-/** The outputs of an example to try: a function of the state, of the class n and its output. */
+/** The outputs of an example to try: each a function of n, its output z, the true class y, a wrong
+ * one among those listed, and the output of a class that is sure of itself. */
 const presets = {
-  right: ({ y }, n) => (n === y ? 4 : -1),
-  wrong: (state, n) => (n === rival(state) ? 4 : -1),
-  tie: (state, n) => (n === state.y || n === rival(state) ? 2 : -1),
-  masked: (state, n, z) => (n === rival(state) ? -Infinity : Number.isFinite(z) ? z : 0),
+  right: (n, { y, sure }) => (n === y ? sure : -1),
+  wrong: (n, { wrong, sure }) => (n === wrong ? sure : -1),
+  tie: (n, { y, wrong, sure }) => (n === y || n === wrong ? sure - 2 : -1),
+  masked: (n, { z, wrong }) => (n === wrong ? -Infinity : Number.isFinite(z) ? z : 0),
   equal: () => 0,
 };
 
-export function preset(state, name, given) {
-  if (name !== "four") return changed(state, { z: state.z.map((z, n) => presets[name](state, n, z)) });
+export function preset(state, name, given, listed) {
+  const { y } = state;
+  const wrong = listed.find((n) => n !== y);
+  const sure = 3 + Math.round(Math.log(state.z.length)); // with a probability of some 0.98
+  if (name !== "four") return changed(state, { z: state.z.map((z, n) => presets[name](n, { z, y, wrong, sure })) });
   const same = given.names && Object.keys(given.names).length === 4;
   const from = same ? [0, 1, 2, 3] : [null, null, null, null];
   return changed(state, { z: Float64Array.of(2, 1, 0.1, -1.2), y: 2, from });
@@ -71,33 +74,35 @@ export function another(state) {
 
 /** The state for the address; empty where it has too many outputs. */
 export function written(state, given) {
-  if (!state.from) return "";
+  if (state.z.length > HELD) return "";
   const number = (x) => (x === -Infinity ? "-inf" : String(x));
   const parts = [`z=${[...state.z].map(number)}`, `y=${state.y + state.first}`];
   if (state.T !== 1) parts.push(`T=${state.T}`);
   if (state.step !== given.step) parts.push(`step=${state.step}`);
   if (state.first !== given.first) parts.push(`first=${state.first}`);
-  const from = state.from.map((position) => position ?? "new");
-  if (from.some((position, n) => position !== n) || from.length !== start(given).z.length) parts.push(`from=${from}`);
+  const from = state.from?.map((position) => position ?? "new");
+  if (from?.some((position, n) => position !== n) || state.z.length !== start(given).z.length) parts.push(`from=${from}`);
   return `#${parts.join("&")}`;
 }
 
-/** The state that an address holds; null where it holds none that fits this page. */
-export function read(hash, given) {
+/** The state that an address holds; null where it holds none that fits this page. shown: the classes listed at first. */
+export function read(hash, given, shown) {
   const fields = new URLSearchParams(hash.slice(1));
   const state = start(given);
-  if (!fields.has("z") || !state.from) return null;
+  if (!fields.has("z")) return null;
   const numeric = (name, usual) => (fields.has(name) ? Number(fields.get(name) || NaN) : usual);
   const parse = (text) => (text === "-inf" ? -Infinity : text.trim() === "" ? NaN : Number(text));
   const z = Float64Array.from(fields.get("z").split(","), parse);
   const from = fields.has("from")
     ? fields.get("from").split(",").map((text) => (text === "new" ? null : Number(text)))
-    : [...z.keys()].map((n) => (n < state.from.length ? n : null));
+    : state.from && [...z.keys()].map((n) => (n < state.from.length ? n : null));
   const first = numeric("first", given.first);
   const y = numeric("y", given.target + given.first) - first;
   const [T, step] = [numeric("T", 1), numeric("step", given.step)];
-  const fits = z.length >= 2 && z.length <= MOST && z.every((value) => value < Infinity)
-    && from.length === z.length && from.every((n) => n === null || state.from.includes(n))
+  const classes = state.from
+    ? z.length >= 2 && z.length <= MOST && from.length === z.length && from.every((n) => n === null || state.from.includes(n))
+    : z.length === state.z.length && from === null && shown.includes(y);
+  const fits = classes && z.every((value) => value < Infinity)
     && Number.isInteger(y) && y >= 0 && y < z.length && (first === 0 || first === 1)
     && T >= COLDEST && T < Infinity && step > 0 && step < Infinity;
   return fits ? changed(state, { z, y, T, step, first, from }) : null;

@@ -12,6 +12,12 @@ from .question import Example, change, question
 EPSILON = float(np.finfo(np.float64).eps)
 
 
+def multiplies(x: Example) -> bool:
+    """Whether ∂J/∂a_y · ∂a_y/∂z is ∂J/∂z in float64, too."""
+    by_a, product, a = x.e.gradient_by_probability, float(x.e.jacobian_row[x.r]), x.a[x.r]
+    return math.isfinite(by_a) and bool(abs(by_a * product - a) <= 1e-6 * a)
+
+
 @question(
     "How does the network know which output to raise?",
     "The label decides it: the true class gets the −1. Its derivative ∂J/∂z_y = a_y − 1 is "
@@ -79,7 +85,7 @@ def others_learn(x: Example) -> str:
 def derivative_by_a(x: Example) -> str:
     i, k, by_a = x.i, x.k, x.e.gradient_by_probability
     product = float(x.e.jacobian_row[x.r])
-    if not math.isfinite(by_a) or abs(by_a * product - x.a[x.r]) > 1e-6 * x.a[x.r]:
+    if not multiplies(x):
         return (
             f"Here one of the two factors is too small or too large for float64. The product, "
             f"∂J/∂z_{k} = a_{k} = {number(x.a[x.r])}, is computed without them."
@@ -217,6 +223,7 @@ def step_size(x: Example) -> str:
     "does it converge to one",
     "when does gradient descent stop",
     "is a loss of 0 possible",
+    "is the loss 0 when the prediction is right",
     "perfect prediction",
     "can the probability of the true class become exactly 1",
 )
@@ -293,6 +300,7 @@ def weights_not_outputs(x: Example) -> str:
     "write the C × C derivative of softmax",
     "full Jacobian matrix of softmax",
     "python code for the derivative of softmax",
+    "what is the derivative of softmax",
 )
 def jacobian(x: Example) -> str:
     row = [repr(float(z)) if np.isfinite(z) else "-np.inf" for z in x.z[:SHOWN]]
@@ -303,11 +311,15 @@ def jacobian(x: Example) -> str:
         "   a /= a.sum()\n"
         "   jacobian = np.diag(a) - np.outer(a, a)"
     )
+    product = (
+        f"Times ∂J/∂a_{x.i} = {number(x.e.gradient_by_probability)} it is ∂J/∂z."
+        if multiplies(x)
+        else f"∂J/∂a_{x.i} is too large for float64, so ∂J/∂z is not computed as their product."
+    )
     order = x.y if x.e.first_class == 0 else f"{x.y}, counted from 0"
     return (
         f"Here it is this matrix, of {x.count} × {x.count} numbers:\n\n{code}\n\nIts row {order}, "
-        f"for {x.name(x.y)}, is {numbers(x.e.jacobian_row, 6)}. Times ∂J/∂a_{x.i} = "
-        f"{number(x.e.gradient_by_probability)} it is ∂J/∂z."
+        f"for {x.name(x.y)}, is {numbers(x.e.jacobian_row, 6)}. {product}"
     )
 
 

@@ -93,8 +93,8 @@ def range_of_loss(x: Example) -> str:
 @question(
     "Why the logarithm, and to which base?",
     "The probability of all labels of a data set is a product; its log is a sum, with one loss "
-    "for each example. The base only scales the loss, and the frameworks use the natural log, "
-    "base e.",
+    "for each example. The log of a probability is never positive, and with the minus the loss "
+    "never is negative. The base only scales the loss; the frameworks use the natural log, base e.",
     "why is there a log in the loss",
     "log or ln",
     "which base does the logarithm have",
@@ -104,6 +104,7 @@ def range_of_loss(x: Example) -> str:
     "does the base of the log matter",
     "what is the log good for",
     "why minus log",
+    "what is the minus for",
     "natural logarithm or base 10",
     "why −log of the probability",
     "why is the loss minus the log of a probability",
@@ -149,6 +150,7 @@ def nat(x: Example) -> str:
     "why is MSE bad for classifiers",
     "cross-entropy versus squared error",
     "L2 loss with softmax",
+    "vanishing gradient",
 )
 def squared_error(x: Example) -> str:
     # −2·a_y·((1 − a_y)² + Σ a_n² over the others): the sum over ∂a/∂z_y without its cancellation
