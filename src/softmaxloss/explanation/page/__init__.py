@@ -5,8 +5,8 @@ sandbox.py and answers.py the end. parts.py has what they are made of, drawing.p
 pictures, facts.py what is true only of some examples.
 
 The script lets the numbers be changed. page.js has the controls, quantities.js and answers.js what
-each number on the page is, drawing.js and chart.js the pictures, state.js the examples to try and
-the address, maths.js the maths.
+each number on the page is, drawing.js and chart.js the pictures, rows.js the rows of classes that
+are added, state.js the examples to try and the address, maths.js the maths.
 """
 
 import base64
@@ -26,7 +26,8 @@ from .scenes import scenes
 from .stage import dock, head, reading, stage
 
 SCRIPTS = (
-    "maths.js", "drawing.js", "chart.js", "state.js", "answers.js", "quantities.js", "page.js",
+    "maths.js", "drawing.js", "chart.js", "state.js", "answers.js", "quantities.js", "rows.js",
+    "page.js",
 )  # fmt: skip
 
 

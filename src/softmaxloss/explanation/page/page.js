@@ -3,6 +3,7 @@ import { arrow, axis, curve, pushed, scaleOf, shareBar, stack, track } from "./d
 import { drawPath, steps } from "./chart.js";
 import { another, changed, preset, read, start, withClass, withoutClass, written } from "./state.js";
 import { facts, look, rest, show } from "./quantities.js";
+import { fit } from "./rows.js";
 
 // The page follows its state: `draw` shows it, the controls change it.
 
@@ -31,7 +32,7 @@ const place = (text) => view.roles[text] ?? (text === "first" ? 0 : Number(text)
 
 function draw() {
   const listed = state.from ? [...state.z.keys()] : shownFirst;
-  if (state.from) fit(listed.length);
+  if (state.from) fit(main, listed.length);
   view = look(state, given, logits, listed);
   scale = Math.max(scale, scaleOf(listed.map((n) => state.z[n])));
   fillIn(all("[data-v]:not([data-ask]:not([open]) *)"));
@@ -123,28 +124,6 @@ function follow(input) {
     input.value = Number.isFinite(z) ? Number(z.toPrecision(Math.abs(z) < 100 ? 4 : 6)) : "";
     input.placeholder = Number.isFinite(z) ? "" : number(z);
   }
-}
-
-/** As many rows as there are classes, each a copy of the last but for its position. */
-function fit(count) {
-  for (const selector of [".row", "section:not(.given) tr[data-n]", "[data-guess]", "[data-remove]"]) {
-    for (const parent of new Set(all(selector).map((row) => row.parentElement))) {
-      const rows = [...parent.children].filter((row) => row.matches(selector));
-      for (const row of rows.slice(count)) row.remove();
-      for (let n = rows.length; n < count; n++) {
-        const copy = rows[0].cloneNode(true);
-        for (const element of [copy, ...copy.querySelectorAll("*")]) renumber(element, n);
-        rows[0].parentElement.insertBefore(copy, [...parent.children].filter((row) => row.matches(selector)).at(-1).nextSibling);
-      }
-    }
-  }
-}
-
-function renumber(element, n) {
-  for (const key of ["n", "z", "guess", "remove", "class", "name", "known", "bar"]) {
-    if (element.dataset[key] === "0") element.dataset[key] = n;
-  }
-  if (element.type === "radio") element.value = n;
 }
 
 /** The settings and the page show the state. */
