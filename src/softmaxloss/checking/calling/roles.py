@@ -5,6 +5,7 @@ it can mean several, all of them are tried, the likeliest first.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -87,12 +88,15 @@ NAMES: dict[str, Role] = {
 #: Names of the features where a function has weights; elsewhere they are scores.
 FEATURES = {
     "x", "xs", "xb", "data", "features", "feats", "inputs", "input_data", "x_batch", "x_train",
-    "images", "samples", "a_prev", "phi", "batch", "examples", "design",
+    "images", "samples", "a_prev", "phi", "batch", "examples", "design", "state", "obs",
 }  # fmt: skip
 
 #: Names of labels that are often something else; they count where no other argument is labels.
 PERHAPS_LABELS = {"idx", "index", "c", "category", "real", "d", "k", "i", "j", "n", "cl"}
 
+
+#: Names of the size of a batch, which gets all examples: one loss, and one step of training.
+BATCH_SIZES = {"bs", "batch", "batch_size", "batchsize", "mini_batch_size", "minibatch_size"}
 
 #: Names that only the labels of several examples have.
 LABELS_OF_MANY = {"Y", "ys", "yb", "y_batch", "Y_batch", "labels", "targets"}
@@ -133,6 +137,32 @@ def role_of(name: str) -> Role | None:
     ('labels', None)
     """
     return NAMES.get(name.lower())
+
+
+#: What a softmax, its loss or the gradient is called.
+TITLE = re.compile(r"softmax|cross_?entropy|x_?ent\b|\bce\b|_ce\b|nll|log_?loss|likelihood", re.I)
+
+
+def is_named(title: str, function: Callable[..., Any], order: Sequence[Role]) -> bool:
+    """Whether the name of a function and those of its parameters say that it is to be called so.
+
+    >>> is_named("softmax_loss", lambda logits, y: 0, ("logits", "labels"))
+    True
+    >>> is_named("softmax_loss", lambda queries, keys: 0, ("logits", "labels"))
+    False
+    """
+    if not TITLE.search(title):
+        return False
+    passed = (p for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD)
+    return all(_fits(p.name, role) for p, role in zip(passed, order, strict=False))
+
+
+def _fits(name: str, role: Role) -> bool:
+    """Whether this name is one of the role; the logits and the features have many names."""
+    of_name = role_of(name)
+    if role in SCORES:
+        return of_name in SCORES or name.lower() in FEATURES | {"s", "a", "scores", "y"}
+    return of_name == role or (role == "features" and name.lower() in FEATURES)
 
 
 def has_labels_of_many(function: Callable[..., Any]) -> bool:
@@ -183,14 +213,16 @@ def _loss(
     """The ways to call a loss of logits or probabilities, or a softmax."""
     names = [p.name for p in required]
     optional = {p.name: role_of(p.name) for p in parameters if p.default is not p.empty}
-    known: dict[str, Role] = {}
+    known: dict[str, Role] = {p.name: "examples" for p in parameters if _is_batch_size(p)}
     for name in names:
         role = role_of(name)
         if role in BESIDE and len(names) > 1:
             known[name] = role
     free = [name for name in names if name not in known]
+    if len(free) == 1 and known.get(names[-1]) == "mask":  # a softmax with a mask
+        yield _passed(parameters, known | {free[0]: _score_role(free[0])})
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
-        known = {n: r for n, r in known.items() if r in ("model", "training")}
+        known = {n: r for n, r in known.items() if r in ("model", "training") or n in optional}
         free = [name for name in names if name not in known]
     labels = [name for name, role in optional.items() if role == "labels"][:1]
     if len(free) == 1:
@@ -233,6 +265,11 @@ def _loss(
         yield _passed(parameters, known | dict(zip(free, pair, strict=True)))
 
 
+def _is_batch_size(parameter: inspect.Parameter) -> bool:
+    """Whether it is the number of examples in a batch, and has a default."""
+    return type(parameter.default) is int and parameter.name.lower() in BATCH_SIZES
+
+
 def _score_role(name: str) -> Role:
     role = role_of(name)
     return role if role in SCORES else "scores"
@@ -252,6 +289,9 @@ def _layer(
     roles: dict[str, Role] = {}
     for p in parameters:
         role: Role | None = "features" if p.name.lower() in FEATURES else role_of(p.name)
+        if _is_batch_size(p):
+            roles[p.name] = "examples"
+            continue
         if p.name == "n" or p.name.lower() in ("m", "bs"):
             role = "examples"
         if role is not None and (p.default is p.empty or role in ("reg", "bias", "labels")):
@@ -264,6 +304,8 @@ def _layer(
     if has_weights and "labels" in found and "features" not in found and len(unknown) == 1:
         roles[unknown.pop()] = "features"
         found = list(roles.values())
+    if {"features", "weights"} <= set(found) <= {"features", "weights", "bias"} and not unknown:
+        return [_passed(parameters, roles)]  # its probabilities
     if has_weights and {"features", "labels"} <= set(found) and len(set(found)) == len(found):
         if unknown:
             return None

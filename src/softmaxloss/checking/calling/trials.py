@@ -23,8 +23,12 @@ from .packed import Way
 from .places import error_line
 from .protocols import title_of
 from .results import ShapeError, Value, is_near, parts_of, read_results, returned_names, values_of
+from .wording import Wording, wording_of
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
+
+#: The results of a call, and the error that it raised, or None.
+Outcome = tuple[Results, str | None]
 
 
 class Trial(NamedTuple):
@@ -45,12 +49,14 @@ class Callee(NamedTuple):
     node: type | None  # of its own engine with automatic differentiation
     asked: tuple[str, ...]  # the parts that were asked for; empty: all
     title: str  # what it is called
+    wording: Wording  # what its text says
 
 
 def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
     """What is called in a way to call the target."""
     asked = () if kind is None else tuple(kind.split("+"))
-    return Callee(way, returned_names(way.signature), node_of(target), asked, title_of(target))
+    names, title, wording = returned_names(way.signature), title_of(target), wording_of(target)
+    return Callee(way, names, node_of(target), asked, title, wording)
 
 
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
@@ -68,6 +74,8 @@ def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
                     form = replace(form, returns=_returns(form, callee, input))
                 results = results_of(form, callee, input)
             score = max(score, _score(results, right_for(form, input)))
+            if "labels" in form.order and set(form.returns) <= {"softmax", "log_softmax", ""}:
+                score = max(score, PARTLY)  # what it does with the labels is not known
             read += 1
         except SystemExit:
             return Trial(form, None, "it called sys.exit")
@@ -100,11 +108,11 @@ def right_for(form: Form, input: Input) -> Results:
     parts = (
         a,
         -(q * log_a).sum(axis=1).mean(),
-        gradient_wrt_weights(gradient) if form.is_layer else gradient,
+        gradient_wrt_weights(gradient) if form.is_layer and form.batch else gradient,
         log_a,
         gradient,
     )
-    if form.is_layer:
+    if form.is_layer and form.batch:
         return Results(*parts)
     return Results(*(part.reshape(input.z.shape) if np.ndim(part) else part for part in parts))
 
@@ -144,6 +152,19 @@ def results_of(form: Form, callee: Callee, input: Input) -> Results:
     for part in {"gradient", "feature_gradient"} & set(together):
         together[part] = together[part] / len(every)
     return Results(**together)
+
+
+def outcome_of(form: Form, callee: Callee, input: Input) -> Outcome:
+    """The results for an input, or none and the error."""
+    try:
+        with no_warnings():
+            return results_of(form, callee, input), None
+    except ShapeError as error:
+        return Results(), str(error)
+    except SystemExit:
+        return Results(), "it called sys.exit"
+    except Exception as error:
+        return Results(), error_line(error)
 
 
 def _values(form: Form, callee: Callee, input: Input) -> list[Value]:

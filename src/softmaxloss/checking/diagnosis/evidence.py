@@ -1,0 +1,40 @@
+"""Whether results that are wrong are evidence that a softmax loss is wrong.
+
+A function that was called in a form for which it was not written, or that computes something else,
+gives numbers that mean nothing. To accuse it, something must connect it with the loss: a mistake
+of the bank gives its numbers, they are right on some kinds of inputs, they are a multiple of the
+right ones, or its name and its parameters say that it is the loss.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ..calling.calls import Attempt
+from ..inputs import EXTREME
+from ..report import Finding
+from .findings import multiple_of
+from .mistakes import Observed
+
+#: What any function gives that gets what it was not meant for.
+VAGUE = {"constant", "always-nan"}
+
+#: Inputs on which other functions may be right by chance: the loss is 0, log C, or that of one row.
+TRIVIAL = EXTREME | {"equal outputs", "one example"}
+
+LEAST_RIGHT = 2  # other inputs on which a part is right
+
+
+def connects(
+    attempt: Attempt, observed: Mapping[str, Observed], findings: Sequence[Finding]
+) -> bool:
+    """Whether something connects wrong results with the softmax loss."""
+    if attempt.named:
+        return True
+    ids = {mistake.id for finding in findings for mistake in finding.mistakes}
+    if ids - VAGUE or any(finding.nearest is not None for finding in findings):
+        return True
+    return any(_is_partly_right(one) or multiple_of(one) for one in observed.values())
+
+
+def _is_partly_right(observed: Observed) -> bool:
+    pairs = zip(observed.inputs, observed.right, strict=True)
+    return sum(ok and input.name not in TRIVIAL for input, ok in pairs) >= LEAST_RIGHT
