@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .networks import of_network
 from .packed import Way, of_log_sum_exp, of_step, of_word_vectors, with_batch
 from .roles import parameters_of, required_of, role_of
 
@@ -97,6 +98,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         with_weights = _with_weights(target)
         if with_weights is not None:
             yield with_weights
+        yield from of_network(target)
         yield from with_batch(target)
         yield from of_word_vectors(target)
         log_sum_exp = list(of_log_sum_exp(target, title_of(target)))

@@ -140,18 +140,22 @@ def role_of(name: str) -> Role | None:
 
 
 #: What a softmax, its loss or the gradient is called.
-TITLE = re.compile(r"softmax|cross_?entropy|x_?ent\b|\bce\b|_ce\b|nll|log_?loss|likelihood", re.I)
+TITLE = re.compile(
+    r"softmax|cross_?entropy|(?<![a-z])(x_?ent|ce|nll)(?![a-z])|log_?loss|likelihood", re.I
+)
 
 
 def is_named(title: str, function: Callable[..., Any], order: Sequence[Role]) -> bool:
     """Whether the name of a function and those of its parameters say that it is to be called so.
+
+    The parameters W, X, y and reg say it alone.
 
     >>> is_named("softmax_loss", lambda logits, y: 0, ("logits", "labels"))
     True
     >>> is_named("softmax_loss", lambda queries, keys: 0, ("logits", "labels"))
     False
     """
-    if not TITLE.search(title):
+    if not TITLE.search(title.rpartition("<locals>.")[2]) and "reg" not in order:
         return False
     passed = (p for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD)
     return all(_fits(p.name, role) for p, role in zip(passed, order, strict=False))

@@ -2,11 +2,14 @@
 
 A function that was called in a form for which it was not written, or that computes something else,
 gives numbers that mean nothing. To accuse it, something must connect it with the loss: a mistake
-of the bank gives its numbers, they are right on some kinds of inputs, they are a multiple of the
-right ones, or its name and its parameters say that it is the loss.
+of the bank gives its numbers, they are right or nearly right on some kinds of inputs, perhaps up to
+the sign, they are a multiple of the right ones, or its name and its parameters say that it is the
+loss.
 """
 
 from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from ..calling.calls import Attempt
 from ..inputs import EXTREME
@@ -21,6 +24,7 @@ VAGUE = {"constant", "always-nan"}
 TRIVIAL = EXTREME | {"equal outputs", "one example"}
 
 LEAST_RIGHT = 2  # other inputs on which a part is right
+NEAR = 0.01  # of the largest entry
 
 
 def connects(
@@ -36,5 +40,15 @@ def connects(
 
 
 def _is_partly_right(observed: Observed) -> bool:
-    pairs = zip(observed.inputs, observed.right, strict=True)
-    return sum(ok and input.name not in TRIVIAL for input, ok in pairs) >= LEAST_RIGHT
+    near = [
+        observed.right[k] or _is_near(observed.values[k], observed.wanted(k))
+        for k, input in enumerate(observed.inputs)
+        if input.name not in TRIVIAL
+    ]
+    return sum(near) >= LEAST_RIGHT
+
+
+def _is_near(got: object, want: object) -> bool:
+    x, y = np.abs(np.asarray(got, np.float64)), np.abs(np.asarray(want, np.float64))
+    with np.errstate(all="ignore"):
+        return x.shape == y.shape and bool((np.abs(x - y) <= NEAR * y.max()).all())
