@@ -59,6 +59,12 @@ MISTAKES = [
         "(mask * J).sum() / mask.sum()",
     ),
     Mistake(
+        "weighted-mean-not-pytorchs",
+        "the docstring says PyTorch's loss, and the mean of the weighted losses divides by N",
+        "PyTorch divides by the sum of the weights of the examples.",
+        "(w[y] * J).sum() / w[y].sum()",
+    ),
+    Mistake(
         "mask-times-logits",
         "softmax of the outputs times the mask",
         "exp(0) is 1: an output that does not count still gets a probability.",

@@ -34,6 +34,7 @@ from .packed import Way
 from .results import values_of
 from .roles import has_labels_of_many, is_named
 from .trials import (
+    BY_PLACE,
     FINITE,
     RIGHT,
     Callee,
@@ -54,6 +55,7 @@ MOST_LIKELY = 3  # others, before the unlikely forms are tried
 MOST_IF_SLOW = 2
 MOST_FIXED = 2  # numbers of classes that may be written in the code
 MOST_PROBLEMS = 6  # forms that could not be called and are reported
+IGNORED = "ignore_index, -100"  # the input with a label to ignore that is no class
 SLOW = 0.01  # seconds for the ordinary input, from which on the large inputs are smaller
 
 
@@ -220,14 +222,17 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
     plain = inputs_for(form.scores != "logits", settings.seed, dtype, small, form.classes)
     others = option_inputs(settings.seed, dtype, form.classes)
     names = option_names(callee.way.signature)
-    if "mask" in form.order:
-        names["mask"] = "mask"
+    names |= {option: option for option, role in BY_PLACE.items() if role in form.order}
     outcomes = [outcome_of(form, callee, input) for input in plain]
     with_options = {
         input.name: outcome_of(form, callee, _renamed(input, names))
         for input in others
         if _applies(input, form, names)
     }
+    if callee.ignored is not None and "ignore_index" not in names and _can_ignore(form):
+        input = next(one for one in others if one.name == IGNORED)
+        y = np.where(input.y < 0, callee.ignored, input.y)
+        with_options[IGNORED] = outcome_of(form, callee, input._replace(y=y, options={}))
     for input in others if "labels" not in form.order and not form.classes else ():
         if input.about == "backward" and callee.way.backward is not None:
             with_options[input.name] = backward_of(form, callee.way.backward, input)
@@ -254,6 +259,12 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
         named=is_named(callee.title, callee.way.signature, form.order),
         small=small,
     )
+
+
+def _can_ignore(form: Form) -> bool:
+    """Whether a label can be one to ignore."""
+    indices = form.labels == "index" and "labels" in form.order and not form.first_label
+    return form.batch and form.scores == "logits" and indices and not form.is_layer
 
 
 def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:

@@ -34,6 +34,7 @@ SYMBOLS: dict[Role, str] = {
     "weights": "W", "theta": "θ", "params": "params", "bias": "b", "column bias": "b",
     "features": "X", "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
     "temperature": "1", "training": "True", "mask": "mask",
+    "class weights": "w",
 }  # fmt: skip
 
 Labels = Literal["index", "one-hot", "column", "row"]

@@ -15,7 +15,7 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
-    "mask",
+    "mask", "class weights",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
@@ -23,6 +23,9 @@ SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities
 
 #: The roles of what a loss or a softmax is passed beside its scores and labels.
 BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training", "mask")
+
+#: Names of a weight for each class, where logits and labels are passed as well.
+CLASS_WEIGHTS = {"weight", "weights", "class_weight", "class_weights"}
 
 #: The roles of which a layer has one: a matrix, a vector, a dict or an object with the weights.
 WITH_WEIGHTS: set[Role] = {"weights", "theta", "params", "model"}
@@ -223,6 +226,10 @@ def _loss(
         if role in BESIDE and len(names) > 1:
             known[name] = role
     free = [name for name in names if name not in known]
+    weights = [name for name in free if name.lower() in CLASS_WEIGHTS]
+    if len(free) == 3 and len(weights) == 1:
+        known[weights[0]] = "class weights"
+        free.remove(weights[0])
     if len(free) == 1 and known.get(names[-1]) == "mask":  # a softmax with a mask
         yield _passed(parameters, known | {free[0]: _score_role(free[0])})
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes

@@ -17,13 +17,19 @@ import numpy as np
 from ..inputs import Input, gradient_wrt_weights, inputs_for
 from ..reference import BY_SCORES, Results, softmax, target
 from .arguments import arguments_for
-from .forms import Form
+from .forms import OPTIONS, Form
 from .frameworks import call, node_of
 from .packed import Way
 from .places import error_line
 from .protocols import title_of
 from .results import ShapeError, Value, is_near, parts_of, read_results, returned_names, values_of
+from .roles import Role
 from .wording import Wording, wording_of
+
+#: The options that are passed by their place where an argument has this role.
+BY_PLACE: dict[str, Role] = {"mask": "mask", "weight": "class weights"}
+
+LEAST_NO_CLASS = 100  # a label from here on is one to ignore, such as 255
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
 
@@ -50,13 +56,25 @@ class Callee(NamedTuple):
     asked: tuple[str, ...]  # the parts that were asked for; empty: all
     title: str  # what it is called
     wording: Wording  # what its text says
+    ignored: int | None  # the label that its object ignores
 
 
 def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
     """What is called in a way to call the target."""
     asked = () if kind is None else tuple(kind.split("+"))
     names, title, wording = returned_names(way.signature), title_of(target), wording_of(target)
-    return Callee(way, names, node_of(target), asked, title, wording)
+    return Callee(way, names, node_of(target), asked, title, wording, _ignored_by(target))
+
+
+def _ignored_by(target: Any) -> int | None:
+    """The label that an object ignores, if it keeps one that is no class."""
+    owner = getattr(target, "__self__", target)
+    kept = [vars(owner).get(name) for name in OPTIONS["ignore_index"]] if _has_vars(owner) else []
+    return next((k for k in kept if type(k) is int and not 0 <= k < LEAST_NO_CLASS), None)
+
+
+def _has_vars(owner: Any) -> bool:
+    return hasattr(owner, "__dict__") and not isinstance(owner, type)
 
 
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
@@ -174,8 +192,8 @@ def _values(form: Form, callee: Callee, input: Input) -> list[Value]:
 def call_once(form: Form, callee: Callee, input: Input) -> Any:
     """What the function returns for one call, as arrays."""
     arguments = arguments_for(form, input)
-    if "mask" in form.order:
-        input = input._replace(options={k: v for k, v in input.options.items() if k != "mask"})
+    by_place = {option for option, role in BY_PLACE.items() if role in form.order}
+    input = input._replace(options={k: v for k, v in input.options.items() if k not in by_place})
     dtype = "bfloat16" if input.about == "bfloat16" else form.dtype("")
     places = [form.order.index(role) for role in (form.scores,) if role in form.order]
     differentiable = places and "labels" in form.order and not form.is_layer

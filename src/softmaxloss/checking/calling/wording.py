@@ -33,6 +33,9 @@ _FROM_ZERO = re.compile(r"\b0 ?(\.\.+|…|to)|(0|zero)-based|from 0", re.I)
 _MEAN = re.compile(r"\b(means?|averag(e|ed|es)|avg)\b", re.I)
 _SUM = re.compile(r"\b(sum(s|med)?|total)\b", re.I)
 _MEAN_OF_MASK = re.compile(r"(mean|average)\b[^.;]*\b(mask|unmasked|valid|non-?pad)", re.I)
+_PYTORCH = re.compile(
+    r"(torch|F)\S*\.(CrossEntropyLoss|cross_entropy|NLLLoss|nll_loss)|pytorch", re.I
+)
 
 
 class Wording(NamedTuple):
@@ -42,6 +45,7 @@ class Wording(NamedTuple):
     labels_from_one: bool = False
     mean: bool = False  # whether the loss is that of the mean over the examples,
     mean_of_mask: bool = False  # or over those that the mask leaves
+    as_pytorch: bool = False  # whether it is said to be PyTorch's loss
     from_logits: bool | None = None  # the default of the parameter of this name
 
 
@@ -65,6 +69,7 @@ def wording_of(function: Callable[..., Any]) -> Wording:
         bool(_FROM_ONE.search(text)) and not _FROM_ZERO.search(text),
         says_mean and not _SUM.search(f"{name} {text}"),
         bool(_MEAN_OF_MASK.search(text)),
+        bool(_PYTORCH.search(text)),
         _from_logits(one),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..bank import BANK, Mistake
 from ..calling.calls import Attempt
 from ..calling.forms import Form
+from ..calling.wording import Wording
 from ..guard import Guard, guards_for
 from ..inputs import inputs_for, option_inputs
 from ..reference import SINGLE, Results, is_right, precision
@@ -297,10 +298,18 @@ def _compare_in_precision(
     known = not any(finding.is_wrong(TEXTBOOK) for finding in one.findings)
     if {"loss", "gradient"} <= set(values) and known and not attempt.gradient_of_loss:
         one.findings[:] = _of_both(one.findings)
-    if attempt.wording.mean:
-        as_said = {BANK["sum"]: BANK["sum-said-to-be-the-mean"]}
-        one.findings[:] = [_renamed(finding, as_said) for finding in one.findings]
+    one.findings[:] = [_renamed(finding, _said(attempt.wording)) for finding in one.findings]
     return one
+
+
+def _said(wording: Wording) -> dict[Mistake, Mistake]:
+    """The conventions that are mistakes, because the text of the function says another one."""
+    said = {
+        ("sum", "sum-said-to-be-the-mean"): wording.mean,
+        ("masked-rows-in-the-mean", "not-the-mean-of-the-mask"): wording.mean_of_mask,
+        ("weighted-mean-over-n", "weighted-mean-not-pytorchs"): wording.as_pytorch,
+    }
+    return {BANK[id]: BANK[instead] for (id, instead), is_said in said.items() if is_said}
 
 
 def _report(one: Compared, settings: Settings) -> Report:
@@ -321,10 +330,8 @@ def _report(one: Compared, settings: Settings) -> Report:
     reductions = None if wrong else _reductions(asked)
     if reductions is not None:
         more, found = check_options(attempt, [*others.values()], parts, reductions, epsilon)
-        if attempt.wording.mean_of_mask:
-            as_said = {BANK["masked-rows-in-the-mean"]: BANK["not-the-mean-of-the-mask"]}
-            found = [_renamed(finding, as_said) for finding in found]
-        checks, findings = checks + more, findings + found
+        checks = checks + more
+        findings += [_renamed(finding, _said(attempt.wording)) for finding in found]
     elif with_options and not any(finding.is_wrong(settings) for finding in findings):
         names = ", ".join(with_options)
         remark = f"because of this, these were not checked: {names}"
