@@ -55,6 +55,7 @@ MISTAKES = [
         "the labels are taken to count from 1",
         "Class y is read as class y − 1; label 0 becomes the last class, by Python's index −1.",
         lambda y, shape: target(y - 1, shape),
+        lambda y, shape: target(y - 1, shape) * (y != 0)[:, None],
         fix="a[np.arange(N), y], without - 1",
         loop="a[i, y[i]], without - 1",
     ),

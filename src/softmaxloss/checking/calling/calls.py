@@ -165,7 +165,8 @@ class _Search:
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
-        self.fits = self.fits or (likely and trial.problem is None)
+        of_batch = likely or form.layout in ("sequences", "images")
+        self.fits = self.fits or (of_batch and trial.problem is None)
         if trial.score is None:
             if trial.problem is not None:
                 self._problems.append((form, trial.problem))

@@ -106,6 +106,28 @@ def of_word_vectors(function: Callable[..., Any]) -> Iterator[Way]:
     yield Way(call, call, f"f({', '.join(shown)}) with U·v = z")
 
 
+#: Names of logits that are passed in several arrays, each with some of the classes.
+IN_BLOCKS = re.compile(r"(^|_)(blocks|shards|chunks)$")
+
+
+def of_blocks(function: Any) -> Any:
+    """A function that takes the classes in several arrays, as one that takes them in one array.
+
+    Others are returned as they are.
+    """
+    names = [p.name for p in required_of(function)]
+    if not names or not IN_BLOCKS.search(names[0]):
+        return function
+
+    def call(z: Any, *others: Any, **options: Any) -> Any:
+        half = np.shape(z)[-1] // 2
+        return function([z[..., :half], z[..., half:]], *others, **options)
+
+    call.__name__ = getattr(function, "__name__", "")
+    vars(call)["__signature__"] = inspect.signature(function)
+    return call
+
+
 def of_log_sum_exp(function: Callable[..., Any], title: str) -> Iterator[Way]:
     """The log of the sum of exp z, as the log softmax that it gives: z minus what is returned, of
     each row or of each column.

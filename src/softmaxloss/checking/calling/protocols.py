@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .networks import of_network
-from .packed import Way, of_log_sum_exp, of_step, of_word_vectors, with_batch
+from .packed import Way, of_blocks, of_log_sum_exp, of_step, of_word_vectors, with_batch
 from .roles import parameters_of, required_of, role_of
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
@@ -101,9 +101,13 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from of_network(target)
         yield from with_batch(target)
         yield from of_word_vectors(target)
-        log_sum_exp = list(of_log_sum_exp(target, title_of(target)))
+        in_one = of_blocks(target)
+        log_sum_exp = list(of_log_sum_exp(in_one, title_of(target)))
         if log_sum_exp:
             yield from log_sum_exp
+            return
+        if in_one is not target:
+            yield Way(in_one, in_one, "f of two blocks of the classes")
             return
         yield from of_step(target)
         is_module = torch is not None and isinstance(target, torch.nn.Module)

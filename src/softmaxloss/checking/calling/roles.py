@@ -55,7 +55,7 @@ NAMES: dict[str, Role] = {
         ("y", "t", "target", "targets", "tgt", "label", "labels", "y_true", "ytrue", "y_t",
          "y_real", "truth", "true", "ground_truth", "gt", "gold", "correct", "correct_class",
          "correct_label", "true_class", "true_label", "actual", "expected", "desired", "answer",
-         "class_", "cls", "target_index", "target_idx", "y_batch", "yb", "ys", "onehot", "one_hot",
+         "y_label", "y_labels", "true_labels", "class_", "cls", "target_index", "target_idx", "y_batch", "yb", "ys", "onehot", "one_hot",
          "y_onehot", "y_one_hot", "y_enc", "y_oh", "y_hot", "labels_onehot", "target_onehot",
          "targets_one_hot", "reference_answers", "indicator"),
         "labels",

@@ -7,7 +7,7 @@ calls, whatever it returns, and the form that was meant comes first.
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -69,12 +69,11 @@ def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
 def _ignored_by(target: Any) -> int | None:
     """The label that an object ignores, if it keeps one that is no class."""
     owner = getattr(target, "__self__", target)
-    kept = [vars(owner).get(name) for name in OPTIONS["ignore_index"]] if _has_vars(owner) else []
+    if isinstance(owner, type):
+        with suppress(Exception):  # it may need arguments
+            owner = owner()
+    kept = (getattr(owner, name, None) for name in OPTIONS["ignore_index"])
     return next((k for k in kept if type(k) is int and not 0 <= k < LEAST_NO_CLASS), None)
-
-
-def _has_vars(owner: Any) -> bool:
-    return hasattr(owner, "__dict__") and not isinstance(owner, type)
 
 
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:

@@ -3,8 +3,7 @@
 A function that was called in a form for which it was not written, or that computes something else,
 gives numbers that mean nothing. To accuse it, something must connect it with the loss: a mistake
 of the bank gives its numbers, they are right or nearly right on some kinds of inputs, perhaps up to
-the sign, they are a multiple of the right ones, or its name and its parameters say that it is the
-loss.
+a factor, or its name and its parameters say that it is the loss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,6 +48,11 @@ def _is_partly_right(observed: Observed) -> bool:
 
 
 def _is_near(got: object, want: object) -> bool:
-    x, y = np.abs(np.asarray(got, np.float64)), np.abs(np.asarray(want, np.float64))
+    """Whether it is nearly right, up to the sign; a matrix, up to a factor."""
+    x, y = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    if x.shape != y.shape:
+        return False
     with np.errstate(all="ignore"):
-        return x.shape == y.shape and bool((np.abs(x - y) <= NEAR * y.max()).all())
+        factor = (x * y).sum() / (y * y).sum() if y.ndim == 2 else np.sign(x * y)
+        apart = np.abs(x - factor * y).max()
+        return bool(factor != 0 and apart <= NEAR * np.abs(x).max())
