@@ -38,3 +38,7 @@ def blockwise_loss_not_rescaled(blocks, label):
             of_label = block[label - before]
         top, before = new, before + len(block)
     return top + np.log(total) - of_label
+
+
+def accuracy(logits, labels):
+    return (logits.argmax(axis=1) == labels).mean()

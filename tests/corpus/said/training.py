@@ -61,3 +61,14 @@ def boosting_objective(predt, labels):
     e = np.exp(predt - predt.max(axis=1, keepdims=True))
     p = e / e.sum(axis=1, keepdims=True)
     return (p - np.eye(predt.shape[1])[labels]).reshape(-1, 1), (2 * p * (1 - p)).reshape(-1, 1)
+
+
+def train_step(weights, inputs, targets, learning_rate=0.1):
+    """Returns the loss and the new weights."""
+    z = inputs @ weights
+    z = z - z.max(axis=1, keepdims=True)
+    a = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    rows = np.arange(len(targets))
+    loss = -np.log(a[rows, targets]).mean()
+    a[rows, targets] -= 1
+    return loss, weights - learning_rate * inputs.T @ a / len(targets)

@@ -72,6 +72,7 @@ class Attempt(NamedTuple):
     differentiated: bool = False  # whether the gradient is from automatic differentiation,
     gradient_of_loss: bool = False  # and if so, whether it is the slope of the loss as returned
     left_out: tuple[str, ...] = ()  # the inputs for which it raised an error that is explained
+    title: str = ""  # what the function is called
     wording: Wording = Wording()  # what its text says
     named: bool = False  # whether its name and its parameters say that it is to be called so
     small: bool = False  # whether the large inputs were smaller, because the function is slow
@@ -256,6 +257,7 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
         with_options=with_options,
         differentiated=differentiated,
         gradient_of_loss=gradient_of_loss,
+        title=callee.title,
         wording=callee.wording,
         named=is_named(callee.title, callee.way.signature, form.order),
         small=small,

@@ -180,10 +180,13 @@ def of_step(function: Callable[..., Any]) -> Iterator[Way]:
         before = arguments[at]
         given = dict(zip(names, arguments, strict=False)) | options | fixed
         given[names[at]] = before.copy()
-        after = function(**given)
-        after = after[0] if isinstance(after, tuple) and after else after
-        after = given[names[at]] if np.shape(after) != np.shape(before) else after
-        return {"gradient": (before - after) / RATE}
+        returned = function(**given)
+        values = returned if isinstance(returned, tuple) else (returned,)
+        of_shape = [one for one in values if np.shape(one) == np.shape(before)]
+        after = of_shape[0] if of_shape else given[names[at]]
+        losses = [one for one in values if one is not None and np.size(one) == 1]
+        found = {"gradient": (before - after) / RATE}
+        return found if len(losses) != 1 else found | {"loss": losses[0]}
 
     vars(call)["__signature__"] = inspect.Signature(passed)
     symbol = "θ" if names[at].lower().startswith("theta") else "W"

@@ -6,11 +6,13 @@ of the bank gives its numbers, they are right or nearly right on some kinds of i
 a factor, or its name and its parameters say that it is the loss.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from ..calling.calls import Attempt
+from ..calling.roles import TITLE
 from ..inputs import EXTREME
 from ..report import Finding
 from .findings import multiple_of
@@ -33,9 +35,21 @@ def connects(
     if attempt.named:
         return True
     ids = {mistake.id for finding in findings for mistake in finding.mistakes}
-    if ids - VAGUE or any(finding.nearest is not None for finding in findings):
+    if ids - VAGUE - _meant(attempt.title, ids) or any(
+        finding.nearest is not None for finding in findings
+    ):
         return True
     return any(_is_partly_right(one) or multiple_of(one) for one in observed.values())
+
+
+def _meant(title: str, ids: Collection[str]) -> set[str]:
+    """The mistakes that are what the function is called: an accuracy, a hinge loss.
+
+    >>> _meant("accuracy", {"accuracy"}), _meant("cross_entropy", {"entropy"})
+    ({'accuracy'}, set())
+    """
+    words = set() if TITLE.search(title) else set(re.split(r"[\W_]+", title.lower()))
+    return words & set(ids)
 
 
 def _is_partly_right(observed: Observed) -> bool:

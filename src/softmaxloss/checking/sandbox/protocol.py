@@ -90,6 +90,7 @@ def _decode_attempt(data: Any) -> Attempt:
         differentiated=bool(data["differentiated"]),
         gradient_of_loss=bool(data["gradient_of_loss"]),
         named=bool(data["named"]),
+        title=first_line(data["title"]),
         wording=Wording(*data["wording"]),
         small=bool(data["small"]),
     )
