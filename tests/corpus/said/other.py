@@ -42,3 +42,20 @@ def blockwise_loss_not_rescaled(blocks, label):
 
 def accuracy(logits, labels):
     return (logits.argmax(axis=1) == labels).mean()
+
+
+def svm_loss(scores, y):
+    rows = np.arange(len(y))
+    margins = np.maximum(0, scores - scores[rows, y][:, None] + 1)
+    margins[rows, y] = 0
+    return margins.sum() / len(y)
+
+
+def mse(y_pred, y_true):
+    return ((y_pred - y_true) ** 2).mean()
+
+
+def gumbel_softmax(logits, tau=1.0):
+    noise = -np.log(-np.log(np.random.default_rng(0).uniform(size=logits.shape)))
+    e = np.exp((logits + noise) / tau)
+    return e / e.sum(axis=-1, keepdims=True)

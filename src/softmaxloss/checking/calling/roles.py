@@ -149,6 +149,12 @@ TITLE = re.compile(
 )
 
 
+#: Words with which it is called so and is another function.
+OTHERS = re.compile(
+    r"gumbel|sampled|hierarchical|adaptive|spherical|margin|contrastive|nce(?![a-z])", re.I
+)
+
+
 def is_named(title: str, function: Callable[..., Any], order: Sequence[Role]) -> bool:
     """Whether the name of a function and those of its parameters say that it is to be called so.
 
@@ -159,7 +165,8 @@ def is_named(title: str, function: Callable[..., Any], order: Sequence[Role]) ->
     >>> is_named("softmax_loss", lambda queries, keys: 0, ("logits", "labels"))
     False
     """
-    if not TITLE.search(title.rpartition("<locals>.")[2]) and "reg" not in order:
+    name = title.rpartition("<locals>.")[2]
+    if OTHERS.search(name) or not (TITLE.search(name) or "reg" in order):
         return False
     passed = (p for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD)
     return all(_fits(p.name, role) for p, role in zip(passed, order, strict=False))

@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from ..calling.calls import Attempt
-from ..calling.roles import TITLE
 from ..inputs import EXTREME
 from ..report import Finding
 from .findings import multiple_of
@@ -23,6 +22,17 @@ VAGUE = {"constant", "always-nan"}
 
 #: Inputs on which other functions may be right by chance: the loss is 0, log C, or that of one row.
 TRIVIAL = EXTREME | {"equal outputs", "one example"}
+
+_SQUARED = re.compile(r"mse|squared|brier|(?<![a-z])l2(?![a-z])", re.I)
+
+#: What functions are called that compute something else on purpose, by the id of that as a mistake.
+CALLED = {
+    "accuracy": re.compile(r"acc(?![a-z])|accuracy", re.I),
+    "hinge": re.compile(r"hinge|svm", re.I),
+    "entropy": re.compile(r"(?<!cross)(?<!cross_)entropy", re.I),
+    "binary-cross-entropy": re.compile(r"binary|bce|sigmoid", re.I),
+    **dict.fromkeys(("squared-error", "half-squared-error", "mean-squared-error"), _SQUARED),
+}
 
 LEAST_RIGHT = 2  # other inputs on which a part is right
 NEAR = 0.01  # of the largest entry
@@ -48,8 +58,7 @@ def _meant(title: str, ids: Collection[str]) -> set[str]:
     >>> _meant("accuracy", {"accuracy"}), _meant("cross_entropy", {"entropy"})
     ({'accuracy'}, set())
     """
-    words = set() if TITLE.search(title) else set(re.split(r"[\W_]+", title.lower()))
-    return words & set(ids)
+    return {id for id in ids if id in CALLED and CALLED[id].search(title)}
 
 
 def _is_partly_right(observed: Observed) -> bool:

@@ -31,6 +31,7 @@ TEXTBOOK = Settings(seed=0, level="textbook")
 
 SLOW = "it is slow: it was called on fewer and smaller inputs"
 
+UNREADABLE = "it returned nothing that can be read"
 NO_LOSS = "it is passed labels, and returns probabilities only"
 SOMETHING_ELSE = "this function does something else, or its form is not known"
 
@@ -86,7 +87,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
         one = _compare(attempt, settings, thorough=False)
         without_labels = {"softmax", "log_softmax"} if "labels" in attempt.form.order else set()
         if set(one.observed) <= without_labels:
-            nothing = NO_LOSS if one.observed else "it returned nothing that can be read"
+            nothing = NO_LOSS if one.observed else UNREADABLE
             tried.append((attempt.form, attempt.problem or nothing))
             continue
         if not one.is_wrong():
@@ -106,7 +107,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     best = min(results, key=Compared.rank)
     report = _report(best, settings)
     if not report.mistakes and best.attempt.raised * 2 > len(best.attempt.results):
-        raised = [(one.attempt.form, one.attempt.problem or "") for one in results]
+        raised = [(one.attempt.form, one.attempt.problem or UNREADABLE) for one in results]
         return _not_checked(raised, settings)
     if not report.mistakes and _in_half(best.attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
