@@ -23,7 +23,7 @@ test: $(VENV)/package $(VENV)/test
 test-slow: $(VENV)/package $(VENV)/test
 	$(PYTEST) -m slow
 
-# Apart from `make test`: transformers and lightning bring 200 MB and some forty other packages.
+# Apart from `make test`: transformers and lightning bring 200 MB and some thirty other packages.
 recipes: $(VENV)/package $(VENV)/test $(VENV)/recipes
 	$(PYTEST) tests/test_recipes_trainers.py
 
