@@ -20,6 +20,7 @@ from torch.distributed.tensor import (  # noqa: E402
     distribute_tensor,
     init_device_mesh,
 )
+from torch.nn import functional as F  # noqa: E402, N812
 
 from softmaxloss.torch import cross_entropy, score, softmax  # noqa: E402
 
@@ -75,6 +76,15 @@ def run(rank: int, path: str) -> None:
         part = distribute_tensor(z, mesh, [Shard(0)])
         assert cross_entropy(part, y, reduction="none").placements == (Shard(0),)
         assert cross_entropy(part, torch.full_like(y, -100)).full_tensor().isnan()
+        # PyTorch's loss: not of parts of different sizes; of others the mean of their means.
+        with pytest.raises(RuntimeError, match="cannot be evenly sharded"):
+            F.cross_entropy(part, distribute_tensor(y, mesh, [Shard(0)]))
+        z, y = z[1:], y[1:]
+        part, labels = (distribute_tensor(t, mesh, [Shard(0)]) for t in (z, y))
+        means = torch.stack([F.cross_entropy(z[rows], y[rows]) for rows in (slice(2), slice(2, 4))])
+        close(F.cross_entropy(part, labels).full_tensor(), means.mean())
+        close(cross_entropy(part, labels).full_tensor(), F.cross_entropy(z, y))
+        assert abs(means.mean() - F.cross_entropy(z, y)) > 0.01
         one = distribute_tensor(z[0, :, 0], mesh, [Replicate()])
         close(
             cross_entropy(one, torch.tensor(2)).full_tensor(),
