@@ -55,6 +55,13 @@ class _Loss(torch.nn.Module):
         defaults = self._defaults.items()
         return {name: value for name, d in defaults if (value := getattr(self, name)) is not d}
 
+    def __prepare_scriptable__(self) -> Any:
+        """What torch.jit.script asks a module for; its own error is of a keyword in our code."""
+        raise TypeError(
+            f"torch.jit.script does not compile {type(self).__name__}, whose call has keyword "
+            "arguments: use torch.jit.trace, torch.compile or torch.export"
+        )
+
     def extra_repr(self) -> str:
         options = self._options().items()
         return ", ".join(f"{n}={v!r}" for n, v in options if v != self._defaults[n])
