@@ -15,8 +15,8 @@ from ..options import (
 )
 from ..scores import Scores
 from . import engine, softmaxes
+from .linear import distributed
 from .linear import engine as linear
-from .linear import positions
 from .tensors import (
     check_chunking,
     eager_options,
@@ -206,7 +206,7 @@ def linear_cross_entropy(
     check_chunking(options)
     checked, divisor = read_options(LinearOptions, without_none(given))
     arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
-    loss, scores = positions.cross_entropy(arrays, checked, return_scores)
+    loss, scores = distributed.cross_entropy(arrays, checked, return_scores)
     loss = loss if divisor is None else loss / divisor
     return (loss, scores) if return_scores else loss
 
