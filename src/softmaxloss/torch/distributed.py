@@ -44,7 +44,8 @@ def cross_entropy(
         return losses.sum()
     if options.denominator is not None:
         return losses.sum() / options.denominator
-    return formula.divided(losses.sum(), rows.summed(formula.divisor_of_call(*local, options)))
+    divisor = rows.summed(formula.divisor_of_call(*local, options))
+    return formula.mean(losses, divisor)
 
 
 def score(values_of: Callable[..., Sequence[Any]], *given: Any) -> list[Tensor]:

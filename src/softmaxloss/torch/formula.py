@@ -192,18 +192,18 @@ def reduced_loss(
     losses = _losses(z, target, weight, s, options)
     if options.reduction == "none":
         return losses
-    return divided(losses.sum(), _divisor(z, target, weight, s, options))
+    return mean(losses, _divisor(z, target, weight, s, options))
 
 
-def divided(total: Tensor, divisor: Tensor) -> Tensor:
-    """The sum of the losses over the divisor. Where no example counts that is 0: the loss is NaN,
-    its derivatives are 0.
+def mean(losses: Tensor, divisor: Tensor) -> Tensor:
+    """The sum of the losses over the divisor. Where that is 0, because no example counts, the loss
+    is NaN and its derivatives are 0.
 
-    >>> divided(torch.tensor(3.0), torch.tensor(2.0))
+    >>> mean(torch.tensor([1.0, 2.0]), torch.tensor(2.0))
     tensor(1.5000)
     """
     nothing = divisor == 0
-    return total / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
+    return losses.sum() / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
 
 
 def divisor_of_call(

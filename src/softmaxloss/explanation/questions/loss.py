@@ -56,8 +56,8 @@ def good_loss(x: Example) -> str:
     e, J = x.e, x.J
     uniform = e.uniform_loss
     beside = compared(J, uniform)
-    apart = told_apart(J, uniform) if math.isfinite(J) else (number(J), number(uniform))
-    shown = (number(J), number(uniform)) if beside == "equal to" else apart
+    equal = beside == "equal to"
+    shown = (number(J), number(uniform)) if equal else told_apart(J, uniform)
     assert e.predicted is not None
     verdict = "right" if e.predicted == x.y else "wrong"
     return (
@@ -85,7 +85,7 @@ def good_loss(x: Example) -> str:
 def range_of_loss(x: Example) -> str:
     a, J = float(x.a[x.y]), x.J
     a_shown = told_apart(a, math.exp(-1))[0]
-    J_shown = number(J) if math.isinf(J) else told_apart(J, 1.0)[0]
+    J_shown = told_apart(J, 1.0)[0]
     below, above = ("is", "exceeds 1") if J > 1 else ("is not", "does not exceed 1")
     return f"Here a_{x.i} = {a_shown} {below} below 0.3679, and J = {J_shown} {above}."
 

@@ -52,4 +52,4 @@ def cross_entropy(
     if options.denominator is not None:
         return total / options.denominator, scores
     divisor = rows.summed(positions.divisor_of_call(local, options))
-    return formula.divided(total, divisor), scores
+    return formula.mean(total, divisor), scores

@@ -53,7 +53,7 @@ def cross_entropy(
     elif options.reduction == "sum":
         loss = loss.sum()
     else:
-        loss = formula.divided(loss.sum(), divisor_of_call(arrays, options))
+        loss = formula.mean(loss, divisor_of_call(arrays, options))
     if not return_scores:
         return loss, None
     columns: Any = zip(*scores, strict=True)
