@@ -98,7 +98,7 @@ class CrossEntropyLoss(_Loss, options=Options):
         """The loss of logits (C,), (N, C) or (N, C, d1, …); `denominator` is what "mean" divides
         by, for gradient accumulation over batches of different sizes; `sample_weight` has a weight
         for each example."""
-        return cross_entropy(
+        loss: Tensor = cross_entropy(
             input,
             target,
             self.weight,
@@ -107,6 +107,7 @@ class CrossEntropyLoss(_Loss, options=Options):
             inplace=self.inplace,
             **self._options(),
         )
+        return loss
 
     def extra_repr(self) -> str:
         return ", ".join(filter(None, [super().extra_repr(), "inplace=True" * self.inplace]))
