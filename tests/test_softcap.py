@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import softmaxloss
-from softmaxloss import cross_entropy, cross_entropy_with_grad, score
+from softmaxloss import cross_entropy, cross_entropy_with_grad, formula, score
 from softmaxloss.arrays import BFLOAT16, as_floats
 from softmaxloss.kernels import softcap
 
@@ -73,11 +73,30 @@ def test_loss_and_gradient(name: str, kind: str, few: int, monkeypatch: pytest.M
     np.testing.assert_array_equal(cross_entropy(z, y, **options), loss)
 
 
-@pytest.mark.parametrize("formula", [False, True])
+@pytest.mark.parametrize("name", ["softcap", "z_loss", "both", "smoothing"])
+def test_the_formula(name: str) -> None:
+    """Of one example; its differences are the gradient."""
+    z, y, options = arguments(name)
+    cap, factor = options.get("softcap"), options.get("z_loss", 0.0)
+
+    def loss(z: Array) -> float:
+        u = z if cap is None else formula.softcapped(z, cap)
+        smoothing = options.get("label_smoothing", 0.0)
+        J = formula.cross_entropy(u, int(y[0]), label_smoothing=smoothing)
+        return J + formula.z_loss(u, factor)
+
+    got, grad = cross_entropy_with_grad(z[0], y[0], **options)
+    assert got == pytest.approx(loss(z[0]), rel=1e-14)
+    steps = 1e-6 * np.eye(CLASSES)
+    differences = [(loss(z[0] + h) - loss(z[0] - h)) / 2e-6 for h in steps]
+    np.testing.assert_allclose(grad, differences, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("operations", [False, True])
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("name", OPTIONS)
-def test_tensors(name: str, kind: str, formula: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if formula:
+def test_tensors(name: str, kind: str, operations: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if operations:
         use_formula(monkeypatch)
     z, y, options = arguments(name, kind)
     upstream = np.linspace(-1, 2, ROWS) if name == "none" else -1.5
@@ -128,12 +147,12 @@ def test_logits_in_any_layout_and_in_place() -> None:
     np.testing.assert_array_equal(one[1], cross_entropy_with_grad(z[1:2], y[1:2], **options)[1][0])
 
 
-@pytest.mark.parametrize("formula", [False, True])
+@pytest.mark.parametrize("operations", [False, True])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_rows_that_do_not_count_are_not_read(
-    bad: float, formula: bool, monkeypatch: pytest.MonkeyPatch
+    bad: float, operations: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if formula:
+    if operations:
         use_formula(monkeypatch)
     z, y, _ = arguments("both")
     y[0], s = -100, np.ones(ROWS)
@@ -150,10 +169,10 @@ def test_rows_that_do_not_count_are_not_read(
     np.testing.assert_array_equal(array[1], want[1])
 
 
-@pytest.mark.parametrize("formula", [False, True])
-def test_infinite_logits(formula: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("operations", [False, True])
+def test_infinite_logits(operations: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A softcap makes ±inf ±s, with derivative 0. A NaN stays one, of its row alone."""
-    if formula:
+    if operations:
         use_formula(monkeypatch)
     z, y, _ = arguments("both")
     z[0, 1], z[1, 2], z[2, 3] = -np.inf, np.inf, np.nan
