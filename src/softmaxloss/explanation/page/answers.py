@@ -50,6 +50,7 @@ LIVE = {
     "and {squared} with the squared error.",
     "mean-or-sum": "Now this example adds {J} to the sum over a batch of 32, and {J-32} to the "
     "mean.",
+    "negative-log-likelihood": "Now a{_y} = {a:y}, log a{_y} = {minus-J}, and J = {J}.",
     "entropy-and-kl": "Now the loss and the KL divergence are {J}, and the entropy of a is "
     "{entropy}, of at most {lnC}.",
     "perplexity": "Now it is exp J = {perplexity}.",

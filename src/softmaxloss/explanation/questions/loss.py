@@ -189,6 +189,25 @@ def mean_or_sum(x: Example) -> str:
 
 
 @question(
+    "Is cross-entropy the negative log-likelihood?",
+    "For class labels, yes: a_y is the likelihood of one label, that of all labels is the product "
+    "of their a_y, and −log of a product is the sum of the −log a_y. In PyTorch nll_loss starts "
+    "from log a, and cross_entropy from z.",
+    "what is the negative log likelihood",
+    "maximum likelihood estimation and cross-entropy",
+    "nll loss or cross-entropy loss",
+    "difference between nllloss and crossentropyloss",
+    "why is minimising the loss maximising the likelihood",
+    "log likelihood of the labels",
+)
+def negative_log_likelihood(x: Example) -> str:
+    return (
+        f"Here the likelihood of the label {x.name(x.y)} is a_{x.i} = {number(x.a[x.y])}, its "
+        f"logarithm is {number(-x.J)}, and J is {number(x.J)}."
+    )
+
+
+@question(
     "How is the loss related to entropy and KL divergence?",
     "The loss is the cross-entropy of the target and a: the entropy of the target plus the KL "
     "divergence from the target to a. A label alone has entropy 0, so the loss is the KL "
