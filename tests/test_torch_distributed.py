@@ -151,6 +151,11 @@ def run(rank: int, path: str) -> None:
             for got, want in zip(score(part, y), score(z, y), strict=True):
                 close(got.full_tensor(), want)
             close(softmax(part, 1).full_tensor(), softmax(z, 1))
+            extras: dict[str, Any] = {"z_loss": 0.1, "softcap": 2.0, "return_z_loss": True}
+            for got, want in zip(
+                cross_entropy(part, y, **extras), cross_entropy(z, y, **extras), strict=True
+            ):
+                close(got.full_tensor(), want)
         z, y, _, _ = arguments()
         part = distribute_tensor(z, mesh, [Shard(0)])
         assert cross_entropy(part, y, reduction="none").placements == (Shard(0),)
