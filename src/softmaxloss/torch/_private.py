@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def is_recorded() -> bool:
@@ -91,6 +93,14 @@ def base_of(tensor: Tensor) -> Tensor | None:
     """The tensor that this one is a view of; None if it is no view."""
     base: Tensor | None = tensor._base
     return base
+
+
+def not_compiled(function: Function) -> Function:
+    """The function, which torch.compile leaves as it is: its graph ends before the call and begins
+    anew after it. torch.compiler.disable does the same, and loads the compiler, which takes
+    seconds."""
+    function._torchdynamo_disable = True  # type: ignore[attr-defined]
+    return function
 
 
 def version_of(tensor: Tensor) -> int:
