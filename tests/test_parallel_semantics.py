@@ -30,6 +30,11 @@ BAD = [
     for one in cases(errors=True)
     if one.values[0]["name"] not in ("of another length", "a scalar as logits")
 ]
+#: Units in the last place between the split and the whole: of a loss, of a gradient's entry. In
+#: float64 the whole is itself up to 1 and 1.6 off (docs/numerics.md).
+MOST = {torch.float64: (2, 3)} | dict.fromkeys(
+    (torch.float32, torch.float16, torch.bfloat16), (1, 2)
+)
 #: The error of these names what only one rank has.
 OF_A_SLICE = ("weight[", "class 1", "no classes", "2 labels", "class indices of", "last axis")
 
@@ -125,10 +130,9 @@ def joined(parts: list[Any]) -> Any:
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 def test_losses(ranks: int, split: str) -> None:
-    """Loss within 1 unit in the last place, gradient within 2: of the entry where one class counts,
+    """Loss and gradient within `MOST`: the gradient in units of the entry where one class counts,
     of (Σc)·a_n + c_n otherwise. The loss has the same bits on every rank."""
     results, wrong = results_of(ranks), []
-    worst = {}
     for number, (case, dtype) in enumerate(GOOD):
         got = [result[split, number] for result in results]
         name = f"{label(case)}-{dtype}"
@@ -139,9 +143,13 @@ def test_losses(ranks: int, split: str) -> None:
         want = torch.as_tensor(np.asarray(loss))
         off = units(got[0][0], want)
         same = all(one[0].numpy().tobytes() == got[0][0].numpy().tobytes() for one in got)
-        if off > 1 or not same or got[0][0].dtype != want.dtype or got[0][0].shape != want.shape:
+        if (
+            off > MOST[want.dtype][0]
+            or not same
+            or got[0][0].dtype != want.dtype
+            or got[0][0].shape != want.shape
+        ):
             wrong.append(f"{name}: loss {got[0][0]} for {want}, {off} units")
-        worst["loss", dtype] = max(worst.get(("loss", dtype), 0), off)
         if got[0][1] is not None:
             whole = joined([one[1] for one in got])
             expected = as_tensor(grad)
@@ -153,10 +161,8 @@ def test_losses(ranks: int, split: str) -> None:
                 scale = (expected.double().abs() / plain.abs()).nan_to_num(0.0, 0.0).amax()
                 size = share * scale
             off = units(whole, expected, size)
-            worst["grad", dtype] = max(worst.get(("grad", dtype), 0), off)
-            if off > 2:
+            if off > MOST[expected.dtype][1]:
                 wrong.append(f"{name}: gradient {whole} for {expected}, {off} units")
-    print(ranks, split, worst)
     assert not wrong, "\n".join(wrong)
 
 
@@ -174,8 +180,17 @@ def test_scores(ranks: int, split: str) -> None:
         for rank, one in enumerate(got):
             for field, a, b in zip(want._fields, one[2], want, strict=True):
                 integers = field in ("predicted", "rank")
-                off = float((a != b).any()) * 9 if integers else units(a, b)
-                if off > 2 or a.dtype != b.dtype or a.shape != b.shape:
+                size = None
+                if field == "logsumexp" and np.size(logits):  # m + L may cancel
+                    size = b.abs() + as_tensor(logits).double().abs().amax()
+                if field == "entropy":  # a probability below 2e-308 has fewer digits
+                    size = b.double().abs().clamp(min=1e-305)
+                off = float((a != b).any()) * 9 if integers else units(a, b, size)
+                if (
+                    off > MOST[a.dtype if not integers else torch.float32][1]
+                    or a.dtype != b.dtype
+                    or a.shape != b.shape
+                ):
                     wrong.append(f"{label(case)}-{dtype}, {rank}: {field} {a} for {b}, {off}")
     assert not wrong, "\n".join(wrong)
 

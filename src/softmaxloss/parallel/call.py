@@ -53,6 +53,7 @@ class Call:
         self.by_index = self.target.ndim < logits.ndim
         self.fields = self._fields()
         self.sizes: tuple[int, ...] = ()
+        self.extra: Tensor | None = None
 
     def _beside(self, value: Any, name: str) -> Tensor:
         tensor: Tensor = tensor_beside(self.logits, value, name, "the logits are")
@@ -146,23 +147,28 @@ class Call:
     def numbers(self, sizes: tuple[int, ...], rank: int) -> Tensor:
         """What this rank sends: (fields, rows) float64."""
         self.read(sizes, rank)
-        self.slice = made = slices.slice_of(self.x)
+        self.slice, numbers = self.numbers_of(self.x)
+        return numbers
+
+    def numbers_of(self, x: Tensor) -> tuple[slices.Slice, Tensor]:
+        """The softmax of this rank's logits, x, and what the rank sends of them."""
+        made = slices.slice_of(x)
         values = {"m": made.m, "S": made.S, "k": made.k + self.offset, "entropy": made.entropy}
         m = made.m.masked_fill(made.m == -math.inf, 0.0)
         if self.by_index:
-            values["z_y"] = self._of_local(self.x)
+            values["z_y"] = self._of_local(x)
             if self.w is not None and self.classes:
                 values["w_y"] = torch.where(self.owned, self.w[self.local], 0.0)
             elif self.w is not None:
                 values["w_y"] = torch.zeros_like(m)
         else:
-            values["q·(m − z)"], values["w·q"] = slices.weighted_sums(self.x, m, self.w, self.q)
+            values["q·(m − z)"], values["w·q"] = slices.weighted_sums(x, m, self.w, self.q)
             values["q"] = slices.sum_of(self.probabilities)
             if self.scored:
-                values |= self._largest_of_target()
+                values |= self._largest_of_target(x)
         if self.options.label_smoothing:
-            values["m − z"], values["w"] = slices.weighted_sums(self.x, m, self.w, None)
-        return torch.stack([values[name].double() for name in self.fields])
+            values["m − z"], values["w"] = slices.weighted_sums(x, m, self.w, None)
+        return made, torch.stack([values[name].double() for name in self.fields])
 
     def _of_local(self, x: Tensor) -> Tensor:
         """The number of the true class where this rank has it, else 0."""
@@ -170,12 +176,12 @@ class Call:
             return x.new_zeros(self.rows, dtype=torch.float64)
         return torch.where(self.owned, slices.at(x, self.local), 0.0)
 
-    def _largest_of_target(self) -> dict[str, Tensor]:
+    def _largest_of_target(self, x: Tensor) -> dict[str, Tensor]:
         if self.classes == 0:
-            zeros = self.x.new_zeros(self.rows, dtype=torch.float64)
+            zeros = x.new_zeros(self.rows, dtype=torch.float64)
             return {"largest q": zeros - 1, "k of q": zeros, "z of q": zeros}
         most, k = (t.reshape(-1) for t in self.probabilities.max(1))
-        return {"largest q": most, "k of q": k + self.offset, "z of q": slices.at(self.x, k)}
+        return {"largest q": most, "k of q": k + self.offset, "z of q": slices.at(x, k)}
 
     # --- after the exchange ----------------------------------------------------------------------
 
@@ -224,6 +230,20 @@ class Call:
         threshold = z.to(self.x.dtype).reshape(self.x.shape[0], 1, self.x.shape[2])
         return (self.x > threshold).sum(1).reshape(-1).double()
 
+    def part(self, rows: slice) -> "Call":
+        """The call for some rows of logits (N, C)."""
+        some = copy(self)
+        for name in ("y", "owner", "owned", "local", "w_y", "s", "q", "total", "counts", "extra"):
+            values = getattr(self, name, None)
+            if values is not None:
+                setattr(some, name, values[rows])
+        for name in ("row", "slice"):
+            columns = getattr(self, name, None)
+            if columns is not None:
+                setattr(some, name, columns._make(column[rows] for column in columns))
+        some.rows = len(range(self.rows)[rows])
+        return some
+
     def without_logits(self) -> "Call":
         """The call for a backward pass, which is given the logits."""
         kept = copy(self)
@@ -267,17 +287,21 @@ class Call:
     # --- the gradient ----------------------------------------------------------------------------
 
     def gradient(self, logits: Tensor, factor: Tensor, grad: Tensor) -> None:
-        """Fill `grad` with factor·∂J/∂z for the classes of this rank; factor has sample weights."""
+        """Fill `grad`, which may be the logits, with factor·∂J/∂z for the classes of this rank, and
+        with factor·extra·a_n more where there is `extra`. The factor has the sample weights."""
         x, out = as_slice(logits), as_slice(grad)
         if x.numel():
             factor = torch.where(self.counts, factor, 0.0)
-            softmax = torch.where(self.counts, factor * self.total * self._lift(), 0.0)
+            total = self.total if self.extra is None else self.total + self.extra
+            softmax = torch.where(self.counts, factor * total * self._lift(), 0.0)
             epsilon = self.options.label_smoothing
             share = epsilon / self.all_classes if epsilon else 0.0
             terms = slices.Coefficients(self.w, share, 1 - epsilon, self.q)
             one = self.local if self.by_index else self.probabilities.argmax(1).reshape(-1)
+            entry = self._entry(x, one, factor, terms)  # first: out may be the memory of x
             slices.fill_gradient(x, self.slice, one, softmax, factor, terms, out)
-            self._fill_one(x, one, factor, terms, out)
+            index = one.reshape(x.shape[0], 1, x.shape[2])
+            out.scatter_(1, index, entry.to(out.dtype).reshape(index.shape))
         if out.data_ptr() != grad.data_ptr():
             grad.copy_(out.reshape(grad.shape))
 
@@ -286,9 +310,7 @@ class Call:
         made, row = self.slice, self.row
         return slices.exponentials(made.m, row.m) * ((1 + made.S) / (1 + row.S))
 
-    def _fill_one(
-        self, x: Tensor, one: Tensor, factor: Tensor, terms: slices.Coefficients, out: Tensor
-    ) -> None:
+    def _entry(self, x: Tensor, one: Tensor, factor: Tensor, terms: slices.Coefficients) -> Tensor:
         """The entry of one class of each row, in float64 and without cancellation: of the true
         class where this rank has it, of the largest probability in the target, or of class 0."""
         if self.by_index:
@@ -298,10 +320,9 @@ class Call:
         if self.w is not None:
             c = c * self.w[one]
         z = slices.at(x, one)
-        entry = self.row.probability(z) * (self.total - c) - c * self.row.rest(z)
-        entry = torch.where(self.counts, factor * entry, 0.0)
-        index = one.reshape(x.shape[0], 1, x.shape[2])
-        out.scatter_(1, index, entry.to(out.dtype).reshape(index.shape))
+        others = self.total - c if self.extra is None else self.total - c + self.extra
+        entry = self.row.probability(z) * others - c * self.row.rest(z)
+        return torch.where(self.counts, factor * entry, 0.0)
 
 
 def as_slice(x: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The engine of the losses over process groups: exchange, merge, reduce, and the backward pass."""
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -20,6 +21,8 @@ from . import slices
 from .call import Call
 from .exchange import Message, gather
 from .merge import entropy_of, in_order
+
+AnyCall = TypeVar("AnyCall", bound=Call)
 
 
 class Groups:
@@ -43,20 +46,12 @@ def cross_entropy(
     input: Any, target: Any, weight: Any, sample_weight: Any, given: dict[str, Any], groups: Groups
 ) -> Tensor:
     """The loss, as `softmaxloss.parallel.cross_entropy` describes it."""
-    call, error = None, None
-    try:
-        call = merged(input, target, weight, sample_weight, given, groups)
-    except Exception as raised:
-        error = raised
-    each = given.get("reduction") == "none" if call is None else call.options.reduction == "none"
-    if error is not None and (groups.rows is None or each):
-        raise error
-    if each:
-        assert call is not None
-        loss, divisor = call.losses.reshape(call.lead_shape), 1.0
-    else:
-        loss, divisor = _reduced(call, error, groups, _device_of(input))
-    assert call is not None
+
+    def make() -> Call:
+        options = eager_options(Options, given)
+        return Call(input, target, weight, sample_weight, options, scored=False)
+
+    call, loss, divisor = loss_of(make, given, groups, device_of(input))
     loss = loss.to(compute_dtype(input))
     if not (input.requires_grad and torch.is_grad_enabled()):
         return loss
@@ -64,15 +59,28 @@ def cross_entropy(
     return result
 
 
-def merged(
-    input: Any,
-    target: Any,
-    weight: Any,
-    sample_weight: Any,
-    given: dict[str, Any],
-    groups: Groups,
-    scored: bool = False,
-) -> Call:
+def loss_of(
+    make: Callable[[], AnyCall], given: dict[str, Any], groups: Groups, device: torch.device
+) -> tuple[AnyCall, Tensor, float]:
+    """The call that `make` makes, its loss, float64, and what that was divided by. Raises the error
+    of any rank; `given` are the options that made the call."""
+    call, error = None, None
+    try:
+        call = merged(make, groups, device)
+    except Exception as raised:
+        error = raised
+    each = given.get("reduction") == "none" if call is None else call.options.reduction == "none"
+    if error is not None and (groups.rows is None or each):
+        raise error
+    if each:
+        assert call is not None
+        return call, call.losses.reshape(call.lead_shape), 1.0
+    loss, divisor = _reduced(call, error, groups, device)
+    assert call is not None
+    return call, loss, divisor
+
+
+def merged(make: Callable[[], AnyCall], groups: Groups, device: torch.device) -> AnyCall:
     """The call, with the softmax and the loss of each row. Raises the error of any rank."""
     try:
         if function_transforms_are_active() or forward_mode_is_active():
@@ -80,12 +88,11 @@ def merged(
                 "the losses over process groups have no forward-mode derivatives and do not work "
                 "under torch.func"
             )
-        options = eager_options(Options, given)
-        call = Call(input, target, weight, sample_weight, options, scored)
+        call = make()
     except Exception as error:
-        _ask(groups.classes, _device_of(input), Message.failed(error))
+        _ask(groups.classes, device, Message.failed(error))
         raise
-    if not call.by_index and options.multi_label == "mean":
+    if not call.by_index and call.options.multi_label == "mean":
 
         def sums(sizes: tuple[int, ...]) -> Tensor:
             call.read(sizes, groups.rank)
@@ -103,8 +110,12 @@ def score(
     input: Any, target: Any, weight: Any, sample_weight: Any, given: dict[str, Any], groups: Groups
 ) -> Scores:
     """The scores, as `softmaxloss.parallel.score` describes them."""
-    given = {**given, "reduction": "none"}
-    call = merged(input, target, weight, sample_weight, given, groups, True)
+
+    def make() -> Call:
+        options = eager_options(Options, {**given, "reduction": "none"})
+        return Call(input, target, weight, sample_weight, options, scored=True)
+
+    call = merged(make, groups, device_of(input))
     row, of, dtype = call.row, call.of, compute_dtype(input)
     z, ignored = call.true_logits()
     larger = _ask_all(call, groups, "ranks", call.rows, lambda sizes: call.count_larger(z))
@@ -142,7 +153,7 @@ def _ask_all(call: Call, groups: Groups, what: str, need: int, numbers: Any) -> 
     return _ask(groups.classes, call.logits.device, message)
 
 
-def _device_of(input: Any) -> torch.device:
+def device_of(input: Any) -> torch.device:
     return input.device if isinstance(input, Tensor) else torch.device("cpu")
 
 
@@ -155,9 +166,9 @@ def _reduced(
         sums = [_total(call.losses), _total(call.counted_weights())]
         here = torch.tensor(sums, dtype=torch.float64)
         options = "; ".join(
-            f"{name}={getattr(call.options, name)}" for name in field_names(Options)
+            f"{name}={getattr(call.options, name)}" for name in field_names(type(call.options))
         )
-        text = f"{options}; dtype={compute_dtype(call.logits)}"
+        text = f"{options}; dtype={str(call.logits.dtype).removeprefix('torch.')}"
         message = Message(text, 0, 2, lambda sizes: here)
     parts = _ask(groups.rows, device, message).cpu()
     assert call is not None
@@ -188,11 +199,11 @@ class _Loss(torch.autograd.Function):
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         (input,) = ctx.saved_tensors
         grad = empty_like(input)
-        ctx.call.gradient(input, _factor(ctx.call, grad_output, ctx.divisor), grad)
+        ctx.call.gradient(input, factor_of(ctx.call, grad_output, ctx.divisor), grad)
         return grad, None, None, None
 
 
-def _factor(call: Call, grad_output: Tensor, divisor: float) -> Tensor:
+def factor_of(call: Call, grad_output: Tensor, divisor: float) -> Tensor:
     """What the gradient of each row's loss is multiplied by."""
     upstream = grad_output.double().reshape(-1).expand(call.rows)
     factor = upstream / divisor if divisor else torch.zeros_like(upstream)

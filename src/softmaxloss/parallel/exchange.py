@@ -138,6 +138,14 @@ def _packet(
     return packet
 
 
+def add_up(group: Any, values: Tensor) -> None:
+    """Add up the values of all ranks, in place. Raises as `gather` where a rank is missing."""
+    try:
+        dist.all_reduce(values, group=group)
+    except RuntimeError as error:
+        raise _missing(group, error) from None
+
+
 def _all_gather(group: Any, packet: Tensor) -> Tensor:
     """The packets of all ranks in the order of the ranks, (ranks, size)."""
     ranks = dist.get_world_size(group)
@@ -147,12 +155,16 @@ def _all_gather(group: Any, packet: Tensor) -> Tensor:
     try:
         _gather_single(packets, packet, group=group)
     except RuntimeError as error:
-        raise RuntimeError(
-            f"rank {dist.get_rank(group)} of {ranks} heard nothing from the others: one of them "
-            "died, or did not make this call within the timeout of the process group "
-            f"({first_line(error)})"
-        ) from None
+        raise _missing(group, error) from None
     return packets.view(ranks, -1)
+
+
+def _missing(group: Any, error: RuntimeError) -> RuntimeError:
+    return RuntimeError(
+        f"rank {dist.get_rank(group)} of {dist.get_world_size(group)} heard nothing from the "
+        "others: one of them died, or did not make this call within the timeout of the process "
+        f"group ({first_line(error)})"
+    )
 
 
 # all_gather_single since PyTorch 2.13; the older name warns there.

@@ -4,10 +4,19 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from ..options import MultiLabel, OptionArguments, Options, with_options
+from ..linear.plan import Arguments
+from ..options import (
+    LinearOptionArguments,
+    LinearOptions,
+    MultiLabel,
+    OptionArguments,
+    Options,
+    with_options,
+)
 from ..scores import Scores
 from ..torch._private import not_compiled
-from . import engine, placements
+from ..torch.tensors import without_none
+from . import engine, linear, placements
 from .engine import Groups
 
 
@@ -115,3 +124,55 @@ def score(
         (input, target, weight, sample_weight), class_group, None
     )
     return engine.score(*arrays, options, Groups(class_group, None))
+
+
+@not_compiled
+@with_options(LinearOptions)
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    class_group: Any = None,
+    row_group: Any = None,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    **options: Unpack[LinearOptionArguments],
+) -> Tensor:
+    """`softmaxloss.torch.linear_cross_entropy` of a layer that is split over the ranks of groups.
+
+    Each rank of `class_group` passes the whole input and its rows of `linear_weight` and
+    `linear_bias`, which are the classes of its slice; what else is said of `cross_entropy` holds
+    here. There is one all_gather, of a few numbers of each row. In the backward pass each rank
+    computes the gradients of its weight and bias alone; that with respect to the input is added up
+    over the ranks, in one all_reduce.
+
+    If all logits of this rank's classes fit in `memory_budget`, they are kept for the backward
+    pass. Otherwise it makes them again, in blocks: one product more than a single process takes.
+    `skip_below` has no effect.
+
+    Returns:
+        The loss, as `softmaxloss.torch.linear_cross_entropy`, with first derivatives with respect
+        to input, linear_weight and linear_bias.
+
+    Raises:
+        As `softmaxloss.linear_cross_entropy`; RuntimeError where a rank is missing.
+
+    Example:
+        >>> import torch, torch.distributed as dist
+        >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        >>> x, W = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.eye(2)
+        >>> linear_cross_entropy(x, W, torch.tensor([0, 1]), class_group=dist.group.WORLD)
+        tensor(0.2201)
+        >>> dist.destroy_process_group()
+    """
+    (input, linear_weight, linear_bias, target, weight, sample_weight), groups = (
+        placements.local_layer(
+            Arguments(input, linear_weight, linear_bias, target, weight, sample_weight),
+            class_group,
+            row_group,
+        )
+    )
+    arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
+    return linear.cross_entropy(arrays, without_none(options), Groups(*groups))
