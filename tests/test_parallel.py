@@ -61,7 +61,7 @@ def run_all(rank: int, ranks: int) -> dict[str, str]:
             try:
                 scenario(rank, ranks)
                 results[name] = ""
-            except Exception:
+            except BaseException:  # pytest's failures are no exceptions
                 results[name] = traceback.format_exc()
     return results
 
@@ -188,7 +188,7 @@ def layers(rank: int, ranks: int) -> None:
     options: list[dict[str, Any]] = [
         {}, {"reduction": "none"}, {"label_smoothing": 0.1}, {"weight": w, "z_loss": 0.1},
         {"softcap": 3.0, "z_loss": 0.1}, {"sample_weight": s, "z_loss": 0.2},
-        {"reduction": "sum", "ignore_index": 3}, {"denominator": 3.5, "softcap": 2.0},
+        {"reduction": "sum"}, {"denominator": 3.5, "softcap": 2.0},
     ]  # fmt: skip
     for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
         for split in ("even", "uneven", "empty"):
@@ -224,7 +224,7 @@ def compare_layer(rank: int, ranks: int, dtype: Any, split: str, given: dict[str
 
 @on(3)
 def probabilities_as_target_of_a_layer(rank: int, ranks: int) -> None:
-    x, W, b, _ = layer()
+    x, W, _, _ = layer()
     each, q = sizes("uneven", 11, ranks), torch.softmax(x @ W.T * 2, -1)
     start = sum(each[:rank])
     own = slice(start, start + each[rank])
@@ -465,9 +465,8 @@ def backward_passes(rank: int, ranks: int) -> None:
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
     loss = cross_entropy(own, y, class_group=group)
-    (grad,) = torch.autograd.grad(loss, own, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        grad.sum().backward()
+    with pytest.raises(RuntimeError, match="no second derivatives"):
+        torch.autograd.grad(loss, own, create_graph=True)
     with torch.no_grad():
         assert not cross_entropy(own, y, class_group=group).requires_grad
     with pytest.raises(TypeError, match=r"torch.func"):
@@ -492,6 +491,8 @@ def calls_in_the_backward_pass(rank: int, ranks: int) -> None:
 
 @on(3)
 def compiled_functions_call_it(rank: int, ranks: int) -> None:
+    from torch._dynamo.testing import CompileCounter
+
     z, y = example()
     own, group = mine(z, rank, ranks), dist.group.WORLD
 
@@ -499,7 +500,9 @@ def compiled_functions_call_it(rank: int, ranks: int) -> None:
         return cross_entropy(2 * x, y, class_group=group) + 1
 
     want = f(own)
-    torch.testing.assert_close(torch.compile(f, backend="eager")(own), want, rtol=0, atol=0)
+    counter = CompileCounter()
+    torch.testing.assert_close(torch.compile(f, backend=counter)(own), want, rtol=0, atol=0)
+    assert (counter.frame_count, counter.op_count) == (2, 2)  # 2·x, and + 1
     with pytest.raises(torch._dynamo.exc.Unsupported, match="disable"):
         torch.compile(f, backend="eager", fullgraph=True)(own)
 

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..errors import OptionError
 from ..kernels import has_kernel
@@ -82,12 +81,13 @@ def loss_of(
 
 def merged(make: Callable[[], AnyCall], groups: Groups, device: torch.device) -> AnyCall:
     """The call, with the softmax and the loss of each row. Raises the error of any rank."""
+    if function_transforms_are_active() or forward_mode_is_active():
+        # Nothing can be sent from there; the other ranks will be in the same place.
+        raise TypeError(
+            "the losses over process groups have no forward-mode derivatives and do not work "
+            "under torch.func"
+        )
     try:
-        if function_transforms_are_active() or forward_mode_is_active():
-            raise TypeError(
-                "the losses over process groups have no forward-mode derivatives and do not work "
-                "under torch.func"
-            )
         call = make()
     except Exception as error:
         _ask(groups.classes, device, Message.failed(error))
@@ -195,12 +195,21 @@ class _Loss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives()
         (input,) = ctx.saved_tensors
         grad = empty_like(input)
         ctx.call.gradient(input, factor_of(ctx.call, grad_output, ctx.divisor), grad)
         return grad, None, None, None
+
+
+def refuse_second_derivatives() -> None:
+    """RuntimeError in a backward pass with create_graph=True: a gradient without a graph would
+    silently count as constant."""
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "create_graph=True: the losses over process groups have no second derivatives"
+        )
 
 
 def factor_of(call: Call, grad_output: Tensor, divisor: float) -> Tensor:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..errors import OptionError
 from ..linear.blocks import softcap_slope, softcapped, z_loss_of
@@ -22,7 +21,7 @@ from ..torch.linear.layer import computed_dtype
 from ..torch.tensors import eager_options, of_each_row, tensor_beside
 from . import slices
 from .call import Call, as_slice
-from .engine import Groups, device_of, factor_of, loss_of
+from .engine import Groups, device_of, factor_of, loss_of, refuse_second_derivatives
 from .exchange import add_up
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -193,8 +192,8 @@ class _Loss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives()
         input, weight, bias = ctx.saved_tensors  # raises if one was changed
         call, needs = ctx.call, list(ctx.needs_input_grad[:3])
         layer = _Layer(input.detach(), weight.detach(), None if bias is None else bias.detach())
