@@ -45,9 +45,7 @@ def cross_entropy(
     if options.denominator is not None:
         return losses.sum() / options.denominator
     divisor = given.summed(formula.divisor_of_call(*given.local, options))
-    nothing = divisor == 0  # then the loss is NaN, its derivatives are 0
-    loss: Tensor = losses.sum() / torch.where(nothing, 1.0, divisor)
-    return loss + torch.where(nothing, torch.nan, 0.0)
+    return formula.mean(losses, divisor)
 
 
 def score(values_of: Callable[..., Sequence[Any]], *given: Any) -> list[Tensor]:

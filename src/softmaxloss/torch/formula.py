@@ -192,8 +192,16 @@ def reduced_loss(
     losses = _losses(z, target, weight, s, options)
     if options.reduction == "none":
         return losses
-    divisor = _divisor(z, target, weight, s, options)
-    # The divisor is 0 where no example counts: the loss is NaN, its derivatives are 0.
+    return mean(losses, _divisor(z, target, weight, s, options))
+
+
+def mean(losses: Tensor, divisor: Tensor) -> Tensor:
+    """The sum of the losses over the divisor. Where that is 0, because no example counts, the loss
+    is NaN and its derivatives are 0.
+
+    >>> mean(torch.tensor([1.0, 2.0]), torch.tensor(2.0))
+    tensor(1.5000)
+    """
     nothing = divisor == 0
     return losses.sum() / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
 

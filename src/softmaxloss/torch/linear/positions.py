@@ -55,9 +55,7 @@ def cross_entropy(
         shape = (rows, classes, *places)
         logits = loss.new_empty(()).expand(shape)  # only the shape matters
         divisor = formula.divisor_of_call(logits, target, weight, s, options)
-        nothing = divisor == 0  # then the loss is NaN, its derivatives are 0
-        loss = loss.sum() / torch.where(nothing, 1.0, divisor)
-        loss = loss + torch.where(nothing, torch.nan, 0.0)
+        loss = formula.mean(loss, divisor)
     if not return_scores:
         return loss, None
     columns: Any = zip(*scores, strict=True)
