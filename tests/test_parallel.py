@@ -570,7 +570,13 @@ def test_a_missing_rank_is_an_error_of_the_others(how: str) -> None:
         assert seconds < limit + 5
 
 
-@pytest.mark.parametrize("name", list(SCENARIOS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xdist_group(f"scenarios {ranks}"))
+        for name, (ranks, _) in SCENARIOS.items()
+    ],
+)
 def test_scenario(name: str) -> None:
     results = results_on(SCENARIOS[name][0])
     wrong = {

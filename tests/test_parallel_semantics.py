@@ -30,6 +30,8 @@ BAD = [
     for one in cases(errors=True)
     if one.values[0]["name"] not in ("of another length", "a scalar as logits")
 ]
+# All tests on so many ranks run in one process, which starts the ranks once.
+RANKS = [pytest.param(n, marks=pytest.mark.xdist_group(f"ranks {n}")) for n in (1, 2, 3, 4)]
 #: Units in the last place between the split and the whole: of a loss, of a gradient's entry. In
 #: float64 the whole is itself up to 1 and 1.6 off (docs/numerics.md).
 MOST = {torch.float64: (2, 3)} | dict.fromkeys(
@@ -128,7 +130,7 @@ def joined(parts: list[Any]) -> Any:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("ranks", RANKS)
 def test_losses(ranks: int, split: str) -> None:
     """Loss and gradient within `MOST`: the gradient in units of the entry where one class counts,
     of (Σc)·a_n + c_n otherwise. The loss has the same bits on every rank."""
@@ -167,7 +169,7 @@ def test_losses(ranks: int, split: str) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("ranks", RANKS)
 def test_scores(ranks: int, split: str) -> None:
     results, wrong = results_of(ranks), []
     for number, (case, dtype) in enumerate(GOOD):
@@ -196,7 +198,7 @@ def test_scores(ranks: int, split: str) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("ranks", RANKS)
 def test_errors(ranks: int, split: str) -> None:
     results, wrong = results_of(ranks), []
     for number, (case, dtype) in enumerate(BAD, len(GOOD)):
