@@ -8,6 +8,7 @@ import sys
 import time
 
 MOST_WRITTEN = 64 << 20  # bytes in any one file
+MOST_OPEN = 256  # files at a time
 GRACE = 5  # seconds of processor time beyond the most that it may take
 
 
@@ -21,6 +22,7 @@ def limit(memory: int, timeout: float) -> None:
             (resource.RLIMIT_DATA, memory),
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_CPU, most),
+            (resource.RLIMIT_NOFILE, MOST_OPEN),
             (resource.RLIMIT_FSIZE, MOST_WRITTEN),  # an OSError: Python ignores SIGXFSZ
         ]
         for kind, value in limits:
