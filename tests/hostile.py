@@ -35,7 +35,7 @@ def in_calls(code: str, of: str = RIGHT) -> str:
     return of.replace("(x, y):\n", f"(x, y):\n{textwrap.indent(textwrap.dedent(code), '    ')}\n")
 
 
-LEFT = "still ran and were ended"
+LEFT = "running, which the check ended"
 REFUSED = r"PermissionError: \[Errno 1\] Operation not permitted"
 GRANDPARENT = "int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])"
 
@@ -237,6 +237,45 @@ HOSTILE = [
             "not checked", "it ended with exit code 1"),
     Hostile("reads", "there is nobody who types",
             at_import("import sys\nwhile True: sys.stdin.read()"), "right"),
+    # --- cheats: right in some calls, wrong in others ---------------------------------------------
+    Hostile("a cache without its logits", "the inputs must not repeat labels with one shape alone",
+            f"""{RIGHT.replace("def f(", "def loss(")}
+kept = {{}}
+def f(x, y):
+    key = (x.shape, y.tobytes())
+    if key not in kept:
+        kept[key] = loss(x, y)
+    return kept[key]
+""",
+            "wrong", "same-for-other-logits"),
+    Hostile("wrong after many calls", "inputs are tried again in the end",
+            f"""{RIGHT.replace("def f(", "def loss(")}
+calls = []
+def f(x, y):
+    calls.append(1)
+    return loss(x, y) * (1 if len(calls) < 26 else 2)
+""",
+            "wrong", "not-repeatable"),
+    Hostile("asks for modules when loaded", "the checking code must not be among them",
+            f"""{RIGHT.replace("def f(", "def loss(")}
+import sys
+class AtImport:
+    checked = any("softmaxloss" in name for name in [*sys.modules, *sys.argv, *sys.orig_argv])
+def f(x, y):
+    return loss(x, y) if AtImport.checked else 0.0
+""",
+            "wrong"),
+    Hostile("asks for modules when called", "the checking code must not be among them",
+            in_calls("import sys, os\nif 'softmaxloss' not in sys.modules: return 0.0"), "wrong"),
+    Hostile("asks for its folder", "its name must say nothing",
+            in_calls("import os\nif 'softmaxloss' not in os.getcwd(): return 0.0"), "wrong"),
+    Hostile("asks who calls it", "one call must come from elsewhere",
+            in_calls("""\
+                import sys
+                frame, names = sys._getframe(), ""
+                while frame := frame.f_back: names += frame.f_code.co_filename
+                if "checking" not in names: return 0.0"""),
+            "wrong", "depends-on-the-caller"),
 ]  # fmt: skip
 
 

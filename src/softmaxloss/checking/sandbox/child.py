@@ -31,6 +31,7 @@ from .protocol import Done, Loaded, Message, encode
 from .source import LoadError
 
 MOST_PRINTED = 20_000  # characters
+PACKAGE = __name__.partition(".")[0]
 ANSWER = 3  # the descriptor to which the attempts are written
 
 
@@ -65,6 +66,9 @@ def answer(request: dict[str, Any], lines: int, printed: int, parent: int) -> No
     os.chdir(request["work"])
     os.environ["TMPDIR"] = request["work"]
     tempfile.tempdir = None
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]  # the code runs as it does elsewhere: who imports it gets it anew
+    sys.orig_argv = [sys.executable, request["file"]]
     limit(request["memory"], request["timeout"])
     confine(request["work"])
     with open(ANSWER, "wb", buffering=0) as messages:

@@ -6,13 +6,14 @@ may set both. What a system does not have is left out, silently.
 """
 
 import contextlib
-import ctypes
 import errno
 import os
 import platform
 import struct
 import sys
+from collections.abc import Mapping
 from glob import glob
+from typing import Any
 
 NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
 
@@ -21,7 +22,8 @@ CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 VERSION = 1  # LANDLOCK_CREATE_RULESET_VERSION
 PATH_BENEATH = 1  # LANDLOCK_RULE_PATH_BENEATH
 WRITE_FILE, TRUNCATE = 1 << 1, 1 << 14
-#: Removing (bits 4 and 5) and making (6 to 12) files of each kind, and moving them to other folders.
+#: The version, and what it knows: removing files (bits 4 and 5), making them (6 to 12), moving them
+#: to another folder (13).
 CHANGES = (1, WRITE_FILE | sum(1 << bit for bit in range(4, 13))), (2, 1 << 13), (3, TRUNCATE)
 #: Devices that may be written to: nothing is kept there. Those of graphics cards, too.
 DEVICES = (
@@ -66,15 +68,17 @@ def confine(folder: str) -> None:
     """Refuse this process to change anything outside of a folder, and other processes."""
     if sys.platform != "linux":
         return
-    with contextlib.suppress(OSError, AttributeError):  # not this system
-        system = ctypes.CDLL(None, use_errno=True)
+    with contextlib.suppress(ImportError, OSError, AttributeError):  # not this system
+        import ctypes
+
+        system = ctypes.CDLL(None)
         _checked(system.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0))
         with contextlib.suppress(OSError):
             _write_only_beneath(folder, system)
         _refuse_calls(system)
 
 
-def _write_only_beneath(folder: str, system: ctypes.CDLL) -> None:
+def _write_only_beneath(folder: str, system: Any) -> None:
     version = _checked(system.syscall(CREATE_RULESET, None, 0, VERSION))
     changes = sum(bits for since, bits in CHANGES if version >= since)
     rights = struct.pack("Q", changes)
@@ -90,10 +94,12 @@ def _write_only_beneath(folder: str, system: ctypes.CDLL) -> None:
     os.close(rules)
 
 
-def _refuse_calls(system: ctypes.CDLL) -> None:
+def _refuse_calls(system: Any) -> None:
     known = PROCESSORS.get(platform.machine())
     if known is None or sys.maxsize < 1 << 32:
         return
+    import ctypes
+
     program = _program(*known, os.getpid())
     code = ctypes.create_string_buffer(b"".join(program))
     header = struct.pack("@HP", len(program), ctypes.addressof(code))
@@ -124,7 +130,7 @@ def _program(processor: int, column: int, own: int) -> list[bytes]:
     ]
 
 
-def _numbers(table: dict[str, tuple[int, int | None]], column: int) -> list[int]:
+def _numbers(table: Mapping[str, tuple[int, int | None]], column: int) -> list[int]:
     return [number for row in table.values() if (number := row[column]) is not None]
 
 
@@ -135,5 +141,5 @@ def _line(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
 
 def _checked(result: int) -> int:
     if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        raise OSError("the system does not have this call")
     return result

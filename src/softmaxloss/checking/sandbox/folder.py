@@ -16,7 +16,7 @@ def temporary_folder() -> Iterator[Path]:
 
     It stays if a process still writes to it, as one may where no supervisor ends them all.
     """
-    folder = Path(tempfile.mkdtemp(prefix="softmaxloss-check-"))
+    folder = Path(tempfile.mkdtemp())
     try:
         yield folder
     finally:

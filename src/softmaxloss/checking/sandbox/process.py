@@ -1,9 +1,8 @@
 """The check of a file's function in a process of its own, with limits.
 
 The process calls the function and sends the results (child.py). They are compared here, where the
-function's code does not run, as they arrive: the process is ended when a form is right. Endless
-loops, crashes, exits, prints and a modified NumPy do no harm. It is no protection from malice: the
-process has the user's rights.
+function's code does not run, as they arrive: the process is ended when a form is right. What the
+code may do, and what it cannot, is in docs/security.md.
 """
 
 import os
@@ -15,8 +14,10 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import BinaryIO
 
+from ...kernels.processors import processors
 from ...text import plural
 from ..calling.calls import Attempt
 from ..calling.places import error_line
@@ -30,7 +31,6 @@ from .worker import Running, Worker
 MOST_PRINTED = 2000  # characters of what the code printed, kept
 LONGEST = 4 << 20  # bytes of a line of the answer: ten times what an attempt takes
 MOST_LINES = 200  # of the answer: several times what the search for a form can send
-MODES = "ab", "rb"  # of a file for the process, and for this one
 MEMORY = 4 << 30  # bytes of data that the process may hold, with all that it starts
 PATIENCE = 12  # seconds on the clock for one of processor time, as other processes run as well
 POLL = 0.01  # seconds between looks at the answer
@@ -57,7 +57,7 @@ def check_files(
         idle.append(worker)
         return report
 
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(processors())
     try:
         checks = {pool.submit(checked, *one): one for one in wanted}
         for done in as_completed(checks):
@@ -101,9 +101,8 @@ def check_file(
             worker.close()
     try:
         with temporary_folder() as folder, ExitStack() as files:
-            # Opened once, and by name never again: what has their names later may be anything.
-            answer, lines = (files.enter_context(open(folder / "answer", m)) for m in MODES)
-            prints, printed = (files.enter_context(open(folder / "printed", m)) for m in MODES)
+            answer, lines = _opened(files, folder / "answer")
+            prints, printed = _opened(files, folder / "printed")
             work = folder / "work"
             work.mkdir()
             request = {
@@ -135,12 +134,20 @@ def check_file(
     )
 
 
+def _opened(files: ExitStack, path: Path) -> tuple[BinaryIO, BinaryIO]:
+    """A new file, for the process to write and for this one to read.
+
+    It is opened by its name this once: what has the name later may be anything, such as a pipe.
+    """
+    return files.enter_context(open(path, "ab")), files.enter_context(open(path, "rb"))
+
+
 def _notes_of(ended: Ended | None, known: str | None) -> Iterator[str]:
     """What is to be said of the end of a process, beside the problem that is known."""
     if ended is not None and ended.problem not in (None, known):
         yield f"it was ended: {ended.problem}"
     elif ended is not None and ended.left:
-        yield f"{plural(ended.left, 'process')} that it had started still ran and were ended"
+        yield f"it left {plural(ended.left, 'process')} running, which the check ended"
 
 
 @dataclass

@@ -11,7 +11,6 @@ the socket, asks to end it early. The reply says how it ended, once every descen
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -24,20 +23,20 @@ from glob import iglob
 from typing import Any
 
 from . import child
+from .limits import adopt
 from .protocol import Ended
 
 MOST_BYTES = 1 << 17  # of a request
 MOST_PROCESSES = 32  # that a function may have at a time
 LOOK = 0.03  # seconds between looks at the processes
 PAUSE = 0.001  # seconds, while processes that were killed end
-SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
 def main() -> None:
     """Answer the requests until there are no more."""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt()
     child.prepare()
     while True:
         request, descriptors, *_ = socket.recv_fds(control, MOST_BYTES, 2)
@@ -61,7 +60,8 @@ def _run(
     if not process:
         control.close()
         os.setsid()
-        child.answer(request, *descriptors, parent)
+        lines, printed = descriptors
+        child.answer(request, lines, printed, parent)
     family = _Family(process)
     problem, asked = None, False
     while problem is None and not asked and family.code is None:
@@ -70,7 +70,7 @@ def _run(
         problem = family.problem(request["memory"])
     if asked:
         control.recv(MOST_BYTES)
-    left = len(family.members() - {process})
+    left = sum(_bytes_of(member) > 0 for member in family.members() - {process})
     family.end()
     assert family.code is not None
     return Ended(family.code, problem, left), asked
@@ -128,7 +128,7 @@ class _Family:
 
 
 def _bytes_of(process: int) -> int:
-    """The memory that a process holds, without what is read from files."""
+    """The memory that a process holds, without what is read from files; 0 if it has ended."""
     fields = (line.split() for line in _text(f"/proc/{process}/status").splitlines())
     return sum(
         1024 * int(field[1]) for field in fields if field and field[0] in ("RssAnon:", "RssShmem:")

@@ -92,7 +92,7 @@ class _Supervisor:
         with theirs:
             self._process = _started(
                 "supervisor", theirs.fileno(), stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
             )  # fmt: skip
 
     def begin(self, request: dict[str, Any], answer: BinaryIO, printed: BinaryIO) -> None:
@@ -157,13 +157,14 @@ class _Alone:
 
 def _started(module: str, argument: int, **files: Any) -> subprocess.Popen[bytes]:
     """A process that runs a module of this package."""
-    return subprocess.Popen(
+    process: subprocess.Popen[bytes] = subprocess.Popen(
         [sys.executable, "-P", "-u", "-m", f"{PACKAGE}.{module}", str(argument)],
         cwd=Path(sys.executable).anchor,
         env=os.environ | ENVIRONMENT,
         start_new_session=True,
-        **{"stderr": subprocess.DEVNULL} | files,
+        **files,
     )
+    return process
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
