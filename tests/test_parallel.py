@@ -120,6 +120,23 @@ def wide_rows_of_every_dtype(rank: int, ranks: int) -> None:
 
 
 @on(3)
+def softcap_and_z_loss(rank: int, ranks: int) -> None:
+    """They are of all classes, as the loss is; the scores are those of the capped logits."""
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        z, y = example(6, 40, dtype)
+        y[0] = -100
+        s = torch.tensor([1.0, 0.0, 2.0, 1.0, 0.5, 1.0], dtype=torch.float64)
+        given: dict[str, Any] = {"z_loss": 0.1, "softcap": 3.0}
+        for options in ({}, {"softcap": None}, {"z_loss": 0.0}, {"label_smoothing": 0.1}):
+            for weights in (None, s):
+                options = {**given, **options, "sample_weight": weights}
+                compare(z, y, rank, ranks, **options)
+        got = score(mine(z, rank, ranks).detach(), y, class_group=dist.group.WORLD, **given)
+        for each, want in zip(got, whole.score(z, y, **given), strict=True):
+            torch.testing.assert_close(each, want)
+
+
+@on(3)
 def tiny_losses_are_exact(rank: int, ranks: int) -> None:
     z = torch.zeros(3, 6)
     z[range(3), [0, 2, 5]] = torch.tensor([20.0, 60.0, 100.0])

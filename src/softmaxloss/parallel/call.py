@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from ..errors import LabelError, OptionError
+from ..kernels.softcap import softcap_slope, softcapped, z_loss_of
 from ..labels import SUM_TOLERANCE, SUM_TOLERANCE_OTHERS, ClassIndices, read_target
 from ..logits import read_logits, without_classes
 from ..options import Options, class_weights, field_names, sample_weights
+from ..torch.formula import compute_dtype
 from ..torch.tensors import as_float64, as_numpy, require_dense, tensor_beside
 from . import slices
 from .merge import Softmax, in_order, mean_of, softmax_of
@@ -102,6 +104,13 @@ class Call:
         assert self.q is not None
         return self.q
 
+    def capped(self, z: Tensor) -> Tensor:
+        """The logits that the loss is of."""
+        if self.options.softcap is None:
+            return z
+        u: Tensor = softcapped(torch, z.to(compute_dtype(z)), self.options.softcap)
+        return u
+
     # --- before the exchange ---------------------------------------------------------------------
 
     def read(self, sizes: tuple[int, ...], rank: int) -> None:
@@ -123,7 +132,7 @@ class Call:
             self.s = None if s is None else torch.from_numpy(s).to(device)
         x = self.logits.detach()
         x = x if x.is_floating_point() else x.double()
-        self.x = as_slice(x)
+        self.x = as_slice(self.capped(x))
         y = as_numpy(self.target.cpu(), "target")
         if self.by_index:
             whole = (*shape[:1], self.all_classes, *shape[2:])
@@ -215,6 +224,14 @@ class Call:
         if s is not None:
             loss, self.counts = loss * s, self.counts & (s != 0)
         self.losses = torch.where(self.counts, loss, 0.0)
+        if self.options.z_loss:  # weights of the classes do not count in it
+            counts = self.y >= 0 if self.by_index else torch.ones_like(self.counts)
+            self.counts = counts if s is None else counts & (s != 0)
+            lse = self.row.m + self.row.L
+            z_loss = z_loss_of(lse, self.options.z_loss)
+            z_loss = z_loss if s is None else z_loss * s
+            self.losses = self.losses + torch.where(self.counts, z_loss, 0.0)
+            self.extra = 2 * self.options.z_loss * lse
 
     def true_logits(self) -> tuple[Tensor, Tensor]:
         """Of each row the logit of its true class, which with probabilities is the first of the
@@ -289,6 +306,15 @@ class Call:
     def gradient(self, logits: Tensor, factor: Tensor, grad: Tensor) -> None:
         """Fill `grad`, which may be the logits, with factor·∂J/∂z for the classes of this rank, and
         with factor·extra·a_n more where there is `extra`. The factor has the sample weights."""
+        if self.options.softcap is None:
+            return self._gradient(logits, factor, grad)
+        u = self.capped(logits)
+        self._gradient(u, factor, u)
+        u *= softcap_slope(torch, logits.to(u.dtype), self.options.softcap)
+        grad.copy_(u)
+
+    def _gradient(self, logits: Tensor, factor: Tensor, grad: Tensor) -> None:
+        """`gradient` with respect to the capped logits."""
         x, out = as_slice(logits), as_slice(grad)
         if x.numel():
             factor = torch.where(self.counts, factor, 0.0)

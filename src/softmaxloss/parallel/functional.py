@@ -62,8 +62,9 @@ def cross_entropy(
         class_group: The process group whose ranks split the classes; None where they do not.
         row_group: The process group whose ranks split the rows; None where they do not.
         sample_weight: Weights of the rows that this rank has.
-        ignore_index, reduction, label_smoothing, multi_label, denominator, first_class: As in
-            `softmaxloss.cross_entropy`. With reduction="none" a rank gets the losses of its rows.
+        ignore_index, reduction, label_smoothing, multi_label, denominator, first_class, z_loss,
+            softcap: As in `softmaxloss.cross_entropy`. With reduction="none" a rank gets the losses
+            of its rows.
 
     Returns:
         A tensor, as `softmaxloss.torch.cross_entropy`. It has first derivatives with respect to the
@@ -100,6 +101,8 @@ def score(
     label_smoothing: float = 0.0,
     multi_label: MultiLabel = "error",
     first_class: int = 0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
 ) -> Scores:
     """`softmaxloss.torch.score` of logits whose classes are split over the ranks of a group.
 
@@ -119,6 +122,8 @@ def score(
         "label_smoothing": label_smoothing,
         "multi_label": multi_label,
         "first_class": first_class,
+        "z_loss": z_loss,
+        "softcap": softcap,
     }
     arrays, class_group, _ = placements.local(
         (input, target, weight, sample_weight), class_group, None

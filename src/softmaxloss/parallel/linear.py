@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ..errors import OptionError
-from ..linear.blocks import softcap_slope, softcapped, z_loss_of
 from ..linear.plan import MOST_CLASSES, Arguments, row_blocks
 from ..options import LinearOptions
 from ..torch.formula import compute_dtype
@@ -91,40 +90,19 @@ class LinearCall(Call):
         self.slice = slices.Slice(*columns)
         return torch.cat(sent, 1)
 
-    def merge(self, gathered: Tensor) -> None:
-        super().merge(gathered)
-        if self.linear.z_loss:
-            counts = self.y >= 0 if self.by_index else torch.ones_like(self.counts)
-            self.counts = counts if self.s is None else counts & (self.s != 0)
-            lse = self.row.m + self.row.L
-            share = z_loss_of(lse, self.linear.z_loss)
-            share = share if self.s is None else share * self.s
-            self.losses = self.losses + torch.where(self.counts, share, 0.0)
-            self.extra = 2 * self.linear.z_loss * lse
-
     def blocks(self) -> list[slice]:
         """The rows in blocks, of which one may be empty."""
         shape = (self.classes, self.layer.input.shape[1])
         made = row_blocks(self.rows, shape, self.dtype.itemsize, self.linear)
         return made or [slice(0, 0)]
 
-    def capped(self, z: Tensor) -> Tensor:
-        """The logits that the loss is of."""
-        if self.linear.softcap is None:
-            return z
-        u: Tensor = softcapped(torch, z.to(compute_dtype(z)), self.linear.softcap)
-        return u
-
     def logit_gradient(self, rows: slice, factor: Tensor) -> Tensor:
         """The gradient with respect to the logits of some rows, in the layer's dtype."""
         z, self.kept = self.kept, None
         if z is None:
             z = self.layer.logits(rows, self.dtype)
-        u = self.capped(z)
-        self.part(rows).gradient(u, factor[rows], u)
-        if self.linear.softcap is not None:
-            u *= softcap_slope(torch, z.to(u.dtype), self.linear.softcap)
-        return u.to(self.dtype)
+        self.part(rows).gradient(z, factor[rows], z)
+        return z
 
 
 class _Layer:
