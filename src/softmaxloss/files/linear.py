@@ -88,6 +88,18 @@ def read_linear(
         return Linear(weight, bias, asked.name)
 
 
+class LinearFile(NamedTuple):
+    """Where a linear layer stands: the arguments of `read_linear`."""
+
+    path: str
+    key: str | None = None
+    bias_key: str | None = None
+
+    def read(self) -> Linear:
+        """The layer."""
+        return read_linear(self.path, key=self.key, bias_key=self.bias_key)
+
+
 def _real(source: Source, what: str, axes: int) -> Array:
     """The whole array, as it is computed."""
     if len(source.shape) != axes or not all(n != 0 for n in source.shape):

@@ -9,7 +9,7 @@ whole.py    the results of all shards together, and the files that are written
 Each shard numbers its rows from 0, so that what is known of it does not depend on other shards.
 """
 
-from .job import Failed, Job, LinearFile, Shard
+from .job import Failed, Job, Shard
 from .paths import files_of, is_one_file, look_like_shards, shards_of
 from .state import State
 from .whole import ShardError, Whole, score_shards
@@ -19,7 +19,6 @@ __all__ = [
     "INSTALL",
     "Failed",
     "Job",
-    "LinearFile",
     "Shard",
     "ShardError",
     "State",

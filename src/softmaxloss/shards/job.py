@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Self
 
 from ..errors import LabelError
 from ..explanation.set_sums import POOL, PushSums, SetSums, add_up
-from ..files import FileError, Linear, TargetFile, open_logits, read_ids, read_linear, read_target
+from ..files import FileError, Linear, TargetFile, open_logits, read_ids, read_target
 from ..files.evaluation import evaluate
+from ..files.linear import LinearFile
 from ..text import first_line, plural, shorten
 from ..totals import Totals
 from ..totals.saved import fill, to_bytes
@@ -27,14 +28,6 @@ class Shard(NamedTuple):
     @property
     def files(self) -> list[str]:
         return [path for path in self if path is not None]
-
-
-class LinearFile(NamedTuple):
-    """Where the last layer stands; the arguments of `read_linear`."""
-
-    path: str
-    key: str | None = None
-    bias_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +144,7 @@ def score_shard(job: Job, shard: Shard, scores: str | None) -> bytes | Failed:
 @functools.lru_cache(maxsize=1)
 def _linear(file: LinearFile) -> Linear:
     """The last layer, which a process reads once for all of its shards."""
-    return read_linear(file.path, key=file.key, bias_key=file.bias_key)
+    return file.read()
 
 
 def _score(job: Job, shard: Shard, scores: str | None) -> bytes:
@@ -171,7 +164,7 @@ def _score(job: Job, shard: Shard, scores: str | None) -> bytes:
         names, classes = job.classes or source.class_names, source.shape[1]
         if names is not None and len(names) != classes:
             raise FileError(
-                shard.logits, f"has {classes} classes, and --classes {len(names)} names"
+                shard.logits, f"has {plural(classes, 'class')}, for {plural(len(names), 'name')}"
             )
         known = read_target(
             shard.labels or shard.logits,

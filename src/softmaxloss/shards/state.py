@@ -68,7 +68,8 @@ class State(contextlib.AbstractContextManager["State"]):
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if not self.resumable or (self._complete and not self._keep):
+        empty = not any(self.folder.glob("*.sums"))
+        if not self.resumable or (not self._keep and (self._complete or empty)):
             shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
 

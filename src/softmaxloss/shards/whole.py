@@ -76,10 +76,9 @@ class Whole:
         """Whether labels are probabilities."""
         return any(one.facts.soft for one in self.done)
 
-    def place(self, example: Example) -> tuple[Shard, int]:
-        """The shard of an example, and its row there."""
-        name, row = file_of(self.files, example.row)
-        return next(one.shard for one in self.done if one.shard.logits == name), row
+    def place(self, row: int) -> tuple[Shard, int]:
+        """The shard of a row of all, and its number there."""
+        return file_of([(one.first_row, one.shard) for one in self.done], row)
 
     def write(self, outputs: Iterable[str], job: Job, state: State) -> None:
         """Write the scores of all rows to files, each of which appears when it is complete."""
@@ -120,7 +119,6 @@ def score_shards(
     with_rows: bool = False,
     strict: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
-    on_failed: Callable[[Failed], None] = lambda _: None,
 ) -> Whole:
     """Score the shards that `state` does not have, and put all together.
 
@@ -133,7 +131,6 @@ def score_shards(
         with_rows: whether the scores of each row are kept, for `Whole.write`.
         strict: whether the first shard that fails ends the run.
         on_progress: called with (done, total) in bytes after each shard.
-        on_failed: called for each shard that cannot be scored.
 
     Raises:
         ShardError: no shard can be scored; with `strict`, one cannot.
@@ -144,7 +141,6 @@ def score_shards(
         failed[shard] = why
         if strict:
             raise ShardError(why.reason)
-        on_failed(why)
 
     keys, known = Keys(job), dict[Shard, str]()
     for shard in shards:
@@ -164,10 +160,7 @@ def score_shards(
     if todo:
         with run(len(todo), left) as scored:
             for task, outcome in scored(job, todo):
-                if isinstance(outcome, bytes):
-                    why = _kept(outcome, task, keys, state)
-                else:
-                    why = outcome
+                why = _kept(outcome, task, keys, state) if isinstance(outcome, bytes) else outcome
                 if why is not None:
                     del known[task.shard]
                     fails(task.shard, why)
@@ -186,7 +179,8 @@ def score_shards(
     ids = _called(done, totals.top)
     if not isinstance(sums, Totals):
         sums = replace(sums, ids=ids)
-    return Whole(sums, done, failed, reused, ids)
+    in_order = {shard: failed[shard] for shard in shards if shard in failed}
+    return Whole(sums, done, in_order, reused, ids)
 
 
 def _kept(outcome: bytes, task: Task, keys: Keys, state: State) -> Failed | None:
