@@ -64,7 +64,7 @@ _SEVERAL = ("workers", "scheduler", "resume", "strict")
     softmaxloss score predictions.csv --labels-key species
     zcat log.jsonl.gz | softmaxloss score -
     softmaxloss score 'shards/part-*.parquet' --out scores.parquet --workers 8
-    softmaxloss score hidden/ labels/ --weight model.safetensors --weight-key lm_head.weight
+    softmaxloss score hidden/ labels/ --weight W.safetensors
     """,
 )
 @click.argument("paths", metavar="LOGITS [LABELS]", nargs=-1, required=True, type=command.FILE)

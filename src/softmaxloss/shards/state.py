@@ -104,7 +104,7 @@ class Keys:
     def __init__(self, job: Job) -> None:
         options = asdict(job)
         if job.linear is not None:
-            options["linear"] |= {"path": _stamp(job.linear.path)}
+            options["linear"] = [_stamp(job.linear.path), job.linear.key, job.linear.bias_key]
         options |= {"format": _FORMAT, "version": importlib.metadata.version("softmaxloss")}
         self._options = json.dumps(options, sort_keys=True)
 

@@ -116,7 +116,9 @@ def _dask() -> Any:
 
 def _on(client: Any) -> Run:
     """Scoring by the workers of a client."""
-    from distributed import as_completed
+    import distributed
+
+    as_completed: Any = distributed.as_completed
 
     def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
         waiting, known = iter(tasks), dict[str, Task]()
@@ -129,7 +131,7 @@ def _on(client: Any) -> Run:
                 futures.append(future)
             return futures
 
-        running: Any = as_completed(submitted(_AT_ONCE))  # type: ignore[no-untyped-call]
+        running = as_completed(submitted(_AT_ONCE))
         for future in running:
             task = known.pop(future.key)
             outcome = _outcome(future, task)
