@@ -61,9 +61,13 @@ def here() -> Iterator[Run]:
 def local_workers(number: int) -> Iterator[Run]:
     """Processes on this machine, which share its processors."""
     distributed = _dask()
+    import dask
+
     threads = str(max(1, get_num_threads() // number))
     names = ("SOFTMAXLOSS_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    # No shard waits at a worker: it would be blamed, too, for the end of the worker.
     with (
+        dask.config.set({"distributed.scheduler.worker-saturation": 1.0}),
         distributed.LocalCluster(
             n_workers=number,
             threads_per_worker=1,
@@ -144,9 +148,10 @@ def _on(client: Any) -> Run:
 
 
 def _outcome(future: Any, task: Task) -> Outcome:
-    from distributed.client import FutureCancelledError
     from distributed.scheduler import KilledWorker
 
+    if future.cancelled():  # not "lost": with the worker that had it, and then it is made again
+        raise OptionError("the connection to the scheduler of Dask is lost")
     try:
         outcome: Outcome = future.result()
         return outcome
@@ -156,8 +161,6 @@ def _outcome(future: Any, task: Task) -> Outcome:
             f"{shorten(task.shard.logits, 4096)}: {lost} ended while scoring it, as they do when "
             "memory runs out"
         )
-    except FutureCancelledError:
-        raise OptionError("the connection to the scheduler of Dask is lost") from None
 
 
 def _attempts() -> int:
