@@ -2,8 +2,9 @@
 
     python -m benchmarks.shards
 
-Prints rows and bytes per second, the median of several rounds that take turns; starting workers is
-not in them, and is printed apart.
+Prints rows and bytes per second, the median of several rounds that take turns, and the seconds that
+all processes computed for, which other work on the machine hardly changes. Starting workers is not
+in them, and is printed apart.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from benchmarks.machine import busy, dated
 from softmaxloss import set_num_threads
@@ -74,6 +76,15 @@ def _score(shards: list[Shard], job: Job, run: object) -> None:
         score_shards(shards, job, state, lambda *_: run)  # type: ignore[arg-type, return-value]
 
 
+def computed() -> float:
+    """The seconds that this process and its workers computed for."""
+    total = 0.0
+    for process in (me := psutil.Process(), *me.children(recursive=True)):
+        times = process.cpu_times()
+        total += times.user + times.system
+    return total
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=8000, help="of a shard")
@@ -94,19 +105,23 @@ def main() -> None:
         print(f"{dated()}; {SHARDS} files of {given.rows} rows, {CLASSES} classes, float32")
         for title, shards, job in (("logits", logits, Job()), ("hidden states", states, layer)):
             size = sum(Path(shard.logits).stat().st_size for shard in shards)
-            times: dict[str, list[float]] = {way: [] for way in ways}
+            times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
             for _ in range(given.rounds + 1):  # the first one warms up
                 for way, (threads, score) in ways.items():
                     set_num_threads(threads)
-                    began = time.perf_counter()
+                    began, before = time.perf_counter(), computed()
                     score(shards, job)
-                    times[way].append(time.perf_counter() - began)
+                    times[way].append((time.perf_counter() - began, computed() - before))
             print(f"\n{title}, {size / 1e6:.0f} MB")
             for way, taken in times.items():
-                median, best = statistics.median(taken[1:]), min(taken[1:])
-                rate = SHARDS * given.rows / median
-                print(f"  {way:<40} {rate:9.0f} rows/s {size / median / 1e6:7.0f} MB/s", end="")
-                print(f"   best {SHARDS * given.rows / best:9.0f} rows/s")
+                wall = [seconds for seconds, _ in taken[1:]]
+                median, best = statistics.median(wall), min(wall)
+                busy_for = statistics.median(seconds for _, seconds in taken[1:])
+                print(
+                    f"  {way:<40} {SHARDS * given.rows / median:8.0f} rows/s "
+                    f"{size / median / 1e6:6.0f} MB/s, best {size / best / 1e6:6.0f} MB/s, "
+                    f"computed for {busy_for:.2f} s"
+                )
     if warning := busy():
         print(f"\n{warning}")
 

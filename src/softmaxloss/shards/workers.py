@@ -61,18 +61,15 @@ def here() -> Iterator[Run]:
 def local_workers(number: int) -> Iterator[Run]:
     """Processes on this machine, which share its processors."""
     distributed = _dask()
-    import dask
-
     threads = str(max(1, get_num_threads() // number))
     names = ("SOFTMAXLOSS_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    # No shard waits at a worker: it would be blamed, too, for the end of the worker.
     with (
-        dask.config.set({"distributed.scheduler.worker-saturation": 1.0}),
         distributed.LocalCluster(
             n_workers=number,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # of a lost worker, whose shard is scored again
             memory_limit=0,  # blocks bound it already
             env=dict.fromkeys([*names, "MKL_NUM_THREADS"], threads),
@@ -126,44 +123,56 @@ def _on(client: Any) -> Run:
 
     def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
         waiting, known = iter(tasks), dict[str, Task]()
+        suspects = list[Task]()
 
-        def submitted(number: int) -> list[Any]:
+        def submitted(some: Iterable[Task]) -> list[Any]:
             futures = []
-            for task in itertools.islice(waiting, number):
+            for task in some:
                 future = client.submit(score_shard, job, task.shard, task.rows, pure=False)
                 known[future.key] = task
                 futures.append(future)
             return futures
 
-        running = as_completed(submitted(_AT_ONCE))
-        for future in running:
-            task = known.pop(future.key)
-            outcome = _outcome(future, task)
-            future.release()
-            yield task, outcome
-            for new in submitted(1):
-                running.add(new)
+        def completed(futures: list[Any]) -> Iterator[tuple[Task, Outcome | None]]:
+            running = as_completed(futures, with_results=True, raise_errors=False)
+            for future, result in running:
+                yield known.pop(future.key), _outcome(result)
+                future.release()
+                for new in submitted(itertools.islice(waiting, 1)):
+                    running.add(new)
+
+        for task, outcome in completed(submitted(itertools.islice(waiting, _AT_ONCE))):
+            if outcome is None:
+                suspects.append(task)
+            else:
+                yield task, outcome
+        # Again and alone: a shard that waits at a worker is blamed, too, for the worker's end.
+        for suspect in suspects:
+            for task, outcome in completed(submitted([suspect])):
+                yield task, _killed(task) if outcome is None else outcome
 
     return run
 
 
-def _outcome(future: Any, task: Task) -> Outcome:
+def _outcome(result: Any) -> Outcome | None:
+    """What Dask says of a task; None where workers ended while they had it."""
     from distributed.scheduler import KilledWorker
 
-    if future.cancelled():  # not "lost": with the worker that had it, and then it is made again
+    if isinstance(result, bytes | Failed):
+        return result
+    if not isinstance(result, tuple):
         raise OptionError("the connection to the scheduler of Dask is lost")
-    try:
-        outcome: Outcome = future.result()
-        return outcome
-    except KilledWorker:
-        lost = plural(_attempts(), "worker")
-        return Failed(
-            f"{shorten(task.shard.logits, 4096)}: {lost} ended while scoring it, as they do when "
-            "memory runs out"
-        )
+    _, error, _ = result
+    if isinstance(error, KilledWorker):
+        return None
+    raise error
 
 
-def _attempts() -> int:
+def _killed(task: Task) -> Failed:
     import dask
 
-    return 1 + int(dask.config.get("distributed.scheduler.allowed-failures"))
+    ended = 1 + int(dask.config.get("distributed.scheduler.allowed-failures"))
+    return Failed(
+        f"{shorten(task.shard.logits, 4096)}: {plural(ended, 'worker')} ended while scoring it, as "
+        "they do when memory runs out"
+    )
