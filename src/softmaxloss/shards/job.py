@@ -3,7 +3,8 @@
 import contextlib
 import functools
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -29,6 +30,11 @@ class Shard(NamedTuple):
     def files(self) -> list[str]:
         return [path for path in self if path is not None]
 
+    def absolute(self) -> "Shard":
+        """With paths that do not depend on the folder of the process."""
+        labels, ids = (path and os.path.abspath(path) for path in (self.labels, self.ids))
+        return Shard(os.path.abspath(self.logits), labels, ids)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -53,6 +59,13 @@ class Job:
     logits_key: str | None = None
     labels_key: str | None = None
     linear: LinearFile | None = None
+
+    def absolute(self) -> "Job":
+        """With paths that do not depend on the folder of the process."""
+        if self.linear is None:
+            return self
+        path = os.path.abspath(self.linear.path)
+        return replace(self, linear=self.linear._replace(path=path))
 
 
 class Failed(NamedTuple):
@@ -123,7 +136,7 @@ def score_shard(job: Job, shard: Shard, scores: str | None) -> bytes | Failed:
     Args:
         job: what is asked.
         shard: the files.
-        scores: where to write the scores of the rows, an .npy file; None: nowhere.
+        scores: where to write the scores of the rows; None: nowhere.
 
     Returns:
         A line of facts and the sums, which `facts_of` and `sums_of` read. `Failed` for any error

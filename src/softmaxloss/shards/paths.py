@@ -48,18 +48,18 @@ def files_of(paths: Sequence[str]) -> list[str]:
     >>> [Path(name).name for name in files_of([str(folder)])]
     ['z-9.npy', 'z-10.npy']
     """
-    found = set[str]()
+    found = list[str]()
     for path in paths:
         if os.path.isdir(path):
-            found.update(_in_folder(path))
+            found += _in_folder(path)
         elif is_one_file(path):
-            found.add(path)
+            found.append(path)
         else:
             matching = [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
             if not matching:
                 raise FileError(path, "no file has a name that fits this pattern")
-            found.update(matching)
-    return sorted(found, key=_in_order)
+            found += matching
+    return sorted({*map(os.path.normpath, found)}, key=_in_order)
 
 
 def _in_folder(folder: str) -> list[str]:

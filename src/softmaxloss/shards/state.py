@@ -75,7 +75,7 @@ class State(contextlib.AbstractContextManager["State"]):
 
     def rows(self, key: str) -> Path:
         """The file with the scores of a shard's rows."""
-        return self.folder / f"{key}.npy"
+        return self.folder / f"{key}.rows"
 
     def finished(self, key: str, *, with_rows: bool) -> bool:
         """Whether a shard is scored, and what is kept of it is whole."""

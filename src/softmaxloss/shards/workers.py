@@ -61,9 +61,9 @@ def here() -> Iterator[Run]:
 def local_workers(number: int) -> Iterator[Run]:
     """Processes on this machine, which share its processors."""
     distributed = _dask()
-    threads = str(max(1, get_num_threads() // number))
-    names = ("SOFTMAXLOSS_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    threads = max(1, get_num_threads() // number)
     with (
+        _threads_of_children(threads),
         distributed.LocalCluster(
             n_workers=number,
             threads_per_worker=1,
@@ -72,11 +72,24 @@ def local_workers(number: int) -> Iterator[Run]:
             worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # of a lost worker, whose shard is scored again
             memory_limit=0,  # blocks bound it already
-            env=dict.fromkeys([*names, "MKL_NUM_THREADS"], threads),
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        yield _on(client)
+        yield _on(client, elsewhere=False)
+
+
+@contextlib.contextmanager
+def _threads_of_children(number: int) -> Iterator[None]:
+    """Let processes that are started use so many threads each. Libraries read that from the
+    environment when they are loaded; Dask, too, changes it and leaves it so."""
+    before = dict(os.environ)
+    names = ("SOFTMAXLOSS", "OMP", "OPENBLAS", "MKL")
+    os.environ.update({f"{name}_NUM_THREADS": str(number) for name in names})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextlib.contextmanager
@@ -104,7 +117,7 @@ def cluster(address: str) -> Iterator[Run]:
             raise OptionError(
                 f"the workers of {where} cannot run softmaxloss: {first_line(error)}"
             ) from None
-        yield _on(client)
+        yield _on(client, elsewhere=True)
 
 
 def _dask() -> Any:
@@ -115,20 +128,22 @@ def _dask() -> Any:
     return distributed
 
 
-def _on(client: Any) -> Run:
-    """Scoring by the workers of a client."""
+def _on(client: Any, *, elsewhere: bool) -> Run:
+    """Scoring by the workers of a client. elsewhere: whether they may run in other folders."""
     import distributed
 
     as_completed: Any = distributed.as_completed
 
     def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+        job = job.absolute() if elsewhere else job
         waiting, known = iter(tasks), dict[str, Task]()
         suspects = list[Task]()
 
         def submitted(some: Iterable[Task]) -> list[Any]:
             futures = []
             for task in some:
-                future = client.submit(score_shard, job, task.shard, task.rows, pure=False)
+                shard = task.shard.absolute() if elsewhere else task.shard
+                future = client.submit(score_shard, job, shard, task.rows, pure=False)
                 known[future.key] = task
                 futures.append(future)
             return futures
