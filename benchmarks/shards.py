@@ -3,14 +3,15 @@
     python -m benchmarks.shards
 
 Prints rows and bytes per second, the median of several rounds that take turns, and the seconds that
-all processes computed for, which other work on the machine hardly changes. Starting workers is not
-in them, and is printed apart.
+all processes computed for, which other work on the machine changes less. Starting workers is in
+neither.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import statistics
 import tempfile
@@ -28,16 +29,16 @@ from softmaxloss.files.evaluation import evaluate
 from softmaxloss.files.linear import LinearFile
 from softmaxloss.shards import Job, Shard, State, here, local_workers, score_shards
 
-SHARDS, CLASSES, FEATURES = 24, 1000, 256
+CLASSES, FEATURES = 1000, 256
 
 
-def make(folder: Path, rows: int) -> tuple[list[Shard], list[Shard]]:
+def make(folder: Path, files: int, rows: int) -> tuple[list[Shard], list[Shard]]:
     """Files of logits, and of hidden states for the layer W.npy, both with the same labels."""
     random = np.random.default_rng(0)
     W = random.normal(size=(CLASSES, FEATURES)).astype(np.float32)
     np.save(folder / "W.npy", W)
     logits, states = [], []
-    for number in range(SHARDS):
+    for number in range(files):
         x = random.normal(size=(rows, FEATURES)).astype(np.float32)
         np.save(folder / f"x-{number}.npy", x)
         np.save(folder / f"z-{number}.npy", x @ W.T)
@@ -61,10 +62,17 @@ def plain(shards: list[Shard], job: Job) -> None:
 def ready(number: int, threads: int) -> Iterator[Callable[[list[Shard], Job], None]]:
     """Scoring by so many workers of so many threads each, which are started."""
     set_num_threads(number * threads)
-    began = time.perf_counter()
     with local_workers(number) as run:
-        print(f"started {number} in {time.perf_counter() - began:.1f} s")
         yield lambda shards, job: _score(shards, job, contextlib.nullcontext(run))
+
+
+@contextlib.contextmanager
+def alone(
+    score: Callable[[list[Shard], Job], None], threads: int
+) -> Iterator[Callable[[list[Shard], Job], None]]:
+    """Scoring in this process."""
+    set_num_threads(threads)
+    yield score
 
 
 def in_process(shards: list[Shard], job: Job) -> None:
@@ -87,40 +95,40 @@ def computed() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=8000, help="of a shard")
+    parser.add_argument("--files", type=int, default=24)
+    parser.add_argument("--rows", type=int, default=8000, help="of each file")
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     everyone = len(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-        logits, states = make(Path(name), given.rows)
+    ways = {
+        f"score, {everyone} threads": lambda: alone(plain, everyone),
+        "score, 1 thread": lambda: alone(plain, 1),
+        "several files in one process, 1 thread": lambda: alone(in_process, 1),
+        f"1 worker, {everyone} threads": lambda: ready(1, everyone),
+        "1 worker, 1 thread": lambda: ready(1, 1),
+        "2 workers, 1 thread each": lambda: ready(2, 1),
+    }
+    print(f"{dated()}; {given.files} files of {given.rows} rows, {CLASSES} classes, float32")
+    with tempfile.TemporaryDirectory() as name:
+        logits, states = make(Path(name), given.files, given.rows)
         layer = Job(linear=LinearFile(str(Path(name) / "W.npy")))
-        ways = {
-            f"score, {everyone} threads": (everyone, plain),
-            "score, 1 thread": (1, plain),
-            "several files in one process, 1 thread": (1, in_process),
-            f"1 worker, {everyone} threads": (1, stack.enter_context(ready(1, everyone))),
-            "1 worker, 1 thread": (1, stack.enter_context(ready(1, 1))),
-            "2 workers, 1 thread each": (1, stack.enter_context(ready(2, 1))),
-        }
-        print(f"{dated()}; {SHARDS} files of {given.rows} rows, {CLASSES} classes, float32")
         for title, shards, job in (("logits", logits, Job()), ("hidden states", states, layer)):
             size = sum(Path(shard.logits).stat().st_size for shard in shards)
             times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-            for _ in range(given.rounds + 1):  # the first one warms up
-                for way, (threads, score) in ways.items():
-                    set_num_threads(threads)
+            for _, (way, start) in itertools.product(range(given.rounds), ways.items()):
+                with start() as score:
+                    score(shards, job)  # warms up
                     began, before = time.perf_counter(), computed()
                     score(shards, job)
                     times[way].append((time.perf_counter() - began, computed() - before))
-            print(f"\n{title}, {size / 1e6:.0f} MB")
+            print(f"\n{title}, {size / 1e6:.0f} MB, load {os.getloadavg()[0]:.1f}")
             for way, taken in times.items():
-                wall = [seconds for seconds, _ in taken[1:]]
-                median, best = statistics.median(wall), min(wall)
-                busy_for = statistics.median(seconds for _, seconds in taken[1:])
+                wall, busy_for = zip(*taken, strict=True)
+                median = statistics.median(wall)
                 print(
-                    f"  {way:<40} {SHARDS * given.rows / median:8.0f} rows/s "
-                    f"{size / median / 1e6:6.0f} MB/s, best {size / best / 1e6:6.0f} MB/s, "
-                    f"computed for {busy_for:.2f} s"
+                    f"  {way:<40} {given.files * given.rows / median:8.0f} rows/s "
+                    f"{size / median / 1e6:6.0f} MB/s, best {size / min(wall) / 1e6:6.0f} MB/s, "
+                    f"computed for {statistics.median(busy_for):.2f} s"
                 )
     if warning := busy():
         print(f"\n{warning}")
