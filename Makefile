@@ -12,7 +12,7 @@ CALLS ?= 1000000
 JOBS ?= auto
 PYTEST := $(PY) -m pytest --numprocesses $(JOBS) --maxprocesses 8 --dist loadgroup
 
-.PHONY: run test test-slow sanitize lint format bench conformance clean
+.PHONY: run test test-slow recipes sanitize lint format bench conformance clean
 
 run: $(VENV)/package
 	@$(PY) examples/tour.py
@@ -22,6 +22,10 @@ test: $(VENV)/package $(VENV)/test
 
 test-slow: $(VENV)/package $(VENV)/test
 	$(PYTEST) -m slow
+
+# Apart from `make test`: transformers and lightning bring 200 MB and some thirty other packages.
+recipes: $(VENV)/package $(VENV)/test $(VENV)/recipes
+	$(PYTEST) tests/test_recipes_trainers.py
 
 sanitize:
 	$(MAKE) -C tests/sanitize CALLS=$(CALLS)
@@ -57,6 +61,6 @@ $(VENV)/package: $(VENV)/python $(SOURCES)
 	$(PY) -m pip install --quiet --group examples --editable .
 	@touch $@
 
-$(VENV)/test $(VENV)/lint $(VENV)/bench: $(VENV)/%: $(VENV)/python pyproject.toml
+$(VENV)/test $(VENV)/recipes $(VENV)/lint $(VENV)/bench: $(VENV)/%: $(VENV)/python pyproject.toml
 	$(PY) -m pip install --quiet --group $*
 	@touch $@

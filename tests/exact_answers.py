@@ -76,6 +76,7 @@ def _numbers(z: list[Any], y: int, step: Any, path: list[int]) -> dict[str, list
             2 * mpmath.fsum(slope[n] * a[n] * ((n == y) - a[y]) for n in range(C)),
         ],
         "mean-or-sum": [J[y], J[y] / 32, -slope[y], -slope[y] / 32],
+        "negative-log-likelihood": [a[y], -J[y], J[y]],
         "entropy-and-kl": [J[y], entropy, log(C)],
         "perplexity": [J[y], exp(J[y])],
         "logits": [z[y] - z[r], exp(z[y] - z[r]), -J[y]],

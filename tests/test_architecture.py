@@ -31,7 +31,7 @@ FLOORS = [
     {"engine"},
     {"linear", "softmaxes"},
     {"torch"},
-    {"backends"},
+    {"backends", "parallel"},
     {"api"},
     {"totals"},
     {"files"},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -179,6 +181,34 @@ def test_mistakes_that_show_in_the_calls() -> None:
     assert "settings-changed" in check(noisy).mistakes
 
 
+def test_results_that_depend_on_other_things_than_the_arguments() -> None:
+    kept: dict[Any, Any] = {}
+    calls: list[int] = []
+
+    def cached(z: Any, y: Any) -> Any:
+        return kept.setdefault((z.shape, y.tobytes()), naive_with_max(z, y))
+
+    def later(z: Any, y: Any) -> Any:
+        calls.append(1)
+        return naive_with_max(z, y) * (1 if len(calls) < 26 else 2)
+
+    def asking(z: Any, y: Any) -> Any:
+        frame, names = sys._getframe(), ""
+        while frame.f_back is not None:
+            frame = frame.f_back
+            names += frame.f_code.co_filename
+        return naive_with_max(z, y) if "checking" in names else 0.0
+
+    def in_the_main_thread(z: Any, y: Any) -> Any:
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+        return naive_with_max(z, y)
+
+    assert "same-for-other-logits" in check(cached, seed=1).mistakes
+    assert "not-repeatable" in check(later, seed=1).mistakes
+    assert "depends-on-the-caller" in check(asking, seed=1).mistakes
+    assert check(in_the_main_thread, seed=1).verdict == "right"
+
+
 def test_two_mistakes_at_once() -> None:
     def function(z: Any, y: Any) -> Any:
         e = np.exp(z)
@@ -321,7 +351,7 @@ def test_every_behaviour_is_found() -> None:
         "labels-overwritten", "not-repeatable", "numpy-changed", "settings-changed",
         "computed-in-float32", "loss-and-gradient-differ", "one-example-only",
         "gradient-not-divided", "raises", "log-returned", "log-missing", "one-hot-from-the-labels",
-        "classes-hard-coded",
+        "classes-hard-coded", "same-for-other-logits", "depends-on-the-caller",
     }  # fmt: skip
     assert {m.id for m in BANK.values() if not m.steps and not m.about} <= found | elsewhere
 

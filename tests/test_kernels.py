@@ -495,6 +495,19 @@ def test_gradients_of_extreme_factors(
                 assert abs(mp.mpf(float(got)) - entry) <= 4 * mp.mpf(float(unit)), (got, entry)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize("classes", [1, 2, 5])
+@each_kernel
+def test_a_gradient_of_an_upstream_gradient_that_is_nan(
+    kernel: Kernel, dtype: str, classes: int
+) -> None:
+    """NaN tells of an error elsewhere: no entry hides it, not even that of a single class."""
+    for rows in [1, 40]:
+        logits, labels = np.zeros((rows, classes), dtype), np.zeros(rows, int)
+        _, grad = softmaxloss.cross_entropy_with_grad(logits, labels, grad_output=np.nan)
+        assert np.isnan(grad).all()
+
+
 # --- what a kernel is given -------------------------------------------------------------------
 
 

@@ -395,6 +395,7 @@ def test_the_answers_follow_the_numbers(visit: Open) -> None:
         "why-log": [J, J / math.log(2), J / math.log(10)],
         "squared-error": [why.gradient[3], squared],
         "mean-or-sum": [J, J / 32],
+        "negative-log-likelihood": [a[3], -J, J],
         "entropy-and-kl": [J, -(a * np.log(a)).sum()],
         "perplexity": [math.exp(J)],
         "logits": [a[3] / a[1], -J],

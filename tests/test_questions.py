@@ -56,6 +56,7 @@ IDS = {
     "nat",
     "squared-error",
     "mean-or-sum",
+    "negative-log-likelihood",
     "entropy-and-kl",
     "perplexity",
     "why-exp",

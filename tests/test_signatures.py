@@ -17,7 +17,7 @@ from softmaxloss.options import Options
 # The parameters that are not options.
 ARGUMENTS = {
     *("logits", "input", "target", "weight", "sample_weight", "linear_weight", "linear_bias"),
-    *("grad_output", "out", "inplace", "return_scores"),
+    *("grad_output", "out", "inplace", "return_scores", "return_z_loss"),
     *("in_features", "num_classes", "out_features", "bias", "device", "dtype", "options"),
 }
 FUNCTIONS = {

@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from math import inf
+from pathlib import Path
 
 import pytest
 
 import softmaxloss
 from softmaxloss.kernels import limits, threads
+from softmaxloss.kernels.processors import processors, share
 
-PROCESSORS = threads._processors()
+PROCESSORS = processors()
 
 
 def numbers(code: str, **environment: str) -> list[int]:
@@ -43,6 +46,9 @@ def test_the_environment() -> None:
     assert numbers(SHOW) == [PROCESSORS]
     assert numbers(SHOW, OMP_NUM_THREADS="7,2") == [7]
     assert numbers(SHOW, OMP_NUM_THREADS="0") == [PROCESSORS]
+    assert numbers(SHOW, OMP_NUM_THREADS="0007") == [7]
+    assert numbers(SHOW, OMP_NUM_THREADS="9" * 5000) == [threads.MOST_THREADS]
+    assert numbers(SHOW, SOFTMAXLOSS_NUM_THREADS="0" * 5000 + "5") == [5]
     assert numbers(SHOW, OMP_NUM_THREADS="7", SOFTMAXLOSS_NUM_THREADS="5") == [5]
     later = "softmaxloss.set_num_threads(3)\n" + SHOW + "softmaxloss.set_num_threads(None)\n" + SHOW
     assert numbers(later, OMP_NUM_THREADS="7", SOFTMAXLOSS_NUM_THREADS="5") == [3, 5]
@@ -62,6 +68,53 @@ def test_a_number_that_is_none_is_named_once() -> None:
         wanted = f"SOFTMAXLOSS_NUM_THREADS must be a positive integer, got {value!r}; it is ignored"
         assert done.stderr.count(wanted) == 1
     assert numbers(SHOW, OMP_NUM_THREADS="7", SOFTMAXLOSS_NUM_THREADS="") == [7]
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "wanted"),
+    [
+        pytest.param("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5, id="a container"),
+        pytest.param("0::/\n", {"cpu.max": "max 100000\n"}, inf, id="no limit"),
+        pytest.param("0::/\n", {}, inf, id="no such file"),
+        pytest.param(
+            "0::/user.slice/app\n",
+            {"user.slice/app/cpu.max": "max 100000\n", "user.slice/cpu.max": "200000 100000\n"},
+            2.0,
+            id="a group around it",
+        ),
+        pytest.param(
+            "4:memory:/x\n3:cpu,cpuacct:/docker/ab\n0::/\n",
+            {"cpu,cpuacct/cpu.cfs_quota_us": "50000\n", "cpu,cpuacct/cpu.cfs_period_us": "100000"},
+            0.5,
+            id="version 1, seen from inside",
+        ),
+        pytest.param(
+            "3:cpu:/a:b\n",
+            {"cpu/a:b/cpu.cfs_quota_us": "-1", "cpu/a:b/cpu.cfs_period_us": "100000"},
+            inf,
+            id="version 1, no limit",
+        ),
+        pytest.param("", {"cpu.max": "150000 100000\n"}, inf, id="no groups"),
+        pytest.param("0::/\n", {"cpu.max": "150000 0\n"}, inf, id="no period"),
+        pytest.param("nonsense", {"cpu.max": "what\n"}, inf, id="no words that are known"),
+    ],
+)
+def test_the_share_of_a_control_group(
+    groups: str, files: dict[str, str], wanted: float, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert share(groups, tmp_path) == wanted
+
+
+def test_the_processors_are_within_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "softmaxloss.kernels.processors"
+    for quota, wanted in (0.1, 1), (1.5, 2), (3.0, 3), (inf, 8):
+        monkeypatch.setattr(f"{name}.share", lambda *_, quota=quota: quota)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+        assert processors() == wanted
 
 
 TORCH = """

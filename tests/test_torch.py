@@ -344,7 +344,7 @@ def test_operators_are_well_formed(
         "cross_entropy_backward": (upstream, z, target, weight, s),
         "class_indices": (z.detach(), target, weight, s),
     }[operator]
-    values = (-100, reduction, 0.1, "error", None, 0)
+    values = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0)
     overload = getattr(torch.ops.softmaxloss, operator).default
     torch.library.opcheck(overload, (*tensors, *values))
 

@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests.recipes import run  # noqa: E402
 from tests.tensors import close  # noqa: E402
 
 import softmaxloss.torch as ours  # noqa: E402
@@ -104,21 +105,48 @@ def test_onnx_of_scores_and_probabilities(tmp_path: Path) -> None:
         close(torch.as_tensor(mine), want)
 
 
-def test_an_exported_program_is_loaded_where_the_operators_are_known(tmp_path: Path) -> None:
-    """Saved in one process, loaded in another, which imports `softmaxloss.torch` first."""
-    model, path = Model(LOSSES["plain"]()), tmp_path / "model.pt2"
-    program = torch.export.export(model, batch())
-    close(program.module()(*batch()), model(*batch()))
-    torch.export.save(program, path)
-    code = (
-        "import sys, torch, softmaxloss.torch; x, y = torch.load(sys.argv[2]); "
-        "print(torch.export.load(sys.argv[1]).module()(x, y).item())"
-    )
+def in_a_new_process(tmp_path: Path, load: str) -> float:
+    """The loss of the batch in a process that imports `softmaxloss.torch` and loads a model."""
     torch.save(batch(), tmp_path / "batch.pt")
-    done = subprocess.run(
-        [sys.executable, "-c", code, path, tmp_path / "batch.pt"],
-        capture_output=True,
-        text=True,
-        check=True,
+    code = (
+        "import torch, softmaxloss.torch; x, y = torch.load('batch.pt'); "
+        f"print({load}(x, y).item())"
     )
-    assert float(done.stdout) == pytest.approx(model(*batch()).item(), rel=1e-6)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    return float(done.stdout)
+
+
+def test_an_exported_program_is_loaded_where_the_operators_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, (x, y) = Model(LOSSES["plain"]()), batch()
+    program = run("torch.export", model=model, x=x, y=y)["program"]
+    close(program.module()(x, y), model(x, y))
+    got = in_a_new_process(tmp_path, "torch.export.load('model.pt2').module()")
+    assert got == pytest.approx(model(x, y).item(), rel=1e-6)
+
+
+@pytest.mark.slow  # it compiles C++
+@pytest.mark.parametrize("name", ["plain", "linear with options"])
+def test_a_package_of_aotinductor(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, (x, y) = Model(LOSSES[name]()), batch()
+    with torch.no_grad():
+        close(run("AOTInductor", model=model, x=x, y=y)["loss"], model(x, y))
+    got = in_a_new_process(tmp_path, "torch._inductor.aoti_load_package('model.pt2')")
+    assert got == pytest.approx(model(x, y).item(), rel=1e-6)
+
+
+def test_the_recipe_of_onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxscript")
+    onnx = pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    x, y = batch()
+    run("ONNX", model=Model(LOSSES["plain"]()), x=x, y=y)
+    domains = {node.domain for node in onnx.load("model.onnx").graph.node}
+    assert domains <= {"", "ai.onnx"}

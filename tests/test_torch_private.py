@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def seen_inside(ask: Any) -> tuple[list[bool], Any]:
 
 def test_every_hook_is_tested() -> None:
     functions = {name for name, _ in inspect.getmembers(_private, inspect.isfunction)}
-    functions.discard("cache")
+    functions -= {"cache", "wraps"}
     text = inspect.getsource(inspect.getmodule(test_every_hook_is_tested))  # type: ignore[arg-type]
     assert {name for name in functions if f"_private.{name}" not in text} == set()
 
@@ -150,6 +151,23 @@ def test_the_base_of_a_view() -> None:
     x = torch.zeros(2, 3)
     assert _private.base_of(x) is None
     assert _private.base_of(x[0]) is x
+
+
+def test_a_function_that_is_not_compiled() -> None:
+    """Nothing in it is, either; and the compiler is not loaded for it."""
+    from torch._dynamo.testing import CompileCounter
+
+    counter = CompileCounter()
+    inner = _private.not_compiled(lambda x: x.sin().cos())
+    compiled = torch.compile(lambda x: inner(x + 1) + 1, backend=counter)
+    assert compiled(torch.zeros(1)).item() == pytest.approx(1 + math.cos(math.sin(1.0)))
+    assert (counter.frame_count, counter.op_count) == (2, 2)
+    program = (
+        "import sys, torch; from softmaxloss.torch import _private; "
+        "_private.not_compiled(abs)(-1); print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_the_version_counts_writes() -> None:

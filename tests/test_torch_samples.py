@@ -1,7 +1,9 @@
-"""PyTorch's own samples for the linear loss, as function and as module: the same numbers.
+"""PyTorch's own samples of the losses, as functions and as modules: the same numbers and
+derivatives. The numbers of `cross_entropy` itself are in test_torch_semantics.py.
 
 Its soft targets do not sum to 1, which here takes multi_label="sum"; a negative ignore_index beside
-probabilities, an error there, ignores nothing here.
+probabilities, an error there, ignores nothing here. Integers in the shape of the logits are one-hot
+rows here. Weights may be negative there, of which this takes the absolute value.
 """
 
 from __future__ import annotations
@@ -20,17 +22,36 @@ from tests.tensors import close  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 import softmaxloss  # noqa: E402
-from softmaxloss.torch import LinearCrossEntropyLoss, linear_cross_entropy  # noqa: E402
+from softmaxloss.torch import (  # noqa: E402
+    CrossEntropyLoss,
+    LinearCrossEntropyLoss,
+    cross_entropy,
+    linear_cross_entropy,
+)
 
 Case = tuple[tuple[Any, ...], dict[str, Any]]
 OPTIONS = torch.nn.LinearCrossEntropyOptions
 
 
 @pytest.fixture(scope="module")
-def opinfos() -> list[Any]:
-    from torch.testing._internal.common_methods_invocations import op_db
+def op_db() -> list[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch.testing._internal.common_methods_invocations import op_db
 
+    return list(op_db)
+
+
+@pytest.fixture(scope="module")
+def opinfos(op_db: list[Any]) -> list[Any]:
     return [op for op in op_db if op.name == "nn.functional.linear_cross_entropy"]
+
+
+def module_info(name: str) -> Any:
+    from torch.testing._internal.common_modules import module_db
+
+    (info,) = (info for info in module_db if info.name == name)
+    return info
 
 
 def cases(opinfos: list[Any], dtype: Any) -> Iterator[Case]:
@@ -70,9 +91,7 @@ def test_wrong_arguments_of_the_function(opinfos: list[Any]) -> None:
 
 def test_samples_of_the_module() -> None:
     """One in seven of PyTorch's 857: of every size, reduction and form of target."""
-    from torch.testing._internal.common_modules import module_db
-
-    (info,) = (info for info in module_db if info.name == "nn.LinearCrossEntropyLoss")
+    info = module_info("nn.LinearCrossEntropyLoss")
     samples = info.module_inputs_func(info, "cpu", torch.float64, True, True)[::7]
     for sample in samples:
         args, options = sample.constructor_input.args, sample.constructor_input.kwargs
@@ -91,6 +110,97 @@ def test_samples_of_the_module() -> None:
             strict=True,
         ):
             close(mine, other)
+
+
+def test_samples_of_the_module_without_a_layer() -> None:
+    info = module_info("nn.CrossEntropyLoss")
+    samples = info.module_inputs_func(info, "cpu", torch.float64, True, True)
+    assert len(samples) > 50
+    for sample in samples:
+        options = dict(sample.constructor_input.kwargs)
+        if "weight" in options:
+            options["weight"] = options["weight"].abs()
+        z, y = sample.forward_input.args
+        ours, theirs = CrossEntropyLoss(**options), torch.nn.CrossEntropyLoss(**options)
+        got, want = ours(z, y), theirs(z, y)
+        close(got, want, equal_nan=True)
+        inputs = [t for t in (z, y) if t.requires_grad]
+        grads = torch.autograd.grad(got.sum(), inputs)
+        for mine, other in zip(grads, torch.autograd.grad(want.sum(), inputs), strict=True):
+            close(mine, other)
+
+
+@pytest.mark.parametrize("module", [CrossEntropyLoss, LinearCrossEntropyLoss])
+def test_wrong_arguments_of_the_modules(module: Any) -> None:
+    info = module_info(f"nn.{module.__name__}")
+    number = 0
+    for error in info.module_error_inputs_func(info, "cpu", torch.float64, False, True):
+        given = error.module_error_input
+        if "Expected floating point type" in error.error_regex:
+            continue  # one-hot rows
+        with pytest.raises(ValueError, match=r"^[^\n]+$"):
+            module(*given.constructor_input.args, **given.constructor_input.kwargs)(
+                *given.forward_input.args
+            )
+        number += 1
+    assert number >= 4
+
+
+def of_leaves(
+    function: Any, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[Any, list[Any]]:
+    """The function of those tensors alone that require a gradient, and these tensors."""
+    bias = options.pop("linear_bias", None)
+    tensors = [*arguments, bias]
+    places = [i for i, t in enumerate(tensors) if t is not None and t.requires_grad]
+
+    def call(*inputs: Any) -> Any:
+        given = list(tensors)
+        for place, tensor in zip(places, inputs, strict=True):
+            given[place] = tensor
+        more = {} if bias is None else {"linear_bias": given[-1]}
+        return function(*given[:-1], multi_label="sum", **more, **options)
+
+    return call, [tensors[place] for place in places]
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "fast"), [("cross_entropy", 1, False), ("linear_cross_entropy", 7, True)]
+)
+def test_every_kind_of_derivative(op_db: list[Any], name: str, step: int, fast: bool) -> None:
+    """First and second derivatives against differences, in reverse and in forward mode, of batches
+    of upstream gradients and under vmap."""
+    torch.manual_seed(0)
+    function = {"cross_entropy": cross_entropy, "linear_cross_entropy": linear_cross_entropy}[name]
+    op = next(op for op in op_db if op.name == f"nn.functional.{name}")
+    samples = list(op.sample_inputs("cpu", torch.float64, requires_grad=True))[::step]
+    for sample in samples:
+        options = dict(sample.kwargs)
+        if options.get("weight") is not None:
+            options["weight"] = options["weight"].abs().detach()
+        call, inputs = of_leaves(function, (sample.input, *sample.args), options)
+        # A second backward pass of the linear loss computes the same with other roundings.
+        assert torch.autograd.gradcheck(
+            call,
+            inputs,
+            check_forward_ad=True,
+            check_batched_grad=True,
+            nondet_tol=1e-12,
+            fast_mode=fast,
+        )
+        assert torch.autograd.gradgradcheck(call, inputs, nondet_tol=1e-12, fast_mode=fast)
+        stacked = [torch.stack([t, 2 * t.clamp(min=0)]).detach() for t in inputs]
+        stacked[1:] = [torch.stack([t, t]).detach() for t in inputs[1:]]
+        mapped = torch.func.vmap(call)(*stacked)
+        for i in range(2):
+            close(mapped[i], call(*(t[i] for t in stacked)), equal_nan=True)
+        place = tuple(range(len(inputs)))
+        jacobian = torch.func.jacrev(call, place)
+        nested = torch.func.vmap(jacobian)(*stacked)
+        forward = torch.func.vmap(torch.func.jacfwd(call, place))(*stacked)
+        for one, two in zip(nested, forward, strict=True):
+            close(one, two)
+    assert len(samples) > 15
 
 
 def test_attributes_and_text_of_the_module() -> None:

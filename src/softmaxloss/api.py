@@ -34,6 +34,7 @@ def cross_entropy(
     *,
     weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    return_z_loss: bool = False,
     **options: Unpack[OptionArguments],
 ) -> Any:
     """The softmax cross-entropy loss, in nats; the names are those of PyTorch's function.
@@ -59,10 +60,16 @@ def cross_entropy(
             in PyTorch and TensorFlow, or the "mean" of them.
         denominator: What "mean" divides by instead, for gradient accumulation.
         first_class: 1 if the labels count from one.
+        z_loss: λ ≥ 0: adds λ·(log Σ_n exp(z_n))² to the loss of each example that counts, which
+            pulls the log of the denominator towards 0. `weight` does not count in it,
+            `sample_weight` does.
+        softcap: s > 0: s·tanh(z/s) takes the place of the logits z, which bounds them to ±s; −inf
+            becomes −s and masks nothing out.
+        return_z_loss: Also return the part of the loss that is the z_loss, reduced as the loss is.
 
     Returns:
         A NumPy scalar; with reduction="none" an array of one loss per example. float64 for float64
-        and integer logits, else float32.
+        and integer logits, else float32. With return_z_loss (loss, z_loss).
 
     Raises:
         LabelError: A label outside the classes, probabilities that do not sum to 1, a wrong shape.
@@ -79,9 +86,19 @@ def cross_entropy(
     """
     backend = None if type(logits) is np.ndarray else backend_of(logits)
     if backend is not None:
-        return backend.cross_entropy(logits, target, weight, sample_weight=sample_weight, **options)
+        return backend.cross_entropy(
+            logits,
+            target,
+            weight,
+            sample_weight=sample_weight,
+            return_z_loss=return_z_loss,
+            **options,
+        )
     checked = checked_options(Options, **options)
-    return engine.cross_entropy(logits, target, weight, sample_weight, checked)
+    loss = engine.cross_entropy(logits, target, weight, sample_weight, checked)
+    if not return_z_loss:
+        return loss
+    return loss, engine.z_loss(logits, target, weight, sample_weight, checked)
 
 
 @with_options(Options)
@@ -147,8 +164,11 @@ def score(
     label_smoothing: float = 0.0,
     multi_label: MultiLabel = "error",
     first_class: int = 0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
 ) -> Scores:
-    """How each example does, from one pass over its logits; with weights or smoothing from two.
+    """How each example does, from one pass over its logits; where an option changes the loss from
+    two.
 
     An ignored example has 0 for all scores but predicted class first_class − 1, so it adds nothing
     to a sum; so has one with sample weight 0. An example whose logits have no softmax (a NaN, +inf,
@@ -158,8 +178,9 @@ def score(
         logits: (C,), (N, C) or (N, C, d1, …), as in `cross_entropy`.
         target: Class indices or probabilities, as in `cross_entropy`. The probability and the rank
             are then those of the class with the largest probability, the first of several.
-        weight, sample_weight, label_smoothing, multi_label: As in `cross_entropy`. They change no
-            score but the loss.
+        weight, sample_weight, label_smoothing, multi_label, z_loss: As in `cross_entropy`. They
+            change no score but the loss.
+        softcap: As in `cross_entropy`. The scores are those of the capped logits.
         ignore_index: Examples with this label are ignored.
         first_class: 1 if the labels count from one; `predicted` then does too.
 
@@ -188,9 +209,13 @@ def score(
             label_smoothing=label_smoothing,
             multi_label=multi_label,
             first_class=first_class,
+            z_loss=z_loss,
+            softcap=softcap,
         )
         return scores
-    options = score_options(ignore_index, label_smoothing, multi_label, first_class)
+    options = score_options(
+        ignore_index, label_smoothing, multi_label, first_class, z_loss, softcap
+    )
     return engine.score(logits, target, weight, sample_weight, options)
 
 
@@ -303,10 +328,8 @@ def linear_cross_entropy(
         sample_weight: Weights of the rows, ≥ 0: the loss of each, z_loss included, is multiplied by
             its own. In the shape of input without its last axis, or one for each of its first axis.
             A row with weight 0 is an ignored row.
-        ignore_index, reduction, label_smoothing, multi_label, denominator, first_class: As in
-            `cross_entropy`. Ignored rows take part in no matrix product.
-        z_loss: λ ≥ 0: pulls the log of the denominator towards 0. An ignored row has none.
-        softcap: s > 0: bounds the logits to ±s.
+        ignore_index, reduction, label_smoothing, multi_label, denominator, first_class, z_loss,
+            softcap: As in `cross_entropy`. Ignored rows take part in no matrix product.
         memory_budget: Bytes for logits and everything else beside arguments and results, as a
             number or text ("64MB", "512KiB", "1GB"). At least one row of logits must fit. Not
             included: arrays of a few numbers per example; a sum of the weight's gradient in the

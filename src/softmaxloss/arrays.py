@@ -80,8 +80,8 @@ def float32_of_bits(x: Array) -> NDArray[np.float32]:
     return (x["bfloat16"].astype(np.uint32) << 16).view(np.float32)
 
 
-def bfloat16_bits(x: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """float64 numbers rounded to bfloat16, to nearest, ties to even, as bits.
+def bfloat16_bits(x: Array) -> NDArray[np.uint16]:
+    """float32 or float64 numbers rounded to bfloat16, to nearest, ties to even, as bits.
 
     >>> bfloat16_bits(np.array([1.0, -2.0])) == [0x3F80, 0xC000]
     array([ True,  True])
@@ -93,6 +93,23 @@ def bfloat16_bits(x: NDArray[np.float64]) -> NDArray[np.uint16]:
     bits |= bits.view(np.float32) != x
     bits += 0x7FFF + ((bits >> 16) & 1)
     return np.where(np.isnan(x), 0x7FC0, bits >> 16).astype(np.uint16)
+
+
+def as_floats(x: Array) -> Array:
+    """A bfloat16 array, of either kind, as float32, which holds its numbers; others as they are."""
+    return float32_of_bits(x.view(BFLOAT16)) if x.dtype.kind == "V" else x
+
+
+def put(out: Array, numbers: Array) -> None:
+    """Write as many floats of another shape into an array, each rounded once.
+
+    >>> out = np.zeros(2, BFLOAT16); put(out, np.array([[1.0], [-2.0]])); as_floats(out)
+    array([ 1., -2.], dtype=float32)
+    """
+    if out.dtype.kind == "V" and numbers.dtype.kind != "V":
+        out.view(np.uint16)[...] = bfloat16_bits(numbers).reshape(out.shape)
+    else:
+        out[...] = numbers.reshape(out.shape)
 
 
 def round_to(dtype: np.dtype[Any], value: float) -> Any:

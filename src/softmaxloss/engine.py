@@ -6,20 +6,22 @@ sample_weight, options) and are called by `api` and by the engines of other fram
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Array, round_to
+from .arrays import Array, as_floats, put, round_to
 from .errors import OptionError
-from .kernels import direct_on, kernel_for
+from .kernels import direct_on, kernel_for, softcap
+from .kernels.softcap import softcapped, z_loss_of
 from .kernels.threads import get_num_threads
 from .labels import ClassIndices, Target, read_target
 from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
 from .options import Options, class_weights, sample_weights
 from .reduction import gradient_factor, mean_divisor, read_upstream, reduced
-from .rows import blocks, class_last, in_shape, outer_classes_inner
+from .rows import BLOCK, blocks, class_last, in_shape, outer_classes_inner
 from .scores import IGNORED, Scores, counted_from, empty_scores
 
 _FLOAT64 = np.dtype(np.float64)
@@ -88,6 +90,7 @@ def score(
     array([1])
     """
     plain = weight is None and sample_weight is None and not options.label_smoothing
+    plain = plain and not options.changes_logits
     if plain and type(logits) is np.ndarray:
         arrays = direct_on().direct_score(logits, target, options, get_num_threads())
         if arrays is not None:
@@ -108,6 +111,25 @@ def score(
     return Scores(*[in_shape(array, call.lead_shape) for array in scores])
 
 
+def z_loss(
+    logits: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    options: Options,
+) -> Any:
+    """The part of the loss that is the z_loss, reduced as the loss is.
+
+    >>> z_loss([0.0, 0.0], 1, None, None, Options(z_loss=1.0))
+    np.float64(0.480453013...)
+    """
+    call = _Call(logits, target, weight, sample_weight, options)
+    values = z_loss_of(call.score().logsumexp.astype(np.float64), options.z_loss)
+    if call.sample_weight is not None:
+        values = np.where(call.sample_weight == 0, 0.0, call.sample_weight * values)
+    return call.reduced(values.astype(call.dtype) if call.final else values)
+
+
 def _direct(
     logits: Array,
     target: Any,
@@ -120,6 +142,8 @@ def _direct(
     """The loss, without the checks of `_Call`, which are most of the time of a small call. None
     where only `_Call` can tell what the arguments mean."""
     losses = None
+    if options.changes_logits:
+        return None
     if options.reduction == "none":
         if logits.ndim == 0:
             return None
@@ -151,7 +175,7 @@ class _Call:
             self.sample_weight = sample_weights(sample_weight, self.lead_shape)
         self.target: Target = read_target(target, x.shape, options)
         self.dtype = compute_dtype(x.dtype)  # of the loss
-        self.kernel, self.storage = kernel_for(x.dtype)
+        self.kernel, self.storage = kernel_for(self.dtype if options.changes_logits else x.dtype)
         self.divisor = mean_divisor(
             self.target, self.weight, self.sample_weight, self.rows, options
         )
@@ -165,7 +189,8 @@ class _Call:
         x = self._in_place(self.logits)
         y = self.target.in_place()
         g = None if grad is None else self._in_place(grad)
-        if x is None or y is None or (g is None) is not (grad is None):
+        extended = self.options.changes_logits
+        if extended or x is None or y is None or (g is None) is not (grad is None):
             self._run_in_blocks(factor, loss, grad)
             return loss
         self.kernel.cross_entropy(
@@ -174,12 +199,16 @@ class _Call:
         return loss
 
     def _run_in_blocks(self, factor: float | Array, loss: Array, grad: Array | None) -> None:
-        """`run` where some array has no dtype or layout that the kernel reads."""
-        for place, rows in blocks(self.lead_shape, self.classes):
+        """`run` where some array has no dtype or layout that the kernel reads, or with options that
+        the kernel does not have."""
+        compute, most = self.kernel.cross_entropy, BLOCK
+        if self.options.changes_logits:
+            compute, most = partial(softcap.cross_entropy, self.kernel), softcap.FEW
+        for place, rows in blocks(self.lead_shape, self.classes, most):
             x = self._block(self.logits, place)
             part = None if grad is None else class_last(grad)[place]
             made = None if part is None else np.empty_like(x)
-            self.kernel.cross_entropy(
+            compute(
                 x,
                 self.target.block(place),
                 self.weight,
@@ -190,20 +219,22 @@ class _Call:
                 made,
             )
             if part is not None and made is not None:
-                part[...] = made.reshape(part.shape)
+                put(part, made)
 
     def score(self) -> Scores:
         """The scores of each example, (rows,), classes counted from 0. Their loss is that of the
         true class alone."""
         scores = empty_scores((self.rows,), self.dtype)
         target = self.target.true_classes()
-        x = self._in_place(self.logits)
-        if x is not None:
+        x, cap = self._in_place(self.logits), self.options.softcap
+        if x is not None and cap is None:
             self.kernel.score(x, target.in_place(), scores)
             return scores
         for place, rows in blocks(self.lead_shape, self.classes):
             part = Scores(*[array[rows] for array in scores])
-            self.kernel.score(self._block(self.logits, place), target.block(place), part)
+            z = self._block(self.logits, place)
+            u = z if cap is None else softcapped(np, z, cap)
+            self.kernel.score(u, target.block(place), part)
         return scores
 
     def _in_place(self, x: Array) -> Array | None:
@@ -215,6 +246,8 @@ class _Call:
     def _block(self, x: Array, place: Any) -> Array:
         """Some examples as (rows, classes, 1), copied where the kernel cannot read them."""
         part = class_last(x)[place]
+        if part.dtype != self.storage:
+            part = as_floats(part)
         part = np.require(part, self.storage, ["C", "A"])
         return part.reshape(-1, self.classes, 1)
 

@@ -34,7 +34,9 @@ __all__ = [
     "cross_entropy_grad",
     "logsumexp",
     "neg_log_softmax",
+    "softcapped",
     "softmax",
+    "z_loss",
 ]
 
 Vector = NDArray[np.float64]
@@ -170,6 +172,26 @@ def cross_entropy_grad(
     rest_of_a = 1.0 - a
     rest_of_a[z == m] = S / (1.0 + S)
     return a * _sum_of_others(c) - c * rest_of_a
+
+
+def softcapped(z: ArrayLike, softcap: float) -> Vector:
+    """The logits u = s·tanh(z/s), bounded to ±s, whose softmax and loss take the place of those of
+    z. A derivative with respect to z is that with respect to u times ∂u/∂z = 1 − tanh²(z/s).
+
+    >>> softcapped([0.0, 15.0, 1e9], 30.0)
+    array([ 0.        , 13.86351472, 30.        ])
+    """
+    return softcap * np.tanh(_logits(z) / softcap)
+
+
+def z_loss(z: ArrayLike, factor: float) -> float:
+    """What `z_loss` adds to the loss of one example: λ·L², L = log Σ_n exp(z_n), which is 0 where
+    the probabilities are exp(z_n) themselves. Its derivative is 2·λ·L·a_n.
+
+    >>> z_loss([0.0, 0.0], 0.1)                # 0.1·(log 2)²
+    0.0480453013918201...
+    """
+    return factor * logsumexp(z) ** 2
 
 
 def batch_mean(losses: ArrayLike, weights: ArrayLike | None = None) -> float:

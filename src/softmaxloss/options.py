@@ -45,6 +45,8 @@ class Options:
     multi_label: MultiLabel = "error"
     denominator: float | None = None
     first_class: int = 0
+    z_loss: float = 0.0
+    softcap: float | None = None
 
     def __post_init__(self) -> None:
         self._keep_integer("ignore_index")
@@ -64,6 +66,16 @@ class Options:
         self._keep_integer("first_class")
         if self.first_class not in (0, 1):
             raise OptionError(f"first_class must be 0 or 1, got {shown(self.first_class)}")
+        self._keep_number("z_loss", "a number ≥ 0", lambda x: 0.0 <= x < math.inf)
+        if self.softcap is not None:
+            # A range in which z/s and s·tanh stay finite and nonzero in float32.
+            needs = "a number in [1e-30, 1e30] or None"
+            self._keep_number("softcap", needs, lambda x: 1e-30 <= x <= 1e30)
+
+    @property
+    def changes_logits(self) -> bool:
+        """Whether the loss is more than a kernel computes: see `kernels.softcap`."""
+        return self.z_loss != 0.0 or self.softcap is not None
 
     def _keep_integer(self, name: str) -> None:
         value = getattr(self, name)
@@ -106,25 +118,13 @@ class LinearOptions(Options):
         64000000
     """
 
-    z_loss: float = 0.0
-    softcap: float | None = None
     memory_budget: float | str = "64MB"
     skip_below: float = 0.0
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
-        self._keep_number("z_loss", "a number ≥ 0", lambda x: 0.0 <= x < math.inf)
-        if self.softcap is not None:
-            # A range in which z/s and s·tanh stay finite and nonzero in float32.
-            needs = "a number in [1e-30, 1e30] or None"
-            self._keep_number("softcap", needs, lambda x: 1e-30 <= x <= 1e30)
         object.__setattr__(self, "memory_budget", number_of_bytes(self.memory_budget))
         self._keep_number("skip_below", "a number in [0, 1)", lambda x: 0.0 <= x < 1.0)
-
-    @property
-    def changes_logits(self) -> bool:
-        """Whether the loss is more than a kernel computes."""
-        return self.z_loss != 0.0 or self.softcap is not None
 
 
 class OptionArguments(TypedDict, total=False):
@@ -136,13 +136,13 @@ class OptionArguments(TypedDict, total=False):
     multi_label: MultiLabel
     denominator: Any  #: a number or None; for tensors also a tensor of one element
     first_class: int
+    z_loss: float
+    softcap: float | None
 
 
 class LinearOptionArguments(OptionArguments, total=False):
     """The types of `LinearOptions` as keyword arguments."""
 
-    z_loss: float
-    softcap: float | None
     memory_budget: float | str
     skip_below: float
 
@@ -216,21 +216,22 @@ _cached: Any = lru_cache(maxsize=256, typed=True)(_make)  # typed: True is not 1
 
 
 #: The options that a score has.
-SCORE_OPTIONS = ("ignore_index", "label_smoothing", "multi_label", "first_class")
+SCORE_OPTIONS = (
+    *("ignore_index", "label_smoothing", "multi_label", "first_class", "z_loss", "softcap"),
+)
 
 
-def score_options(
-    ignore_index: int, label_smoothing: float, multi_label: str, first_class: int
-) -> Options:
-    """The checked options of a score.
+def score_options(*values: Any) -> Options:
+    """The checked options of a score, in the order of `SCORE_OPTIONS`.
 
-    >>> score_options(-1, 0.0, "error", 0).ignore_index
+    >>> score_options(-1, 0.0, "error", 0, 0.0, None).ignore_index
     -1
     """
-    usual = type(ignore_index) is type(first_class) is int and type(label_smoothing) is float
-    if usual and type(multi_label) is str:  # in a third of the time
-        return _cached_for_score(ignore_index, label_smoothing, multi_label, first_class)
-    return _for_score(ignore_index, label_smoothing, multi_label, first_class)
+    usual = tuple(map(type, values)) in _USUAL_OF_SCORE
+    return _cached_for_score(*values) if usual else _for_score(*values)  # in a third of the time
+
+
+_USUAL_OF_SCORE = {(int, float, str, int, float, kind) for kind in (type(None), float)}
 
 
 def _for_score(*values: Any) -> Options:
@@ -255,7 +256,7 @@ def field_values(options: Options, kind: type[Options] | None = None) -> tuple[A
     framework takes.
 
     >>> field_values(Options())
-    (-100, 'mean', 0.0, 'error', None, 0)
+    (-100, 'mean', 0.0, 'error', None, 0, 0.0, None)
     """
     return tuple([getattr(options, name) for name in _NAMES[kind or type(options)]])
 

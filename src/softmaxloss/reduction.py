@@ -61,7 +61,15 @@ def mean_divisor(
             return float(np.count_nonzero(target.counted()) if target.may_ignore else rows)
         return total(target.counted_weights(weight, sample_weight))
 
-    divisor = float(divisor_for(options, rows, counted_weight))
+    return finite_divisor(float(divisor_for(options, rows, counted_weight)))
+
+
+def finite_divisor(divisor: float) -> float:
+    """The divisor of a mean. OptionError for ∞: the loss would be ∞/∞.
+
+    >>> finite_divisor(2.0)
+    2.0
+    """
     if divisor == math.inf:
         raise OptionError(
             "the weights of the examples sum to more than float64 holds: divide all of them by the "

@@ -208,10 +208,9 @@ void check_scores(const Contents<Storage> &c, const Results<Storage> &r, int64_t
     const size_t row = size_t(i);
     const auto &s = r.scores;
     const bool unscored = no_softmax || ignored;
-    require(is_nan(s.logsumexp[row]) == unscored && is_nan(s.entropy[row]) == unscored &&
-                is_nan(s.probability[row]) == unscored,
-            "scores are NaN only where a row is ignored or there is no softmax");
-    require(ignored ? s.loss[row] == 0 : is_nan(s.loss[row]) == no_softmax, "the score's loss");
+    for (const auto *score : {&s.loss, &s.probability, &s.entropy, &s.logsumexp})
+        require(ignored ? (*score)[row] == 0 : is_nan((*score)[row]) == no_softmax,
+                "scores are 0 where a row is ignored, and NaN only where there is no softmax");
     require(unscored ? s.predicted[row] == -1
                      : s.predicted[row] >= 0 && s.predicted[row] < c.shape.classes(),
             "the predicted class");

@@ -129,8 +129,8 @@ def check(
     or a folder: each .py and .ipynb below that has the function. FUNCTION may be Class.method, or a
     class, or several names with commas between them. The exit code is 0 if all are right, 2 if
     none could be checked, else 1. If it is interrupted, what is checked by then is written, and the
-    exit code is 130. The code runs in a process of its own, with limits on time and memory; that
-    protects from accidents, not from malice.
+    exit code is 130. The code runs in a process of its own, with limits on time, memory and
+    processes. It can still read your files: docs/security.md says what is promised.
     """
     targets = _targets(what)
     if not 0 < timeout <= DAY:

@@ -68,9 +68,12 @@ def state(z: Vector, loss: float) -> State:
 
 
 def as_json(value: Any) -> Any:
-    """The value as JSON can hold it: dataclasses as objects, arrays and tuples as lists."""
+    """The value as JSON can hold it: dataclasses and named tuples as objects, arrays and other
+    tuples as lists."""
     if is_dataclass(value):
         return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "_asdict"):
+        return {name: as_json(part) for name, part in value._asdict().items()}
     if isinstance(value, tuple) or (isinstance(value, np.ndarray) and value.ndim > 1):
         return [as_json(part) for part in value]
     if isinstance(value, float | np.ndarray):

@@ -223,15 +223,10 @@ class SetData(Data):
             "top_k": {str(k): jsonable(share) for k, share in self.top_k.items()},
             **{name: jsonable(getattr(self.confusions, name)) for name in per_class},
             "confusions": [pair._asdict() for pair in confusions],
-            "calibration": as_json(self.calibration)
-            | {"best": {k: jsonable(v) for k, v in self.calibration.best._asdict().items()}},
-            **{name: [_in_json(e) for e in some] for name, some in examples.items()},
+            "calibration": as_json(self.calibration),
+            **{name: as_json(tuple(some)) for name, some in examples.items()},
             "ids": {str(row): id for row, id in self.examined.ids.items()},
         }
-
-
-def _in_json(example: Example) -> dict[str, Any]:
-    return {name: jsonable(value) for name, value in example._asdict().items()}
 
 
 def _pairs(sums: StrongPairs, counts: Integers) -> Pairs:

@@ -27,7 +27,7 @@ def _explained(e: SetData, x: Example, command: Callable[[Example], str], links:
     taken = "predicted right" if x.label == x.predicted else f"taken for {_name(e, x.predicted)}"
     if x.rank == 0:
         taken = "no softmax: a logit is NaN or +inf, or all are −inf"
-    parts = [] if x.rank == 0 else [paragraph(why_listed(e, x.row)), paragraph(_loss(e, x))]
+    parts = [] if x.rank == 0 else [paragraph(why_listed(e, x)), paragraph(_loss(e, x))]
     if x.row in e.examined.strongest:
         parts.append(_table(e, x, e.examined.strongest[x.row]))
     parts.append(paragraph("All of it:"))

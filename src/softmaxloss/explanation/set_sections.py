@@ -124,7 +124,7 @@ def pushes(e: SetData, count: int, cells: int) -> Section:
     for push in strongest:
         pair = (in_table(e, push.true, cells), in_table(e, push.pushed, cells))
         mean, _ = slope_cells(push.mean)
-        rows.append(Row([*pair, mean, str(push.examples), f"{100 * push.share:.1f} %"]))
+        rows.append(Row([*pair, mean, str(push.examples), fixed_percent(push.share, 1)]))
     heads = ["examples of class", "<push down class", "on average by", "examples", "of all pushes"]
     first, many = strongest[0], strongest[0].examples > 1
     i, n = in_sentence(e, first.true, cells), in_sentence(e, first.pushed, cells)

@@ -19,6 +19,7 @@ from ..files.evaluation import evaluate
 from ..files.writers import ScoresFile
 from ..scores import Scores
 from ..totals import Totals, highest
+from ..totals.pairs import summed
 from .data import Vector
 
 Integers = NDArray[np.int64]
@@ -32,7 +33,6 @@ POOL = 1000  # examples with the highest loss, among which labels that look wron
 class PushSums:
     """Running sums over the examples that have a softmax. Classes count from 0.
 
-    counts  (C,) examples of each true class
     losses  (C,) the sum of their losses
     net     (C,) the sum of ∂J/∂z over all examples
     pairs   the sums of ∂J/∂z_n by the true class; its `pulls`, (C,), are those of ∂J/∂z_y = a_y − 1
@@ -42,12 +42,11 @@ class PushSums:
     >>> from softmaxloss import score
     >>> z, y = np.zeros((3, 2)), np.array([0, 1, 1])
     >>> sums.add(z, y, score(z, y))
-    >>> sums.counts, sums.net, sums.pairs.pulls
-    (array([1, 2]), array([ 0.5, -0.5]), array([-0.5, -1. ]))
+    >>> sums.net, sums.pairs.pulls
+    (array([ 0.5, -0.5]), array([-0.5, -1. ]))
     """
 
     def __init__(self, classes: int, *, first_class: int) -> None:
-        self.counts = np.zeros(classes, np.int64)
         self.losses = np.zeros(classes)
         self.net = np.zeros(classes)
         self.pairs: AllPairs | StrongPairs
@@ -62,7 +61,6 @@ class PushSums:
         y = labels[valid].astype(np.int64) - self._first_class
         z = logits[valid].astype(np.float64)  # a copy, which the gradient may overwrite
         _, gradient = cross_entropy_with_grad(z, y, reduction="sum", out=z)
-        np.add.at(self.counts, y, 1)
         np.add.at(self.losses, y, scores.loss[valid].astype(np.float64))
         self.net += gradient.sum(axis=0)
         self.pairs.add(y, gradient)
@@ -70,7 +68,6 @@ class PushSums:
     def merge(self, other: Self) -> None:
         """Add the sums of another shard. The order of shards and blocks changes a sum by rounding:
         by at most 2⁻⁵³ of the sum of the absolute values for each addition."""
-        self.counts += other.counts
         self.losses += other.losses
         self.net += other.net
         self.pairs.merge(other.pairs)
@@ -140,9 +137,7 @@ class StrongPairs:
         keys = np.concatenate([self._keys, *(keys for keys, _ in self._waiting)])
         sums = np.concatenate([self._sums, *(sums for _, sums in self._waiting)])
         self._waiting = []
-        self._keys, where = np.unique(keys, return_inverse=True)
-        self._sums = np.zeros(self._keys.size)
-        np.add.at(self._sums, where, sums)
+        self._keys, self._sums = summed(keys, sums)
         if self._keys.size > MOST_PAIRS:
             kept = np.zeros(self._keys.size, bool)
             kept[highest(self._sums, MOST_PAIRS)] = True

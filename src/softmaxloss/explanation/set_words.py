@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..text import plural
+from ..totals import Example
 from .rendering.names import in_sentence
 from .rendering.numbers import fixed_percent, number, told_apart
 from .set_data import SetData
@@ -137,9 +138,8 @@ def issues(e: SetData) -> str:
     )
 
 
-def why_listed(e: SetData, row: int) -> str:
+def why_listed(e: SetData, x: Example) -> str:
     """Why one example is among the labels that look wrong, or among the hard examples."""
-    x = next(x for x in (*e.examined.suspects, *e.examined.hard) if x.row == row)
     n = x.predicted - e.first_class
     usual = float(e.examined.class_probability[n])
     given = f"The model gives class {in_sentence(e, n)} {number(x.confidence)}"

@@ -56,7 +56,8 @@ class Kernel(Protocol):
             sample_weight: (rows,) float64, finite and ≥ 0, or None for all 1. All c_n of row i are
                 multiplied by its entry. A row with 0 has loss 0 and gradient 0, and its logits are
                 not looked at.
-            options: Options that change the loss of a row: label_smoothing.
+            options: Options that change the loss of a row: label_smoothing. (softcap and z_loss are
+                put around a kernel by `kernels.softcap`; no call with them is direct.)
             factor: One number for all rows, or (rows,) float64.
             loss: (rows,) float32 or float64, written. It is not reduced.
             grad: (outer, classes, inner), any strides, in the logits' dtype, written; it may be the

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import BFLOAT16, Array, bfloat16_bits, float32_of_bits, is_float
+from ..arrays import Array, as_floats, is_float, put
 from ..labels import ClassIndices, Target
 from ..options import Options
 from ..rows import Place, blocks, class_last
@@ -109,7 +109,7 @@ def cross_entropy(
             entries *= factor if isinstance(factor, float) else factor[rows, None]
             entries += 0.0  # no −0
             entries[counts == 0] = 0
-            _write(grad, place, entries)
+            put(class_last(grad)[place], entries)
 
 
 @np.errstate(all="ignore")
@@ -254,13 +254,4 @@ def _by_rows(x: Array) -> Float64:
 
 
 def _read(logits: Array, place: Place) -> Float64:
-    x = class_last(logits)[place]
-    return _by_rows(float32_of_bits(x.view(BFLOAT16)) if x.dtype.kind == "V" else x)
-
-
-def _write(grad: Array, place: Place, entries: Float64) -> None:
-    out = class_last(grad)[place]
-    if out.dtype.kind == "V":
-        out.view(np.uint16)[...] = bfloat16_bits(entries).reshape(out.shape)
-    else:
-        out[...] = entries.reshape(out.shape)
+    return _by_rows(as_floats(class_last(logits)[place]))

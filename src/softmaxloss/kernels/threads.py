@@ -8,7 +8,7 @@ One number holds for every call of the process, the first of these that is given
 4. PyTorch's number, `torch.get_num_threads()` at the time of the call, once the losses on tensors
    are loaded;
 5. the environment variable OMP_NUM_THREADS, read at import;
-6. the number of processors that this process may run on.
+6. the number of processors that this process may use (processors.py).
 
 So without a number of its own the library follows `torch.set_num_threads`, and with it PyTorch's
 one thread in the workers of a DataLoader. Small calls use fewer threads than they may.
@@ -18,6 +18,9 @@ import os
 import warnings
 from collections.abc import Callable
 from numbers import Integral
+
+from ..text import shown
+from .processors import processors
 
 MOST_THREADS = 1024
 
@@ -79,8 +82,9 @@ def _fix(own: int | None) -> None:
 
 def _from_environment(name: str) -> int | None:
     # OMP_NUM_THREADS may be a list with one number per nesting level: the first one applies.
-    value = os.environ.get(name, "").split(",")[0].strip()
-    return min(int(value), MOST_THREADS) if value.isdecimal() and int(value) > 0 else None
+    value = os.environ.get(name, "").split(",")[0].strip().lstrip("0")
+    # Of a number with more digits than Python converts, the first are enough.
+    return min(int(value[:9]), MOST_THREADS) if value.isdecimal() and int(value[:9]) else None
 
 
 def _own_from_environment() -> int | None:
@@ -89,18 +93,12 @@ def _own_from_environment() -> int | None:
     name = "SOFTMAXLOSS_NUM_THREADS"
     number, value = _from_environment(name), os.environ.get(name, "")
     if number is None and value.strip():
-        message = f"{name} must be a positive integer, got {value!r}; it is ignored"
+        message = f"{name} must be a positive integer, got {shown(value)}; it is ignored"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     return number
 
 
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-_default = _from_environment("OMP_NUM_THREADS") or _processors()
+_default = _from_environment("OMP_NUM_THREADS") or processors()
 _followed: Callable[[], int] = lambda: _default  # noqa: E731
 _own: int | None  # what set_num_threads or the environment gave
 _limit: int | None = None  # of threadpoolctl

@@ -1,14 +1,8 @@
 """The loop of the linear loss: block after block of rows, the loss in the memory of the logits.
 
 `run` is the loop for any array library. A `Layer` of that library has the matrix products and the
-loss of one block; `block_loss` is that loss where a kernel computes it. Softcap and z_loss are put
-around a kernel here, a few rows at a time, because they need the logits beside the gradient:
-
-    logits                              u = s·tanh(z/s),   ∂u/∂z = 1 − tanh²(z/s)
-    loss of a row                       J + λ·L²,  L = log Σ_n exp(u_n)
-    gradient with respect to u          ∂J/∂u_n + 2·λ·L·a_n,  a = softmax(u)
-
-The functions of this maths take the namespace of an array library, `numpy` or `torch`, as xp.
+loss of one block; `block_loss` is that loss where a kernel computes it. With softcap or z_loss it
+takes a few rows at a time, because these need the logits beside the gradient.
 """
 
 from __future__ import annotations
@@ -19,12 +13,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..arrays import Array
-from ..kernels import Kernel
+from ..kernels import Kernel, softcap
 from ..labels import Target
 from ..options import LinearOptions
 from ..reduction import gradient_factor
 from ..scores import IGNORED, Scores, empty_scores
-from .plan import FEW, Plan
+from .plan import Plan
 
 
 class Rows(NamedTuple):
@@ -100,7 +94,7 @@ def run(
 
 def few_rows(rows: int, classes: int) -> Iterator[slice]:
     """The rows a few at a time, so that copies of their logits are small."""
-    step = max(1, FEW // classes)
+    step = max(1, softcap.FEW // classes)
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 
@@ -117,95 +111,21 @@ def block_loss(
 
     The logits, (rows, classes), are contiguous; with softcap or z_loss float32 or float64.
     """
-    if not options.changes_logits:
-        _kernel_loss(kernel, logits, rows, weight, options, with_gradient)
-        return
-    for part in few_rows(*logits.shape):
-        _kernel_loss(kernel, logits[part], rows.part(part), weight, options, with_gradient)
-
-
-def _kernel_loss(
-    kernel: Kernel,
-    z: Array,
-    rows: Rows,
-    weight: Array | None,
-    options: LinearOptions,
-    with_gradient: bool,
-) -> None:
-    grad = z if with_gradient else None
-    u, slope, share = z, None, None
-    if options.softcap is not None:
-        u = softcapped(np, z, options.softcap)
-        slope = None if grad is None else softcap_slope(np, z, options.softcap)
-    scores = rows.scores
-    if options.z_loss and scores is None:
-        scores = empty_scores((len(z),), z.dtype)
-    if scores is not None:  # first: grad is the logits' memory
-        _kernel_scores(kernel, u, rows.target, scores)
-        if options.z_loss and grad is not None:
-            factor = np.broadcast_to(rows.factor, len(z)).astype(z.dtype)
-            share = z_loss_gradient(np, u, scores.logsumexp[:, None], options.z_loss)
-            share *= factor[:, None]
-    kernel.cross_entropy(
-        u[:, :, None],
-        rows.target.in_place() or rows.target.block(slice(None)),
-        weight,
-        None,  # `run` multiplies by the sample weights
-        options,
-        rows.factor,
-        rows.loss,
-        None if grad is None else grad[:, :, None],
-    )
-    if scores is not None and options.z_loss:
-        rows.loss[...] += z_loss_of(scores.logsumexp.astype(np.float64), options.z_loss)
-    if grad is not None and share is not None:
-        grad += share
-    if grad is not None and slope is not None:
-        grad *= slope
-
-
-def _kernel_scores(kernel: Kernel, logits: Array, target: Target, scores: Scores) -> None:
-    kernel.score(logits[:, :, None], target.true_classes().in_place(), scores)
-
-
-# --- softcap, z_loss and skip_below in the arrays of any library ---------------------------------
-
-
-def softcapped(xp: Any, z: Any, cap: float) -> Any:
-    """u = s·tanh(z/s).
-
-    >>> softcapped(np, np.array([0.0, 1e9]), 30.0)
-    array([ 0., 30.])
-    """
-    return cap * xp.tanh(z / cap)
-
-
-def softcap_slope(xp: Any, z: Any, cap: float) -> Any:
-    """∂u/∂z = 1 − tanh² = 4e/(1+e)², e = exp(−2|z/s|): no cancellation where tanh is close to 1.
-
-    >>> softcap_slope(np, np.array([0.0]), 30.0)
-    array([1.])
-    """
-    e = xp.exp(-2 * abs(z / cap))
-    return 4 * e / (1 + e) ** 2
-
-
-def z_loss_of(L: Any, z_loss: float) -> Any:
-    """λ·L², which z_loss adds to the loss of a row, L = log Σ exp u.
-
-    >>> z_loss_of(3.0, 0.5)
-    4.5
-    """
-    return z_loss * L**2
-
-
-def z_loss_gradient(xp: Any, u: Any, L: Any, z_loss: float) -> Any:
-    """The gradient of λ·L² with respect to u, 2·λ·L·a_n. L has one entry for each row of u.
-
-    >>> z_loss_gradient(np, np.zeros((1, 2)), np.log([[2.0]]), 1.0)
-    array([[0.69314718, 0.69314718]])
-    """
-    return xp.exp(u - L) * (2 * z_loss * L)
+    everything = [slice(0, len(logits))]
+    for part in few_rows(*logits.shape) if options.changes_logits else everything:
+        some, z = rows.part(part), logits[part][:, :, None]
+        softcap.cross_entropy(
+            kernel,
+            z,
+            some.target.in_place() or some.target.block(slice(None)),
+            weight,
+            None,  # `run` multiplies by the sample weights
+            options,
+            some.factor,
+            some.loss,
+            z if with_gradient else None,
+            some.scores,
+        )
 
 
 def used_classes(grad: Any, bounds: Any) -> Any:

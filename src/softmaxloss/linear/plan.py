@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Array
 from ..errors import LabelError, OptionError
+from ..kernels.softcap import COPIES, FEW
 from ..labels import ClassIndices, Target, read_target
 from ..options import LinearOptions, Options
 from ..reduction import mean_divisor, reduced
@@ -27,9 +28,6 @@ MOST_CLASSES = 4096
 LEAST_CLASSES = 64
 #: Copies of a block's rows of the input, and of the gradient with respect to them.
 FEATURES = 4
-#: Softcap and z_loss need a few copies of the logits: of so many elements, or of one row.
-FEW = 1 << 17
-COPIES = 5
 
 
 class Arguments(NamedTuple):

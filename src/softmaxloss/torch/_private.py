@@ -4,14 +4,17 @@ When a new version of PyTorch changes one of them, this is the file to change.
 """
 
 import re
+import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def is_recorded() -> bool:
@@ -91,6 +94,21 @@ def base_of(tensor: Tensor) -> Tensor | None:
     """The tensor that this one is a view of; None if it is no view."""
     base: Tensor | None = tensor._base
     return base
+
+
+def not_compiled(function: Function) -> Function:
+    """The function, which torch.compile leaves as it is: its graph ends before the call and begins
+    anew after it. This is torch.compiler.disable, for which the compiler is loaded, which takes
+    seconds; here it is used only where it is loaded already."""
+    disabled = cache(torch.compiler.disable)
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        loaded = "torch._dynamo" in sys.modules
+        return (disabled(function) if loaded else function)(*arguments, **options)
+
+    call._torchdynamo_disable = True  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
 
 
 def version_of(tensor: Tensor) -> int:

@@ -1,7 +1,8 @@
 """The loss of DTensors: each process computes the rows that it has.
 
 Logits sharded by their first axis stay where they are, and so do replicated ones. Of logits that
-are sharded by another axis, or partial, each process gets whole rows first.
+are sharded by another axis, or partial, each process gets whole rows first. The linear loss on
+DTensors, in linear/distributed.py, shares the rules.
 """
 
 import sys
@@ -35,53 +36,67 @@ def cross_entropy(
     options: Options,
 ) -> Tensor:
     """The loss as a DTensor. `loss_of` computes it for tensors of one process."""
-    given = _Rows(logits, target, weight, sample_weight)
-    each = replace(options, reduction="none", denominator=None)
-    losses = given.sharded(loss_of(*given.local, each))
+    rows, local = _of_process(logits, target, weight, sample_weight)
+    losses = rows.sharded(loss_of(*local, replace(options, reduction="none", denominator=None)))
     if options.reduction == "none":
         return losses
     if options.reduction == "sum":
         return losses.sum()
     if options.denominator is not None:
         return losses.sum() / options.denominator
-    divisor = given.summed(formula.divisor_of_call(*given.local, options))
-    nothing = divisor == 0  # then the loss is NaN, its derivatives are 0
-    loss: Tensor = losses.sum() / torch.where(nothing, 1.0, divisor)
-    return loss + torch.where(nothing, torch.nan, 0.0)
+    divisor = rows.summed(formula.divisor_of_call(*local, options))
+    return formula.mean(losses, divisor)
 
 
 def score(values_of: Callable[..., Sequence[Any]], *given: Any) -> list[Tensor]:
     """The scores as DTensors. `values_of` computes them for tensors of one process."""
     *tensors, options = given
-    rows = _Rows(*tensors)
-    return [rows.sharded(values) for values in values_of(*rows.local, options)]
+    rows, local = _of_process(*tensors)
+    return [rows.sharded(values) for values in values_of(*local, options)]
 
 
-class _Rows:
+def _of_process(
+    logits: Any, target: Tensor, weight: Tensor | None, sample_weight: Tensor | None
+) -> tuple["Rows", tuple[Any, Any, Any, Any]]:
     """The arguments of a call, of those rows that this process has."""
+    whole = logits.ndim > 1
+    shape = logits.shape[:1] + logits.shape[2:] if whole else logits.shape[:0]
+    rows = Rows(logits, shape, axes=1 if whole else 0)
+    given, y, s = (rows.of_rows(tensor) for tensor in (logits, target, sample_weight))
+    return rows, (given, y, rows.of_all(weight), s)
 
-    def __init__(
-        self, logits: Any, target: Tensor, weight: Tensor | None, sample_weight: Tensor | None
-    ) -> None:
+
+class Rows:
+    """Which rows this process has: those of a DTensor whose first `axes` axes are of rows. `shape`
+    is that of the rows of all processes."""
+
+    def __init__(self, tensor: Any, shape: Sequence[int], axes: int) -> None:
         from torch.distributed.tensor import Replicate
 
-        self.mesh, self.shape = logits.device_mesh, logits.shape[:1] + logits.shape[2:]
-        by_row = logits.ndim > 1
+        self.mesh, self.shape = tensor.device_mesh, torch.Size(shape)
         self.everywhere = [Replicate()] * self.mesh.ndim
-        self.placements = [
-            p if by_row and p.is_shard(0) else Replicate() for p in logits.placements
+        self.placements: list[Any] = [
+            p if p.is_shard() and p.dim < axes else Replicate() for p in tensor.placements
         ]
-        if not by_row:
-            self.shape = logits.shape[:0]
-        self.local = (
-            self._here(logits, self.placements),
-            self._here(target, self.placements),
-            # Its gradient is the sum of those of all rows.
-            None if weight is None else self._here(weight, self.everywhere, self._partial()),
-            None if sample_weight is None else self._here(sample_weight, self.placements),
-        )
 
-    def _here(self, tensor: Any, placements: list[Any], of_gradient: Any = None) -> Tensor:
+    def of_rows(self, tensor: Any) -> Any:
+        """Of a tensor whose first axes are those of the rows, the part of this process."""
+        if tensor is None:
+            return None
+        from torch.distributed.tensor import Partial
+
+        has_axis = [p.is_shard() and p.dim < tensor.ndim for p in self.placements]
+        pairs = list(zip(self.placements, has_axis, strict=True))
+        # One weight for a whole example is needed by every process that has some of its rows.
+        shared = [Partial() if p.is_shard() and not has else p for p, has in pairs]
+        placements = [p if has else self.everywhere[0] for p, has in pairs]
+        return self._local(tensor, placements, shared)
+
+    def of_all(self, tensor: Any) -> Any:
+        """A tensor that all rows need. Its gradient is the sum of those of all rows."""
+        return None if tensor is None else self._local(tensor, self.everywhere, self._partial())
+
+    def _local(self, tensor: Any, placements: list[Any], of_gradient: Any = None) -> Tensor:
         from torch.distributed.tensor import DTensor
 
         if not isinstance(tensor, DTensor):  # the same in all processes

@@ -7,6 +7,7 @@ for compiled graphs and everything else.
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from .. import engine
 from ..errors import OptionError
 from ..kernels import HOST, direct_on, has_kernel
+from ..kernels.softcap import z_loss_of
 from ..kernels.threads import follow, get_num_threads
 from ..logits import without_classes
 from ..options import Options, field_values
@@ -43,6 +45,7 @@ from .tensors import (
     is_eager,
     is_for_onnx,
     is_plain,
+    of_each_row,
     one_number,
     require_dense,
     tensor_beside,
@@ -175,6 +178,8 @@ def _directly(
 ) -> bool:
     """Fill `loss` and `grad`, those that are given, from the tensors as they are. False, with
     nothing written, where the kernel leaves the call to the engine."""
+    if options.changes_logits:
+        return False
     if _any_is_negated(given) or (not isinstance(upstream, float) and upstream.is_neg()):
         return False
     direct, threads = direct_on(HOST).direct, get_num_threads()
@@ -201,12 +206,28 @@ def score(input: Tensor, target: Any, weight: Any, sample_weight: Any, options: 
                 return Scores(*distributed.score(score, *given, options))  # type: ignore[arg-type]
             return formula.scores_of_call(*given, options)
     plain = weight is None and sample_weight is None and not options.label_smoothing
-    if plain and not _any_is_negated(given):
+    if plain and not options.changes_logits and not _any_is_negated(given):
         arrays = direct_on(HOST).direct_score(*given[:2], options, get_num_threads())
         if arrays is not None:
             return Scores(*[torch.from_numpy(array) for array in arrays])  # type: ignore[arg-type]
     scores = engine.score(*operators.arrays_of(*given), options)
     return Scores(*[torch.from_numpy(np.asarray(array)) for array in scores])  # type: ignore[arg-type]
+
+
+def z_loss(input: Tensor, target: Any, weight: Any, sample_weight: Any, options: Options) -> Tensor:
+    """The part of the loss that is the z_loss, reduced as the loss is. It takes no gradient."""
+    given = _beside(input, target, weight, sample_weight)
+    if is_distributed(input):
+        return distributed.cross_entropy(z_loss, *given, options)
+    with torch.no_grad():
+        each = replace(options, reduction="none", denominator=None)
+        values: Tensor = z_loss_of(score(*given, each).logsumexp, options.z_loss)
+        s = given[3]
+        if s is not None:
+            values = values * of_each_row(s, values.shape).to(values.dtype)
+        if options.reduction == "none":
+            return values
+        return formula.mean(values, formula.divisor_of_call(*given, options))
 
 
 def _beside(

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..linear.blocks import z_loss_of
-from ..options import LinearOptions, Options, field_values
+from ..kernels.softcap import softcap_slope, softcapped, z_loss_gradient, z_loss_of
+from ..options import Options, field_values
 from ..reduction import divisor_for
 from ..scores import IGNORED, Scores
 from .tensors import is_for_onnx, of_each_row
@@ -183,17 +183,25 @@ def reduced_loss(
     sample_weight: Tensor | None,
     options: Options,
 ) -> Tensor:
-    """The loss as `softmaxloss.cross_entropy` gives it; with LinearOptions it includes z_loss.
+    """The loss as `softmaxloss.cross_entropy` gives it.
 
     >>> reduced_loss(torch.zeros(4), torch.tensor(3), None, None, Options())
     tensor(1.3863)
     """
     z, target, s = _rows(logits, target, weight, sample_weight, options)
-    losses = _losses(z, target, weight, s, options)
+    losses = _losses(_capped(z, options), target, weight, s, options)
     if options.reduction == "none":
         return losses
-    divisor = _divisor(z, target, weight, s, options)
-    # The divisor is 0 where no example counts: the loss is NaN, its derivatives are 0.
+    return mean(losses, _divisor(z, target, weight, s, options))
+
+
+def mean(losses: Tensor, divisor: Tensor) -> Tensor:
+    """The sum of the losses over the divisor. Where that is 0, because no example counts, the loss
+    is NaN and its derivatives are 0.
+
+    >>> mean(torch.tensor([1.0, 2.0]), torch.tensor(2.0))
+    tensor(1.5000)
+    """
     nothing = divisor == 0
     return losses.sum() / torch.where(nothing, 1.0, divisor) + torch.where(nothing, torch.nan, 0.0)
 
@@ -227,7 +235,8 @@ def scores_of_call(
     tensor(1)
     """
     z, target, s = _rows(logits, target, weight, sample_weight, options)
-    made = scores(z, target, _losses(z, target, weight, s, options))
+    u = _capped(z, options)
+    made = scores(u, target, _losses(u, target, weight, s, options))
     if s is not None:
         pairs: Any = zip(made, IGNORED, strict=True)
         made = Scores(*[values.masked_fill(s == 0, value.item()) for values, value in pairs])
@@ -251,7 +260,13 @@ def reduced_gradient(
     divisor = _divisor(z, target, weight, s, options)
     # The divisor is 0 where no example counts: the loss is NaN, its gradient 0.
     factor = grad_output.to(z.dtype) / torch.where(divisor == 0, torch.inf, divisor)
-    grad = factor[..., None] * gradient(z, target, weight, s, options.label_smoothing)
+    u = _capped(z, options)
+    grad = gradient(u, target, weight, s, options.label_smoothing)
+    if options.z_loss:
+        grad = grad + _z_loss_gradient(u, target, s, options.z_loss)
+    if options.softcap is not None:  # NaN where a row does not count, whose gradient is 0
+        grad = grad * softcap_slope(torch, z.masked_fill(z.isnan(), 0.0), options.softcap)
+    grad = factor[..., None] * grad
     if logits.is_floating_point():
         grad = grad.to(logits.dtype)
     return grad if logits.ndim <= 2 else grad.movedim(-1, 1)
@@ -285,9 +300,9 @@ def _rows(
 def _losses(
     z: Tensor, target: Tensor, weight: Tensor | None, s: Tensor | None, options: Options
 ) -> Tensor:
-    """The loss of each row, with LinearOptions its z_loss included."""
+    """The loss of each row of capped logits, its z_loss included."""
     losses = cross_entropy(z, target, weight, s, options.label_smoothing)
-    if isinstance(options, LinearOptions) and options.z_loss:
+    if options.z_loss:
         losses = losses + _z_loss(z, target, s, options.z_loss)
     return losses
 
@@ -296,14 +311,35 @@ def _class_last(x: Tensor) -> Tensor:
     return x if x.ndim <= 2 else x.movedim(1, -1)
 
 
+def _capped(z: Tensor, options: Options) -> Tensor:
+    """The logits with their softcap."""
+    if options.softcap is None:
+        return z
+    u: Tensor = softcapped(torch, z, options.softcap)
+    return u
+
+
 def _z_loss(z: Tensor, target: Tensor, s: Tensor | None, z_loss: float) -> Tensor:
     """λ·L² of each row times its sample weight; 0 in rows that do not count."""
+    z, ignored = _without_unused(z, target, s)
+    losses: Tensor = z_loss_of(torch.logsumexp(z, -1), z_loss).masked_fill(ignored, 0.0)
+    return losses if s is None else losses * s.to(z.dtype)
+
+
+def _z_loss_gradient(z: Tensor, target: Tensor, s: Tensor | None, z_loss: float) -> Tensor:
+    """The gradient of `_z_loss` with respect to the logits."""
+    z, ignored = _without_unused(z, target, s)
+    L = torch.logsumexp(z, -1)[..., None]
+    grad: Tensor = z_loss_gradient(torch, z, L, z_loss).masked_fill(ignored[..., None], 0.0)
+    return grad if s is None else grad * s.to(z.dtype)[..., None]
+
+
+def _without_unused(z: Tensor, target: Tensor, s: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The logits with 0 in rows that do not count; which rows are ignored."""
     if s is not None:
         z = _counted(z, s[..., None])
     ignored = target < 0 if is_index(target, z) else z.new_zeros(z.shape[:-1]).bool()
-    L = torch.logsumexp(z.masked_fill(ignored[..., None], 0.0), -1)
-    losses: Tensor = z_loss_of(L, z_loss).masked_fill(ignored, 0.0)
-    return losses if s is None else losses * s.to(z.dtype)
+    return z.masked_fill(ignored[..., None], 0.0), ignored
 
 
 def _divisor(

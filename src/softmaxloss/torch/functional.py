@@ -15,8 +15,8 @@ from ..options import (
 )
 from ..scores import Scores
 from . import engine, softmaxes
+from .linear import distributed
 from .linear import engine as linear
-from .linear import positions
 from .tensors import (
     check_chunking,
     eager_options,
@@ -34,8 +34,9 @@ def cross_entropy(
     *,
     sample_weight: Tensor | None = None,
     inplace: bool = False,
+    return_z_loss: bool = False,
     **options: Unpack[OptionArguments],
-) -> Tensor:
+) -> Any:
     """`torch.nn.functional.cross_entropy`, and the options of `softmaxloss.cross_entropy`, in nats.
 
     Where a gradient will be asked for, it is computed along with the loss, while a row is in cache.
@@ -52,15 +53,17 @@ def cross_entropy(
         weight: (C,) weights of the classes.
         sample_weight: Weights of the examples, in the shape of the logits without the class axis,
             or (N,), as in `softmaxloss.cross_entropy`.
-        ignore_index, reduction, label_smoothing, multi_label, denominator, first_class: As in
-            `softmaxloss.cross_entropy`.
+        ignore_index, reduction, label_smoothing, multi_label, denominator, first_class, z_loss,
+            softcap: As in `softmaxloss.cross_entropy`.
         inplace: The gradient may overwrite the logits, which must not be used afterwards. Autograd
             knows: if the operation that made the logits needs them, its backward pass raises. The
             gradient is available once and cannot be differentiated; an upstream gradient other than
             1 multiplies it, in the logits' dtype.
+        return_z_loss: Also return the part of the loss that is the z_loss, which takes no gradient.
 
     Returns:
-        A tensor, 0-d unless reduction="none": float32, float64 for float64 and integer logits.
+        A tensor, 0-d unless reduction="none": float32, float64 for float64 and integer logits. With
+        return_z_loss (loss, z_loss).
 
     Raises:
         As `softmaxloss.cross_entropy`.
@@ -73,8 +76,13 @@ def cross_entropy(
         tensor([[ 0.2500,  0.2500,  0.2500, -0.7500]])
     """
     checked, divisor = read_options(Options, dict(options))
+    part = None
+    if return_z_loss:  # first: the loss may overwrite the logits
+        part = engine.z_loss(input, target, weight, sample_weight, checked)
     loss = engine.cross_entropy(input, target, weight, sample_weight, checked, inplace)
-    return loss if divisor is None else loss / divisor
+    if divisor is not None:
+        loss, part = loss / divisor, None if part is None else part / divisor
+    return (loss, part) if return_z_loss else loss
 
 
 @with_options(Options)
@@ -110,6 +118,8 @@ def score(
     label_smoothing: float = 0.0,
     multi_label: MultiLabel = "error",
     first_class: int = 0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
 ) -> Scores:
     """`softmaxloss.score`, as tensors on the logits' device, which take no gradient.
 
@@ -120,7 +130,9 @@ def score(
     >>> score(torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([1])).rank
     tensor([2])
     """
-    options = read_score_options(ignore_index, label_smoothing, multi_label, first_class)
+    options = read_score_options(
+        ignore_index, label_smoothing, multi_label, first_class, z_loss, softcap
+    )
     return engine.score(input, target, weight, sample_weight, options)
 
 
@@ -206,7 +218,7 @@ def linear_cross_entropy(
     check_chunking(options)
     checked, divisor = read_options(LinearOptions, without_none(given))
     arrays = Arguments(input, linear_weight, linear_bias, target, weight, sample_weight)
-    loss, scores = positions.cross_entropy(arrays, checked, return_scores)
+    loss, scores = distributed.cross_entropy(arrays, checked, return_scores)
     loss = loss if divisor is None else loss / divisor
     return (loss, scores) if return_scores else loss
 

@@ -55,6 +55,13 @@ class _Loss(torch.nn.Module):
         defaults = self._defaults.items()
         return {name: value for name, d in defaults if (value := getattr(self, name)) is not d}
 
+    def __prepare_scriptable__(self) -> Any:
+        """What torch.jit.script asks a module for; its own error is of a keyword in our code."""
+        raise TypeError(
+            f"torch.jit.script does not compile {type(self).__name__}, whose call has keyword "
+            "arguments: use torch.jit.trace, torch.compile or torch.export"
+        )
+
     def extra_repr(self) -> str:
         options = self._options().items()
         return ", ".join(f"{n}={v!r}" for n, v in options if v != self._defaults[n])
@@ -91,7 +98,7 @@ class CrossEntropyLoss(_Loss, options=Options):
         """The loss of logits (C,), (N, C) or (N, C, d1, …); `denominator` is what "mean" divides
         by, for gradient accumulation over batches of different sizes; `sample_weight` has a weight
         for each example."""
-        return cross_entropy(
+        loss: Tensor = cross_entropy(
             input,
             target,
             self.weight,
@@ -100,6 +107,7 @@ class CrossEntropyLoss(_Loss, options=Options):
             inplace=self.inplace,
             **self._options(),
         )
+        return loss
 
     def extra_repr(self) -> str:
         return ", ".join(filter(None, [super().extra_repr(), "inplace=True" * self.inplace]))

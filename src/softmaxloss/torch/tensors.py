@@ -228,7 +228,7 @@ def read_options(
 def read_score_options(*values: Any) -> Options:
     """The options of a score that may be compiled, from the values that `score_options` takes.
 
-    >>> read_score_options(-1, 0.0, "error", 0).ignore_index
+    >>> read_score_options(-1, 0.0, "error", 0, 0.0, None).ignore_index
     -1
     """
     if not is_compiling():

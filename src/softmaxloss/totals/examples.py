@@ -116,7 +116,7 @@ def _strongest(
     classes = np.take_along_axis(classes, order, axis=1)
     missing = ~(classes == y[:, np.newaxis]).any(axis=1)
     classes[missing, -1] = y[missing]
-    return classes, np.take_along_axis(logits.astype(np.float64), classes, axis=1)
+    return classes, np.take_along_axis(logits, classes, axis=1).astype(np.float64)
 
 
 def highest(losses: NDArray[Any], count: int) -> NDArray[np.intp]:

@@ -1,11 +1,12 @@
 """How often each class is predicted for each true class: counts of pairs, and no matrix."""
 
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
+Number = TypeVar("Number", np.int64, np.float64)
 
 _SMALL = 1 << 16  # pairs, up to which a block is counted in a matrix
 _WAITING = 1 << 20  # labels that wait to be counted: 8 MB
@@ -59,6 +60,16 @@ class PairCounts:
     def _combine(self, keys: Integers, counts: Integers) -> None:
         both = np.concatenate([self._keys, keys])
         summands = np.concatenate([self._counts, counts])
-        self._keys, where = np.unique(both, return_inverse=True)
-        self._counts = np.zeros(self._keys.size, np.int64)
-        np.add.at(self._counts, where, summands)
+        self._keys, self._counts = summed(both, summands)
+
+
+def summed(keys: Integers, values: NDArray[Number]) -> tuple[Integers, NDArray[Number]]:
+    """The different keys, ascending, and the sum of the values of each, added in their order.
+
+    >>> summed(np.array([7, 2, 7]), np.array([1, 2, 3]))
+    (array([2, 7]), array([2, 4]))
+    """
+    keys, where = np.unique(keys, return_inverse=True)
+    sums = np.zeros(keys.size, values.dtype)
+    np.add.at(sums, where, values)
+    return keys, sums

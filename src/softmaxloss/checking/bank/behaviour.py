@@ -23,9 +23,21 @@ MISTAKES = [
     ),
     Mistake(
         "not-repeatable",
-        "the same call returns another result the second time",
+        "the same call returns another result later",
         "The result depends on something other than the arguments.",
         "keep no state between calls",
+    ),
+    Mistake(
+        "same-for-other-logits",
+        "other logits with the same labels give the same result",
+        "The result depends on the logits; one that is kept from an earlier call is not it.",
+        "compute from the logits of each call; a cache needs all of them in its key",
+    ),
+    Mistake(
+        "depends-on-the-caller",
+        "another result where the function is not called by this check",
+        "The result depends on something other than the arguments.",
+        "read nothing but the arguments",
     ),
     Mistake(
         "loss-and-gradient-differ",

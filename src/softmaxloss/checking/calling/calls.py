@@ -16,17 +16,14 @@ from ..inputs import Input, inputs_for, option_inputs
 from ..reference import Results
 from ..settings import Settings
 from .arguments import arguments_for
+from .behaviour import watch
 from .forms import Form, forms_of, option_names
 from .frameworks import (
     AXES,
-    OWN,
     Differentiated,
-    as_numpy,
-    call_by_names,
     fixed_classes,
     has_loops,
     speaks_of_batches,
-    to_framework,
     words_of_batches,
 )
 from .packed import Way
@@ -227,12 +224,12 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
         for input in others
         if _applies(input, form, names)
     }
+    with no_warnings():  # before backward, which may leave more results in an object
+        behaviour = watch(form, callee, plain, [results for results, _ in outcomes], small)
     if callee.way.backward is not None and form.batch and not form.classes:
         input = next(one for one in others if one.about == "backward")
         with_options[input.name] = _backward(form, callee.way.backward, input)
     with no_warnings():
-        watched = [input for input in plain if input.name in ("ordinary", "mixed")]
-        behaviour = [id for input in watched for id in _watch(form, callee, input)]
         differentiated, gradient_of_loss = _differentiation(form, callee)
     if _process_state() != before:
         behaviour.append("settings-changed")
@@ -243,7 +240,7 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
         next(filter(None, problems), None),
         problems,
         loops=has_loops(callee.way.signature),
-        behaviour=list(dict.fromkeys(behaviour)),
+        behaviour=behaviour,
         with_options=with_options,
         differentiated=differentiated,
         gradient_of_loss=gradient_of_loss,
@@ -297,46 +294,6 @@ def _backward(form: Form, backward: Callable[[Any, Any], Any], input: Input) -> 
             return Results(gradient=read(value.array, "gradient", form, input)), None
     except (Exception, SystemExit) as error:
         return Results(), error_line(error)
-
-
-def _watch(form: Form, callee: Callee, input: Input) -> list[str]:
-    """What calls do in addition: write to arguments, share their memory, differ when repeated."""
-    if form.framework in (*OWN, "lists"):
-        return []
-    one = input if form.batch else input.examples()[0]
-
-    def new_arguments() -> list[Any]:
-        return [to_framework(form.framework, argument) for argument in arguments_for(form, one)]
-
-    def call(arguments: Sequence[Any]) -> list[Any]:
-        return _arrays(call_by_names(callee.way.function, arguments, form.names), form)
-
-    arguments, before = new_arguments(), new_arguments()
-    found: list[str] = []
-    try:
-        first = call(arguments)
-        kept = [value.copy() for value in first]
-        again = call(new_arguments())
-    except (Exception, SystemExit):
-        return []
-    for role, now, was in zip(form.order, arguments, before, strict=True):
-        if isinstance(as_numpy(now), np.ndarray) and not np.array_equal(
-            as_numpy(now), as_numpy(was)
-        ):
-            found.append(f"{'labels' if role == 'labels' else 'logits'}-overwritten")
-    given = [array for array in map(as_numpy, arguments) if isinstance(array, np.ndarray)]
-    if any(np.shares_memory(value, argument) for value in first for argument in given):
-        found.append("result-is-the-input")
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(kept, again, strict=False)):
-        found.append("not-repeatable")
-    return found
-
-
-def _arrays(returned: Any, form: Form) -> list[Any]:
-    """The arrays of the form's parts in what was returned."""
-    values = values_of(as_numpy(returned), labelled="labels" in form.order)
-    parts = zip(values, form.returns, strict=False)
-    return [np.asarray(value.array) for value, part in parts if part]
 
 
 def _process_state() -> tuple[Any, ...]:

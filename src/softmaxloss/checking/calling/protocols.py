@@ -250,10 +250,12 @@ def _softmax_then_gradient(target: Any, forward: str, backward: str) -> Way:
 def _returned_or_kept(function: Callable[..., Any], owner: Any = None) -> Callable[..., Any]:
     """A function that returns what the object keeps where the method returns nothing."""
     owner = getattr(function, "__self__", None) if owner is None else owner
+    if owner is None:
+        return function
 
     def call(*arguments: Any, **options: Any) -> Any:
         value = function(*arguments, **options)
-        return value if value is not None or owner is None else _all_kept(owner)
+        return _all_kept(owner) if value is None else value
 
     return call
 

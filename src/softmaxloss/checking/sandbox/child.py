@@ -1,23 +1,20 @@
 """What runs in a process of its own: the function of a file, called in every form.
 
-`python -m softmaxloss.checking.sandbox.child copies PARENT` reads requests from standard input, a
-line of JSON each. A copy of the process answers each request, so that Python and NumPy are loaded
-once for all files. With `itself` for `copies`, for systems that cannot do that, the process answers
-one request and ends. The attempts are written, one by one, to the file that the request names.
+On Linux the process is a copy of the supervisor (supervisor.py). Elsewhere it is
+`python -m softmaxloss.checking.sandbox.child PARENT`, which reads one request from standard input,
+a line of JSON. The attempts are written, one by one, to the answer.
 """
 
 from __future__ import annotations
 
 import builtins
-import contextlib
 import io
 import json
 import os
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
@@ -27,78 +24,73 @@ from ..calling.places import error_line
 from ..settings import Settings
 from . import substitutes
 from .budget import Budget
-from .limits import end_with, limit, limit_time
+from .confinement import confine
+from .limits import MOST_OPEN, end_with, limit, limit_time
 from .loading import load
 from .protocol import Done, Loaded, Message, encode
 from .source import LoadError
 
 MOST_PRINTED = 20_000  # characters
+PACKAGE = __name__.partition(".")[0]
+ANSWER = 3  # the descriptor to which the attempts are written
 
 
 def main() -> None:
-    """Answer the requests until there are no more."""
-    who, parent = sys.argv[1:]
-    end_with(int(parent))
+    """Answer one request; standard output is the answer, standard error is for what is printed."""
+    prepare()
+    answer(json.loads(sys.stdin.buffer.readline()), os.dup(1), os.dup(2), int(sys.argv[1]))
+
+
+def prepare() -> None:
+    """Prepare a process for the code of any file."""
     substitutes.install()
     builtins.get_ipython = _Anything  # type: ignore[attr-defined]  # for exported notebooks
-    server = os.getpid()
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        if who == "itself":
-            _answer(request)
-        process = os.fork()
-        if not process:
-            os.setpgid(0, 0)
-            end_with(server)
-            _answer(request)
-        with contextlib.suppress(OSError):
-            os.setpgid(process, process)  # here as well: it may be killed as soon as it is known
-        _send(process)
-        ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
-        assert ended is not None
-        _send(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
-        sys.stdin.buffer.readline()  # until then its number is not given to another process
-        with contextlib.suppress(OSError):
-            os.killpg(process, signal.SIGKILL)  # what it started
-        os.waitpid(process, 0)
 
 
-def _send(number: int) -> None:
-    os.write(1, f"{number}\n".encode())
+def answer(request: dict[str, Any], lines: int, printed: int, parent: int) -> NoReturn:
+    """Answer a request, and exit at once, without waiting for threads and exit handlers.
 
-
-def _answer(request: dict[str, Any]) -> None:
-    """Answer a request, and exit at once, without waiting for threads and exit handlers."""
-    for mode, name, descriptors in (("rb", os.devnull, [0]), ("wb", request["printed"], [1, 2])):
-        with open(name, mode) as file:
-            for descriptor in descriptors:
-                os.dup2(file.fileno(), descriptor)
+    Args:
+        request: What is to be called, and the limits.
+        lines: The descriptor to which the attempts are written.
+        printed: The descriptor to which the code prints.
+        parent: The process with which this one ends.
+    """
+    end_with(parent)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for old, new in ((printed, 1), (printed, 2), (lines, ANSWER)):
+        os.dup2(old, new)
+    os.closerange(ANSWER + 1, MOST_OPEN)
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))  # without what was read for others
     sys.stdout = sys.stderr = _Beginning(io.FileIO(1, "w", closefd=False), "utf-8", "replace")
     os.chdir(request["work"])
     os.environ["TMPDIR"] = request["work"]
     tempfile.tempdir = None
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]  # the code runs as it does elsewhere: who imports it gets it anew
+    sys.orig_argv = [sys.executable, request["file"]]
     limit(request["memory"], request["timeout"])
-    with open(request["answer"], "wb", buffering=0) as answer:
+    confine(request["work"])
+    with open(ANSWER, "wb", buffering=0) as messages:
         try:
-            _attempts(request, answer)
+            _attempts(request, messages)
         except LoadError as error:
-            answer.write(encode(Done(first_line(error))))
+            messages.write(encode(Done(first_line(error))))
         except SystemExit as error:
-            answer.write(encode(Done(first_line(f"it called sys.exit: {error}"))))
+            messages.write(encode(Done(first_line(f"it called sys.exit: {error}"))))
         except BaseException as error:  # MemoryError and KeyboardInterrupt too
-            answer.write(encode(Done(error_line(error))))
+            messages.write(encode(Done(error_line(error))))
     os._exit(0)
 
 
-def _attempts(request: dict[str, Any], answer: BinaryIO) -> None:
+def _attempts(request: dict[str, Any], messages: BinaryIO) -> None:
     """Write what was found in the file, and the attempts to call it."""
     process, numpy = os.getpid(), dict(vars(np))
 
     def write(message: Message) -> None:
         if os.getpid() != process:  # a copy of this process, forked by the function
             os._exit(0)
-        answer.write(encode(message))
+        messages.write(encode(message))
 
     def end(problem: str) -> None:
         write(Done(problem))

@@ -8,6 +8,8 @@ import sys
 import time
 
 MOST_WRITTEN = 64 << 20  # bytes in any one file
+MOST_OPEN = 256  # files at a time
+PARENT_DEATH_SIGNAL, CHILD_SUBREAPER = 1, 36  # PR_SET_… of prctl(2)
 GRACE = 5  # seconds of processor time beyond the most that it may take
 
 
@@ -21,6 +23,7 @@ def limit(memory: int, timeout: float) -> None:
             (resource.RLIMIT_DATA, memory),
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_CPU, most),
+            (resource.RLIMIT_NOFILE, MOST_OPEN),
             (resource.RLIMIT_FSIZE, MOST_WRITTEN),  # an OSError: Python ignores SIGXFSZ
         ]
         for kind, value in limits:
@@ -44,10 +47,19 @@ def end_with(parent: int) -> None:
     """Have this process killed when the one that started it ends, where the system can do that."""
     if sys.platform != "linux":
         return
+    _set(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt() -> None:
+    """Have the descendants of this process whose parents end become its children (Linux)."""
+    _set(CHILD_SUBREAPER, 1)
+
+
+def _set(option: int, value: int) -> None:
+    """Set an option of this process, where the system has it."""
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

@@ -1,33 +1,37 @@
 """The check of a file's function in a process of its own, with limits.
 
 The process calls the function and sends the results (child.py). They are compared here, where the
-function's code does not run, as they arrive: the process is ended when a form is right. Endless
-loops, crashes, exits, prints and a modified NumPy do no harm. It is no protection from malice: the
-process has the user's rights.
+function's code does not run, as they arrive: the process is ended when a form is right. What the
+code may do, and what it cannot, is in docs/security.md.
 """
 
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from ...kernels.processors import processors
+from ...text import plural
 from ..calling.calls import Attempt
 from ..calling.places import error_line
 from ..diagnosis.verdict import judge
 from ..report import Report
 from ..settings import Settings
-from .protocol import Done, Loaded, decode
+from .folder import temporary_folder
+from .protocol import Done, Ended, Loaded, decode
 from .worker import Running, Worker
 
 MOST_PRINTED = 2000  # characters of what the code printed, kept
 LONGEST = 4 << 20  # bytes of a line of the answer: ten times what an attempt takes
+MOST_LINES = 200  # of the answer: several times what the search for a form can send
+MEMORY = 4 << 30  # bytes of data that the process may hold, with all that it starts
 PATIENCE = 12  # seconds on the clock for one of processor time, as other processes run as well
 POLL = 0.01  # seconds between looks at the answer
 
@@ -53,7 +57,7 @@ def check_files(
         idle.append(worker)
         return report
 
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(processors())
     try:
         checks = {pool.submit(checked, *one): one for one in wanted}
         for done in as_completed(checks):
@@ -71,7 +75,6 @@ def check_file(
     settings: Settings,
     *,
     timeout: float = 10.0,
-    memory: int = 4 << 30,
     stop: threading.Event | None = None,
     worker: Worker | None = None,
 ) -> Report:
@@ -86,7 +89,6 @@ def check_file(
         settings: The settings of the check.
         timeout: The seconds of processor time that the calls may take, and that loading the file
             may take.
-        memory: The bytes of data that the process may hold.
         stop: The check ends early when it is set.
         worker: What runs the process; None: one for this file alone.
     """
@@ -94,34 +96,27 @@ def check_file(
     if worker is None:
         worker = Worker()
         try:
-            return check_file(
-                path, function, settings, timeout=timeout, memory=memory, stop=stop, worker=worker
-            )
+            return check_file(path, function, settings, timeout=timeout, stop=stop, worker=worker)
         finally:
             worker.close()
     try:
-        with tempfile.TemporaryDirectory(
-            prefix="softmaxloss-check-", ignore_cleanup_errors=True
-        ) as folder:
-            answer, printed, work = (Path(folder, name) for name in ("answer", "printed", "work"))
-            answer.touch()
-            printed.touch()
+        with temporary_folder() as folder, ExitStack() as files:
+            answer, lines = _opened(files, folder / "answer")
+            prints, printed = _opened(files, folder / "printed")
+            work = folder / "work"
             work.mkdir()
             request = {
                 "file": os.path.realpath(path),
                 "function": function,
                 "settings": asdict(settings),
-                "memory": memory,
+                "memory": MEMORY,
                 "timeout": timeout,
-                "answer": str(answer),
-                "printed": str(printed),
                 "work": str(work),
             }
-            with open(answer, "rb") as lines, worker.running(request) as process:
+            with worker.running(request, answer, prints) as process:
                 reader = _Reader(process, lines, timeout, stop or threading.Event())
                 report = judge(reader.attempts(), settings)
-            with open(printed, "rb") as beginning:
-                text = beginning.read(4 * MOST_PRINTED).decode("utf-8", "replace")[:MOST_PRINTED]
+            text = printed.read(4 * MOST_PRINTED).decode("utf-8", "replace")[:MOST_PRINTED]
     except Exception as error:
         return Report.not_checked(error_line(error), settings)
     if reader.problem is not None and report.form is None:
@@ -134,9 +129,25 @@ def check_file(
         report,
         printed=text,
         function=reader.function,
-        notes=(*reader.notes, *report.notes),
+        notes=(*reader.notes, *report.notes, *_notes_of(process.ended(), reader.problem)),
         seconds=time.monotonic() - began,
     )
+
+
+def _opened(files: ExitStack, path: Path) -> tuple[BinaryIO, BinaryIO]:
+    """A new file, for the process to write and for this one to read.
+
+    It is opened by its name this once: what has the name later may be anything, such as a pipe.
+    """
+    return files.enter_context(open(path, "ab")), files.enter_context(open(path, "rb"))
+
+
+def _notes_of(ended: Ended | None, known: str | None) -> Iterator[str]:
+    """What is to be said of the end of a process, beside the problem that is known."""
+    if ended is not None and ended.problem not in (None, known):
+        yield f"it was ended: {ended.problem}"
+    elif ended is not None and ended.left:
+        yield f"it left {plural(ended.left, 'process')} running, which the check ended"
 
 
 @dataclass
@@ -174,15 +185,15 @@ class _Reader:
     def _lines(self) -> Iterator[bytes]:
         """The complete lines; sets the problem if they end without a last message."""
         deadline = time.monotonic() + PATIENCE * self.timeout
-        line = b""
-        while len(line) < LONGEST:
-            code = self.process.poll()  # before the read: nothing follows it then
+        line, lines = b"", 0
+        while len(line) < LONGEST and lines < MOST_LINES:
+            ended = self.process.ended()  # before the read: nothing follows it then
             line += self.answer.readline(LONGEST)
             if line.endswith(b"\n"):
                 yield line
-                line = b""
-            elif code is not None:
-                self.problem = self._ending(code)
+                line, lines = b"", lines + 1
+            elif ended is not None:
+                self.problem = self._ending(ended)
                 return
             elif time.monotonic() > deadline:
                 self.problem = f"it did not end in {PATIENCE * self.timeout:g} seconds"
@@ -191,8 +202,11 @@ class _Reader:
                 raise InterruptedError("the check was stopped")
         self.problem = "its results are too long"
 
-    def _ending(self, code: int) -> str:
+    def _ending(self, ended: Ended) -> str:
         """Why a process ended too early."""
+        code = ended.code
+        if ended.problem is not None:
+            return ended.problem
         if code >= 0:
             return f"it ended{f' with exit code {code}' if code else ''} before the check was over"
         if sys.platform != "win32" and -code == signal.SIGXCPU:

@@ -35,6 +35,18 @@ class Done(NamedTuple):
     problem: str | None
 
 
+class Ended(NamedTuple):
+    """How the process ended, which the process that owns it says.
+
+    `code` is its exit code, or minus the signal that ended it; `problem` is the limit that it
+    exceeded with all that it started, or None; `left` is how many of these still ran.
+    """
+
+    code: int
+    problem: str | None = None
+    left: int = 0
+
+
 Message = Loaded | Attempt | Done
 
 

@@ -9,7 +9,8 @@ class, {_y} its index in a formula.
 import re
 
 from ...text import as_html
-from ..questions import QUESTIONS, SUBJECTS, answers
+from ..questions import SUBJECTS
+from ..questions.question import Question
 from ..rendering.html import paragraph, section
 from .parts import Parts, value
 from .scenes import wrong_ones
@@ -49,6 +50,7 @@ LIVE = {
     "and {squared} with the squared error.",
     "mean-or-sum": "Now this example adds {J} to the sum over a batch of 32, and {J-32} to the "
     "mean.",
+    "negative-log-likelihood": "Now a{_y} = {a:y}, log a{_y} = {minus-J}, and J = {J}.",
     "entropy-and-kl": "Now the loss and the KL divergence are {J}, and the entropy of a is "
     "{entropy}, of at most {lnC}.",
     "perplexity": "Now it is exp J = {perplexity}.",
@@ -95,27 +97,26 @@ def live(page: Parts, sentence: str) -> str:
 
 
 def questions(page: Parts) -> str:
-    found = {answer.id: answer for answer in answers(page.e)}
     parts = []
     for subject, asked in SUBJECTS.items():
         parts.append(f"<h3>{as_html(subject)}</h3>")
         parts += (
             f'<details data-ask="{q.id}"><summary>{as_html(q.title)}</summary>'
-            f"{_answer(page, q.id, found[q.id].text)}</details>"
+            f"{_answer(page, q)}</details>"
             for q in asked
         )
     return section("Questions", "".join(parts), "given questions")
 
 
-def _answer(page: Parts, id: str, text: str) -> str:
+def _answer(page: Parts, q: Question) -> str:
     def paragraphs(words: str) -> str:
         return "".join(map(paragraph, words.strip().split("\n\n"))) if words else ""
 
+    text, general = q.answer(page.e).text, q.general
     if not page.controlled:
         return paragraphs(text)
-    general = QUESTIONS[id].general
     here = paragraphs(text.replace(general, "", 1))
-    sentence = wrong_ones(page) if id == "others-fall" else live(page, LIVE.get(id, ""))
+    sentence = wrong_ones(page) if q.id == "others-fall" else live(page, LIVE.get(q.id, ""))
     if not sentence:
         return f"{paragraphs(general)}{page.given('What follows is')}{here}"
     now = page.when("live", sentence, tag="p")

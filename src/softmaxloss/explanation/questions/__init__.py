@@ -39,6 +39,7 @@ SUBJECTS: dict[str, tuple[Question, ...]] = {
         loss.nat,
         loss.squared_error,
         loss.mean_or_sum,
+        loss.negative_log_likelihood,
         loss.entropy_and_kl,
         loss.perplexity,
     ),

@@ -9,8 +9,9 @@ from ..data import SHOWN
 from ..rendering.numbers import number
 from .question import Example, question
 
-OVERFLOW = math.log(np.finfo(np.float64).max)  # 709.78: exp of more is inf
-OVERFLOW32 = math.log(np.finfo(np.float32).max)  # 88.72
+OVERFLOW16, OVERFLOW32, OVERFLOW = (  # exp of more is inf: 11.09, 88.72, 709.78
+    math.log(np.finfo(dtype).max) for dtype in (np.float16, np.float32, np.float64)
+)
 UNDERFLOW = -745.14  # exp of less is 0 in float64
 EPSILON = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities to at least this
 
@@ -117,7 +118,7 @@ def subtract_max(x: Example) -> str:
 )
 def nan(x: Example) -> str:
     m = x.e.largest
-    limits = {"float16": 11.09, "float32": 88.72, "float64": 709.78}
+    limits = {"float16": OVERFLOW16, "float32": OVERFLOW32, "float64": OVERFLOW}
     over = [name for name, limit in limits.items() if m > limit]
     text = f"Here J is {number(x.J)}. The largest output is {number(m)}"
     if over:

@@ -35,8 +35,6 @@ def zero_or_one_based(x: Example) -> str:
     other = float(e.terms[n])
     if other == x.J:
         numbers = f"and the loss, by chance, {number(other)} as well"
-    elif math.isinf(other) or math.isinf(x.J):
-        numbers = f"and the loss {number(other)}, not {number(x.J)}"
     else:
         numbers = "and the loss {}, not {}".format(*told_apart(other, x.J))
     return f"{text}the true class would be the one that is numbered {e.number(n)} here, {numbers}."

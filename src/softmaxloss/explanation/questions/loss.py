@@ -56,8 +56,8 @@ def good_loss(x: Example) -> str:
     e, J = x.e, x.J
     uniform = e.uniform_loss
     beside = compared(J, uniform)
-    apart = told_apart(J, uniform) if math.isfinite(J) else (number(J), number(uniform))
-    shown = (number(J), number(uniform)) if beside == "equal to" else apart
+    equal = beside == "equal to"
+    shown = (number(J), number(uniform)) if equal else told_apart(J, uniform)
     assert e.predicted is not None
     verdict = "right" if e.predicted == x.y else "wrong"
     return (
@@ -85,7 +85,7 @@ def good_loss(x: Example) -> str:
 def range_of_loss(x: Example) -> str:
     a, J = float(x.a[x.y]), x.J
     a_shown = told_apart(a, math.exp(-1))[0]
-    J_shown = number(J) if math.isinf(J) else told_apart(J, 1.0)[0]
+    J_shown = told_apart(J, 1.0)[0]
     below, above = ("is", "exceeds 1") if J > 1 else ("is not", "does not exceed 1")
     return f"Here a_{x.i} = {a_shown} {below} below 0.3679, and J = {J_shown} {above}."
 
@@ -185,6 +185,25 @@ def mean_or_sum(x: Example) -> str:
     return (
         f"Here this example adds {number(x.J)} to the sum over a batch of {BATCH}, but {loss} to "
         f"the mean. Its push on z_{x.i} is {number(slope)}, or {push}."
+    )
+
+
+@question(
+    "Is cross-entropy the negative log-likelihood?",
+    "For class labels, yes: a_y is the likelihood of one label, that of all labels is the product "
+    "of their a_y, and −log of a product is the sum of the −log a_y. In PyTorch nll_loss starts "
+    "from log a, and cross_entropy from z.",
+    "what is the negative log likelihood",
+    "maximum likelihood estimation and cross-entropy",
+    "nll loss or cross-entropy loss",
+    "difference between nllloss and crossentropyloss",
+    "why is minimising the loss maximising the likelihood",
+    "log likelihood of the labels",
+)
+def negative_log_likelihood(x: Example) -> str:
+    return (
+        f"Here the likelihood of the label {x.name(x.y)} is a_{x.i} = {number(x.a[x.y])}, its "
+        f"logarithm is {number(-x.J)}, and J is {number(x.J)}."
     )
 
 

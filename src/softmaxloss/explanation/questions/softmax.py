@@ -218,7 +218,7 @@ def temperature(x: Example) -> str:
     assert x.e.predicted is not None
     p = x.e.predicted
     a = told_apart(float(x.a[p]), float(formula.softmax(x.z / T)[p]))
-    J = _apart(x.J, float(cross_entropy(x.z / T, x.y)))
+    J = told_apart(x.J, float(cross_entropy(x.z / T, x.y)))
     changed = "the same" if a[0] == a[1] else f"{a[1]}, not {a[0]}"
     return (
         f"Here, with T = {T:g}, the predicted {x.name(p)} would have the probability {changed}; J "
@@ -227,10 +227,6 @@ def temperature(x: Example) -> str:
         else f"Here T = {T:g} would leave J at {J[0]}; the predicted {x.name(p)} would have the "
         f"probability {a[1]}."
     )
-
-
-def _apart(x: float, y: float) -> tuple[str, str]:
-    return told_apart(x, y) if math.isfinite(x) and math.isfinite(y) else (number(x), number(y))
 
 
 def _sigmoid(x: float) -> float:

@@ -34,7 +34,7 @@ SMOOTHING = 0.1
 )
 def softmax_twice(x: Example) -> str:
     C, twice = x.count, float(cross_entropy(x.a, x.y))
-    J = (number(twice), number(x.J)) if math.isinf(x.J) else told_apart(twice, x.J)
+    J = told_apart(twice, x.J)
     changed = f"{J[0]}, not {J[1]}" if J[0] != J[1] else f"{J[0]} as well"
     least = number(math.log1p((C - 1) / math.e))
     return (

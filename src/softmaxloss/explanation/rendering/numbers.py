@@ -74,7 +74,7 @@ def compared(x: float, y: float) -> str:
 
 
 def told_apart(x: float, y: float) -> tuple[str, str]:
-    """Two numbers with as many decimals as it takes to tell them apart.
+    """Two numbers, infinite ones too, with as many decimals as it takes to tell them apart.
 
     >>> told_apart(2.25, 2.5), told_apart(1.0, 1.000001)
     (('2.2500', '2.5000'), ('1.000000', '1.000001'))

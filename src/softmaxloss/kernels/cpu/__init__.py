@@ -7,7 +7,6 @@ baseline, avx2, avx512, or reference for the kernel that is not compiled.
 
 import os
 import warnings
-from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from ...arrays import Array
 from ...labels import ClassIndices, Target
 from ...options import Options
-from ...scores import IGNORED, Scores
+from ...scores import Scores
 from ..threads import get_num_threads
 
 if os.environ.get("SOFTMAXLOSS_CPU") == "reference":
@@ -33,6 +32,7 @@ except ImportError as error:
 levels = _cpu.levels
 level = _cpu.level
 direct = _cpu.direct  # see `softmaxloss.kernels.Kernel.direct`
+direct_score = _cpu.direct_score
 know_tensors = _cpu.know_tensors
 share_threads = _cpu.share_threads
 sum = _cpu.sum
@@ -90,26 +90,6 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     if logits.dtype.kind == "V":
         logits = logits.view(np.uint16)
     _cpu.score(logits, target.values, target.ignore_index, scores, get_num_threads())
-    _set_ignored(scores)
-
-
-def direct_score(
-    logits: Any, target: Any, options: Options, threads: int, /
-) -> tuple[Array, ...] | None:
-    """See `softmaxloss.kernels.Kernel.direct_score`."""
-    arrays = _cpu.direct_score(logits, target, options, threads)
-    if arrays is not None:
-        _set_ignored(arrays)
-    return arrays
-
-
-def _set_ignored(arrays: Sequence[Array]) -> None:
-    """`IGNORED` in place of the NaN that the loops leave in ignored rows."""
-    loss, rank = arrays[0], arrays[3]
-    if rank.size and rank.item(rank.argmin()) == 0:  # quicker than a comparison, which then finds
-        ignored = (rank == 0) & (loss == 0)  # those with a softmax to have none
-        for array, value in zip(arrays, IGNORED, strict=True):
-            array[ignored] = value
 
 
 def _leave_to_supports(*arguments: Any) -> None:

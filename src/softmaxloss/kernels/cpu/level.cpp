@@ -307,7 +307,6 @@ void cross_entropy(const CrossEntropy &call, int64_t begin, int64_t end, const T
 template <class Storage>
 void score_in_place(const Score &call, int64_t begin, int64_t end, const Team *team) {
     using Real = RealOf<Storage>;
-    constexpr double nan = __builtin_nan("");
     Real *const scratch = static_cast<Real *>(scratch_memory(Scratch::terms, terms_bytes));
     const auto put = [&](int64_t i, const RowScore &row) {
         static_cast<Real *>(call.loss)[i] = Real(row.loss);
@@ -356,9 +355,9 @@ void score_in_place(const Score &call, int64_t begin, int64_t end, const Team *t
             const int64_t ahead = i + 1 < end ? x.row_stride * int64_t(sizeof(Storage)) : 0;
             int64_t y;
             read_labels(call, i, 1, &y);
-            const bool ignored = y == call.ignore_index;
-            put(i++, ignored || is_outside(y, call.classes)
-                         ? RowScore{ignored ? 0 : nan, nan, nan, nan, -1, 0}
+            put(i++, y == call.ignore_index ? score_if_ignored
+                     : is_outside(y, call.classes)
+                         ? score_if_undefined
                          : score_row(x.data, call.classes, y, ahead, team));
         }
     }

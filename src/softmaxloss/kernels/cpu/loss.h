@@ -85,7 +85,7 @@ void gradient_of_extreme_factor(const Softmax<Real> &softmax, const Shares<Real>
         const double z_y = Real(row.x[y]);
         of_y = shares.template entry_of_y<base>(softmax, z_y, factor);
         // The terms of so small an S are rounded, or left out.
-        if (shares.one && z_y == softmax.frame.m &&
+        if (shares.one && z_y == softmax.frame.m && __builtin_isfinite(all) &&
             nearest(softmax.S) < power_of_two<double>(-100)) {
             DoubleDouble others{};
             for (int64_t i = 0; i < row.classes; ++i)

@@ -11,6 +11,12 @@ struct RowScore {
     int64_t predicted, rank;
 };
 
+constexpr double not_a_number = __builtin_nan("");
+// As softmaxloss.scores.IGNORED, and for a row without a softmax.
+constexpr RowScore score_if_ignored{0, 0, 0, 0, -1, 0};
+constexpr RowScore score_if_undefined{not_a_number, not_a_number, not_a_number,
+                                      not_a_number, -1,           0};
+
 template <class Real>
 INLINE RowScore score_of(const Softmax<Real> &softmax, double z_y, Wide<Real> distance,
                          int64_t first, int64_t above) {
@@ -69,12 +75,11 @@ void scores_of_batch(const Batch<Storage> &batch, const Column<int64_t> &y,
         entropy[r] = score.entropy;
         logsumexp[r] = score.logsumexp;
     }
-    constexpr double nan = __builtin_nan("");
     for (int r = 0; r < batch.count; ++r)
         if (y[r] == ignored_class)
-            scores[r] = {0, nan, nan, nan, -1, 0};
+            scores[r] = score_if_ignored;
         else if (absent[r])
-            scores[r] = {nan, nan, nan, nan, -1, 0};
+            scores[r] = score_if_undefined;
         else
             scores[r] = {loss[r],      probability[r],         entropy[r],
                          logsumexp[r], int64_t(also.first[r]), 1 + int64_t(also.above[r])};

@@ -11,6 +11,7 @@ from ...options import LinearOptions, field_values
 from ...reduction import read_upstream
 from ...scores import Scores
 from .._private import function_transforms_are_active, is_traced, saved_tensors_are_hooked
+from ..distributed import is_distributed
 from ..engine import needs_formula
 from ..tensors import as_float64, is_for_onnx, of_each_row, require_dense, tensor_beside
 from .operators import composed, forward, gradients_of
@@ -51,6 +52,11 @@ def cross_entropy_with_grad(
     if function_transforms_are_active():
         raise TypeError(
             "linear_cross_entropy_with_grad computes at once: not under torch.func, where "
+            "linear_cross_entropy works"
+        )
+    if is_distributed(arrays.input):
+        raise TypeError(
+            "linear_cross_entropy_with_grad computes at once: not on DTensors, where "
             "linear_cross_entropy works"
         )
     lead_shape, arrays = _rows(_checked(arrays))

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...kernels import softcap
 from ...labels import ClassIndices
 from ...linear import blocks
 from ...options import LinearOptions
@@ -32,7 +33,7 @@ def _few_rows(
     """Fill the losses and scores; returns the gradient with respect to the logits."""
     z = held.to(formula.compute_dtype(held))
     cap, smoothing = options.softcap, options.label_smoothing
-    u = z if cap is None else blocks.softcapped(torch, z, cap)
+    u = z if cap is None else softcap.softcapped(torch, z, cap)
     target = torch.from_numpy(rows.target.block(slice(None)).values).to(z.device)
     target = target.long() if isinstance(rows.target, ClassIndices) else target[:, :, 0]
     loss = formula.cross_entropy(u, target, weight, None, smoothing)
@@ -43,10 +44,10 @@ def _few_rows(
             row[...] = values.cpu().numpy()
     if options.z_loss:
         L = formula.logsumexp(u)
-        loss = loss + blocks.z_loss_of(L, options.z_loss)
-        gradient += blocks.z_loss_gradient(torch, u, L[:, None], options.z_loss)
+        loss = loss + softcap.z_loss_of(L, options.z_loss)
+        gradient += softcap.z_loss_gradient(torch, u, L[:, None], options.z_loss)
     if cap is not None:
-        gradient *= blocks.softcap_slope(torch, z, cap)
+        gradient *= softcap.softcap_slope(torch, z, cap)
     rows.loss[...] = loss.double().cpu().numpy()
     factor = torch.from_numpy(np.broadcast_to(rows.factor, len(z)).copy()).to(z.device, z.dtype)
     return gradient * factor[:, None]

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...linear.blocks import softcapped
 from ...linear.plan import Arguments
 from ...options import LinearOptions, field_values
 from ...scores import Scores
@@ -168,8 +167,6 @@ def composed(
     with torch.autocast(input.device.type, enabled=False):
         z = torch.nn.functional.linear(input.to(dtype), weight.to(dtype), bias)
     z = z.to(formula.compute_dtype(z))
-    if options.softcap is not None:
-        z = softcapped(torch, z, options.softcap)
     loss = formula.reduced_loss(z, target, class_weight, sample_weight, options)
     if not return_scores:
         return loss, None

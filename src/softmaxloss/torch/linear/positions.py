@@ -16,6 +16,7 @@ from ...linear.plan import Arguments
 from ...options import LinearOptions
 from ...scores import Scores
 from .. import formula
+from ..tensors import of_each_row
 from . import engine
 
 
@@ -28,7 +29,7 @@ def cross_entropy(
     if not isinstance(W, Tensor) or W.ndim <= 2:
         return engine.cross_entropy(arrays, options, return_scores)
     _check_shapes(arrays)
-    rows, classes, places = input.shape[0], W.shape[0], W.shape[1:-1]
+    rows, places = input.shape[0], W.shape[1:-1]
     by_index = target.ndim == 1 + len(places)
     # unbind: its gradient is put together once.
     layers = W.flatten(1, -2).unbind(1)
@@ -52,17 +53,27 @@ def cross_entropy(
     elif options.reduction == "sum":
         loss = loss.sum()
     else:
-        shape = (rows, classes, *places)
-        logits = loss.new_empty(()).expand(shape)  # only the shape matters
-        divisor = formula.divisor_of_call(logits, target, weight, s, options)
-        nothing = divisor == 0  # then the loss is NaN, its derivatives are 0
-        loss = loss.sum() / torch.where(nothing, 1.0, divisor)
-        loss = loss + torch.where(nothing, torch.nan, 0.0)
+        loss = formula.mean(loss, divisor_of_call(arrays, options))
     if not return_scores:
         return loss, None
     columns: Any = zip(*scores, strict=True)
     of_rows: Any = [torch.stack(c, -1).reshape(rows, *places) for c in columns]
     return loss, Scores(*of_rows)
+
+
+def divisor_of_call(arrays: Arguments, options: LinearOptions) -> Tensor:
+    """What "mean" divides the sum of the losses by."""
+    input, W, _, target, weight, s = arrays
+    classes, shape = W.shape[0], tuple(input.shape[:-1])
+    if W.ndim > 2:
+        shape = (*shape, classes, *W.shape[1:-1])
+    else:  # rows in one axis
+        by_index = target.ndim < input.ndim
+        s = None if s is None else of_each_row(s, shape).reshape(-1)
+        target = target.reshape(-1) if by_index else target.reshape(-1, classes)
+        shape = (math.prod(shape), classes)
+    logits = input.new_empty(()).expand(shape)  # only the shape and the dtype matter
+    return formula.divisor_of_call(logits, target, weight, s, options)
 
 
 def _check_shapes(arrays: Arguments) -> None:

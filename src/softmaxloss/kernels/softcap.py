@@ -1,0 +1,104 @@
+"""Softcap and z_loss, put around a kernel, which computes neither.
+
+    logits                              u = s·tanh(z/s),   ∂u/∂z = 1 − tanh²(z/s)
+    loss of a row                       J + λ·L²,  L = log Σ_n exp(u_n)
+    gradient with respect to u          ∂J/∂u_n + 2·λ·L·a_n,  a = softmax(u)
+
+The functions of this maths take the namespace of an array library, `numpy` or `torch`, as xp.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..labels import ClassIndices, Target
+from ..options import Options
+from ..scores import Scores, empty_scores
+from . import Kernel
+
+#: Elements of the logits that fit in cache with the few copies of them that are made here.
+FEW = 1 << 17
+COPIES = 5
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def cross_entropy(
+    kernel: Kernel,
+    logits: Array,
+    target: Target,
+    weight: Array | None,
+    sample_weight: Array | None,
+    options: Options,
+    factor: float | Array,
+    loss: Array,
+    grad: Array | None,
+    scores: Scores | None = None,
+) -> None:
+    """`Kernel.cross_entropy`, and `Kernel.score` of u if scores are given.
+
+    The logits are (rows, classes, 1), float32 or float64; `grad` may be their memory. Class weights
+    do not count in the z_loss; sample weights do. Of scores, the loss has no z_loss.
+    """
+    u, slope, share, s = logits, None, None, 1.0 if sample_weight is None else sample_weight
+    if options.softcap is not None:
+        u = softcapped(np, logits, options.softcap)
+        slope = None if grad is None else softcap_slope(np, logits, options.softcap)
+    if options.z_loss and scores is None:
+        scores = empty_scores((len(u),), u.dtype)
+    if scores is not None:  # first: grad may be the logits' memory
+        kernel.score(u, target.true_classes().in_place(), scores)
+        if options.z_loss and grad is not None:
+            share = z_loss_gradient(np, u, scores.logsumexp[:, None, None], options.z_loss)
+            share *= np.broadcast_to(factor * s, len(u)).astype(u.dtype)[:, None, None]
+    kernel.cross_entropy(u, target, weight, sample_weight, options, factor, loss, grad)
+    unused = np.broadcast_to(s == 0, len(u))
+    if isinstance(target, ClassIndices) and target.may_ignore:
+        unused = unused | ~target.counted()
+    if scores is not None and options.z_loss:
+        loss += np.where(
+            unused, 0, s * z_loss_of(scores.logsumexp.astype(np.float64), options.z_loss)
+        )
+    if grad is not None and share is not None:
+        share[unused] = 0
+        grad += share
+    if grad is not None and slope is not None:
+        # An entry of 0 stays: where a row does not count, the slope may be NaN.
+        np.multiply(grad, slope, out=grad, where=grad != 0)
+
+
+def softcapped(xp: Any, z: Any, cap: float) -> Any:
+    """u = s·tanh(z/s).
+
+    >>> softcapped(np, np.array([0.0, 1e9]), 30.0)
+    array([ 0., 30.])
+    """
+    return cap * xp.tanh(z / cap)
+
+
+def softcap_slope(xp: Any, z: Any, cap: float) -> Any:
+    """∂u/∂z = 1 − tanh² = 4e/(1+e)², e = exp(−2|z/s|): no cancellation where tanh is close to 1.
+
+    >>> softcap_slope(np, np.array([0.0]), 30.0)
+    array([1.])
+    """
+    e = xp.exp(-2 * abs(z / cap))
+    return 4 * e / (1 + e) ** 2
+
+
+def z_loss_of(L: Any, z_loss: float) -> Any:
+    """λ·L², which z_loss adds to the loss of a row, L = log Σ exp u.
+
+    >>> z_loss_of(3.0, 0.5)
+    4.5
+    """
+    return z_loss * L**2
+
+
+def z_loss_gradient(xp: Any, u: Any, L: Any, z_loss: float) -> Any:
+    """The gradient of λ·L² with respect to u, 2·λ·L·a_n. L has one entry for each row of u.
+
+    >>> z_loss_gradient(np, np.zeros((1, 2)), np.log([[2.0]]), 1.0)
+    array([[0.69314718, 0.69314718]])
+    """
+    return xp.exp(u - L) * (2 * z_loss * L)
