@@ -61,21 +61,45 @@ def here() -> Iterator[Run]:
 def local_workers(number: int) -> Iterator[Run]:
     """Processes on this machine, which share its processors."""
     distributed = _dask()
+    import dask
+
     threads = max(1, get_num_threads() // number)
-    with (
-        _threads_of_children(threads),
-        distributed.LocalCluster(
+    patience = {f"distributed.comm.timeouts.{kind}": "300s" for kind in ("connect", "tcp")}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet())
+        stack.enter_context(_threads_of_children(threads))
+        stack.enter_context(dask.config.set(patience))  # with a machine that is busy
+        cluster = distributed.LocalCluster(
             n_workers=number,
             threads_per_worker=1,
             processes=True,
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,  # of a lost worker, whose shard is scored again
+            silence_logs=logging.CRITICAL,  # of the workers
             memory_limit=0,  # blocks bound it already
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+        )
+        stack.callback(_close, cluster)
+        client = distributed.Client(cluster)
+        stack.callback(_close, client)
         yield _on(client, elsewhere=False)
+
+
+def _close(opened: Any) -> None:
+    """Close what is no longer needed: an error of that changes no result."""
+    with contextlib.suppress(Exception):
+        opened.close()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out the messages of Dask, as about lost workers, whose shards are scored again."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextlib.contextmanager
@@ -100,13 +124,14 @@ def cluster(address: str) -> Iterator[Run]:
         OptionError: there is no such scheduler, or its workers cannot score.
     """
     distributed = _dask()
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     where = shorten(address, 100)
-    try:
-        client = distributed.Client(address, timeout=_WAIT)
-    except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
-        raise OptionError(f"no scheduler of Dask at {where}: {first_line(error)}") from None
-    with client:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet())
+        try:
+            client = distributed.Client(address, timeout=_WAIT)
+        except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
+            raise OptionError(f"no scheduler of Dask at {where}: {first_line(error)}") from None
+        stack.callback(_close, client)
         try:
             client.wait_for_workers(1, timeout=_WAIT)
         except OSError:
