@@ -20,7 +20,8 @@ import pytest
 from tests.commands import fails
 
 from softmaxloss.cli import main, score_many
-from softmaxloss.shards import workers
+from softmaxloss.shards import Job, Shard, workers
+from softmaxloss.shards.state import Keys
 
 CUTS = [0, 1, 40, 41, 41, 120, 199, 200]  # 7 shards, of 0 to 79 rows
 
@@ -478,3 +479,19 @@ def test_an_interrupted_run_ends_with_its_code(shards, tmp_path, monkeypatch):
     monkeypatch.setattr(score_many, "score_shards", interrupt)
     assert main(["score", "z", "y", "--out", "x.npy"]) == 130
     assert not list(Path().glob(".*"))
+
+
+@pytest.mark.parametrize(("place", "time"), [(150_000, None), (299_999, 5)], ids=["time", "end"])
+def test_a_change_of_a_large_file_is_noticed(tmp_path, place, time):
+    """By its time, or where that is set back by its last bytes."""
+    path = tmp_path / "z.bin"
+    path.write_bytes(bytes(300_000))
+    os.utime(path, ns=(5, 5))
+    before = Keys(Job()).of(Shard(str(path)))
+    assert Keys(Job()).of(Shard(str(path))) == before
+    with open(path, "r+b") as file:
+        file.seek(place)
+        file.write(b"x")
+    if time is not None:
+        os.utime(path, ns=(time, time))
+    assert Keys(Job()).of(Shard(str(path))) != before
