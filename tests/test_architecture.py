@@ -170,7 +170,17 @@ def test_circles_of_every_length_are_found() -> None:
 
 
 def test_kernels_know_the_arguments_of_a_call_and_no_engine() -> None:
-    known = {"kernels", "formula", "arrays", "labels", "logits", "options", "rows", "scores"}
+    known = {
+        "kernels",
+        "formula",
+        "arrays",
+        "labels",
+        "logits",
+        "options",
+        "rows",
+        "scores",
+        "text",
+    }
     for name, others in graph_of().items():
         if subject(name) == "kernels":
             assert {subject(other) for other in others} <= known, name

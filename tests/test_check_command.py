@@ -275,7 +275,7 @@ def stop(sent: signal.Signals) -> tuple[int, str, str, float]:
     for name in ("y_endless", "z_endless"):
         Path(f"{name}.py").write_text(
             "import os\nclass AtImport:\n"
-            f"    open({str(Path.cwd() / 'process')!r}, 'a').write(f'{{os.getpid()}} ')\n"
+            "    open('process', 'w').write(str(os.getpid()))\n"  # in a folder of its own
             "    while True: pass\n"
         )
     Path("temporary").mkdir()
@@ -288,15 +288,21 @@ def stop(sent: signal.Signals) -> tuple[int, str, str, float]:
         # Tests that run in the background ignore interrupts, and processes inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    until(lambda: Path("process").exists() and len(Path("process").read_text().split()) > 0)
+    until(lambda: any(told()))
     until(lambda: len(list(Path("temporary").iterdir())) <= 2)  # the last ones
+    processes = told()
     began = time.monotonic()
     command.send_signal(sent)
     out, stderr = command.communicate()
     seconds = time.monotonic() - began
-    for process in Path("process").read_text().split():
+    for process in filter(None, processes):
         until(lambda process=process: not is_running(int(process)))
     return command.returncode, out, stderr, seconds
+
+
+def told() -> list[str]:
+    """The processes of the files that tell."""
+    return [path.read_text() for path in Path("temporary").glob("*/**/process")]
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -218,9 +218,9 @@ def test_names_from_elsewhere(name: str) -> None:
             "No such file or directory: 'weights' (line 1) (line 3)",
         ),
         (
-            "import pandas as pd\nX = pd.read_csv('x').values\nn, m = X.shape\n"
+            "import cv2 as cv\nX = cv.imread('x').data\nn, m = X.shape\n"
             "def loss(z, y):\n    return z / m\n",
-            "ModuleNotFoundError: it uses m, which needs pandas.read_csv, and pandas is neither "
+            "ModuleNotFoundError: it uses m, which needs cv2.imread, and cv2 is neither "
             "installed nor beside the file (line 5)",
         ),
         (
