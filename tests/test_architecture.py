@@ -36,6 +36,7 @@ FLOORS = [
     {"totals"},
     {"files"},
     {"explanation", "checking"},
+    {"shards"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -45,6 +45,10 @@ def write(path: Path) -> None:
             path.write_text("\n".join(map(json.dumps, records)))
         case ".parquet":
             pq.write_table(pa.table({"logits": LOGITS.tolist(), "labels": LABELS}), path)
+        case ".arrow":
+            table = pa.table({"logits": LOGITS.tolist(), "labels": LABELS})
+            with pa.ipc.new_file(str(path), table.schema) as file:
+                file.write_table(table)
         case ".safetensors":
             safetensors.numpy.save_file(arrays, path)
         case ".pt" | ".pth":

@@ -1,7 +1,7 @@
 """The command line. `main` runs it: results on standard output, one line for an error on stderr.
 
-Exit codes: 0 success, 1 a check found a mistake or a mean loss is NaN, 2 an error, 130 interrupted,
-143 terminated, 129 the terminal was closed.
+Exit codes: 0 success, 1 a check found a mistake, a mean loss is NaN or some of several files could
+not be scored, 2 an error, 130 interrupted, 143 terminated, 129 the terminal was closed.
 A new command is one file beside this one and one `add_command` line below.
 """
 
@@ -57,7 +57,7 @@ def commands(ctx: click.Context) -> None:
     """The softmax cross-entropy loss: explained, computed for a file, checked in your code.
 
     Results go to standard output, messages to standard error. Exit code 0: success, 1: a check
-    found a mistake, or a mean loss is NaN, 2: an error.
+    found a mistake, a mean loss is NaN or some of several files are bad, 2: an error.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

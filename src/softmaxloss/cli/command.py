@@ -12,7 +12,7 @@ import textwrap
 import webbrowser
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -20,10 +20,14 @@ from click.shell_completion import CompletionItem
 from ..errors import LabelError
 from ..explanation import SetExplanation
 from ..explanation.rendering.terminal import to_ascii
+from ..files import LogitsFile, open_logits
 from ..files.atomic import check_writable
 from ..files.ids import read_lines
+from ..files.linear import LinearFile
 from ..text import plural, printable
 from ..totals import Totals
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ExamplesFirst(click.Command):
@@ -90,6 +94,28 @@ labels_key = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 
 
+_weight = click.option(
+    "--weight",
+    metavar="FILE",
+    type=FILE,
+    help="The files hold hidden states, and the logits are those of a linear layer: its weights, "
+    "(classes, features), with its bias if the file has that beside them.",
+)
+_weight_key = click.option(
+    "--weight-key", metavar="NAME", help="Name of the weights in the file of --weight."
+)
+_bias_key = click.option(
+    "--bias-key",
+    metavar="NAME",
+    help="Name of the bias in the file of --weight (default: NAME.bias beside NAME.weight).",
+)
+
+
+def linear(function: F) -> F:
+    """The options of a linear layer."""
+    return _weight(_weight_key(_bias_key(function)))
+
+
 probabilities = click.option(
     "--probabilities", is_flag=True, help="The logits are given as probabilities: z = log a."
 )
@@ -112,12 +138,37 @@ def names_of(given: str) -> list[str]:
     return [name.strip() for name in (read_lines(given) if is_file else given.split(","))]
 
 
+def linear_file() -> LinearFile | None:
+    """The linear layer of the command that runs now, which has the options of `linear`."""
+    given = click.get_current_context().params
+    if given["weight"] is None:
+        for name in ("weight_key", "bias_key"):
+            if given[name] is not None:
+                raise click.UsageError(f"--{name.replace('_', '-')} needs --weight FILE")
+        return None
+    if given["probabilities"]:
+        raise click.UsageError("--weight makes logits: leave out --probabilities")
+    return LinearFile(given["weight"], given["weight_key"], given["bias_key"])
+
+
+def open_file(path: str, apart: Sequence[str]) -> LogitsFile:
+    """The logits in a file, with the options of the command that runs now."""
+    given, layer = click.get_current_context().params, linear_file()
+    return open_logits(
+        path,
+        key=given["logits_key"],
+        apart=apart,
+        from_probabilities=given["probabilities"],
+        linear=None if layer is None else layer.read(),
+    )
+
+
 def explain_row(file: str, labels: str, row: int) -> str:
     """The command that explains one row of a file, for the reader to run, with the options of the
     command that runs now."""
     given = click.get_current_context().params
     words = ["--file", file, "--labels", labels, "--row", str(row)]
-    for name in ("logits_key", "labels_key", "classes"):
+    for name in ("logits_key", "labels_key", "classes", "weight", "weight_key", "bias_key"):
         words += [f"--{name.replace('_', '-')}", given[name]] if given[name] is not None else []
     words += [
         f"--{flag}" for flag in ("one-based", "probabilities") if given[flag.replace("-", "_")]
@@ -131,9 +182,17 @@ def label_errors(file: str) -> Iterator[None]:
     try:
         yield
     except LabelError as error:
-        message = str(error).replace("first_class=1", "--one-based").replace("pass ", "add ")
-        message = re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message)
-        raise click.UsageError(f"{file}: {message}") from None
+        raise click.UsageError(f"{file}: {with_options(str(error))}") from None
+
+
+def with_options(message: str) -> str:
+    """An error of the library, with arguments in it as options.
+
+    >>> with_options("pass first_class=1 or ignore_index=-1")
+    'add --one-based or --ignore-index -1'
+    """
+    message = message.replace("first_class=1", "--one-based").replace("pass ", "add ")
+    return re.sub(r"ignore_index=(-?\d+)", r"--ignore-index \1", message)
 
 
 def expect_a_mean(result: Totals | SetExplanation) -> None:

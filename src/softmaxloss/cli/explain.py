@@ -16,7 +16,7 @@ from ..explanation import QUESTIONS, Explanation, SeveralLabels
 from ..explanation import explain as explanation_of
 from ..explanation.one_text import answers_as_text, titles_as_text
 from ..explanation.rendering.terminal import lay_out
-from ..files import FORMATS, TargetFile, open_logits, read_target
+from ..files import FORMATS, TargetFile, read_target
 from . import command
 from .explain_set import explain_set
 from .labels import complete_label, read_label
@@ -75,6 +75,7 @@ WHICH_ROW = (
 @command.ids
 @command.logits_key
 @command.labels_key
+@command.linear
 @click.option(
     "--ask",
     "questions",
@@ -105,6 +106,9 @@ def explain(
     ids_file: str | None,
     logits_key: str | None,
     labels_key: str | None,
+    weight: str | None,
+    weight_key: str | None,
+    bias_key: str | None,
     questions: tuple[str, ...],
     html: str | None,
     open_page: bool,
@@ -119,7 +123,7 @@ def explain(
     classes are taken for which, and which examples to look at first.
     """
     command.page_options(html, open_page)
-    command.check_outputs([html], (file, labels, ids_file, classes))
+    command.check_outputs([html], (file, labels, ids_file, classes, weight))
     if "list" in questions:
         return command.write(_questions(as_json))
     if label is not None and labels is not None:
@@ -128,7 +132,7 @@ def explain(
     known: Sequence[str] | None = None
     if file is None:
         needs = "needs a file of logits: --file FILE"
-        _refuse(needs, "row", "logits_key", "labels_key")
+        _refuse(needs, "row", "logits_key", "labels_key", "weight", "weight_key", "bias_key")
         if labels is not None and (os.path.exists(labels) or Path(labels).suffix in FORMATS):
             _refuse(needs, "labels")
         true = label or labels
@@ -137,9 +141,7 @@ def explain(
         if logits:
             raise click.UsageError("give the logits as numbers or with --file, not both")
         apart = command.columns_apart(file, labels or "", labels_key)
-        with open_logits(
-            file, key=logits_key, apart=apart, from_probabilities=probabilities
-        ) as source:
+        with command.open_file(file, apart) as source:
             if row is None and source.shape[0] != 1:
                 if labels is None:
                     raise click.UsageError(WHICH_ROW)

@@ -1,70 +1,61 @@
-"""`softmaxloss score`: the totals of a file of logits and its labels, and its hardest examples."""
+"""`softmaxloss score`: the totals of logits and their labels, and the hardest examples.
+
+`score_many.py` scores the files of a folder or a pattern together.
+"""
 
 import contextlib
-import json
-import math
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import RenderableType
-from rich.text import Text
+from click.core import ParameterSource
 
 from ..explanation import SetExplanation
-from ..explanation.rendering.numbers import fixed_percent, number
-from ..explanation.rendering.sections import Cell, Row, Section, Table
-from ..explanation.rendering.terminal import (
-    INDENT,
-    indent,
-    lay_out,
-    prose,
-    section,
-    table_of,
-    table_width,
-)
 from ..explanation.set_plots import PLOTS, load_matplotlib
-from ..explanation.set_sections import hardest
 from ..explanation.set_sums import add_up
 from ..files import (
     COMPRESSIONS,
     FORMATS,
     WRITERS,
-    LogitsFile,
     TargetFile,
     listed,
-    open_logits,
     open_scores,
     read_ids,
     read_target,
 )
 from ..files.evaluation import evaluate
-from ..text import few, plural, printable, shorten, shorten_front
-from ..totals import Example, Totals, top_ks
+from ..shards import is_one_file, look_like_shards
+from ..totals import Example
 from . import command
 from .progress import progress_bar
+from .score_many import score_many
+from .score_report import Scored, show
 
-PROBABILITIES = (
-    "no number is negative and every row sums to 1: if these are probabilities, not logits, add "
-    "--probabilities"
-)
-HELP = f"""Mean loss, accuracy and perplexity of a file of logits, and its hardest examples.
+HELP = f"""Mean loss, accuracy and perplexity of logits in files, and the hardest examples.
 
 LOGITS is a file with one row for each example, LABELS one with a class number, a class name or a
 row of probabilities for each; without LABELS, LOGITS is a table with a column of labels. - is
 standard input. Files larger than memory are read block by block; text may be compressed
-({listed(COMPRESSIONS)}). A file of logits holds:
+({listed(COMPRESSIONS)}).
+
+Each may also be a folder of files or a pattern in quotes, 'part-*.npy'; or give three and more
+LOGITS with their labels, or any number and --labels. The files are scored together: by several
+processes where Dask is installed. With --weight W, LOGITS holds hidden states x, and the logits
+are W x.
+
+A file of logits holds:
 
 \b
 """
 HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items())
 
+_SEVERAL = ("workers", "scheduler", "resume", "strict")
+
 
 @click.command(
     cls=command.ExamplesFirst,
     help=HELP,
-    short_help="Loss, accuracy and hardest examples of a file.",
+    short_help="Loss, accuracy and hardest examples of files.",
     examples="""
     softmaxloss score logits.npy labels.npy
     softmaxloss score logits.csv labels.csv --top 20 --classes cat,dog,bird
@@ -72,10 +63,19 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
     softmaxloss score run.npz run.npz --labels-key y --out scores.parquet
     softmaxloss score predictions.csv --labels-key species
     zcat log.jsonl.gz | softmaxloss score -
+    softmaxloss score 'shards/part-*.parquet' --out scores.parquet --workers 8
+    softmaxloss score hidden/ labels/ --weight W.safetensors
     """,
 )
-@click.argument("logits", metavar="LOGITS", type=command.FILE)
-@click.argument("labels", metavar="[LABELS]", required=False, type=command.FILE)
+@click.argument("paths", metavar="LOGITS [LABELS]", nargs=-1, required=True, type=command.FILE)
+@click.option(
+    "--labels",
+    "labels_files",
+    metavar="FILE",
+    type=command.FILE,
+    multiple=True,
+    help="The labels, where several LOGITS are named one by one. May be repeated.",
+)
 @command.top
 @command.classes
 @command.one_based
@@ -97,41 +97,71 @@ HELP += "\n".join(f"  {suffix:<13} {holds}" for suffix, holds in FORMATS.items()
 )
 @command.logits_key
 @command.labels_key
+@command.linear
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Score several files in N processes (needs Dask); 1: one file after the other. Default: "
+    "a process for each GB of the files, as far as there are processors.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Score several files on this cluster of Dask.")
+@click.option(
+    "--resume",
+    metavar="DIR",
+    type=command.FILE,
+    help="Keep what is known of finished files in DIR, and go on from there. Default: a folder "
+    "beside --out, until that is written.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first of several files that is bad.")
 @command.as_json
 def score(
-    logits: str,
-    labels: str | None,
-    top: int,
-    classes: str | None,
-    one_based: bool,
-    ignore_index: int,
-    probabilities: bool,
-    ids_file: str | None,
+    paths: tuple[str, ...],
+    labels_files: tuple[str, ...],
     html: str | None,
     open_page: bool,
     outputs: tuple[str, ...],
-    logits_key: str | None,
-    labels_key: str | None,
-    as_json: bool,
+    **_: Any,
 ) -> None:
     """Score the files and report; the parameters are the options of the command."""
-    labels = labels or logits
     command.page_options(html, open_page)
-    command.check_outputs([*outputs, html], (logits, labels, ids_file, classes))
     plots = [out for out in outputs if Path(out).suffix.lower() in PLOTS]
     if plots:
         load_matplotlib()
-    first_class = 1 if one_based else 0
+    logits, labels = [*paths], [*labels_files]
+    if not labels and len(paths) == 2 and not look_like_shards(paths):
+        logits, labels = [paths[0]], [paths[1]]
+    scores = [out for out in outputs if out not in plots]
+    if all(map(is_one_file, [*logits, *labels])) and len(logits) == 1 >= len(labels):
+        _refuse_several()
+        _score_one(logits[0], labels[0] if labels else logits[0], scores, plots)
+    else:
+        score_many(logits, labels, scores, plots)
+
+
+def _refuse_several() -> None:
+    """Raise for options that have no meaning for one file."""
+    context = click.get_current_context()
+    for name in _SEVERAL:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is for several files: a folder or a pattern")
+
+
+def _score_one(logits: str, labels: str, scores: list[str], plots: list[str]) -> None:
+    """Score one file, with the options of the command that runs now."""
+    given = click.get_current_context().params
+    html, ids_file, top = given["html"], given["ids_file"], given["top"]
+    first_class = 1 if given["one_based"] else 0
+    read = (logits, labels, ids_file, given["classes"], given["weight"])
+    command.check_outputs([*scores, *plots, html], read)
     explained = None
     with contextlib.ExitStack() as stack:
-        apart = command.columns_apart(logits, labels, labels_key)
-        source = stack.enter_context(
-            open_logits(logits, key=logits_key, apart=apart, from_probabilities=probabilities)
-        )
-        names = command.class_names(classes, source.class_names, source.shape[1])
+        apart = command.columns_apart(logits, labels, given["labels_key"])
+        source = stack.enter_context(command.open_file(logits, apart))
+        names = command.class_names(given["classes"], source.class_names, source.shape[1])
         known = read_target(
             labels,
-            key=labels_key,
+            key=given["labels_key"],
             classes=names,
             first_class=first_class,
             beside_logits=labels == logits,
@@ -139,13 +169,13 @@ def score(
         ids = None if ids_file is None else read_ids(ids_file, known.shape[0])
         opened = [
             open_scores(out, known.shape[0], ids=ids, classes=names, first_class=first_class)
-            for out in outputs
-            if out not in plots
+            for out in scores
         ]
         writers = [stack.enter_context(file) for file in opened]
         stack.enter_context(command.label_errors(labels))
-        options: Any = {"top": top, "ignore_index": ignore_index, "first_class": first_class}
-        options |= {"scores": writers, "on_progress": stack.enter_context(progress_bar())}
+        options: Any = {"top": top, "ignore_index": given["ignore_index"]}
+        options |= {"first_class": first_class, "scores": writers}
+        options |= {"on_progress": stack.enter_context(progress_bar())}
         if html is None and not plots:
             result = evaluate(source, known, **options)
         elif isinstance(known, TargetFile):
@@ -156,91 +186,19 @@ def score(
             result = sums.totals
             named = None if names is None else tuple(names)
             explained = SetExplanation.of(sums, classes=named, first_class=first_class)
-    if result.look_like_probabilities:
-        click.echo(f"softmaxloss: note: {printable(source.path.name)}: {PROBABILITIES}", err=True)
-    if explained is not None:
 
-        def again(example: Example) -> str:
-            return command.explain_row(logits, labels, example.row)
+    def again(example: Example) -> str:
+        return command.explain_row(logits, labels, example.row)
 
-        for out in plots:
-            explained.save_plots(out)
-        if html is not None:
-            command.write_page(partial(explained.save_html, command=again), html, open_page)
-    if as_json:
-        fields = {"schema": "softmaxloss.scores", "version": 1, "classes": names}
-        fields |= {"first_class": first_class} | result.to_dict(top)
-        command.write(json.dumps(fields, allow_nan=False) + "\n")
-        command.expect_a_mean(result)
-        return
-    width, color = command.terminal()
-    report = [*_totals(result, source, width, soft=isinstance(known, TargetFile))]
-    if shown := result.top[:top]:
-        cells = max(6, (width - 60) // 2)  # for each of two names; the numbers take the rest
-
-        def name(label: int) -> str:
-            known = "" if names is None else f" {shorten(names[label - first_class], cells)}"
-            return f"{label}{known}"
-
-        def id(row: int) -> str:
-            assert ids is not None
-            return shorten_front(ids[row], cells)
-
-        which = "example" if len(shown) == 1 else f"{len(shown)} examples"
-        first = command.explain_row(logits, labels, shown[0].row)
-        words = ["Why the first of them?", f"   {printable(first)}"]
-        title = f"The {which} with the highest loss"
-        report += section(Section(title, hardest(shown, name, id if ids else None), words))
-    command.write(lay_out(report, color=color, width=width))
+    scored = Scored(
+        what=source.path.name,
+        totals=result,
+        explained=explained,
+        classes=names,
+        soft=isinstance(known, TargetFile),
+        left_out=source.left_out,
+        again=again,
+        called=None if ids is None else ids.__getitem__,
+    )
+    show(scored, plots, html)
     command.expect_a_mean(result)
-
-
-def _totals(
-    result: Totals, file: LogitsFile, width: int, *, soft: bool
-) -> Iterator[RenderableType]:
-    """The numbers of the whole file."""
-    examples, classes = plural(result.examples, "example"), result.classes
-    title = f"{printable(file.path.name)}: {examples}, {plural(classes, 'class')}"
-    if file.left_out:
-        columns = few([shorten(name, 20) or "''" for name in file.left_out[:6]])
-        title += f" (columns that are no logits: {columns})"
-    yield prose(title)
-    yield Text()
-    rows = [*_means(result)] if result.examples else []
-    if soft:
-        why = "(the label is the most probable class)"
-        rows.append(("labels", "probabilities", why))
-    if result.ignored:
-        rows.append(("ignored", plural(result.ignored, "row"), ""))
-    if result.invalid:
-        why = "(NaN, +inf or only -inf: no loss, so no mean)"
-        rows.append(("invalid", plural(result.invalid, "row"), why))
-    if not rows:
-        return
-    for notes in (True, False):  # where they do not fit, the numbers alone
-        lines = [Row([name, value, *([Cell(why, "faint")] * notes)]) for name, value, why in rows]
-        totals = table_of(Table("", ["", "<", "<"][: 2 + notes], lines))
-        totals.show_header = False
-        if INDENT + table_width(totals) <= width:
-            break
-    yield indent(totals)
-    if result.examples and not notes:
-        yield prose(f"A uniform guess has the mean loss {_uniform(classes)}.", 1)
-
-
-def _means(result: Totals) -> Iterator[tuple[str, str, str]]:
-    """Name, value and a note for each of them."""
-    loss = number(result.mean_loss)
-    yield "mean loss", f"{loss} nats", f"(a uniform guess: {_uniform(result.classes)})"
-    yield "perplexity", number(result.perplexity), "(exp of the mean loss)"
-    yield "accuracy", fixed_percent(result.accuracy), ""
-    if ks := top_ks(result.classes):
-        k = 5 if 5 in ks else ks[-1]
-        yield f"top-{k}", fixed_percent(result.top_k(k)), "(the label is among the largest)"
-    if result.classes > 1:
-        why = "(how far probability and accuracy differ)"
-        yield "ECE", fixed_percent(result.reliability.ece), why
-
-
-def _uniform(classes: int) -> str:
-    return f"ln {classes} = {number(math.log(classes))}"

@@ -116,23 +116,24 @@ class StrongPairs:
         rows, pushed = np.divmod(places, self._classes)
         self._waiting.append((y[rows] * self._classes + pushed, flat[places]))
         if sum(keys.size for keys, _ in self._waiting) >= MOST_PAIRS:
-            self._add_waiting()
+            self.settle()
 
     def merge(self, other: Any) -> None:
-        other._add_waiting()
+        other.settle()
         self.pulls += other.pulls
         self.dropped += other.dropped
         self._waiting.append((other._keys, other._sums))
-        self._add_waiting()
+        self.settle()
 
     def result(self) -> tuple[Integers, Integers, Vector]:
         """The true class, the class and the sum of each pair, the largest sum first."""
-        self._add_waiting()
+        self.settle()
         order = np.argsort(-self._sums, kind="stable")
         true, pushed = np.divmod(self._keys[order], self._classes)
         return true, pushed, self._sums[order]
 
-    def _add_waiting(self) -> None:
+    def settle(self) -> None:
+        """Add what waits."""
         keys = np.concatenate([self._keys, *(keys for keys, _ in self._waiting)])
         sums = np.concatenate([self._sums, *(sums for _, sums in self._waiting)])
         self._waiting = []
@@ -159,6 +160,13 @@ class SetSums:
     pushes: PushSums
     ids: dict[int, str]
     top: int
+
+    def renumber(self, first_row: int) -> None:
+        """Count the rows from `first_row` on in the place of 0."""
+        self.totals.renumber(first_row)
+        ids = {row + first_row: id for row, id in self.ids.items()}
+        self.ids.clear()
+        self.ids.update(ids)
 
     def merge(self, *others: Self) -> Self:
         """The sums of all shards together; these and the others stay as they are."""

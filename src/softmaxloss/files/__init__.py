@@ -8,6 +8,7 @@ from .errors import FileError
 from .formats import FORMATS, WRITERS, listed
 from .ids import read_ids
 from .label_files import TargetFile, read_labels, read_target
+from .linear import Linear, read_linear
 from .logits_file import LogitsFile, open_logits
 from .score_files import open_scores
 from .unpacked import COMPRESSIONS
@@ -17,6 +18,7 @@ __all__ = [
     "FORMATS",
     "WRITERS",
     "FileError",
+    "Linear",
     "LogitsFile",
     "TargetFile",
     "listed",
@@ -24,5 +26,6 @@ __all__ = [
     "open_scores",
     "read_ids",
     "read_labels",
+    "read_linear",
     "read_target",
 ]

@@ -66,6 +66,7 @@ FORMATS = {
         ParquetScores,
         needs="pyarrow",
     ),
+    ".arrow": Format("the same", open_parquet, open_parquet_labels, needs="pyarrow"),
     ".safetensors": Format("tensors by name", open_safetensors, open_safetensors),
     ".pt": Format("a tensor, or tensors by name", open_torch, open_torch, needs="torch"),
     ".pth": Format("the same", open_torch, open_torch, needs="torch"),

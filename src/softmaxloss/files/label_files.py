@@ -85,7 +85,13 @@ def read_target(
     with file.faults():
         source = file.format.labels(
             file.path,
-            Ask(key, LABELS, classes=ClassNumbers(classes, first_class), beside=beside_logits),
+            Ask(
+                key,
+                LABELS,
+                classes=ClassNumbers(classes, first_class),
+                beside=beside_logits,
+                option="--labels-key",
+            ),
         )
         if len(source.shape) == 2 and source.shape[1] != 1 and source.dtype.kind in "biuf":
             return _one_hot_or_file(file, source, first_class)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..probabilities import log_of_probabilities, look_like_probabilities
 from .errors import BadFileError, FileError
 from .formats import readable
+from .linear import STATES, Linear, LinearSource
 from .source import ArraySource, Ask, Source
 
 
@@ -125,6 +126,7 @@ def open_logits(
     key: str | None = None,
     apart: Sequence[str] = (),
     from_probabilities: bool = False,
+    linear: Linear | None = None,
 ) -> LogitsFile:
     """Open a file of logits, shape (examples, classes), or (classes,) for one example.
 
@@ -142,6 +144,8 @@ def open_logits(
             table: their names with commas between, or a pattern such as "logit_*".
         apart: names of columns of a table that are no logits.
         from_probabilities: whether the file holds probabilities: the logits are their logarithms.
+        linear: the last layer, from `read_linear`: the file then holds hidden states x, shape
+            (examples, features), and the logits are W·x + b.
 
     Raises:
         FileError: missing, unreadable, damaged, or not logits.
@@ -155,5 +159,8 @@ def open_logits(
     """
     file = readable(path)
     with file.faults():
-        source = file.format.logits(file.path, Ask(key, ("logits", "predictions"), tuple(apart)))
+        names = ("logits", "predictions") if linear is None else STATES
+        source = file.format.logits(file.path, Ask(key, names, tuple(apart)))
+        if linear is not None:
+            source = LinearSource(source, linear)
         return LogitsFile(file.name, source, from_probabilities=from_probabilities)

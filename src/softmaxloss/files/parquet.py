@@ -1,10 +1,14 @@
-"""Parquet files, streamed by batches of rows; needs pyarrow, imported when a file is opened."""
+"""Parquet and Arrow files, streamed by batches of rows; pyarrow is imported when one is opened.
+
+An Arrow file (.arrow: Arrow's own format, as a file or as a stream) does not say how many rows it
+has without being read.
+"""
 
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,6 +17,8 @@ from ..text import first_line, shown
 from .columns import NAME_THEM, Columns, label_columns
 from .errors import BadFileError
 from .source import ArraySource, Ask, Source
+
+_MAGIC = b"ARROW1"
 
 
 def open_parquet(path: Path, ask: Ask) -> Source:
@@ -52,7 +58,7 @@ def open_parquet_labels(path: Path, ask: Ask) -> Source:
 def _named(path: Path, name: str, ask: Ask) -> Array:
     """The class numbers of a column of names."""
     labels = array("q")
-    with _batches(path, 1 << 16, [name]) as batches:
+    with _batches(path, 1 << 16, [name]) as (_, batches):
         for batch in batches:
             _refuse_nulls(batch.column(0), name, len(labels))
             for text in batch.column(0).to_pylist():
@@ -66,7 +72,7 @@ def _named(path: Path, name: str, ask: Ask) -> Array:
 class _Columns(Source):
     """Columns of numbers."""
 
-    def __init__(self, path: Path, rows: int, fields: Sequence[Any], hint: str = "") -> None:
+    def __init__(self, path: Path, rows: int | None, fields: Sequence[Any], hint: str = "") -> None:
         self._path = path
         self._columns = [field.name for field in fields]
         dtypes = []
@@ -81,8 +87,10 @@ class _Columns(Source):
 
     def blocks(self, rows: int) -> Iterator[Array]:
         start = 0
-        with _batches(self._path, rows, self._columns) as batches:
+        with _batches(self._path, rows, self._columns) as (file, batches):
             for batch in batches:
+                if self.shape[0] is None:
+                    self.bytes_read = file.progress
                 if batch.num_rows:
                     yield self._block(batch, start)
                     start += batch.num_rows
@@ -98,7 +106,7 @@ class _Columns(Source):
 class _ListColumn(_Columns):
     """One column of lists, all of the length of the first."""
 
-    def __init__(self, path: Path, rows: int, field: Any) -> None:
+    def __init__(self, path: Path, rows: int | None, field: Any) -> None:
         self._path, self._columns = path, [field.name]
         dtype = _number_dtype(field.type.value_type)
         if dtype is None:
@@ -124,31 +132,83 @@ class _ListColumn(_Columns):
         return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(lengths), width)
 
 
-def _schema(path: Path) -> tuple[list[Any], int]:
-    """The columns and the number of rows."""
-    with _parquet_file(path) as file:
-        return list(file.schema_arrow), file.metadata.num_rows
+def _schema(path: Path) -> tuple[list[Any], int | None]:
+    """The columns and the number of rows, where the file says it."""
+    with _opened(path) as file:
+        rows = None if isinstance(file, _ArrowFile) else file.metadata.num_rows
+        return list(file.schema_arrow), rows
 
 
 @contextmanager
-def _batches(path: Path, rows: int, columns: list[str]) -> Iterator[Iterator[Any]]:
-    """The rows of some columns, at most `rows` at a time."""
+def _batches(path: Path, rows: int, columns: list[str]) -> Iterator[tuple[Any, Iterator[Any]]]:
+    """The file, and the rows of some columns, at most `rows` at a time."""
     import pyarrow
 
     try:
-        with _parquet_file(path) as file:
-            yield file.iter_batches(rows, columns=columns)
+        with _opened(path) as file:
+            yield file, file.iter_batches(rows, columns=columns)
     except (pyarrow.ArrowException, OSError) as error:
         raise BadFileError(f"cannot be decoded: {first_line(error)}") from None
 
 
-def _parquet_file(path: Path) -> Any:
+class _ArrowFile:
+    """Arrow's own format, read as pyarrow reads Parquet; a context manager.
+
+    progress  the bytes read so far and all bytes
+    """
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow
+
+        self._size = path.stat().st_size
+        self.progress = (0, self._size)
+        self._file = pyarrow.OSFile(str(path))
+        start = self._file.read(len(_MAGIC))
+        self._file.seek(0)
+        # In a file the batches of a stream lie between a magic word and a table of contents, which
+        # a stream has not.
+        self._stream = start != _MAGIC
+        open_it = pyarrow.ipc.open_stream if self._stream else pyarrow.ipc.open_file
+        self._reader = open_it(self._file)
+        self.schema_arrow = self._reader.schema
+
+    def iter_batches(self, rows: int, columns: list[str]) -> Iterator[Any]:
+        for batch in self._stored():
+            chosen = batch.select(columns)
+            chosen.validate(full=True)  # damaged offsets would read other memory
+            for start in range(0, chosen.num_rows, rows):
+                yield chosen.slice(start, rows)
+
+    def _stored(self) -> Iterator[Any]:
+        """The batches as they are stored; one is read ahead, which tells the last one."""
+        if self._stream:
+            batches = iter(self._reader)
+        else:
+            batches = map(self._reader.get_batch, range(self._reader.num_record_batches))
+        batch = next(batches, None)
+        while batch is not None:
+            following = next(batches, None)
+            done = self._size if following is None else self._file.tell()
+            self.progress = (done, self._size)
+            yield batch
+            batch = following
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _opened(path: Path) -> Any:
     import pyarrow.parquet
 
+    arrow = path.suffix.lower() == ".arrow"
     try:
-        return pyarrow.parquet.ParquetFile(path, pre_buffer=False)
+        return _ArrowFile(path) if arrow else pyarrow.parquet.ParquetFile(path, pre_buffer=False)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise BadFileError(f"is no .parquet file or is cut short: {first_line(error)}") from None
+        kind = ".arrow" if arrow else ".parquet"
+        raise BadFileError(f"is no {kind} file or is cut short: {first_line(error)}") from None
 
 
 def _number_dtype(arrow_type: Any) -> np.dtype[Any] | None:

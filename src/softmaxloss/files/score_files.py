@@ -9,7 +9,7 @@ from ..arrays import Array
 from .atomic import atomic_write, writing
 from .errors import FileError
 from .formats import FORMATS, WRITERS, entry
-from .writers import ScoresFile, Texts
+from .writers import Beside, ScoresFile
 
 
 @contextlib.contextmanager
@@ -20,14 +20,15 @@ def open_scores(
     ids: Sequence[object] | Array | None = None,
     classes: Sequence[str] | None = None,
     first_class: int = 0,
+    files: Sequence[tuple[int, str]] | None = None,
 ) -> Iterator[ScoresFile]:
     """Open a file for the scores of `rows` examples, for a `with` statement.
 
     The columns are row, label, loss, probability, predicted, rank, entropy and logsumexp, as
     `score` gives them: an ignored row has predicted class first_class − 1 and 0 in the other
-    columns. With `ids` there is a column id, with `classes` there are label_name
-    and predicted_name, but not in .npy, which has numbers only. The file appears once it is
-    complete; a folder that cannot be written to raises before any work.
+    columns. With `ids` there is a column id, with `classes` there are label_name and
+    predicted_name, with `files` file and file_row; none of these in .npy, which has numbers only.
+    The file appears once it is complete; a folder that cannot be written to raises before any work.
 
     Args:
         path: the file: .npy (a structured array), .csv or .parquet.
@@ -35,6 +36,7 @@ def open_scores(
         ids: what the rows are called, names or numbers.
         classes: C names.
         first_class: the number of the first class in the labels.
+        files: of the scores of several files, the number of the first row and the name of each.
 
     Raises:
         FileError: unknown suffix, missing or unwritable folder, pyarrow missing for .parquet, or
@@ -55,7 +57,7 @@ def open_scores(
     with atomic_write(path) as file:
         with writing(path):
             try:
-                scores = writer(path, file, rows, Texts(ids, classes, first_class))
+                scores = writer(path, file, rows, Beside(ids, classes, first_class, files))
             except ImportError:
                 needs = FORMATS[path.suffix.lower()].needs
                 raise FileError(

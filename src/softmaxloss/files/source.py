@@ -46,6 +46,7 @@ class Ask(NamedTuple):
         apart: columns of a table that are no logits, beside those that are known by their names.
         classes: the classes, for labels that are names.
         beside: whether the labels stand in the file of the logits: then only a name tells them.
+        option: the option of the command line that names the array.
     """
 
     key: str | None
@@ -53,6 +54,7 @@ class Ask(NamedTuple):
     apart: tuple[str, ...] = ()
     classes: ClassNumbers = ClassNumbers()
     beside: bool = False
+    option: str = "--logits-key"
 
     def choose(self, names: Sequence[str]) -> str:
         """The array of the key; without a key the only one, or the first of the defaults."""
@@ -69,7 +71,7 @@ class Ask(NamedTuple):
             raise BadFileError(f"holds nothing that could be the {what}")
         raise BadFileError(
             f"holds {'several arrays' if len(names) > 1 else 'one array'}: {listed}; name the "
-            f"{what} by --{what}-key (key= in Python)"
+            f"{what} by {self.option} (key= in Python)"
         )
 
     def refuse_names(self, lacks: str) -> None:

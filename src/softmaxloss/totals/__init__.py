@@ -4,6 +4,7 @@ exact.py        sums that do not depend on the order of their parts
 pairs.py        how often each class is predicted for each true class
 calibration.py  reliability by bins, and the loss at other temperatures
 examples.py     the examples with the highest loss
+saved.py        running sums as bytes, and back
 """
 
 import copy
@@ -169,6 +170,20 @@ class Totals:
                 if (part := getattr(merged, name)) is not None:
                     part.merge(getattr(other, name))
         return merged
+
+    def renumber(self, first_row: int) -> None:
+        """Count the rows from `first_row` on in the place of 0: those of a shard that was scored
+        before it was known how many rows others have.
+
+        >>> totals = Totals(2)
+        >>> z, y = np.zeros((1, 2)), np.array([0])
+        >>> from softmaxloss import score
+        >>> totals.add(0, z, y, score(z, y))
+        >>> totals.renumber(500)
+        >>> totals.top[0].row
+        500
+        """
+        self._hardest.renumber(first_row)
 
     @property
     def top(self) -> list[Example]:

@@ -79,6 +79,9 @@ class HardestExamples:
     def merge(self, other: Self) -> None:
         self._combine(other._kept)
 
+    def renumber(self, first_row: int) -> None:
+        self._kept["row"] += first_row
+
     def _combine(self, new: NDArray[Any]) -> None:
         if len(new):
             both = np.concatenate([self._kept, new])

@@ -38,19 +38,20 @@ class PairCounts:
             return
         self._waiting.append(keys)
         if sum(part.size for part in self._waiting) >= _WAITING:
-            self._count_waiting()
+            self.settle()
 
     def merge(self, other: Self) -> None:
-        other._count_waiting()
+        other.settle()
         self._combine(other._keys, other._counts)
 
     def result(self) -> tuple[Integers, Integers, Integers]:
         """The true class, the predicted class and the count of each pair, in the classes' order."""
-        self._count_waiting()
+        self.settle()
         true, predicted = np.divmod(self._keys, self._classes)
         return true, predicted, self._counts
 
-    def _count_waiting(self) -> None:
+    def settle(self) -> None:
+        """Count what waits."""
         if self._waiting:
             keys, counts = np.unique(np.concatenate(self._waiting), return_counts=True)
             self._waiting = []

@@ -1,0 +1,141 @@
+"""Which files are meant by a folder or a pattern, and which labels belong to which logits."""
+
+import glob
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..files import COMPRESSIONS, FORMATS, FileError
+from ..text import few, plural, shorten
+from .job import Shard
+
+_NUMBER = re.compile(r"([0-9]+)")
+
+
+def is_one_file(path: str) -> bool:
+    """Whether a path is the name of one file: not a folder, and no pattern.
+
+    >>> is_one_file("logits.npy"), is_one_file("part-*.npy")
+    (True, False)
+    """
+    return not os.path.isdir(path) and (os.path.exists(path) or not glob.has_magic(path))
+
+
+def look_like_shards(paths: Sequence[str]) -> bool:
+    """Whether the names of files differ only in numbers.
+
+    >>> look_like_shards(["part-0.npz", "part-1.npz"]), look_like_shards(["z1.npy", "y1.npy"])
+    (True, False)
+    """
+    return len({_NUMBER.sub("0", path) for path in paths}) == 1 and len({*paths}) == len(paths)
+
+
+def files_of(paths: Sequence[str]) -> list[str]:
+    """All files of some paths, folders and patterns, in the order of their names; numbers in names
+    are ordered by their value.
+
+    Of a folder, these are the files in it and in its folders whose suffix is that of a format;
+    names that begin with "." or "_" are left out, as other readers of datasets do.
+
+    Raises:
+        FileError: a pattern or a folder without files; a folder with files of several formats.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("z-10.npy", "z-9.npy", "_done", "notes.md"):
+    ...     _ = (folder / name).write_text("")
+    >>> [Path(name).name for name in files_of([str(folder)])]
+    ['z-9.npy', 'z-10.npy']
+    """
+    found = list[str]()
+    for path in paths:
+        if os.path.isdir(path):
+            found += _in_folder(path)
+        elif is_one_file(path):
+            found.append(path)
+        else:
+            matching = [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
+            if not matching:
+                raise FileError(path, "no file has a name that fits this pattern")
+            found += matching
+    return sorted({*map(os.path.normpath, found)}, key=_in_order)
+
+
+def _in_folder(folder: str) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] not in "._"]
+        for name in names:
+            if name[0] not in "._" and (suffix := _suffix(name)):
+                found.setdefault(suffix, []).append(os.path.join(where, name))
+    if not found:
+        raise FileError(folder, f"is a folder without files of logits: {', '.join(FORMATS)}")
+    if len(found) > 1:
+        kinds = ", ".join(f"{len(found[suffix])} × {suffix}" for suffix in sorted(found))
+        pattern = os.path.join(folder, "**", f"*{max(found, key=lambda s: len(found[s]))}")
+        raise FileError(folder, f"holds files of several formats ({kinds}): say which, '{pattern}'")
+    (files,) = found.values()
+    return files
+
+
+def _suffix(name: str) -> str:
+    """The suffix of a format, with that of a compression; "" for any other file."""
+    path = Path(name.lower())
+    packed = path.suffix if path.suffix in COMPRESSIONS else ""
+    known = Path(path.stem).suffix if packed else path.suffix
+    return known + packed if known in FORMATS else ""
+
+
+def _in_order(path: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in _NUMBER.split(path)]
+
+
+def shards_of(
+    logits: Sequence[str], labels: Sequence[str] | None, ids: Sequence[str] | None
+) -> list[Shard]:
+    """The shards of files of logits. labels: None where each file of logits holds its own."""
+    columns = [
+        [None] * len(logits) if files is None else paired(logits, files, what)
+        for files, what in ((labels, "labels"), (ids, "ids"))
+    ]
+    return [Shard(*row) for row in zip(logits, *columns, strict=True)]
+
+
+def paired(logits: Sequence[str], others: Sequence[str], what: str) -> Sequence[str]:
+    """The other files, one for each file of logits, both in the order of their names.
+
+    Raises:
+        FileError: another number of files, or the numbers in the names of two do not fit.
+
+    >>> paired(["z-1.npy", "z-2.npy"], ["y-1.npy", "y-3.npy"], "labels")
+    Traceback (most recent call last):
+        ...
+    softmaxloss.files.errors.FileError: y-3.npy: would be the labels of z-2.npy, and the numbers in\
+ their names differ: give one file of labels for each file of logits, with the same numbers
+    """
+    if len(others) != len(logits):
+        given = few([shorten(name, 40) for name in others], most=2)
+        raise FileError(
+            logits[0],
+            f"{plural(len(others), 'file')} of {what} ({given}) for {plural(len(logits), 'file')} "
+            f"of logits: give one for each",
+        )
+    numbers = [_varying(names) for names in (logits, others)]
+    for mine, other, z, y in zip(*numbers, logits, others, strict=True):
+        if mine and other and mine != other:
+            raise FileError(
+                y,
+                f"would be the {what} of {shorten(z, 4096)}, and the numbers in their names "
+                f"differ: give one file of {what} for each file of logits, with the same numbers",
+            )
+    return others
+
+
+def _varying(names: Sequence[str]) -> list[tuple[int, ...]]:
+    """The numbers in each name, without those that all names have."""
+    numbers = [tuple(map(int, _NUMBER.findall(name))) for name in names]
+    if len({*map(len, numbers)}) != 1:
+        return [() for _ in numbers]
+    columns = [column for column in zip(*numbers, strict=True) if len({*column}) > 1]
+    return [*zip(*columns, strict=True)] if columns else [() for _ in numbers]
