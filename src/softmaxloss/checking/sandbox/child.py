@@ -66,7 +66,8 @@ def answer(request: dict[str, Any], lines: int, printed: int, parent: int) -> No
     os.chdir(request["work"])
     os.environ["TMPDIR"] = request["work"]
     tempfile.tempdir = None
-    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+    # An editable installation has a module with the package's name in its own, too.
+    for name in [name for name in sys.modules if PACKAGE in name]:
         del sys.modules[name]  # the code runs as it does elsewhere: who imports it gets it anew
     sys.orig_argv = [sys.executable, request["file"]]
     limit(request["memory"], request["timeout"])
