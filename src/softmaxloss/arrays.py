@@ -15,7 +15,7 @@ _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 # The bits of bfloat16 numbers, for arrays of a framework: NumPy has no such dtype, and ml_dtypes,
 # which has one, need not be installed.
-BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)], align=True)  # so that NumPy sees misaligned ones
 
 
 def as_array(value: ArrayLike, name: str) -> Array:

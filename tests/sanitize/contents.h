@@ -159,7 +159,14 @@ template <class Storage> void add_labels(Random &random, Contents<Storage> &c) {
         if (changed && random.once_in(4))
             y = random.one_of({classes, int64_t(-7), classes + 1000});
         const int64_t fits = y >= largest || y < least ? 0 : y;
-        std::memcpy(c.labels.data() + i * bytes, &fits, bytes); // little-endian
+        const auto store = [&](auto label) {
+            label = decltype(label)(fits);
+            std::memcpy(c.labels.data() + i * bytes, &label, bytes);
+        };
+        bytes == 1   ? store(std::uint8_t())
+        : bytes == 2 ? store(std::uint16_t())
+        : bytes == 4 ? store(std::uint32_t())
+                     : store(uint64_t());
         c.classes_of_rows.push_back(fits);
     }
 }
