@@ -43,7 +43,7 @@ def softmaxloss(*arguments: str, status: int = 0) -> str:
 def try_commands() -> None:
     assert softmaxloss("--version") == f"softmaxloss {version('softmaxloss')}\n"
     assert f"{LOSS:.4f}" in softmaxloss("explain", "2", "1", "0.1", "-1.2", "--label", "2")
-    Path("set.csv").write_text("2,1,0.1,-1.2,2\n0.3,2.2,-0.5,0,1\n")
+    Path("set.csv").write_text("cat,dog,fox,owl,label\n2,1,0.1,-1.2,2\n0.3,2.2,-0.5,0,1\n")
     assert "1.313" in softmaxloss("score", "set.csv")
     Path("mine.py").write_text(WRONG)
     assert "exp-minus-z" in softmaxloss("check", "mine.py:softmax_loss", status=1)

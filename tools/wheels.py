@@ -69,12 +69,15 @@ def attempt(python: str, wheel: Path, folder: Path, *others: str) -> None:
     inside = new_environment(python, folder)
     bare = {"PATH": str(inside.parent)}
     install = [inside, "-m", "pip", "install", "--only-binary", ":all:"]
-    only = subprocess.run([*install, "--no-deps", wheel], capture_output=True, text=True, env=bare)
+    alone = [*install, "--no-deps", wheel]
+    only = subprocess.run(alone, capture_output=True, text=True, env=bare, check=False)
     if "is not a supported wheel" in only.stderr:
         print("is for other versions of Python")
         return
     run(*install, wheel, *others, **bare)
-    subprocess.run([inside, ROOT / "tools" / "try_installed.py"], env=bare, cwd=folder, check=True)
+    tried = subprocess.run([inside, ROOT / "tools" / "try_installed.py"], env=bare, check=False)
+    if tried.returncode:
+        sys.exit(f"{wheel.name} does not work with {python}")
 
 
 def takes_stable_abi(python: str) -> bool | None:
