@@ -218,7 +218,8 @@ HOSTILE = [
             at_import("""\
                 import threading
                 def run(): [0 for _ in iter(int, 1)]
-                for _ in range(20): threading.Thread(target=run).start()"""),
+                for _ in range(20): thread = threading.Thread(target=run); thread.start()
+                thread.join()"""),
             "not checked", "longer than"),
     Hostile("ignores signals", "those that say that its time is over",
             at_import("""\
