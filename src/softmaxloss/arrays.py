@@ -109,7 +109,8 @@ def put(out: Array, numbers: Array) -> None:
     if out.dtype.kind == "V" and numbers.dtype.kind != "V":
         out.view(np.uint16)[...] = bfloat16_bits(numbers).reshape(out.shape)
     else:
-        out[...] = numbers.reshape(out.shape)
+        with np.errstate(over="ignore", under="ignore"):  # beyond the largest number is inf
+            out[...] = numbers.reshape(out.shape)
 
 
 def round_to(dtype: np.dtype[Any], value: float) -> Any:
