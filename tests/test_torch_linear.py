@@ -27,8 +27,7 @@ from truth.linear import (  # noqa: E402
     truth,
 )
 
-from softmaxloss.torch import _private  # noqa: E402
-from softmaxloss.torch.linear import layer  # noqa: E402
+from softmaxloss.torch.linear import layer, products  # noqa: E402
 from softmaxloss.torch.linear import operators as linear_operators  # noqa: E402
 
 F = torch.nn.functional
@@ -92,15 +91,14 @@ def test_loss_and_gradients(
     check(x, W, b, y, upstream, options | {"memory_budget": budget})
 
 
-@pytest.mark.parametrize("onednn", [True, False])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("library", products.LIBRARIES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize(
     "name", ["bias", "some ignored, none", "everything", "softcap", "weights", "soft"]
 )
-def test_dtypes(name: str, dtype: Any, onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rounding a logit of size 8 to the dtype changes a probability by 8·eps."""
-    if not onednn:
-        monkeypatch.setattr(layer, "fast_product", lambda: None)
+def test_dtypes(name: str, dtype: Any, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By each library. Rounding a logit of size 8 to the dtype changes a probability by 8·eps."""
+    monkeypatch.setenv(products.VARIABLE, library)
     x, W, b, y, options = tensors(name, dtype)
     check(x, W, b, y, 1.0, options | {"memory_budget": SMALL // 2}, ops=20)
     check(x, W, b, y, 3.0, options | {"memory_budget": "1MB"}, ops=20)
@@ -184,28 +182,29 @@ def test_frozen_tensors_cost_no_product(
 ) -> None:
     x, W, _, y, _ = tensors("plain", torch.float32)
     made = []
-    product = layer.Layer.product
+    product = products.LIBRARIES["torch"]
 
-    def counted(self: Any, a: Any, b: Any) -> Any:
-        made.append("W" if a.shape[0] == CLASSES else "x")
-        return product(self, a, b)
+    def counted(a: Any, b: Any, bias: Any, out: Any) -> None:
+        made.append({(CLASSES, FEATURES): "W", (ROWS, FEATURES): "x"}.get(tuple(out.shape)))
+        product.put(a, b, bias, out)
 
-    monkeypatch.setattr(layer.Layer, "product", counted)
-    monkeypatch.setattr(layer, "fast_product", _private.fast_product)
+    monkeypatch.setenv(products.VARIABLE, "torch")
+    monkeypatch.setitem(products.LIBRARIES, "torch", product._replace(put=counted, adds=False))
     for name, tensor in (("x", x), ("W", W)):
         if frozen in (name, "both"):
             tensor.requires_grad_(False)
     loss = linear_cross_entropy(x, W, y, reduction=reduction)
     if frozen == "both":
         assert not loss.requires_grad
-        assert not made
+        assert made == [None]
         return
     loss.sum().backward()
-    assert made == ["W" if frozen == "x" else "x"]
+    gradients = ["W" if frozen == "x" else "x"]
+    assert made == ([None, *gradients] if reduction == "mean" else [None, None, *gradients])
     with torch.no_grad():
         made.clear()
         assert not linear_cross_entropy(x, W, y).requires_grad
-        assert not made
+        assert made == [None]
 
 
 @pytest.mark.parametrize("name", ["plain", "some ignored, none", "everything", "soft"])

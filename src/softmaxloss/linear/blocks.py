@@ -1,8 +1,9 @@
 """The loop of the linear loss: block after block of rows, the loss in the memory of the logits.
 
 `run` is the loop for any array library. A `Layer` of that library has the matrix products and the
-loss of one block; `block_loss` is that loss where a kernel computes it. With softcap or z_loss it
-takes a few rows at a time, because these need the logits beside the gradient.
+loss of one block; `block_loss` is that loss where a kernel computes it. It takes a few rows at a
+time with softcap or z_loss, which need the logits beside the gradient, and with probabilities that
+are converted first.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def run(
     if plan.sample_weight is not None:
         factor = factor * plan.sample_weight
     rows = Rows(plan.target, factor, losses, scores)
-    memory = layer.memory(max((block.stop - block.start for block in plan.blocks), default=0))
+    memory = layer.memory(plan.most_rows)
     for block in plan.blocks:
         where = block if plan.counted is None else plan.counted[block]
         part = rows.part(block)._replace(target=plan.target.at(where))
@@ -111,8 +112,8 @@ def block_loss(
 
     The logits, (rows, classes), are contiguous; with softcap or z_loss float32 or float64.
     """
-    everything = [slice(0, len(logits))]
-    for part in few_rows(*logits.shape) if options.changes_logits else everything:
+    copies = options.changes_logits or rows.target.in_place() is None
+    for part in few_rows(*logits.shape) if copies else [slice(0, len(logits))]:
         some, z = rows.part(part), logits[part][:, :, None]
         softcap.cross_entropy(
             kernel,

@@ -108,6 +108,11 @@ class Plan:
         """How many rows count."""
         return self.rows if self.counted is None else self.counted.size
 
+    @property
+    def most_rows(self) -> int:
+        """Rows in the largest block."""
+        return max((block.stop - block.start for block in self.blocks), default=0)
+
     def chunks(self) -> Iterator[slice]:
         """All classes, a chunk at a time."""
         for start in range(0, self.classes, self.chunk):
@@ -164,7 +169,8 @@ def plan_for(
     elif sample_weight is not None:
         sample_weight = sample_weight[counted]
     number = rows if counted is None else counted.size
-    blocks = row_blocks(number, shape, itemsize, options, gathered)
+    copied = read.in_place() is None
+    blocks = row_blocks(number, shape, itemsize, options, gathered, copied)
     largest = max((block.stop - block.start for block in blocks), default=1)
     # Bytes per class of a product: its result, and a copy of both operands.
     each = itemsize * (max(largest, features) + largest + features) + converted * features
@@ -177,16 +183,22 @@ def plan_for(
 
 
 def row_blocks(
-    rows: int, shape: tuple[int, int], itemsize: int, options: LinearOptions, gathered: int = 0
+    rows: int,
+    shape: tuple[int, int],
+    itemsize: int,
+    options: LinearOptions,
+    gathered: int = 0,
+    copied: bool = False,
 ) -> list[slice]:
     """The rows in as few blocks as the budget allows, of sizes that differ by one at most.
 
-    gathered: bytes of a row of the target, where a block's rows of it are copied together.
+    gathered: bytes of a row of the target, where a block's rows of it are copied together
+    copied: whether a few rows at a time are copied, as with softcap and z_loss
     """
     classes, features = shape
     logits = classes * itemsize + gathered
     copies = 0
-    if options.changes_logits:
+    if copied or options.changes_logits:
         copies = COPIES * max(itemsize, 4) * max(classes, FEW if rows * classes > FEW else 0)
     budget = int(options.memory_budget)
     available = budget - budget // ASIDE - copies

@@ -1,8 +1,7 @@
 """A linear layer on tensors, for the loop of `softmaxloss.linear.blocks`.
 
-Products take a chunk of classes at a time. On a CPU, float32 products of few rows run in oneDNN
-where it is available; it returns new memory, so it is used for chunks only. float16 is computed in
-float32, a chunk of the weights at a time.
+Products take a chunk of classes at a time, which stays in cache; `products` says which library
+computes them. float16 is computed in float32, a chunk of the weights at a time.
 """
 
 from collections.abc import Iterable
@@ -13,15 +12,15 @@ import torch
 from torch import Tensor
 
 from ...arrays import Array
-from ...kernels import HOST, has_kernel, kernel_for
+from ...kernels import has_kernel, kernel_for
 from ...labels import ClassIndices
 from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
 from ...linear.plan import Arguments, Plan, plan_for
 from ...options import LinearOptions, class_weights, sample_weights
 from ...scores import Scores, counted_from
-from .._private import fast_product
 from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
+from .products import KINDS, products_for
 
 #: Which gradients are wanted: with respect to the input, the weight and the bias.
 Needs = list[bool]
@@ -80,9 +79,15 @@ class Layer:
         if by_bias:
             self.grad_bias = weight.new_zeros(classes, dtype=sums)
         self.untouched = True  # grad_weight is not written yet
-        on_host = input.device.type == HOST and torch.backends.mkldnn.enabled
-        fast = on_host and self.dtype is torch.float32 and features > 0  # it refuses no features
-        self.fast_product = fast_product() if fast else None
+        made = products_for(
+            self.dtype,
+            input.device.type,
+            self.plan.most_rows,
+            self.plan.chunk,
+            (classes, features),
+            self.plan.counted_rows,
+        )
+        self.for_logits, self.for_input, self.for_weight = (made[kind] for kind in KINDS)
 
     def run(
         self, upstream: float | Array, with_scores: bool = False
@@ -98,6 +103,10 @@ class Layer:
             return losses, scores, self.gradients()
 
     def memory(self, rows: int) -> Tensor:
+        # For a product that is added to a gradient.
+        self.scratch = self.input.new_empty(
+            max(rows, self.plan.chunk) * self.input.shape[1], dtype=self.dtype
+        )
         return new_memory((rows, self.plan.classes), self.dtype, self.input.device)
 
     def rows(self, where: slice | Array) -> Tensor:
@@ -111,15 +120,8 @@ class Layer:
 
     def make_logits(self, x: Tensor, logits: Tensor) -> None:
         for c in self.plan.chunks():
-            # oneDNN is slow with weights that are not contiguous, and takes a bias for it.
-            w = self.weight[c].to(self.dtype).contiguous()
-            b = None if self.bias is None else self.bias[c].to(self.dtype).contiguous()
-            if self.fast_product is not None:
-                logits[:, c] = self.fast_product(x, w, b)
-            elif b is None:
-                torch.mm(x, w.t(), out=logits[:, c])
-            else:
-                torch.addmm(b, x, w.t(), out=logits[:, c])
+            b = None if self.bias is None else self.bias[c].to(self.dtype)
+            self.for_logits.put(x, self.weight[c].to(self.dtype), b, logits[:, c])
 
     def loss(self, logits: Tensor, rows: Rows, with_gradient: bool) -> None:
         if not has_kernel(logits.device.type):
@@ -182,40 +184,30 @@ class Layer:
     def by_rows(self, grad: Tensor, used: Tensor | None) -> Tensor:
         """The gradient with respect to rows of the input: grad·W."""
         half = self.dtype.itemsize == 2
-        if half and used is None:
-            return torch.mm(grad, self.weight)  # one product, which is rounded once
-        sums = grad.new_zeros(
-            grad.shape[0], self.weight.shape[1], dtype=torch.float32 if half else self.dtype
-        )
+        shape, product = (grad.shape[0], self.weight.shape[1]), self.for_input
+        if half and used is None:  # one product, which is rounded once
+            sums = grad.new_empty(shape)
+            product.put(grad, self.weight.t(), None, sums)
+            return sums
+        sums = grad.new_zeros(shape, dtype=torch.float32 if half else self.dtype)
         for c in self.chunks(used):
-            w = self.weight[c].to(self.dtype).contiguous()
-            sums += self.product(grad[:, c], w.t())
+            product.add(grad[:, c], self.weight[c].to(self.dtype).t(), sums, self.scratch)
         return sums.to(self.dtype)
 
     def add_by_class(self, part: Tensor, x: Tensor, c: Any) -> None:
         """Add partᵀ·x to the rows c of the weight's gradient."""
         assert self.grad_weight is not None
-        if isinstance(c, Tensor):
-            product = self.product(part.t(), x.t())
-            self.grad_weight.index_add_(0, c, product.to(self.grad_weight.dtype))
-            return
+        product, a, b = self.for_weight, part.t(), x.t()
         rows = self.grad_weight[c]
-        same = rows.dtype == self.dtype and self.fast_product is None
-        if self.untouched and same:
-            torch.mm(part.t(), x, out=rows)
-        elif self.untouched:
-            rows.copy_(self.product(part.t(), x.t()))
-        elif same:
-            rows.addmm_(part.t(), x)
+        if isinstance(c, Tensor):  # a copy
+            product.add(a, b, rows, self.scratch)
+            self.grad_weight[c] = rows
+        elif not self.untouched:
+            product.add(a, b, rows, self.scratch)
+        elif rows.dtype == self.dtype:
+            product.put(a, b, None, rows)
         else:
-            rows += self.product(part.t(), x.t())
-
-    def product(self, a: Tensor, b: Tensor) -> Tensor:
-        """a·bᵀ in new memory."""
-        if self.fast_product is not None:
-            result: Tensor = self.fast_product(a, b)
-            return result
-        return torch.mm(a, b.t())
+            product.add(a, b, rows.zero_(), self.scratch)
 
     def gradients(self) -> tuple[Tensor, ...]:
         """With respect to the input, the weight and the bias, in `computed_dtype`."""
