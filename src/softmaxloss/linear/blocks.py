@@ -19,6 +19,7 @@ from ..labels import Target
 from ..options import LinearOptions
 from ..reduction import gradient_factor
 from ..scores import IGNORED, Scores, empty_scores
+from . import chunks
 from .plan import Plan
 
 
@@ -36,14 +37,11 @@ class Rows(NamedTuple):
         return Rows(self.target.at(rows), factor, self.loss[rows], scores)
 
 
-class Layer(Protocol):
+class Layer(chunks.Layer, Protocol):
     """A linear layer in the arrays of some library. x are rows of its input, for one block."""
 
     def memory(self, rows: int) -> Any:
         """Memory for the logits of so many rows."""
-
-    def rows(self, where: slice | Array) -> Any:
-        """x: these rows of the input, as the products take them."""
 
     def make_logits(self, x: Any, logits: Any) -> None:
         """Fill the logits with x·Wᵀ + b."""
@@ -74,8 +72,10 @@ def run(
     if plan.sample_weight is not None:
         factor = factor * plan.sample_weight
     rows = Rows(plan.target, factor, losses, scores)
-    memory = layer.memory(plan.most_rows)
-    for block in plan.blocks:
+    if plan.kept:
+        losses = chunks.run(layer, plan, factor, with_gradient)
+    memory: Any = None if plan.kept else layer.memory(plan.most_rows)
+    for block in () if plan.kept else plan.blocks:
         where = block if plan.counted is None else plan.counted[block]
         part = rows.part(block)._replace(target=plan.target.at(where))
         x, logits = layer.rows(where), memory[: block.stop - block.start]

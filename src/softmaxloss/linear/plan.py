@@ -26,6 +26,13 @@ PRODUCT = 12
 #: Classes in one chunk of a product: a multiple of the least number, which keeps rows aligned.
 MOST_CLASSES = 4096
 LEAST_CLASSES = 64
+#: Classes in one chunk where all rows are computed together, whose logits then stay in cache: the
+#: first with which the budget holds enough rows.
+CHUNKS, ENOUGH = (1024, 512, 256, 128), 512
+#: Blocks of fewer rows take longer than chunks of classes, with gradients and without.
+THIN, THIN_LOSS = 64, 384
+#: Other numbers of a row, in bytes.
+OF_ROW = 256
 #: Copies of a block's rows of the input, and of the gradient with respect to them.
 FEATURES = 4
 
@@ -102,6 +109,8 @@ class Plan:
     blocks: list[slice]  #: of the rows that count
     chunk: int  #: classes in one product
     divisor: float  #: of the sum of the losses; 0 where nothing counts
+    #: Not 0: the loop is that of chunks.py, and has memory for the logits of so many chunks.
+    kept: int = 0
 
     @property
     def counted_rows(self) -> int:
@@ -142,6 +151,7 @@ def plan_for(
     options: LinearOptions,
     itemsize: int,
     converted: int = 0,
+    gradients: bool | None = None,
 ) -> Plan:
     """The plan for `rows` rows and a weight of shape (classes, features).
 
@@ -149,6 +159,7 @@ def plan_for(
     sample_weight  (rows,); a row with 0 does not count
     itemsize       bytes of one logit as it is computed and held
     converted      bytes of one weight where a chunk of the weights is converted before a product
+    gradients      whether there are any, where the layer has the loop of chunks.py; else None
 
     >>> options = LinearOptions(memory_budget=250)
     >>> plan_for(5, (10, 3), [1, 2, 3, 4, 5], None, None, options, 4).blocks
@@ -169,6 +180,13 @@ def plan_for(
     elif sample_weight is not None:
         sample_weight = sample_weight[counted]
     number = rows if counted is None else counted.size
+    usual = not (options.label_smoothing or options.changes_logits or options.skip_below)
+    if gradients is not None and usual and isinstance(read, ClassIndices):
+        thin = THIN if gradients else THIN_LOSS
+        chunked = _by_chunks(number, shape, itemsize, converted, options, thin)
+        if chunked is not None:
+            blocks, chunk, kept = chunked
+            return Plan(rows, classes, counted, read, sample_weight, blocks, chunk, divisor, kept)
     copied = read.in_place() is None
     blocks = row_blocks(number, shape, itemsize, options, gathered, copied)
     largest = max((block.stop - block.start for block in blocks), default=1)
@@ -210,6 +228,39 @@ def row_blocks(
         )
     # Beside its logits, a row of the input has a copy, its gradient and parts of that.
     row = logits + FEATURES * features * max(itemsize, 4)
-    number = math.ceil(rows / max(1, available // row)) if rows else 0
+    return _nearly_equal(rows, available // row)
+
+
+def _nearly_equal(rows: int, most: int) -> list[slice]:
+    number = math.ceil(rows / max(1, most)) if rows else 0
     ends = [rows * (i + 1) // number for i in range(number)]
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _by_chunks(
+    rows: int,
+    shape: tuple[int, int],
+    itemsize: int,
+    converted: int,
+    options: LinearOptions,
+    thin: int,
+) -> tuple[list[slice], int, int] | None:
+    """(blocks, chunk, kept) of the loop in chunks.py; None where that of blocks.py is better."""
+    classes, features = shape
+    budget = int(options.memory_budget)
+    of_row = FEATURES * features * itemsize
+    fit = (budget - budget // ASIDE) // (classes * itemsize + of_row)
+    if fit >= min(rows, thin) or classes < 2 * CHUNKS[0]:
+        return None
+    for chunk in CHUNKS:
+        # A row: its logits of a chunk, a product of that size, a copy of it; two numbers per chunk.
+        each = of_row + 3 * chunk * itemsize + 16 * math.ceil(classes / chunk) + OF_ROW
+        free = budget - budget // PRODUCT - chunk * features * (2 * itemsize + converted)
+        most = free // each
+        if most >= min(rows, ENOUGH):
+            break
+    if most < min(rows, 4 * max(fit, 1)):
+        return None
+    blocks = _nearly_equal(rows, most)
+    kept = 1 + (free - each * rows) // (chunk * itemsize * rows) if len(blocks) == 1 else 1
+    return blocks, chunk, min(kept, math.ceil(classes / chunk))

@@ -42,7 +42,13 @@ class Layer:
     Gradients that are not needed cost nothing and are empty.
     """
 
-    def __init__(self, arrays: Arguments, options: LinearOptions, needs: Needs) -> None:
+    def __init__(
+        self,
+        arrays: Arguments,
+        options: LinearOptions,
+        needs: Needs,
+        with_scores: bool = False,
+    ) -> None:
         input, weight, bias, target, class_weight, sample_weight = arrays
         self.input, self.weight = input.detach(), weight.detach()
         self.bias = None if bias is None else bias.detach()
@@ -56,6 +62,9 @@ class Layer:
             sample_weight = sample_weights(
                 as_float64(sample_weight.cpu(), "sample_weight"), input.shape[:1]
             )
+        self.computed = np.dtype(np.float64 if self.dtype is torch.float64 else np.float32)
+        self.kernel, _ = kernel_for(self.computed)
+        by_kernel = has_kernel(input.device.type)
         self.plan: Plan = plan_for(
             input.shape[0],
             (classes, features),
@@ -65,6 +74,7 @@ class Layer:
             options,
             self.dtype.itemsize,
             self.dtype.itemsize if self.dtype != weight.dtype else 0,
+            any(needs) if by_kernel and not with_scores and self.dtype.itemsize > 2 else None,
         )
         by_input, by_weight, by_bias = needs
         self.grad_input = self.grad_weight = self.grad_bias = None
@@ -87,26 +97,24 @@ class Layer:
             (classes, features),
             self.plan.counted_rows,
         )
+        # For a product that is added to a gradient.
+        scratch = max(self.plan.most_rows, self.plan.chunk) * features if any(needs) else 0
+        self.scratch = input.new_empty(scratch, dtype=self.dtype)
         self.for_logits, self.for_input, self.for_weight = (made[kind] for kind in KINDS)
 
     def run(
         self, upstream: float | Array, with_scores: bool = False
     ) -> tuple[Array, Scores | None, tuple[Tensor, ...]]:
         """(losses of the rows that count, scores of all rows, gradients in `computed_dtype`)."""
-        computed = np.dtype(np.float64 if self.dtype is torch.float64 else np.float32)
         with torch.no_grad():
             losses, scores = run(
-                self, self.plan, upstream, any(self.needs), computed if with_scores else None
+                self, self.plan, upstream, any(self.needs), self.computed if with_scores else None
             )
             if scores is not None:
                 counted_from(self.options.first_class, scores)
             return losses, scores, self.gradients()
 
     def memory(self, rows: int) -> Tensor:
-        # For a product that is added to a gradient.
-        self.scratch = self.input.new_empty(
-            max(rows, self.plan.chunk) * self.input.shape[1], dtype=self.dtype
-        )
         return new_memory((rows, self.plan.classes), self.dtype, self.input.device)
 
     def rows(self, where: slice | Array) -> Tensor:
@@ -120,8 +128,11 @@ class Layer:
 
     def make_logits(self, x: Tensor, logits: Tensor) -> None:
         for c in self.plan.chunks():
-            b = None if self.bias is None else self.bias[c].to(self.dtype)
-            self.for_logits.put(x, self.weight[c].to(self.dtype), b, logits[:, c])
+            self.make_chunk(x, c, logits[:, c])
+
+    def make_chunk(self, x: Tensor, classes: slice, logits: Tensor) -> None:
+        b = None if self.bias is None else self.bias[classes].to(self.dtype)
+        self.for_logits.put(x, self.weight[classes].to(self.dtype), b, logits)
 
     def loss(self, logits: Tensor, rows: Rows, with_gradient: bool) -> None:
         if not has_kernel(logits.device.type):
@@ -208,6 +219,31 @@ class Layer:
             product.put(a, b, None, rows)
         else:
             product.add(a, b, rows.zero_(), self.scratch)
+
+    # --- for chunks.Layer
+
+    def flat_memory(self, numbers: int) -> Tensor:
+        return new_memory((numbers,), self.dtype, self.input.device)
+
+    def as_array(self, logits: Tensor) -> Array:
+        return as_numpy(logits)
+
+    def sums(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def add_chunk(self, grad: Tensor, x: Tensor, classes: slice, sums: Tensor) -> None:
+        if self.grad_bias is not None:
+            self.grad_bias[classes] += grad.sum(0)
+        if self.grad_input is not None:
+            w = self.weight[classes].to(self.dtype).t()
+            self.for_input.add(grad, w, sums, self.scratch)
+        if self.grad_weight is not None:
+            self.add_by_class(grad, x, classes)
+
+    def set_sums(self, where: slice | Array, sums: Tensor) -> None:
+        if self.grad_input is not None:
+            self.grad_input[self._on_device(where)] = sums
+        self.untouched = False
 
     def gradients(self) -> tuple[Tensor, ...]:
         """With respect to the input, the weight and the bias, in `computed_dtype`."""

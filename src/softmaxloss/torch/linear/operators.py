@@ -45,7 +45,8 @@ def forward(with_scores: bool, *values: Any) -> tuple[Tensor, ...]:
     tensors."""
     arrays, needs, options = _read(values)
     input = arrays.input
-    layer = Layer(arrays, options, [False] * 3 if options.reduction == "none" else needs)
+    needs = [False] * 3 if options.reduction == "none" else needs
+    layer = Layer(arrays, options, needs, with_scores)
     losses, s, gradients = layer.run(1.0, with_scores)
     reduced = layer.plan.reduced(losses, options)
     loss = torch.as_tensor(reduced, dtype=_loss_dtype(input.dtype), device=input.device)
