@@ -89,7 +89,8 @@ class _Group:
             own = self._own(c)
             self.z_y[own] = z[own, self.y[own] - c.start]
             top = np.maximum(m, peak)
-            S = np.where(peak > m, rest + (1 + S) * exp(m, top), S + (1 + rest) * exp(peak, top))
+            of = np.where(top == -np.inf, 0.0, top)  # nothing but masked classes so far
+            S = np.where(peak > m, rest + (1 + S) * exp(m, of), S + (1 + rest) * exp(peak, of))
             m = top
         self.top, self.sum = np.where(np.isfinite(m), m, np.nan), S
         loss = (self.top - self.z_y) + np.log1p(S)
