@@ -5,6 +5,9 @@ resident memory of a call above what it was before, less the gradients themselve
 "Three products" is what nobody can leave out, x·Wᵀ, G·W and Gᵀ·x, of all rows and classes at once,
 into memory that is there already: each by the library that is fastest at it.
 
+With --processor-time the times are those of the processor, with one thread: on a machine that other
+processes keep busy, waiting for it does not count.
+
 The logits are like those of a trained language model: classes as frequent as words (1/rank), a bias
 that knows it, and an input that points to the true class. Only skip_below's time depends on that.
 """
@@ -18,10 +21,10 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
 import softmaxloss
@@ -100,16 +103,24 @@ def prepare(name: str, shape: Shape) -> tuple[Callable[[], dict[str, float]], in
     loss = losses[name.removeprefix("loss").strip() or "default"]
 
     def fresh() -> dict[str, float]:  # no call may find memory that the last one left
-        start = perf_counter()
+        start = clock()
         if alone:
             with torch.no_grad():
                 loss(x, W, y, linear_bias=b)
         else:
             loss(x, W, y, linear_bias=b).backward()
             x.grad = W.grad = b.grad = None
-        return {"": perf_counter() - start}
+        return {"": clock() - start}
 
     return fresh, 0 if alone else gradients
+
+
+def clock() -> float:
+    return process_time() if _one_thread() else perf_counter()
+
+
+def _one_thread() -> bool:
+    return "LINEAR_PROCESSOR_TIME" in os.environ
 
 
 _places: dict[str, Any] = {}
@@ -131,9 +142,9 @@ def products(x: Any, W: Any) -> dict[str, float]:
         put = LIBRARIES[library].put
         calls = zip(KINDS, ((x, W, G), (G, W.t(), X), (G.t(), x.t(), V)), strict=True)
         for kind, (a, b, out) in calls:
-            start = perf_counter()
+            start = clock()
             put(a, b, None, out)
-            found[f"{library} {kind}"] = perf_counter() - start
+            found[f"{library} {kind}"] = clock() - start
     assert np.isfinite(float(V[0, 0]))
     return found
 
@@ -177,7 +188,7 @@ class Found(NamedTuple):
 
 def measure(shape: Shape, turns: int) -> dict[str, Found]:
     """The peers that did not fail, and each product of each library."""
-    threads = {"OMP_NUM_THREADS": str(softmaxloss.get_num_threads())}
+    threads = {"OMP_NUM_THREADS": "1" if _one_thread() else str(softmaxloss.get_num_threads())}
     workers = {
         name: subprocess.Popen(
             [sys.executable, "-m", "benchmarks.linear", "--worker", name, shape.text],
@@ -218,66 +229,74 @@ def fastest(found: dict[str, Found]) -> list[float]:
     ]
 
 
-def table(shape: Shape, found: dict[str, Found]) -> list[str]:
+def table(found: dict[str, Found]) -> list[str]:
     """Times and memory of the peers."""
     least = fastest(found)
-    lines = ["| | time | over the products | memory |", "| --- | --- | --- | --- |"]
-    lines.append(f"| three products | {duration(sum(least))} | 1.00 | |")
+    made = ["| | time | over the products | memory |", "| --- | --- | --- | --- |"]
+    made.append(f"| three products | {duration(sum(least))} | 1.00 | |")
     for name, title in PEERS.items():
         if name not in found:
             continue
         times, memory = found[name]
         spread = f"({duration(min(times))}-{duration(max(times))})"
         over = median(times) / (least[0] if name.startswith("loss") else sum(least))
-        lines.append(
+        made.append(
             f"| {title} | {duration(median(times))} {spread} | {over:.2f} | "
             f"{max(memory, 0) / 1e6:.0f} MB |"
         )
-    return lines
+    return made
 
 
 def rates(shape: Shape, found: dict[str, Found]) -> list[str]:
     """A line for each library: its products in GFLOP/s."""
     flops = 2 * shape.rows * shape.features * shape.classes
-    lines = []
+    made = []
     for library in dict.fromkeys(name.split()[0] for name in found if name.endswith(KINDS)):
         cells = [flops / median(found[f"{library} {kind}"].seconds) / 1e9 for kind in KINDS]
-        lines.append(f"| {library} | {' | '.join(f'{cell:.0f}' for cell in cells)} |")
-    return lines
+        made.append(f"| {library} | {' | '.join(f'{cell:.0f}' for cell in cells)} |")
+    return made
 
 
 def markdown(turns: int = TURNS, shapes: list[Shape] = SHAPES) -> str:
     """The tables of each shape."""
-    lines = [
+    return "\n".join(lines(turns, shapes))
+
+
+def lines(turns: int, shapes: list[Shape]) -> Iterator[str]:
+    what = "processor time of one thread" if _one_thread() else "time"
+    yield from [
         "### The loss of a linear layer's logits",
         "",
-        f"Forward and backward pass; median of {turns} turns (smallest-largest); "
+        f"Forward and backward pass, {what}; median of {turns} turns (smallest-largest); "
         f"{machine.dated()}. Memory: beyond arguments and gradients. The products are of all rows "
         "and classes at once, each by the library that is fastest at it; the loss alone is over "
         "x·Wᵀ.",
     ]
-    if warning := machine.busy():
-        lines += ["", f"Attention: {warning}."]
     for shape in shapes:
+        if not _one_thread() and (warning := machine.busy()):
+            yield from ["", f"Attention: {warning}."]
         found = measure(shape, turns)
         rows, features, classes, dtype = shape
-        lines += ["", f"{rows} rows, {features} features, {classes} classes, {dtype}:", ""]
-        lines += table(shape, found)
-        head = ["", f"| GFLOP/s | {' | '.join(KINDS)} |", "| --- | --- | --- | --- |"]
-        lines += head + rates(shape, found)
-    return "\n".join(lines)
+        yield from ["", f"{rows} rows, {features} features, {classes} classes, {dtype}:", ""]
+        yield from table(found)
+        yield from ["", f"| GFLOP/s | {' | '.join(KINDS)} |", "| --- | --- | --- | --- |"]
+        yield from rates(shape, found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.linear", description=__doc__)
     parser.add_argument("shapes", nargs="*", type=Shape.of, help="such as 1024x512x32000-bfloat16")
     parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("--worker", metavar="PEER", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.processor_time:
+        os.environ["LINEAR_PROCESSOR_TIME"] = "1"
     if options.worker:
         worker(options.worker, options.shapes[0])
     else:
-        print(markdown(options.turns, options.shapes or SHAPES))
+        for line in lines(options.turns, options.shapes or SHAPES):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -421,6 +421,38 @@ def test_half_precision_sums_are_not_worse_than_all_at_once(number: int) -> None
     assert errors[0] <= errors[1]
 
 
+def test_an_upstream_gradient_does_not_round_twice() -> None:
+    """The float32 sums of bfloat16 gradients are multiplied before they are rounded."""
+    torch.manual_seed(0)
+    x, W = torch.randn(64, 8).bfloat16(), torch.randn(50, 8).bfloat16().requires_grad_()
+    b, y = torch.zeros(50, dtype=torch.bfloat16, requires_grad=True), torch.randint(50, (64,))
+    loss = linear_cross_entropy(x, W, y, linear_bias=b, memory_budget=4000)
+    _, by_weight, by_bias = (g if g is None else g.clone() for g in loss.grad_fn.kept)
+    for leaf, kept, found in zip((W, b), (by_weight, by_bias), grads(3 * loss, W, b), strict=True):
+        assert (found.dtype, kept.dtype) == (leaf.dtype, torch.float32)
+        assert torch.equal(found, (3 * kept).bfloat16())
+        assert not torch.equal(found, 3 * kept.bfloat16())  # as if rounded before, too
+
+
+def grads(loss: Any, *leaves: Any) -> Any:
+    return torch.autograd.grad(loss, leaves)
+
+
+@pytest.mark.parametrize("multi_label", ["error", "mean"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_probabilities(dtype: Any, multi_label: Any) -> None:
+    """As the same numbers in float64."""
+    torch.manual_seed(0)
+    x, W = torch.randn(40, 8), torch.randn(50, 8)
+    q = torch.randn(40, 50).softmax(1).to(dtype)
+    options: dict[str, Any] = {"reduction": "none", "multi_label": multi_label}
+    got = linear_cross_entropy(x, W, q, memory_budget=30000, **options)
+    want = linear_cross_entropy(x, W, q.double(), **{**options, "multi_label": "sum"})
+    if multi_label == "mean":
+        want = want / q.double().sum(1).float()
+    torch.testing.assert_close(got, want, rtol=1e-6, atol=0)
+
+
 def test_float16_gradients_are_not_lost_before_the_loss_scale_is_applied() -> None:
     """1/N·a_n is far below the least float16; times the scale it is not."""
     x = torch.full((4096, 2), 1.0, dtype=torch.float16, requires_grad=True)

@@ -213,22 +213,45 @@ def row_blocks(
     gathered: bytes of a row of the target, where a block's rows of it are copied together
     copied: whether a few rows at a time are copied, as with softcap and z_loss
     """
-    classes, features = shape
-    logits = classes * itemsize + gathered
-    copies = 0
-    if copied or options.changes_logits:
-        copies = COPIES * max(itemsize, 4) * max(classes, FEW if rows * classes > FEW else 0)
-    budget = int(options.memory_budget)
-    available = budget - budget // ASIDE - copies
-    if rows and available < logits:
+    classes, _ = shape
+    free, row = _bytes(rows, shape, itemsize, options, gathered, copied)
+    logits, budget = classes * itemsize + gathered, int(options.memory_budget)
+    if rows and free < logits:
+        copies = budget - budget // ASIDE - free
         needed = math.ceil((logits + copies) * ASIDE / (ASIDE - 1)) + 1
         raise OptionError(
             f"memory_budget of {budget} bytes does not hold one row of {classes} logits: it takes "
             f"{needed}"
         )
+    return _nearly_equal(rows, free // row)
+
+
+def is_one_block(rows: int, shape: tuple[int, int], itemsize: int, options: LinearOptions) -> bool:
+    """Whether all rows are one block, if all of them count.
+
+    >>> is_one_block(5, (10, 3), 4, LinearOptions(memory_budget=250))
+    False
+    """
+    free, row = _bytes(rows, shape, itemsize, options)
+    return rows * row <= free
+
+
+def _bytes(
+    rows: int,
+    shape: tuple[int, int],
+    itemsize: int,
+    options: LinearOptions,
+    gathered: int = 0,
+    copied: bool = False,
+) -> tuple[int, int]:
+    """(of the budget for rows, of one row)."""
+    classes, features = shape
+    copies, budget = 0, int(options.memory_budget)
+    if copied or options.changes_logits:
+        copies = COPIES * max(itemsize, 4) * max(classes, FEW if rows * classes > FEW else 0)
     # Beside its logits, a row of the input has a copy, its gradient and parts of that.
-    row = logits + FEATURES * features * max(itemsize, 4)
-    return _nearly_equal(rows, available // row)
+    row = classes * itemsize + gathered + FEATURES * features * max(itemsize, 4)
+    return budget - budget // ASIDE - copies, row
 
 
 def _nearly_equal(rows: int, most: int) -> list[slice]:

@@ -15,7 +15,7 @@ from ...arrays import Array
 from ...kernels import has_kernel, kernel_for
 from ...labels import ClassIndices
 from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
-from ...linear.plan import Arguments, Plan, plan_for
+from ...linear.plan import Arguments, Plan, is_one_block, plan_for
 from ...options import LinearOptions, class_weights, sample_weights
 from ...scores import Scores, counted_from
 from ..tensors import as_float64, as_numpy, new_memory
@@ -33,6 +33,18 @@ def computed_dtype(dtype: torch.dtype) -> torch.dtype:
     """The dtype that logits and gradients are computed and held in. float16 is held in float32: the
     gradient of a mean may underflow in float16 until it is multiplied by a loss scale."""
     return torch.float32 if dtype is torch.float16 else dtype
+
+
+def held_dtypes(arrays: Arguments, options: LinearOptions) -> tuple[torch.dtype, ...]:
+    """The dtypes of the gradients with respect to input, weight and bias, until an upstream
+    gradient multiplies them. Half-precision sums over several blocks stay in float32 until then, to
+    be rounded once."""
+    (rows, _), (classes, features) = arrays.input.shape, arrays.linear_weight.shape
+    dtype = computed_dtype(arrays.input.dtype)
+    if dtype.itemsize > 2:
+        return dtype, dtype, dtype
+    one = is_one_block(rows, (classes, features), dtype.itemsize, options)
+    return dtype, dtype if one else torch.float32, torch.float32
 
 
 class Layer:
@@ -81,10 +93,10 @@ class Layer:
         if by_input:
             self.grad_input = torch.zeros(input.shape, dtype=self.dtype, device=input.device)
         # Half precision adds up in float32, and is rounded once.
-        half = weight.dtype.itemsize < 4
+        half, self.held = weight.dtype.itemsize < 4, held_dtypes(arrays, options)
         sums = torch.float32 if half else weight.dtype
         if by_weight:
-            dtype = self.dtype if half and len(self.plan.blocks) == 1 else sums
+            dtype = self.held[1] if len(self.plan.blocks) == 1 else sums
             self.grad_weight = new_memory(weight.shape, dtype, weight.device)
         if by_bias:
             self.grad_bias = weight.new_zeros(classes, dtype=sums)
@@ -105,7 +117,7 @@ class Layer:
     def run(
         self, upstream: float | Array, with_scores: bool = False
     ) -> tuple[Array, Scores | None, tuple[Tensor, ...]]:
-        """(losses of the rows that count, scores of all rows, gradients in `computed_dtype`)."""
+        """(losses of the rows that count, scores of all rows, gradients in `held_dtypes`)."""
         with torch.no_grad():
             losses, scores = run(
                 self, self.plan, upstream, any(self.needs), self.computed if with_scores else None
@@ -246,14 +258,17 @@ class Layer:
         self.untouched = False
 
     def gradients(self) -> tuple[Tensor, ...]:
-        """With respect to the input, the weight and the bias, in `computed_dtype`."""
+        """With respect to the input, the weight and the bias, in `held_dtypes`."""
         by_weight = self.grad_weight
         if self.untouched and by_weight is not None:
             by_weight.zero_()
-        if by_weight is not None and by_weight.dtype is not self.dtype:
-            by_weight = new_memory(by_weight.shape, self.dtype, by_weight.device).copy_(by_weight)
         made = (self.grad_input, by_weight, self.grad_bias)
         return tuple(
-            self.input.new_empty(0, dtype=self.dtype) if g is None else g.to(self.dtype)
-            for g in made
+            self.input.new_empty(0, dtype=dtype) if g is None else rounded(g, dtype)
+            for g, dtype in zip(made, self.held, strict=True)
         )
+
+
+def rounded(g: Tensor, dtype: torch.dtype) -> Tensor:
+    """The gradient in this dtype."""
+    return g if g.dtype is dtype else new_memory(g.shape, dtype, g.device).copy_(g)
