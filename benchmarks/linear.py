@@ -170,10 +170,13 @@ def worker(name: str, shape: Shape) -> None:
     """One call for each line on standard input; its seconds and its peak memory."""
     import torch
 
+    from softmaxloss.torch import empty_cache
+
     torch.set_num_threads(softmaxloss.get_num_threads())
     call, gradients = prepare(name, shape)
     for _ in sys.stdin:
         gc.collect()
+        empty_cache()
         give_back_memory()
         forget()
         before = highest()
