@@ -404,8 +404,8 @@ def test_half_precision_sums_are_not_worse_than_all_at_once(number: int) -> None
     x = torch.randn(rows, 16).bfloat16()
     W = (torch.randn(classes, 16) / 2).bfloat16().requires_grad_()
     y = torch.randint(classes, (rows,))
-    # A row: 2 bytes for each class, 4 copies of 4 bytes for each feature; a fifth is for the rest.
-    budget = (2 * classes + 16 * 16) * (rows // number) * 5 // 4 + 8
+    # A row: 2 bytes for each class, 4 copies of 4 bytes for each feature. A quarter is for others.
+    budget = (2 * classes + 16 * 16) * (rows // number) * 4 // 3 + 8
     exact = W.detach().double().requires_grad_()
     F.cross_entropy(x.double() @ exact.T, y).backward()
     errors = []
@@ -522,8 +522,9 @@ x = torch.randn(rows, features).to(dtype).requires_grad_()
 W = torch.randn(classes, features, dtype=dtype).requires_grad_()
 y = torch.randint(classes, (rows,))
 w = W.detach()[:1000].clone().requires_grad_()
-few = y[:16] % len(w)
-softmaxloss.linear_cross_entropy(x[:16], w, few).backward()  # loads and compiles
+few = y[:256] % len(w)
+# Loads and compiles; and the libraries of products have what they keep for themselves.
+softmaxloss.linear_cross_entropy(x[:256], w, few).backward()
 x.grad = None
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # the highest is now the present one
@@ -560,9 +561,8 @@ def test_memory_stays_within_the_budget(dtype: str, limit: float) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 def test_a_million_classes() -> None:
     sizes = {"rows": 4096, "features": 64, "classes": 10**6}
-    # With a budget of 64 MB, which holds twelve rows, it takes twice as long.
-    used = memory_beyond_gradients(**sizes, dtype="float32", budget="200MB")
-    assert used <= 256e6
+    used = memory_beyond_gradients(**sizes, dtype="float32", budget="64MB")
+    assert used <= 70e6
 
 
 @pytest.mark.parametrize(

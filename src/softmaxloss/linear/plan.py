@@ -20,9 +20,9 @@ from ..options import LinearOptions, Options
 from ..reduction import mean_divisor, reduced
 
 #: The part of the budget that is for what is needed besides the logits: one in so many.
-ASIDE = 5
+ASIDE = 4
 #: The part for one product's result and the copies that its library makes of the operands.
-PRODUCT = 12
+PRODUCT = 16
 #: Classes in one chunk of a product: a multiple of the least number, which keeps rows aligned.
 MOST_CLASSES = 4096
 LEAST_CLASSES = 64
