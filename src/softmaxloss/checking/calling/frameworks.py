@@ -76,10 +76,10 @@ def _globals(function: Any) -> dict[str, Any]:
 
 
 def node_of(function: Any) -> type | None:
-    """The class of nodes of an engine with automatic differentiation in the function's module: it
-    is made from numbers, and has grad, backward, and data or numpy()."""
+    """The class of nodes of an engine in the function's module: it is made from numbers, and has
+    data or numpy(). It has grad and backward, unless it is called a tensor."""
     for value in list(_globals(function).values()):
-        if not isinstance(value, type) or not callable(getattr(value, "backward", None)):
+        if not isinstance(value, type) or not is_like_node(value):
             continue
         if _package(value) in ("torch", "jax", "tensorflow"):
             continue
@@ -87,9 +87,15 @@ def node_of(function: Any) -> type | None:
             with contextlib.suppress(Exception), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 node = value(number)
-                if hasattr(node, "grad") and (hasattr(node, "data") or hasattr(node, "numpy")):
+                has_grad = hasattr(node, "grad") or value.__name__ == "Tensor"
+                if has_grad and (hasattr(node, "data") or hasattr(node, "numpy")):
                     return value
     return None
+
+
+def is_like_node(owner: type) -> bool:
+    """Whether a class may be that of the nodes of an engine: its methods are functions of nodes."""
+    return callable(getattr(owner, "backward", None)) or owner.__name__ == "Tensor"
 
 
 def has_loops(function: Any) -> bool:
@@ -325,7 +331,7 @@ def _call_own(
         leaf = node(z, **({asking: True} if asking else {}))
         flat = []
         value = of_scores(leaf)
-    if not labelled or not isinstance(value, node):
+    if not labelled or not isinstance(value, node) or not hasattr(value, "backward"):
         return _own_as_numpy(value)
     value.backward()
     gradient = [one.grad for one in flat] if flat else leaf.grad

@@ -5,6 +5,7 @@ it can mean several, all of them are tried, the likeliest first.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +15,7 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
-    "mask",
+    "mask", "class weights",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
@@ -22,6 +23,9 @@ SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities
 
 #: The roles of what a loss or a softmax is passed beside its scores and labels.
 BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training", "mask")
+
+#: Names of a weight for each class, where logits and labels are passed as well.
+CLASS_WEIGHTS = {"weight", "weights", "class_weight", "class_weights"}
 
 #: The roles of which a layer has one: a matrix, a vector, a dict or an object with the weights.
 WITH_WEIGHTS: set[Role] = {"weights", "theta", "params", "model"}
@@ -51,6 +55,7 @@ NAMES: dict[str, Role] = {
         ("y", "t", "target", "targets", "tgt", "label", "labels", "y_true", "ytrue", "y_t",
          "y_real", "truth", "true", "ground_truth", "gt", "gold", "correct", "correct_class",
          "correct_label", "true_class", "true_label", "actual", "expected", "desired", "answer",
+         "y_label", "y_labels", "true_labels",
          "class_", "cls", "target_index", "target_idx", "y_batch", "yb", "ys", "onehot", "one_hot",
          "y_onehot", "y_one_hot", "y_enc", "y_oh", "y_hot", "labels_onehot", "target_onehot",
          "targets_one_hot", "reference_answers", "indicator"),
@@ -87,12 +92,15 @@ NAMES: dict[str, Role] = {
 #: Names of the features where a function has weights; elsewhere they are scores.
 FEATURES = {
     "x", "xs", "xb", "data", "features", "feats", "inputs", "input_data", "x_batch", "x_train",
-    "images", "samples", "a_prev", "phi", "batch", "examples", "design",
+    "images", "samples", "a_prev", "phi", "batch", "examples", "design", "state", "obs",
 }  # fmt: skip
 
 #: Names of labels that are often something else; they count where no other argument is labels.
 PERHAPS_LABELS = {"idx", "index", "c", "category", "real", "d", "k", "i", "j", "n", "cl"}
 
+
+#: Names of the size of a batch, which gets all examples: one loss, and one step of training.
+BATCH_SIZES = {"bs", "batch", "batch_size", "batchsize", "mini_batch_size", "minibatch_size"}
 
 #: Names that only the labels of several examples have.
 LABELS_OF_MANY = {"Y", "ys", "yb", "y_batch", "Y_batch", "labels", "targets"}
@@ -133,6 +141,43 @@ def role_of(name: str) -> Role | None:
     ('labels', None)
     """
     return NAMES.get(name.lower())
+
+
+#: What a softmax, its loss or the gradient is called.
+TITLE = re.compile(
+    r"softmax|cross_?entropy|(?<![a-z])(x_?ent|ce|nll)(?![a-z])|log_?loss|likelihood", re.I
+)
+
+
+#: Words with which it is called so and is another function.
+OTHERS = re.compile(
+    r"gumbel|sampled|hierarchical|adaptive|spherical|margin|contrastive|nce(?![a-z])", re.I
+)
+
+
+def is_named(title: str, function: Callable[..., Any], order: Sequence[Role]) -> bool:
+    """Whether the name of a function and those of its parameters say that it is to be called so.
+
+    The parameters W, X, y and reg say it alone.
+
+    >>> is_named("softmax_loss", lambda logits, y: 0, ("logits", "labels"))
+    True
+    >>> is_named("softmax_loss", lambda queries, keys: 0, ("logits", "labels"))
+    False
+    """
+    name = title.rpartition("<locals>.")[2]
+    if OTHERS.search(name) or not (TITLE.search(name) or "reg" in order):
+        return False
+    passed = (p for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD)
+    return all(_fits(p.name, role) for p, role in zip(passed, order, strict=False))
+
+
+def _fits(name: str, role: Role) -> bool:
+    """Whether this name is one of the role; the logits and the features have many names."""
+    of_name = role_of(name)
+    if role in SCORES:
+        return of_name in SCORES or name.lower() in FEATURES | {"s", "a", "scores", "y"}
+    return of_name == role or (role == "features" and name.lower() in FEATURES)
 
 
 def has_labels_of_many(function: Callable[..., Any]) -> bool:
@@ -183,14 +228,20 @@ def _loss(
     """The ways to call a loss of logits or probabilities, or a softmax."""
     names = [p.name for p in required]
     optional = {p.name: role_of(p.name) for p in parameters if p.default is not p.empty}
-    known: dict[str, Role] = {}
+    known: dict[str, Role] = {p.name: "examples" for p in parameters if _is_batch_size(p)}
     for name in names:
         role = role_of(name)
         if role in BESIDE and len(names) > 1:
             known[name] = role
     free = [name for name in names if name not in known]
+    weights = [name for name in free if name.lower() in CLASS_WEIGHTS]
+    if len(free) == 3 and len(weights) == 1:
+        known[weights[0]] = "class weights"
+        free.remove(weights[0])
+    if len(free) == 1 and known.get(names[-1]) == "mask":  # a softmax with a mask
+        yield _passed(parameters, known | {free[0]: _score_role(free[0])})
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
-        known = {n: r for n, r in known.items() if r in ("model", "training")}
+        known = {n: r for n, r in known.items() if r in ("model", "training") or n in optional}
         free = [name for name in names if name not in known]
     labels = [name for name, role in optional.items() if role == "labels"][:1]
     if len(free) == 1:
@@ -233,6 +284,11 @@ def _loss(
         yield _passed(parameters, known | dict(zip(free, pair, strict=True)))
 
 
+def _is_batch_size(parameter: inspect.Parameter) -> bool:
+    """Whether it is the number of examples in a batch, and has a default."""
+    return type(parameter.default) is int and parameter.name.lower() in BATCH_SIZES
+
+
 def _score_role(name: str) -> Role:
     role = role_of(name)
     return role if role in SCORES else "scores"
@@ -252,6 +308,9 @@ def _layer(
     roles: dict[str, Role] = {}
     for p in parameters:
         role: Role | None = "features" if p.name.lower() in FEATURES else role_of(p.name)
+        if _is_batch_size(p):
+            roles[p.name] = "examples"
+            continue
         if p.name == "n" or p.name.lower() in ("m", "bs"):
             role = "examples"
         if role is not None and (p.default is p.empty or role in ("reg", "bias", "labels")):
@@ -264,6 +323,8 @@ def _layer(
     if has_weights and "labels" in found and "features" not in found and len(unknown) == 1:
         roles[unknown.pop()] = "features"
         found = list(roles.values())
+    if {"features", "weights"} <= set(found) <= {"features", "weights", "bias"} and not unknown:
+        return [_passed(parameters, roles)]  # its probabilities
     if has_weights and {"features", "labels"} <= set(found) and len(set(found)) == len(found):
         if unknown:
             return None

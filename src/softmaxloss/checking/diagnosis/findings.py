@@ -182,7 +182,7 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
         remarks.append(f"its rows do not sum to {sums_to}")
     if len(numbers) > 1 and all(np.ptp(a) == 0 for a in numbers) and part != "loss":
         remarks.append("all its entries are the same number")
-    remarks += _multiple(observed, loose)
+    remarks += multiple_of(observed)
     two = finite.get("two examples")
     if two is None:
         return tuple(remarks)
@@ -199,8 +199,9 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _multiple(observed: Observed, loose: float) -> list[str]:
-    """Whether the numbers are the right ones times a number, or plus one."""
+def multiple_of(observed: Observed) -> list[str]:
+    """Whether the numbers are the right ones times a number, or plus one: a remark, or none."""
+    loose = 1e4 * observed.epsilon
     wanted = [np.asarray(observed.wanted(k)) for k in range(len(observed.values))]
     pairs = [
         (np.asarray(got), want)

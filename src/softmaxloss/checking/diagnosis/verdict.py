@@ -1,23 +1,26 @@
 """From the results of a function to the report on it."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bank import BANK
+from ..bank import BANK, Mistake
 from ..calling.calls import Attempt
 from ..calling.forms import Form
+from ..calling.wording import Wording
 from ..guard import Guard, guards_for
 from ..inputs import inputs_for, option_inputs
 from ..reference import SINGLE, Results, is_right, precision
 from ..report import Finding, InputCheck, Report
 from ..settings import Part, Settings
 from .backward import check_backward
+from .evidence import connects
 from .findings import finding_for
+from .masks import check_mask
 from .mistakes import Numbers, Observed, diagnose, observe
 from .one_hot import without_missing_classes
 from .options import Reductions, check_options
@@ -27,6 +30,10 @@ MOST_FORMS = 4  # that are examined where all are wrong
 TEXTBOOK = Settings(seed=0, level="textbook")
 
 SLOW = "it is slow: it was called on fewer and smaller inputs"
+
+UNREADABLE = "it returned nothing that can be read"
+NO_LOSS = "it is passed labels, and returns probabilities only"
+SOMETHING_ELSE = "this function does something else, or its form is not known"
 
 IN_HALF = (
     "its results are in half precision, in which one mistake looks like another: let it keep the "
@@ -55,7 +62,10 @@ class Compared(NamedTuple):
         only, the fewest first; right where it raises no error; none of these, those first that are
         right in a part."""
         found = [m for finding in self.findings for m in finding.mistakes]
-        mistakes = sum(mistake.kind == "mistake" for mistake in found)
+        # What code for one-hot labels gives for class indices is no mistake of its own.
+        mistakes = sum(
+            2 if mistake.id == "times-the-label" else mistake.kind == "mistake" for mistake in found
+        )
         unknown = sum(not finding.mistakes for finding in self.findings)
         if any(mistake.id in ("constant", "always-nan") for mistake in found):
             return 2, unknown, mistakes  # as any function is that gets what it was not meant for
@@ -75,8 +85,10 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     for tried_attempt in attempts:
         attempt = without_missing_classes(tried_attempt, settings)
         one = _compare(attempt, settings, thorough=False)
-        if not one.observed:
-            tried.append((attempt.form, attempt.problem or "it returned nothing that can be read"))
+        without_labels = {"softmax", "log_softmax"} if "labels" in attempt.form.order else set()
+        if set(one.observed) <= without_labels:
+            nothing = NO_LOSS if one.observed else UNREADABLE
+            tried.append((attempt.form, attempt.problem or nothing))
             continue
         if not one.is_wrong():
             if not attempt.form.batch:
@@ -95,10 +107,13 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     best = min(results, key=Compared.rank)
     report = _report(best, settings)
     if not report.mistakes and best.attempt.raised * 2 > len(best.attempt.results):
-        raised = [(one.attempt.form, one.attempt.problem or "") for one in results]
+        raised = [(one.attempt.form, one.attempt.problem or UNREADABLE) for one in results]
         return _not_checked(raised, settings)
     if not report.mistakes and _in_half(best.attempt):
         return replace(report, verdict="not checked", problem=IN_HALF)
+    if report.verdict == "wrong" and not connects(best.attempt, best.observed, best.findings):
+        wrong = [(one.attempt.form, _report(one, settings).reason) for one in results]
+        return replace(_not_checked(wrong, settings), problem=SOMETHING_ELSE)
     return report
 
 
@@ -284,7 +299,18 @@ def _compare_in_precision(
     known = not any(finding.is_wrong(TEXTBOOK) for finding in one.findings)
     if {"loss", "gradient"} <= set(values) and known and not attempt.gradient_of_loss:
         one.findings[:] = _of_both(one.findings)
+    one.findings[:] = [_renamed(finding, _said(attempt.wording)) for finding in one.findings]
     return one
+
+
+def _said(wording: Wording) -> dict[Mistake, Mistake]:
+    """The conventions that are mistakes, because the text of the function says another one."""
+    said = {
+        ("sum", "sum-said-to-be-the-mean"): wording.mean,
+        ("masked-rows-in-the-mean", "not-the-mean-of-the-mask"): wording.mean_of_mask,
+        ("weighted-mean-over-n", "weighted-mean-not-pytorchs"): wording.as_pytorch,
+    }
+    return {BANK[id]: BANK[instead] for (id, instead), is_said in said.items() if is_said}
 
 
 def _report(one: Compared, settings: Settings) -> Report:
@@ -305,7 +331,8 @@ def _report(one: Compared, settings: Settings) -> Report:
     reductions = None if wrong else _reductions(asked)
     if reductions is not None:
         more, found = check_options(attempt, [*others.values()], parts, reductions, epsilon)
-        checks, findings = checks + more, findings + found
+        checks = checks + more
+        findings += [_renamed(finding, _said(attempt.wording)) for finding in found]
     elif with_options and not any(finding.is_wrong(settings) for finding in findings):
         names = ", ".join(with_options)
         remark = f"because of this, these were not checked: {names}"
@@ -320,6 +347,9 @@ def _report(one: Compared, settings: Settings) -> Report:
             check_backward(parts[0], others["backward"], results.gradient, problem, epsilon)
         )
         parts += ("gradient",)
+    if "mask of outputs" in with_options and not wrong:
+        results, problem = with_options["mask of outputs"]
+        separate.append(check_mask(others["mask of outputs"], results.softmax, problem, epsilon))
     for check, finding in filter(None, separate):
         checks.append(check)
         findings += [] if finding is None else [finding]
@@ -374,6 +404,11 @@ OF_GRADIENT = {
 }  # fmt: skip
 
 
+def _renamed(finding: Finding, names: Mapping[Mistake, Mistake]) -> Finding:
+    """The finding, with other mistakes for some."""
+    return replace(finding, mistakes=tuple(names.get(m, m) for m in finding.mistakes))
+
+
 def _of_both(findings: list[Finding]) -> list[Finding]:
     """The findings, and whether the gradient has the conventions of the loss."""
     of: dict[str, set[str]] = {"loss": set(), "gradient": set()}
@@ -388,5 +423,5 @@ def _of_both(findings: list[Finding]) -> list[Finding]:
         return findings
     if not wanted and of["gradient"] == {"gradient-of-the-sum"}:
         divided = {BANK["gradient-of-the-sum"]: BANK["gradient-not-divided"]}
-        return [replace(f, mistakes=tuple(divided.get(m, m) for m in f.mistakes)) for f in findings]
+        return [_renamed(finding, divided) for finding in findings]
     return [*findings, Finding("gradient", mistakes=(BANK["loss-and-gradient-differ"],))]

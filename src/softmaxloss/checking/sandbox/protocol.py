@@ -15,6 +15,7 @@ from ..bank import BANK
 from ..calling.calls import Attempt
 from ..calling.forms import Form
 from ..calling.frameworks import MOST_CLASSES
+from ..calling.wording import Wording
 from ..reference import Results
 
 
@@ -100,6 +101,9 @@ def _decode_attempt(data: Any) -> Attempt:
         },
         differentiated=bool(data["differentiated"]),
         gradient_of_loss=bool(data["gradient_of_loss"]),
+        named=bool(data["named"]),
+        title=first_line(data["title"]),
+        wording=Wording(*data["wording"]),
         small=bool(data["small"]),
     )
 
