@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +12,6 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.special
-import torch
 from tests.planted import (
     CHEATS,
     RIGHT_STYLES,
@@ -127,16 +125,6 @@ def test_no_other_mistake_has_the_same_numbers(
     assert [m.id for m in found.others] == []
 
 
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    """On a busy machine several threads are slower for calls this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize(
     "many",
     [

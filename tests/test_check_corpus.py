@@ -129,6 +129,12 @@ def by_command(what: str, capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+def by_one_command(ours: list[Expected], capsys: pytest.CaptureFixture[str]) -> Any:
+    """The reports on the functions of a file, in their order."""
+    found = by_command(f"{CORPUS / ours[0].file}:{','.join(o.function for o in ours)}", capsys)
+    return found if isinstance(found, list) else [found]
+
+
 @contextlib.contextmanager
 def imported(file: str) -> Iterator[Any]:
     """The module, imported as Python does; nothing of it stays behind."""
@@ -175,42 +181,39 @@ def test_what_is_expected() -> None:
         assert one.function.rpartition(".")[2] in (CORPUS / one.file).read_text("utf-8"), one
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if OURS[file][0].loads])
-def test_by_python(file: str) -> None:
-    """`softmaxloss.check` of each function."""
-    with imported(file) as module:
-        expect_none(
-            [(one, "Python", one.differences(by_python(one, module))) for one in OURS[file]]
-        )
-
-
 def _without_lines(part: Any) -> str:
     """As text, without the places of errors, which the command alone knows."""
     return re.sub(r" \(line \d+\)", "", json.dumps(part))
 
 
-def _quick_and_slow() -> Iterator[Any]:
-    """The functions; where Python checks them all, the command checks one of a file, or is slow."""
-    for one in EXPECTED:
-        quick = not one.loads or one is OURS[one.file][0]
-        marks = () if quick else pytest.mark.slow
-        yield pytest.param(one, marks=marks, id=f"{one.file}:{one.function}")
-
-
-@pytest.mark.parametrize("one", list(_quick_and_slow()))
-def test_by_command(one: Expected, capsys: pytest.CaptureFixture[str]) -> None:
-    """`softmaxloss check` of each function, and Python says the same."""
-    commanded = by_command(where(one), capsys)
-    compared = [(one, "command", one.differences(commanded))]
-    if one.loads:
-        with imported(one.file) as module:
-            called = by_python(one, module)
+def compared_both_ways(
+    ours: list[Expected], commanded: list[dict[str, Any]], way: str
+) -> Iterator[Compared]:
+    """What differs of the functions of a file: by the command, by Python, and between the two."""
+    for one, report in zip(ours, commanded, strict=True):
+        yield one, way, one.differences(report)
+    if not ours[0].loads:
+        return
+    with imported(ours[0].file) as module:
+        called = [by_python(one, module) for one in ours]
+    for one, mine, other in zip(ours, called, commanded, strict=True):
+        yield one, "Python", one.differences(mine)
         keys = ("verdict", "form", "parts", "findings")
-        differ = [
-            key for key in keys if _without_lines(called[key]) != _without_lines(commanded[key])
-        ]
-        compared.append((one, "both", [f"{key} differs by Python" for key in differ]))
-    expect_none(compared)
+        differ = [key for key in keys if _without_lines(mine[key]) != _without_lines(other[key])]
+        yield one, "both", [f"{key} differs by Python" for key in differ]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_by_command_and_by_python(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`softmaxloss check FILE:f,g,…` and `softmaxloss.check` of each function say the same."""
+    expect_none([*compared_both_ways(OURS[file], by_one_command(OURS[file], capsys), "command")])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES)
+def test_each_by_a_command_of_its_own(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = [by_command(where(one), capsys) for one in OURS[file]]
+    expect_none([*compared_both_ways(OURS[file], alone, "alone")])
 
 
 @pytest.mark.parametrize("function", ["softmax", "cross_entropy", "softmax_loss"])
@@ -230,12 +233,14 @@ def test_in_a_folder(function: str, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.slow
 def test_on_a_loaded_machine(capsys: pytest.CaptureFixture[str]) -> None:
-    """The verdicts are the same where four other processes want each processor."""
+    """The reports are the same where four other processes want each processor."""
     endless = [sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(endless) for _ in range(4 * (os.cpu_count() or 1))]
     try:
         compared = [
-            (one, "loaded", one.differences(by_command(where(one), capsys))) for one in EXPECTED
+            found
+            for ours in OURS.values()
+            for found in compared_both_ways(ours, by_one_command(ours, capsys), "loaded")
         ]
     finally:
         for other in others:

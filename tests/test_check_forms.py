@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
 from softmaxloss import check
 from softmaxloss.checking.calling.arguments import arguments_for
@@ -455,15 +457,39 @@ def test_a_slow_function_is_called_on_fewer_inputs() -> None:
         return (np.log(np.exp(z - m).sum(axis=1)) + m[:, 0] - z[np.arange(len(y)), y]).mean()
 
     def slow(z: Any, y: Any) -> Any:
-        deadline = time.process_time() + 0.02
-        while time.process_time() < deadline:
+        deadline = time.thread_time() + 0.02
+        while time.thread_time() < deadline:
             pass
         return quick(z, y)
 
+    def beside_another(z: Any, y: Any) -> Any:
+        """The threads of a framework wait in loops for the next call."""
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(slow, z, y)
+            loss = quick(z, y)
+            waiting.result()
+        return loss
+
+    report = check(beside_another)
+    assert report.verdict == "right", str(report)
+    assert report.notes == ()
     report = check(slow)
     assert report.verdict == "right", str(report)
     assert report.notes == ("it is slow: it was called on fewer and smaller inputs",)
     assert len(report.checks) < len(check(quick).checks)
+
+
+def test_pytorch_has_one_thread() -> None:
+    seen = []
+
+    def with_torch(z: Any, y: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return torch.nn.functional.cross_entropy(z, y)
+
+    before = torch.get_num_threads()
+    assert check(with_torch).verdict == "right"
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == before
 
 
 def test_a_softmax_with_an_axis_is_meant_for_a_batch() -> None:

@@ -27,7 +27,7 @@ from .frameworks import (
     words_of_batches,
 )
 from .packed import Way
-from .roles import has_labels_of_many, is_named
+from .roles import Told, has_labels_of_many, told_by_names
 from .trials import (
     BY_PLACE,
     FINITE,
@@ -69,7 +69,7 @@ class Attempt(NamedTuple):
     left_out: tuple[str, ...] = ()  # the inputs for which it raised an error that is explained
     title: str = ""  # what the function is called
     wording: Wording = Wording()  # what its text says
-    named: bool = False  # whether its name and its parameters say that it is to be called so
+    told: Told = "nothing"  # what its name and those of its parameters say of this call
     small: bool = False  # whether the large inputs were smaller, because the function is slow
 
     @property
@@ -254,7 +254,7 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
         gradient_of_loss=gradient_of_loss,
         title=callee.title,
         wording=callee.wording,
-        named=is_named(callee.title, callee.way.signature, form.order),
+        told=told_by_names(callee.title, callee.way.signature, form.order),
         small=small,
     )
 

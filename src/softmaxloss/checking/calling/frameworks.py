@@ -13,7 +13,7 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType, GeneratorType
 from typing import Any, Literal, NamedTuple
 
@@ -32,6 +32,22 @@ class Differentiated(NamedTuple):
 
     loss: Any
     gradient: Any
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """PyTorch with one thread. For inputs this small, on a busy machine, several wait for each
+    other, busily, and a quick function looks slow."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def frameworks_of(function: Any) -> list[Framework]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .packed import Way
-from .roles import parameters_of, required_of, role_of
+from .packed import RATE, RATES, Way
+from .roles import BATCH_SIZES, FEATURES, parameters_of, required_of, role_of
 
 #: The sizes that a constructor gets, by what is in the name of the parameter, and their order.
 SIZES = (
@@ -81,9 +81,72 @@ def of_network(method: Any) -> Iterator[Way]:
         above, below = np.split(gradients["W2"], 2)
         return {"loss": loss, "gradient": above - below}
 
-    signature = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in "WXy"]
-    vars(call)["__signature__"] = inspect.Signature(signature)
+    vars(call)["__signature__"] = _signature("W", "X", "y")
     yield Way(call, call, f"W2 = (W, −W); {method.__name__}(X, y)")
+
+
+def of_network_step(function: Any) -> Iterator[Way]:
+    """A step of gradient descent of such a network without biases, f(X, y, W1, W2, lr), which
+    changes the weights in place or returns them, as the gradient of a linear layer."""
+    parameters = parameters_of(function) or []
+    places = {"X": FEATURES, "y": {"y"}, "W1": {"w1"}, "W2": {"w2"}, "lr": RATES}
+    given = {
+        symbol: next((p.name for p in parameters if p.name.lower() in names), "")
+        for symbol, names in places.items()
+    }
+    sizes = [p.name for p in parameters if p.name.lower() in BATCH_SIZES]
+    if not all(given.values()) or {p.name for p in required_of(function)} - {*given.values()}:
+        return
+    checked: list[bool] = []
+
+    def gradients(X: Any, y: Any, W1: Any, W2: Any) -> list[Any]:
+        before = [W1, W2]
+        after = [one.copy() for one in before]
+        values = dict(zip(given.values(), (X, y, *after, RATE), strict=True))
+        returned = function(**values, **dict.fromkeys(sizes, len(X)))
+        if isinstance(returned, tuple) and [np.shape(one) for one in returned[:2]] == [
+            one.shape for one in before
+        ]:
+            after = list(returned[:2])
+        return [(was - now) / RATE for was, now in zip(before, after, strict=True)]
+
+    def call(W: Any, X: Any, y: Any) -> Any:
+        if not checked:
+            _compare_first_layer(gradients)
+            checked.append(True)
+        identity = np.eye(len(W), dtype=W.dtype)
+        _, of_second = gradients(X, y, np.hstack([identity, -identity]), np.vstack([W, -W]))
+        above, below = np.split(of_second, 2)
+        return {"gradient": above - below}
+
+    vars(call)["__signature__"] = _signature("W", "X", "y")
+    yield Way(call, call, "(W2 − W2 after one step)/lr, W2 = (W, −W)")
+
+
+def _compare_first_layer(gradients: Callable[..., list[Any]]) -> None:
+    """Compare the gradient of the first layer with the right one, at a point; both may have the
+    factor of the second, such as that of a sum.
+
+    Raises:
+        SlopeError: It is another.
+    """
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(5, 4)), np.array([0, 2, 1, 1, 0])
+    W1, W2 = rng.normal(size=(4, 8)), rng.normal(size=(8, 3))
+    hidden = np.maximum(X @ W1, 0)
+    a = np.exp(hidden @ W2)
+    d = a / a.sum(axis=1, keepdims=True) - np.eye(3)[y]
+    right = [X.T @ (d @ W2.T * (hidden > 0)), hidden.T @ d]
+    of_first, of_second = gradients(X, y, W1, W2)
+    factor = (of_second * right[1]).sum() / (right[1] ** 2).sum()
+    if not np.allclose(of_first, factor * right[0], rtol=1e-6, atol=1e-8):
+        raise SlopeError("its gradient of W1 does not belong to that of W2")
+
+
+def _signature(*names: str) -> inspect.Signature:
+    return inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    )
 
 
 def _made(owner: Any, features: int, classes: int) -> Any:

@@ -1,9 +1,10 @@
 """Functions whose arguments or results are packed in another way than in a form: each as a function
 of the arguments of a form.
 
-A batch may be a dict or a pair of features and labels, and the logits a product with the vector of
-a word. The log of the sum of the exponentials is all that log softmax subtracts. A step of gradient
-descent changes the weights by the learning rate times the gradient.
+A batch may be a dict or a pair of features and labels, parameters a pair or a list of layers, and
+the logits a product with the vector of a word. The log of the sum of the exponentials is all that
+log softmax subtracts. A step of gradient descent changes the weights by the learning rate times the
+gradient.
 """
 
 import inspect
@@ -68,6 +69,32 @@ def with_batch(function: Callable[..., Any]) -> Iterator[Way]:
         passed = [*required[:at], *split, *required[at + 1 :]]
         vars(call)["__signature__"] = inspect.Signature(passed)
         shown = ", ".join([*names[:at], text, *names[at + 1 :]])
+        yield Way(call, call, f"f({shown})")
+
+
+def with_params(function: Callable[..., Any]) -> Iterator[Way]:
+    """A function of parameters, features and labels, with the weights and a bias of 0 in a pair or
+    in a list of layers, as one of the weights. A dict is an argument of a form.
+
+    >>> [way.protocol for way in with_params(lambda params, X, y: 0)]
+    ['f((W, b), X, y)', 'f([(W, b)], X, y)']
+    """
+    parameters = parameters_of(function) or []
+    names = [p.name for p in parameters]
+    if not names or role_of(names[0]) != "params" or len(required_of(function)) < 2:
+        return
+    packed: dict[str, Callable[[Any], Any]] = {
+        "(W, b)": lambda W: (W, 0 * W[0]),
+        "[(W, b)]": lambda W: [(W, 0 * W[0])],
+    }
+    first = inspect.Parameter("W", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    for text, pack in packed.items():
+
+        def call(W: Any, *others: Any, pack: Callable[[Any], Any] = pack, **options: Any) -> Any:
+            return function(pack(W), *others, **options)
+
+        vars(call)["__signature__"] = inspect.Signature([first, *parameters[1:]])
+        shown = ", ".join([text, *(p.name for p in required_of(function)[1:])])
         yield Way(call, call, f"f({shown})")
 
 

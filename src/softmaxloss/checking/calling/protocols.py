@@ -11,8 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from .networks import of_network
-from .packed import Way, of_blocks, of_log_sum_exp, of_step, of_word_vectors, with_batch
+from .networks import of_network, of_network_step
+from .packed import (
+    Way,
+    of_blocks,
+    of_log_sum_exp,
+    of_step,
+    of_word_vectors,
+    with_batch,
+    with_params,
+)
 from .roles import parameters_of, required_of, role_of
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
@@ -68,8 +76,10 @@ class ObjectError(TypeError):
 
 
 def title_of(target: Any) -> str:
-    """What a function or a class is called; of an object, its class."""
-    return str(getattr(target, "__qualname__", type(target).__qualname__))
+    """What a function or a class is called, without the function that made it; of an object, its
+    class."""
+    name = str(getattr(target, "__qualname__", type(target).__qualname__))
+    return name.rpartition("<locals>.")[2]
 
 
 def can_be_called(target: Any) -> bool:
@@ -99,6 +109,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         if with_weights is not None:
             yield with_weights
         yield from of_network(target)
+        yield from of_network_step(target)
         yield from with_batch(target)
         yield from of_word_vectors(target)
         in_one = of_blocks(target)
@@ -112,6 +123,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from of_step(target)
         is_module = torch is not None and isinstance(target, torch.nn.Module)
         yield Way(_returned_or_kept(target), target.forward if is_module else target)
+        yield from with_params(target)
         return
     is_called = bool(_methods(target, ("__call__",)))
     for forward in _methods(target, FORWARD):

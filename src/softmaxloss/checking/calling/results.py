@@ -182,7 +182,7 @@ def _meant(title: str, asked: Sequence[str]) -> str:
     for part in ("softmax", "log_softmax"):
         if part in asked:
             return part
-    name = title.rpartition("<locals>.")[2].lower()
+    name = title.lower()
     if re.search("log_?(softmax|sum_?exp)", name):
         return "log_softmax"
     return "softmax" if "softmax" in name and not re.search("log(?!its?|istic)", name) else ""

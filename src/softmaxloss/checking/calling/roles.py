@@ -155,21 +155,28 @@ OTHERS = re.compile(
 )
 
 
-def is_named(title: str, function: Callable[..., Any], order: Sequence[Role]) -> bool:
-    """Whether the name of a function and those of its parameters say that it is to be called so.
+#: What the names of a function and its parameters say of a call: nothing; that it gets logits and
+#: labels; that it is the softmax, its loss or its gradient, called so.
+Told = Literal["nothing", "arguments", "all"]
 
-    The parameters W, X, y and reg say it alone.
 
-    >>> is_named("softmax_loss", lambda logits, y: 0, ("logits", "labels"))
-    True
-    >>> is_named("softmax_loss", lambda queries, keys: 0, ("logits", "labels"))
-    False
+def told_by_names(title: str, function: Callable[..., Any], order: Sequence[Role]) -> Told:
+    """What the names say of a call with these roles. The parameters W, X, y and reg say all.
+
+    >>> told_by_names("softmax_loss", lambda logits, y: 0, ("logits", "labels"))
+    'all'
+    >>> told_by_names("distance", lambda logits, y: 0, ("logits", "labels"))
+    'arguments'
+    >>> told_by_names("softmax_loss", lambda queries, keys: 0, ("logits", "labels"))
+    'nothing'
     """
-    name = title.rpartition("<locals>.")[2]
-    if OTHERS.search(name) or not (TITLE.search(name) or "reg" in order):
-        return False
-    passed = (p for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD)
-    return all(_fits(p.name, role) for p, role in zip(passed, order, strict=False))
+    passed = [p.name for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD]
+    pairs = [*zip(passed, order, strict=False)]
+    is_loss = (TITLE.search(title) or "reg" in order) and not OTHERS.search(title)
+    if is_loss and all(_fits(name, role) for name, role in pairs):
+        return "all"
+    own = {role_of(name) for name, _ in pairs}
+    return "arguments" if "labels" in own and own & set(SCORES) else "nothing"
 
 
 def _fits(name: str, role: Role) -> bool:
