@@ -31,6 +31,7 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "temperature": lambda: 1.0,
         "training": lambda: True,
         "mask": lambda: _mask(form, input),
+        "left out": lambda: ~_mask(form, input),
         "class weights": lambda: input.options.get("weight", np.ones(classes, z.dtype)),
     }
     if form.is_layer:

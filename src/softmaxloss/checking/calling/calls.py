@@ -219,7 +219,7 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
     plain = inputs_for(form.scores != "logits", settings.seed, dtype, small, form.classes)
     others = option_inputs(settings.seed, dtype, form.classes)
     names = option_names(callee.way.signature)
-    names |= {option: option for option, role in BY_PLACE.items() if role in form.order}
+    names |= {BY_PLACE[role]: BY_PLACE[role] for role in form.order if role in BY_PLACE}
     outcomes = [outcome_of(form, callee, input) for input in plain]
     with_options = {
         input.name: outcome_of(form, callee, _renamed(input, names))
@@ -235,7 +235,7 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
     for input in others if "labels" not in form.order and not form.classes else ():
         if input.about == "backward" and callee.way.backward is not None:
             with_options[input.name] = backward_of(form, callee.way.backward, input)
-        elif input.about == "mask of outputs" and "mask" in form.order:
+        elif input.about == "mask of outputs" and {"mask", "left out"} & set(form.order):
             with_options[input.name] = with_mask(form, callee, input)
     with no_warnings():
         differentiated, gradient_of_loss = _differentiation(form, callee)

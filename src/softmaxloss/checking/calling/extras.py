@@ -35,9 +35,11 @@ def backward_of(form: Form, backward: Callable[[Any, Any], Any], input: Input) -
 
 
 def with_mask(form: Form, callee: Callee, input: Input) -> Outcome:
-    """The probabilities where a mask says which outputs count, which do not, or is added."""
+    """The probabilities where a mask says which outputs count, or is added."""
     mask = input.options["mask"]
-    masks = (mask, ~mask, np.where(mask, 0.0, -np.inf).astype(input.z.dtype))
+    masks = [mask]
+    if "mask" in form.order:
+        masks.append(np.where(mask, 0.0, -np.inf).astype(input.z.dtype))
     outcomes = [outcome_of(form, callee, input._replace(options={"mask": one})) for one in masks]
     right = masked_softmax(input.z, mask)
     return _likeliest(outcomes, [is_near(one.softmax, right, 1) for one, _ in outcomes])

@@ -15,7 +15,7 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
-    "mask", "class weights",
+    "mask", "left out", "class weights",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
@@ -151,13 +151,15 @@ TITLE = re.compile(
 
 #: Words with which it is called so and is another function.
 OTHERS = re.compile(
-    r"gumbel|sampled|hierarchical|adaptive|spherical|margin|contrastive|nce(?![a-z])", re.I
+    r"gumbel|sampled|hierarchical|adaptive|spherical|taylor|margin|contrastive"
+    r"|(?<![a-z])(info_?)?nce(?![a-z])",
+    re.I,
 )
 
 
 #: What the names of a function and its parameters say of a call: nothing; that it gets logits and
-#: labels; that it is the softmax, its loss or its gradient, called so.
-Told = Literal["nothing", "arguments", "all"]
+#: labels; that it is the softmax, its loss or its gradient, called so; that it is another function.
+Told = Literal["nothing", "arguments", "all", "something else"]
 
 
 def told_by_names(title: str, function: Callable[..., Any], order: Sequence[Role]) -> Told:
@@ -172,8 +174,9 @@ def told_by_names(title: str, function: Callable[..., Any], order: Sequence[Role
     """
     passed = [p.name for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD]
     pairs = [*zip(passed, order, strict=False)]
-    is_loss = (TITLE.search(title) or "reg" in order) and not OTHERS.search(title)
-    if is_loss and all(_fits(name, role) for name, role in pairs):
+    if OTHERS.search(title):
+        return "something else"
+    if (TITLE.search(title) or "reg" in order) and all(_fits(name, role) for name, role in pairs):
         return "all"
     own = {role_of(name) for name, _ in pairs}
     return "arguments" if "labels" in own and own & set(SCORES) else "nothing"
@@ -246,7 +249,9 @@ def _loss(
         known[weights[0]] = "class weights"
         free.remove(weights[0])
     if len(free) == 1 and known.get(names[-1]) == "mask":  # a softmax with a mask
-        yield _passed(parameters, known | {free[0]: _score_role(free[0])})
+        softmax = known | {free[0]: _score_role(free[0])}
+        yield _passed(parameters, softmax)
+        yield _passed(parameters, softmax | {names[-1]: "left out"})
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
         known = {n: r for n, r in known.items() if r in ("model", "training") or n in optional}
         free = [name for name in names if name not in known]

@@ -27,7 +27,7 @@ from .roles import Role
 from .wording import Wording, wording_of
 
 #: The options that are passed by their place where an argument has this role.
-BY_PLACE: dict[str, Role] = {"mask": "mask", "weight": "class weights"}
+BY_PLACE: dict[Role, str] = {"mask": "mask", "left out": "mask", "class weights": "weight"}
 
 LEAST_NO_CLASS = 100  # a label from here on is one to ignore, such as 255
 
@@ -194,7 +194,7 @@ def _values(form: Form, callee: Callee, input: Input) -> list[Value]:
 def call_once(form: Form, callee: Callee, input: Input) -> Any:
     """What the function returns for one call, as arrays."""
     arguments = arguments_for(form, input)
-    by_place = {option for option, role in BY_PLACE.items() if role in form.order}
+    by_place = {BY_PLACE[role] for role in form.order if role in BY_PLACE}
     input = input._replace(options={k: v for k, v in input.options.items() if k not in by_place})
     dtype = "bfloat16" if input.about == "bfloat16" else form.dtype("")
     places = [form.order.index(role) for role in (form.scores,) if role in form.order]

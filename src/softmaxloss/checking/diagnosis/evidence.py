@@ -3,8 +3,8 @@
 A function that computes something else, or that was called in a form for which it was not written,
 gives numbers that mean nothing. To accuse it, something must connect it with the loss. Either
 somebody says that it is one: who asks for this kind, or its name and its parameters. Or its numbers
-are related to the right ones: a known mistake gives all of them, they are right or nearly right on
-several inputs, or they increase with the right ones everywhere.
+are related to the right ones: a known mistake gives all of them, or, unless it is called something
+else, they are right or nearly right on several inputs, or increase with the right ones everywhere.
 """
 
 import re
@@ -22,6 +22,9 @@ SOMETHING_ELSE = "this function does something else, or its form is not known"
 
 #: What many functions give that get what they were not meant for; of logits and labels none does.
 VAGUE = {"constant", "always-nan"}
+
+#: Formulas of one array that are used for much else: a softmax must be called one.
+COMMON = {"no-exp", "not-normalised", "sigmoid-for-softmax", "takes-probabilities"}
 
 #: Inputs on which other functions may be right by chance: the loss is 0, log C, or that of one row.
 TRIVIAL = EXTREME | {"equal outputs", "one example"}
@@ -54,13 +57,15 @@ def doubt(
     if settings.kind is not None:
         return None
     ids = {m.id for finding in findings for m in finding.mistakes if m.kind == "mistake"}
+    has_labels = "labels" in attempt.form.order
+    vague = (set() if attempt.told == "arguments" else VAGUE) | (set() if has_labels else COMMON)
     meant = _meant(attempt.title, ids)
     if meant and meant == ids:
         return f"it computes what its name says, {', '.join(sorted(meant))}, and no softmax loss"
-    is_related = (
-        attempt.told == "all"
-        or bool(ids if attempt.told == "arguments" else ids - VAGUE)
-        or any(finding.nearest is not None for finding in findings)
+    if attempt.told == "all" or ids - vague:
+        return None
+    is_related = attempt.told != "something else" and (
+        any(finding.nearest is not None for finding in findings)
         or any(_is_partly_right(one) or _increases(one) for one in observed.values())
     )
     return None if is_related else SOMETHING_ELSE
