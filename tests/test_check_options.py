@@ -214,13 +214,13 @@ def test_the_derivative_of_a_wrong_loss_is_not_accused() -> None:
     def twice(z: Any, y: Any) -> Any:
         return torch.nn.functional.cross_entropy(torch.softmax(z, 1), y)
 
-    def brier(z: Any, y: Any) -> Any:
+    def of_squares(z: Any, y: Any) -> Any:
         q = torch.nn.functional.one_hot(y, z.shape[1])
         return ((torch.softmax(z, 1) - q) ** 2).sum(1).mean()
 
     assert check(minus_z).mistakes == ["exp-minus-z"]
     assert check(twice).mistakes == ["softmax-twice"]
-    assert check(brier).mistakes == ["squared-error"]
+    assert check(of_squares).mistakes == ["squared-error"]
     (finding,) = check(lambda z, y: 1.01 * torch.nn.functional.cross_entropy(z, y)).findings
     assert finding.part == "loss"
 

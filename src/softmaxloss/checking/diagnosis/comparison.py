@@ -19,7 +19,7 @@ from ..reference import SINGLE, Results, is_right, precision
 from ..report import Finding
 from ..settings import Part, Settings
 from .conventions import OF_GRADIENT, as_said, of_both
-from .findings import finding_for
+from .findings import Depth, finding_for
 from .mistakes import Numbers, Observed, observe
 
 TEXTBOOK = Settings(seed=0, level="textbook")
@@ -41,11 +41,15 @@ class Compared(NamedTuple):
         understood, _, mistakes = self.rank()
         return understood <= 1 and mistakes <= 1
 
+    def is_explained(self) -> bool:
+        """Whether known mistakes give all that is wrong, and not those that anything gives."""
+        return self.rank()[0] <= 1 and all(finding.mistakes for finding in self.findings)
+
     def rank(self) -> tuple[int, int, int]:
         """How well a form is understood, the best first: right on most inputs; with known mistakes
         only, the fewest first; right where it raises no error; none of these, those first that are
         right in a part."""
-        found = [m for finding in self.findings for m in finding.mistakes]
+        found = {m for finding in self.findings for m in finding.mistakes}
         # What code for one-hot labels gives for class indices is no mistake of its own.
         mistakes = sum(
             2 if mistake.id == "times-the-label" else mistake.kind == "mistake" for mistake in found
@@ -62,11 +66,11 @@ class Compared(NamedTuple):
         return 3 if wrong else 2, unknown - 2 * right, -mistakes
 
 
-def compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compared:
-    """Compare the results for the plain inputs; not thorough: only weaknesses and conventions are
-    looked for."""
+def compare(attempt: Attempt, settings: Settings, depth: Depth) -> Compared:
+    """Compare the results for the plain inputs, and look for what is wrong where they differ."""
     scores = attempt.form.scores
-    best = _compare_by(attempt, settings, scores, None, thorough)
+    best = _compare_by(attempt, settings, scores, None, depth)
+    thorough = depth != "harmless"
     if scores == "logits" or not best.findings or (thorough and best.is_understood()):
         return best
     by = (scores, "logits") if "gradient" in best.observed else (scores,)
@@ -76,7 +80,9 @@ def compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compared
     for guard, scores_or_logits in itertools.product((None, *guards), by):
         if guard is None and scores_or_logits == scores:
             continue  # the first
-        one = _compare_by(attempt, settings, scores_or_logits, guard, thorough)
+        # In a form that was not meant there are many guards; two mistakes beside one are too many.
+        of_guard: Depth = "one mistake" if thorough and guard is not None else depth
+        one = _compare_by(attempt, settings, scores_or_logits, guard, of_guard)
         if guard is not None:
             part = "loss" if "loss" in one.observed else "gradient"
             remarks = (f"yours: {guard}",)
@@ -88,7 +94,7 @@ def compare(attempt: Attempt, settings: Settings, *, thorough: bool) -> Compared
 
 
 def _compare_by(
-    attempt: Attempt, settings: Settings, by: str, guard: Guard | None, thorough: bool
+    attempt: Attempt, settings: Settings, by: str, guard: Guard | None, depth: Depth
 ) -> Compared:
     """With the gradient by logits or by probabilities, in the precision of the results."""
     form = attempt.form
@@ -98,7 +104,7 @@ def _compare_by(
     )
     values, given = _values(attempt, settings.kind), numbers.inputs[0].z.dtype
     epsilon = {part: precision(given, results) for part, results in values.items()}
-    plain = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
+    plain = _compare_in_precision(attempt, values, epsilon, numbers, depth)
     if all(finding.mistakes for finding in plain.findings) or set(epsilon.values()) == {SINGLE}:
         return plain
     # The results are float64; is their precision that of float32?
@@ -108,7 +114,7 @@ def _compare_by(
     if not rounded and not _near_in_single(plain.observed, numbers):
         return plain
     epsilon = dict.fromkeys(values, SINGLE)
-    coarse = _compare_in_precision(attempt, values, epsilon, numbers, thorough)
+    coarse = _compare_in_precision(attempt, values, epsilon, numbers, depth)
     if all(finding.mistakes for finding in coarse.findings):
         coarse.findings.append(Finding("calls", mistakes=(BANK["computed-in-float32"],)))
         return coarse
@@ -159,7 +165,7 @@ def _compare_in_precision(
     values: dict[str, list[Any]],
     epsilon: dict[str, float],
     numbers: Numbers,
-    thorough: bool,
+    depth: Depth,
 ) -> Compared:
     one = Compared(attempt, {}, [], numbers)
     for part, results in values.items():
@@ -169,7 +175,7 @@ def _compare_in_precision(
         if not all(observed.right) and not (
             part == "gradient" and attempt.gradient_of_loss and _follows_from_loss(one, observed)
         ):
-            one.findings.append(_finding(observed, attempt, thorough))
+            one.findings.append(_finding(observed, attempt, depth))
     if any(finding.mistakes for finding in one.findings):
         # A part that is right where no error was raised: the error is from the mistake.
         one.findings[:] = [f for f in one.findings if f.mistakes or f.wrong_values]
@@ -180,11 +186,11 @@ def _compare_in_precision(
     return one
 
 
-def _finding(observed: Observed, attempt: Attempt, thorough: bool) -> Finding:
+def _finding(observed: Observed, attempt: Attempt, depth: Depth) -> Finding:
     """What is wrong with a part that is not right on all inputs."""
     if all(got is None for got in observed.values):
         return Finding(observed.part, mistakes=(BANK[f"no-{observed.part}"],))
-    found = finding_for(observed, attempt, thorough=thorough)
+    found = finding_for(observed, attempt, depth)
     are_softmax = map(partial(is_right, "softmax"), observed.values, observed.expected)
     if observed.part == "gradient" and all(are_softmax):
         found = found.with_remark(

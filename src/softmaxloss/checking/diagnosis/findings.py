@@ -1,7 +1,7 @@
 """What is wrong with one part of the results: the mistake, or what else can be said of it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,23 +14,30 @@ from ..inputs import EXTREME, ORDER
 from ..report import Finding, array_text
 from .mistakes import Diagnosis, Observed, diagnose, is_arithmetic, nearest, observe
 
+#: What is looked for: weaknesses and conventions only; one mistake as well; two at once as well,
+#: and if these do not explain the numbers, what else can be said of them.
+Depth = Literal["harmless", "one mistake", "two mistakes"]
+
 # An implementation with these is still right.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
 
 
-def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Finding:
-    """What is wrong with one part; not thorough: only weaknesses and conventions are looked for."""
+def finding_for(observed: Observed, attempt: Attempt, depth: Depth) -> Finding:
+    """What is wrong with one part."""
+    pairs = depth == "two mistakes"
     is_gradient = observed.part in ("gradient", "feature_gradient")
     constant = None if is_gradient else _constant(observed.values)
     if constant is not None:
         found = Diagnosis((BANK[constant],), (), len(observed.values))
+    elif depth == "harmless":
+        found = diagnose(observed, HARMLESS)
     else:
-        found = diagnose(observed, None if thorough else HARMLESS)
-    if thorough and not found.mistakes:
-        found = _where_finite(observed)
-    if thorough and not found.mistakes:
-        found = _with_or_without_log(observed)
-    unknown = thorough and not found.mistakes
+        found = diagnose(observed, pairs=pairs)
+        if not found.mistakes:
+            found = _where_finite(observed, pairs)
+        if not found.mistakes:
+            found = _with_or_without_log(observed, pairs)
+    unknown = pairs and not found.mistakes
     remarks = _properties(observed, attempt.problem) if unknown else ()
     if found.matched < len(observed.values) or any(map(is_arithmetic, observed.problems)):
         remarks = (*_not_finite(observed), *remarks)
@@ -97,7 +104,7 @@ FOR_THE_OTHER = {
 }  # fmt: skip
 
 
-def _with_or_without_log(observed: Observed) -> Diagnosis:
+def _with_or_without_log(observed: Observed, pairs: bool) -> Diagnosis:
     """If a softmax is the log of one, or the other way round: that, and what else is wrong."""
     if observed.part not in FOR_THE_OTHER:
         return Diagnosis()
@@ -105,11 +112,11 @@ def _with_or_without_log(observed: Observed) -> Diagnosis:
     swapped = observe(other, observed.values, observed.epsilon, observed.numbers, observed.problems)
     if all(swapped.right):
         return Diagnosis((BANK[id],), (), len(observed.values))
-    found = diagnose(swapped)
+    found = diagnose(swapped, pairs=pairs)
     return found._replace(mistakes=(BANK[id], *found.mistakes)) if found.mistakes else Diagnosis()
 
 
-def _where_finite(observed: Observed) -> Diagnosis:
+def _where_finite(observed: Observed, among_pairs: bool) -> Diagnosis:
     """If no mistakes give all numbers: those that give the finite ones, and with them the one that
     makes the others NaN or infinite, or raises an error of arithmetic."""
     pairs = [*zip(observed.values, observed.problems, strict=True)]
@@ -120,7 +127,7 @@ def _where_finite(observed: Observed) -> Diagnosis:
     if not finite or not broken:
         return Diagnosis()
     rest = observed.only(finite)
-    explained = () if all(rest.right) else diagnose(rest).mistakes
+    explained = () if all(rest.right) else diagnose(rest, pairs=among_pairs).mistakes
     if not explained and not all(rest.right):
         return Diagnosis()
     values = np.concatenate([np.ravel(np.inf if got is None else got) for got, _ in pairs])

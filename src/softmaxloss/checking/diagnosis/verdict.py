@@ -16,6 +16,7 @@ from ..report import Finding, Report
 from ..settings import Settings
 from .comparison import Compared, compare
 from .evidence import doubt
+from .findings import Depth
 from .mistakes import diagnose
 from .one_hot import without_missing_classes
 from .reporting import report_on
@@ -37,7 +38,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     tried: list[tuple[Form, str]] = []
     for tried_attempt in attempts:
         attempt = without_missing_classes(tried_attempt, settings)
-        one = compare(attempt, settings, thorough=False)
+        one = compare(attempt, settings, "harmless")
         without_labels = {"softmax", "log_softmax"} if "labels" in attempt.form.order else set()
         if set(one.observed) <= without_labels:
             nothing = NO_LOSS if one.observed else UNREADABLE
@@ -56,12 +57,11 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
 def _wrong_in_every_form(usable: list[Compared], settings: Settings) -> Report:
     """The report on the form that is understood best, if it can be trusted."""
     usable.sort(key=lambda one: one.attempt.raised)  # fewer errors: likelier to be meant
-    results: list[Compared] = []
-    for one in usable[:MOST_FORMS]:
-        results.append(compare(one.attempt, settings, thorough=True))
-        if results[-1].is_understood():
-            break
+    results = _examined(usable, settings, "one mistake")
     best = min(results, key=Compared.rank)
+    if not best.is_explained():
+        results = _examined(usable, settings, "two mistakes")
+        best = min(results, key=Compared.rank)
     report = report_on(best, settings)
     if not report.mistakes and best.attempt.raised * 2 > len(best.attempt.results):
         raised = [(one.attempt.form, one.attempt.problem or UNREADABLE) for one in results]
@@ -73,6 +73,16 @@ def _wrong_in_every_form(usable: list[Compared], settings: Settings) -> Report:
         wrong = [(one.attempt.form, report_on(one, settings).reason) for one in results]
         return replace(_not_checked(wrong, settings), problem=why)
     return report
+
+
+def _examined(usable: Sequence[Compared], settings: Settings, depth: Depth) -> list[Compared]:
+    """The likeliest forms, compared to this depth, up to one that is understood."""
+    results: list[Compared] = []
+    for one in usable[:MOST_FORMS]:
+        results.append(compare(one.attempt, settings, depth))
+        if results[-1].is_understood():
+            break
+    return results
 
 
 def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Report:
