@@ -27,7 +27,7 @@ FILES = {
     "right": RIGHT,
     "minus": MINUS,
     "weak": WEAK,
-    "columns": "def f(x, y):\n    return 0.5 * x[0, 0]\n",
+    "columns": "def f(z, y):\n    return 0.5\n",
     "raises": "def f(x, y):\n    print('=1+1')\n    raise ValueError('no\\x1b[31m')\n",
 }
 

@@ -30,6 +30,7 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "inputs": lambda: rows + 1,  # those of `layer_for`
         "temperature": lambda: 1.0,
         "training": lambda: True,
+        "axis": lambda: 0 if form.columns else -1,
         "mask": lambda: _mask(form, input),
         "left out": lambda: ~_mask(form, input),
         "class weights": lambda: input.options.get("weight", np.ones(classes, z.dtype)),

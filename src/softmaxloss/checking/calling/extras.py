@@ -35,11 +35,12 @@ def backward_of(form: Form, backward: Callable[[Any, Any], Any], input: Input) -
 
 
 def with_mask(form: Form, callee: Callee, input: Input) -> Outcome:
-    """The probabilities where a mask says which outputs count, or is added."""
+    """The probabilities where a mask says which outputs count, which do not, or is added."""
     mask = input.options["mask"]
     masks = [mask]
     if "mask" in form.order:
-        masks.append(np.where(mask, 0.0, -np.inf).astype(input.z.dtype))
+        # One of what is left out may be −1e9 times 1: with all outputs left out, nearly right.
+        masks += [~mask, np.where(mask, 0.0, -np.inf).astype(input.z.dtype)]
     outcomes = [outcome_of(form, callee, input._replace(options={"mask": one})) for one in masks]
     right = masked_softmax(input.z, mask)
     return _likeliest(outcomes, [is_near(one.softmax, right, 1) for one, _ in outcomes])

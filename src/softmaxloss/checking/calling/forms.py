@@ -34,6 +34,7 @@ SYMBOLS: dict[Role, str] = {
     "weights": "W", "theta": "θ", "params": "params", "bias": "b", "column bias": "b",
     "features": "X", "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
     "temperature": "1", "training": "True", "mask": "mask", "left out": "mask",
+    "axis": "axis",
     "class weights": "w",
 }  # fmt: skip
 
@@ -204,7 +205,9 @@ def _of_arguments(arguments: Arguments, settings: Settings, title: str) -> Itera
     if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
         return
     if roles & WITH_WEIGHTS:
-        yield from _of_layer(arguments, settings)
+        # Beside a model or its weights, what is not known is features.
+        layer = tuple(a._replace(role="features") if a.role == "scores" else a for a in arguments)
+        yield from _of_layer(layer, settings)
     else:
         yield from _of_scores(arguments, settings, title)
 

@@ -5,6 +5,7 @@ are known. Arrays are told apart by their names, if they have any, by their shap
 parts have one shape, by their values.
 """
 
+import dataclasses
 import dis
 import inspect
 import re
@@ -69,6 +70,9 @@ def _values(value: Any, name: str = "", depth: int = 0) -> Iterator[Value]:
     array = _numbers(value)
     if array is not None and not (isinstance(value, tuple) and depth == 0):
         yield Value(array, name)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type) and depth < 3:
+        for field in dataclasses.fields(value):
+            yield from _values(getattr(value, field.name), field.name, depth + 1)
     elif isinstance(value, Mapping) and depth < 3:
         for key, one in value.items():
             yield from _values(one, str(key), depth + 1)

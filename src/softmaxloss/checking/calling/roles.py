@@ -15,14 +15,14 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
-    "mask", "left out", "class weights",
+    "mask", "left out", "class weights", "axis",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
 SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities")
 
 #: The roles of what a loss or a softmax is passed beside its scores and labels.
-BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training", "mask")
+BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training", "mask", "axis")
 
 #: Names of a weight for each class, where logits and labels are passed as well.
 CLASS_WEIGHTS = {"weight", "weights", "class_weight", "class_weights"}
@@ -84,6 +84,7 @@ NAMES: dict[str, Role] = {
     **dict.fromkeys(("m", "n", "batch_size", "num_examples", "num_train", "n_samples", "bs"),
                     "examples"),
     **dict.fromkeys(("model", "net", "network"), "model"),
+    **dict.fromkeys(("axis", "dim"), "axis"),
     **dict.fromkeys(("temp", "temperature", "temp_parameter", "tau"), "temperature"),
     **dict.fromkeys(("mask", "masks", "loss_mask", "seq_mask", "valid_mask", "label_mask"), "mask"),
     **dict.fromkeys(("training", "train", "is_train", "is_training", "train_flg"), "training"),
@@ -253,7 +254,9 @@ def _loss(
         yield _passed(parameters, softmax)
         yield _passed(parameters, softmax | {names[-1]: "left out"})
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
-        known = {n: r for n, r in known.items() if r in ("model", "training") or n in optional}
+        known = {
+            n: r for n, r in known.items() if r in ("model", "training", "axis") or n in optional
+        }
         free = [name for name in names if name not in known]
     labels = [name for name, role in optional.items() if role == "labels"][:1]
     if len(free) == 1:
@@ -335,8 +338,8 @@ def _layer(
     if has_weights and "labels" in found and "features" not in found and len(unknown) == 1:
         roles[unknown.pop()] = "features"
         found = list(roles.values())
-    if {"features", "weights"} <= set(found) <= {"features", "weights", "bias"} and not unknown:
-        return [_passed(parameters, roles)]  # its probabilities
+    if has_weights and "features" in found and set(found) <= WITH_WEIGHTS | {"features", "bias"}:
+        return None if unknown else [_passed(parameters, roles)]  # its probabilities
     if has_weights and {"features", "labels"} <= set(found) and len(set(found)) == len(found):
         if unknown:
             return None

@@ -33,8 +33,8 @@ def finding_for(observed: Observed, attempt: Attempt, depth: Depth) -> Finding:
         found = diagnose(observed, HARMLESS)
     else:
         found = diagnose(observed, pairs=pairs)
-        if not found.mistakes:
-            found = _where_finite(observed, pairs)
+        if pairs and not found.mistakes:  # two at once explain more than a cause of NaN
+            found = _where_finite(observed)
         if not found.mistakes:
             found = _with_or_without_log(observed, pairs)
     unknown = pairs and not found.mistakes
@@ -116,7 +116,7 @@ def _with_or_without_log(observed: Observed, pairs: bool) -> Diagnosis:
     return found._replace(mistakes=(BANK[id], *found.mistakes)) if found.mistakes else Diagnosis()
 
 
-def _where_finite(observed: Observed, among_pairs: bool) -> Diagnosis:
+def _where_finite(observed: Observed) -> Diagnosis:
     """If no mistakes give all numbers: those that give the finite ones, and with them the one that
     makes the others NaN or infinite, or raises an error of arithmetic."""
     pairs = [*zip(observed.values, observed.problems, strict=True)]
@@ -127,7 +127,7 @@ def _where_finite(observed: Observed, among_pairs: bool) -> Diagnosis:
     if not finite or not broken:
         return Diagnosis()
     rest = observed.only(finite)
-    explained = () if all(rest.right) else diagnose(rest, pairs=among_pairs).mistakes
+    explained = () if all(rest.right) else diagnose(rest).mistakes
     if not explained and not all(rest.right):
         return Diagnosis()
     values = np.concatenate([np.ravel(np.inf if got is None else got) for got, _ in pairs])

@@ -58,10 +58,9 @@ def _wrong_in_every_form(usable: list[Compared], settings: Settings) -> Report:
     """The report on the form that is understood best, if it can be trusted."""
     usable.sort(key=lambda one: one.attempt.raised)  # fewer errors: likelier to be meant
     results = _examined(usable, settings, "one mistake")
-    best = min(results, key=Compared.rank)
-    if not best.is_explained():
+    if not min(results, key=Compared.rank).is_explained():
         results = _examined(usable, settings, "two mistakes")
-        best = min(results, key=Compared.rank)
+    best = min(results, key=Compared.rank)
     report = report_on(best, settings)
     if not report.mistakes and best.attempt.raised * 2 > len(best.attempt.results):
         raised = [(one.attempt.form, one.attempt.problem or UNREADABLE) for one in results]
@@ -76,11 +75,13 @@ def _wrong_in_every_form(usable: list[Compared], settings: Settings) -> Report:
 
 
 def _examined(usable: Sequence[Compared], settings: Settings, depth: Depth) -> list[Compared]:
-    """The likeliest forms, compared to this depth, up to one that is understood."""
+    """The likeliest forms, compared to this depth, up to one that no other can be better than."""
     results: list[Compared] = []
     for one in usable[:MOST_FORMS]:
         results.append(compare(one.attempt, settings, depth))
-        if results[-1].is_understood():
+        found = results[-1]
+        # No form has one mistake where two are looked for.
+        if found.is_understood() or (depth == "two mistakes" and found.is_explained()):
             break
     return results
 
