@@ -203,10 +203,19 @@ def compared_both_ways(
         yield one, "both", [f"{key} differs by Python" for key in differ]
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_by_command_and_by_python(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def _by_file() -> Iterator[Any]:
+    """The functions of each file; of one with JAX, which compiles for seconds, most are slow."""
+    for file, ours in OURS.items():
+        slow = [one for one in ours[1:] if "JAX" in one.form]
+        yield pytest.param([one for one in ours if one not in slow], id=file)
+        if slow:
+            yield pytest.param(slow, id=f"{file}, others", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("ours", list(_by_file()))
+def test_by_command_and_by_python(ours: list[Expected], capsys: pytest.CaptureFixture[str]) -> None:
     """`softmaxloss check FILE:f,g,…` and `softmaxloss.check` of each function say the same."""
-    expect_none([*compared_both_ways(OURS[file], by_one_command(OURS[file], capsys), "command")])
+    expect_none([*compared_both_ways(ours, by_one_command(ours, capsys), "command")])
 
 
 @pytest.mark.slow

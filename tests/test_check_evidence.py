@@ -104,7 +104,7 @@ def test_what_names_say() -> None:
     assert told_by_names("Net.nll", lambda outputs, targets: 0, both) == "all"
     assert told_by_names("train", lambda W, X, y, reg: 0, layer) == "all"
     assert told_by_names("distance", lambda z, y: 0, both) == "arguments"
-    assert told_by_names("distance", lambda x, y: 0, both) == "nothing"
+    assert told_by_names("distance", lambda u, v: 0, both) == "nothing"
     assert told_by_names("softmax_loss", lambda queries, keys: 0, both) == "nothing"
     assert told_by_names("gumbel_softmax", lambda logits: 0, ("logits",)) == "something else"
 
@@ -188,4 +188,4 @@ def test_numbers_that_any_function_gives_are_no_evidence() -> None:
     size = called("step", lambda a, b: np.log(a.shape[1]))
     assert check(size).verdict == "not checked"
     # But a function of logits and labels depends on them.
-    assert check(called("step", lambda logits, y: 0.5)).mistakes == ["constant"]
+    assert check(called("step", lambda x, y: 0.5)).mistakes == ["constant"]

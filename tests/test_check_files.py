@@ -243,7 +243,7 @@ def test_what_it_changes_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     report = checked(
         "import numpy as np\nnp.abs = lambda x: 0 * x\nnp.isfinite = lambda x: True\n"
         "import softmaxloss.checking.diagnosis.mistakes as m\nm.is_right = lambda *a: True\n"
-        "def f(z, y):\n    print('hello ' * 100)\n    return 0.5\n"
+        "def f(x, y):\n    print('hello ' * 100)\n    return 0.5\n"
     )
     assert report.verdict == "wrong"
     assert "numpy-changed" in report.mistakes

@@ -174,13 +174,13 @@ def told_by_names(title: str, function: Callable[..., Any], order: Sequence[Role
     'nothing'
     """
     passed = [p.name for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD]
-    pairs = [*zip(passed, order, strict=False)]
     if OTHERS.search(title):
         return "something else"
-    if (TITLE.search(title) or "reg" in order) and all(_fits(name, role) for name, role in pairs):
+    if not all(_fits(name, role) for name, role in zip(passed, order, strict=False)):
+        return "nothing"
+    if TITLE.search(title) or "reg" in order:
         return "all"
-    own = {role_of(name) for name, _ in pairs}
-    return "arguments" if "labels" in own and own & set(SCORES) else "nothing"
+    return "arguments" if "labels" in order else "nothing"
 
 
 def _fits(name: str, role: Role) -> bool:
