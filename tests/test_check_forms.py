@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -449,6 +450,51 @@ def test_weights_in_a_dict() -> None:
     report = check(with_params)
     assert report.verdict == "right", str(report)
     assert 'params["W"]' in str(report.form)
+
+
+@dataclass(frozen=True)
+class Step:
+    value: float
+    dlogits: Any
+    name: str = "step"
+
+
+def test_results_and_parameters_in_other_containers() -> None:
+    def in_a_dataclass(z: Any, y: Any) -> Any:
+        a = softmax(z)
+        return Step(loss_of(a, y), gradient_of(a, y))
+
+    def in_a_pair(params: Any, X: Any, y: Any) -> Any:
+        W, b = params
+        return loss_of(softmax(X @ W + b), y)
+
+    def in_a_list(params: Any, X: Any, y: Any) -> Any:
+        for W, b in params:
+            X = X @ W + b
+        return loss_of(softmax(X), y)
+
+    def along(z: Any, axis: int) -> Any:
+        e = np.exp(z - z.max(axis=axis, keepdims=True))
+        return e / e.sum(axis=axis, keepdims=True)
+
+    report = check(in_a_dataclass)
+    assert (report.verdict, report.parts) == ("right", ("loss", "gradient")), str(report)
+    for function, form in ((in_a_pair, "f((W, b), X, y)"), (in_a_list, "f([(W, b)], X, y)")):
+        report = check(function)
+        assert report.verdict == "right", str(report)
+        assert form in str(report.form)
+    report = check(along)
+    assert report.verdict == "right", str(report)
+    assert str(report.form) == "f(z, axis) with z an array (N, C)"
+
+
+def test_a_model_that_is_no_object_of_a_layer() -> None:
+    """The error of the call is in the report."""
+
+    def of_keys(model: Any, data: Any) -> Any:
+        return model["W"] @ data
+
+    assert "is not subscriptable" in str(check(of_keys).problem)
 
 
 def test_a_slow_function_is_called_on_fewer_inputs() -> None:

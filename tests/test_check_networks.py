@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from softmaxloss import check
-from softmaxloss.checking.calling.networks import SlopeError, of_network, sizes_for
+from softmaxloss.checking.calling.networks import (
+    SlopeError,
+    of_network,
+    of_network_step,
+    sizes_for,
+)
 
 
 class Net:
@@ -127,3 +132,64 @@ def test_other_objects_are_no_such_networks() -> None:
     assert list(of_network(OneLayer().loss)) == []
     assert list(of_network(Net(4, 8, 3).of_bias)) == []
     assert list(of_network(np.mean)) == []
+
+
+# --- a step of a network of two layers ------------------------------------------------------------
+
+
+def gradients(X: Any, y: Any, W1: Any, W2: Any) -> Any:
+    hidden = np.maximum(X @ W1, 0)
+    z = hidden @ W2
+    a = np.exp(z - z.max(axis=1, keepdims=True))
+    d = a / a.sum(axis=1, keepdims=True) - np.eye(W2.shape[1])[y]
+    return X.T @ ((hidden > 0) * (d @ W2.T)) / len(y), hidden.T @ d / len(y)
+
+
+def epoch(X: Any, y: Any, W1: Any, W2: Any, lr: float = 0.1, batch: int = 100) -> None:
+    for start in range(0, len(X), batch):
+        rows = slice(start, start + batch)
+        dW1, dW2 = gradients(X[rows], y[rows], W1, W2)
+        W1 -= lr * dW1
+        W2 -= lr * dW2
+
+
+def returned(X: Any, y: Any, W1: Any, W2: Any, lr: float) -> Any:
+    dW1, dW2 = gradients(X, y, W1, W2)
+    return W1 - lr * dW1, W2 - lr * dW2
+
+
+def of_sum(X: Any, y: Any, W1: Any, W2: Any, lr: float) -> Any:
+    dW1, dW2 = gradients(X, y, W1, W2)
+    return W1 - lr * dW1 * len(y), W2 - lr * dW2 * len(y)
+
+
+def too_late(X: Any, y: Any, W1: Any, W2: Any, lr: float = 0.1) -> None:
+    W2 -= lr * gradients(X, y, W1, W2)[1]
+    W1 -= lr * gradients(X, y, W1, W2)[0]
+
+
+@pytest.mark.parametrize(
+    ("step", "mistakes"), [(epoch, []), (returned, []), (of_sum, ["gradient-of-the-sum"])]
+)
+def test_a_step_of_two_layers(step: Any, mistakes: list[str]) -> None:
+    report = check(step, seed=3)
+    assert report.verdict == "right", str(report)
+    assert report.parts == ("gradient",)
+    assert [id for id in report.mistakes if id != "negative-label-accepted"] == mistakes
+    assert "(W2 − W2 after one step)/lr" in str(report.form)
+
+
+def test_a_step_whose_first_layer_is_wrong_is_not_called_right() -> None:
+    report = check(too_late, seed=3)
+    assert report.verdict == "not checked"
+    assert "its gradient of W1 does not belong to that of W2" in str(report)
+
+
+def test_other_functions_are_no_such_steps() -> None:
+    for function in (
+        lambda X, y, W1, lr: None,
+        lambda X, y, W1, W2: None,
+        lambda X, y, W1, W2, lr, momentum: None,
+        np.mean,
+    ):
+        assert list(of_network_step(function)) == []

@@ -20,8 +20,10 @@ from .mistakes import Observed
 
 SOMETHING_ELSE = "this function does something else, or its form is not known"
 
-#: What many functions give that get what they were not meant for; of logits and labels none does.
-VAGUE = {"constant", "always-nan"}
+#: What many functions show that get what they were not meant for; of logits and labels none does.
+VAGUE = {
+    "constant", "always-nan", "same-for-other-logits", "not-repeatable", "depends-on-the-caller",
+}  # fmt: skip
 
 #: Formulas of one array that are used for much else: a softmax must be called one.
 COMMON = {"no-exp", "not-normalised", "sigmoid-for-softmax", "takes-probabilities"}
@@ -57,10 +59,11 @@ def doubt(
     if settings.kind is not None:
         return None
     ids = {m.id for finding in findings for m in finding.mistakes if m.kind == "mistake"}
+    ids |= VAGUE & set(attempt.behaviour)
     has_labels = "labels" in attempt.form.order
     vague = (set() if attempt.told == "arguments" else VAGUE) | (set() if has_labels else COMMON)
     meant = _meant(attempt.title, ids)
-    if meant and meant == ids:
+    if meant and meant == ids - VAGUE:
         return f"it computes what its name says, {', '.join(sorted(meant))}, and no softmax loss"
     if attempt.told == "all" or ids - vague:
         return None
