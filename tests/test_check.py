@@ -129,6 +129,38 @@ def test_no_other_mistake_has_the_same_numbers(
     assert [m.id for m in found.others] == []
 
 
+def near(x: Any, y: Any) -> bool:
+    """Whether two results are equal to two digits."""
+    if x is None or y is None or np.shape(x) != np.shape(y):
+        return x is y
+    with np.errstate(all="ignore"):
+        apart, error = abs(np.asarray(x) - y), 1e-2 * (1e-3 + abs(np.asarray(y)))
+        return bool(((apart <= error) | (~np.isfinite(x) & ~np.isfinite(y))).all())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["softmax", "loss", "gradient"])
+@pytest.mark.parametrize("hundred", range(10))
+def test_mistakes_are_told_apart_for_a_thousand_seeds(hundred: int, part: str) -> None:
+    """As above, but of the other mistakes only those are compared that are near on one input."""
+    mistakes = [mistake for mistake in WITH_STEPS if shows_in(mistake, part)]
+    for seed in range(100 * hundred, 100 * (hundred + 1)):
+        dtype = DTYPES[seed % 2]
+        given = plain_inputs(seed, dtype)
+        numbers = Numbers(given)
+
+        def wrong(steps: Any, input: Input, numbers: Numbers = numbers) -> Any:
+            return numbers.wrong(Steps(**steps), part, input, False)
+
+        on_first = [(m, wrong(steps, given[0])) for m in mistakes for steps in m.steps]
+        for mistake in mistakes:
+            values = [wrong(mistake.steps[0], input) for input in given]
+            alike = [*dict.fromkeys(m for m, value in on_first if near(values[0], value))]
+            observed = observe(part, values, precision(dtype, []), numbers)
+            found = diagnose(observed, alike, pairs=False)
+            assert ([*found.mistakes], [*found.others]) == ([mistake], []), (mistake.id, seed)
+
+
 @pytest.mark.parametrize(
     "many",
     [
