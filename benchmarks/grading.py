@@ -45,7 +45,7 @@ import numpy as np
 
 def f(y_hat, y):
     return -np.sum(y * np.log(y_hat + 1e-7)) / len(y)
-""", "/ len(y)", "/ y.shape[1]"),
+""", "-np.sum", "np.sum"),
     "a layer in loops": ("""
 import numpy as np
 
