@@ -88,8 +88,8 @@ def test_a_mistake_with_an_option_is_found_and_named(
 @pytest.mark.parametrize(
     "seeds",
     [
-        pytest.param(range(10), id="10-seeds"),
-        pytest.param(range(10, 60), id="60-seeds", marks=pytest.mark.slow),
+        pytest.param(range(4), id="4-seeds"),
+        pytest.param(range(4, 60), id="60-seeds", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("part", ["loss", "gradient", "loss+gradient"])
