@@ -238,10 +238,15 @@ class Keras(TensorFlow):
     call = (
         "`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`, `CategoricalCrossentropy` "
         "for probabilities, with `dtype` that of the logits (without it float64 is computed in "
-        "float32), on TensorFlow; class weights as `sample_weight`, `ignore_index` as "
-        "`ignore_class`"
+        "float32), on TensorFlow; class weights as `sample_weight`, times those of the examples; "
+        "`ignore_index` as `ignore_class`"
     )
-    offers = frozenset({"probabilities", "ignore_index", "weight", "label_smoothing", "reduction"})
+    offers = frozenset(
+        {
+            *("probabilities", "ignore_index", "weight", "label_smoothing", "reduction"),
+            "sample_weight",
+        }
+    )
 
     def __init__(self) -> None:
         os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -257,12 +262,15 @@ class Keras(TensorFlow):
         reduction = {"mean": "sum_over_batch_size", "none": None}.get(reduction, reduction)
         common = {"from_logits": True, "reduction": reduction, "dtype": z.dtype.name}
         smoothing = options.get("label_smoothing", 0)
+        samples = options.get("sample_weight")
+        if samples is not None:
+            samples = np.asarray(samples, z.dtype.name)
         if y.shape == z.shape:
             for name in ("weight", "ignore_index"):
                 if name in options:
                     raise NotOfferedError(f"{name} with probabilities")
             loss = keras.losses.CategoricalCrossentropy(**common, label_smoothing=smoothing)
-            return loss(y, z)
+            return loss(y, z, sample_weight=samples)
         if smoothing != 0:
             raise NotOfferedError("label_smoothing with indices")
         labels = y.numpy()
@@ -271,20 +279,22 @@ class Keras(TensorFlow):
             **common, ignore_class=options.get("ignore_index", padding)
         )
         if "weight" not in options:
-            return loss(y, z)
+            return loss(y, z, sample_weight=samples)
         if len(options["weight"]) != z.shape[-1]:
             raise NotOfferedError("one weight for each class")
         weights = np.where(labels < 0, 0, np.asarray(options["weight"])[np.maximum(labels, 0)])
-        return loss(y, z, sample_weight=weights.astype(z.dtype.name))
+        weights = weights.astype(z.dtype.name)
+        return loss(y, z, sample_weight=weights if samples is None else weights * samples)
 
 
 class ScikitLearn(Implementation):
     title = "scikit-learn"
     call = (
         "`sklearn.metrics.log_loss` of `scipy.special.softmax`, with `labels=range(C)`; one call "
-        'for each example with reduction "none"; class weights as `sample_weight`'
+        'for each example with reduction "none"; class weights as `sample_weight`, times those of '
+        "the examples"
     )
-    offers = frozenset({"weight", "probabilities", "NumPy views"})
+    offers = frozenset({"weight", "sample_weight", "probabilities", "NumPy views"})
     classes_last = True
 
     def __init__(self) -> None:
@@ -301,13 +311,16 @@ class ScikitLearn(Implementation):
         target = np.reshape(y, rows.shape if by_row else -1)
         if len(target) != len(rows):
             return self.one(target, rows, classes, None, options), None
-        weight = None
+        weight = options.get("sample_weight")
+        if weight is not None:
+            weight = np.ravel(weight)
         if "weight" in options:
             if by_row:
                 raise NotOfferedError("weight with probabilities")
             if len(options["weight"]) != len(classes):
                 raise NotOfferedError("one weight for each class")
-            weight = np.asarray(options["weight"], float)[target]
+            of_class = np.asarray(options["weight"], float)[target]
+            weight = of_class if weight is None else of_class * weight
         if options.get("reduction") != "none":
             return self.one(target, rows, classes, weight, options), None
         losses = [

@@ -53,6 +53,7 @@ def _numbers(z: list[Any], y: int, step: Any, path: list[int]) -> dict[str, list
     warm = softmax([x / 2 for x in z])
     return {
         "which-is-raised": [a[y], slope[y], z[y], after[y], z[r], after[r]],
+        "gradient": [a[y], slope[y], mpf("0.01"), slope[y] / 100],
         "others-learn": [a[r], z[r], after[r]],
         "derivative-by-a": [a[y], -1 / a[y], jacobian[r], a[r]],
         "gradient-sign": [a[y], slope[y], z[y], after[y]],
@@ -66,6 +67,7 @@ def _numbers(z: list[Any], y: int, step: Any, path: list[int]) -> dict[str, list
         "reach-one": [*along_y, -slope[y]],
         "jacobian": [*jacobian, -1 / a[y]],
         "second-derivative": [a[y], 1 - a[y], jacobian[y], jacobian[r]],
+        "cross-entropy-loss": [a[y], J[y]],
         "only-true-class": [a[y], 1 - a[y], J[y]],
         "good-loss": [J[y], log(C), a[y], a[p]],
         "range-of-loss": [a[y], J[y], exp(-1)],
@@ -79,6 +81,7 @@ def _numbers(z: list[Any], y: int, step: Any, path: list[int]) -> dict[str, list
         "negative-log-likelihood": [a[y], -J[y], J[y]],
         "entropy-and-kl": [J[y], entropy, log(C)],
         "perplexity": [J[y], exp(J[y])],
+        "what-is-softmax": [exp(z[y] - max(z)), exp(z[y] - max(z)) / a[y], a[y], max(z)],
         "logits": [z[y] - z[r], exp(z[y] - z[r]), -J[y]],
         "why-exp": [min(z), max(z), exp(min(z) - max(z))],
         "exp-minus-z": [wrong[y], a[y]],

@@ -215,10 +215,11 @@ HOSTILE = [
     Hostile("waits", "no processor time passes",
             in_calls("import time; time.sleep(1000)"), "not checked", "waited longer than"),
     Hostile("has threads", "the time of all of them counts",
-            at_import("""\
+            in_calls("""\
                 import threading
                 def run(): [0 for _ in iter(int, 1)]
-                for _ in range(20): threading.Thread(target=run).start()"""),
+                for _ in range(20): thread = threading.Thread(target=run); thread.start()
+                thread.join()"""),
             "not checked", "longer than"),
     Hostile("ignores signals", "those that say that its time is over",
             at_import("""\

@@ -10,6 +10,24 @@ PARAPHRASES = {
         "How does gradient descent know which logit to increase?",
         "what tells the model which neuron is the correct one",
     ],
+    "what-is-softmax": [
+        "what is softmax",
+        "what does the softmax function do?",
+        "why do we use softmax",
+        "softmax formula",
+    ],
+    "cross-entropy-loss": [
+        "what is cross entropy",
+        "What is cross-entropy loss?",
+        "what does the loss mean",
+        "how do you calculate the loss",
+    ],
+    "gradient": [
+        "what does the gradient mean",
+        "what does ∂J/∂z mean",
+        "how is the gradient calculated",
+        "derivative of softmax cross entropy",
+    ],
     "only-true-class": [
         "Is the loss only computed for the correct class?",
         "why do we ignore the other classes in the loss function",

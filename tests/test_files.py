@@ -383,6 +383,8 @@ BAD_LOGITS: list[tuple[str, Maker, str]] = [
     # every format
     ("missing.npy", lambda path: None, "no such file"),
     ("folder.npy", lambda path: path.mkdir(), "is a directory"),
+    ("no_suffix", lambda path: None, "no such file"),
+    ("folder", lambda path: path.mkdir(), "is a directory"),
     ("pipe.csv", lambda path: os.mkfifo(path), "not a regular file"),
     *[(f"empty.{s}", text(""), "is empty") for s in SUFFIXES],
     ("z.text", text("1,2"), "unknown suffix '.text'; use .npy, .npz"),

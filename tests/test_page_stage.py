@@ -385,6 +385,9 @@ def test_the_answers_follow_the_numbers(visit: Open) -> None:
     minus = np.exp(-z) / np.exp(-z).sum()
     expected = {
         "which-is-raised": [why.gradient[3], why.after.logits[3], why.after.logits[1]],
+        "gradient": [why.gradient[3], why.gradient[1]],
+        "cross-entropy-loss": [J],
+        "what-is-softmax": [a[3], a[1]],
         "others-learn": [a[1], z[1], why.after.logits[1]],
         "derivative-by-a": [why.gradient_by_probability, why.jacobian_row[1], a[1]],
         "derivatives-sum": [why.gradient[3], 1 - a[3]],

@@ -71,6 +71,9 @@ IDS = {
     "class-weights",
     "label-smoothing",
     "nan",
+    "what-is-softmax",
+    "cross-entropy-loss",
+    "gradient",
 }
 
 

@@ -441,7 +441,7 @@ def test_explain_takes_ids(run, tmp_path, capsys):
     first = explain_set(Z, Y, ids=ids).examined.suspects[0].row
     assert f"  …/{first:04}.png  " in capsys.readouterr().out
     out = run("z.npy", "y.npy", "--ids", "ids.txt")[1]
-    assert f"  …/{E.top[0].row:04}.png  " in out
+    assert re.search(rf"  …\S*/{E.top[0].row:04}\.png  ", out)
     assert main([*files, "--row", "3"]) == 2
     assert "--ids is for a whole file" in capsys.readouterr().err
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +10,8 @@ torch = pytest.importorskip("torch")
 if not torch.distributed.is_available():
     pytest.skip("this PyTorch has no torch.distributed", allow_module_level=True)
 
-import torch.distributed as dist  # noqa: E402
+from tests.ranks import on_ranks  # noqa: E402
 from tests.tensors import close  # noqa: E402
-from torch import multiprocessing  # noqa: E402
 from torch.distributed.tensor import (  # noqa: E402
     Replicate,
     Shard,
@@ -109,78 +107,72 @@ def compare_linear(mesh: Any, kind: str, placement: Any, of_weight: Any, options
         close(mine.full_tensor(), other)
 
 
-def run_linear(rank: int, path: str) -> None:
-    dist.init_process_group("gloo", f"file://{path}", rank=rank, world_size=PROCESSES)
-    try:
-        mesh = init_device_mesh("cpu", (PROCESSES,))
-        every: list[dict[str, Any]] = [{}, {"reduction": "sum"}, {"reduction": "none"}]
-        every += [{"denominator": 7}, {"weighted": True, "label_smoothing": 0.1, "z_loss": 0.1}]
-        for options in every:
-            for placement in (Replicate(), Shard(0), Shard(1)):
-                compare_linear(mesh, "index", placement, Replicate(), options)
-            compare_linear(mesh, "index", Shard(0), Shard(0), options)
-            compare_linear(mesh, "soft", Shard(1), Replicate(), options)
-            compare_linear(mesh, "positions", Shard(0), Replicate(), options)
-        compare_linear(mesh, "index", Shard(2), Replicate(), {})
-        x, W, _, y, _ = linear_arguments("index")
-        part, weight = (
-            distribute_tensor(x, mesh, [Shard(1)]),
-            distribute_tensor(W, mesh, [Shard(0)]),
-        )
-        assert linear_cross_entropy(part, weight, y, reduction="none").placements == (Shard(1),)
-        nothing = linear_cross_entropy(part, weight, torch.full_like(y, -100))
-        assert nothing.full_tensor().isnan()
-        with pytest.raises(TypeError, match="pass all as DTensors"):
-            linear_cross_entropy(x, weight, y)
-        with pytest.raises(TypeError, match="computes at once: not on DTensors"):
-            linear_cross_entropy_with_grad(part, weight, y)
-    finally:
-        dist.destroy_process_group()
-
-
-def run(rank: int, path: str) -> None:
-    dist.init_process_group("gloo", f"file://{path}", rank=rank, world_size=PROCESSES)
-    try:
-        mesh = init_device_mesh("cpu", (PROCESSES,))
+def compare_layers(rank: int) -> bool:
+    mesh = init_device_mesh("cpu", (PROCESSES,))
+    every: list[dict[str, Any]] = [{}, {"reduction": "sum"}, {"reduction": "none"}]
+    every += [{"denominator": 7}, {"weighted": True, "label_smoothing": 0.1, "z_loss": 0.1}]
+    for options in every:
         for placement in (Replicate(), Shard(0), Shard(1)):
-            for options in ({}, {"reduction": "sum"}, {"reduction": "none"}, {"denominator": 7}):
-                for weighted in (False, True):
-                    compare(mesh, placement, options, weighted)
-            z, y, _, _ = arguments()
-            part = distribute_tensor(z, mesh, [placement])
-            for got, want in zip(score(part, y), score(z, y), strict=True):
-                close(got.full_tensor(), want)
-            close(softmax(part, 1).full_tensor(), softmax(z, 1))
-            extras: dict[str, Any] = {"z_loss": 0.1, "softcap": 2.0, "return_z_loss": True}
-            for got, want in zip(
-                cross_entropy(part, y, **extras), cross_entropy(z, y, **extras), strict=True
-            ):
-                close(got.full_tensor(), want)
+            compare_linear(mesh, "index", placement, Replicate(), options)
+        compare_linear(mesh, "index", Shard(0), Shard(0), options)
+        compare_linear(mesh, "soft", Shard(1), Replicate(), options)
+        compare_linear(mesh, "positions", Shard(0), Replicate(), options)
+    compare_linear(mesh, "index", Shard(2), Replicate(), {})
+    x, W, _, y, _ = linear_arguments("index")
+    part, weight = (
+        distribute_tensor(x, mesh, [Shard(1)]),
+        distribute_tensor(W, mesh, [Shard(0)]),
+    )
+    assert linear_cross_entropy(part, weight, y, reduction="none").placements == (Shard(1),)
+    nothing = linear_cross_entropy(part, weight, torch.full_like(y, -100))
+    assert nothing.full_tensor().isnan()
+    with pytest.raises(TypeError, match="pass all as DTensors"):
+        linear_cross_entropy(x, weight, y)
+    with pytest.raises(TypeError, match="computes at once: not on DTensors"):
+        linear_cross_entropy_with_grad(part, weight, y)
+    return True
+
+
+def compare_losses(rank: int) -> bool:
+    mesh = init_device_mesh("cpu", (PROCESSES,))
+    for placement in (Replicate(), Shard(0), Shard(1)):
+        for options in ({}, {"reduction": "sum"}, {"reduction": "none"}, {"denominator": 7}):
+            for weighted in (False, True):
+                compare(mesh, placement, options, weighted)
         z, y, _, _ = arguments()
-        part = distribute_tensor(z, mesh, [Shard(0)])
-        assert cross_entropy(part, y, reduction="none").placements == (Shard(0),)
-        assert cross_entropy(part, torch.full_like(y, -100)).full_tensor().isnan()
-        # PyTorch's loss: not of parts of different sizes; of others the mean of their means.
-        with pytest.raises(RuntimeError, match="cannot be evenly sharded"):
-            F.cross_entropy(part, distribute_tensor(y, mesh, [Shard(0)]))
-        z, y = z[1:], y[1:]
-        part, labels = (distribute_tensor(t, mesh, [Shard(0)]) for t in (z, y))
-        means = torch.stack([F.cross_entropy(z[rows], y[rows]) for rows in (slice(2), slice(2, 4))])
-        close(F.cross_entropy(part, labels).full_tensor(), means.mean())
-        close(cross_entropy(part, labels).full_tensor(), F.cross_entropy(z, y))
-        assert abs(means.mean() - F.cross_entropy(z, y)) > 0.01
-        one = distribute_tensor(z[0, :, 0], mesh, [Replicate()])
-        close(
-            cross_entropy(one, torch.tensor(2)).full_tensor(),
-            cross_entropy(z[0, :, 0], torch.tensor(2)),
-        )
-    finally:
-        dist.destroy_process_group()
+        part = distribute_tensor(z, mesh, [placement])
+        for got, want in zip(score(part, y), score(z, y), strict=True):
+            close(got.full_tensor(), want)
+        close(softmax(part, 1).full_tensor(), softmax(z, 1))
+        extras: dict[str, Any] = {"z_loss": 0.1, "softcap": 2.0, "return_z_loss": True}
+        for got, want in zip(
+            cross_entropy(part, y, **extras), cross_entropy(z, y, **extras), strict=True
+        ):
+            close(got.full_tensor(), want)
+    z, y, _, _ = arguments()
+    part = distribute_tensor(z, mesh, [Shard(0)])
+    assert cross_entropy(part, y, reduction="none").placements == (Shard(0),)
+    assert cross_entropy(part, torch.full_like(y, -100)).full_tensor().isnan()
+    # PyTorch's loss: not of parts of different sizes; of others the mean of their means.
+    with pytest.raises(RuntimeError, match="cannot be evenly sharded"):
+        F.cross_entropy(part, distribute_tensor(y, mesh, [Shard(0)]))
+    z, y = z[1:], y[1:]
+    part, labels = (distribute_tensor(t, mesh, [Shard(0)]) for t in (z, y))
+    means = torch.stack([F.cross_entropy(z[rows], y[rows]) for rows in (slice(2), slice(2, 4))])
+    close(F.cross_entropy(part, labels).full_tensor(), means.mean())
+    close(cross_entropy(part, labels).full_tensor(), F.cross_entropy(z, y))
+    assert abs(means.mean() - F.cross_entropy(z, y)) > 0.01
+    one = distribute_tensor(z[0, :, 0], mesh, [Replicate()])
+    close(
+        cross_entropy(one, torch.tensor(2)).full_tensor(),
+        cross_entropy(z[0, :, 0], torch.tensor(2)),
+    )
+    return True
 
 
-def test_logits_of_two_processes(tmp_path: Path) -> None:
-    multiprocessing.spawn(run, (str(tmp_path / "store"),), nprocs=PROCESSES)
+def test_logits_of_two_processes() -> None:
+    assert on_ranks(PROCESSES, compare_losses) == [True] * PROCESSES
 
 
-def test_a_linear_layer_on_two_processes(tmp_path: Path) -> None:
-    multiprocessing.spawn(run_linear, (str(tmp_path / "store"),), nprocs=PROCESSES)
+def test_a_linear_layer_on_two_processes() -> None:
+    assert on_ranks(PROCESSES, compare_layers) == [True] * PROCESSES

@@ -122,12 +122,12 @@ def readable(path: str | os.PathLike[str]) -> Readable:
         name = STANDARD_INPUT
     else:
         path = name = Path(path)
+    with _named(name):
+        check_file(path)
     packed = path.suffix.lower() in COMPRESSIONS
     known = entry(FORMATS, path.with_suffix("") if packed else path)
-    with _named(name):
-        if packed and not known.text:
-            raise BadFileError("is compressed, and only text is read so: unpack it")
-        check_file(path)
+    if packed and not known.text:
+        raise FileError(name, "is compressed, and only text is read so: unpack it")
     return Readable(path, name, known)
 
 

@@ -26,6 +26,7 @@ _STRONGEST = (
 
 LIVE = {
     "which-is-raised": f"{_RAISED} The largest push down is on {_STRONGEST}",
+    "gradient": "Now ∂J/∂z{_y} is {plain-grad:y}, and ∂J/∂z{_faller} is {plain-grad:faller}.",
     "others-learn": f"Now the push on {_STRONGEST}",
     "derivative-by-a": "Now ∂J/∂a{_y} = {inv:y}, and for {@faller} ∂a{_y}/∂z{_faller} = "
     "{jac:faller}. Their product is ∂J/∂z{_faller} = {plain-grad:faller}.",
@@ -39,6 +40,7 @@ LIVE = {
     "jacobian": "Now the entries of its row for {@y} are {jac:y} for {@y} itself, {jac:faller} "
     "for {@faller}.",
     "second-derivative": "Now ∂²J/∂z{_y}² is {jac:y}, and ∂²J/∂z{_y}∂z{_faller} is {jac:faller}.",
+    "cross-entropy-loss": "Now J = −log a{_y} = {J}.",
     "only-true-class": "Now J = −log a{_y} = {J}. The other classes hold {others-percent} of the "
     "probability.",
     "good-loss": "Now J = {J}, and ln C, the loss of a uniform guess, is {lnC}. The true class has "
@@ -54,6 +56,7 @@ LIVE = {
     "entropy-and-kl": "Now the loss and the KL divergence are {J}, and the entropy of a is "
     "{entropy}, of at most {lnC}.",
     "perplexity": "Now it is exp J = {perplexity}.",
+    "what-is-softmax": "Now a{_y} is {a:y}, and a{_faller} is {a:faller}.",
     "logits": "Now {@y} is {odds} times as likely as {@faller}, and log a{_y} = {minus-J}, which "
     "is −J.",
     "why-exp": "Now exp(z − m) goes from {exp-least} to 1.",

@@ -20,6 +20,7 @@ __all__ = ["QUESTIONS", "SUBJECTS", "Answer", "Question", "answers", "ask", "fin
 SUBJECTS: dict[str, tuple[Question, ...]] = {
     "Which output is raised": (
         descent.which_is_raised,
+        descent.gradient,
         descent.others_learn,
         descent.derivative_by_a,
         descent.gradient_sign,
@@ -32,6 +33,7 @@ SUBJECTS: dict[str, tuple[Question, ...]] = {
         descent.second_derivative,
     ),
     "The loss": (
+        loss.cross_entropy_loss,
         loss.only_true_class,
         loss.good_loss,
         loss.range_of_loss,
@@ -44,6 +46,7 @@ SUBJECTS: dict[str, tuple[Question, ...]] = {
         loss.perplexity,
     ),
     "Softmax": (
+        softmax.what_is_softmax,
         softmax.logits,
         softmax.why_exp,
         softmax.exp_minus_z,

@@ -44,6 +44,28 @@ def which_is_raised(x: Example) -> str:
 
 
 @question(
+    "What does the gradient ∂J/∂z mean?",
+    "Its entry for a class says how much the loss changes where that output alone rises a little: "
+    "∂J/∂z_n = a_n, and a_y − 1 for the true class. Descent moves each output the other way.",
+    "what is the gradient",
+    "what is a gradient",
+    "what does the derivative of the loss mean",
+    "how is the gradient computed",
+    "how to calculate the gradient",
+    "formula of the gradient",
+    "derivative of softmax cross-entropy",
+    "why is the gradient a - y",
+    "why is the gradient p - y",
+    "what is dJ/dz",
+)
+def gradient(x: Example) -> str:
+    if not x.e.gradient.any():
+        return f"Here {x.saturated()}: every derivative is 0."
+    change = number(0.01 * float(x.e.gradient[x.y]))
+    return f"Here {slope_formula(x.e)}: where z_{x.i} rises by 0.01, J changes by about {change}."
+
+
+@question(
     "How do the other outputs learn, if only −log a_y is counted?",
     "Through the denominator of a_y, in which every output is. The derivative of J with respect "
     "to the output of another class n is ∂J/∂z_n = a_n. So descent pushes that output down, and "
@@ -75,7 +97,6 @@ def others_learn(x: Example) -> str:
     "is the derivative of the loss with respect to the other probabilities zero",
     "must I compute the derivative with respect to a for all classes",
     "chain rule through the softmax",
-    "backpropagation through softmax and cross-entropy",
     "is ∂J/∂a a vector with one entry that is not zero",
     "do I need the gradient with respect to every activation in the backward pass",
     "backward pass of softmax and loss",

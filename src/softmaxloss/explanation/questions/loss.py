@@ -14,6 +14,24 @@ BATCH = 32
 
 
 @question(
+    "What is the cross-entropy loss?",
+    "It is J = −log a_y, and says how badly the true class was predicted. It is 0 where that class "
+    "has the probability 1, and grows without bound as the probability goes to 0.",
+    "what is the loss",
+    "what does the loss mean",
+    "formula of the loss",
+    "definition of cross-entropy",
+    "how is the loss computed",
+    "how to calculate the loss",
+    "what is J",
+    "what does cross-entropy measure",
+    "why is the loss this number",
+)
+def cross_entropy_loss(x: Example) -> str:
+    return f"Here {loss_formula(x.e)}."
+
+
+@question(
     "Does the loss count only the true class?",
     "Yes, the loss is one term, J = −log a_y. The other classes have no term of their own, yet "
     "each of them counts, because it is in the denominator of a_y = exp z_y / Σ exp z.",
@@ -25,6 +43,7 @@ BATCH = 32
     "are all probabilities but that of the label discarded",
     "does it matter how the rest is spread over the wrong classes",
     "why multiply by zero for the wrong classes",
+    "are wrong predictions ignored",
 )
 def only_true_class(x: Example) -> str:
     text = f"Here {loss_formula(x.e)}. "

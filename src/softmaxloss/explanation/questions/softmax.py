@@ -7,10 +7,29 @@ from numpy.typing import NDArray
 
 from ... import formula
 from ...api import cross_entropy
+from ..one_words import share_formula
 from ..rendering.numbers import number, told_apart, worked
 from .question import Example, question
 
 T = 2.0  # the temperature that is shown
+
+
+@question(
+    "What is softmax?",
+    "It turns the outputs into probabilities, a_n = exp z_n / Σ exp z: each is positive, all "
+    "together are 1, and the largest output gets the largest probability.",
+    "what does the softmax function do",
+    "why is softmax used",
+    "why do we need softmax",
+    "formula of softmax",
+    "definition of the softmax function",
+    "how is softmax computed",
+    "how do outputs become probabilities",
+    "what is the softmax layer for",
+)
+def what_is_softmax(x: Example) -> str:
+    m = number(float(x.z.max()))
+    return f"Here {share_formula(x.e)}, with m = {m} the largest z, which cancels."
 
 
 @question(

@@ -12,7 +12,7 @@ _PHRASES = [
     (r"\d+\.\d+|\b\d\d+\b(?! ?%)", " "),
     (r"(?:>|above|greater than) (?:0|zero)\b", "positive"),
     (r"(?:<|below) (?:0|zero)\b", "negative"),
-    (r"[∂d][jl]/[∂d][ap]\w*", "derivative probability"),
+    (r"[∂d][jl]/[∂d][ap]\w*|derivative by a\b", "derivative probability"),
     (r"[∂d][jl]/[∂d]w", "derivative weight"),
     (r"[∂d][jl]/[∂d]z\w*", "derivative output"),
     (r"[∂d]a\w*/[∂d]z\w*", "derivative softmax"),
