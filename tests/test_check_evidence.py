@@ -49,6 +49,11 @@ def margin_softmax_loss(z: Any, y: Any) -> Any:
     return log_softmax(z, y)
 
 
+def focal_loss(z: Any, y: Any) -> Any:
+    p = softmax_only(z)[np.arange(len(y)), y]
+    return -((1 - p) * np.log(p + 1e-9)).mean()
+
+
 def sparsemax(z: Any) -> Any:
     in_order = -np.sort(-z, axis=1)
     sums = in_order.cumsum(axis=1) - 1
@@ -75,8 +80,8 @@ def cosine(u: Any, v: Any) -> Any:
 
 @pytest.mark.parametrize(
     "other",
-    [triplet, kl_divergence, dice, info_nce, margin_softmax_loss, sparsemax, normalise, sigmoid,
-     smooth_labels, cosine],
+    [triplet, kl_divergence, dice, info_nce, margin_softmax_loss, focal_loss, sparsemax, normalise,
+     sigmoid, smooth_labels, cosine],
     ids=lambda f: f.__name__,
 )  # fmt: skip
 def test_something_else_is_not_accused(other: Function) -> None:

@@ -153,7 +153,7 @@ TITLE = re.compile(
 #: Words with which it is called so and is another function.
 OTHERS = re.compile(
     r"gumbel|sampled|hierarchical|adaptive|spherical|taylor|margin|contrastive"
-    r"|(?<![a-z])(info_?)?nce(?![a-z])",
+    r"|focal|smooth|poly|distill|temperature|z_loss|(?<![a-z])(info_?)?nce(?![a-z])",
     re.I,
 )
 
