@@ -203,11 +203,25 @@ def compared_both_ways(
         yield one, "both", [f"{key} differs by Python" for key in differ]
 
 
+#: The file with a function of JAX that is checked in each run.
+JAX = "torch_code/jax_batches.py"
+
+#: The functions of PyTorch that are checked in a process that has loaded it.
+TENSORS = {
+    file: [one for one in ours[1:] if "tensor" in one.form]
+    for file, ours in OURS.items()
+    if ours[0].loads
+}
+
+
 def _by_file() -> Iterator[Any]:
-    """The functions of each file; of one with JAX, which compiles for seconds, most are slow."""
+    """The functions of each file. Those that load a framework take seconds for each, and are slow:
+    but for the first of PyTorch in a file, and one of JAX."""
     for file, ours in OURS.items():
-        slow = [one for one in ours[1:] if "JAX" in one.form]
-        yield pytest.param([one for one in ours if one not in slow], id=file)
+        slow = TENSORS.get(file, []) + [one for one in ours if "JAX" in one.form and file != JAX]
+        quick = [one for one in ours if one not in slow]
+        if quick:
+            yield pytest.param(quick, id=file)
         if slow:
             yield pytest.param(slow, id=f"{file}, others", marks=pytest.mark.slow)
 
@@ -216,6 +230,14 @@ def _by_file() -> Iterator[Any]:
 def test_by_command_and_by_python(ours: list[Expected], capsys: pytest.CaptureFixture[str]) -> None:
     """`softmaxloss check FILE:f,g,…` and `softmaxloss.check` of each function say the same."""
     expect_none([*compared_both_ways(ours, by_one_command(ours, capsys), "command")])
+
+
+@pytest.mark.parametrize("file", [file for file, ours in TENSORS.items() if ours])
+def test_tensors_by_python(file: str) -> None:
+    with imported(file) as module:
+        expect_none(
+            [(one, "Python", one.differences(by_python(one, module))) for one in TENSORS[file]]
+        )
 
 
 @pytest.mark.slow
