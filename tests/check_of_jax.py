@@ -1,4 +1,4 @@
-"""`check` of JAX functions, `python -m tests.check_of_jax quick` (or slow): run by test_check_jax.py.
+"""`check` of JAX functions: `python -m tests.check_of_jax quick`, or slow; see test_check_jax.py.
 
 In a process of its own, because JAX starts threads, after which tests that fork may hang.
 """
