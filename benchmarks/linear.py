@@ -2,8 +2,11 @@
 
 One process per peer; they take turns, one call each, the first not counted. Memory is the highest
 resident memory of a call above what it was before, less the gradients themselves (Linux only).
-"three products" is what nobody can leave out, x·Wᵀ, G·W and Gᵀ·x, through torch.mm into memory that
-is there already.
+"Three products" is what nobody can leave out, x·Wᵀ, G·W and Gᵀ·x, of all rows and classes at once,
+into memory that is there already: each by the library that is fastest at it.
+
+With --processor-time the times are those of the processor, with one thread: on a machine that other
+processes keep busy, waiting for it does not count.
 
 The logits are like those of a trained language model: classes as frequent as words (1/rank), a bias
 that knows it, and an input that points to the true class. Only skip_below's time depends on that.
@@ -11,15 +14,18 @@ that knows it, and an input that points to the true class. Only skip_below's tim
 
 from __future__ import annotations
 
+import argparse
 import gc
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
-from time import perf_counter
-from typing import Any
+from time import perf_counter, process_time
+from typing import Any, NamedTuple
 
 import softmaxloss
 
@@ -27,69 +33,120 @@ from . import machine
 from .layout import duration
 from .worker import give_back_memory
 
-FEATURES = 512
-#: rows, classes
-SHAPES = [(1024, 128256), (2048, 32000)]
-#: name → its title, dtype
+
+class Shape(NamedTuple):
+    rows: int
+    features: int
+    classes: int
+    dtype: str
+
+    @classmethod
+    def of(cls, text: str) -> Shape:
+        """From a text such as 1024x512x128256-bfloat16."""
+        sizes, _, dtype = text.partition("-")
+        return cls(*map(int, sizes.split("x")), dtype or "float32")
+
+    @property
+    def text(self) -> str:
+        return f"{self.rows}x{self.features}x{self.classes}-{self.dtype}"
+
+
+SIZES = ("1024x512x128256", "2048x512x32000", "4096x256x50257", "512x2048x32000")
+SHAPES = [Shape.of(size) for size in SIZES]
+SHAPES += [Shape.of(f"{size}-bfloat16") for size in (*SIZES[:2], "1024x256x32000")]
+#: name → its title. Of "products" there is a row for each library.
 PEERS = {
-    "ours": ("this library", "float32"),
-    "bfloat16": ("this library, bfloat16", "bfloat16"),
-    "skip": ("this library, skip_below=1e-4", "float32"),
-    "products": ("three products", "float32"),
-    "eager": ("torch, all logits", "float32"),
-    "compiled": ("torch.compile, all logits", "float32"),
-    "chunked": ("torch, chunked", "float32"),
+    "64MB": 'this library, memory_budget="64MB"',
+    "default": "this library",
+    "skip": "this library, skip_below=1e-4",
+    "eager": "torch, all logits",
+    "compiled": "torch.compile, all logits",
+    "loss 64MB": 'loss alone: this library, memory_budget="64MB"',
+    "loss": "loss alone: this library",
+    "products": "products",
 }
 TURNS = 5
+#: The products, and how long each took, are told apart by these.
+KINDS = ("x·Wᵀ", "G·W", "Gᵀ·x")
 
 
-def prepare(name: str, rows: int, classes: int) -> tuple[Callable[[], Any], int]:
-    """A call, and the bytes of its gradients."""
+def prepare(name: str, shape: Shape) -> tuple[Callable[[], dict[str, float]], int]:
+    """A call, which returns the seconds of its parts, and the bytes of its gradients."""
     import torch
 
     F = torch.nn.functional
     torch.manual_seed(0)
-    dtype = getattr(torch, PEERS[name][1])
+    rows, features, classes, _ = shape
+    dtype = getattr(torch, shape.dtype)
     frequency = 1 / torch.arange(1.0, classes + 1)
     y = torch.multinomial(frequency, rows, replacement=True)
-    W = torch.empty(classes, FEATURES).normal_(0, 0.05)
-    x = (6 * W[y] + torch.randn(rows, FEATURES)).to(dtype).requires_grad_()
+    W = torch.empty(classes, features).normal_(0, 0.05)
+    x = (6 * W[y] + torch.randn(rows, features)).to(dtype).requires_grad_()
     W = W.to(dtype).requires_grad_()
     b = (frequency / frequency.sum()).log().to(dtype).requires_grad_()
     gradients = (x.numel() + W.numel() + b.numel()) * x.element_size()
-
     if name == "products":
-        G, X = torch.zeros(rows, classes), torch.empty(rows, FEATURES)
-        V = torch.empty(classes, FEATURES).fill_(0.0)
-
-        def products() -> None:
-            with torch.no_grad():
-                torch.mm(x, W.t(), out=G)
-                torch.mm(G, W, out=X)
-                torch.mm(G.t(), x, out=V)
-
-        return products, 0
+        return partial(products, x.detach(), W.detach()), 0
 
     def all_logits(x: Any, W: Any, y: Any, linear_bias: Any) -> Any:
         return F.cross_entropy(F.linear(x, W, linear_bias), y)
 
+    ours = softmaxloss.linear_cross_entropy
     losses: dict[str, Callable[..., Any]] = {
-        "ours": softmaxloss.linear_cross_entropy,
-        "bfloat16": softmaxloss.linear_cross_entropy,
-        "skip": partial(softmaxloss.linear_cross_entropy, skip_below=1e-4),
+        "default": ours,
+        "64MB": partial(ours, memory_budget="64MB"),
+        "skip": partial(ours, skip_below=1e-4),
         "eager": all_logits,
         "compiled": torch.compile(all_logits),
     }
-    if name == "chunked":
-        options = torch.nn.LinearCrossEntropyOptions()
-        losses[name] = partial(F.linear_cross_entropy, options=options)
-    loss = losses[name]
+    alone = name.startswith("loss")
+    loss = losses[name.removeprefix("loss").strip() or "default"]
 
-    def fresh() -> None:  # no call may find memory that the last one left
-        loss(x, W, y, linear_bias=b).backward()
-        x.grad = W.grad = b.grad = None
+    def fresh() -> dict[str, float]:  # no call may find memory that the last one left
+        start = clock()
+        if alone:
+            with torch.no_grad():
+                loss(x, W, y, linear_bias=b)
+        else:
+            loss(x, W, y, linear_bias=b).backward()
+            x.grad = W.grad = b.grad = None
+        return {"": clock() - start}
 
-    return fresh, gradients
+    return fresh, 0 if alone else gradients
+
+
+def clock() -> float:
+    return process_time() if _one_thread() else perf_counter()
+
+
+def _one_thread() -> bool:
+    return "LINEAR_PROCESSOR_TIME" in os.environ
+
+
+_places: dict[str, Any] = {}
+
+
+def products(x: Any, W: Any) -> dict[str, float]:
+    """The seconds of each product by each library."""
+    import numpy as np
+    import torch
+
+    from softmaxloss.torch.linear.products import LIBRARIES, available
+
+    if not _places:
+        _places["G"] = torch.zeros(len(x), len(W), dtype=x.dtype)
+        _places["X"], _places["V"] = torch.zeros_like(x), torch.zeros_like(W)
+    G, X, V = _places.values()
+    found = {}
+    for library in available(x.dtype, "cpu"):
+        put = LIBRARIES[library].put
+        calls = zip(KINDS, ((x, W, G), (G, W.t(), X), (G.t(), x.t(), V)), strict=True)
+        for kind, (a, b, out) in calls:
+            start = clock()
+            put(a, b, None, out)
+            found[f"{library} {kind}"] = clock() - start
+    assert np.isfinite(float(V[0, 0]))
+    return found
 
 
 def highest() -> int:
@@ -109,34 +166,44 @@ def forget() -> None:
         pass
 
 
-def worker(name: str, rows: int, classes: int) -> None:
+def worker(name: str, shape: Shape) -> None:
     """One call for each line on standard input; its seconds and its peak memory."""
     import torch
 
+    from softmaxloss.torch import empty_cache
+
     torch.set_num_threads(softmaxloss.get_num_threads())
-    call, gradients = prepare(name, rows, classes)
+    call, gradients = prepare(name, shape)
     for _ in sys.stdin:
         gc.collect()
+        empty_cache()
         give_back_memory()
         forget()
-        before, start = highest(), perf_counter()
-        call()
-        print(perf_counter() - start, highest() - before - gradients, flush=True)
+        before = highest()
+        seconds = call()
+        print(json.dumps([seconds, highest() - before - gradients]), flush=True)
 
 
-def measure(rows: int, classes: int, turns: int) -> dict[str, tuple[list[float], float]]:
-    """For each peer the seconds of its calls and its memory in bytes, without peers that fail."""
+class Found(NamedTuple):
+    seconds: list[float]
+    memory: float  #: bytes
+
+
+def measure(shape: Shape, turns: int) -> dict[str, Found]:
+    """The peers that did not fail, and each product of each library."""
+    threads = {"OMP_NUM_THREADS": "1" if _one_thread() else str(softmaxloss.get_num_threads())}
     workers = {
         name: subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.linear", name, str(rows), str(classes)],
-            env=os.environ | {"OMP_NUM_THREADS": str(softmaxloss.get_num_threads())},
+            [sys.executable, "-m", "benchmarks.linear", "--worker", name, shape.text],
+            env=os.environ | threads,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         for name in PEERS
     }
-    found: dict[str, tuple[list[float], float]] = {}
+    seconds: dict[str, list[float]] = defaultdict(list)
+    memory = {}
     try:
         for turn in range(turns + 1):
             for name, process in workers.items():
@@ -145,42 +212,95 @@ def measure(rows: int, classes: int, turns: int) -> dict[str, tuple[list[float],
                 if process.poll() is not None:
                     continue
                 print(file=process.stdin, flush=True)
-                answer = process.stdout.readline().split()
+                answer = process.stdout.readline()
                 if turn and answer:  # the first call is not counted
-                    seconds, _ = found.get(name, ([], 0.0))
-                    found[name] = ([*seconds, float(answer[0])], float(answer[1]))
+                    parts, used = json.loads(answer)
+                    for part, time in parts.items():
+                        seconds[part or name].append(time)
+                        memory[part or name] = used
     finally:
         for process in workers.values():
             process.kill()
             process.communicate()
-    return found
+    return {name: Found(times, memory[name]) for name, times in seconds.items()}
 
 
-def markdown(turns: int = TURNS, shapes: list[tuple[int, int]] = SHAPES) -> str:
-    """A table for each shape."""
-    lines = [
+def fastest(found: dict[str, Found]) -> list[float]:
+    """For each of `KINDS` the seconds of the fastest library."""
+    return [
+        min(median(f.seconds) for name, f in found.items() if name.endswith(kind)) for kind in KINDS
+    ]
+
+
+def table(found: dict[str, Found]) -> list[str]:
+    """Times and memory of the peers."""
+    least = fastest(found)
+    made = ["| | time | over the products | memory |", "| --- | --- | --- | --- |"]
+    made.append(f"| three products | {duration(sum(least))} | 1.00 | |")
+    for name, title in PEERS.items():
+        if name not in found:
+            continue
+        times, memory = found[name]
+        spread = f"({duration(min(times))}-{duration(max(times))})"
+        over = median(times) / (least[0] if name.startswith("loss") else sum(least))
+        made.append(
+            f"| {title} | {duration(median(times))} {spread} | {over:.2f} | "
+            f"{max(memory, 0) / 1e6:.0f} MB |"
+        )
+    return made
+
+
+def rates(shape: Shape, found: dict[str, Found]) -> list[str]:
+    """A line for each library: its products in GFLOP/s."""
+    flops = 2 * shape.rows * shape.features * shape.classes
+    made = []
+    for library in dict.fromkeys(name.split()[0] for name in found if name.endswith(KINDS)):
+        cells = [flops / median(found[f"{library} {kind}"].seconds) / 1e9 for kind in KINDS]
+        made.append(f"| {library} | {' | '.join(f'{cell:.0f}' for cell in cells)} |")
+    return made
+
+
+def markdown(turns: int = TURNS, shapes: list[Shape] = SHAPES) -> str:
+    """The tables of each shape."""
+    return "\n".join(lines(turns, shapes))
+
+
+def lines(turns: int, shapes: list[Shape]) -> Iterator[str]:
+    what = "processor time of one thread" if _one_thread() else "time"
+    yield from [
         "### The loss of a linear layer's logits",
         "",
-        f"Forward and backward pass, {FEATURES} features; median of {turns} turns "
-        f"(smallest-largest); {machine.dated()}. Memory: beyond arguments and gradients.",
+        f"Forward and backward pass, {what}; median of {turns} turns (smallest-largest); "
+        f"{machine.dated()}. Memory: beyond arguments and gradients. The products are of all rows "
+        "and classes at once, each by the library that is fastest at it; the loss alone is over "
+        "x·Wᵀ.",
     ]
-    for rows, classes in shapes:
-        found = measure(rows, classes, turns)
-        ours = median(found["ours"][0])
-        lines += ["", f"{rows} rows, {classes} classes:", ""]
-        lines += ["| | time | over ours, float32 | memory |", "| --- | --- | --- | --- |"]
-        for name, (seconds, memory) in found.items():
-            spread = f"({duration(min(seconds))}-{duration(max(seconds))})"
-            middle = median(seconds)
-            lines.append(
-                f"| {PEERS[name][0]} | {duration(middle)} {spread} | {middle / ours:.2f} | "
-                f"{max(memory, 0) / 1e6:.0f} MB |"
-            )
-    return "\n".join(lines)
+    for shape in shapes:
+        if not _one_thread() and (warning := machine.busy()):
+            yield from ["", f"Attention: {warning}."]
+        found = measure(shape, turns)
+        rows, features, classes, dtype = shape
+        yield from ["", f"{rows} rows, {features} features, {classes} classes, {dtype}:", ""]
+        yield from table(found)
+        yield from ["", f"| GFLOP/s | {' | '.join(KINDS)} |", "| --- | --- | --- | --- |"]
+        yield from rates(shape, found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.linear", description=__doc__)
+    parser.add_argument("shapes", nargs="*", type=Shape.of, help="such as 1024x512x32000-bfloat16")
+    parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--processor-time", action="store_true")
+    parser.add_argument("--worker", metavar="PEER", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.processor_time:
+        os.environ["LINEAR_PROCESSOR_TIME"] = "1"
+    if options.worker:
+        worker(options.worker, options.shapes[0])
+    else:
+        for line in lines(options.turns, options.shapes or SHAPES):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4:
-        worker(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-    else:
-        print(markdown())
+    main()

@@ -15,6 +15,7 @@ from softmaxloss import LabelError, OptionError, linear_cross_entropy
 from softmaxloss import linear_cross_entropy_with_grad as with_grad
 from softmaxloss.linear.plan import COPIES, plan_for
 from softmaxloss.options import LinearOptions, number_of_bytes
+from softmaxloss.rows import BLOCK
 
 pytest.importorskip("torch")
 from truth.linear import CASES, CLASSES, FEATURES, ROWS, arguments, close, truth
@@ -170,6 +171,21 @@ def test_memory_stays_within_the_budget(budget: int, options: dict[str, Any]) ->
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < budget + x.nbytes + W.nbytes + 200 * len(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_half_precision_probabilities_are_not_copied_whole(dtype: Any) -> None:
+    """They take 20 MB, in float32 40 MB."""
+    rng = np.random.default_rng(0)
+    x, W = rng.normal(size=(2000, 8)).astype(np.float32), np.ones((5000, 8), np.float32)
+    q = np.full((2000, 5000), 1 / 5000).astype(dtype)
+    budget = 8 * 10**6
+    tracemalloc.start()
+    linear_cross_entropy(x, W, q, memory_budget=budget)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # The check of the target converts a block of it.
+    assert peak < budget + 200 * len(x) + 9 * BLOCK
 
 
 # --- ignored rows -----------------------------------------------------------------------------

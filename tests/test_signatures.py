@@ -17,7 +17,7 @@ from softmaxloss.options import Options
 # The parameters that are not options.
 ARGUMENTS = {
     *("logits", "input", "target", "weight", "sample_weight", "linear_weight", "linear_bias"),
-    *("grad_output", "out", "inplace", "return_scores", "return_z_loss"),
+    *("grad_output", "out", "inplace", "return_scores", "return_z_loss", "class_group"),
     *("in_features", "num_classes", "out_features", "bias", "device", "dtype", "options"),
 }
 FUNCTIONS = {
@@ -92,7 +92,7 @@ def test_options_must_be_spelled_out_as_keywords(function: Callable[..., Any]) -
         options_of(function)
 
 
-@pytest.mark.parametrize("package", ["softmaxloss", "softmaxloss.torch"])
+@pytest.mark.parametrize("package", ["softmaxloss", "softmaxloss.torch", "softmaxloss.parallel"])
 def test_score_has_the_options_that_change_a_score(package: str) -> None:
     names = [name for name, _ in fields("Options", "reduction", "denominator")]
     assert list(options.SCORE_OPTIONS) == names

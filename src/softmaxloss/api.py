@@ -334,8 +334,9 @@ def linear_cross_entropy(
             number or text ("64MB", "512KiB", "1GB"). At least one row of logits must fit. Not
             included: arrays of a few numbers per example; a sum of the weight's gradient in the
             computed dtype, where the weights are narrower (4 bytes for each weight of float16 and
-            bfloat16); what checking probabilities as target takes. The result depends on the budget
-            by no more than the order of the sums.
+            bfloat16); what checking probabilities as target takes; what the libraries that compute
+            products keep for themselves, some MB. The result depends on the budget by no more
+            than the order of the sums.
         skip_below: p in [0, 1): may leave out of the matrix products of the gradients, in each
             block of rows, the classes whose part in the gradient with respect to the logits,
             |a_n − q_n|, is at most p in all of its rows. With f_i the derivative of the result with

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import BFLOAT16, Array, as_array, float32_of_bits, is_float
+from .arrays import BFLOAT16, Array, as_array, as_floats, is_float
 from .errors import LabelError, OptionError
 from .logits import without_classes
 from .options import Options
-from .rows import class_last, outer_classes_inner
+from .rows import blocks, class_last, outer_classes_inner
 from .text import few, shown
 
 # How far from 1 the probabilities of a row may sum: what rounding them, or computing them in that
@@ -76,8 +76,8 @@ class ClassIndices:
 
 @dataclass(slots=True)
 class ClassProbabilities:
-    """Probabilities per example, in the shape of the logits. `divisors`, in the shape of the
-    examples, are the sums by which each row is still to be divided."""
+    """Probabilities per example, in the shape of the logits and the caller's dtype. `divisors`, in
+    the shape of the examples, are the sums by which each row is still to be divided."""
 
     ignore_index: ClassVar[int] = -1  # no class
 
@@ -86,7 +86,7 @@ class ClassProbabilities:
 
     def true_classes(self) -> ClassIndices:
         """The class with the largest probability of each example, the first of several."""
-        return ClassIndices(np.asarray(class_last(self.values).argmax(-1)), -1, False)
+        return ClassIndices(np.asarray(class_last(as_floats(self.values)).argmax(-1)), -1, False)
 
     def at(self, place: Any) -> ClassProbabilities:
         """The probabilities of some examples, the classes in the last axis."""
@@ -105,13 +105,15 @@ class ClassProbabilities:
     def block(self, place: Any) -> ClassProbabilities:
         """The probabilities of some examples as kernels read them, (rows, classes, 1)."""
         part = self.at(place)
-        q = part.values if part.divisors is None else part.values / part.divisors[..., None]
+        q = as_floats(part.values)
+        q = q if part.divisors is None else q / part.divisors[..., None]
         q = np.require(q, self._dtype(), ["C", "A"])
         return ClassProbabilities(q.reshape(-1, q.shape[-1], 1))
 
     def _dtype(self) -> np.dtype[Any]:
         """What kernels read the values in: float32 where that holds them exactly."""
-        narrow = self.divisors is None and np.can_cast(self.values.dtype, np.float32)
+        exact = self.values.dtype == BFLOAT16 or np.can_cast(self.values.dtype, np.float32)
+        narrow = self.divisors is None and exact
         return np.dtype(np.float32 if narrow else np.float64)
 
 
@@ -240,20 +242,14 @@ def _outside(y: Array, counted: Array, outside: Array, low: int, high: int) -> s
 def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
     if q.dtype.kind not in "biuf" and not is_float(q.dtype):
         raise LabelError(f"target probabilities must be real numbers, got dtype {q.dtype}")
-    name = q.dtype.name
-    if q.dtype == BFLOAT16:
-        q, name = float32_of_bits(q), "bfloat16"
-    exact = q.dtype.kind in "biu"
-    wide = class_last(q if exact or q.dtype.kind == "f" else q.astype(np.float32))
-    with np.errstate(invalid="ignore", over="ignore"):
-        # In the order of the classes, whatever the layout: the bits of a sum depend on it.
-        sums = np.asarray(np.ascontiguousarray(wide).sum(axis=-1, dtype=np.float64))
-        lowest = wide.min(initial=0)
+    exact, rows = q.dtype.kind in "biu", class_last(q)
+    sums, lowest = _sums(rows)
     if not (lowest >= 0 and np.isfinite(sums).all()):
+        wide = as_floats(rows)
         bad = ~(np.isfinite(wide) & (wide >= 0))
         position = np.unravel_index(int(np.argmax(bad)), wide.shape)
         raise LabelError(
-            f"the target{_of_row(position[:-1])} has {class_last(q)[position]} for class "
+            f"the target{_of_row(position[:-1])} has {wide[position]} for class "
             f"{position[-1] + options.first_class}; "
             "probabilities must be finite and not negative"
         )
@@ -262,13 +258,27 @@ def _read_probabilities(q: Array, options: Options) -> ClassProbabilities:
     if options.multi_label == "mean":
         bad = sums == 0
     else:
+        name = "bfloat16" if q.dtype == BFLOAT16 else q.dtype.name
         tolerance = 0.0 if exact else SUM_TOLERANCE.get(name, SUM_TOLERANCE_OTHERS)
         bad = np.abs(sums - 1) > tolerance
     if bad.any():
         position = np.unravel_index(int(np.argmax(bad)), sums.shape)
         total = float(sums[position])
-        raise LabelError(_not_one_label(position, wide[position], total, options.first_class))
+        labels = as_floats(rows[position])
+        raise LabelError(_not_one_label(position, labels, total, options.first_class))
     return ClassProbabilities(q, sums if options.multi_label == "mean" else None)
+
+
+def _sums(rows: Array) -> tuple[Array, Any]:
+    """The float64 sum of each row, and the lowest number or 0; a block at a time is copied."""
+    sums, lowest = np.empty(rows.shape[:-1]), 0
+    with np.errstate(invalid="ignore", over="ignore"):
+        for block in blocks(rows.shape[:-1], rows.shape[-1]):
+            # In the order of the classes, whatever the layout: the bits of a sum depend on it.
+            part = np.ascontiguousarray(as_floats(rows[block.place]))
+            sums[block.place] = part.sum(axis=-1, dtype=np.float64)
+            lowest = np.minimum(lowest, part.min(initial=0))
+    return sums, lowest
 
 
 def _not_one_label(position: tuple[Any, ...], q: Array, total: float, first_class: int) -> str:

@@ -118,7 +118,7 @@ class LinearOptions(Options):
         64000000
     """
 
-    memory_budget: float | str = "64MB"
+    memory_budget: float | str = "256MB"
     skip_below: float = 0.0
 
     def __post_init__(self) -> None:

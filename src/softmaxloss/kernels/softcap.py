@@ -95,10 +95,19 @@ def z_loss_of(L: Any, z_loss: float) -> Any:
     return z_loss * L**2
 
 
+def z_loss_slope(L: Any, z_loss: float) -> Any:
+    """The derivative of λ·L² with respect to L, 2·λ·L.
+
+    >>> z_loss_slope(3.0, 0.5)
+    3.0
+    """
+    return 2 * z_loss * L
+
+
 def z_loss_gradient(xp: Any, u: Any, L: Any, z_loss: float) -> Any:
     """The gradient of λ·L² with respect to u, 2·λ·L·a_n. L has one entry for each row of u.
 
     >>> z_loss_gradient(np, np.zeros((1, 2)), np.log([[2.0]]), 1.0)
     array([[0.69314718, 0.69314718]])
     """
-    return xp.exp(u - L) * (2 * z_loss * L)
+    return xp.exp(u - L) * z_loss_slope(L, z_loss)

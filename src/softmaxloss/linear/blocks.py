@@ -1,8 +1,9 @@
 """The loop of the linear loss: block after block of rows, the loss in the memory of the logits.
 
 `run` is the loop for any array library. A `Layer` of that library has the matrix products and the
-loss of one block; `block_loss` is that loss where a kernel computes it. With softcap or z_loss it
-takes a few rows at a time, because these need the logits beside the gradient.
+loss of one block; `block_loss` is that loss where a kernel computes it. It takes a few rows at a
+time with softcap or z_loss, which need the logits beside the gradient, and with probabilities that
+are converted first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..labels import Target
 from ..options import LinearOptions
 from ..reduction import gradient_factor
 from ..scores import IGNORED, Scores, empty_scores
+from . import chunks
 from .plan import Plan
 
 
@@ -35,14 +37,11 @@ class Rows(NamedTuple):
         return Rows(self.target.at(rows), factor, self.loss[rows], scores)
 
 
-class Layer(Protocol):
+class Layer(chunks.Layer, Protocol):
     """A linear layer in the arrays of some library. x are rows of its input, for one block."""
 
     def memory(self, rows: int) -> Any:
         """Memory for the logits of so many rows."""
-
-    def rows(self, where: slice | Array) -> Any:
-        """x: these rows of the input, as the products take them."""
 
     def make_logits(self, x: Any, logits: Any) -> None:
         """Fill the logits with x·Wᵀ + b."""
@@ -73,8 +72,10 @@ def run(
     if plan.sample_weight is not None:
         factor = factor * plan.sample_weight
     rows = Rows(plan.target, factor, losses, scores)
-    memory = layer.memory(max((block.stop - block.start for block in plan.blocks), default=0))
-    for block in plan.blocks:
+    if plan.kept:
+        losses = chunks.run(layer, plan, factor, with_gradient)
+    memory: Any = None if plan.kept else layer.memory(plan.most_rows)
+    for block in () if plan.kept else plan.blocks:
         where = block if plan.counted is None else plan.counted[block]
         part = rows.part(block)._replace(target=plan.target.at(where))
         x, logits = layer.rows(where), memory[: block.stop - block.start]
@@ -111,8 +112,8 @@ def block_loss(
 
     The logits, (rows, classes), are contiguous; with softcap or z_loss float32 or float64.
     """
-    everything = [slice(0, len(logits))]
-    for part in few_rows(*logits.shape) if options.changes_logits else everything:
+    copies = options.changes_logits or rows.target.in_place() is None
+    for part in few_rows(*logits.shape) if copies else [slice(0, len(logits))]:
         some, z = rows.part(part), logits[part][:, :, None]
         softcap.cross_entropy(
             kernel,

@@ -24,7 +24,7 @@ def cross_entropy(arrays: Arguments, options: LinearOptions, return_scores: bool
     >>> cross_entropy(Arguments([1.0], [[0.0], [0.0]], None, 1, None, None), LinearOptions())
     np.float64(0.693147180...)
     """
-    layer = _Layer(arrays, options)
+    layer = _Layer(arrays, options, scores=return_scores)
     losses, scores = run(layer, layer.plan, 1.0, False, layer.dtype if return_scores else None)
     loss = layer.shaped_loss(losses)
     if scores is None:
@@ -51,8 +51,9 @@ class _Layer:
         arrays: Arguments,
         options: LinearOptions,
         gradients: bool = False,
+        scores: bool = False,
     ) -> None:
-        self.options = options
+        self.options, self.untouched = options, True
         x = read_real(arrays.input, "input")
         self.W = W = read_real(arrays.linear_weight, "linear_weight")
         self.b = b = arrays.linear_bias
@@ -67,22 +68,24 @@ class _Layer:
         self.shape, self.lead_shape = x.shape, x.shape[:-1]
         rows = math.prod(self.lead_shape)
         self.x = x.reshape(rows, features)
-        self.weight = class_weights(arrays.weight, classes)
+        self.class_weight = class_weights(arrays.weight, classes)
         self.dtype = np.dtype(np.result_type(compute_dtype(x.dtype), compute_dtype(W.dtype)))
         self.kernel, _ = kernel_for(self.dtype)
         self.plan = plan_for(
             rows,
             (classes, features),
             y.reshape(rows, *([] if by_index else [classes])),
-            self.weight,
+            self.class_weight,
             sample_weights(arrays.sample_weight, self.lead_shape),
             options,
             self.dtype.itemsize,
             self.dtype.itemsize if W.dtype != self.dtype else 0,
+            None if scores else gradients,
         )
         if gradients:
             self.grad_input = np.zeros(self.x.shape, gradient_dtype(x.dtype))
-            self.grad_W = np.zeros(W.shape, self.dtype)
+            self.grad_W = np.empty(W.shape, self.dtype)
+            self.scratch = np.empty((self.plan.chunk, features), self.dtype)
             self.grad_b = None if b is None else np.zeros(b.shape, self.dtype)
 
     def memory(self, rows: int) -> Array:
@@ -93,16 +96,22 @@ class _Layer:
 
     def make_logits(self, x: Array, logits: Array) -> None:
         for c in self.plan.chunks():
-            np.matmul(x, self.W[c].astype(self.dtype, copy=False).T, out=logits[:, c])
-            if self.b is not None:
-                logits[:, c] += self.b[c]
+            self.make_chunk(x, c, logits[:, c])
+
+    def make_chunk(self, x: Array, classes: slice, logits: Array) -> None:
+        np.matmul(x, self.W[classes].astype(self.dtype, copy=False).T, out=logits)
+        if self.b is not None:
+            logits += self.b[classes]
 
     def loss(self, logits: Array, rows: Rows, with_gradient: bool) -> None:
-        block_loss(self.kernel, logits, rows, self.weight, self.options, with_gradient)
+        block_loss(self.kernel, logits, rows, self.class_weight, self.options, with_gradient)
 
     def add(self, grad: Array, x: Array, where: slice | Array, rows: Rows) -> None:
         if self.grad_b is not None:
             self.grad_b += grad.sum(axis=0)
+        if self.untouched and self.options.skip_below:
+            self.grad_W.fill(0)
+            self.untouched = False
         chunks: Any = self.plan.chunks()
         if self.options.skip_below:
             bounds = np.broadcast_to(self.options.skip_below * np.abs(rows.factor), len(grad))
@@ -110,10 +119,36 @@ class _Layer:
             chunks = np.split(used, range(self.plan.chunk, used.size, self.plan.chunk))
         grad_x = np.zeros_like(x)
         for c in chunks:
-            G = grad[:, c]
-            grad_x += np.matmul(G, self.W[c].astype(self.dtype, copy=False))
-            self.grad_W[c] += np.matmul(G.T, x)
-        self.grad_input[where] = grad_x
+            self.add_products(grad[:, c], x, c, grad_x)
+        self.set_sums(where, grad_x)
+
+    def add_products(self, grad: Array, x: Array, classes: Any, sums: Array) -> None:
+        """Add Gᵀ·x to the weight's gradient, and G·W to the sums."""
+        sums += np.matmul(grad, self.W[classes].astype(self.dtype, copy=False))
+        if self.untouched:
+            np.matmul(grad.T, x, out=self.grad_W[classes])
+        else:
+            self.grad_W[classes] += np.matmul(grad.T, x, out=self.scratch[: grad.shape[1]])
+
+    def set_sums(self, where: slice | Array, sums: Array) -> None:
+        self.grad_input[where] = sums
+        self.untouched = False
+
+    # --- for chunks.Layer
+
+    def flat_memory(self, numbers: int) -> Array:
+        return np.empty(numbers, self.dtype)
+
+    def as_array(self, logits: Array) -> Array:
+        return logits
+
+    def sums(self, x: Array) -> Array:
+        return np.zeros_like(x)
+
+    def add_chunk(self, grad: Array, x: Array, classes: slice, sums: Array) -> None:
+        if self.grad_b is not None:
+            self.grad_b[classes] += grad.sum(axis=0)
+        self.add_products(grad, x, classes, sums)
 
     def shaped_loss(self, losses: Array) -> Any:
         """The losses of the rows that count → the result of the call."""
@@ -125,6 +160,8 @@ class _Layer:
 
     def shaped_gradients(self) -> LinearGradients:
         """The gradients in the shapes and dtypes of the arguments."""
+        if self.untouched:
+            self.grad_W.fill(0)
         W = self.grad_W.astype(gradient_dtype(self.W.dtype), copy=False)
         b = self.grad_b
         if b is not None and self.b is not None:

@@ -20,12 +20,19 @@ from ..options import LinearOptions, Options
 from ..reduction import mean_divisor, reduced
 
 #: The part of the budget that is for what is needed besides the logits: one in so many.
-ASIDE = 5
+ASIDE = 4
 #: The part for one product's result and the copies that its library makes of the operands.
-PRODUCT = 12
+PRODUCT = 16
 #: Classes in one chunk of a product: a multiple of the least number, which keeps rows aligned.
 MOST_CLASSES = 4096
 LEAST_CLASSES = 64
+#: Classes in one chunk where all rows are computed together, whose logits then stay in cache: the
+#: first with which the budget holds enough rows.
+CHUNKS, ENOUGH = (1024, 512, 256, 128), 512
+#: Blocks of fewer rows take longer than chunks of classes, with gradients and without.
+THIN, THIN_LOSS = 64, 384
+#: Other numbers of a row, in bytes.
+OF_ROW = 256
 #: Copies of a block's rows of the input, and of the gradient with respect to them.
 FEATURES = 4
 
@@ -102,11 +109,18 @@ class Plan:
     blocks: list[slice]  #: of the rows that count
     chunk: int  #: classes in one product
     divisor: float  #: of the sum of the losses; 0 where nothing counts
+    #: Not 0: the loop is that of chunks.py, and has memory for the logits of so many chunks.
+    kept: int = 0
 
     @property
     def counted_rows(self) -> int:
         """How many rows count."""
         return self.rows if self.counted is None else self.counted.size
+
+    @property
+    def most_rows(self) -> int:
+        """Rows in the largest block."""
+        return max((block.stop - block.start for block in self.blocks), default=0)
 
     def chunks(self) -> Iterator[slice]:
         """All classes, a chunk at a time."""
@@ -137,6 +151,7 @@ def plan_for(
     options: LinearOptions,
     itemsize: int,
     converted: int = 0,
+    gradients: bool | None = None,
 ) -> Plan:
     """The plan for `rows` rows and a weight of shape (classes, features).
 
@@ -144,6 +159,7 @@ def plan_for(
     sample_weight  (rows,); a row with 0 does not count
     itemsize       bytes of one logit as it is computed and held
     converted      bytes of one weight where a chunk of the weights is converted before a product
+    gradients      whether there are any, where the layer has the loop of chunks.py; else None
 
     >>> options = LinearOptions(memory_budget=250)
     >>> plan_for(5, (10, 3), [1, 2, 3, 4, 5], None, None, options, 4).blocks
@@ -164,7 +180,15 @@ def plan_for(
     elif sample_weight is not None:
         sample_weight = sample_weight[counted]
     number = rows if counted is None else counted.size
-    blocks = row_blocks(number, shape, itemsize, options, gathered)
+    usual = not (options.label_smoothing or options.changes_logits or options.skip_below)
+    if gradients is not None and usual and isinstance(read, ClassIndices):
+        thin = THIN if gradients else THIN_LOSS
+        chunked = _by_chunks(number, shape, itemsize, converted, options, thin)
+        if chunked is not None:
+            blocks, chunk, kept = chunked
+            return Plan(rows, classes, counted, read, sample_weight, blocks, chunk, divisor, kept)
+    copied = read.in_place() is None
+    blocks = row_blocks(number, shape, itemsize, options, gathered, copied)
     largest = max((block.stop - block.start for block in blocks), default=1)
     # Bytes per class of a product: its result, and a copy of both operands.
     each = itemsize * (max(largest, features) + largest + features) + converted * features
@@ -177,27 +201,89 @@ def plan_for(
 
 
 def row_blocks(
-    rows: int, shape: tuple[int, int], itemsize: int, options: LinearOptions, gathered: int = 0
+    rows: int,
+    shape: tuple[int, int],
+    itemsize: int,
+    options: LinearOptions,
+    gathered: int = 0,
+    copied: bool = False,
 ) -> list[slice]:
     """The rows in as few blocks as the budget allows, of sizes that differ by one at most.
 
-    gathered: bytes of a row of the target, where a block's rows of it are copied together.
+    gathered: bytes of a row of the target, where a block's rows of it are copied together
+    copied: whether a few rows at a time are copied, as with softcap and z_loss
     """
-    classes, features = shape
-    logits = classes * itemsize + gathered
-    copies = 0
-    if options.changes_logits:
-        copies = COPIES * max(itemsize, 4) * max(classes, FEW if rows * classes > FEW else 0)
-    budget = int(options.memory_budget)
-    available = budget - budget // ASIDE - copies
-    if rows and available < logits:
+    classes, _ = shape
+    free, row = _bytes(rows, shape, itemsize, options, gathered, copied)
+    logits, budget = classes * itemsize + gathered, int(options.memory_budget)
+    if rows and free < logits:
+        copies = budget - budget // ASIDE - free
         needed = math.ceil((logits + copies) * ASIDE / (ASIDE - 1)) + 1
         raise OptionError(
             f"memory_budget of {budget} bytes does not hold one row of {classes} logits: it takes "
             f"{needed}"
         )
+    return _nearly_equal(rows, free // row)
+
+
+def is_one_block(rows: int, shape: tuple[int, int], itemsize: int, options: LinearOptions) -> bool:
+    """Whether all rows are one block, if all of them count.
+
+    >>> is_one_block(5, (10, 3), 4, LinearOptions(memory_budget=250))
+    False
+    """
+    free, row = _bytes(rows, shape, itemsize, options)
+    return rows * row <= free
+
+
+def _bytes(
+    rows: int,
+    shape: tuple[int, int],
+    itemsize: int,
+    options: LinearOptions,
+    gathered: int = 0,
+    copied: bool = False,
+) -> tuple[int, int]:
+    """(of the budget for rows, of one row)."""
+    classes, features = shape
+    copies, budget = 0, int(options.memory_budget)
+    if copied or options.changes_logits:
+        copies = COPIES * max(itemsize, 4) * max(classes, FEW if rows * classes > FEW else 0)
     # Beside its logits, a row of the input has a copy, its gradient and parts of that.
-    row = logits + FEATURES * features * max(itemsize, 4)
-    number = math.ceil(rows / max(1, available // row)) if rows else 0
+    row = classes * itemsize + gathered + FEATURES * features * max(itemsize, 4)
+    return budget - budget // ASIDE - copies, row
+
+
+def _nearly_equal(rows: int, most: int) -> list[slice]:
+    number = math.ceil(rows / max(1, most)) if rows else 0
     ends = [rows * (i + 1) // number for i in range(number)]
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _by_chunks(
+    rows: int,
+    shape: tuple[int, int],
+    itemsize: int,
+    converted: int,
+    options: LinearOptions,
+    thin: int,
+) -> tuple[list[slice], int, int] | None:
+    """(blocks, chunk, kept) of the loop in chunks.py; None where that of blocks.py is better."""
+    classes, features = shape
+    budget = int(options.memory_budget)
+    of_row = FEATURES * features * itemsize
+    fit = (budget - budget // ASIDE) // (classes * itemsize + of_row)
+    if fit >= min(rows, thin) or classes < 2 * CHUNKS[0]:
+        return None
+    for chunk in CHUNKS:
+        # A row: its logits of a chunk, a product of that size, a copy of it; two numbers per chunk.
+        each = of_row + 3 * chunk * itemsize + 16 * math.ceil(classes / chunk) + OF_ROW
+        free = budget - budget // PRODUCT - chunk * features * (2 * itemsize + converted)
+        most = free // each
+        if most >= min(rows, ENOUGH):
+            break
+    if most < min(rows, 4 * max(fit, 1)):
+        return None
+    blocks = _nearly_equal(rows, most)
+    kept = 1 + (free - each * rows) // (chunk * itemsize * rows) if len(blocks) == 1 else 1
+    return blocks, chunk, min(kept, math.ceil(classes / chunk))

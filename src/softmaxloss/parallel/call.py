@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LabelError, OptionError
-from ..kernels.softcap import softcap_slope, softcapped, z_loss_of
+from ..kernels.softcap import softcap_slope, softcapped, z_loss_of, z_loss_slope
 from ..labels import SUM_TOLERANCE, SUM_TOLERANCE_OTHERS, ClassIndices, read_target
 from ..logits import read_logits, without_classes
 from ..options import Options, class_weights, field_names, sample_weights
@@ -231,7 +231,7 @@ class Call:
             z_loss = z_loss_of(lse, self.options.z_loss)
             z_loss = z_loss if s is None else z_loss * s
             self.losses = self.losses + torch.where(self.counts, z_loss, 0.0)
-            self.extra = 2 * self.options.z_loss * lse
+            self.extra = z_loss_slope(lse, self.options.z_loss)
 
     def true_logits(self) -> tuple[Tensor, Tensor]:
         """Of each row the logit of its true class, which with probabilities is the first of the

@@ -48,10 +48,12 @@ def cross_entropy(arrays: Arguments, given: dict[str, Any], groups: Groups) -> T
 class LinearCall(Call):
     """The arguments of a call: input (…, features), weight (classes of this rank, features)."""
 
+    options: LinearOptions
+
     def __init__(self, arrays: Arguments, options: LinearOptions, grad: bool) -> None:
         x, W, bias = arrays[:3]
         _check(x, W, bias)
-        self.linear, self.grad = options, grad
+        self.grad = grad
         self.dtype = computed_dtype(W.dtype)
         lead, rows = x.shape[:-1], math.prod(x.shape[:-1])
         target = tensor_beside(x, arrays.target, "target", "input is")
@@ -93,7 +95,7 @@ class LinearCall(Call):
     def blocks(self) -> list[slice]:
         """The rows in blocks, of which one may be empty."""
         shape = (self.classes, self.layer.input.shape[1])
-        made = row_blocks(self.rows, shape, self.dtype.itemsize, self.linear)
+        made = row_blocks(self.rows, shape, self.dtype.itemsize, self.options)
         return made or [slice(0, 0)]
 
     def logit_gradient(self, rows: slice, factor: Tensor) -> Tensor:

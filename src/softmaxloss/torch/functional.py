@@ -1,6 +1,6 @@
 """The public functions for tensors, in the shape of `torch.nn.functional`."""
 
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack, overload
 
 from torch import Tensor
 
@@ -24,6 +24,45 @@ from .tensors import (
     read_score_options,
     without_none,
 )
+
+
+@overload
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    sample_weight: Tensor | None = None,
+    inplace: bool = False,
+    return_z_loss: Literal[False] = False,
+    **options: Unpack[OptionArguments],
+) -> Tensor: ...
+
+
+@overload
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    sample_weight: Tensor | None = None,
+    inplace: bool = False,
+    return_z_loss: Literal[True],
+    **options: Unpack[OptionArguments],
+) -> tuple[Tensor, Tensor]: ...
+
+
+@overload
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    sample_weight: Tensor | None = None,
+    inplace: bool = False,
+    return_z_loss: bool,
+    **options: Unpack[OptionArguments],
+) -> Any: ...
 
 
 @with_options(Options)
@@ -166,6 +205,51 @@ def logsumexp(input: Tensor, dim: int | None = None) -> Tensor:
     tensor([1.3863])
     """
     return softmaxes.logsumexp(input, dim)
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    return_scores: Literal[False] = False,
+    options: Any = None,
+    **given: Unpack[LinearOptionArguments],
+) -> Tensor: ...
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    return_scores: Literal[True],
+    options: Any = None,
+    **given: Unpack[LinearOptionArguments],
+) -> tuple[Tensor, Scores]: ...
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    return_scores: bool,
+    options: Any = None,
+    **given: Unpack[LinearOptionArguments],
+) -> Any: ...
 
 
 @with_options(LinearOptions)

@@ -1,8 +1,7 @@
 """A linear layer on tensors, for the loop of `softmaxloss.linear.blocks`.
 
-Products take a chunk of classes at a time. On a CPU, float32 products of few rows run in oneDNN
-where it is available; it returns new memory, so it is used for chunks only. float16 is computed in
-float32, a chunk of the weights at a time.
+Products take a chunk of classes at a time, which stays in cache; `products` says which library
+computes them. float16 is computed in float32, a chunk of the weights at a time.
 """
 
 from collections.abc import Iterable
@@ -13,15 +12,15 @@ import torch
 from torch import Tensor
 
 from ...arrays import Array
-from ...kernels import HOST, has_kernel, kernel_for
+from ...kernels import has_kernel, kernel_for
 from ...labels import ClassIndices
 from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
-from ...linear.plan import Arguments, Plan, plan_for
+from ...linear.plan import Arguments, Plan, is_one_block, plan_for
 from ...options import LinearOptions, class_weights, sample_weights
 from ...scores import Scores, counted_from
-from .._private import fast_product
 from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
+from .products import KINDS, products_for
 
 #: Which gradients are wanted: with respect to the input, the weight and the bias.
 Needs = list[bool]
@@ -36,6 +35,18 @@ def computed_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype is torch.float16 else dtype
 
 
+def held_dtypes(arrays: Arguments, options: LinearOptions) -> tuple[torch.dtype, ...]:
+    """The dtypes of the gradients with respect to input, weight and bias, until an upstream
+    gradient multiplies them. Half-precision sums over several blocks stay in float32 until then, to
+    be rounded once."""
+    (rows, _), (classes, features) = arrays.input.shape, arrays.linear_weight.shape
+    dtype = computed_dtype(arrays.input.dtype)
+    if dtype.itemsize > 2:
+        return dtype, dtype, dtype
+    one = is_one_block(rows, (classes, features), dtype.itemsize, options)
+    return dtype, dtype if one else torch.float32, torch.float32
+
+
 class Layer:
     """One call: input (rows, features), weight (classes, features), target (rows,) or (rows,
     classes). Options and labels are checked before anything is computed.
@@ -43,7 +54,13 @@ class Layer:
     Gradients that are not needed cost nothing and are empty.
     """
 
-    def __init__(self, arrays: Arguments, options: LinearOptions, needs: Needs) -> None:
+    def __init__(
+        self,
+        arrays: Arguments,
+        options: LinearOptions,
+        needs: Needs,
+        with_scores: bool = False,
+    ) -> None:
         input, weight, bias, target, class_weight, sample_weight = arrays
         self.input, self.weight = input.detach(), weight.detach()
         self.bias = None if bias is None else bias.detach()
@@ -57,6 +74,9 @@ class Layer:
             sample_weight = sample_weights(
                 as_float64(sample_weight.cpu(), "sample_weight"), input.shape[:1]
             )
+        self.computed = np.dtype(np.float64 if self.dtype is torch.float64 else np.float32)
+        self.kernel, _ = kernel_for(self.computed)
+        by_kernel = has_kernel(input.device.type)
         self.plan: Plan = plan_for(
             input.shape[0],
             (classes, features),
@@ -66,32 +86,41 @@ class Layer:
             options,
             self.dtype.itemsize,
             self.dtype.itemsize if self.dtype != weight.dtype else 0,
+            any(needs) if by_kernel and not with_scores and self.dtype.itemsize > 2 else None,
         )
         by_input, by_weight, by_bias = needs
         self.grad_input = self.grad_weight = self.grad_bias = None
         if by_input:
             self.grad_input = torch.zeros(input.shape, dtype=self.dtype, device=input.device)
         # Half precision adds up in float32, and is rounded once.
-        half = weight.dtype.itemsize < 4
+        half, self.held = weight.dtype.itemsize < 4, held_dtypes(arrays, options)
         sums = torch.float32 if half else weight.dtype
         if by_weight:
-            dtype = self.dtype if half and len(self.plan.blocks) == 1 else sums
+            dtype = self.held[1] if len(self.plan.blocks) == 1 else sums
             self.grad_weight = new_memory(weight.shape, dtype, weight.device)
         if by_bias:
             self.grad_bias = weight.new_zeros(classes, dtype=sums)
         self.untouched = True  # grad_weight is not written yet
-        on_host = input.device.type == HOST and torch.backends.mkldnn.enabled
-        fast = on_host and self.dtype is torch.float32 and features > 0  # it refuses no features
-        self.fast_product = fast_product() if fast else None
+        made = products_for(
+            self.dtype,
+            input.device.type,
+            self.plan.most_rows,
+            self.plan.chunk,
+            (classes, features),
+            self.plan.counted_rows,
+        )
+        # For a product that is added to a gradient.
+        scratch = max(self.plan.most_rows, self.plan.chunk) * features if any(needs) else 0
+        self.scratch = input.new_empty(scratch, dtype=self.dtype)
+        self.for_logits, self.for_input, self.for_weight = (made[kind] for kind in KINDS)
 
     def run(
         self, upstream: float | Array, with_scores: bool = False
     ) -> tuple[Array, Scores | None, tuple[Tensor, ...]]:
-        """(losses of the rows that count, scores of all rows, gradients in `computed_dtype`)."""
-        computed = np.dtype(np.float64 if self.dtype is torch.float64 else np.float32)
+        """(losses of the rows that count, scores of all rows, gradients in `held_dtypes`)."""
         with torch.no_grad():
             losses, scores = run(
-                self, self.plan, upstream, any(self.needs), computed if with_scores else None
+                self, self.plan, upstream, any(self.needs), self.computed if with_scores else None
             )
             if scores is not None:
                 counted_from(self.options.first_class, scores)
@@ -111,15 +140,11 @@ class Layer:
 
     def make_logits(self, x: Tensor, logits: Tensor) -> None:
         for c in self.plan.chunks():
-            # oneDNN is slow with weights that are not contiguous, and takes a bias for it.
-            w = self.weight[c].to(self.dtype).contiguous()
-            b = None if self.bias is None else self.bias[c].to(self.dtype).contiguous()
-            if self.fast_product is not None:
-                logits[:, c] = self.fast_product(x, w, b)
-            elif b is None:
-                torch.mm(x, w.t(), out=logits[:, c])
-            else:
-                torch.addmm(b, x, w.t(), out=logits[:, c])
+            self.make_chunk(x, c, logits[:, c])
+
+    def make_chunk(self, x: Tensor, classes: slice, logits: Tensor) -> None:
+        b = None if self.bias is None else self.bias[classes].to(self.dtype)
+        self.for_logits.put(x, self.weight[classes].to(self.dtype), b, logits)
 
     def loss(self, logits: Tensor, rows: Rows, with_gradient: bool) -> None:
         if not has_kernel(logits.device.type):
@@ -182,50 +207,68 @@ class Layer:
     def by_rows(self, grad: Tensor, used: Tensor | None) -> Tensor:
         """The gradient with respect to rows of the input: grad·W."""
         half = self.dtype.itemsize == 2
-        if half and used is None:
-            return torch.mm(grad, self.weight)  # one product, which is rounded once
-        sums = grad.new_zeros(
-            grad.shape[0], self.weight.shape[1], dtype=torch.float32 if half else self.dtype
-        )
+        shape, product = (grad.shape[0], self.weight.shape[1]), self.for_input
+        if half and used is None:  # one product, which is rounded once
+            sums = grad.new_empty(shape)
+            product.put(grad, self.weight.t(), None, sums)
+            return sums
+        sums = grad.new_zeros(shape, dtype=torch.float32 if half else self.dtype)
         for c in self.chunks(used):
-            w = self.weight[c].to(self.dtype).contiguous()
-            sums += self.product(grad[:, c], w.t())
+            product.add(grad[:, c], self.weight[c].to(self.dtype).t(), sums, self.scratch)
         return sums.to(self.dtype)
 
     def add_by_class(self, part: Tensor, x: Tensor, c: Any) -> None:
         """Add partᵀ·x to the rows c of the weight's gradient."""
         assert self.grad_weight is not None
-        if isinstance(c, Tensor):
-            product = self.product(part.t(), x.t())
-            self.grad_weight.index_add_(0, c, product.to(self.grad_weight.dtype))
-            return
+        product, a, b = self.for_weight, part.t(), x.t()
         rows = self.grad_weight[c]
-        same = rows.dtype == self.dtype and self.fast_product is None
-        if self.untouched and same:
-            torch.mm(part.t(), x, out=rows)
-        elif self.untouched:
-            rows.copy_(self.product(part.t(), x.t()))
-        elif same:
-            rows.addmm_(part.t(), x)
+        if isinstance(c, Tensor):  # a copy
+            product.add(a, b, rows, self.scratch)
+            self.grad_weight[c] = rows
+        elif not self.untouched:
+            product.add(a, b, rows, self.scratch)
+        elif rows.dtype == self.dtype:
+            product.put(a, b, None, rows)
         else:
-            rows += self.product(part.t(), x.t())
+            product.add(a, b, rows.zero_(), self.scratch)
 
-    def product(self, a: Tensor, b: Tensor) -> Tensor:
-        """a·bᵀ in new memory."""
-        if self.fast_product is not None:
-            result: Tensor = self.fast_product(a, b)
-            return result
-        return torch.mm(a, b.t())
+    # --- for chunks.Layer
+
+    def flat_memory(self, numbers: int) -> Tensor:
+        return new_memory((numbers,), self.dtype, self.input.device)
+
+    def as_array(self, logits: Tensor) -> Array:
+        return as_numpy(logits)
+
+    def sums(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def add_chunk(self, grad: Tensor, x: Tensor, classes: slice, sums: Tensor) -> None:
+        if self.grad_bias is not None:
+            self.grad_bias[classes] += grad.sum(0)
+        if self.grad_input is not None:
+            w = self.weight[classes].to(self.dtype).t()
+            self.for_input.add(grad, w, sums, self.scratch)
+        if self.grad_weight is not None:
+            self.add_by_class(grad, x, classes)
+
+    def set_sums(self, where: slice | Array, sums: Tensor) -> None:
+        if self.grad_input is not None:
+            self.grad_input[self._on_device(where)] = sums
+        self.untouched = False
 
     def gradients(self) -> tuple[Tensor, ...]:
-        """With respect to the input, the weight and the bias, in `computed_dtype`."""
+        """With respect to the input, the weight and the bias, in `held_dtypes`."""
         by_weight = self.grad_weight
         if self.untouched and by_weight is not None:
             by_weight.zero_()
-        if by_weight is not None and by_weight.dtype is not self.dtype:
-            by_weight = new_memory(by_weight.shape, self.dtype, by_weight.device).copy_(by_weight)
         made = (self.grad_input, by_weight, self.grad_bias)
         return tuple(
-            self.input.new_empty(0, dtype=self.dtype) if g is None else g.to(self.dtype)
-            for g in made
+            self.input.new_empty(0, dtype=dtype) if g is None else rounded(g, dtype)
+            for g, dtype in zip(made, self.held, strict=True)
         )
+
+
+def rounded(g: Tensor, dtype: torch.dtype) -> Tensor:
+    """The gradient in this dtype."""
+    return g if g.dtype is dtype else new_memory(g.shape, dtype, g.device).copy_(g)

@@ -17,7 +17,7 @@ from ...options import LinearOptions, field_values
 from ...scores import Scores
 from .. import formula
 from ..tensors import is_eager, one_number, operator_schema, options_from
-from .layer import Layer, Needs, computed_dtype
+from .layer import Layer, Needs, computed_dtype, held_dtypes, rounded
 
 ARGUMENTS = (
     "Tensor input, Tensor weight, Tensor? bias, Tensor target, Tensor? class_weight, "
@@ -45,7 +45,8 @@ def forward(with_scores: bool, *values: Any) -> tuple[Tensor, ...]:
     tensors."""
     arrays, needs, options = _read(values)
     input = arrays.input
-    layer = Layer(arrays, options, [False] * 3 if options.reduction == "none" else needs)
+    needs = [False] * 3 if options.reduction == "none" else needs
+    layer = Layer(arrays, options, needs, with_scores)
     losses, s, gradients = layer.run(1.0, with_scores)
     reduced = layer.plan.reduced(losses, options)
     loss = torch.as_tensor(reduced, dtype=_loss_dtype(input.dtype), device=input.device)
@@ -62,7 +63,7 @@ def _(with_scores: bool, *values: Any) -> tuple[Tensor, ...]:
     arrays, needs, options = _read(values)
     none = options.reduction == "none"
     dtype, (rows, _) = _loss_dtype(arrays.input.dtype), arrays.input.shape
-    held, needs = computed_dtype(arrays.input.dtype), [False] * 3 if none else needs
+    held, needs = held_dtypes(arrays, options), [False] * 3 if none else needs
     return (
         arrays.input.new_empty((rows,) if none else (), dtype=dtype),
         *_empty_gradients(arrays, needs, held),
@@ -88,14 +89,16 @@ def gradients_of(upstream: Tensor, *values: Any) -> tuple[Tensor, ...]:
 @gradients_of.register_fake
 def _(upstream: Tensor, *values: Any) -> tuple[Tensor, ...]:
     arrays, needs, _ = _read(values)
-    return _empty_gradients(arrays, needs, arrays.input.dtype)
+    return _empty_gradients(arrays, needs, (arrays.input.dtype,) * 3)
 
 
-def _empty_gradients(arrays: Arguments, needs: Needs, dtype: torch.dtype) -> tuple[Tensor, ...]:
+def _empty_gradients(
+    arrays: Arguments, needs: Needs, dtypes: tuple[torch.dtype, ...]
+) -> tuple[Tensor, ...]:
     shapes = (arrays.input.shape, arrays.linear_weight.shape, arrays.linear_weight.shape[:1])
     return tuple(
         arrays.input.new_empty(shape if need else (0,), dtype=dtype)
-        for shape, need in zip(shapes, needs, strict=True)
+        for shape, need, dtype in zip(shapes, needs, dtypes, strict=True)
     )
 
 
@@ -132,7 +135,7 @@ def _gradients(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Any, ...]:
             if factor != 1.0:
                 for g in kept:
                     None if g is None else g.mul_(factor)
-            gradients = [g if g is None else g.to(dtype) for g in kept]
+            gradients = [None if g is None else rounded(g, dtype) for g in kept]
     else:
         made = gradients_of(upstream, *ctx.saved_tensors, *needs, *field_values(ctx.options))
         gradients = [g if need else None for g, need in zip(made, needs, strict=True)]

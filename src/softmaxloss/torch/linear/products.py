@@ -1,0 +1,211 @@
+"""Matrix products on a CPU by the library that is fastest at them: NumPy's BLAS, oneDNN, or the
+BLAS of torch.mm.
+
+The fastest differs by processor, dtype and shape, up to twofold. So the first call with products of
+a kind measures them, on numbers of its own, in some hundredths of a second; the process remembers
+what it found. A library wins only if it is clearly faster than the ones before it in the order of
+`LIBRARIES`. Calls whose products are small take the first one without a measurement, and so do all
+calls where PyTorch is asked for deterministic algorithms. The environment variable
+SOFTMAXLOSS_PRODUCTS names the library to use instead: "onednn", "numpy" or "torch".
+
+All round alike; sums are added in another order. So two runs may differ in the last bits where the
+measurements differ.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...errors import OptionError
+from ...kernels import HOST
+from ...text import shown
+from .._private import fast_product
+
+VARIABLE = "SOFTMAXLOSS_PRODUCTS"
+#: A call with fewer multiplications takes less time than a measurement.
+SMALL_CALL = 5e7
+#: At most so many multiplications in a product that is measured, and rows in it.
+MOST_MEASURED, MOST_ROWS = 2.5e8, 512
+ROUNDS, SECONDS = 4, 0.1
+#: How much faster than those before it a library must be.
+CLEARLY = 1.1
+#: Of a product: x·Wᵀ, which makes logits; G·W and Gᵀ·x, which make gradients.
+KINDS = ("logits", "input", "weight")
+
+
+class Product(NamedTuple):
+    """a·bᵀ as one library computes it; a is (m, k), b is (n, k), out is (m, n)."""
+
+    put: Callable[[Tensor, Tensor, Tensor | None, Tensor], None]
+    """put(a, b, bias, out): out = a·bᵀ + bias, where bias is (n,) or None."""
+    adds: bool
+    """Whether `add` needs no memory for the product."""
+
+    def add(self, a: Tensor, b: Tensor, out: Tensor, memory: Tensor) -> None:
+        """out += a·bᵀ. `memory` holds the product, if that takes any."""
+        if self.adds and out.dtype == a.dtype:
+            out.addmm_(a, b.t())
+            return
+        product = memory[: out.numel()].view(out.shape)
+        self.put(a, b, None, product)
+        out += product
+
+
+def _torch(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
+    if bias is None:
+        torch.mm(a, b.t(), out=out)
+    else:
+        torch.addmm(bias, a, b.t(), out=out)
+
+
+def _onednn(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
+    product = fast_product()
+    assert product is not None
+    if not (b.is_contiguous() or b.t().is_contiguous()):  # which is slow
+        b = b.contiguous()
+    out.copy_(product(a, b, None if bias is None else bias.contiguous()))
+
+
+def _numpy(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
+    # What is no matrix to BLAS, NumPy multiplies without it.
+    a, b = (t if _is_matrix(t) else t.contiguous() for t in (a, b))
+    np.matmul(a.numpy(), b.numpy().T, out=out.numpy())
+    if bias is not None:
+        out += bias
+
+
+def _is_matrix(t: Tensor) -> bool:
+    """Whether the rows or the columns lie one after the other in memory."""
+    (m, n), (down, across) = t.shape, t.stride()
+    return (across == 1 and down >= n) or (down == 1 and across >= m)
+
+
+LIBRARIES = {
+    "onednn": Product(_onednn, adds=False),
+    "numpy": Product(_numpy, adds=False),
+    "torch": Product(_torch, adds=True),
+}
+
+_chosen: dict[tuple[object, ...], str] = {}
+_measuring = Lock()
+
+
+def products_for(
+    dtype: torch.dtype, device: str, rows: int, chunk: int, shape: tuple[int, int], all_rows: int
+) -> dict[str, Product]:
+    """For each of `KINDS` the product of blocks of `rows` rows with chunks of `chunk` classes, for
+    a weight of `shape` (classes, features) and a call with `all_rows` rows."""
+    classes, features = shape
+    names = available(dtype, device) if features else ["torch"]  # oneDNN refuses no features
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", *LIBRARIES):
+        listed = ", ".join(f'"{name}"' for name in LIBRARIES)
+        raise OptionError(f"{VARIABLE} must be one of {listed}, got {shown(asked)}")
+    if asked:
+        names = [asked if asked in names else "torch"]
+    elif "numpy" in names and torch.get_num_threads() not in _threads_of_numpy():
+        names.remove("numpy")
+    small = all_rows * classes * features < SMALL_CALL
+    if len(names) == 1 or small or torch.are_deterministic_algorithms_enabled():
+        return dict.fromkeys(KINDS, LIBRARIES[names[0]])
+    # Batches of another length are of the same class of shapes.
+    rows = min(2 ** math.ceil(math.log2(rows)), MOST_ROWS)
+    chunk = 2 ** math.floor(math.log2(min(chunk, max(1.0, MOST_MEASURED / (rows * features)))))
+    key = (dtype, torch.get_num_threads(), rows, chunk, features)
+    return {kind: LIBRARIES[_fastest(kind, names, key)] for kind in KINDS}
+
+
+def available(dtype: torch.dtype, device: str) -> list[str]:
+    """The libraries for products of this dtype, in the order of `LIBRARIES`."""
+    names = []
+    if device == HOST and dtype in (torch.float32, torch.float64):
+        onednn = dtype is torch.float32 and torch.backends.mkldnn.enabled
+        if onednn and fast_product() is not None:
+            names.append("onednn")
+        names.append("numpy")
+    return [*names, "torch"]
+
+
+@cache
+def _threads_of_numpy() -> set[int]:
+    """The numbers of PyTorch's threads with which NumPy's BLAS uses the same processors.
+
+    PyTorch's number does not limit NumPy's BLAS, which reads its own from the environment when it
+    is loaded, by default that of all processors. PyTorch's default has one thread per core.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "")
+        if value.isdecimal() and int(value):
+            return {int(value)}
+    if not hasattr(os, "sched_getaffinity"):
+        return {os.cpu_count() or 1}
+    allowed = os.sched_getaffinity(0)
+    siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        cores = {Path(siblings.format(i)).read_text() for i in allowed}
+    except OSError:
+        return {len(allowed)}
+    return {len(allowed), len(cores)}
+
+
+def _fastest(kind: str, names: list[str], key: tuple[object, ...]) -> str:
+    """The fastest library, measured once for each kind of product and each key."""
+    place = (kind, tuple(names), *key)
+    with _measuring:
+        if place not in _chosen:
+            _chosen[place] = _measured(kind, names, *key)  # type: ignore[arg-type]
+        return _chosen[place]
+
+
+def _measured(
+    kind: str, names: list[str], dtype: torch.dtype, _: int, rows: int, classes: int, features: int
+) -> str:
+    x, W, G = (
+        torch.full(shape, 0.5, dtype=dtype)
+        for shape in ((rows, features), (classes, features), (rows, classes))
+    )
+    a, b, out = {
+        "logits": (x, W, G),
+        "input": (G, W.t(), torch.empty_like(x)),
+        "weight": (G.t(), x.t(), torch.empty_like(W)),
+    }[kind]
+    memory = torch.empty(out.numel(), dtype=dtype)
+
+    def seconds(name: str) -> float:
+        product, start = LIBRARIES[name], perf_counter()
+        if kind == "logits":
+            product.put(a, b, None, out)
+        else:
+            product.add(a, b, out, memory)
+        return perf_counter() - start
+
+    least = {name: min(seconds(name), seconds(name)) for name in names}
+    start = perf_counter()
+    for _ in range(ROUNDS):
+        for name in names:
+            least[name] = min(least[name], seconds(name))
+        if perf_counter() - start > SECONDS:
+            break
+    return clearly_fastest(least)
+
+
+def clearly_fastest(seconds: dict[str, float]) -> str:
+    """The first name, or a later one if that is clearly faster.
+
+    >>> clearly_fastest({"a": 1.05, "b": 1.0, "c": 0.9})
+    'c'
+    """
+    best = next(iter(seconds))
+    for name, time in seconds.items():
+        if time * CLEARLY < seconds[best]:
+            best = name
+    return best
