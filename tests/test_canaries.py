@@ -73,8 +73,8 @@ BUGS = {
     ),
     "a lane of a tile's sum": (
         "tile.h",
-        "return l + apart < classes_ ? add(",
-        "return l + apart < classes_ && l != 1 ? add(",
+        "return l + apart < live ? add(",
+        "return l + apart < live && l != 1 ? add(",
     ),
     "a class twice in a row's last group": (
         "rows.h",
