@@ -14,6 +14,7 @@ import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -192,6 +193,7 @@ def rest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compile_rest(nanobind: Path, folder: Path) -> None:
     include = [
         f"-I{sysconfig.get_path('include')}",
+        f"-I{np.get_include()}",
         f"-I{nanobind / 'include'}",
         f"-I{nanobind / 'ext' / 'robin_map' / 'include'}",
         f"-I{SOURCE}",
