@@ -1,6 +1,7 @@
 # Each target works from nothing: it makes its own virtual environment in .venv.
 PYTHON ?= python3
 VENV := .venv
+OLDEST := .venv-oldest
 PY := $(VENV)/bin/python
 # Python files are live (an editable install), but for new packages; C++ is compiled when it changes.
 SOURCES := pyproject.toml CMakeLists.txt \
@@ -8,11 +9,16 @@ SOURCES := pyproject.toml CMakeLists.txt \
 
 # The number of random calls that each build of tests/sanitize makes.
 CALLS ?= 1000000
+# How long `make fuzz` makes calls, and from which seed on.
+MINUTES ?= 5
+SEED ?= 1
+# The Pythons that `make wheels` builds for and tries, if they are installed.
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14 python3.14t
 # Tests run in one process per processor, at most 8 (each loads PyTorch); JOBS=0: in one process.
 JOBS ?= auto
 PYTEST := $(PY) -m pytest --numprocesses $(JOBS) --maxprocesses 8 --dist loadgroup
 
-.PHONY: run test test-slow recipes sanitize lint format bench conformance clean
+.PHONY: run test test-slow test-oldest recipes sanitize fuzz portability wheels lint format bench conformance clean
 
 run: $(VENV)/package
 	@$(PY) examples/tour.py
@@ -23,12 +29,33 @@ test: $(VENV)/package $(VENV)/test
 test-slow: $(VENV)/package $(VENV)/test
 	$(PYTEST) -m slow
 
+# With the oldest packages that pyproject.toml allows, in an environment of its own.
+test-oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(OLDEST)/bin/python -m tools.oldest > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt ".[parquet,plots,dask]"
+	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --group oldest
+	$(OLDEST)/bin/python -m pytest -m "not slow" --numprocesses $(JOBS) --maxprocesses 8 --dist loadgroup tests \
+		--ignore tests/check_of_jax.py
+
 # Apart from `make test`: transformers and lightning bring 200 MB and some thirty other packages.
 recipes: $(VENV)/package $(VENV)/test $(VENV)/recipes
 	$(PYTEST) tests/test_recipes_trainers.py
 
 sanitize:
 	$(MAKE) -C tests/sanitize CALLS=$(CALLS)
+
+fuzz: $(VENV)/package $(VENV)/test
+	$(PY) -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
+
+# Needs qemu-user and, of each processor, g++-…-linux-gnu (Debian's names).
+portability: CALLS := 20000
+portability:
+	$(MAKE) -C tests/sanitize portability CALLS=$(CALLS) SEED=$(SEED)
+
+wheels: $(VENV)/python
+	$(PY) -m tools.wheels $(PYTHONS)
 
 lint: $(VENV)/package $(VENV)/test $(VENV)/lint
 	$(VENV)/bin/ruff check .
@@ -48,7 +75,7 @@ conformance: $(VENV)/package $(VENV)/test $(VENV)/bench
 	$(PY) -m conformance
 
 clean:
-	rm -rf $(VENV) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # --- the virtual environment, one stamp file per group of packages ---------------------------
 $(VENV)/python:

@@ -161,3 +161,62 @@ def test_inputs_with_a_number_of_classes(classes: int) -> None:
         assert input.z.shape == (len(input.y), classes)
         assert 0 <= input.y.min() <= input.y.max() < classes
         assert np.isfinite(input.z).all()
+
+
+# --- what can be read in two ways -----------------------------------------------------------------
+
+
+def softmax_of_columns(z: Any) -> Any:
+    e = np.exp(z - z.max(axis=0))
+    return e / e.sum(axis=0)
+
+
+def losses_of_columns(a: Any, q: Any) -> Any:
+    return -(q * np.log(a)).sum(axis=0)
+
+
+def by_its_label_or_logits(u: Any, v: Any) -> Any:
+    """The logits are the argument with two dimensions."""
+    y, z = (u, v) if np.ndim(u) < np.ndim(v) else (v, u)
+    top = z.max(axis=1, keepdims=True)
+    return (np.log(np.exp(z - top).sum(axis=1)) + top[:, 0] - z[np.arange(len(y)), y]).mean()
+
+
+def of_one_or_many(z: Any, y: Any) -> Any:
+    z = z - z.max(axis=-1, keepdims=True)
+    log_a = z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+    return -np.take_along_axis(log_a, np.asarray(y)[..., None], axis=-1).mean()
+
+
+AMBIGUOUS: dict[str, tuple[Any, str, dict[str, Any], list[str]]] = {
+    # The function, how it is called, and what one who means another reading asks for and is told.
+    "columns or a wrong axis": (
+        softmax_of_columns, "(C, N)", {"layout": "rows"}, ["softmax-over-the-batch"],
+    ),
+    "a loss for each column": (losses_of_columns, "one-hot (C, N)", {"layout": "rows"}, []),
+    "two orders": (by_its_label_or_logits, "f(z, y)", {"layout": "columns"}, []),
+    "one or many": (of_one_or_many, "(N, C)", {"layout": "columns"}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_what_can_be_read_in_two_ways(name: str) -> None:
+    """It is right if one of the readings is; who means the other one says so."""
+    function, form, meant, mistakes = AMBIGUOUS[name]
+    report = check(function, seed=SEED)
+    assert report.verdict == "right", str(report)
+    assert form in str(report.form)
+    other = check(function, seed=SEED, **meant)
+    assert other.verdict != "right", str(other)
+    assert set(mistakes) <= set(other.mistakes)
+
+
+def test_where_two_readings_are_wrong_the_simpler_mistake_is_named() -> None:
+    """−Σ y·log p of class indices is that of one-hot labels without a mistake."""
+
+    def without_minus(p: Any, y: Any) -> Any:
+        return (y * np.log(p)).sum(axis=1).mean()
+
+    report = check(without_minus, seed=SEED)
+    assert report.mistakes == ["no-minus"], str(report)
+    assert "one-hot" in str(report.form)

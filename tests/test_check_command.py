@@ -27,7 +27,7 @@ FILES = {
     "right": RIGHT,
     "minus": MINUS,
     "weak": WEAK,
-    "columns": "def f(x, y):\n    return 0.5 * x[0, 0]\n",
+    "columns": "def f(x, y):\n    return 0.5\n",
     "raises": "def f(x, y):\n    print('=1+1')\n    raise ValueError('no\\x1b[31m')\n",
 }
 
@@ -236,9 +236,10 @@ def test_arguments_that_are_refused_before_any_check(
     assert Path("minus.py").read_text() == MINUS
 
 
-@pytest.mark.parametrize(
-    ("what", "options"),
-    [
+def test_a_test_to_keep(run: Any) -> None:
+    """It fails exactly when the verdict is wrong."""
+    Path("methods.py").write_text(METHODS)
+    kept = [
         ("right.py:f", []),
         ("minus.py:f", []),
         ("minus.py:f", ["--allow", "exp-minus-z", "--allow", "no-max"]),
@@ -246,17 +247,18 @@ def test_arguments_that_are_refused_before_any_check(
         ("methods.py:Loss.forward", ["--layout", "rows"]),
         ("methods.py:Callable", []),
         ("methods.py:Sized.static", []),
-    ],
-)
-def test_a_test_to_keep(run: Any, what: str, options: list[str]) -> None:
-    """It fails exactly when the verdict is wrong."""
-    Path("methods.py").write_text(METHODS)
-    code = run(what, "--write-test", "test_it.py", *options)[0]
+    ]
+    codes = [
+        run(what, "--write-test", f"test_{k}.py", *options)[0]
+        for k, (what, options) in enumerate(kept)
+    ]
+    assert set(codes) == {0, 1}
+    written = [f"test_{k}.py" for k in range(len(kept))]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "test_it.py"], capture_output=True, text=True
+        [sys.executable, "-m", "pytest", "-q", "-rA", *written], capture_output=True, text=True
     )
-    assert done.returncode == code, done.stdout
-    assert f"1 {'failed' if code else 'passed'}" in done.stdout
+    for file, code in zip(written, codes, strict=True):
+        assert done.stdout.count(f"{'FAILED' if code else 'PASSED'} {file}") == 1, done.stdout
 
 
 def test_no_test_where_nothing_was_checked(run: Any) -> None:

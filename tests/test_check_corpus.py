@@ -21,6 +21,7 @@ import pytest
 
 import softmaxloss
 from softmaxloss.checking import BANK
+from softmaxloss.checking.calling.networks import sizes_for
 from softmaxloss.cli import main
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -30,6 +31,7 @@ SEED = 16
 FORM_WORDS = {
     "10 classes": r"\(N, 10\)",
     "3-D": r"\(B, T, C\)",
+    "4-D": r"\(B, C, H, W\)",
     "JAX": r"JAX",
     "batch": r"\(N, C\)",
     "bias": r"\bb\b",
@@ -61,6 +63,8 @@ class Expected(NamedTuple):
 
     def differences(self, report: dict[str, Any]) -> list[str]:
         """What a report, as a dict, says otherwise."""
+        if self.verdict == "not checked":
+            return [] if report["verdict"] == self.verdict else [report["verdict"]]
         if report["verdict"] == "not checked":
             return [f"not checked: {report['problem']}"]
         found = [m for finding in report["findings"] for m in finding["mistakes"]]
@@ -108,7 +112,7 @@ def by_python(one: Expected, module: Any, seed: int = SEED) -> dict[str, Any]:
     found = getattr(module, owner)
     if method:
         with contextlib.suppress(TypeError):  # a tensor's method is called as a function
-            found = found()
+            found = found(**sizes_for(found))
         found = getattr(found, method)
     return softmaxloss.check(found, seed=seed).to_dict()
 
@@ -123,6 +127,12 @@ def by_command(what: str, capsys: pytest.CaptureFixture[str]) -> Any:
     capsys.readouterr()  # what functions printed in this process
     main(["check", what, "--seed", str(SEED), "--json", "--timeout", "60"])
     return json.loads(capsys.readouterr().out)
+
+
+def by_one_command(ours: list[Expected], capsys: pytest.CaptureFixture[str]) -> Any:
+    """The reports on the functions of a file, in their order."""
+    found = by_command(f"{CORPUS / ours[0].file}:{','.join(o.function for o in ours)}", capsys)
+    return found if isinstance(found, list) else [found]
 
 
 @contextlib.contextmanager
@@ -166,17 +176,9 @@ def test_what_is_expected() -> None:
         assert names <= set(BANK), one
         is_wrong = any(BANK[id].kind == "mistake" for id in names)
         assert is_wrong == (one.verdict == "wrong"), one
-        assert set(one.form.split(", ")) <= set(FORM_WORDS), one
+        words = set(one.form.split(", ")) - {""}
+        assert words <= set(FORM_WORDS), one
         assert one.function.rpartition(".")[2] in (CORPUS / one.file).read_text("utf-8"), one
-
-
-@pytest.mark.parametrize("file", [file for file in FILES if OURS[file][0].loads])
-def test_by_python(file: str) -> None:
-    """`softmaxloss.check` of each function."""
-    with imported(file) as module:
-        expect_none(
-            [(one, "Python", one.differences(by_python(one, module))) for one in OURS[file]]
-        )
 
 
 def _without_lines(part: Any) -> str:
@@ -184,28 +186,65 @@ def _without_lines(part: Any) -> str:
     return re.sub(r" \(line \d+\)", "", json.dumps(part))
 
 
-def _quick_and_slow() -> Iterator[Any]:
-    """The functions; where Python checks them all, the command checks one of a file, or is slow."""
-    for one in EXPECTED:
-        quick = not one.loads or one is OURS[one.file][0]
-        marks = () if quick else pytest.mark.slow
-        yield pytest.param(one, marks=marks, id=f"{one.file}:{one.function}")
-
-
-@pytest.mark.parametrize("one", list(_quick_and_slow()))
-def test_by_command(one: Expected, capsys: pytest.CaptureFixture[str]) -> None:
-    """`softmaxloss check` of each function, and Python says the same."""
-    commanded = by_command(where(one), capsys)
-    compared = [(one, "command", one.differences(commanded))]
-    if one.loads:
-        with imported(one.file) as module:
-            called = by_python(one, module)
+def compared_both_ways(
+    ours: list[Expected], commanded: list[dict[str, Any]], way: str
+) -> Iterator[Compared]:
+    """What differs of the functions of a file: by the command, by Python, and between the two."""
+    for one, report in zip(ours, commanded, strict=True):
+        yield one, way, one.differences(report)
+    if not ours[0].loads:
+        return
+    with imported(ours[0].file) as module:
+        called = [by_python(one, module) for one in ours]
+    for one, mine, other in zip(ours, called, commanded, strict=True):
+        yield one, "Python", one.differences(mine)
         keys = ("verdict", "form", "parts", "findings")
-        differ = [
-            key for key in keys if _without_lines(called[key]) != _without_lines(commanded[key])
-        ]
-        compared.append((one, "both", [f"{key} differs by Python" for key in differ]))
-    expect_none(compared)
+        differ = [key for key in keys if _without_lines(mine[key]) != _without_lines(other[key])]
+        yield one, "both", [f"{key} differs by Python" for key in differ]
+
+
+#: The file with a function of JAX that is checked in each run.
+JAX = "torch_code/jax_batches.py"
+
+#: The functions of PyTorch that are checked in a process that has loaded it.
+TENSORS = {
+    file: [one for one in ours[1:] if "tensor" in one.form]
+    for file, ours in OURS.items()
+    if ours[0].loads
+}
+
+
+def _by_file() -> Iterator[Any]:
+    """The functions of each file. Those that load a framework take seconds for each, and are slow:
+    but for the first of PyTorch in a file, and one of JAX."""
+    for file, ours in OURS.items():
+        slow = TENSORS.get(file, []) + [one for one in ours if "JAX" in one.form and file != JAX]
+        quick = [one for one in ours if one not in slow]
+        if quick:
+            yield pytest.param(quick, id=file)
+        if slow:
+            yield pytest.param(slow, id=f"{file}, others", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("ours", list(_by_file()))
+def test_by_command_and_by_python(ours: list[Expected], capsys: pytest.CaptureFixture[str]) -> None:
+    """`softmaxloss check FILE:f,g,…` and `softmaxloss.check` of each function say the same."""
+    expect_none([*compared_both_ways(ours, by_one_command(ours, capsys), "command")])
+
+
+@pytest.mark.parametrize("file", [file for file, ours in TENSORS.items() if ours])
+def test_tensors_by_python(file: str) -> None:
+    with imported(file) as module:
+        expect_none(
+            [(one, "Python", one.differences(by_python(one, module))) for one in TENSORS[file]]
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES)
+def test_each_by_a_command_of_its_own(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = [by_command(where(one), capsys) for one in OURS[file]]
+    expect_none([*compared_both_ways(OURS[file], alone, "alone")])
 
 
 @pytest.mark.parametrize("function", ["softmax", "cross_entropy", "softmax_loss"])
@@ -225,12 +264,14 @@ def test_in_a_folder(function: str, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.slow
 def test_on_a_loaded_machine(capsys: pytest.CaptureFixture[str]) -> None:
-    """The verdicts are the same where four other processes want each processor."""
+    """The reports are the same where four other processes want each processor."""
     endless = [sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(endless) for _ in range(4 * (os.cpu_count() or 1))]
     try:
         compared = [
-            (one, "loaded", one.differences(by_command(where(one), capsys))) for one in EXPECTED
+            found
+            for ours in OURS.values()
+            for found in compared_both_ways(ours, by_one_command(ours, capsys), "loaded")
         ]
     finally:
         for other in others:

@@ -188,11 +188,11 @@ def test_time(line: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_correct_work_beside_others_that_take_all_processors() -> None:
     """The limit is on its own processor time, not on the clock."""
     Path("busy.py").write_text("def f(x, y):\n    while True: pass\n")
-    slow = first("for _ in range(20_000): x.sum()", RIGHT)
-    for name in "abcd":
+    slow = first("for _ in range(5_000): x.sum()", RIGHT)
+    for name in "abc":
         Path(f"{name}.py").write_text(slow)
-    names = ["busy", "a", "busy", "b", "busy", "c", "busy", "d"]
-    found = check_files([(f"{name}.py", "f") for name in names], Settings(seed=1), timeout=4)
+    names = ["busy", "a", "busy", "b", "c"]
+    found = check_files([(f"{name}.py", "f") for name in names], Settings(seed=1), timeout=3)
     for (path, _), report in found:
         assert report.verdict == ("not checked" if path == "busy.py" else "right"), report.problem
 
@@ -243,7 +243,7 @@ def test_what_it_changes_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     report = checked(
         "import numpy as np\nnp.abs = lambda x: 0 * x\nnp.isfinite = lambda x: True\n"
         "import softmaxloss.checking.diagnosis.mistakes as m\nm.is_right = lambda *a: True\n"
-        "def f(x, y):\n    print('hello ' * 100)\n    return 0.5 * x[0, 0]\n"
+        "def f(x, y):\n    print('hello ' * 100)\n    return 0.5\n"
     )
     assert report.verdict == "wrong"
     assert "numpy-changed" in report.mistakes

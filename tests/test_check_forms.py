@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
 from softmaxloss import check
 from softmaxloss.checking.calling.arguments import arguments_for
@@ -230,12 +233,12 @@ def test_results_that_are_kept_in_attributes() -> None:
         def forward(self, z: Any) -> None:
             self.output = softmax(z)
 
-    class Squared(Softmax):
+    class SquaredSoftmax(Softmax):
         def forward(self, z: Any) -> None:
             self.output = softmax(z) ** 2
 
     assert check(Softmax().forward, seed=SEED).verdict == "right"
-    assert check(Squared, seed=SEED).verdict == "wrong"
+    assert check(SquaredSoftmax, seed=SEED).verdict == "wrong"
 
 
 # --- backward of a softmax ------------------------------------------------------------------------
@@ -449,18 +452,90 @@ def test_weights_in_a_dict() -> None:
     assert 'params["W"]' in str(report.form)
 
 
+@dataclass(frozen=True)
+class Step:
+    value: float
+    dlogits: Any
+    name: str = "step"
+
+
+def test_results_and_parameters_in_other_containers() -> None:
+    def in_a_dataclass(z: Any, y: Any) -> Any:
+        a = softmax(z)
+        return Step(loss_of(a, y), gradient_of(a, y))
+
+    def in_a_pair(params: Any, X: Any, y: Any) -> Any:
+        W, b = params
+        return loss_of(softmax(X @ W + b), y)
+
+    def in_a_list(params: Any, X: Any, y: Any) -> Any:
+        for W, b in params:
+            X = X @ W + b
+        return loss_of(softmax(X), y)
+
+    def along(z: Any, axis: int) -> Any:
+        e = np.exp(z - z.max(axis=axis, keepdims=True))
+        return e / e.sum(axis=axis, keepdims=True)
+
+    report = check(in_a_dataclass)
+    assert (report.verdict, report.parts) == ("right", ("loss", "gradient")), str(report)
+    for function, form in ((in_a_pair, "f((W, b), X, y)"), (in_a_list, "f([(W, b)], X, y)")):
+        report = check(function)
+        assert report.verdict == "right", str(report)
+        assert form in str(report.form)
+    report = check(along)
+    assert report.verdict == "right", str(report)
+    assert str(report.form) == "f(z, axis) with z an array (N, C)"
+
+
+def test_a_model_that_is_no_object_of_a_layer() -> None:
+    """The error of the call is in the report."""
+
+    def of_keys(model: Any, data: Any) -> Any:
+        return model["W"] @ data
+
+    assert "is not subscriptable" in str(check(of_keys).problem)
+
+
 def test_a_slow_function_is_called_on_fewer_inputs() -> None:
-    def slow(z: Any, y: Any) -> Any:
-        deadline = time.process_time() + 0.02
-        while time.process_time() < deadline:
-            pass
+    def quick(z: Any, y: Any) -> Any:
         m = z.max(axis=1, keepdims=True)
         return (np.log(np.exp(z - m).sum(axis=1)) + m[:, 0] - z[np.arange(len(y)), y]).mean()
 
+    def slow(z: Any, y: Any) -> Any:
+        deadline = time.thread_time() + 0.02
+        while time.thread_time() < deadline:
+            pass
+        return quick(z, y)
+
+    def beside_another(z: Any, y: Any) -> Any:
+        """The threads of a framework wait in loops for the next call."""
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(slow, z, y)
+            loss = quick(z, y)
+            waiting.result()
+        return loss
+
+    report = check(beside_another)
+    assert report.verdict == "right", str(report)
+    assert report.notes == ()
     report = check(slow)
     assert report.verdict == "right", str(report)
     assert report.notes == ("it is slow: it was called on fewer and smaller inputs",)
-    assert len(report.checks) < len(check(lambda z, y: float("nan")).checks)
+    assert len(report.checks) < len(check(quick).checks)
+
+
+def test_pytorch_has_one_thread() -> None:
+    seen = []
+
+    def with_torch(z: Any, y: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return torch.nn.functional.cross_entropy(z, y)
+
+    before = torch.get_num_threads()
+    assert check(with_torch).verdict == "right"
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == before
 
 
 def test_a_softmax_with_an_axis_is_meant_for_a_batch() -> None:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tests.planted import seeds
 
 from softmaxloss import check
 from softmaxloss.checking import BANK, Report
@@ -99,7 +100,7 @@ TEXTBOOK = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(3))
+@seeds(0, slow=range(1, 5))
 @pytest.mark.parametrize("function", TEXTBOOK, ids=lambda f: f.__name__)
 def test_the_textbook_level(function: Any, seed: int) -> None:
     assert check(function, seed=seed, strict=True).verdict == "wrong"

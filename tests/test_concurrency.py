@@ -146,6 +146,139 @@ print(softmaxloss.cross_entropy_with_grad(z, y, out=out)[0] == loss, np.array_eq
     assert python(code).splitlines() == ["no thread", "True True"]
 
 
+# Calls of 1 ms and more on daemon threads, which are inside one when the interpreter ends.
+DAEMONS = """
+import threading, time, warnings
+import numpy as np, softmaxloss
+rng = np.random.default_rng(0)
+z, y = rng.normal(size=(2000, 500)).astype(np.float32), rng.integers(500, size=2000)
+long, many = np.zeros((1, 1 << 20)), np.zeros(1 << 20, np.int64)
+softmaxloss.set_num_threads(2)
+{setup}
+def again():
+    while True:
+        {call}
+for _ in range(4):
+    threading.Thread(target=again, daemon=True).start()
+time.sleep(0.1)
+"""
+TORCH = """
+import torch
+from softmaxloss.torch import cross_entropy
+t, u = torch.tensor(z), torch.tensor(y)
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "setup"),
+    [
+        ("softmaxloss.cross_entropy_with_grad(z, y)", ""),
+        ("softmaxloss.score(z, y)", ""),
+        ("softmaxloss.cross_entropy(z, y, z_loss=0.1)", ""),
+        ("softmaxloss.cross_entropy(long, many[:1])", ""),
+        ("softmaxloss.cross_entropy(np.broadcast_to(z[:1, :3], (1 << 20, 3)), many)", ""),
+        ("cross_entropy(t, u)", TORCH),
+    ],
+)
+def test_the_interpreter_ends_while_daemon_threads_compute(call: str, setup: str) -> None:
+    """Python ends a thread that asks for the GIL then, which aborted the process."""
+    if setup:
+        pytest.importorskip("torch")
+    for _ in range(1 if setup else 3):  # PyTorch takes long to import
+        assert python(DAEMONS.format(call=call, setup=setup)) == ""
+
+
+# Threads that each need memory, in an address space that ends somewhere in between.
+SHORT_OF_MEMORY = """
+import resource, numpy as np, softmaxloss
+z, y = np.zeros((4000, 1000), np.float32), np.zeros(4000, np.int64)
+cross_entropy = softmaxloss.cross_entropy
+{setup}
+softmaxloss.set_num_threads(1)
+want = float(cross_entropy(z, y))
+softmaxloss.set_num_threads(8)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+before = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + {room}, before[1]))
+try:
+    got = float(cross_entropy(z, y))
+except MemoryError:
+    got = None
+resource.setrlimit(resource.RLIMIT_AS, before)
+print("MemoryError" if got is None else got == want)
+"""
+TENSORS = """
+import torch
+from softmaxloss.torch import cross_entropy
+z, y = torch.tensor(z), torch.tensor(y)
+"""
+
+
+@linux
+@pytest.mark.parametrize("setup", ["", TENSORS], ids=["arrays", "tensors"])
+def test_threads_that_find_no_memory(setup: str) -> None:
+    """The others do the work. OpenMP would end the process, so its threads are not used then."""
+    if setup:
+        pytest.importorskip("torch")
+    for room in [1 << 20] if setup else [0, 1 << 20, 16 << 20]:
+        assert python(SHORT_OF_MEMORY.format(room=room, setup=setup)) == "True\n"
+
+
+# The first call of a thread, for which no memory at all is left.
+EXHAUSTED = """
+import ctypes, resource, threading
+import numpy as np, softmaxloss
+z, y = np.zeros((300, 1000), np.float32), np.zeros(300, np.int64)
+want, out = np.empty_like(z), np.empty_like(z)
+softmaxloss.cross_entropy_with_grad(z, y, out=want)
+malloc = ctypes.CDLL(None).malloc
+malloc.restype = ctypes.c_void_p
+results = []
+
+def call():
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used, before[1]))
+    for bits in range(20, 3, -1):
+        while malloc(1 << bits):
+            pass
+    try:
+        softmaxloss.cross_entropy_with_grad(z, y, out=out)
+        results.append(np.array_equal(out, want))
+    except MemoryError:
+        results.append("MemoryError")
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+thread = threading.Thread(target=call)
+thread.start()
+thread.join()
+print(*results)
+"""
+
+
+@linux
+def test_a_thread_without_any_memory() -> None:
+    """The C library would end the process: "cannot allocate memory for thread-local data"."""
+    assert python(EXHAUSTED) == "MemoryError\n"
+
+
+@pytest.mark.skipif(getattr(sys, "_is_gil_enabled", lambda: True)(), reason="Python has its GIL")
+def test_without_the_gil() -> None:
+    """Importing does not bring it back; calls beside each other, with other options each, have the
+    bits of calls one after the other."""
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(64, 50)), rng.integers(50, size=64)
+    options = [{"label_smoothing": i / 100, "reduction": "sum"} for i in range(1, 9)]
+
+    def compute(i: int) -> bytes:
+        return np.asarray(softmaxloss.cross_entropy(z, y, **options[i % 8])).tobytes()
+
+    want = [compute(i) for i in range(8)]
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(compute, range(4000))) == want * 500
+    assert not sys._is_gil_enabled()  # type: ignore[attr-defined]
+
+
 @pytest.mark.slow
 @linux
 def test_more_than_2_to_31_elements_in_bfloat16() -> None:

@@ -54,7 +54,7 @@ __all__ = [
     "softmax",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Imported when they are first used: their modules take as long to import as all others.
 _PACKAGES = {

@@ -15,7 +15,7 @@ _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 # The bits of bfloat16 numbers, for arrays of a framework: NumPy has no such dtype, and ml_dtypes,
 # which has one, need not be installed.
-BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)], align=True)  # so that NumPy sees misaligned ones
 
 
 def as_array(value: ArrayLike, name: str) -> Array:
@@ -109,7 +109,8 @@ def put(out: Array, numbers: Array) -> None:
     if out.dtype.kind == "V" and numbers.dtype.kind != "V":
         out.view(np.uint16)[...] = bfloat16_bits(numbers).reshape(out.shape)
     else:
-        out[...] = numbers.reshape(out.shape)
+        with np.errstate(over="ignore", under="ignore"):  # beyond the largest number is inf
+            out[...] = numbers.reshape(out.shape)
 
 
 def round_to(dtype: np.dtype[Any], value: float) -> Any:

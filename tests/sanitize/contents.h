@@ -59,6 +59,18 @@ template <class Storage> struct Contents {
     }
 };
 
+// Stores the lowest bits as a number of so many bytes, in the byte order of this processor.
+inline void store_bits(uint64_t bits, size_t bytes, void *to) {
+    const auto store = [&](auto number) {
+        number = decltype(number)(bits);
+        std::memcpy(to, &number, sizeof number);
+    };
+    bytes == 1   ? store(std::uint8_t())
+    : bytes == 2 ? store(std::uint16_t())
+    : bytes == 4 ? store(std::uint32_t())
+                 : store(uint64_t());
+}
+
 template <class Storage> void fill_row(Random &random, Storage *x, int64_t classes) {
     const double inf = HUGE_VAL, nan = std::nan("");
     const int64_t kind = random.below(16);
@@ -77,10 +89,8 @@ template <class Storage> void fill_row(Random &random, Storage *x, int64_t class
         else if (kind == 9)
             value = random.one_of({-3e38, 3e38, 0.}); // differences overflow in float
         x[j] = number<Storage>(value);
-        if (kind == 6) { // any bits at all
-            const uint64_t any = random.next();
-            std::memcpy(x + j, &any, sizeof(Storage));
-        }
+        if (kind == 6) // any bits at all
+            store_bits(random.next(), sizeof(Storage), x + j);
     }
     const int64_t place = random.below(classes);
     if (kind == 7)
@@ -159,7 +169,7 @@ template <class Storage> void add_labels(Random &random, Contents<Storage> &c) {
         if (changed && random.once_in(4))
             y = random.one_of({classes, int64_t(-7), classes + 1000});
         const int64_t fits = y >= largest || y < least ? 0 : y;
-        std::memcpy(c.labels.data() + i * bytes, &fits, bytes); // little-endian
+        store_bits(uint64_t(fits), bytes, c.labels.data() + i * bytes);
         c.classes_of_rows.push_back(fits);
     }
 }

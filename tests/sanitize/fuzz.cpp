@@ -1,14 +1,18 @@
-// Random calls of the kernel, for a build with sanitizers: `fuzz CALLS SEED`.
+// Random calls of the kernel, for a build with sanitizers or for another processor: `fuzz CALLS
+// SEED`.
 //
 // Each call is made once plainly (baseline level, one thread, contiguous rows, probabilities in the
 // computed type), then on every level in a random layout and with random threads, as bind.cpp
 // would. The numbers must be the same, the memory of inputs and between outputs unchanged, and rows
-// that are ignored or have no softmax as promised.
+// that are ignored or have no softmax as promised. At the end it prints a digest of all numbers,
+// the same on every processor.
 #include "places.h"
 #include "threads.h"
 
 #include <atomic>
+#ifdef SANITIZED
 #include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace softmaxloss::fuzz {
 
@@ -265,6 +269,22 @@ void require_right_check(const Contents<Storage> &c, const Results<Storage> &r) 
     require(r.fit == fit || at_the_edge, "probabilities are fit as their definition says");
 }
 
+// Of all numbers so far: FNV-1a over the bits of each as a double. Any NaN equals any other.
+inline uint64_t digest = 0xcbf29ce484222325;
+
+template <class T> void add_to_digest(const std::vector<T> &numbers) {
+    for (const T &number : numbers) {
+        double value;
+        if constexpr (std::is_integral_v<T>)
+            value = double(number);
+        else
+            value = is_nan(number) ? 0.5 : double(RealOf<T>(number));
+        uint64_t bits;
+        std::memcpy(&bits, &value, sizeof bits);
+        digest = (digest ^ bits) * 0x100000001b3;
+    }
+}
+
 template <class Storage> void one_call(Random &random) {
     const Contents<Storage> c = contents<Storage>(random);
     Setup plainly{};
@@ -274,6 +294,13 @@ template <class Storage> void one_call(Random &random) {
         check_row(c, plain, i);
     if (!c.probabilities.empty())
         require_right_check(c, plain);
+    add_to_digest(plain.loss);
+    add_to_digest(plain.gradient);
+    add_to_digest(plain.scores.probability);
+    add_to_digest(plain.scores.entropy);
+    add_to_digest(plain.scores.logsumexp);
+    add_to_digest(plain.scores.predicted);
+    add_to_digest(plain.scores.rank);
     for (const Level *level : supported_levels()) {
         const Results<Storage> results = compute(c, *level, random_setup(random, c));
         require(same(results.loss, plain.loss), "the same loss however it is computed");
@@ -293,14 +320,17 @@ int main(int argc, char **argv) {
     }
     const uint64_t calls = std::strtoull(argv[1], nullptr, 10);
     const uint64_t first = std::strtoull(argv[2], nullptr, 10);
+#ifdef SANITIZED
     __sanitizer_set_death_callback(say_how_to_repeat);
+#endif
     for (current_seed = first; current_seed != first + calls; ++current_seed) {
         Random random{current_seed};
         random.state = random.next(); // neighbouring seeds have nothing in common
         with_type(softmaxloss::FloatType(random.below(4)),
                   [&](auto zero) { one_call<decltype(zero)>(random); });
     }
-    std::printf("%llu calls from seed %llu on %zu levels%s: no finding\n",
+    std::printf("%llu calls from seed %llu on %zu levels%s: no finding, digest %016llx\n",
                 static_cast<unsigned long long>(calls), static_cast<unsigned long long>(first),
-                softmaxloss::supported_levels().size(), threads_only ? ", all with threads" : "");
+                softmaxloss::supported_levels().size(), threads_only ? ", all with threads" : "",
+                static_cast<unsigned long long>(digest));
 }

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .calling.calls import call_in_every_form
+from .calling.frameworks import single_threaded
 from .calling.protocols import can_be_called
 from .diagnosis.verdict import judge
 from .report import Report
@@ -73,7 +74,8 @@ def check(
             f"got {type(fn).__name__}"
         )
     settings = Settings(kind, layout, dtype, seed, strict, expected_failures, deny, level)
-    return judge(call_in_every_form(fn, settings), settings)
+    with single_threaded():
+        return judge(call_in_every_form(fn, settings), settings)
 
 
 def assert_softmax_loss(

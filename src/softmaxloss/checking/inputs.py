@@ -21,6 +21,7 @@ from ..arrays import Array
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
     "labels", "backward", "probability", "mask",
+    "mask of outputs",
 ]  # fmt: skip
 
 #: The classes in "reordered": a permutation that is not its own inverse.
@@ -225,6 +226,8 @@ def option_inputs(seed: int, dtype: Any = np.float64, classes: int = 0) -> list[
         option("mask", np.array([True, True, False, True, False, False]),
                "the second sequence has one word",
                rng.normal(0.0, 2.0, (6, 4)).round(1).astype(dtype), np.array([3, 0, 2, 1, 0, 2])),
+        Input("mask of outputs", "some outputs of each example do not count", z, y,
+              "mask of outputs", {"mask": (np.arange(20).reshape(5, 4) % 7 > 2)}),
         Input("reg", "0.7", z, y, "reg", reg=0.7),
         Input("reg 0", "0: what is without regularisation", z, y, "reg"),
         Input("upstream", "an upstream gradient that is not 1", z, y, "upstream",
@@ -252,6 +255,16 @@ def sequence_shape(rows: int) -> tuple[int, int]:
     """
     sequences = next(b for b in range(int(rows**0.5), 0, -1) if rows % b == 0)
     return sequences, rows // sequences
+
+
+def image_shape(rows: int) -> tuple[int, int, int]:
+    """B, H and W with B·H·W examples, one for each pixel; B is that of `sequence_shape`.
+
+    >>> image_shape(6), image_shape(40)
+    ((2, 1, 3), (5, 2, 4))
+    """
+    images, pixels = sequence_shape(rows)
+    return (images, *sequence_shape(pixels))
 
 
 UNUSED = 1  # the feature that is 0 everywhere

@@ -72,6 +72,16 @@ BY_SCORES: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
+def jacobian_product(a: Any, g: Any) -> Any:
+    """The gradient with respect to z of what follows a softmax: a_n·(g_n − Σ_k a_k·g_k)."""
+    return a * (g - (a * g).sum(axis=1, keepdims=True))
+
+
+def masked_softmax(z: Array, mask: Array) -> Array:
+    """The softmax over the outputs that the mask leaves; 0 for the others."""
+    return softmax(np.where(mask, z, -np.inf))[0]
+
+
 @dataclass(frozen=True)
 class Steps:
     """One function per step; the defaults are right."""

@@ -1,5 +1,7 @@
 """Shared by the commands: help that begins with examples, common options, writing output."""
 
+from __future__ import annotations  # CompletionItem[…] is new in click
+
 import contextlib
 import inspect
 import math

@@ -5,6 +5,8 @@ prints it. The scripts for bash and fish are ours, because those of click break 
 have a space, a comma or a pattern in them.
 """
 
+from __future__ import annotations  # CompletionItem[…] is new in click
+
 import os
 
 import click

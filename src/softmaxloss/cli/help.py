@@ -1,5 +1,7 @@
 """`softmaxloss help`: the help of a command, for those who type it as a word."""
 
+from __future__ import annotations  # CompletionItem[…] is new in click
+
 import click
 from click.shell_completion import CompletionItem
 

@@ -1,5 +1,7 @@
 """The true class on the command line: its number or its name; several with commas between them."""
 
+from __future__ import annotations  # CompletionItem[…] is new in click
+
 import contextlib
 from collections.abc import Sequence
 

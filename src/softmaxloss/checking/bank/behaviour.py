@@ -59,6 +59,36 @@ MISTAKES = [
         "dz /= N",
     ),
     Mistake(
+        "sum-said-to-be-the-mean",
+        "the name or the docstring says the mean, and the result is the sum over the examples",
+        "Who reads it expects a loss that does not grow with the batch.",
+        "J.mean()",
+    ),
+    Mistake(
+        "not-the-mean-of-the-mask",
+        "the docstring says the mean over the mask, and the mean divides by all examples",
+        "The more padding a batch has, the smaller are its loss and its steps.",
+        "(mask * J).sum() / mask.sum()",
+    ),
+    Mistake(
+        "weighted-mean-not-pytorchs",
+        "the docstring says PyTorch's loss, and the mean of the weighted losses divides by N",
+        "PyTorch divides by the sum of the weights of the examples.",
+        "(w[y] * J).sum() / w[y].sum()",
+    ),
+    Mistake(
+        "mask-times-logits",
+        "softmax of the outputs times the mask",
+        "exp(0) is 1: an output that does not count still gets a probability.",
+        "a = softmax(np.where(mask, z, -np.inf))",
+    ),
+    Mistake(
+        "masked-not-normalised",
+        "the probabilities are multiplied by the mask, and not divided by their sum again",
+        "The probabilities of the outputs that count must sum to 1.",
+        "a = softmax(np.where(mask, z, -np.inf))",
+    ),
+    Mistake(
         "raises",
         "an error is raised for a valid option",
         "The function has this parameter, and the loss is defined for this value.",

@@ -25,6 +25,12 @@ def ignored_have_softmax(z: Array, y: Array, index: int) -> LossParts:
     return parts._replace(gradients=np.where(ignored, right.softmax(z)[0], parts.gradients))
 
 
+def ignored_have_the_last(z: Array, y: Array, index: int) -> LossParts:
+    """An ignored example has the gradient of the last class, as for label −1."""
+    last = plain(z, np.where(y == index, z.shape[1] - 1, y)).gradients
+    return right.ignoring(z, y, index)._replace(gradients=last)
+
+
 def ignored_class_left_out(z: Array, y: Array, index: int) -> LossParts:
     if not 0 <= index < z.shape[1]:
         return right.ignoring(z, y, index)
@@ -134,6 +140,7 @@ MISTAKES = [
         "dz[y == ignore_index] = 0",
         ignored_have_gradient,
         ignored_have_softmax,
+        ignored_have_the_last,
     ),
     _ignored(
         "ignored-class-left-out",

@@ -1,9 +1,12 @@
 """Mistakes with the labels."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from ..inputs import sequence_shape
 from ..reference import Shape, target
 from .mistake import Array, wrong_step
 
@@ -32,12 +35,27 @@ def of_the_class(y: Array, shape: Shape) -> Array:
 # In each entry the last argument is the wrong target: of the labels y and the shape (N, C).
 _target = partial(wrong_step, "target", fixes=("a[np.arange(N), y]", "a[i, y[i]]"))
 
+
+def _next_label(sequences: Callable[[Shape], int]) -> dict[str, Any]:
+    """The steps of a loss of the next label, in that number of sequences."""
+
+    def shifted(y: Array, shape: Shape) -> Array:
+        q = target(y, shape).reshape(sequences(shape), -1, shape[1])
+        return np.concatenate([q[:, 1:], 0 * q[:, :1]], axis=1).reshape(shape)
+
+    def mean(J: Array, shape: Shape) -> Array:
+        return J.sum() / np.float64(shape[0] - sequences(shape))
+
+    return {"target": shifted, "reduce": mean}
+
+
 MISTAKES = [
     _target(
         "labels-from-one",
         "the labels are taken to count from 1",
         "Class y is read as class y − 1; label 0 becomes the last class, by Python's index −1.",
         lambda y, shape: target(y - 1, shape),
+        lambda y, shape: target(y - 1, shape) * (y != 0)[:, None],
         fix="a[np.arange(N), y], without - 1",
         loop="a[i, y[i]], without - 1",
     ),
@@ -109,6 +127,15 @@ MISTAKES = [
         "The labels are shifted against the rows; in a language model: shifted twice.",
         lambda y, shape: target(np.roll(y, -1), shape),
         fix="shift once",
+    ),
+    _target(
+        "next-label",
+        "the loss of the next label: row i predicts label i + 1",
+        "So language models are trained where the labels are the inputs themselves.",
+        _next_label(lambda shape: 1),
+        _next_label(lambda shape: sequence_shape(shape[0])[0]),
+        fix="pass labels that are shifted already",
+        kind="convention",
     ),
     _target(
         "label-0-left-out",

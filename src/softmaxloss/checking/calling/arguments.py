@@ -1,12 +1,13 @@
 """The arguments of a call: the numbers of an input, as a form passes them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...arrays import Array
-from ..inputs import Input, layer_for, sequence_shape
+from ..inputs import Input, image_shape, layer_for, sequence_shape
 from ..reference import softmax
 from .forms import Form
 from .roles import Role
@@ -29,12 +30,15 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "inputs": lambda: rows + 1,  # those of `layer_for`
         "temperature": lambda: 1.0,
         "training": lambda: True,
+        "axis": lambda: 0 if form.columns else -1,
         "mask": lambda: _mask(form, input),
+        "left out": lambda: ~_mask(form, input),
+        "class weights": lambda: input.options.get("weight", np.ones(classes, z.dtype)),
     }
     if form.is_layer:
-        W, X = layer_for(z)
+        W, X = layer_for(np.atleast_2d(z))
         W = W.T.copy() if form.weights_by_class else W
-        made["features"] = lambda: X.T.copy() if form.columns else X
+        made["features"] = lambda: X.T.copy() if form.columns else X if form.batch else X[0]
         made["weights"] = lambda: W
         made["theta"] = lambda: W.ravel()
         made["params"] = lambda: _params(W, form)
@@ -43,11 +47,16 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
 
 
 def _mask(form: Form, input: Input) -> Any:
-    """Which examples count, in the shape of the labels; all of them, if the input does not say."""
+    """Which examples count, in the shape of the labels; all of them, if the input does not say.
+
+    Of a softmax, which outputs count, in the shape of the logits.
+    """
+    if "labels" not in form.order:
+        return _laid_out(form, input.options.get("mask", np.ones(input.z.shape, np.bool_)))
     mask = np.asarray(input.options.get("mask", np.ones(np.shape(input.y), np.bool_)))
     if not form.batch or form.labels == "one-hot":
         return mask
-    return _labels(form, mask, 0, None)
+    return _labels(replace(form, first_label=0), mask, 0, None)
 
 
 def probabilities(z: Array) -> Array:
@@ -92,16 +101,22 @@ def _laid_out(form: Form, array: Array) -> Array:
         return array[None, :].copy()
     if form.layout == "sequences":
         return array.reshape(*sequence_shape(len(array)), -1).copy()
+    if form.layout == "images":
+        return np.moveaxis(array.reshape(*image_shape(len(array)), -1), -1, 1).copy()
     return array.copy()
 
 
 def _labels(form: Form, y: Any, classes: int, dtype: Any) -> Any:
     if form.labels == "one-hot":
         return _laid_out(form, np.eye(classes, dtype=dtype)[y])
+    y = y + form.first_label
     if not form.batch:
         return int(y)
     if form.labels == "column":
         return y[:, None].copy()
     if form.labels == "row":
         return y[None, :].copy()
-    return y.reshape(sequence_shape(len(y))).copy() if form.layout == "sequences" else y.copy()
+    if form.layout in ("sequences", "images"):
+        shape = sequence_shape if form.layout == "sequences" else image_shape
+        return y.reshape(shape(len(y))).copy()
+    return y.copy()

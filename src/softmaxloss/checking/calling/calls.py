@@ -6,7 +6,7 @@ Nothing is judged here: in a process of its own, the function cannot reach what 
 import os
 import pickle
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,8 +15,8 @@ import numpy as np
 from ..inputs import Input, inputs_for, option_inputs
 from ..reference import Results
 from ..settings import Settings
-from .arguments import arguments_for
 from .behaviour import watch
+from .extras import backward_of, with_mask
 from .forms import Form, forms_of, option_names
 from .frameworks import (
     AXES,
@@ -27,24 +27,22 @@ from .frameworks import (
     words_of_batches,
 )
 from .packed import Way
-from .places import error_line
-from .results import ShapeError, read, values_of
-from .roles import has_labels_of_many
+from .roles import Told, has_labels_of_many, told_by_names
 from .trials import (
+    BY_PLACE,
     FINITE,
     RIGHT,
     Callee,
+    Outcome,
     Trial,
     call_once,
     callee_for,
     no_warnings,
-    results_of,
+    outcome_of,
     takes_only_single,
     try_form,
 )
-
-#: The results of a call, and the error that it raised, or None.
-Outcome = tuple[Results, str | None]
+from .wording import Wording
 
 MOST_RIGHT = 2  # forms that look right and are called on all inputs
 MOST_WRONG = 6  # others
@@ -52,6 +50,7 @@ MOST_LIKELY = 3  # others, before the unlikely forms are tried
 MOST_IF_SLOW = 2
 MOST_FIXED = 2  # numbers of classes that may be written in the code
 MOST_PROBLEMS = 6  # forms that could not be called and are reported
+IGNORED = "ignore_index, -100"  # the input with a label to ignore that is no class
 SLOW = 0.01  # seconds for the ordinary input, from which on the large inputs are smaller
 
 
@@ -68,6 +67,9 @@ class Attempt(NamedTuple):
     differentiated: bool = False  # whether the gradient is from automatic differentiation,
     gradient_of_loss: bool = False  # and if so, whether it is the slope of the loss as returned
     left_out: tuple[str, ...] = ()  # the inputs for which it raised an error that is explained
+    title: str = ""  # what the function is called
+    wording: Wording = Wording()  # what its text says
+    told: Told = "nothing"  # what its name and those of its parameters say of this call
     small: bool = False  # whether the large inputs were smaller, because the function is slow
 
     @property
@@ -159,7 +161,8 @@ class _Search:
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
-        self.fits = self.fits or (likely and trial.problem is None)
+        of_batch = likely or form.layout in ("sequences", "images")
+        self.fits = self.fits or (of_batch and trial.problem is None)
         if trial.score is None:
             if trial.problem is not None:
                 self._problems.append((form, trial.problem))
@@ -216,19 +219,24 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
     plain = inputs_for(form.scores != "logits", settings.seed, dtype, small, form.classes)
     others = option_inputs(settings.seed, dtype, form.classes)
     names = option_names(callee.way.signature)
-    if "mask" in form.order:
-        names["mask"] = "mask"
-    outcomes = [_outcome(form, callee, input) for input in plain]
+    names |= {BY_PLACE[role]: BY_PLACE[role] for role in form.order if role in BY_PLACE}
+    outcomes = [outcome_of(form, callee, input) for input in plain]
     with_options = {
-        input.name: _outcome(form, callee, _renamed(input, names))
+        input.name: outcome_of(form, callee, _renamed(input, names))
         for input in others
         if _applies(input, form, names)
     }
     with no_warnings():  # before backward, which may leave more results in an object
         behaviour = watch(form, callee, plain, [results for results, _ in outcomes], small)
-    if callee.way.backward is not None and form.batch and not form.classes:
-        input = next(one for one in others if one.about == "backward")
-        with_options[input.name] = _backward(form, callee.way.backward, input)
+    if callee.ignored is not None and "ignore_index" not in names and _can_ignore(form):
+        input = next(one for one in others if one.name == IGNORED)
+        y = np.where(input.y < 0, callee.ignored, input.y)
+        with_options[IGNORED] = outcome_of(form, callee, input._replace(y=y, options={}))
+    for input in others if "labels" not in form.order and not form.classes else ():
+        if input.about == "backward" and callee.way.backward is not None:
+            with_options[input.name] = backward_of(form, callee.way.backward, input)
+        elif input.about == "mask of outputs" and {"mask", "left out"} & set(form.order):
+            with_options[input.name] = with_mask(form, callee, input)
     with no_warnings():
         differentiated, gradient_of_loss = _differentiation(form, callee)
     if _process_state() != before:
@@ -244,18 +252,29 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
         with_options=with_options,
         differentiated=differentiated,
         gradient_of_loss=gradient_of_loss,
+        title=callee.title,
+        wording=callee.wording,
+        told=told_by_names(callee.title, callee.way.signature, form.order),
         small=small,
     )
+
+
+def _can_ignore(form: Form) -> bool:
+    """Whether a label can be one to ignore."""
+    indices = form.labels == "index" and "labels" in form.order and not form.first_label
+    return form.batch and form.scores == "logits" and indices and not form.is_layer
 
 
 def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:
     """Whether a function in this form, with these options, can be called with the input."""
     if input.about == "reg" or form.is_layer:
         return input.about == "reg" and "reg" in form.order
-    if input.about == "backward":
-        return False
+    if input.about in ("backward", "mask of outputs"):
+        return False  # see extras.py
     if input.about == "probability":
         return form.scores == "probabilities" and "labels" in form.order
+    if form.first_label and input.about in ("labels", "ignore_index"):
+        return False
     plain = form.batch and form.scores == "logits" and "labels" in form.order
     if not plain or set(input.options) - set(names):
         return False
@@ -270,30 +289,6 @@ def _renamed(input: Input, names: Mapping[str, str]) -> Input:
     if input.about == "labels" and "ignore_index" in names:
         options[names["ignore_index"]] = -100  # none of the labels is ignored
     return input._replace(options=options)
-
-
-def _outcome(form: Form, callee: Callee, input: Input) -> Outcome:
-    try:
-        with no_warnings():
-            return results_of(form, callee, input), None
-    except ShapeError as error:
-        return Results(), str(error)
-    except SystemExit:
-        return Results(), "it called sys.exit"
-    except Exception as error:
-        return Results(), error_line(error)
-
-
-def _backward(form: Form, backward: Callable[[Any, Any], Any], input: Input) -> Outcome:
-    """The gradient that the backward of a softmax returns for an upstream gradient."""
-    try:
-        with no_warnings():
-            z = arguments_for(form, input)[0]
-            upstream = arguments_for(form, input._replace(z=np.asarray(input.upstream)))[0]
-            (value,) = values_of(backward(z, upstream))
-            return Results(gradient=read(value.array, "gradient", form, input)), None
-    except (Exception, SystemExit) as error:
-        return Results(), error_line(error)
 
 
 def _process_state() -> tuple[Any, ...]:

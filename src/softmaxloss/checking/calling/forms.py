@@ -17,6 +17,7 @@ from .frameworks import OWN, Framework, frameworks_of, node_of
 from .packed import Way
 from .protocols import title_of, ways_to_call
 from .roles import SCORES, WITH_WEIGHTS, Arguments, Role, arguments_of, parameters_of
+from .wording import Wording, wording_of
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
 OPTIONS = {
@@ -32,19 +33,22 @@ SYMBOLS: dict[Role, str] = {
     "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
     "weights": "W", "theta": "θ", "params": "params", "bias": "b", "column bias": "b",
     "features": "X", "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
-    "temperature": "1", "training": "True", "mask": "mask",
+    "temperature": "1", "training": "True", "mask": "mask", "left out": "mask",
+    "axis": "axis",
+    "class weights": "w",
 }  # fmt: skip
 
 Labels = Literal["index", "one-hot", "column", "row"]
-Layout = Literal["rows", "columns", "one", "one column", "one row", "sequences"]
+Layout = Literal["rows", "columns", "one", "one column", "one row", "sequences", "images"]
 
 #: The shape of the logits by layout.
 SHAPES: dict[Layout, str] = {
     "rows": "(N, C)", "columns": "(C, N)", "one": "(C,)", "one column": "(C, 1)",
     "one row": "(1, C)", "sequences": "(B, T, C)",
+    "images": "(B, C, H, W)",
 }  # fmt: skip
 
-BATCHES: tuple[Layout, ...] = ("rows", "columns", "sequences")
+BATCHES: tuple[Layout, ...] = ("rows", "columns", "sequences", "images")
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Form:
     framework: Framework = "numpy"  # of the arrays
     single: bool = False  # whether its arrays are float32 because it does not take float64
     node: str = ""  # the class of its own engine with automatic differentiation
+    first_label: int = 0  # 1: its text says that labels count from 1
     classes: int = 0  # the only number of classes that it takes; 0: any
     protocol: str = ""  # of an object with methods, such as "forward(z, y), backward()"
     returns: tuple[str, ...] = ()  # the part that each returned array is, "" for none
@@ -91,6 +96,17 @@ class Form:
         """Whether labels and matrices are in the places that they have in the first form."""
         places = [[role == "labels" for role in form.order] for form in (self, first)]
         return self.takes_matrix and places[0] == places[1]
+
+    def contradicts(self, wording: Wording) -> bool:
+        """Whether the text of the function says that its examples are stored in another way, or a
+        default of its own that its outputs are others."""
+        from_logits = wording.from_logits if "labels" in self.order else None
+        if from_logits not in (None, self.scores == "logits"):
+            return True
+        if self.is_layer or wording.layout is None:
+            return False
+        others = {"rows": ("columns",), "columns": ("rows", "sequences", "images")}
+        return self.layout in others[wording.layout]
 
     @property
     def columns(self) -> bool:
@@ -131,13 +147,16 @@ class Form:
             weights = "(C, D)" if self.weights_by_class else "(D, C)"
             if "theta" in self.order:
                 weights = f"flat, from {weights}"
-            features = "(D, N)" if self.columns else "(N, D)"
+            features = "(D, N)" if self.columns else "(N, D)" if self.batch else "(D,)"
             y = {"index": "y (N,)", "one-hot": f"one-hot Y {shape}", "column": "y (N, 1)",
                  "row": "y (1, N)"}[self.labels]  # fmt: skip
             symbol = "θ" if "theta" in self.order else "W"
             symbol = "model.W" if "model" in self.order else symbol
             symbol = 'params["W"]' if "params" in self.order else symbol
-            return f"{call} with {symbol} {array} {weights}, X {features} and {y}"
+            given = f"{call} with {symbol} {array} {weights}"
+            if "labels" not in self.order:
+                return f"{given} and X {features}"
+            return f"{given}, X {features} and {y}"
         symbol = SYMBOLS[self.scores]
         what = {"logits": "", "probabilities": "probabilities, ",
                 "log-probabilities": "log-probabilities, "}[self.scores]  # fmt: skip
@@ -145,8 +164,9 @@ class Form:
         if "labels" not in self.order:
             return text
         index = "class indices (N,)" if self.batch else "a class index"
-        if self.layout == "sequences":
-            index = "class indices (B, T)"
+        index += " from 1" if self.first_label else ""
+        if self.layout in ("sequences", "images"):
+            index = f"class indices {'(B, T)' if self.layout == 'sequences' else '(B, H, W)'}"
         y = {"index": index, "one-hot": f"one-hot {shape}", "column": "class indices (N, 1)",
              "row": "class indices (1, N)"}[self.labels]  # fmt: skip
         return f"{text} and y {y}"
@@ -159,6 +179,7 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
     first, with its matrix and its order, come before the others.
     """
     title = title_of(target)
+    wording = wording_of(target)
     frameworks = frameworks_of(target)
     node = getattr(node_of(target), "__name__", "")
     for way in ways_to_call(target):
@@ -167,10 +188,12 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
                 form,
                 framework=framework,
                 node=node if framework in OWN else "",
+                first_label=int(wording.labels_from_one and form.labels != "one-hot"),
                 protocol=way.protocol,
             )
             for arguments in arguments_of(way.signature)
             for form in _of_arguments(arguments, settings, title)
+            if not form.contradicts(wording)
             for framework in frameworks
         ]
         for form in sorted(forms, key=lambda form: not form.resembles(forms[0])):
@@ -182,7 +205,9 @@ def _of_arguments(arguments: Arguments, settings: Settings, title: str) -> Itera
     if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
         return
     if roles & WITH_WEIGHTS:
-        yield from _of_layer(arguments, settings)
+        # Beside a model or its weights, what is not known is features.
+        layer = tuple(a._replace(role="features") if a.role == "scores" else a for a in arguments)
+        yield from _of_layer(layer, settings)
     else:
         yield from _of_scores(arguments, settings, title)
 
@@ -196,7 +221,7 @@ def _form(arguments: Arguments, **fields: Any) -> Form:
 def _layouts(settings: Settings, of: Sequence[Layout]) -> list[Layout]:
     """The layouts to try. One example comes last: a function of a batch may take one, too."""
     asked: dict[str, tuple[Layout, ...]] = {
-        "rows": ("rows", "sequences"),
+        "rows": ("rows", "sequences", "images"),
         "columns": ("columns",),
         "one": ("one", "one column", "one row"),
     }
@@ -205,8 +230,10 @@ def _layouts(settings: Settings, of: Sequence[Layout]) -> list[Layout]:
 
 
 def _of_layer(arguments: Arguments, settings: Settings) -> Iterator[Form]:
-    layouts = _layouts(settings, ("rows", "columns"))
     labels: tuple[Labels, ...] = ("index", "one-hot", "column", "row")
+    layouts = _layouts(settings, ("rows", "columns"))
+    if not any(one.role == "labels" for one in arguments):  # its probabilities
+        labels, layouts = ("index",), _layouts(settings, ("rows", "columns", "one"))
     for kind, layout, by_class in itertools.product(labels, layouts, (False, True)):
         # W·X with both transposed is likelier than either alone.
         by_class = by_class != (layout == "columns")
@@ -220,7 +247,9 @@ def _of_layer(arguments: Arguments, settings: Settings) -> Iterator[Form]:
 
 def _of_scores(arguments: Arguments, settings: Settings, title: str) -> Iterator[Form]:
     roles = {argument.role for argument in arguments}
-    every: tuple[Layout, ...] = ("rows", "columns", "one", "one column", "one row", "sequences")
+    every: tuple[Layout, ...] = (
+        "rows", "columns", "one", "one column", "one row", "sequences", "images",
+    )  # fmt: skip
     layouts = _layouts(settings, every)
     if "labels" not in roles:
         # (C, 1) and (1, C) are batches of columns and of rows.

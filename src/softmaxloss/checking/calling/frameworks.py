@@ -13,7 +13,7 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType, GeneratorType
 from typing import Any, Literal, NamedTuple
 
@@ -32,6 +32,22 @@ class Differentiated(NamedTuple):
 
     loss: Any
     gradient: Any
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """PyTorch with one thread. For inputs this small, on a busy machine, several wait for each
+    other, busily, and a quick function looks slow."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def frameworks_of(function: Any) -> list[Framework]:
@@ -76,10 +92,10 @@ def _globals(function: Any) -> dict[str, Any]:
 
 
 def node_of(function: Any) -> type | None:
-    """The class of nodes of an engine with automatic differentiation in the function's module: it
-    is made from numbers, and has grad, backward, and data or numpy()."""
+    """The class of nodes of an engine in the function's module: it is made from numbers, and has
+    data or numpy(). It has grad and backward, unless it is called a tensor."""
     for value in list(_globals(function).values()):
-        if not isinstance(value, type) or not callable(getattr(value, "backward", None)):
+        if not isinstance(value, type) or not is_like_node(value):
             continue
         if _package(value) in ("torch", "jax", "tensorflow"):
             continue
@@ -87,9 +103,15 @@ def node_of(function: Any) -> type | None:
             with contextlib.suppress(Exception), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 node = value(number)
-                if hasattr(node, "grad") and (hasattr(node, "data") or hasattr(node, "numpy")):
+                has_grad = hasattr(node, "grad") or value.__name__ == "Tensor"
+                if has_grad and (hasattr(node, "data") or hasattr(node, "numpy")):
                     return value
     return None
+
+
+def is_like_node(owner: type) -> bool:
+    """Whether a class may be that of the nodes of an engine: its methods are functions of nodes."""
+    return callable(getattr(owner, "backward", None)) or owner.__name__ == "Tensor"
 
 
 def has_loops(function: Any) -> bool:
@@ -325,7 +347,7 @@ def _call_own(
         leaf = node(z, **({asking: True} if asking else {}))
         flat = []
         value = of_scores(leaf)
-    if not labelled or not isinstance(value, node):
+    if not labelled or not isinstance(value, node) or not hasattr(value, "backward"):
         return _own_as_numpy(value)
     value.backward()
     gradient = [one.grad for one in flat] if flat else leaf.grad

@@ -1,17 +1,20 @@
-"""Functions whose arguments are packed in another way than a form passes them: each as a function
+"""Functions whose arguments or results are packed in another way than in a form: each as a function
 of the arguments of a form.
 
-A batch may be a dict or a pair of features and labels, and the logits a product with the vector of
-a word.
+A batch may be a dict or a pair of features and labels, parameters a pair or a list of layers, and
+the logits a product with the vector of a word. The log of the sum of the exponentials is all that
+log softmax subtracts. A step of gradient descent changes the weights by the learning rate times the
+gradient.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .roles import WITH_WEIGHTS, required_of, role_of
+from .roles import WITH_WEIGHTS, parameters_of, required_of, role_of
 
 #: Names of an argument that has the features and the labels, and the keys under which it has them.
 BATCH = {"batch", "minibatch", "mini_batch", "data", "example", "examples", "sample"}
@@ -69,6 +72,32 @@ def with_batch(function: Callable[..., Any]) -> Iterator[Way]:
         yield Way(call, call, f"f({shown})")
 
 
+def with_params(function: Callable[..., Any]) -> Iterator[Way]:
+    """A function of parameters, features and labels, with the weights and a bias of 0 in a pair or
+    in a list of layers, as one of the weights. A dict is an argument of a form.
+
+    >>> [way.protocol for way in with_params(lambda params, X, y: 0)]
+    ['f((W, b), X, y)', 'f([(W, b)], X, y)']
+    """
+    parameters = parameters_of(function) or []
+    names = [p.name for p in parameters]
+    if not names or role_of(names[0]) != "params" or len(required_of(function)) < 2:
+        return
+    packed: dict[str, Callable[[Any], Any]] = {
+        "(W, b)": lambda W: (W, 0 * W[0]),
+        "[(W, b)]": lambda W: [(W, 0 * W[0])],
+    }
+    first = inspect.Parameter("W", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    for text, pack in packed.items():
+
+        def call(W: Any, *others: Any, pack: Callable[[Any], Any] = pack, **options: Any) -> Any:
+            return function(pack(W), *others, **options)
+
+        vars(call)["__signature__"] = inspect.Signature([first, *parameters[1:]])
+        shown = ", ".join([text, *(p.name for p in required_of(function)[1:])])
+        yield Way(call, call, f"f({shown})")
+
+
 def of_word_vectors(function: Callable[..., Any]) -> Iterator[Way]:
     """The loss of a word vector v, of which z = U·v, as one of z; its gradients with respect to v
     and to U are those of z: the first column of U is z, the others are those of the identity, and
@@ -102,3 +131,90 @@ def of_word_vectors(function: Callable[..., Any]) -> Iterator[Way]:
         "y" if k == of_word else {of_v: "v", of_u: "U"}.get(k, "None") for k in range(len(names))
     ]
     yield Way(call, call, f"f({', '.join(shown)}) with U·v = z")
+
+
+#: Names of logits that are passed in several arrays, each with some of the classes.
+IN_BLOCKS = re.compile(r"(^|_)(blocks|shards|chunks)$")
+
+
+def of_blocks(function: Any) -> Any:
+    """A function that takes the classes in several arrays, as one that takes them in one array.
+
+    Others are returned as they are.
+    """
+    names = [p.name for p in required_of(function)]
+    if not names or not IN_BLOCKS.search(names[0]):
+        return function
+
+    def call(z: Any, *others: Any, **options: Any) -> Any:
+        half = np.shape(z)[-1] // 2
+        return function([z[..., :half], z[..., half:]], *others, **options)
+
+    call.__name__ = getattr(function, "__name__", "")
+    vars(call)["__signature__"] = inspect.signature(function)
+    return call
+
+
+def of_log_sum_exp(function: Callable[..., Any], title: str) -> Iterator[Way]:
+    """The log of the sum of exp z, as the log softmax that it gives: z minus what is returned, of
+    each row or of each column.
+
+    >>> [way.protocol for way in of_log_sum_exp(lambda z: 0, "log_sum_exp")]
+    ['z − f(z), of each row', 'z − f(z), of each column']
+    """
+    if not re.search(r"log_?sum_?exp", title, re.I):
+        return
+    for axis, what in ((0, "row"), (1, "column")):
+
+        def call(z: Any, *others: Any, axis: int = axis, **options: Any) -> Any:
+            value = function(z, *others, **options)
+            if np.ndim(z) == 2 and np.ndim(value) == 1:
+                value = value[:, None] if axis == 0 else value[None, :]
+            return z - value
+
+        vars(call)["__signature__"] = inspect.signature(function)
+        yield Way(call, call, f"z − f(z), of each {what}")
+
+
+#: Names of the learning rate of a step, and of the number of steps, which is 1 here.
+RATES = {"lr", "learning_rate", "step_size", "eta", "learningrate"}
+STEPS = {"epochs", "num_epochs", "n_epochs", "steps", "num_steps", "n_steps", "iterations", "iters",
+         "num_iters", "n_iters", "n_iter", "num_iter", "max_iter", "num_iterations"}  # fmt: skip
+
+#: With a large power of two as the learning rate, hardly a digit of the gradient is lost.
+RATE = 2.0**20
+
+
+def of_step(function: Callable[..., Any]) -> Iterator[Way]:
+    """A step of gradient descent, which returns new weights or changes them in place, as its
+    gradient.
+
+    >>> [way.protocol for way in of_step(lambda X, y, theta, lr=0.1: None)]
+    ['(θ − θ after one step)/lr']
+    """
+    parameters = parameters_of(function) or []
+    rates = [p.name for p in parameters if p.name.lower() in RATES]
+    weights = [k for k, p in enumerate(parameters) if role_of(p.name) in ("weights", "theta")]
+    if len(rates) != 1 or len(weights) != 1 or weights[0] >= len(required_of(function)):
+        return
+    steps = [p.name for p in parameters if p.name.lower() in STEPS]
+    fixed: dict[str, Any] = {rates[0]: RATE} | dict.fromkeys(steps, 1)
+    passed = [p for p in parameters if p.name not in fixed]
+    names = [p.name for p in passed]
+    at = names.index(parameters[weights[0]].name)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        before = arguments[at]
+        given = dict(zip(names, arguments, strict=False)) | options | fixed
+        given[names[at]] = before.copy()
+        returned = function(**given)
+        values = returned if isinstance(returned, tuple) else (returned,)
+        of_shape = [one for one in values if np.shape(one) == np.shape(before)]
+        after = of_shape[0] if of_shape else given[names[at]]
+        losses = [one for one in values if one is not None and np.size(one) == 1]
+        found = {"gradient": (before - after) / RATE}
+        return found if len(losses) != 1 else found | {"loss": losses[0]}
+
+    vars(call)["__signature__"] = inspect.Signature(passed)
+    symbol = "θ" if names[at].lower().startswith("theta") else "W"
+    yield Way(call, call, f"({symbol} − {symbol} after one step)/lr")

@@ -11,7 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from .packed import Way, of_word_vectors, with_batch
+from .networks import of_network, of_network_step
+from .packed import (
+    Way,
+    of_blocks,
+    of_log_sum_exp,
+    of_step,
+    of_word_vectors,
+    with_batch,
+    with_params,
+)
 from .roles import parameters_of, required_of, role_of
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
@@ -49,6 +58,9 @@ UPSTREAM = {
     "output_grad", "eta", "gradient", "grad", "prev_grad", "accum_grad", "dz", "d", "dloss", "loss",
 }  # fmt: skip
 
+#: Names of a learning rate that backward is passed, for layers with weights.
+RATES = {"lr", "learning_rate", "alpha", "rate"}
+
 #: Arguments of a constructor by name: what they get for logits of some shape.
 BY_SHAPE = {
     "num_classes": -1, "n_classes": -1, "n_class": -1, "classes": -1, "k": -1, "c": -1,
@@ -64,8 +76,10 @@ class ObjectError(TypeError):
 
 
 def title_of(target: Any) -> str:
-    """What a function or a class is called; of an object, its class."""
-    return str(getattr(target, "__qualname__", type(target).__qualname__))
+    """What a function or a class is called, without the function that made it; of an object, its
+    class."""
+    name = str(getattr(target, "__qualname__", type(target).__qualname__))
+    return name.rpartition("<locals>.")[2]
 
 
 def can_be_called(target: Any) -> bool:
@@ -94,10 +108,22 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         with_weights = _with_weights(target)
         if with_weights is not None:
             yield with_weights
+        yield from of_network(target)
+        yield from of_network_step(target)
         yield from with_batch(target)
         yield from of_word_vectors(target)
+        in_one = of_blocks(target)
+        log_sum_exp = list(of_log_sum_exp(in_one, title_of(target)))
+        if log_sum_exp:
+            yield from log_sum_exp
+            return
+        if in_one is not target:
+            yield Way(in_one, in_one, "f of two blocks of the classes")
+            return
+        yield from of_step(target)
         is_module = torch is not None and isinstance(target, torch.nn.Module)
         yield Way(_returned_or_kept(target), target.forward if is_module else target)
+        yield from with_params(target)
         return
     is_called = bool(_methods(target, ("__call__",)))
     for forward in _methods(target, FORWARD):
@@ -109,7 +135,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
 def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Way]:
     """The ways to call two methods, of which the second computes the gradient."""
     method, back = _unbound(target, forward), _unbound(target, backward)
-    required = required_of(back)
+    required = [p for p in required_of(back) if p.name.lower() not in RATES]
     if len(required_of(method)) == 1:
         # It is passed logits only: a softmax.
         for loss in _methods(target, OF_LABELS):
@@ -204,9 +230,34 @@ def _one(target: Any, forward: str) -> Callable[..., Any]:
 
 
 def _gradient_of(made: Any, backward: str, *arguments: Any) -> Any:
-    """What backward returns, or the gradient that the object then keeps."""
-    gradient = getattr(made, backward)(*arguments)
+    """What backward returns, or the gradient that the object then keeps.
+
+    It may return one for each input, None for the labels, and take a learning rate.
+    """
+    method = getattr(made, backward)
+    rates = {p.name: 0.0 for p in required_of(method) if p.name.lower() in RATES}
+    gradient = method(*arguments, **rates)
+    if isinstance(gradient, tuple) and gradient and all(one is None for one in gradient[1:]):
+        gradient = gradient[0]
     return _kept(made, "gradient") if gradient is None else gradient
+
+
+def _gradient_after(
+    made: Any, forward: str, arguments: Sequence[Any], backward: str, *passed: Any
+) -> Any:
+    """The gradient that backward returns after forward; where backward needs what the object keeps
+    when it is called itself, after that call, which leaves the object as it was."""
+    before = dict(vars(made))
+    try:
+        return _gradient_of(made, backward, *passed)
+    except AttributeError:
+        if forward != "forward" or not callable(made):
+            raise
+        made(*arguments)
+        gradient = _gradient_of(made, backward, *passed)
+        vars(made).clear()
+        vars(made).update(before)
+        return gradient
 
 
 def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any, Any], Any]:
@@ -215,7 +266,7 @@ def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any
     def call(z: Any, upstream: Any) -> Any:
         made = _object(target, [z])
         getattr(made, forward)(z)
-        return _gradient_of(made, backward, upstream)
+        return _gradient_after(made, forward, [z], backward, upstream)
 
     return call
 
@@ -281,7 +332,8 @@ def _both(
         made = _object(target, arguments)
         value = getattr(made, forward)(*arguments, **options)
         kept = _all_kept(made) if value is None else None
-        gradient = _gradient_of(made, backward, *pick(arguments, value, made))
+        passed = pick(arguments, value, made)
+        gradient = _gradient_after(made, forward, arguments, backward, *passed)
         if kept is not None:
             return kept | {"gradient": gradient}
         return {"loss": value, "gradient": gradient}

@@ -5,6 +5,7 @@ are known. Arrays are told apart by their names, if they have any, by their shap
 parts have one shape, by their values.
 """
 
+import dataclasses
 import dis
 import inspect
 import re
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import Array
-from ..inputs import Input, sequence_shape
+from ..inputs import Input, image_shape, sequence_shape
 from ..reference import MOST_SQUARE, Results
 from .arguments import arguments_for
 from .forms import Form
@@ -69,6 +70,9 @@ def _values(value: Any, name: str = "", depth: int = 0) -> Iterator[Value]:
     array = _numbers(value)
     if array is not None and not (isinstance(value, tuple) and depth == 0):
         yield Value(array, name)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type) and depth < 3:
+        for field in dataclasses.fields(value):
+            yield from _values(getattr(value, field.name), field.name, depth + 1)
     elif isinstance(value, Mapping) and depth < 3:
         for key, one in value.items():
             yield from _values(one, str(key), depth + 1)
@@ -152,6 +156,8 @@ def parts_of(
             chosen[left[0]] = "loss"
         if kind == "matrix" and "gradient" not in chosen and left:
             odd = [k for k in left if not _is_softmax(values[k].array, form)]
+            if len(odd) > 1 and "loss" in chosen:
+                continue  # what was kept for later
             at = (odd or left)[0]
             if odd or "loss" not in chosen or "gradient" in asked:
                 chosen[at] = "gradient"
@@ -161,6 +167,8 @@ def parts_of(
         size = _gradient_size(form, input)
         for k, value in enumerate(values):
             is_free = not chosen[k] and named[k] != "" and k not in arguments
+            if "matrix" in fits[k]:
+                continue  # it could have been chosen
             if is_free and value.array.size == size > 1:
                 chosen[k] = "gradient"  # of a wrong shape
                 break
@@ -178,8 +186,8 @@ def _meant(title: str, asked: Sequence[str]) -> str:
     for part in ("softmax", "log_softmax"):
         if part in asked:
             return part
-    name = title.rpartition("<locals>.")[2].lower()
-    if re.search("log_?softmax", name):
+    name = title.lower()
+    if re.search("log_?(softmax|sum_?exp)", name):
         return "log_softmax"
     return "softmax" if "softmax" in name and not re.search("log(?!its?|istic)", name) else ""
 
@@ -217,7 +225,7 @@ def read(array: Array, part: str, form: Form, input: Input) -> Any:
         square = form.batch and array.shape == (len(input.z),) * 2
         return array[:MOST_SQUARE, :MOST_SQUARE] if square else array.reshape(-1)
     rows, classes = np.atleast_2d(input.z).shape
-    if form.is_layer and array.shape != _matrix_shape(form, input):
+    if form.is_layer and form.batch and array.shape != _matrix_shape(form, input):
         if part != "gradient":
             return None
         shape = (rows + 1, classes)
@@ -226,6 +234,8 @@ def read(array: Array, part: str, form: Form, input: Input) -> Any:
         return array.reshape(shape)
     if form.layout == "columns":
         array = array.T
+    if form.layout == "images":
+        array = np.moveaxis(array, 1, -1)
     return array.reshape(input.z.shape)
 
 
@@ -250,7 +260,7 @@ def _fitting(array: Array, form: Form, input: Input) -> list[str]:
     if not form.batch:
         if array.size == 1 and array.ndim <= 2:
             fit.append("loss")
-        if form.is_layer:
+        if form.is_layer and "labels" in form.order:
             return fit
         if array.size == classes and classes > 1 and 0 < array.ndim < 3:
             fit.append("matrix")
@@ -261,6 +271,8 @@ def _fitting(array: Array, form: Form, input: Input) -> list[str]:
         losses += [(rows, rows)] if rows != classes else []
     if form.layout == "sequences":
         losses += [sequence_shape(rows)]
+    if form.layout == "images":
+        losses += [image_shape(rows)]
     if array.shape in losses:
         fit.append("loss")
     matrices = [_matrix_shape(form, input)]
@@ -269,6 +281,11 @@ def _fitting(array: Array, form: Form, input: Input) -> list[str]:
         matrices += [shape[::-1] if form.weights_by_class else shape, (shape[0] * shape[1],)]
     elif form.layout == "sequences":
         matrices.append((*sequence_shape(rows), classes))
+    elif form.layout == "images":
+        images, *pixels = image_shape(rows)
+        matrices = [(images, classes, *pixels)]
+    elif form.layout == "rows" and "labels" in form.order:
+        matrices += [(rows * classes,), (rows * classes, 1)]  # flat, as in gradient boosting
     if array.shape in matrices:
         fit.append("matrix")
     return fit

@@ -5,6 +5,7 @@ it can mean several, all of them are tried, the likeliest first.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -14,14 +15,17 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
-    "mask",
+    "mask", "left out", "class weights", "axis",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
 SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities")
 
 #: The roles of what a loss or a softmax is passed beside its scores and labels.
-BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training", "mask")
+BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training", "mask", "axis")
+
+#: Names of a weight for each class, where logits and labels are passed as well.
+CLASS_WEIGHTS = {"weight", "weights", "class_weight", "class_weights"}
 
 #: The roles of which a layer has one: a matrix, a vector, a dict or an object with the weights.
 WITH_WEIGHTS: set[Role] = {"weights", "theta", "params", "model"}
@@ -51,6 +55,7 @@ NAMES: dict[str, Role] = {
         ("y", "t", "target", "targets", "tgt", "label", "labels", "y_true", "ytrue", "y_t",
          "y_real", "truth", "true", "ground_truth", "gt", "gold", "correct", "correct_class",
          "correct_label", "true_class", "true_label", "actual", "expected", "desired", "answer",
+         "y_label", "y_labels", "true_labels",
          "class_", "cls", "target_index", "target_idx", "y_batch", "yb", "ys", "onehot", "one_hot",
          "y_onehot", "y_one_hot", "y_enc", "y_oh", "y_hot", "labels_onehot", "target_onehot",
          "targets_one_hot", "reference_answers", "indicator"),
@@ -79,6 +84,7 @@ NAMES: dict[str, Role] = {
     **dict.fromkeys(("m", "n", "batch_size", "num_examples", "num_train", "n_samples", "bs"),
                     "examples"),
     **dict.fromkeys(("model", "net", "network"), "model"),
+    **dict.fromkeys(("axis", "dim"), "axis"),
     **dict.fromkeys(("temp", "temperature", "temp_parameter", "tau"), "temperature"),
     **dict.fromkeys(("mask", "masks", "loss_mask", "seq_mask", "valid_mask", "label_mask"), "mask"),
     **dict.fromkeys(("training", "train", "is_train", "is_training", "train_flg"), "training"),
@@ -87,12 +93,15 @@ NAMES: dict[str, Role] = {
 #: Names of the features where a function has weights; elsewhere they are scores.
 FEATURES = {
     "x", "xs", "xb", "data", "features", "feats", "inputs", "input_data", "x_batch", "x_train",
-    "images", "samples", "a_prev", "phi", "batch", "examples", "design",
+    "images", "samples", "a_prev", "phi", "batch", "examples", "design", "state", "obs",
 }  # fmt: skip
 
 #: Names of labels that are often something else; they count where no other argument is labels.
 PERHAPS_LABELS = {"idx", "index", "c", "category", "real", "d", "k", "i", "j", "n", "cl"}
 
+
+#: Names of the size of a batch, which gets all examples: one loss, and one step of training.
+BATCH_SIZES = {"bs", "batch", "batch_size", "batchsize", "mini_batch_size", "minibatch_size"}
 
 #: Names that only the labels of several examples have.
 LABELS_OF_MANY = {"Y", "ys", "yb", "y_batch", "Y_batch", "labels", "targets"}
@@ -133,6 +142,53 @@ def role_of(name: str) -> Role | None:
     ('labels', None)
     """
     return NAMES.get(name.lower())
+
+
+#: What a softmax, its loss or the gradient is called.
+TITLE = re.compile(
+    r"softmax|cross_?entropy|(?<![a-z])(x_?ent|ce|nll)(?![a-z])|log_?loss|likelihood", re.I
+)
+
+
+#: Words with which it is called so and is another function.
+OTHERS = re.compile(
+    r"gumbel|sampled|hierarchical|adaptive|spherical|taylor|margin|contrastive"
+    r"|focal|smooth|poly|distill|temperature|z_loss|(?<![a-z])(info_?)?nce(?![a-z])",
+    re.I,
+)
+
+
+#: What the names of a function and its parameters say of a call: nothing; that it gets logits and
+#: labels; that it is the softmax, its loss or its gradient, called so; that it is another function.
+Told = Literal["nothing", "arguments", "all", "something else"]
+
+
+def told_by_names(title: str, function: Callable[..., Any], order: Sequence[Role]) -> Told:
+    """What the names say of a call with these roles. The parameters W, X, y and reg say all.
+
+    >>> told_by_names("softmax_loss", lambda logits, y: 0, ("logits", "labels"))
+    'all'
+    >>> told_by_names("distance", lambda logits, y: 0, ("logits", "labels"))
+    'arguments'
+    >>> told_by_names("softmax_loss", lambda queries, keys: 0, ("logits", "labels"))
+    'nothing'
+    """
+    passed = [p.name for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD]
+    if OTHERS.search(title):
+        return "something else"
+    if not all(_fits(name, role) for name, role in zip(passed, order, strict=False)):
+        return "nothing"
+    if TITLE.search(title) or "reg" in order:
+        return "all"
+    return "arguments" if "labels" in order else "nothing"
+
+
+def _fits(name: str, role: Role) -> bool:
+    """Whether this name is one of the role; the logits and the features have many names."""
+    of_name = role_of(name)
+    if role in SCORES:
+        return of_name in SCORES or name.lower() in FEATURES | {"s", "a", "scores", "y"}
+    return of_name == role or (role == "features" and name.lower() in FEATURES)
 
 
 def has_labels_of_many(function: Callable[..., Any]) -> bool:
@@ -183,14 +239,24 @@ def _loss(
     """The ways to call a loss of logits or probabilities, or a softmax."""
     names = [p.name for p in required]
     optional = {p.name: role_of(p.name) for p in parameters if p.default is not p.empty}
-    known: dict[str, Role] = {}
+    known: dict[str, Role] = {p.name: "examples" for p in parameters if _is_batch_size(p)}
     for name in names:
         role = role_of(name)
         if role in BESIDE and len(names) > 1:
             known[name] = role
     free = [name for name in names if name not in known]
+    weights = [name for name in free if name.lower() in CLASS_WEIGHTS]
+    if len(free) == 3 and len(weights) == 1:
+        known[weights[0]] = "class weights"
+        free.remove(weights[0])
+    if len(free) == 1 and known.get(names[-1]) == "mask":  # a softmax with a mask
+        softmax = known | {free[0]: _score_role(free[0])}
+        yield _passed(parameters, softmax)
+        yield _passed(parameters, softmax | {names[-1]: "left out"})
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
-        known = {n: r for n, r in known.items() if r in ("model", "training")}
+        known = {
+            n: r for n, r in known.items() if r in ("model", "training", "axis") or n in optional
+        }
         free = [name for name in names if name not in known]
     labels = [name for name, role in optional.items() if role == "labels"][:1]
     if len(free) == 1:
@@ -233,6 +299,11 @@ def _loss(
         yield _passed(parameters, known | dict(zip(free, pair, strict=True)))
 
 
+def _is_batch_size(parameter: inspect.Parameter) -> bool:
+    """Whether it is the number of examples in a batch, and has a default."""
+    return type(parameter.default) is int and parameter.name.lower() in BATCH_SIZES
+
+
 def _score_role(name: str) -> Role:
     role = role_of(name)
     return role if role in SCORES else "scores"
@@ -252,6 +323,9 @@ def _layer(
     roles: dict[str, Role] = {}
     for p in parameters:
         role: Role | None = "features" if p.name.lower() in FEATURES else role_of(p.name)
+        if _is_batch_size(p):
+            roles[p.name] = "examples"
+            continue
         if p.name == "n" or p.name.lower() in ("m", "bs"):
             role = "examples"
         if role is not None and (p.default is p.empty or role in ("reg", "bias", "labels")):
@@ -264,6 +338,8 @@ def _layer(
     if has_weights and "labels" in found and "features" not in found and len(unknown) == 1:
         roles[unknown.pop()] = "features"
         found = list(roles.values())
+    if has_weights and "features" in found and set(found) <= WITH_WEIGHTS | {"features", "bias"}:
+        return None if unknown else [_passed(parameters, roles)]  # its probabilities
     if has_weights and {"features", "labels"} <= set(found) and len(set(found)) == len(found):
         if unknown:
             return None

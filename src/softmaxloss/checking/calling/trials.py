@@ -7,7 +7,7 @@ calls, whatever it returns, and the form that was meant comes first.
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,14 +17,24 @@ import numpy as np
 from ..inputs import Input, gradient_wrt_weights, inputs_for
 from ..reference import BY_SCORES, Results, softmax, target
 from .arguments import arguments_for
-from .forms import Form
+from .forms import OPTIONS, Form
 from .frameworks import call, node_of
 from .packed import Way
 from .places import error_line
 from .protocols import title_of
 from .results import ShapeError, Value, is_near, parts_of, read_results, returned_names, values_of
+from .roles import Role
+from .wording import Wording, wording_of
+
+#: The options that are passed by their place where an argument has this role.
+BY_PLACE: dict[Role, str] = {"mask": "mask", "left out": "mask", "class weights": "weight"}
+
+LEAST_NO_CLASS = 100  # a label from here on is one to ignore, such as 255
 
 RIGHT, PARTLY, FINITE, READABLE = range(4)  # how good a trial is, the best first
+
+#: The results of a call, and the error that it raised, or None.
+Outcome = tuple[Results, str | None]
 
 
 class Trial(NamedTuple):
@@ -45,12 +55,25 @@ class Callee(NamedTuple):
     node: type | None  # of its own engine with automatic differentiation
     asked: tuple[str, ...]  # the parts that were asked for; empty: all
     title: str  # what it is called
+    wording: Wording  # what its text says
+    ignored: int | None  # the label that its object ignores
 
 
 def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
     """What is called in a way to call the target."""
     asked = () if kind is None else tuple(kind.split("+"))
-    return Callee(way, returned_names(way.signature), node_of(target), asked, title_of(target))
+    names, title, wording = returned_names(way.signature), title_of(target), wording_of(target)
+    return Callee(way, names, node_of(target), asked, title, wording, _ignored_by(target))
+
+
+def _ignored_by(target: Any) -> int | None:
+    """The label that an object ignores, if it keeps one that is no class."""
+    owner = getattr(target, "__self__", target)
+    if isinstance(owner, type):
+        with suppress(Exception):  # it may need arguments
+            owner = owner()
+    kept = (getattr(owner, name, None) for name in OPTIONS["ignore_index"])
+    return next((k for k in kept if type(k) is int and not 0 <= k < LEAST_NO_CLASS), None)
 
 
 def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
@@ -67,11 +90,13 @@ def try_form(form: Form, callee: Callee, seed: int, dtype: Any) -> Trial:
             with no_warnings():
                 if not form.returns:
                     form = replace(form, returns=_returns(form, callee, input))
-                began = time.process_time()
+                began = time.thread_time()  # other threads may only be waiting, busily
                 results = results_of(form, callee, input)
-                took = time.process_time() - began
+                took = time.thread_time() - began
                 seconds.append(took * plain[0].z.size / input.z.size)
             score = max(score, _score(results, right_for(form, input)))
+            if "labels" in form.order and set(form.returns) <= {"softmax", "log_softmax", ""}:
+                score = max(score, PARTLY)  # what it does with the labels is not known
             read += 1
         except SystemExit:
             return Trial(form, None, "it called sys.exit")
@@ -103,11 +128,11 @@ def right_for(form: Form, input: Input) -> Results:
     parts = (
         a,
         -(q * log_a).sum(axis=1).mean(),
-        gradient_wrt_weights(gradient) if form.is_layer else gradient,
+        gradient_wrt_weights(gradient) if form.is_layer and form.batch else gradient,
         log_a,
         gradient,
     )
-    if form.is_layer:
+    if form.is_layer and form.batch:
         return Results(*parts)
     return Results(*(part.reshape(input.z.shape) if np.ndim(part) else part for part in parts))
 
@@ -149,6 +174,19 @@ def results_of(form: Form, callee: Callee, input: Input) -> Results:
     return Results(**together)
 
 
+def outcome_of(form: Form, callee: Callee, input: Input) -> Outcome:
+    """The results for an input, or none and the error."""
+    try:
+        with no_warnings():
+            return results_of(form, callee, input), None
+    except ShapeError as error:
+        return Results(), str(error)
+    except SystemExit:
+        return Results(), "it called sys.exit"
+    except Exception as error:
+        return Results(), error_line(error)
+
+
 def _values(form: Form, callee: Callee, input: Input) -> list[Value]:
     return values_of(call_once(form, callee, input), labelled="labels" in form.order)
 
@@ -156,8 +194,8 @@ def _values(form: Form, callee: Callee, input: Input) -> list[Value]:
 def call_once(form: Form, callee: Callee, input: Input) -> Any:
     """What the function returns for one call, as arrays."""
     arguments = arguments_for(form, input)
-    if "mask" in form.order:
-        input = input._replace(options={k: v for k, v in input.options.items() if k != "mask"})
+    by_place = {BY_PLACE[role] for role in form.order if role in BY_PLACE}
+    input = input._replace(options={k: v for k, v in input.options.items() if k not in by_place})
     dtype = "bfloat16" if input.about == "bfloat16" else form.dtype("")
     places = [form.order.index(role) for role in (form.scores,) if role in form.order]
     differentiable = places and "labels" in form.order and not form.is_layer

@@ -12,14 +12,10 @@ import numpy as np
 from ...arrays import Array
 from ..bank import BANK
 from ..inputs import Input
-from ..reference import FEW, softmax
+from ..reference import FEW, jacobian_product, softmax
 from ..report import Finding, InputCheck, array_text
 
 Backward = Callable[[Any, Any], Any]  # of the probabilities and the upstream gradient
-
-
-def _product(a: Any, g: Any) -> Any:
-    return a * (g - (a * g).sum(axis=1, keepdims=True))
 
 
 def _log_product(a: Any, g: Any) -> Any:
@@ -31,7 +27,7 @@ WRONG: dict[str, Backward] = {
     "derivative-of-the-probability": lambda a, g: g * a * (1 - a),
     "softmax-not-differentiated": lambda a, g: g,
     "jacobian-sum-left-out": lambda a, g: a * g,
-    "gradient-flipped": lambda a, g: -_product(a, g),
+    "gradient-flipped": lambda a, g: -jacobian_product(a, g),
 }
 WRONG_OF_LOG: dict[str, Backward] = {
     "softmax-not-differentiated": lambda a, g: g,
@@ -47,7 +43,7 @@ def check_backward(
     """Compare what backward returned for an upstream gradient of each probability."""
     a, g = softmax(input.z.astype(np.float64))[0], np.asarray(input.upstream, np.float64)
     log = part == "log_softmax"
-    want = (_log_product if log else _product)(a, g)
+    want = (_log_product if log else jacobian_product)(a, g)
 
     def near(y: Array) -> bool:
         if got is None or np.shape(got) != y.shape:

@@ -1,7 +1,7 @@
 """What is wrong with one part of the results: the mistake, or what else can be said of it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,23 +14,30 @@ from ..inputs import EXTREME, ORDER
 from ..report import Finding, array_text
 from .mistakes import Diagnosis, Observed, diagnose, is_arithmetic, nearest, observe
 
+#: What is looked for: weaknesses and conventions only; one mistake as well; two at once as well,
+#: and if these do not explain the numbers, what else can be said of them.
+Depth = Literal["harmless", "one mistake", "two mistakes"]
+
 # An implementation with these is still right.
 HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
 
 
-def finding_for(observed: Observed, attempt: Attempt, *, thorough: bool) -> Finding:
-    """What is wrong with one part; not thorough: only weaknesses and conventions are looked for."""
+def finding_for(observed: Observed, attempt: Attempt, depth: Depth) -> Finding:
+    """What is wrong with one part."""
+    pairs = depth == "two mistakes"
     is_gradient = observed.part in ("gradient", "feature_gradient")
     constant = None if is_gradient else _constant(observed.values)
     if constant is not None:
         found = Diagnosis((BANK[constant],), (), len(observed.values))
+    elif depth == "harmless":
+        found = diagnose(observed, HARMLESS)
     else:
-        found = diagnose(observed, None if thorough else HARMLESS)
-    if thorough and not found.mistakes:
-        found = _where_finite(observed)
-    if thorough and not found.mistakes:
-        found = _with_or_without_log(observed)
-    unknown = thorough and not found.mistakes
+        found = diagnose(observed, pairs=pairs)
+        if pairs and not found.mistakes:  # two at once explain more than a cause of NaN
+            found = _where_finite(observed)
+        if not found.mistakes:
+            found = _with_or_without_log(observed, pairs)
+    unknown = pairs and not found.mistakes
     remarks = _properties(observed, attempt.problem) if unknown else ()
     if found.matched < len(observed.values) or any(map(is_arithmetic, observed.problems)):
         remarks = (*_not_finite(observed), *remarks)
@@ -97,7 +104,7 @@ FOR_THE_OTHER = {
 }  # fmt: skip
 
 
-def _with_or_without_log(observed: Observed) -> Diagnosis:
+def _with_or_without_log(observed: Observed, pairs: bool) -> Diagnosis:
     """If a softmax is the log of one, or the other way round: that, and what else is wrong."""
     if observed.part not in FOR_THE_OTHER:
         return Diagnosis()
@@ -105,7 +112,7 @@ def _with_or_without_log(observed: Observed) -> Diagnosis:
     swapped = observe(other, observed.values, observed.epsilon, observed.numbers, observed.problems)
     if all(swapped.right):
         return Diagnosis((BANK[id],), (), len(observed.values))
-    found = diagnose(swapped)
+    found = diagnose(swapped, pairs=pairs)
     return found._replace(mistakes=(BANK[id], *found.mistakes)) if found.mistakes else Diagnosis()
 
 
@@ -182,7 +189,7 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
         remarks.append(f"its rows do not sum to {sums_to}")
     if len(numbers) > 1 and all(np.ptp(a) == 0 for a in numbers) and part != "loss":
         remarks.append("all its entries are the same number")
-    remarks += _multiple(observed, loose)
+    remarks += multiple_of(observed)
     two = finite.get("two examples")
     if two is None:
         return tuple(remarks)
@@ -199,8 +206,9 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _multiple(observed: Observed, loose: float) -> list[str]:
-    """Whether the numbers are the right ones times a number, or plus one."""
+def multiple_of(observed: Observed) -> list[str]:
+    """Whether the numbers are the right ones times a number, or plus one: a remark, or none."""
+    loose = 1e4 * observed.epsilon
     wanted = [np.asarray(observed.wanted(k)) for k in range(len(observed.values))]
     pairs = [
         (np.asarray(got), want)

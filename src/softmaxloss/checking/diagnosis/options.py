@@ -50,7 +50,7 @@ def check_options(
     findings: list[Finding] = []
     called = [input for input in inputs if input.name in attempt.with_options]
     for about, group in itertools.groupby(called, key=lambda input: input.about):
-        if about in ("backward", "probability"):
+        if about in ("backward", "probability", "mask of outputs"):
             continue  # compared elsewhere
         if about == "upstream" and not attempt.differentiated:
             continue

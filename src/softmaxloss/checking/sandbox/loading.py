@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from ..calling.frameworks import is_like_node
+from ..calling.networks import sizes_for
 from ..calling.protocols import has_methods
 from .absent import Absent
 from .modules import UserModules
@@ -64,7 +66,15 @@ def _object(module: ModuleType, name: str, file: str) -> tuple[Any, str]:
             try:
                 value, expression = value(), f"{expression}()"
             except TypeError as error:
-                if callable(getattr(value, "backward", None)):
+                with contextlib.suppress(Exception):
+                    sizes = sizes_for(value)
+                    value = value(**sizes)
+                    passed = ", ".join(f"{name}={size}" for name, size in sizes.items())
+                    expression = f"{expression}({passed})"
+                    value = getattr(value, part)
+                    owner = expression = f"{expression}.{part}"
+                    continue
+                if is_like_node(value):
                     # A tensor: its method is a function of logits.
                     owner = expression = f"{expression}.{part}"
                     value = getattr(value, part)

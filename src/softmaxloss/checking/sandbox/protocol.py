@@ -6,7 +6,7 @@ so nothing in them is trusted.
 
 import json
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from ..bank import BANK
 from ..calling.calls import Attempt
 from ..calling.forms import Form
 from ..calling.frameworks import MOST_CLASSES
+from ..calling.roles import Told
+from ..calling.wording import Wording
 from ..reference import Results
 
 
@@ -100,6 +102,9 @@ def _decode_attempt(data: Any) -> Attempt:
         },
         differentiated=bool(data["differentiated"]),
         gradient_of_loss=bool(data["gradient_of_loss"]),
+        told=next(told for told in get_args(Told) if told == data["told"]),
+        title=first_line(data["title"]),
+        wording=Wording(*data["wording"]),
         small=bool(data["small"]),
     )
 

@@ -108,6 +108,9 @@ MODULES: dict[str, Mapping[str, Any] | str] = {
     "Queue": "queue",
     "StringIO": "io",
     "__builtin__": "builtins",
+    "autograd": {},
+    "autograd.numpy": "numpy",  # its functions give NumPy's numbers
+    "autograd.numpy.random": "numpy.random",
     "cPickle": "pickle",
     "cStringIO": "io",
     "future": {},

@@ -30,6 +30,12 @@ void require(bool holds, const char *message) {
         throw nb::type_error(message);
 }
 
+// Requires that each number lies at a multiple of its size; returns the data.
+template <class Array> auto aligned(const Array &array) {
+    require(std::uintptr_t(array.data()) % array.itemsize() == 0, "memory: aligned to its numbers");
+    return array.data();
+}
+
 // NumPy and its buffers have no bfloat16: its bits are passed as uint16.
 template <class Floats> FloatType float_type(const Floats &array, const char *name) {
     const auto type = array.dtype();
@@ -46,7 +52,7 @@ template <class Floats> FloatType float_type(const Floats &array, const char *na
 template <class Floats> Array read(const Floats &array, const Call &call, const char *name) {
     require(array.ndim() == 3 && int64_t(array.shape(1)) == call.classes, name);
     const int64_t outer = array.shape(0), inner = array.shape(2);
-    void *data = const_cast<void *>(static_cast<const void *>(array.data()));
+    void *data = const_cast<void *>(static_cast<const void *>(aligned(array)));
     if (inner == 1) { // see read_logits
         require(call.outer == 1 && call.inner == outer, name);
         return {data, 0, array.stride(1), array.stride(0)};
@@ -75,7 +81,7 @@ auto vector(const Array &array, int64_t size, const nb::dlpack::dtype &type, con
     require(array.ndim() == 1 && int64_t(array.shape(0)) == size &&
                 (size <= 1 || array.stride(0) == 1) && array.dtype() == type,
             name);
-    return array.data();
+    return aligned(array);
 }
 
 const double *doubles(const In &array, int64_t size, const char *name) {

@@ -153,7 +153,7 @@ class Direct : Given {
 
     bool read_upstream(PyObject *object) {
         if (PyFloat_CheckExact(object)) {
-            factor_ = PyFloat_AS_DOUBLE(object);
+            factor_ = PyFloat_AsDouble(object);
         } else {
             if (!upstream_.read(object))
                 return false;

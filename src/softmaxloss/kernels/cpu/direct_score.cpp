@@ -26,7 +26,7 @@ class DirectScore : Given {
             PyObject *const array = new_numpy(type, one ? 0 : logits_.ndim - 1, shape, data);
             if (!array || !scores_)
                 throw nb::python_error();
-            PyTuple_SET_ITEM(scores_.ptr(), i, array);
+            PyTuple_SetItem(scores_.ptr(), i, array);
             return data;
         };
         const Type real = logits_.type == Type::f64 ? Type::f64 : Type::f32;

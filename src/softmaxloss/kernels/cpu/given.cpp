@@ -1,5 +1,6 @@
 #include "given.h"
 
+#include "gil.h"
 #include "numbers.h"
 #include "threads.h"
 
@@ -127,7 +128,7 @@ template <class Label> bool Given::check_labels(Call &call) {
     if (call.rows() < many_labels) {
         count(0, call.rows());
     } else {
-        nanobind::gil_scoped_release release;
+        const WithoutGil without_gil;
         parallel_rows(call.rows(), 1, 1, threads_, count, [] { return false; });
     }
     if (ignored_found > 0)

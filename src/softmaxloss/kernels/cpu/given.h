@@ -3,6 +3,7 @@
 #include "call.h"
 #include "option_values.h"
 #include "python_array.h"
+#include "threads.h"
 
 #include <nanobind/nanobind.h>
 
@@ -49,6 +50,8 @@ class Given {
 
 // The result of a function that Python calls, or null with the Python error of its exception.
 template <class Work> PyObject *result_of(Work work) {
+    if (!prepare_thread())
+        return PyErr_NoMemory();
     try {
         return work();
     } catch (nanobind::python_error &error) {

@@ -48,7 +48,8 @@ template <class Real> struct Shares {
 
     template <Base base> INLINE double loss(const Softmax<Real> &softmax, double z_y) const {
         const double below = softmax.frame.m - z_y, L = log1p(softmax.S, softmax.inverse);
-        const double of_one = total * (below + L);
+        const double of_one = softmax.has_tiny_S(z_y) & (total > 1) ? softmax.times_tiny_S(W{total})
+                                                                    : total * (below + L);
         if constexpr (base == Base::zeros)
             return of_one;
         const double more = extra == 0 ? 0 : extra * below;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace softmaxloss {
 
@@ -41,14 +42,24 @@ inline OptionValues read_options(PyObject *object) {
     return values;
 }
 
-// The options of the last call, which are often those of the next. They are immutable.
-inline const OptionValues &options_of(PyObject *object) {
+// The options of the last call, which are often those of the next, are kept. They are immutable.
+inline OptionValues options_of(PyObject *object) {
+    static nanobind::ft_mutex mutex; // for Python without the GIL; nothing otherwise
     static PyObject *last = nullptr;
-    static OptionValues values;
-    if (object != last) {
-        values = read_options(object);
-        Py_XSETREF(last, Py_NewRef(object));
+    static OptionValues kept;
+    {
+        const nanobind::ft_lock_guard guard(mutex);
+        if (object == last)
+            return kept;
     }
+    const OptionValues values = read_options(object);
+    PyObject *other = Py_NewRef(object);
+    {
+        const nanobind::ft_lock_guard guard(mutex);
+        std::swap(last, other);
+        kept = values;
+    }
+    Py_XDECREF(other);
     return values;
 }
 

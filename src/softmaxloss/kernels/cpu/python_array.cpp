@@ -4,9 +4,9 @@
 #define NPY_TARGET_VERSION NPY_1_25_API_VERSION
 #define NPY_NO_DEPRECATED_API NPY_1_25_API_VERSION
 #include <numpy/arrayobject.h>
-#include <numpy/arrayscalars.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <iterator>
 
@@ -44,7 +44,7 @@ enum : std::uint8_t { dl_int = 0, dl_uint = 1, dl_float = 2, dl_bfloat = 4 };
 
 constexpr int most_tensor_types = 4;
 PyTypeObject *tensor_types[most_tensor_types];
-const DLPackExchangeAPI *tensor_api;
+std::atomic<const DLPackExchangeAPI *> tensor_api{nullptr}; // set once the types are
 
 Type integer_type(bool is_signed, std::int64_t bytes) {
     const int width = bytes == 1 ? 0 : bytes == 2 ? 1 : bytes == 4 ? 2 : 3;
@@ -123,8 +123,8 @@ bool PythonArray::read(PyObject *object, bool writable) {
     PyTypeObject *const of = Py_TYPE(object);
     if (of == &PyArray_Type)
         return read_numpy(object, writable) && is_aligned();
-    if (tensor_api && std::find(tensor_types, tensor_types + most_tensor_types, of) !=
-                          tensor_types + most_tensor_types)
+    if (tensor_api.load() && std::find(tensor_types, tensor_types + most_tensor_types, of) !=
+                                 tensor_types + most_tensor_types)
         return read_tensor(object) && is_aligned();
     return false;
 }
@@ -151,7 +151,7 @@ bool PythonArray::read_numpy(PyObject *object, bool writable) {
 
 bool PythonArray::read_tensor(PyObject *object) {
     DLTensor tensor;
-    if (tensor_api->dltensor_from_py_object_no_sync(object, &tensor) != 0) {
+    if (tensor_api.load()->dltensor_from_py_object_no_sync(object, &tensor) != 0) {
         PyErr_Clear();
         return false;
     }
@@ -247,12 +247,11 @@ bool read_integer(PyObject *object, std::int64_t &value) {
 }
 
 PyObject *numpy_scalar(bool is_double, double number) {
-    PyObject *const scalar = is_double ? PyArrayScalar_New(Double) : PyArrayScalar_New(Float);
-    if (scalar && is_double)
-        PyArrayScalar_ASSIGN(scalar, Double, number);
-    else if (scalar)
-        PyArrayScalar_ASSIGN(scalar, Float, float(number));
-    return scalar;
+    static PyArray_Descr *const float64 = PyArray_DescrFromType(NPY_DOUBLE);
+    static PyArray_Descr *const float32 = PyArray_DescrFromType(NPY_FLOAT);
+    float narrow = float(number);
+    return is_double ? PyArray_Scalar(&number, float64, nullptr)
+                     : PyArray_Scalar(&narrow, float32, nullptr);
 }
 
 PyObject *new_numpy(Type type, int ndim, const std::int64_t *shape, void *&data) {
@@ -274,10 +273,10 @@ bool know_tensors(PyObject *types, PyObject *capsule) {
         api = api->previous;
     PyErr_Clear();
     if (!api || !api->dltensor_from_py_object_no_sync || !PyTuple_Check(types) ||
-        PyTuple_GET_SIZE(types) > most_tensor_types)
+        PyTuple_Size(types) > most_tensor_types)
         return false;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(types); ++i) {
-        PyObject *const type = PyTuple_GET_ITEM(types, i);
+    for (Py_ssize_t i = 0; i < PyTuple_Size(types); ++i) {
+        PyObject *const type = PyTuple_GetItem(types, i);
         tensor_types[i] = reinterpret_cast<PyTypeObject *>(Py_NewRef(type));
     }
     tensor_api = api;

@@ -1,6 +1,7 @@
 // Runs the rows of a call on threads, from Python.
 #pragma once
 #include "dispatch.h"
+#include "gil.h"
 #include "threads.h"
 
 #include <nanobind/nanobind.h>
@@ -34,19 +35,15 @@ inline std::int64_t row_cost(const CrossEntropy &call) {
 template <class Call>
 void run(const Call &call, void (*level)(const Call &, std::int64_t, std::int64_t, const Team *),
          int threads) {
-    namespace nb = nanobind;
     const std::int64_t rows = call.rows();
     if (rows * call.classes < short_call) {
         const DefaultFloatingPoint scope;
         return level(call, 0, rows, nullptr);
     }
-    const std::function<bool()> interrupted = [] {
-        nb::gil_scoped_acquire acquire;
-        return PyErr_CheckSignals() != 0;
-    };
     bool done = true;
     {
-        nb::gil_scoped_release release;
+        WithoutGil without_gil;
+        const std::function<bool()> interrupted = [&] { return without_gil.interrupted(); };
         if (rows < threads && call.classes >= long_row) {
             SharedRow team(call.classes, threads, interrupted);
             for (std::int64_t i = 0; i < rows && done; ++i) {
@@ -64,7 +61,7 @@ void run(const Call &call, void (*level)(const Call &, std::int64_t, std::int64_
         }
     }
     if (!done)
-        throw nb::python_error();
+        throw nanobind::python_error();
 }
 
 // Whether the probabilities of a call are fit, see Check. Without the GIL unless it is short.
@@ -80,7 +77,7 @@ inline bool are_fit(const Check &call, FloatType type, int threads) {
         work(0, call.rows());
         return fit;
     }
-    nanobind::gil_scoped_release release;
+    const WithoutGil without_gil;
     parallel_rows(call.rows(), call.classes, has_rows(call) ? 1 : 64, threads, work,
                   [] { return false; });
     return fit;

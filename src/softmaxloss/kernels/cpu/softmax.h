@@ -39,12 +39,13 @@ template <class Real> INLINE Real lifted(Real x, Real shift, Real cut, Real roun
 template <class Real> struct Softmax {
     using W = Wide<Real>;
     Frame<Real> frame;
-    W S, inverse, inverse_p; // inverse = 1/(1 + S)
+    W lifted_S, S, inverse, inverse_p; // S · 2^lift; inverse = 1/(1 + S)
 
     INLINE Softmax(const Frame<Real> &frame, W terms, double largest) : frame(frame) {
         inverse_p = reciprocal(frame.p);
         const double unlift = power_of_two<double>(-Exp<Real>::lift);
-        S = normalised(add(scaled(multiply(terms, inverse_p), unlift), W{largest - 1}));
+        lifted_S = multiply(terms, inverse_p);
+        S = normalised(add(scaled(lifted_S, unlift), W{largest - 1}));
         inverse = reciprocal(normalised(add(W{1}, S)));
     }
 
@@ -74,13 +75,25 @@ template <class Real> struct Softmax {
         return nearest(unlifted) * power_of_two<double>(-Exp<Real>::lift);
     }
 
+    // Whether S may have lost digits below the normal numbers, 1 + S is 1, and z is the largest.
+    INLINE bool has_tiny_S(double z) const {
+        return sizeof(Real) == sizeof(double) && (z == frame.m) & (high(S) < 0x1p-900);
+    }
+
+    // c · S for such an S, of which a large c keeps all digits.
+    INLINE double times_tiny_S(W c) const {
+        return nearest(multiply(c, lifted_S)) * power_of_two<double>(-Exp<Real>::lift);
+    }
+
     // c · (a − 1), the derivative with respect to the logit z of the true class, if only this class
     // has a coefficient, c. Where z is a largest logit, 1 − a is S / (1 + S), the sum of the
     // others, without cancellation.
     INLINE double true_entry(double z, W c) const {
         const W rest = multiply(S, inverse);
         const W others = z == frame.m ? rest : W{1 - probability(z)};
-        return 0 - nearest(multiply(c, others)); // +0 where there are no others
+        const bool large = (high(c) > 1) | (high(c) < -1);
+        const double entry = has_tiny_S(z) & large ? times_tiny_S(c) : nearest(multiply(c, others));
+        return 0 - entry; // +0 where there are no others
     }
 
     // all · a − c, for coefficients that sum to `all`, of which this class has c and the others

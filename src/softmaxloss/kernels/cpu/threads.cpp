@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -10,8 +11,9 @@
 #include <thread>
 #include <vector>
 
-#ifdef __linux__
+#ifndef _WIN32
 #include <pthread.h>
+#include <sys/resource.h>
 #endif
 
 namespace softmaxloss {
@@ -28,6 +30,68 @@ constexpr auto patience = std::chrono::milliseconds(100);
 
 std::atomic<Parallel> shared_threads{nullptr};
 
+// The scratch memory of one thread.
+struct ScratchMemory {
+    static constexpr auto line = std::align_val_t(64);
+    void *start[int(Scratch::count)] = {};
+    std::size_t bytes[int(Scratch::count)] = {};
+
+    void resize(int i, std::size_t size) {
+        ::operator delete(start[i], line);
+        start[i] = nullptr;
+        bytes[i] = 0;
+        start[i] = ::operator new(size, line);
+        bytes[i] = size;
+    }
+    ~ScratchMemory() {
+        for (void *memory : start)
+            ::operator delete(memory, line);
+    }
+};
+
+// That of this thread; null where there is no memory for it.
+#ifdef _WIN32
+ScratchMemory *scratch_of_thread() noexcept {
+    thread_local ScratchMemory memory;
+    return &memory;
+}
+#else
+// Not thread_local: where no memory is left for such a variable, the C library ends the process.
+// That of C++ has one for a thread's exceptions, so this makes sure that there is memory for it.
+ScratchMemory *scratch_of_thread() noexcept {
+    static pthread_key_t key;
+    static const bool has_key = pthread_key_create(&key, [](void *memory) {
+                                    delete static_cast<ScratchMemory *>(memory);
+                                }) == 0;
+    if (!has_key)
+        return nullptr;
+    if (void *memory = pthread_getspecific(key))
+        return static_cast<ScratchMemory *>(memory);
+    void *const room = std::malloc(1 << 12);
+    std::free(room);
+    if (!room)
+        return nullptr;
+    (void)std::uncaught_exceptions();
+    auto *memory = new (std::nothrow) ScratchMemory;
+    if (memory && pthread_setspecific(key, memory) == 0)
+        return memory;
+    delete memory;
+    return nullptr;
+}
+#endif
+
+// OpenMP ends the process where a thread cannot be started, for which there may be too little
+// address space under a limit. (`ulimit -v`; the stack of a thread takes 8 MB of it.)
+Parallel usable_shared_threads() {
+#ifdef __linux__
+    rlimit address_space;
+    if (shared_threads && getrlimit(RLIMIT_AS, &address_space) == 0 &&
+        address_space.rlim_cur != RLIM_INFINITY)
+        return nullptr;
+#endif
+    return shared_threads;
+}
+
 } // namespace
 
 void share_threads(Parallel parallel) {
@@ -41,23 +105,15 @@ void share_threads(Parallel parallel) {
 #endif
 }
 
+bool prepare_thread() noexcept { return scratch_of_thread() != nullptr; }
+
 void *scratch_memory(Scratch which, std::size_t bytes) {
-    constexpr auto line = std::align_val_t(64);
-    struct Memory {
-        void *start = nullptr;
-        std::size_t bytes = 0;
-        ~Memory() { ::operator delete(start, line); }
-    };
-    thread_local Memory memories[int(Scratch::count)];
-    Memory &memory = memories[int(which)];
-    if (memory.bytes < bytes) {
-        ::operator delete(memory.start, line);
-        memory.start = nullptr;
-        memory.bytes = 0;
-        memory.start = ::operator new(bytes, line);
-        memory.bytes = bytes;
-    }
-    return memory.start;
+    ScratchMemory *const memory = scratch_of_thread();
+    if (!memory)
+        throw std::bad_alloc();
+    if (memory->bytes[int(which)] < bytes)
+        memory->resize(int(which), bytes);
+    return memory->start[int(which)];
 }
 
 bool parallel_rows(std::int64_t rows, std::int64_t row_cost, std::int64_t unit, int threads,
@@ -71,7 +127,7 @@ bool parallel_rows(std::int64_t rows, std::int64_t row_cost, std::int64_t unit, 
     unit = std::max(unit, size > whole_batches ? whole_batches : 1);
     size = (size + unit - 1) / unit * unit;
     const std::int64_t ranges = (rows + size - 1) / size;
-    const Parallel parallel = shared_threads;
+    const Parallel parallel = threads > 1 ? usable_shared_threads() : nullptr;
     const std::int64_t least = parallel ? thread_cost / 2 : thread_cost; // those are awake, mostly
     const std::int64_t worth = rows / std::max<std::int64_t>(1, least / row_cost);
     const std::int64_t count = std::min<std::int64_t>({ranges, worth, threads});
@@ -97,7 +153,7 @@ bool parallel_rows(std::int64_t rows, std::int64_t row_cost, std::int64_t unit, 
     const auto here = std::this_thread::get_id();
     const auto take_ranges = [&] {
         if (std::this_thread::get_id() != here) {
-            while (take_range()) {
+            while (prepare_thread() && take_range()) {
             }
             return;
         }

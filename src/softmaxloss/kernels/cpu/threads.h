@@ -40,6 +40,9 @@ using Parallel = void (*)(void (*work)(void *), void *data, unsigned threads, un
 // From now on use these threads; in a child process, whose copy of the pool has none, do not.
 void share_threads(Parallel parallel);
 
+// Sets up what this thread needs to compute, and to throw; false where there is no memory for that.
+bool prepare_thread() noexcept;
+
 // At least `bytes` of memory for this thread, with the content that it had. It is freed when the
 // thread ends.
 void *scratch_memory(Scratch which, std::size_t bytes);

@@ -1,0 +1,122 @@
+"""Whether results that are wrong show that a softmax or its loss is wrong.
+
+A function that computes something else, or that was called in a form for which it was not written,
+gives numbers that mean nothing. To accuse it, something must connect it with the loss. Either
+somebody says that it is one: who asks for this kind, or its name and its parameters. Or its numbers
+are related to the right ones: a known mistake gives all of them, or, unless it is called something
+else, they are right or nearly right on several inputs, or increase with the right ones everywhere.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from ..calling.calls import Attempt
+from ..inputs import EXTREME
+from ..report import Finding
+from ..settings import Settings
+from .mistakes import Observed
+
+SOMETHING_ELSE = "this function does something else, or its form is not known"
+
+#: What many functions show that get what they were not meant for; of logits and labels none does.
+VAGUE = {
+    "constant", "always-nan", "same-for-other-logits", "not-repeatable", "depends-on-the-caller",
+}  # fmt: skip
+
+#: Formulas of one array that are used for much else: a softmax must be called one.
+COMMON = {"no-exp", "not-normalised", "sigmoid-for-softmax", "takes-probabilities"}
+
+#: Inputs on which other functions may be right by chance: the loss is 0, log C, or that of one row.
+TRIVIAL = EXTREME | {"equal outputs", "one example"}
+
+_SQUARED = re.compile(r"mse|squared|brier|(?<![a-z])l2(?![a-z])", re.I)
+
+#: What functions are called that compute on purpose what would be a mistake in a softmax loss.
+CALLED = {
+    "accuracy": re.compile(r"acc(?![a-z])|accuracy", re.I),
+    "error-rate": re.compile(r"error_?rate|zero_?one", re.I),
+    "hinge": re.compile(r"hinge|svm", re.I),
+    "entropy": re.compile(r"(?<!cross)(?<!cross_)entropy", re.I),
+    # One that is said to be for classes should have been the other cross-entropy.
+    "binary-cross-entropy": re.compile(r"^(?!.*(class|categ|softmax)).*(binary|bce|sigmoid)", re.I),
+    **dict.fromkeys(("squared-error", "half-squared-error", "mean-squared-error"), _SQUARED),
+}
+
+LEAST_RIGHT = 2  # inputs on which a part is right, beside the trivial ones
+LEAST_ORDERED = 6  # inputs that are in the order of their right losses; by chance: 1 in 720
+NEAR = 0.01  # of the largest entry
+
+
+def doubt(
+    attempt: Attempt,
+    observed: Mapping[str, Observed],
+    findings: Sequence[Finding],
+    settings: Settings,
+) -> str | None:
+    """Why wrong results do not show that a softmax or its loss is wrong; None: they do."""
+    if settings.kind is not None:
+        return None
+    ids = {m.id for finding in findings for m in finding.mistakes if m.kind == "mistake"}
+    ids |= VAGUE & set(attempt.behaviour)
+    has_labels = "labels" in attempt.form.order
+    vague = (set() if attempt.told == "arguments" else VAGUE) | (set() if has_labels else COMMON)
+    meant = _meant(attempt.title, ids)
+    if meant and meant == ids - VAGUE:
+        return f"it computes what its name says, {', '.join(sorted(meant))}, and no softmax loss"
+    if attempt.told == "all" or ids - vague:
+        return None
+    is_related = attempt.told != "something else" and (
+        any(finding.nearest is not None for finding in findings)
+        or any(_is_partly_right(one) or _increases(one) for one in observed.values())
+    )
+    return None if is_related else SOMETHING_ELSE
+
+
+def _meant(title: str, ids: Collection[str]) -> set[str]:
+    """The mistakes that are what the function is called: an accuracy, a hinge loss.
+
+    >>> _meant("accuracy", {"accuracy"}), _meant("cross_entropy", {"entropy"})
+    ({'accuracy'}, set())
+    >>> _meant("bce", {"binary-cross-entropy"}), _meant("class_bce", {"binary-cross-entropy"})
+    ({'binary-cross-entropy'}, set())
+    """
+    return {id for id in ids if id in CALLED and CALLED[id].search(title)}
+
+
+def _is_partly_right(observed: Observed) -> bool:
+    near = [
+        observed.right[k] or _is_near(observed.values[k], observed.wanted(k))
+        for k, input in enumerate(observed.inputs)
+        if input.name not in TRIVIAL
+    ]
+    return sum(near) >= LEAST_RIGHT
+
+
+def _is_near(got: object, want: object) -> bool:
+    """Whether it is nearly right, up to the sign; a matrix, up to a factor."""
+    if got is None:
+        return False
+    x, y = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    if x.shape != y.shape:
+        return False
+    with np.errstate(all="ignore"):
+        factor = (x * y).sum() / (y * y).sum() if y.ndim == 2 else np.sign(x * y)
+        apart = np.abs(x - factor * y).max()
+        return bool(factor != 0 and apart <= NEAR * np.abs(x).max())
+
+
+def _increases(observed: Observed) -> bool:
+    """Whether a loss has the inputs in the order of their right losses, or all in reverse."""
+    if observed.part != "loss":
+        return False
+    pairs = [
+        (float(np.mean(got)), float(observed.wanted(k)))
+        for k, got in enumerate(observed.values)
+        if got is not None and observed.inputs[k].name not in TRIVIAL
+    ]
+    # Equal right losses, as those of a common offset, are one.
+    by_right = dict(sorted((round(want, 6), got) for got, want in pairs if np.isfinite(got)))
+    steps = np.diff([*by_right.values()])
+    return len(by_right) >= LEAST_ORDERED and bool((steps > 0).all() or (steps < 0).all())

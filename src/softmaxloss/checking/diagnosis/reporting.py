@@ -1,0 +1,101 @@
+"""The report on one attempt: what the plain inputs show, and all that is compared beside them."""
+
+from collections.abc import Iterator, Sequence
+
+from ..bank import BANK
+from ..inputs import Input, option_inputs
+from ..report import Finding, InputCheck, Report
+from ..settings import Settings
+from .backward import check_backward
+from .comparison import Compared
+from .conventions import as_said, reductions_of
+from .masks import check_mask
+from .options import check_options
+from .regularisation import check_regularisation
+
+SLOW = "it is slow: it was called on fewer and smaller inputs"
+
+
+def report_on(one: Compared, settings: Settings) -> Report:
+    """The report, with the inputs with options, which are compared if the plain ones are right."""
+    attempt, inputs = one.attempt, one.numbers.inputs
+    checks = [
+        InputCheck(input.name, input.why, {p: o.right[k] for p, o in one.observed.items()})
+        for k, input in enumerate(inputs)
+    ]
+    dtype, classes = inputs[0].z.dtype, attempt.form.classes
+    others = {input.name: input for input in option_inputs(settings.seed, dtype, classes)}
+    asked = [finding for finding in one.findings if settings.asks_for(finding.failed)]
+    wrong = any(finding.is_wrong() for finding in asked)
+    findings = list(one.findings)
+    reductions = None if wrong else reductions_of(asked)
+    if reductions is not None:
+        more, found = check_options(
+            attempt, [*others.values()], tuple(one.observed), reductions, _epsilon(one)
+        )
+        checks += more
+        findings += as_said(found, attempt.wording)
+    elif attempt.with_options and not any(finding.is_wrong(settings) for finding in findings):
+        names = ", ".join(attempt.with_options)
+        findings[0] = findings[0].with_remark(f"because of this, these were not checked: {names}")
+    for check, finding in _beside(one, others, wrong):
+        checks.append(check)
+        findings += [] if finding is None else [finding]
+    findings += _of_calls(one, wrong)
+    kept = _without_repeated(findings)
+    kept.sort(key=lambda finding: not finding.is_wrong(settings))
+    return Report(
+        "wrong" if kept and kept[0].is_wrong(settings) else "right",
+        attempt.form,
+        (*one.observed, *(("gradient",) if "backward" in attempt.with_options else ())),
+        tuple(kept),
+        settings,
+        checks=tuple(checks),
+        notes=(SLOW,) if attempt.small else (),
+    )
+
+
+def _epsilon(one: Compared) -> float:
+    return max(observed.epsilon for observed in one.observed.values())
+
+
+def _beside(
+    one: Compared, inputs: dict[str, Input], wrong: bool
+) -> Iterator[tuple[InputCheck, Finding | None]]:
+    """What is compared by itself: the penalty, backward, a mask of outputs."""
+    returned, parts, epsilon = one.attempt.with_options, tuple(one.observed), _epsilon(one)
+    if {"reg", "reg 0"} <= set(returned):
+        with_reg, without = (returned[name][0] for name in ("reg", "reg 0"))
+        compared = check_regularisation(inputs["reg"], with_reg, without, parts, epsilon)
+        if compared is not None:
+            yield compared
+    if "backward" in returned:
+        results, problem = returned["backward"]
+        yield check_backward(parts[0], inputs["backward"], results.gradient, problem, epsilon)
+    if "mask of outputs" in returned and not wrong:
+        results, problem = returned["mask of outputs"]
+        yield check_mask(inputs["mask of outputs"], results.softmax, problem, epsilon)
+
+
+def _of_calls(one: Compared, wrong: bool) -> Iterator[Finding]:
+    """What the calls show beside their results."""
+    for id in one.attempt.behaviour:
+        # A result that is wrong anyway may be one that depends on the labels alone.
+        if not (wrong and id == "same-for-other-logits"):
+            yield Finding("calls", mistakes=(BANK[id],))
+    classes = one.attempt.form.classes
+    if classes:
+        remarks = (f"all inputs have {classes} classes",)
+        yield Finding("calls", mistakes=(BANK["classes-hard-coded"],), remarks=remarks)
+
+
+def _without_repeated(findings: Sequence[Finding]) -> list[Finding]:
+    """Without those whose mistakes were all named: one in the softmax shows in every part."""
+    named: set[str] = set()
+    kept = []
+    for finding in findings:
+        ids = {mistake.id for mistake in finding.mistakes}
+        if not ids or not ids <= named:
+            kept.append(finding)
+        named |= ids
+    return kept
