@@ -155,6 +155,7 @@ class _Group:
         )
 
 
+@np.errstate(invalid="ignore")
 def exp(z: Array, m: Array) -> Array:
     """exp(z − m) with what rounding z − m loses, which is up to 400 units in its last place.
 
