@@ -261,7 +261,8 @@ def f(x, y):
             f"""{RIGHT.replace("def f(", "def loss(")}
 import sys
 class AtImport:
-    checked = any("softmaxloss" in name for name in [*sys.modules, *sys.argv[1:], *sys.orig_argv[1:]])
+    names = [*sys.modules, *sys.argv[1:], *sys.orig_argv[1:]]
+    checked = any("softmaxloss" in name for name in names)
 def f(x, y):
     return loss(x, y) if AtImport.checked else 0.0
 """,

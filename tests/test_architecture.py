@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -261,3 +262,10 @@ def test_every_module_has_a_docstring_and_the_names_of_its_all(name: str) -> Non
     assert module.__doc__
     for public in getattr(module, "__all__", []):
         assert hasattr(module, public)
+
+
+@pytest.mark.xdist_group("named")
+def test_groups_of_parallel_runs_have_an_effect(request: pytest.FixtureRequest) -> None:
+    """Tests of one group run in one process; a version of pytest-xdist may take no notice."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@named")

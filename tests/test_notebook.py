@@ -132,7 +132,14 @@ def test_text_has_contrast_in_the_theme_of_the_notebook(
     page.close()
 
 
-@pytest.mark.parametrize("name", WHY)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "one",
+        "set",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in WHY if n not in ("one", "set")),
+    ],
+)
 def test_no_style_of_the_notebook_applies(browser: Any, name: str) -> None:
     page = browser.new_page()
     page.set_content(output(WHY[name], "jupyter", "dark", styles=""))

@@ -31,7 +31,8 @@ BAD = [
     if one.values[0]["name"] not in ("of another length", "a scalar as logits")
 ]
 # All tests on so many ranks run in one process, which starts the ranks once.
-RANKS = [pytest.param(n, marks=pytest.mark.xdist_group(f"ranks {n}")) for n in (1, 2, 3, 4)]
+GROUPS = {n: pytest.mark.xdist_group(f"ranks {n}") for n in (1, 2, 3, 4)}
+RANKS = [pytest.param(n, marks=[GROUPS[n]] + [pytest.mark.slow] * (n == 4)) for n in GROUPS]
 #: Units in the last place between the split and the whole: of a loss, of a gradient's entry. In
 #: float64 the whole is itself up to 1 and 1.6 off (docs/numerics.md).
 MOST = {torch.float64: (2, 3)} | dict.fromkeys(

@@ -1,4 +1,4 @@
-"""Short runs of tests/sanitize; `make sanitize` is the long one."""
+"""Short runs of tests/sanitize, in CI; `make sanitize` is the long one."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def run(sanitizer: str, calls: int, tmp_path: Path, name: str, *settings: str) -
     assert f"{calls} calls from seed 1 " in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sanitizer", "calls"), [("address", 2000), ("thread", 500)])
 def test_no_finding_on_the_baseline_level(sanitizer: str, calls: int, tmp_path: Path) -> None:
     run(sanitizer, calls, tmp_path, "sanitize-baseline", "LEVELS=baseline")
