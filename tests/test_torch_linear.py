@@ -561,8 +561,8 @@ def test_memory_stays_within_the_budget(dtype: str, limit: float) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 def test_a_million_classes() -> None:
     sizes = {"rows": 4096, "features": 64, "classes": 10**6}
-    used = memory_beyond_gradients(**sizes, dtype="float32", budget="64MB")
-    assert used <= 70e6
+    used = memory_beyond_gradients(**sizes, dtype="float32", budget="200MB")
+    assert used <= 256e6
 
 
 @pytest.mark.parametrize(
