@@ -154,7 +154,6 @@ rng = np.random.default_rng(0)
 z, y = rng.normal(size=(2000, 500)).astype(np.float32), rng.integers(500, size=2000)
 long, many = np.zeros((1, 1 << 20)), np.zeros(1 << 20, np.int64)
 softmaxloss.set_num_threads(2)
-{setup}
 def again():
     while True:
         {call}
@@ -162,30 +161,26 @@ for _ in range(4):
     threading.Thread(target=again, daemon=True).start()
 time.sleep(0.1)
 """
-TORCH = """
-import torch
-from softmaxloss.torch import cross_entropy
-t, u = torch.tensor(z), torch.tensor(y)
-"""
 
 
 @pytest.mark.parametrize(
-    ("call", "setup"),
+    "call",
     [
-        ("softmaxloss.cross_entropy_with_grad(z, y)", ""),
-        ("softmaxloss.score(z, y)", ""),
-        ("softmaxloss.cross_entropy(z, y, z_loss=0.1)", ""),
-        ("softmaxloss.cross_entropy(long, many[:1])", ""),
-        ("softmaxloss.cross_entropy(np.broadcast_to(z[:1, :3], (1 << 20, 3)), many)", ""),
-        ("cross_entropy(t, u)", TORCH),
+        "softmaxloss.cross_entropy_with_grad(z, y)",
+        "softmaxloss.score(z, y)",
+        "softmaxloss.cross_entropy(z, y, z_loss=0.1)",
+        "softmaxloss.cross_entropy(long, many[:1])",
+        "softmaxloss.cross_entropy(np.broadcast_to(z[:1, :3], (1 << 20, 3)), many)",
     ],
 )
-def test_the_interpreter_ends_while_daemon_threads_compute(call: str, setup: str) -> None:
-    """Python ends a thread that asks for the GIL then, which aborted the process."""
-    if setup:
-        pytest.importorskip("torch")
-    for _ in range(1 if setup else 3):  # PyTorch takes long to import
-        assert python(DAEMONS.format(call=call, setup=setup)) == ""
+def test_the_interpreter_ends_while_daemon_threads_compute(call: str) -> None:
+    """Python ends a thread that asks for the GIL then, which aborted the process.
+
+    Within PyTorch's own functions it still does, torch.nn.functional.cross_entropy among them: so
+    there is no such promise for tensors.
+    """
+    for _ in range(3):
+        assert python(DAEMONS.format(call=call)) == ""
 
 
 # Threads that each need memory, in an address space that ends somewhere in between.

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,9 +38,9 @@ SHOW = "print(softmaxloss.get_num_threads())\n"
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    state = threads._own, threads._number, threads._followed
+    state = threads._own, threads._number, threads._followed, threads._limit
     yield
-    threads._own, threads._number, threads._followed = state
+    threads._own, threads._number, threads._followed, threads._limit = state
 
 
 def test_the_environment() -> None:
@@ -183,11 +184,16 @@ def test_calls_on_tensors_get_the_number(monkeypatch: pytest.MonkeyPatch) -> Non
     assert seen == [6, 3]
 
 
-def test_limits_of_threadpoolctl() -> None:
-    threadpoolctl = pytest.importorskip("threadpoolctl")
+@pytest.fixture
+def threadpoolctl() -> Any:
+    module = pytest.importorskip("threadpoolctl")
     if softmaxloss.kernels.level() == "reference":
         pytest.skip("needs the extension")
     assert limits.register()
+    return module
+
+
+def test_limits_of_threadpoolctl(threadpoolctl: Any) -> None:
     softmaxloss.set_num_threads(4)
     with threadpoolctl.threadpool_limits(limits=2):
         assert softmaxloss.get_num_threads() == 2
@@ -201,39 +207,41 @@ def test_limits_of_threadpoolctl() -> None:
     assert [(pool["user_api"], pool["num_threads"]) for pool in info] == [("softmaxloss", 4)]
 
 
-def test_after_a_limit_pytorch_is_followed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("about", ["all", "another library", "its own number"])
+def test_after_a_limit_there_is_none(threadpoolctl: Any, about: str) -> None:
+    """A limit of BLAS, as scikit-learn sets them, restores the number of this library, too."""
+    given = {"all": 1, "another library": {"blas": 1}, "its own number": {"softmaxloss": 2}}[about]
+    softmaxloss.set_num_threads(2)
+    for _ in range(2):
+        with threadpoolctl.threadpool_limits(given):
+            assert softmaxloss.get_num_threads() == (1 if about == "all" else 2)
+            softmaxloss.set_num_threads(3)
+        assert softmaxloss.get_num_threads() == 3
+        softmaxloss.set_num_threads(2)
+        assert softmaxloss.get_num_threads() == 2
+
+
+def test_after_a_limit_pytorch_is_followed_again(
+    threadpoolctl: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether PyTorch's own number is restored sooner or later."""
     monkeypatch.delenv("SOFTMAXLOSS_NUM_THREADS", raising=False)
     number = [4]
     softmaxloss.set_num_threads(None)
     threads.follow(lambda: number[0])
-    threads.limit(1)
+    with threadpoolctl.threadpool_limits(1):
+        number[0] = 1
+        assert softmaxloss.get_num_threads() == 1
     assert softmaxloss.get_num_threads() == 1
-    threads.limit(4)  # as a context does at its end
     number[0] = 3
     assert softmaxloss.get_num_threads() == 3
 
 
-def test_a_limit_ends_where_pytorch_is_restored_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """threadpoolctl restores the libraries in an order of its own."""
-    monkeypatch.delenv("SOFTMAXLOSS_NUM_THREADS", raising=False)
-    number = [2]
-    softmaxloss.set_num_threads(None)
-    threads.follow(lambda: number[0])
-    threads.limit(1)
-    number[0] = 1  # PyTorch is limited, too, and not restored yet
-    threads.limit(2)
-    number[0] = 2
-    assert softmaxloss.get_num_threads() == 2
-    number[0] = 1
-    assert softmaxloss.get_num_threads() == 1
-
-
-def test_a_number_set_within_a_limit_counts_after_it() -> None:
+def test_a_number_set_within_a_limit_counts_after_it(threadpoolctl: Any) -> None:
     softmaxloss.set_num_threads(2)
-    threads.limit(1)
-    softmaxloss.set_num_threads(4)
-    assert softmaxloss.get_num_threads() == 1
-    threads.limit(2)
+    with threadpoolctl.threadpool_limits(1):
+        softmaxloss.set_num_threads(4)
+        assert softmaxloss.get_num_threads() == 1
     assert softmaxloss.get_num_threads() == 4
 
 

@@ -32,6 +32,16 @@ def register() -> bool:
     return True
 
 
+class _Restorable(int):
+    """A number of threads that knows the limit it was asked under.
+
+    At the end of a limit threadpoolctl sets every library to the number that it gave before, also a
+    library which the limit was not about. As a plain number that would be one more limit.
+    """
+
+    limit: int | None
+
+
 class _Methods:
     """What threadpoolctl asks of a controller."""
 
@@ -41,10 +51,15 @@ class _Methods:
     check_symbols = ("softmaxloss_kernel",)
 
     def get_num_threads(self) -> int:
-        return threads.get_num_threads()
+        number = _Restorable(threads.get_num_threads())
+        number.limit = threads.get_limit()
+        return number
 
     def set_num_threads(self, num_threads: int) -> None:
-        threads.limit(num_threads)
+        if isinstance(num_threads, _Restorable):
+            threads.set_limit(num_threads.limit)
+        else:
+            threads.set_limit(num_threads)
 
     def get_version(self) -> Any:
         return None

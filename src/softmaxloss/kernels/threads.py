@@ -64,14 +64,15 @@ def follow(number: Callable[[], int]) -> None:
     _followed = number
 
 
-def limit(threads: int) -> None:
-    """A number that wins over all others, until it is the one from before the limit again."""
-    global _limit, _unlimited
-    if _limit is None:
-        _unlimited = get_num_threads()
-        _limit = max(1, min(threads, MOST_THREADS))
-    else:
-        _limit = None if threads == _unlimited else max(1, min(threads, MOST_THREADS))
+def get_limit() -> int | None:
+    """The number that wins over all others, if there is one."""
+    return _limit
+
+
+def set_limit(threads: int | None) -> None:
+    """A number that wins over all others from now on, or None for none."""
+    global _limit
+    _limit = None if threads is None else max(1, min(threads, MOST_THREADS))
     _fix(_own)
 
 
@@ -102,6 +103,5 @@ _default = _from_environment("OMP_NUM_THREADS") or processors()
 _followed: Callable[[], int] = lambda: _default  # noqa: E731
 _own: int | None  # what set_num_threads or the environment gave
 _limit: int | None = None  # of threadpoolctl
-_unlimited = 0  # the number when that began
 _number: int | None  # the limit, or else its own
 _fix(_own_from_environment())
