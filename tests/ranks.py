@@ -19,6 +19,9 @@ LIMIT = timedelta(seconds=60)
 
 SPLITS = ("even", "uneven", "empty")
 
+#: What the ranks import. One process, of which each rank is a fork, does it once for all.
+PRELOADED = ["pytest", "torch.distributed.tensor", "softmaxloss.parallel"]
+
 
 def on_ranks(
     ranks: int,
@@ -31,7 +34,8 @@ def on_ranks(
     limit: seconds that a rank waits for the others.
     """
     with tempfile.TemporaryDirectory() as folder:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
         processes = [
             context.Process(target=_rank, args=(rank, ranks, folder, limit, function, arguments))
             for rank in range(ranks)
