@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 from tests.browsing import browser, visit
@@ -20,8 +21,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+#: So many tests of one function run in one process, one after the other: what they share is made
+#: once, and the bookkeeping of xdist, whose time grows with the square of their number, is short.
+TOGETHER = 20
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that open pages run in one process, which starts the browser once per file."""
+    """Groups: the tests that open pages, for which one process starts the browser once per file;
+    and neighbours with other parameters."""
+    seen: Counter[str] = Counter()
     for item in items:
+        function, *parameters = item.nodeid.split("[", 1)
         if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("browser"))
+        elif parameters and not item.get_closest_marker("xdist_group"):
+            group = f"{function.rpartition('/')[2]} {seen[function] // TOGETHER}"
+            item.add_marker(pytest.mark.xdist_group(group))
+            seen[function] += 1

@@ -10,12 +10,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch import multiprocessing
 
 #: What a rank waits for the others: far more than a call takes, far less than a hanging test.
 LIMIT = timedelta(seconds=60)
+
+#: All tests with ranks run in one process, which keeps the one that they are forks of.
+together = pytest.mark.xdist_group("ranks")
 
 SPLITS = ("even", "uneven", "empty")
 

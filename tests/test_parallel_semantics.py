@@ -16,12 +16,14 @@ if not torch.distributed.is_available():
     pytest.skip("this PyTorch has no torch.distributed", allow_module_level=True)
 
 import torch.distributed as dist  # noqa: E402
-from tests.ranks import SPLITS, on_ranks, part, sizes  # noqa: E402
+from tests.ranks import SPLITS, on_ranks, part, sizes, together  # noqa: E402
 from tests.test_torch_semantics import as_tensor, cases  # noqa: E402
 
 from softmaxloss.parallel import cross_entropy, score  # noqa: E402
 from softmaxloss.torch import formula  # noqa: E402
 from softmaxloss.torch import score as score_of_all  # noqa: E402
+
+pytestmark = together
 
 GOOD = [one.values for one in cases(errors=False)]
 # Too long a weight, or a scalar as logits, has no slices.
@@ -30,9 +32,7 @@ BAD = [
     for one in cases(errors=True)
     if one.values[0]["name"] not in ("of another length", "a scalar as logits")
 ]
-# All tests on so many ranks run in one process, which starts the ranks once.
-GROUPS = {n: pytest.mark.xdist_group(f"ranks {n}") for n in (1, 2, 3, 4)}
-RANKS = [pytest.param(n, marks=[GROUPS[n]] + [pytest.mark.slow] * (n == 4)) for n in GROUPS]
+RANKS = [1, 2, 3, pytest.param(4, marks=pytest.mark.slow)]
 #: Units in the last place between the split and the whole: of a loss, of a gradient's entry. In
 #: float64 the whole is itself up to 1 and 1.6 off (docs/numerics.md).
 MOST = {torch.float64: (2, 3)} | dict.fromkeys(
