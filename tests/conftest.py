@@ -8,8 +8,9 @@ from collections import Counter
 import pytest
 from tests.browsing import browser, visit
 from tests.commands import data, run
+from tests.workers import _idle_workers, kept_workers
 
-__all__ = ["browser", "data", "run", "visit"]
+__all__ = ["_idle_workers", "browser", "data", "kept_workers", "run", "visit"]
 
 #: Files that the check is tested on; they are no tests, and some cannot be imported.
 collect_ignore = ["corpus"]

@@ -19,9 +19,13 @@ from softmaxloss.checking.calling.forms import Form
 from softmaxloss.checking.calling.frameworks import frameworks_of
 from softmaxloss.checking.reference import Results
 from softmaxloss.checking.report import Report
+from softmaxloss.checking.sandbox import process
 from softmaxloss.checking.sandbox.process import check_file, check_files
 from softmaxloss.checking.sandbox.protocol import decode, encode
+from softmaxloss.checking.sandbox.worker import Worker
 from softmaxloss.checking.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("kept_workers")
 
 
 @pytest.fixture(autouse=True)
@@ -249,6 +253,7 @@ def test_what_it_changes_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "numpy-changed" in report.mistakes
     assert len(report.printed) == 2000
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    monkeypatch.setattr(process, "Worker", Worker)  # a new one, with this environment
     assert checked("def f(x, y):\n    1 / 0\nf.a = print('a word')").printed == "a word\n"
     assert [path.name for path in Path().iterdir()] == ["file.py"]
 
