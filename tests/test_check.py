@@ -179,7 +179,7 @@ def test_a_right_implementation_is_not_accused(style: Any, many: range) -> None:
         assert set(report.mistakes) - {INDEXED, "one-example-only"} == allowed, seed
 
 
-@pytest.mark.parametrize("seed", range(4))
+@seeds(0, slow=range(1, 4))
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda f: f.__name__)
 def test_a_cheat_is_wrong(cheat: Any, seed: int) -> None:
     report = check(cheat, seed=seed)

@@ -212,7 +212,8 @@ def layers(rank: int, ranks: int) -> None:
     for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
         for split in ("even", "uneven", "empty"):
             for given in options:
-                for budget in ("64MB", 2000 if not {"softcap", "z_loss"} & set(given) else "64MB"):
+                budgets = ["64MB"] if {"softcap", "z_loss"} & set(given) else ["64MB", 2000]
+                for budget in budgets:
                     compare_layer(rank, ranks, dtype, split, {**given, "memory_budget": budget})
 
 

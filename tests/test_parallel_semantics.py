@@ -32,7 +32,8 @@ BAD = [
     for one in cases(errors=True)
     if one.values[0]["name"] not in ("of another length", "a scalar as logits")
 ]
-RANKS = [1, 2, 3, pytest.param(4, marks=pytest.mark.slow)]
+#: One rank, of which the splits are one and the same, and three in each run.
+RANKS = [1, 3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))]
 #: Units in the last place between the split and the whole: of a loss, of a gradient's entry. In
 #: float64 the whole is itself up to 1 and 1.6 off (docs/numerics.md).
 MOST = {torch.float64: (2, 3)} | dict.fromkeys(
