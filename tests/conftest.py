@@ -20,6 +20,8 @@ collect_ignore = ["corpus"]
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("SOFTMAXLOSS_NUM_THREADS", str(os.cpu_count()))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Each process that a test starts would compile the package anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 #: So many tests of one function run in one process, one after the other: what they share is made
