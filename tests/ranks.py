@@ -23,8 +23,9 @@ together = pytest.mark.xdist_group("ranks")
 
 SPLITS = ("even", "uneven", "empty")
 
-#: What the ranks import. One process, of which each rank is a fork, does it once for all.
-PRELOADED = ["pytest", "torch.distributed.tensor", "softmaxloss.parallel"]
+# What the ranks import. One process, of which each rank is a fork, does it once for all.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["pytest", "torch.distributed.tensor", "softmaxloss.parallel"])
 
 
 def on_ranks(
@@ -38,10 +39,8 @@ def on_ranks(
     limit: seconds that a rank waits for the others.
     """
     with tempfile.TemporaryDirectory() as folder:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
         processes = [
-            context.Process(target=_rank, args=(rank, ranks, folder, limit, function, arguments))
+            CONTEXT.Process(target=_rank, args=(rank, ranks, folder, limit, function, arguments))
             for rank in range(ranks)
         ]
         for process in processes:
