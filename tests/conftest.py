@@ -24,20 +24,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-#: So many tests of one function run in one process, one after the other: what they share is made
+#: So many tests of one file run in one process, one after the other: what they share is made
 #: once, and the bookkeeping of xdist, whose time grows with the square of their number, is short.
 TOGETHER = 20
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups: the tests that open pages, for which one process starts the browser once per file;
-    and neighbours with other parameters."""
+    and those with parameters, a test alone being a group of its own."""
     seen: Counter[str] = Counter()
     for item in items:
-        function, *parameters = item.nodeid.split("[", 1)
+        file = item.path.name
         if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("browser"))
-        elif parameters and not item.get_closest_marker("xdist_group"):
-            group = f"{function.rpartition('/')[2]} {seen[function] // TOGETHER}"
-            item.add_marker(pytest.mark.xdist_group(group))
-            seen[function] += 1
+        elif "[" in item.name and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(f"{file} {seen[file] // TOGETHER}"))
+            seen[file] += 1
