@@ -32,12 +32,12 @@ TOGETHER = 20
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups: the tests that open pages, for which one process starts the browser once per file;
-    and those with parameters, a test alone being a group of its own."""
+    and those with parameters, but for slow ones. A test alone is a group of its own."""
     seen: Counter[str] = Counter()
     for item in items:
-        file = item.path.name
+        file, marks = item.path.name, {mark.name for mark in item.iter_markers()}
         if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("browser"))
-        elif "[" in item.name and not item.get_closest_marker("xdist_group"):
+        elif "[" in item.name and not {"xdist_group", "slow"} & marks:
             item.add_marker(pytest.mark.xdist_group(f"{file} {seen[file] // TOGETHER}"))
             seen[file] += 1
