@@ -27,7 +27,7 @@ from softmaxloss import set_num_threads
 from softmaxloss.files import open_logits, read_target
 from softmaxloss.files.evaluation import evaluate
 from softmaxloss.files.linear import LinearFile
-from softmaxloss.shards import Job, Shard, State, here, local_workers, score_shards
+from softmaxloss.shards import Job, Part, Shard, State, here, local_workers, score_shards
 
 CLASSES, FEATURES = 1000, 256
 
@@ -43,7 +43,7 @@ def make(folder: Path, files: int, rows: int) -> tuple[list[Shard], list[Shard]]
         np.save(folder / f"x-{number}.npy", x)
         np.save(folder / f"z-{number}.npy", x @ W.T)
         np.save(folder / f"y-{number}.npy", random.integers(0, CLASSES, rows))
-        labels = str(folder / f"y-{number}.npy")
+        labels = Part(str(folder / f"y-{number}.npy"))
         logits.append(Shard(str(folder / f"z-{number}.npy"), labels))
         states.append(Shard(str(folder / f"x-{number}.npy"), labels))
     return logits, states
@@ -55,7 +55,7 @@ def plain(shards: list[Shard], job: Job) -> None:
         layer = None if job.linear is None else job.linear.read()
         with open_logits(shard.logits, linear=layer) as source:
             assert shard.labels is not None
-            evaluate(source, read_target(shard.labels))
+            evaluate(source, read_target(shard.labels.path))
 
 
 @contextlib.contextmanager

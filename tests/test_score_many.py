@@ -379,10 +379,8 @@ def test_two_killed_workers_and_three_bad_files_of_two_hundred(run, monkeypatch)
 
     @contextlib.contextmanager
     def killing():
-        calls = iter(range(1, 1000))
-
         def progress(done, total):
-            if next(calls) in (20, 90):
+            if done > total * (0.2, 0.5, 1.0)[len(killed)]:
                 kill_one_worker(killed)
 
         yield progress
@@ -403,10 +401,7 @@ def test_a_file_that_ends_its_workers_is_named(run, shards, monkeypatch):
     import dask
 
     os.rename("z/z-8.npy", "z/z-8-kills.npy")
-    real = workers.score_shard
-    assert real
-
-    monkeypatch.setattr(workers, "score_shard", score_or_die)
+    monkeypatch.setattr(workers, "score_group", score_or_die)
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
         code, out, _ = run("score", "z/*.npy", "--labels", "y", "--workers", 2, "--json")
     assert code == 1
@@ -415,13 +410,13 @@ def test_a_file_that_ends_its_workers_is_named(run, shards, monkeypatch):
     assert "2 workers ended while scoring it" in named["reason"]
 
 
-def score_or_die(job, shard, rows):
-    """In the place of `score_shard`."""
-    from softmaxloss.shards.job import score_shard
+def score_or_die(job, tasks):
+    """In the place of `score_group`."""
+    from softmaxloss.shards.scoring import score_group
 
-    if "kills" in shard.logits:
+    if any("kills" in task.shard.logits for task in tasks):
         os.kill(os.getpid(), signal.SIGKILL)
-    return score_shard(job, shard, rows)
+    return score_group(job, tasks)
 
 
 @pytest.mark.parametrize("count", [1, 2])

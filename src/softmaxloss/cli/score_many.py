@@ -140,7 +140,8 @@ def _show(whole: Whole, job: Job, plots: Sequence[str], html: str | None) -> Non
 
     def again(example: Example) -> str:
         shard, row = whole.place(example.row)
-        return command.explain_row(shard.logits, shard.labels or shard.logits, row)
+        labels = shard.logits if shard.labels is None else shard.labels.path
+        return command.explain_row(shard.logits, labels, row)
 
     scored = Scored(
         what=plural(len(whole.done), "file"),

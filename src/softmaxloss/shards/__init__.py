@@ -1,15 +1,16 @@
 """Scoring the logits of many files, its shards: one after the other, or by Dask's workers.
 
 paths.py    which files are meant by folders and patterns, and which labels belong to which logits
-job.py      what is asked of every shard, and the scoring of one
+job.py      what is asked of every shard
+scoring.py  scoring one of them, and a group
+sums.py     what is known of scored shards: in memory, as bytes, merged
 state.py    the folder of finished shards, from which an interrupted run goes on
+groups.py   how many shards one task of Dask scores
 workers.py  where shards are scored: here, by local processes, by a cluster of Dask
 whole.py    the results of all shards together, and the files that are written
-
-Each shard numbers its rows from 0, so that what is known of it does not depend on other shards.
 """
 
-from .job import Failed, Job, Shard
+from .job import Failed, Job, Part, Shard
 from .paths import files_of, is_one_file, look_like_shards, shards_of
 from .state import State
 from .whole import ShardError, Whole, score_shards
@@ -19,6 +20,7 @@ __all__ = [
     "INSTALL",
     "Failed",
     "Job",
+    "Part",
     "Shard",
     "ShardError",
     "State",

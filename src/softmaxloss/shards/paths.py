@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..files import COMPRESSIONS, FORMATS, FileError
 from ..text import few, plural, shorten
-from .job import Shard
+from .job import Part, Shard
 
 _NUMBER = re.compile(r"([0-9]+)")
 
@@ -96,7 +96,7 @@ def shards_of(
 ) -> list[Shard]:
     """The shards of files of logits. labels: None where each file of logits holds its own."""
     columns = [
-        [None] * len(logits) if files is None else paired(logits, files, what)
+        [None] * len(logits) if files is None else map(Part, paired(logits, files, what))
         for files, what in ((labels, "labels"), (ids, "ids"))
     ]
     return [Shard(*row) for row in zip(logits, *columns, strict=True)]

@@ -5,33 +5,28 @@ Dask is imported where it is used alone. When a worker is lost, Dask scores its 
 
 import contextlib
 import importlib.util
-import itertools
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import OptionError
 from ..kernels.threads import get_num_threads
 from ..text import first_line, plural, shorten
-from .job import Failed, Job, Shard, score_shard
+from .groups import Groups
+from .job import Failed, Job, Task
+from .scoring import Group, score_group
 
 INSTALL = "pip install 'softmaxloss[dask]'"
 
 _WAIT = 30  # seconds for a cluster, and for the first of its workers
-_AT_ONCE = 1000  # shards that a scheduler knows at a time
+_SECONDS = 1  # after which a cluster is asked again how many workers it has
+_WAITING = 2  # groups for each worker that a scheduler knows: the next one waits at the worker
 
-
-class Task(NamedTuple):
-    """One shard to score."""
-
-    key: str
-    shard: Shard
-    rows: str | None  #: where to write the scores of its rows
-
-
-Outcome = bytes | Failed
-Run = Callable[[Job, Iterable[Task]], Iterator[tuple[Task, Outcome]]]
+#: Scores tasks in groups, and gives each with what became of it, in any order.
+Run = Callable[[Job, Iterable[Task]], Iterator[tuple[list[Task], Group]]]
 
 
 def has_dask() -> bool:
@@ -50,9 +45,9 @@ def processors() -> int:
 def here() -> Iterator[Run]:
     """One shard after the other in this process."""
 
-    def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[list[Task], Group]]:
         for task in tasks:
-            yield task, score_shard(job, task.shard, task.rows)
+            yield [task], score_group(job, [task])
 
     yield run
 
@@ -81,7 +76,7 @@ def local_workers(number: int) -> Iterator[Run]:
         stack.callback(_close, cluster)
         client = distributed.Client(cluster)
         stack.callback(_close, client)
-        yield _on(client, elsewhere=False)
+        yield _on(client, lambda: number, elsewhere=False)
 
 
 def _close(opened: Any) -> None:
@@ -142,7 +137,20 @@ def cluster(address: str) -> Iterator[Run]:
             raise OptionError(
                 f"the workers of {where} cannot run softmaxloss: {first_line(error)}"
             ) from None
-        yield _on(client, elsewhere=True)
+        yield _on(client, _counted(client), elsewhere=True)
+
+
+def _counted(client: Any) -> Callable[[], int]:
+    """How many tasks the workers of a cluster, which may change, run at a time."""
+    asked, known = -math.inf, 0
+
+    def count() -> int:
+        nonlocal asked, known
+        if time.monotonic() > asked + _SECONDS:
+            asked, known = time.monotonic(), max(1, sum(client.nthreads().values()))
+        return known
+
+    return count
 
 
 def _dask() -> Any:
@@ -153,52 +161,56 @@ def _dask() -> Any:
     return distributed
 
 
-def _on(client: Any, *, elsewhere: bool) -> Run:
+def _on(client: Any, workers: Callable[[], int], *, elsewhere: bool) -> Run:
     """Scoring by the workers of a client. elsewhere: whether they may run in other folders."""
     import distributed
 
     as_completed: Any = distributed.as_completed
 
-    def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[list[Task], Group]]:
         job = job.absolute() if elsewhere else job
-        waiting, known = iter(tasks), dict[str, Task]()
-        suspects = list[Task]()
+        groups, known = Groups(tasks), dict[str, list[Task]]()
+        running = as_completed(with_results=True, raise_errors=False)
 
-        def submitted(some: Iterable[Task]) -> list[Any]:
-            futures = []
-            for task in some:
-                shard = task.shard.absolute() if elsewhere else task.shard
-                future = client.submit(score_shard, job, shard, task.rows, pure=False)
-                known[future.key] = task
-                futures.append(future)
-            return futures
+        def submit(group: list[Task]) -> None:
+            here = [task.absolute() for task in group] if elsewhere else group
+            future = client.submit(score_group, job, here, pure=False)
+            known[future.key] = group
+            running.add(future)
 
-        def completed(futures: list[Any]) -> Iterator[tuple[Task, Outcome | None]]:
-            running = as_completed(futures, with_results=True, raise_errors=False)
+        def completed() -> Iterator[tuple[list[Task], Group | None]]:
             for future, result in running:
-                yield known.pop(future.key), _outcome(result)
+                group, scored = known.pop(future.key), _outcome(result)
                 future.release()
-                for new in submitted(itertools.islice(waiting, 1)):
-                    running.add(new)
+                if scored is not None:
+                    groups.learn(sum(task.size for task in group), scored.seconds)
+                while len(known) < _WAITING * workers() and (following := groups.take(workers())):
+                    submit(following)
+                yield group, scored
 
-        for task, outcome in completed(submitted(itertools.islice(waiting, _AT_ONCE))):
-            if outcome is None:
-                suspects.append(task)
+        for _ in range(_WAITING * workers()):
+            if group := groups.take(workers()):
+                submit(group)
+        suspects = list[Task]()
+        for group, scored in completed():
+            if scored is None:
+                suspects += group
             else:
-                yield task, outcome
-        # Again and alone: a shard that waits at a worker is blamed, too, for the worker's end.
+                yield group, scored
+        # Again, each alone: one of them ended the workers that had the group, or none did.
         for suspect in suspects:
-            for task, outcome in completed(submitted([suspect])):
-                yield task, _killed(task) if outcome is None else outcome
+            submit([suspect])
+            for group, scored in completed():
+                yield group, _killed(suspect) if scored is None else scored
 
     return run
 
 
-def _outcome(result: Any) -> Outcome | None:
+def _outcome(result: Any) -> Group | None:
     """What Dask says of a task; None where workers ended while they had it."""
     from distributed.scheduler import KilledWorker
 
-    if isinstance(result, bytes | Failed):
+    if isinstance(result, Group):
         return result
     if not isinstance(result, tuple):
         raise OptionError("the connection to the scheduler of Dask is lost")
@@ -208,11 +220,12 @@ def _outcome(result: Any) -> Outcome | None:
     raise error
 
 
-def _killed(task: Task) -> Failed:
+def _killed(task: Task) -> Group:
     import dask
 
     ended = 1 + int(dask.config.get("distributed.scheduler.allowed-failures"))
-    return Failed(
+    why = Failed(
         f"{shorten(task.shard.logits, 4096)}: {plural(ended, 'worker')} ended while scoring it, as "
         "they do when memory runs out"
     )
+    return Group([why], {}, 0.0)

@@ -27,7 +27,8 @@ class PairCounts:
         self._classes = classes
         self._keys: Integers = np.empty(0, np.int64)  # true class · C + predicted class, ascending
         self._counts: Integers = np.empty(0, np.int64)
-        self._waiting: list[Integers] = []
+        self._waiting: list[Integers] = []  # keys of one pair each
+        self._merged: list[tuple[Integers, Integers]] = []  # keys and counts of others
 
     def add(self, true: Integers, predicted: Integers) -> None:
         keys = true * self._classes + predicted
@@ -42,7 +43,9 @@ class PairCounts:
 
     def merge(self, other: Self) -> None:
         other.settle()
-        self._combine(other._keys, other._counts)
+        self._merged.append((other._keys, other._counts))
+        if sum(keys.size for keys, _ in self._merged) >= _WAITING:
+            self.settle()
 
     def result(self) -> tuple[Integers, Integers, Integers]:
         """The true class, the predicted class and the count of each pair, in the classes' order."""
@@ -54,8 +57,12 @@ class PairCounts:
         """Count what waits."""
         if self._waiting:
             keys, counts = np.unique(np.concatenate(self._waiting), return_counts=True)
+            self._merged.append((keys, counts.astype(np.int64)))
             self._waiting = []
-            self._combine(keys, counts.astype(np.int64))
+        if self._merged:
+            every, counted = zip(*self._merged, strict=True)
+            self._merged = []
+            self._combine(np.concatenate(every), np.concatenate(counted))
 
     def _combine(self, keys: Integers, counts: Integers) -> None:
         both = np.concatenate([self._keys, keys])
