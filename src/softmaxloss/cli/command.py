@@ -165,13 +165,16 @@ def open_file(path: str, apart: Sequence[str]) -> LogitsFile:
     )
 
 
-def explain_row(file: str, labels: str, row: int) -> str:
+def explain_row(file: str, row: int, *, labels: str | None = None, label: int = 0) -> str:
     """The command that explains one row of a file, for the reader to run, with the options of the
-    command that runs now."""
+    command that runs now. labels: the file with the label in the same row; None: `label` is it."""
     given = click.get_current_context().params
-    words = ["--file", file, "--labels", labels, "--row", str(row)]
+    words = ["--file", file]
+    words += ["--label", str(label)] if labels is None else ["--labels", labels]
+    words += ["--row", str(row)]
     for name in ("logits_key", "labels_key", "classes", "weight", "weight_key", "bias_key"):
-        words += [f"--{name.replace('_', '-')}", given[name]] if given[name] is not None else []
+        if given[name] is not None and (name != "labels_key" or labels is not None):
+            words += [f"--{name.replace('_', '-')}", given[name]]
     words += [
         f"--{flag}" for flag in ("one-based", "probabilities") if given[flag.replace("-", "_")]
     ]

@@ -40,11 +40,11 @@ def score_many(
     """Score files together, with the options of the command that runs now."""
     given = click.get_current_context().params
     html: str | None = given["html"]
-    shards = _shards(logits, labels, given["ids_file"])
+    job = _job(explained=html is not None or bool(plots))
+    shards = _shards(logits, labels, given["ids_file"], job)
     written = [*scores, *plots, *([] if html is None else [html])]
     read = [path for shard in shards for path in shard.files]
     command.check_outputs(written, [*read, given["classes"], given["weight"]])
-    job = _job(explained=html is not None or bool(plots))
     folder = given["resume"] or (_beside(written[0]) if written else None)
     with State(folder, keep_after=given["resume"] is not None) as state:
         with progress_bar() as on_progress:
@@ -69,7 +69,7 @@ def score_many(
     command.expect_a_mean(whole.totals)
 
 
-def _shards(logits: Sequence[str], labels: Sequence[str], ids: str | None) -> list[Shard]:
+def _shards(logits: Sequence[str], labels: Sequence[str], ids: str | None, job: Job) -> list[Shard]:
     """The files that belong together."""
     if "-" in [*logits, *labels, ids]:
         raise click.UsageError("standard input, -, is one file, and here there are several")
@@ -77,6 +77,7 @@ def _shards(logits: Sequence[str], labels: Sequence[str], ids: str | None) -> li
         files_of(logits),
         files_of(labels) if labels else None,
         None if ids is None else files_of([ids]),
+        job,
     )
 
 
@@ -140,8 +141,10 @@ def _show(whole: Whole, job: Job, plots: Sequence[str], html: str | None) -> Non
 
     def again(example: Example) -> str:
         shard, row = whole.place(example.row)
+        if shard.labels is not None and shard.labels.rows is not None:
+            return command.explain_row(shard.logits, row, label=example.label)
         labels = shard.logits if shard.labels is None else shard.labels.path
-        return command.explain_row(shard.logits, labels, row)
+        return command.explain_row(shard.logits, row, labels=labels)
 
     scored = Scored(
         what=plural(len(whole.done), "file"),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ..files import COMPRESSIONS, FORMATS, FileError
 from ..text import few, plural, shorten
-from .job import Part, Shard
 
 _NUMBER = re.compile(r"([0-9]+)")
 
@@ -22,13 +21,23 @@ def is_one_file(path: str) -> bool:
     return not os.path.isdir(path) and (os.path.exists(path) or not glob.has_magic(path))
 
 
-def look_like_shards(paths: Sequence[str]) -> bool:
-    """Whether the names of files differ only in numbers.
+def labels_apart(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names of LOGITS, and of LABELS at the end: [] where files of logits hold their own.
 
-    >>> look_like_shards(["part-0.npz", "part-1.npz"]), look_like_shards(["z1.npy", "y1.npy"])
-    (True, False)
+    The second of two names is LABELS, unless both differ only in a number. A shell makes several
+    names of a pattern: .npy files hold no labels of their own, so names behind those that differ
+    only in numbers are LABELS.
+
+    >>> labels_apart(["z.npz", "y.npz"]), labels_apart(["part-0.npz", "part-1.npz"])
+    ((['z.npz'], ['y.npz']), (['part-0.npz', 'part-1.npz'], []))
+    >>> labels_apart(["z-0.npy", "z-1.npy", "labels.npy"])
+    (['z-0.npy', 'z-1.npy'], ['labels.npy'])
     """
-    return len({_NUMBER.sub("0", path) for path in paths}) == 1 and len({*paths}) == len(paths)
+    count = sum(_NUMBER.sub("0", path) == _NUMBER.sub("0", paths[0]) for path in paths)
+    several = count > 1 and Path(paths[0]).suffix.lower() == ".npy"
+    if len(paths) != 2 and not several:
+        return [*paths], []
+    return [*paths[:count]], [*paths[count:]]
 
 
 def files_of(paths: Sequence[str]) -> list[str]:
@@ -91,17 +100,6 @@ def _in_order(path: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in _NUMBER.split(path)]
 
 
-def shards_of(
-    logits: Sequence[str], labels: Sequence[str] | None, ids: Sequence[str] | None
-) -> list[Shard]:
-    """The shards of files of logits. labels: None where each file of logits holds its own."""
-    columns = [
-        [None] * len(logits) if files is None else map(Part, paired(logits, files, what))
-        for files, what in ((labels, "labels"), (ids, "ids"))
-    ]
-    return [Shard(*row) for row in zip(logits, *columns, strict=True)]
-
-
 def paired(logits: Sequence[str], others: Sequence[str], what: str) -> Sequence[str]:
     """The other files, one for each file of logits, both in the order of their names.
 
@@ -119,7 +117,7 @@ def paired(logits: Sequence[str], others: Sequence[str], what: str) -> Sequence[
         raise FileError(
             logits[0],
             f"{plural(len(others), 'file')} of {what} ({given}) for {plural(len(logits), 'file')} "
-            f"of logits: give one for each",
+            f"of logits: give one for each, or one for all",
         )
     numbers = [_varying(names) for names in (logits, others)]
     for mine, other, z, y in zip(*numbers, logits, others, strict=True):
