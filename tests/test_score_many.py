@@ -21,6 +21,7 @@ from tests.commands import fails
 
 from softmaxloss.cli import main, score_many
 from softmaxloss.shards import Job, Shard, workers
+from softmaxloss.shards.groups import Groups
 from softmaxloss.shards.state import Keys
 
 CUTS = [0, 1, 40, 41, 41, 120, 199, 200]  # 7 shards, of 0 to 79 rows
@@ -399,16 +400,46 @@ def test_two_killed_workers_and_three_bad_files_of_two_hundred(run, monkeypatch)
 
 def test_a_file_that_ends_its_workers_is_named(run, shards, monkeypatch):
     """As one does that needs more memory than there is."""
-    import dask
-
     os.rename("z/z-8.npy", "z/z-8-kills.npy")
     monkeypatch.setattr(workers, "score_group", score_or_die)
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+    with one_failure_is_allowed():
         code, out, _ = run("score", "z/*.npy", "--labels", "y", "--workers", 2, "--json")
     assert code == 1
     (named,) = json.loads(out)["failed"]
     assert named["file"] == "z/z-8-kills.npy"
     assert "2 workers ended while scoring it" in named["reason"]
+
+
+def test_a_file_that_ends_its_workers_takes_no_other_with_it(run, monkeypatch):
+    """Those of its group are scored: alone, after the group has ended workers twice."""
+    many(rows=50, count=60)
+    whole = numbers(run("score", "z", "y", "--json"))
+    os.rename("z/30.npy", "z/30-kills.npy")
+    monkeypatch.setattr(workers, "score_group", score_or_die)
+    sizes = []
+    take = Groups.take
+
+    def counted(*given, **named):
+        sizes.append(len(group := take(*given, **named)))
+        return group
+
+    monkeypatch.setattr(Groups, "take", counted)
+    with one_failure_is_allowed():
+        code, out, _ = run("score", "z/*.npy", "--labels", "y", "--workers", 2, "--json")
+    assert code == 1
+    (named,) = json.loads(out)["failed"]
+    assert named["file"] == "z/30-kills.npy"
+    assert "2 workers ended while scoring it" in named["reason"]
+    assert json.loads(out)["examples"] == whole["examples"] - 50
+    assert max(sizes) > 5
+
+
+def one_failure_is_allowed():
+    import dask
+    import distributed
+
+    assert distributed  # to import it later would take its settings away at the end
+    return dask.config.set({"distributed.scheduler.allowed-failures": 1})
 
 
 def score_or_die(job, tasks):
