@@ -255,7 +255,15 @@ def test_files_with_other_classes_are_bad(run, shards):
     [
         (["q*", "y"], "q*: no file has a name that fits this pattern"),
         (["empty", "y"], "empty: is a folder without files of logits: .npy, .npz, "),
-        ([".", "y"], "holds files of several formats (1 × .csv, 17 × .npy, 1 × .npz)"),
+        ([".", "y"], ".: holds several kinds of files, 7 × y/y-*.npy, 7 × z/z-*.npy, 3 × y.npy, "),
+        (["run"], "run: holds several kinds of files, 2 × y_label*.npy, 2 × z*.npy: say which, "),
+        (["run"], "say which, 'run/z*.npy'"),
+        (["run/y_label1.npy", "run/y_label2.npy", "run/z1.npy"], "give LOGITS first"),
+        (["z/z-6.npy", "z/z-7.npy"], "z/z-6.npy: holds one array, and no names"),
+        (["z/z-6.npy", "z/z-7.npy", "y/y-6.npy", "y/y-7.npy", "y/y-8.npy"], "3 files of labels"),
+        (["s3://bucket/z/*.npy", "y"], "s3://bucket/z/*.npy: is an address; files are read from "),
+        (["s3://bucket/z/", "y"], "s3:/bucket/z: is an address; files are read from folders"),
+        (["s3://bucket/z.npy", "y.npy"], "s3:/bucket/z.npy: is an address; files are read from "),
         (["z", "y/y-[67].npy"], "2 files of labels (y/y-6.npy, y/y-7.npy) for 7 files of logits"),
         (["z/z-[678].npy", "y/y-[679].npy"], "y/y-9.npy: would be the labels of z/z-8.npy"),
         (["z", "y", "--ids", "y/y-[67].npy"], "for 7 files of logits: give one for each, or one"),
@@ -275,6 +283,10 @@ def test_files_with_other_classes_are_bad(run, shards):
 )
 def test_wrong_input_is_one_line(run, shards, arguments, says):
     Path("empty").mkdir()
+    Path("run").mkdir()
+    for number in (1, 2):
+        np.save(f"run/z{number}.npy", np.zeros((3, 5)))
+        np.save(f"run/y_label{number}.npy", np.zeros(3, int))
     fails(run("score", *arguments), says)
 
 
@@ -508,6 +520,27 @@ def test_an_interrupted_run_ends_with_its_code(shards, tmp_path, monkeypatch):
     assert not list(Path().glob(".*"))
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_ctrl_c_in_a_terminal_ends_all_without_a_word(run, tmp_path, count):
+    """A terminal interrupts the workers as well."""
+    many(rows=4000, count=40)
+    command = ["score", "z", "y", "--workers", str(count), "--resume", "state"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "softmaxloss", *command],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while not [*Path("state").glob("*.sums")]:
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate() == (b"", b"")
+    assert process.returncode == 130
+    assert len([*Path("state").glob("*.sums")]) < 40
+
+
 @pytest.mark.parametrize(("place", "time"), [(150_000, None), (299_999, 5)], ids=["time", "end"])
 def test_a_change_of_a_large_file_is_noticed(tmp_path, place, time):
     """By its time, or where that is set back by its last bytes."""
@@ -589,6 +622,16 @@ def test_one_file_of_labels_that_does_not_fit(run, shards):
     assert "y.npy, from row 120 on: the label of row 30 is 9, outside 0..4" in err
     Path("z/z-8.npy").write_bytes(Path("z/z-8.npy").read_bytes()[:-8])
     fails(run("score", "z", "y.npy"), "z/z-8.npy: is cut short")
+
+
+def test_files_in_several_folders_are_named_in_their_order(run, shards):
+    """Where one file of labels follows it."""
+    for number in (6, 9, 12):
+        Path(f"z/part={number % 2}").mkdir(exist_ok=True)
+        os.rename(f"z/z-{number}.npy", f"z/part={number % 2}/z-{number}.npy")
+    _, _, err = run("score", "z", "y.npy")
+    order = "z/part=0/z-6.npy, z/part=0/z-12.npy, z/part=1/z-9.npy, …"
+    assert err == f"softmaxloss: note: files are taken in the order of their names: {order}\n"
 
 
 def test_the_command_for_an_example_knows_its_label(run, shards):

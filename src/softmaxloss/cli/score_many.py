@@ -19,12 +19,13 @@ from ..shards import (
     files_of,
     has_dask,
     here,
+    is_one_file,
     local_workers,
     processors,
     score_shards,
     shards_of,
 )
-from ..text import plural, printable, shorten
+from ..text import few, plural, printable, shorten
 from ..totals import Example, Totals
 from . import command
 from .progress import progress_bar
@@ -73,8 +74,17 @@ def _shards(logits: Sequence[str], labels: Sequence[str], ids: str | None, job: 
     """The files that belong together."""
     if "-" in [*logits, *labels, ids]:
         raise click.UsageError("standard input, -, is one file, and here there are several")
+    files = files_of(logits)
+    if (
+        len(labels) == 1
+        and is_one_file(labels[0])
+        and len({os.path.dirname(file) for file in files}) > 1
+    ):
+        first = few([shorten(file, 100) for file in files[:4]], most=3)
+        order = f"files are taken in the order of their names: {first}"
+        click.echo(f"softmaxloss: note: {order}", err=True)
     return shards_of(
-        files_of(logits),
+        files,
         files_of(labels) if labels else None,
         None if ids is None else files_of([ids]),
         job,

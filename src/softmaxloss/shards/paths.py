@@ -3,10 +3,12 @@
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..files import COMPRESSIONS, FORMATS, FileError
+from ..files.source import ADDRESS, is_address
 from ..text import few, plural, shorten
 
 _NUMBER = re.compile(r"([0-9]+)")
@@ -22,22 +24,50 @@ def is_one_file(path: str) -> bool:
 
 
 def labels_apart(paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The names of LOGITS, and of LABELS at the end: [] where files of logits hold their own.
+    """The names of LOGITS and those of LABELS; [] where files of logits hold their own.
 
     The second of two names is LABELS, unless both differ only in a number. A shell makes several
-    names of a pattern: .npy files hold no labels of their own, so names behind those that differ
-    only in numbers are LABELS.
+    names of a pattern. If the first one begins a row of names that differ only in numbers, the
+    others are LABELS where the first ones are .npy, which hold no labels of their own, or where
+    all others are called so.
+
+    Raises:
+        FileError: it is the first ones that are called so.
 
     >>> labels_apart(["z.npz", "y.npz"]), labels_apart(["part-0.npz", "part-1.npz"])
     ((['z.npz'], ['y.npz']), (['part-0.npz', 'part-1.npz'], []))
-    >>> labels_apart(["z-0.npy", "z-1.npy", "labels.npy"])
-    (['z-0.npy', 'z-1.npy'], ['labels.npy'])
+    >>> labels_apart(["z-0.npy", "z-1.npy", "y.npy"])
+    (['z-0.npy', 'z-1.npy'], ['y.npy'])
+    >>> labels_apart(["z-0.pt", "z-1.pt", "labels-0.pt", "labels-1.pt"])
+    (['z-0.pt', 'z-1.pt'], ['labels-0.pt', 'labels-1.pt'])
     """
-    count = sum(_NUMBER.sub("0", path) == _NUMBER.sub("0", paths[0]) for path in paths)
-    several = count > 1 and Path(paths[0]).suffix.lower() == ".npy"
-    if len(paths) != 2 and not several:
+    if len(paths) == 2 and paths[0] == paths[1]:
+        return [paths[0]], [paths[1]]
+    like_first = [path for path in paths if _family(path) == _family(paths[0])]
+    others = [path for path in paths if path not in like_first]
+    if len(paths) == 2 and others:
+        return like_first, others
+    if len(like_first) == 1 or not others:
         return [*paths], []
-    return [*paths[:count]], [*paths[count:]]
+    called = [_is_called_labels(path) for path in (paths[0], *others)]
+    one_array = Path(paths[0]).suffix.lower() == ".npy"
+    if one_array and called[0] and not all(called):
+        raise FileError(
+            paths[0],
+            f"is called labels, and stands before {shorten(others[0], 100)}: give LOGITS first",
+        )
+    if one_array or (not called[0] and all(called[1:])):
+        return like_first, others
+    return [*paths], []
+
+
+def _family(path: str) -> str:
+    """The name without its numbers."""
+    return _NUMBER.sub("*", path)
+
+
+def _is_called_labels(path: str) -> bool:
+    return "label" in path.lower()
 
 
 def files_of(paths: Sequence[str]) -> list[str]:
@@ -63,16 +93,18 @@ def files_of(paths: Sequence[str]) -> list[str]:
             found += _in_folder(path)
         elif is_one_file(path):
             found.append(path)
+        elif is_address(path):
+            raise FileError(path, ADDRESS)
         else:
             matching = [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
             if not matching:
                 raise FileError(path, "no file has a name that fits this pattern")
             found += matching
-    return sorted({*map(os.path.normpath, found)}, key=_in_order)
+    return sorted({*map(os.path.normpath, found)}, key=lambda path: (_in_order(path), path))
 
 
 def _in_folder(folder: str) -> list[str]:
-    found: dict[str, list[str]] = {}
+    found = dict[str, list[str]]()
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name[0] not in "._"]
         for name in names:
@@ -80,12 +112,20 @@ def _in_folder(folder: str) -> list[str]:
                 found.setdefault(suffix, []).append(os.path.join(where, name))
     if not found:
         raise FileError(folder, f"is a folder without files of logits: {', '.join(FORMATS)}")
-    if len(found) > 1:
-        kinds = ", ".join(f"{len(found[suffix])} × {suffix}" for suffix in sorted(found))
-        pattern = os.path.join(folder, "**", f"*{max(found, key=lambda s: len(found[s]))}")
-        raise FileError(folder, f"holds files of several formats ({kinds}): say which, '{pattern}'")
-    (files,) = found.values()
+    files = [path for paths in found.values() for path in paths]
+    called = {_is_called_labels(os.path.relpath(path, folder)) for path in files}
+    if len(found) > 1 or len(called) > 1:
+        raise FileError(folder, _several_kinds(folder, files))
     return files
+
+
+def _several_kinds(folder: str, files: Sequence[str]) -> str:
+    """What is wrong with a folder of such files, and a pattern of those that may be meant."""
+    kinds = Counter(_family(os.path.relpath(path, folder)) for path in files).most_common()
+    likely = [kind for kind, _ in kinds if not _is_called_labels(kind)]
+    listed = few([f"{count} × {shorten(kind, 40)}" for kind, count in kinds[:6]])
+    pattern = os.path.join(folder, likely[0] if likely else kinds[0][0])
+    return f"holds several kinds of files, {listed}: say which, '{shorten(pattern, 4096)}'"
 
 
 def _suffix(name: str) -> str:

@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import math
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -80,11 +81,17 @@ def local_workers(number: int) -> Iterator[Run]:
             worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # of the workers
             memory_limit=0,  # blocks bound it already
+            preload=[__name__],  # runs `dask_setup`
         )
         stack.callback(_close, cluster)
         client = distributed.Client(cluster)
         stack.callback(_close, client)
         yield _on(client, lambda: number, elsewhere=False)
+
+
+def dask_setup(_: Any) -> None:
+    """Let a process that is started leave Ctrl-C, which a terminal sends to all, to this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _close(opened: Any) -> None:
