@@ -23,7 +23,8 @@ from .scoring import Group, score_group
 INSTALL = "pip install 'softmaxloss[dask]'"
 
 _WAIT = 30  # seconds for a cluster, and for the first of its workers
-_SECONDS = 1  # after which a cluster is asked again how many workers it has
+_SECONDS = 1  # after which is asked again how many workers there are
+_PATIENCE = 60  # seconds for the first of the workers of this machine to come back
 _WAITING = 2  # groups for each worker that a scheduler knows: the next one waits at the worker
 
 #: Scores tasks in groups, and gives each with what became of it, in any order.
@@ -86,7 +87,7 @@ def local_workers(number: int) -> Iterator[Run]:
         stack.callback(_close, cluster)
         client = distributed.Client(cluster)
         stack.callback(_close, client)
-        yield _on(client, lambda: number, elsewhere=False)
+        yield _on(client, elsewhere=False)
 
 
 def dask_setup(_: Any) -> None:
@@ -157,20 +158,30 @@ def cluster(address: str) -> Iterator[Run]:
             raise OptionError(
                 f"the workers of {where} cannot run softmaxloss: {first_line(error)}"
             ) from None
-        yield _on(client, _counted(client), elsewhere=True)
+        yield _on(client, elsewhere=True)
 
 
-def _counted(client: Any) -> Callable[[], int]:
-    """How many tasks the workers of a cluster, which may change, run at a time."""
-    asked, known = -math.inf, 0
+class _Workers:
+    """How many tasks the workers of a client, which may come and go, run at a time."""
 
-    def count() -> int:
-        nonlocal asked, known
-        if time.monotonic() > asked + _SECONDS:
-            asked, known = time.monotonic(), max(1, sum(client.nthreads().values()))
-        return known
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._asked, self._known, self._seen = -math.inf, 0, time.monotonic()
 
-    return count
+    def count(self) -> int:
+        """At least 1, which waits for a worker where there is none."""
+        now = time.monotonic()
+        if now > self._asked + _SECONDS:
+            self._asked, self._known = now, sum(self._client.nthreads().values())
+            self._seen = now if self._known else self._seen
+        return max(1, self._known)
+
+    def require(self) -> None:
+        """Raise where there has been none for long: Dask does not start one anew that ends while
+        it starts."""
+        self.count()
+        if time.monotonic() > self._seen + _PATIENCE:
+            raise OptionError("all workers ended, and none came back")
 
 
 def _dask() -> Any:
@@ -181,7 +192,7 @@ def _dask() -> Any:
     return distributed
 
 
-def _on(client: Any, workers: Callable[[], int], *, elsewhere: bool) -> Run:
+def _on(client: Any, *, elsewhere: bool) -> Run:
     """Scoring by the workers of a client. elsewhere: whether they may run in other folders."""
     import distributed
 
@@ -191,6 +202,7 @@ def _on(client: Any, workers: Callable[[], int], *, elsewhere: bool) -> Run:
         job = job.absolute() if elsewhere else job
         groups, known = Groups(tasks), dict[str, list[Task]]()
         running = as_completed(with_results=True, raise_errors=False)
+        workers = _Workers(client)
 
         def submit(group: list[Task]) -> None:
             here = [task.absolute() for task in group] if elsewhere else group
@@ -198,19 +210,26 @@ def _on(client: Any, workers: Callable[[], int], *, elsewhere: bool) -> Run:
             known[future.key] = group
             running.add(future)
 
+        def submit_more() -> None:
+            number = workers.count()
+            while len(known) < _WAITING * number and (group := groups.take(number)):
+                submit(group)
+
         def completed() -> Iterator[tuple[list[Task], Group | None]]:
-            for future, result in running:
+            while known:
+                while not running.has_ready():
+                    time.sleep(0.002)
+                    if not elsewhere:  # a cluster may be without workers for a while
+                        workers.require()
+                future, result = next(running)
                 group, scored = known.pop(future.key), _outcome(result)
                 future.release()
                 if scored is not None:
                     groups.learn(sum(task.size for task in group), scored.seconds)
-                while len(known) < _WAITING * workers() and (following := groups.take(workers())):
-                    submit(following)
+                submit_more()
                 yield group, scored
 
-        for _ in range(_WAITING * workers()):
-            if group := groups.take(workers()):
-                submit(group)
+        submit_more()
         suspects = list[Task]()
         for group, scored in completed():
             if scored is None:
