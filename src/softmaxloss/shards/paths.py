@@ -91,10 +91,10 @@ def files_of(paths: Sequence[str]) -> list[str]:
     for path in paths:
         if os.path.isdir(path):
             found += _in_folder(path)
+        elif is_address(path) and not os.path.exists(path):
+            raise FileError(path, ADDRESS)
         elif is_one_file(path):
             found.append(path)
-        elif is_address(path):
-            raise FileError(path, ADDRESS)
         else:
             matching = [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
             if not matching:
