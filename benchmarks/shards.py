@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=24)
     parser.add_argument("--rows", type=int, default=8000, help="of each file")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--repeat", type=int, default=5, help="times that logits are scored in one")
     given = parser.parse_args()
     everyone = len(os.sched_getaffinity(0))
     ways = {
@@ -112,6 +113,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         logits, states = make(Path(name), given.files, given.rows)
         layer = Job(linear=LinearFile(str(Path(name) / "W.npy")))
+        logits *= given.repeat
         for title, shards, job in (("logits", logits, Job()), ("hidden states", states, layer)):
             size = sum(Path(shard.logits).stat().st_size for shard in shards)
             times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
@@ -121,12 +123,13 @@ def main() -> None:
                     began, before = time.perf_counter(), computed()
                     score(shards, job)
                     times[way].append((time.perf_counter() - began, computed() - before))
-            print(f"\n{title}, {size / 1e6:.0f} MB, load {os.getloadavg()[0]:.1f}")
+            load = os.getloadavg()[0]
+            print(f"\n{title}, {len(shards)} files, {size / 1e6:.0f} MB, load {load:.1f}")
             for way, taken in times.items():
                 wall, busy_for = zip(*taken, strict=True)
                 median = statistics.median(wall)
                 print(
-                    f"  {way:<40} {given.files * given.rows / median:8.0f} rows/s "
+                    f"  {way:<40} {len(shards) * given.rows / median:8.0f} rows/s "
                     f"{size / median / 1e6:6.0f} MB/s, best {size / min(wall) / 1e6:6.0f} MB/s, "
                     f"computed for {statistics.median(busy_for):.2f} s"
                 )

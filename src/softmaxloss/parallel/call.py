@@ -198,13 +198,14 @@ class Call:
         """Take in the numbers of all ranks, (ranks, fields·rows): the softmax and the losses."""
         parts = gathered.reshape(len(gathered), len(self.fields), self.rows).unbind(1)
         self.of = of = dict(zip(self.fields, parts, strict=True))
-        self.row: Softmax = softmax_of(of["m"], of["S"])
+        double = self.logits.dtype is torch.float64
+        self.row: Softmax = softmax_of(of["m"], of["S"], double=double)
         m = of["m"].masked_fill(of["m"] == -math.inf, 0.0)
         epsilon = self.options.label_smoothing
         if self.by_index:
             self.z_y, ones = self._of_owner(of["z_y"]), torch.ones_like(self.row.m)
             self.w_y = ones if self.weight is None else self._of_owner(of["w_y"])
-            loss, self.total = self.w_y * ((self.row.m - self.z_y) + self.row.L), self.w_y
+            loss, self.total = self.w_y * self.row.loss(self.z_y), self.w_y
             counts = self.y >= 0
         else:
             self._check_sums(in_order(of["q"]))
@@ -257,7 +258,8 @@ class Call:
         for name in ("row", "slice"):
             columns = getattr(self, name, None)
             if columns is not None:
-                setattr(some, name, columns._make(column[rows] for column in columns))
+                some_rows = [None if column is None else column[rows] for column in columns]
+                setattr(some, name, columns._make(some_rows))
         some.rows = len(range(self.rows)[rows])
         return some
 
@@ -333,8 +335,7 @@ class Call:
 
     def _lift(self) -> Tensor:
         """What turns a probability among the classes of this rank into one among all."""
-        made, row = self.slice, self.row
-        return slices.exponentials(made.m, row.m) * ((1 + made.S) / (1 + row.S))
+        return self.row.share(self.slice.m, self.slice.S)
 
     def _entry(self, x: Tensor, one: Tensor, factor: Tensor, terms: slices.Coefficients) -> Tensor:
         """The entry of one class of each row, in float64 and without cancellation: of the true
