@@ -18,7 +18,8 @@ from ..options import Options, class_weights, field_names, sample_weights
 from ..torch.formula import compute_dtype
 from ..torch.tensors import as_float64, as_numpy, require_dense, tensor_beside
 from . import slices
-from .merge import Softmax, in_order, mean_of, softmax_of
+from .double import Double
+from .merge import Softmax, in_order, mean_of, mixed, softmax_of
 
 
 class Call:
@@ -205,22 +206,19 @@ class Call:
         if self.by_index:
             self.z_y, ones = self._of_owner(of["z_y"]), torch.ones_like(self.row.m)
             self.w_y = ones if self.weight is None else self._of_owner(of["w_y"])
-            loss, self.total = self.w_y * self.row.loss(self.z_y), self.w_y
+            self.total = self.w_y
+            mean = Double.of(self.w_y * self.row.loss(self.z_y)).zero_where(self.w_y == 0)
             counts = self.y >= 0
         else:
             self._check_sums(in_order(of["q"]))
-            loss = mean_of(of["q·(m − z)"], of["w·q"], m, self.row)
+            mean = mean_of(of["q·(m − z)"], of["w·q"], m, self.row)
             self.total = in_order(of["w·q"])
             counts = torch.ones_like(self.total, dtype=torch.bool)
-        loss = torch.where(self.total == 0, 0.0, loss)
         if epsilon:
             share = epsilon / self.all_classes
-            uniform = mean_of(of["m − z"], of["w"], m, self.row)
-            w = in_order(of["w"])
-            uniform = torch.where(w == 0, 0.0, uniform)
-            loss = share * uniform if epsilon == 1 else (1 - epsilon) * loss + share * uniform
-            self.total = (1 - epsilon) * self.total + share * w
-        s = self.s
+            mean = mixed(mean, mean_of(of["m − z"], of["w"], m, self.row), 1 - epsilon, share)
+            self.total = (1 - epsilon) * self.total + share * in_order(of["w"])
+        loss, s = mean.hi, self.s
         self.counts = counts & (self.total != 0)
         if s is not None:
             loss, self.counts = loss * s, self.counts & (s != 0)

@@ -39,6 +39,9 @@ class Double(NamedTuple):
     def of(cls, a: Tensor) -> Self:
         return cls(a, torch.zeros_like(a))
 
+    def zero_where(self, mask: Tensor) -> "Double":
+        return Double(self.hi.masked_fill(mask, 0.0), self.lo.masked_fill(mask, 0.0))
+
     def plus(self, other: "Double") -> "Double":
         s = Double.sum(self.hi, other.hi)
         return Double.sum(s.hi, s.lo + (self.lo + other.lo))

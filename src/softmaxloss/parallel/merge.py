@@ -60,10 +60,7 @@ def softmax_of(m: Tensor, S: Tensor, *, double: bool = False) -> Softmax:
         S = in_order(torch.where(own, S, terms))
         return Softmax(largest, S, torch.log1p(S), first)
     hi, lo = one_plus(Double.of(S)).times(exp(Double.sum(m, -largest)))
-    hi, lo = torch.where(own, S, hi), lo.masked_fill(own, 0.0)
-    total = Double(hi[0], lo[0])
-    for part in zip(hi[1:], lo[1:], strict=True):
-        total = total.plus(Double(*part))
+    total = _in_order(Double(torch.where(own, S, hi), lo.masked_fill(own, 0.0)))
     L = log1p(total)
     return Softmax(largest, total.hi, L.hi, first, total.lo, L.lo)
 
@@ -80,23 +77,40 @@ def in_order(parts: Tensor) -> Tensor:
     return total
 
 
-def mean_of(parts: Tensor, sums: Tensor, m: Tensor, row: Softmax) -> Tensor:
+def mean_of(parts: Tensor, sums: Tensor, m: Tensor, row: Softmax) -> Double:
     """Σ_n b_n·(−log a_n), b_n ≥ 0, from `parts`, Σ b_n·(m − z_n) over the classes of each rank for
     its own m, and `sums`, its Σ b_n. All terms are ≥ 0. A rank whose b_n are all 0 adds nothing.
 
     >>> one, zero = torch.ones(1, 1).double(), torch.zeros(1, 1).double()
-    >>> mean_of(zero, one, zero, softmax_of(zero, one))
+    >>> mean_of(zero, one, zero, softmax_of(zero, one)).hi
     tensor([0.6931], dtype=torch.float64)
     """
     if row.L_low is None:
-        raised = torch.where(sums == 0, 0.0, parts + sums * (row.m - m))
-        return in_order(raised) + in_order(sums) * row.L
-    hi, lo = Double.of(parts).plus(Double.of(sums).times(Double.sum(row.m, -m)))
-    hi, lo = (t.masked_fill(sums == 0, 0.0) for t in (hi, lo))
-    mean, total = Double.of(torch.zeros_like(row.m)), Double.of(torch.zeros_like(row.m))
-    for *part, b in zip(hi, lo, sums, strict=True):
-        mean, total = mean.plus(Double(*part)), total.plus(Double.of(b))
-    return mean.plus(total.times(Double(row.L, row.L_low))).hi
+        each = torch.where(sums == 0, 0.0, parts + sums * (row.m - m))
+        mean = Double.of(in_order(each) + in_order(sums) * row.L)
+    else:
+        raised = Double.of(parts).plus(Double.of(sums).times(Double.sum(row.m, -m)))
+        total = _in_order(Double.of(sums)).times(Double(row.L, row.L_low))
+        mean = _in_order(raised.zero_where(sums == 0)).plus(total)
+    return mean.zero_where(in_order(sums) == 0)
+
+
+def mixed(loss: Double, uniform: Double, kept: float, share: float) -> Double:
+    """kept·loss + share·uniform, where a factor of 0 takes its term away."""
+    terms = [
+        one.times(Double.of(torch.full_like(one.hi, factor)))
+        for one, factor in ((loss, kept), (uniform, share))
+        if factor
+    ]
+    return terms[0].plus(terms[1]) if len(terms) == 2 else terms[0]
+
+
+def _in_order(parts: Double) -> Double:
+    """The sum over the ranks, added in their order."""
+    total = Double(parts.hi[0], parts.lo[0])
+    for part in zip(parts.hi[1:], parts.lo[1:], strict=True):
+        total = total.plus(Double(*part))
+    return total
 
 
 def entropy_of(entropy: Tensor, m: Tensor, S: Tensor, row: Softmax) -> Tensor:
