@@ -64,6 +64,8 @@ def test_what_is_not_finite():
     assert exp(Double.of(numbers(nan))).hi.isnan().all()
     assert Double.sum(numbers(inf, 1.0), numbers(1.0, inf)).hi.tolist() == [inf, inf]
     assert Double.sum(numbers(inf, 1.0), numbers(1.0, inf)).lo.tolist() == [0.0, 0.0]
+    assert Double.of(numbers(inf)).times(Double.of(numbers(0.5))).hi.tolist() == [inf]
+    assert Double.of(numbers(inf)).over(Double.of(numbers(0.5))).hi.tolist() == [inf]
     assert log1p(Double.of(numbers(0.0, 5e-324))).hi.tolist() == [0.0, 5e-324]
     # A rank without classes, and a row that no rank has a finite logit of.
     row = softmax_of(

@@ -48,13 +48,13 @@ class Double(NamedTuple):
 
     def times(self, other: "Double") -> "Double":
         p = Double.product(self.hi, other.hi)
-        return Double.sum(p.hi, p.lo + (self.hi * other.lo + self.lo * other.hi))
+        return Double.sum(p.hi, p.lo + _finite(self.hi * other.lo + self.lo * other.hi))
 
     def over(self, other: "Double") -> "Double":
         q = self.hi / other.hi
         p = Double.product(q, other.hi)
         rest = (self.hi - p.hi) - p.lo + self.lo - q * other.lo
-        return Double.sum(q, rest / other.hi)
+        return Double.sum(q, _finite(rest / other.hi))
 
 
 def _finite(lo: Tensor) -> Tensor:
