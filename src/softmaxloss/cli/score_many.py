@@ -41,6 +41,8 @@ def score_many(
     """Score files together, with the options of the command that runs now."""
     given = click.get_current_context().params
     html: str | None = given["html"]
+    if given["ids_key"] is not None:
+        raise click.UsageError("--ids-key is for one file of logits")
     job = _job(explained=html is not None or bool(plots))
     shards = _shards(logits, labels, given["ids_file"], job)
     written = [*scores, *plots, *([] if html is None else [html])]
