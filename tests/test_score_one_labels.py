@@ -60,6 +60,23 @@ def test_text_is_read_for_its_rows_and_its_classes(run, shards):
     assert numbers(run("score", "z0.csv", "z1.csv", "--labels", "y.txt", "--json")) == whole
 
 
+def test_one_file_of_ids_for_tables_with_labels_of_their_own(run, shards):
+    """Whose column of labels is no logit."""
+    z, y = shards
+    y[y == -100] = 0
+    for number, rows in enumerate((slice(90), slice(90, None))):
+        lines = [",".join(map(repr, row)) for row in z[rows].tolist()]
+        text = "".join(f"{line},{'abcde'[n]}\n" for line, n in zip(lines, y[rows], strict=True))
+        Path(f"t{number}.csv").write_text(f"a,b,c,d,e,species\n{text}")
+    Path("ids.txt").write_text("".join(f"im{n}\n" for n in range(200)))
+    np.save("y.npy", y)
+    ids = ["--ids", "ids.txt", "--json", "--out"]
+    whole = numbers(run("score", "z.npy", "y.npy", "--classes", "a,b,c,d,e", *ids, "one.npy"))
+    many = ["t0.csv", "t1.csv", "--labels-key", "species"]
+    assert numbers(run("score", *many, *ids, "many.npy")) == whole
+    assert Path("many.npy").read_bytes() == Path("one.npy").read_bytes()
+
+
 def test_one_file_of_labels_that_does_not_fit(run, shards):
     _, y = shards
     np.save("short.npy", y[:-1])

@@ -31,7 +31,8 @@ def shards_of(
             number of rows; a file of logits whose rows cannot be counted.
     """
     one = len(logits) > 1 and any(files is not None and len(files) == 1 for files in (labels, ids))
-    counted = _Rows(logits, job) if one else None
+    apart = [job.labels_key] if labels is None and job.labels_key is not None else []
+    counted = _Rows(logits, job, apart) if one else None
     y, names = _parts(logits, labels, "labels", counted), _parts(logits, ids, "ids", counted)
     return [Shard(*row) for row in zip(logits, y, names, strict=True)]
 
@@ -51,13 +52,13 @@ class _Rows:
     """How many rows each file of logits has. They stand in the heads of files; only text has to be
     read."""
 
-    def __init__(self, logits: Sequence[str], job: Job) -> None:
-        self._job, self._names = job, job.classes
+    def __init__(self, logits: Sequence[str], job: Job, apart: Sequence[str]) -> None:
+        self._job, self._apart, self._names = job, apart, job.classes
         self._rows = [self._count(path) for path in logits]
 
     def _count(self, path: str) -> int:
         key, linear = self._job.logits_key, layer_of(self._job)
-        with open_logits(path, key=key, linear=linear) as source:
+        with open_logits(path, key=key, apart=self._apart, linear=linear) as source:
             if self._names is None and source.class_names is not None:
                 self._names = tuple(source.class_names)
             rows = source.shape[0]
