@@ -8,9 +8,10 @@ from collections import Counter
 import pytest
 from tests.browsing import browser, visit
 from tests.commands import data, run
+from tests.sharded import shards
 from tests.workers import _idle_workers, kept_workers
 
-__all__ = ["_idle_workers", "browser", "data", "kept_workers", "run", "visit"]
+__all__ = ["_idle_workers", "browser", "data", "kept_workers", "run", "shards", "visit"]
 
 #: Files that the check is tested on; they are no tests, and some cannot be imported.
 collect_ignore = ["corpus"]
