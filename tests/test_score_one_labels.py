@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ import pyarrow.parquet
 import pytest
 from tests.commands import fails
 from tests.sharded import SEVEN, numbers
+
+from softmaxloss.cli import main
 
 
 @pytest.mark.parametrize(
@@ -126,3 +130,30 @@ def test_finished_files_with_one_file_of_labels(run, shards):
     y[0] = 1 - min(y[0], 1)
     np.save("y.npy", y)
     assert "scored before" not in run(*command)[2]
+
+
+@pytest.mark.parametrize("where", ["beside the logits", "a file each", "one file for all"])
+def test_ids_in_a_column(run, tmp_path, where):
+    ids = [f"{row:02}, front.png" for row in range(12)]
+    table = {"image": ids, "truth": [0, 1, 0] * 4, "cat": [0.5, 2.0, 1.0] * 4, "dog": [1.0] * 12}
+    for folder in ("whole", "parts", "names"):
+        (tmp_path / folder).mkdir()
+    pa.parquet.write_table(pa.table(table), "whole/all.parquet")
+    for part in range(3):
+        rows = pa.table(table)[4 * part : 4 * part + 4]
+        pa.parquet.write_table(rows, f"parts/{part}.parquet")
+        pa.parquet.write_table(rows.select(["truth", "image"]), f"names/{part}.parquet")
+    keys = ["--labels-key", "truth", "--ids-key", "image"]
+    if where != "beside the logits":
+        keys += ["--logits-key", "cat,dog", "--ids"]
+        keys.append("names" if where == "a file each" else "whole/all.parquet")
+    code, out, err = run("score", "parts", *keys, "--out", "many.csv")
+    assert (code, err) == (0, "")
+    assert "…front.png" in out
+    one = [*keys[:-1], "whole/all.parquet"] if "--ids" in keys else keys
+    assert run("score", "whole/all.parquet", *one, "--out", "one.csv")[0] == 0
+    for name in ("many.csv", "one.csv"):
+        rows = csv.DictReader(Path(name).read_text().splitlines())
+        assert [row["id"] for row in rows] == ids
+    command = shlex.split(out.splitlines()[-1])
+    assert main(command[1:]) == 0

@@ -41,8 +41,6 @@ def score_many(
     """Score files together, with the options of the command that runs now."""
     given = click.get_current_context().params
     html: str | None = given["html"]
-    if given["ids_key"] is not None:
-        raise click.UsageError("--ids-key is for one file of logits")
     job = _job(explained=html is not None or bool(plots))
     shards = _shards(logits, labels, given["ids_file"], job)
     written = [*scores, *plots, *([] if html is None else [html])]
@@ -109,6 +107,7 @@ def _job(*, explained: bool) -> Job:
         classes=names,
         logits_key=given["logits_key"],
         labels_key=given["labels_key"],
+        ids_key=given["ids_key"],
         linear=linear,
     )
 

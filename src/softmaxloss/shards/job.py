@@ -47,7 +47,7 @@ class Job:
         explained: whether a page or plots will be made, which need sums of gradients, too.
         from_probabilities: whether the files hold probabilities.
         classes: the names of the classes; None for those in the files, if they have any.
-        logits_key, labels_key: names of arrays or columns.
+        logits_key, labels_key, ids_key: names of arrays or columns.
         linear: the last layer, where the files hold hidden states.
     """
 
@@ -59,7 +59,13 @@ class Job:
     classes: tuple[str, ...] | None = None
     logits_key: str | None = None
     labels_key: str | None = None
+    ids_key: str | None = None
     linear: LinearFile | None = None
+
+    def apart(self, *, labels: bool, ids: bool) -> list[str]:
+        """The columns of a file of logits that are none, where it holds labels or ids, too."""
+        keys = [self.labels_key if labels else None, self.ids_key if ids else None]
+        return [key for key in keys if key is not None]
 
     def absolute(self) -> "Job":
         """With paths that do not depend on the folder of the process."""

@@ -13,7 +13,7 @@ from ..errors import LabelError, OptionError
 from ..explanation.set_sums import add_up
 from ..files import FileError, Linear, TargetFile, open_logits, read_ids, read_target
 from ..files.evaluation import evaluate
-from ..files.ids import read_lines
+from ..files.ids import read_all_ids
 from ..files.linear import LinearFile
 from ..text import first_line, plural, shorten
 from ..totals import Totals
@@ -96,8 +96,8 @@ def _called(part: Part | None) -> str:
 
 
 def _score(job: Job, shard: Shard, scores: Path | None) -> tuple[Facts, Sums]:
-    beside = shard.labels is None
-    apart = [job.labels_key] if beside and job.labels_key is not None else []
+    ids_beside = shard.ids is not None and shard.ids.path == shard.logits
+    apart = job.apart(labels=shard.labels is None, ids=ids_beside)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(
             open_logits(
@@ -116,7 +116,7 @@ def _score(job: Job, shard: Shard, scores: Path | None) -> tuple[Facts, Sums]:
         names = None if names is None else tuple(names)
         known = _target(job, shard, names)
         rows, soft = known.shape[0], isinstance(known, TargetFile)
-        ids = None if shard.ids is None else ids_of(shard.ids, rows)
+        ids = None if shard.ids is None else ids_of(job, shard.ids, rows)
         writers = [] if scores is None else [stack.enter_context(rows_file(scores, rows))]
         options: Any = {"ignore_index": job.ignore_index, "first_class": job.first_class}
         options |= {"scores": writers, "top": job.top}
@@ -150,11 +150,11 @@ def _target(job: Job, shard: Shard, names: tuple[str, ...] | None) -> Array | Ta
     )
 
 
-def ids_of(part: Part, rows: int) -> list[str]:
+def ids_of(job: Job, part: Part, rows: int) -> list[str]:
     """The ids of the rows of a shard."""
     if part.rows is None:
-        return read_ids(part.path, rows)
-    return _lines(part.path, _stamp(part.path))[part.first : part.first + part.rows]
+        return read_ids(part.path, rows, key=job.ids_key)
+    return _ids(part.path, job.ids_key, _stamp(part.path))[part.first : part.first + part.rows]
 
 
 def labels_of_all(job: Job, path: str, names: tuple[str, ...] | None) -> Array:
@@ -180,8 +180,8 @@ def _labels(
 
 
 @functools.lru_cache(maxsize=1)
-def _lines(path: str, _: object) -> list[str]:
-    return read_lines(path)
+def _ids(path: str, key: str | None, _: object) -> list[str]:
+    return read_all_ids(path, key)
 
 
 @functools.lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, repeat
 
 from ..files import FileError, open_logits
-from ..files.ids import read_lines
+from ..files.ids import read_all_ids
 from ..text import plural
 from .job import Job, Part, Shard
 from .paths import paired
@@ -23,7 +23,8 @@ def shards_of(
     Args:
         logits: the files.
         labels: one for each, or one for all; None where each file of logits holds its own.
-        ids: one for each, or one for all; None: there are none.
+        ids: one for each, or one for all; None: there are none, or with `job.ids_key` each file of
+            logits holds its own.
         job: what is asked of them, by which the rows are counted.
 
     Raises:
@@ -31,9 +32,11 @@ def shards_of(
             number of rows; a file of logits whose rows cannot be counted.
     """
     one = len(logits) > 1 and any(files is not None and len(files) == 1 for files in (labels, ids))
-    apart = [job.labels_key] if labels is None and job.labels_key is not None else []
+    ids_beside = ids is None and job.ids_key is not None
+    apart = job.apart(labels=labels is None, ids=ids_beside)
     counted = _Rows(logits, job, apart) if one else None
-    y, names = _parts(logits, labels, "labels", counted), _parts(logits, ids, "ids", counted)
+    y = _parts(logits, labels, "labels", counted)
+    names = map(Part, logits) if ids_beside else _parts(logits, ids, "ids", counted)
     return [Shard(*row) for row in zip(logits, y, names, strict=True)]
 
 
@@ -69,7 +72,7 @@ class _Rows:
         if what == "labels":
             given = len(labels_of_all(self._job, path, self._names))
         else:
-            given = len(read_lines(path))
+            given = len(read_all_ids(path, self._job.ids_key))
         rows = sum(self._rows)
         if given != rows:
             raise FileError(

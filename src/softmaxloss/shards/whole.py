@@ -83,7 +83,7 @@ class Whole:
         last = self.done[-1]
         rows, names = last.first_row + last.facts.rows, job.classes or self.facts.names
         options: dict[str, Any] = {"classes": names, "first_class": job.first_class}
-        options |= {"files": self.files, "ids": _Ids(self.done) if last.shard.ids else None}
+        options |= {"files": self.files, "ids": _Ids(self.done, job) if last.shard.ids else None}
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(open_scores(out, rows, **options)) for out in outputs]
             for one in self.done:
@@ -95,7 +95,8 @@ class Whole:
 class _Ids:
     """The ids of all rows; those of one shard at a time are held."""
 
-    def __init__(self, done: Sequence[Done]) -> None:
+    def __init__(self, done: Sequence[Done], job: Job) -> None:
+        self._job = job
         self._left = iter([one for one in done if one.facts.rows])
         self._first, self._held = 0, list[str]()
 
@@ -104,7 +105,8 @@ class _Ids:
         while rows.start >= self._first + len(self._held):
             one = next(self._left)
             assert one.shard.ids is not None
-            self._first, self._held = one.first_row, ids_of(one.shard.ids, one.facts.rows)
+            self._first = one.first_row
+            self._held = ids_of(self._job, one.shard.ids, one.facts.rows)
         return self._held[rows.start - self._first : rows.stop - self._first]
 
 
