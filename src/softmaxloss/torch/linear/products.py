@@ -37,6 +37,8 @@ SMALL_CALL = 5e7
 #: At most so many multiplications in a product that is measured, and rows in it.
 MOST_MEASURED, MOST_ROWS = 2.5e8, 512
 ROUNDS, SECONDS = 6, 0.1
+#: oneDNN returns its results in memory of its own; at most so many bytes, or 64 rows, at a time.
+PIECE = 1 << 21
 #: How much faster than those before it a library must be.
 CLEARLY = 1.3
 #: Of a product: x·Wᵀ, which makes logits; G·W and Gᵀ·x, which make gradients.
@@ -73,7 +75,10 @@ def _onednn(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
     assert product is not None
     if not (b.is_contiguous() or b.t().is_contiguous()):  # which is slow
         b = b.contiguous()
-    out.copy_(product(a, b, None if bias is None else bias.contiguous()))
+    step = max(64, PIECE // (len(b) * out.itemsize))
+    bias = None if bias is None else bias.contiguous()
+    for i in range(0, len(a), step):
+        out[i : i + step] = product(a[i : i + step], b, bias)
 
 
 def _numpy(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
