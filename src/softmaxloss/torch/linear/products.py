@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...arrays import Array
 from ...errors import OptionError
 from ...kernels import HOST
 from ...text import shown
 from .._private import fast_product
+from ..tensors import as_numpy
 
 VARIABLE = "SOFTMAXLOSS_PRODUCTS"
 #: A call with fewer multiplications takes less time than a measurement.
@@ -84,28 +84,9 @@ def _onednn(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
 def _numpy(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
     # What is no matrix to BLAS, NumPy multiplies without it.
     a, b = (t if _is_matrix(t) else t.contiguous() for t in (a, b))
-    np.matmul(_array(a), _array(b).T, out=_array(out))
+    np.matmul(as_numpy(a), as_numpy(b).T, out=as_numpy(out))
     if bias is not None:
         out += bias
-
-
-class _Memory:
-    """The memory of a tensor, as NumPy reads it."""
-
-    def __init__(self, t: Tensor) -> None:
-        self.tensor = t  # as long as the array lives
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (t.data_ptr(), False),
-            "typestr": f"=f{t.itemsize}",
-            "shape": tuple(t.shape),
-            "strides": tuple(t.itemsize * step for step in t.stride()),
-        }
-
-
-def _array(t: Tensor) -> Array:
-    # Not t.numpy(): PyTorch then never again resizes the memory, as FSDP does with parameters.
-    return np.asarray(_Memory(t))
 
 
 def _is_matrix(t: Tensor) -> bool:
