@@ -4,8 +4,8 @@ BLAS of torch.mm.
 The fastest differs by processor, dtype and shape, up to twofold. So the first call with products of
 a kind measures them, on numbers of its own, in some hundredths of a second; the process remembers
 what it found. A library wins only if it is clearly faster than the ones before it in the order of
-`LIBRARIES`. Calls whose products are small take the first one without a measurement, and so do all
-calls where PyTorch is asked for deterministic algorithms. The environment variable
+`PREFERRED`. Calls whose products are small take the first of `LIBRARIES` without a measurement, and
+so do all calls where PyTorch is asked for deterministic algorithms. The environment variable
 SOFTMAXLOSS_PRODUCTS names the library to use instead: "onednn", "numpy" or "torch".
 
 All round alike; sums are added in another order. So two runs may differ in the last bits where the
@@ -39,8 +39,9 @@ MOST_MEASURED, MOST_ROWS = 2.5e8, 512
 ROUNDS, SECONDS = 6, 0.1
 #: oneDNN returns its results in memory of its own; at most so many bytes, or 64 rows, at a time.
 PIECE = 1 << 21
-#: How much faster than those before it a library must be.
-CLEARLY = 1.3
+#: Of libraries that take about as long the first wins: NumPy's, which writes its result in place.
+#: Another one must be so much faster.
+PREFERRED, CLEARLY = ("numpy", "onednn", "torch"), 1.15
 #: Of a product: x·Wᵀ, which makes logits; G·W and Gᵀ·x, which make gradients.
 KINDS = ("logits", "input", "weight")
 
@@ -127,6 +128,7 @@ def products_for(
     rows = min(2 ** math.ceil(math.log2(rows)), MOST_ROWS)
     chunk = 2 ** math.floor(math.log2(min(chunk, max(1.0, MOST_MEASURED / (rows * features)))))
     key = (dtype, torch.get_num_threads(), rows, chunk, features)
+    names.sort(key=PREFERRED.index)
     return {kind: LIBRARIES[_fastest(kind, names, key)] for kind in KINDS}
 
 
