@@ -26,11 +26,12 @@ PRODUCT = 16
 #: Classes in one chunk of a product: a multiple of the least number, which keeps rows aligned.
 MOST_CLASSES = 4096
 LEAST_CLASSES = 64
-#: Classes in one chunk where all rows are computed together, whose logits then stay in cache: the
-#: first with which the budget holds enough rows.
-CHUNKS, ENOUGH = (1024, 512, 256, 128), 512
-#: Blocks of fewer rows take longer than chunks of classes, with gradients and without.
-THIN, THIN_LOSS = 64, 384
+#: Classes in one chunk where all rows are computed together: the first with which the budget holds
+#: enough rows.
+CHUNKS, ENOUGH = (4096, 2048, 1024, 512, 256, 128), 1024
+#: Blocks of fewer rows take longer than chunks of classes, with gradients and without, unless the
+#: classes are few.
+THIN, THIN_LOSS, MANY = 64, 2048, 2048
 #: Other numbers of a row, in bytes.
 OF_ROW = 256
 #: Copies of a block's rows of the input, and of the gradient with respect to them.
@@ -264,7 +265,7 @@ def _by_chunks(
     budget = int(options.memory_budget)
     of_row = FEATURES * features * itemsize
     fit = (budget - budget // ASIDE) // (classes * itemsize + of_row)
-    if fit >= min(rows, thin) or classes < 2 * CHUNKS[0]:
+    if fit >= min(rows, thin) or classes < MANY:
         return None
     for chunk in CHUNKS:
         # A row: its logits of a chunk, a product of that size, a copy of it; two numbers per chunk.

@@ -37,8 +37,9 @@ SMALL_CALL = 5e7
 #: At most so many multiplications in a product that is measured, and rows in it.
 MOST_MEASURED, MOST_ROWS = 2.5e8, 512
 ROUNDS, SECONDS = 6, 0.1
-#: oneDNN returns its results in memory of its own; at most so many bytes, or 64 rows, at a time.
-PIECE = 1 << 21
+#: oneDNN returns its results in memory of its own, at most so many bytes, or 64 rows, at a time:
+#: larger ones leave holes in the heap. And it is slower at more columns.
+PIECE, WIDE = 1 << 21, 1024
 #: Of libraries that take about as long the first wins: NumPy's, which writes its result in place.
 #: Another one must be so much faster.
 PREFERRED, CLEARLY = ("numpy", "onednn", "torch"), 1.15
@@ -76,10 +77,14 @@ def _onednn(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
     assert product is not None
     if not (b.is_contiguous() or b.t().is_contiguous()):  # which is slow
         b = b.contiguous()
-    step = max(64, PIECE // (len(b) * out.itemsize))
     bias = None if bias is None else bias.contiguous()
-    for i in range(0, len(a), step):
-        out[i : i + step] = product(a[i : i + step], b, bias)
+    wide = WIDE if b.is_contiguous() else len(b)
+    step = max(64, PIECE // (min(wide, len(b)) * out.itemsize))
+    for j in range(0, len(b), wide):
+        across = slice(j, j + wide)
+        for i in range(0, len(a), step):
+            some = None if bias is None else bias[across]
+            out[i : i + step, across] = product(a[i : i + step], b[across], some)
 
 
 def _numpy(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
