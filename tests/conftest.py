@@ -7,8 +7,9 @@ import os
 import pytest
 from tests.browsing import browser, visit
 from tests.commands import data, run
+from tests.sharded import shards
 
-__all__ = ["browser", "data", "run", "visit"]
+__all__ = ["browser", "data", "run", "shards", "visit"]
 
 #: Files that the check is tested on; they are no tests, and some cannot be imported.
 collect_ignore = ["corpus"]
