@@ -33,9 +33,9 @@ def in_chunks(monkeypatch: pytest.MonkeyPatch, most: int, chunk: int, kept: int)
     """From now on calls are computed in chunks; a list of those that were."""
     made: list[Any] = []
 
-    def forced(rows: int, *rest: Any) -> Any:
-        made.append(rows)
-        return plan._nearly_equal(rows, most), chunk, kept
+    def forced(sizes: plan.Sizes, *rest: Any) -> Any:
+        made.append(sizes.rows)
+        return plan._nearly_equal(sizes.rows, most), chunk, kept
 
     monkeypatch.setattr(plan, "_by_chunks", forced)
     return made

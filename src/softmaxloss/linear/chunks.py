@@ -58,10 +58,13 @@ def run(layer: Layer, plan: Plan, factor: float | Array, with_gradient: bool) ->
     losses = np.empty(plan.counted_rows, np.float64)
     factors = np.broadcast_to(np.asarray(factor, np.float64), losses.shape)
     memory = layer.flat_memory(plan.most_rows * plan.chunk * plan.kept)
+    # Once for all blocks: freed and allocated again, it would leave holes in the heap.
+    softmaxes = np.empty((2, len(list(plan.chunks())), plan.most_rows))
     for block in plan.blocks:
         where = block if plan.counted is None else plan.counted[block]
         labels: Any = plan.target.at(where)
-        group = _Group(layer, plan, memory, layer.rows(where), labels.values.astype(np.int64))
+        y = labels.values.astype(np.int64)
+        group = _Group(layer, plan, memory, softmaxes, layer.rows(where), y)
         losses[block] = group.losses()
         if with_gradient:
             layer.set_sums(where, group.gradients(factors[block]))
@@ -71,13 +74,15 @@ def run(layer: Layer, plan: Plan, factor: float | Array, with_gradient: bool) ->
 class _Group:
     """Some rows: their softmax over all classes, and their gradients."""
 
-    def __init__(self, layer: Layer, plan: Plan, memory: Any, x: Any, y: Array) -> None:
+    def __init__(
+        self, layer: Layer, plan: Plan, memory: Any, softmaxes: Array, x: Any, y: Array
+    ) -> None:
         self.layer, self.plan, self.memory, self.x, self.y = layer, plan, memory, x, y
         self.each = np.arange(len(y))
         w = layer.class_weight
         self.weight = np.ones(len(y)) if w is None else w[y]
         self.chunks = list(plan.chunks())
-        self.m, self.S = np.empty((2, len(self.chunks), len(y)))
+        self.m, self.S = softmaxes[:, :, : len(y)]
         self.z_y = np.empty(len(y))
 
     def losses(self) -> Array:

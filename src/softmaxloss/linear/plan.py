@@ -26,11 +26,12 @@ PRODUCT = 16
 #: Classes in one chunk of a product: a multiple of the least number, which keeps rows aligned.
 MOST_CLASSES = 4096
 LEAST_CLASSES = 64
-#: Classes in one chunk where all rows are computed together, whose logits then stay in cache: the
-#: first with which the budget holds enough rows.
-CHUNKS, ENOUGH = (1024, 512, 256, 128), 512
-#: Blocks of fewer rows take longer than chunks of classes, with gradients and without.
-THIN, THIN_LOSS = 64, 384
+#: Classes in one chunk where all rows are computed together: the first with which the budget holds
+#: enough rows.
+CHUNKS, ENOUGH = (4096, 2048, 1024, 512, 256, 128), 1024
+#: Blocks of fewer rows take longer than chunks of classes, with gradients and without, unless the
+#: classes are few.
+THIN, THIN_LOSS, MANY = 64, 2048, 2048
 #: Other numbers of a row, in bytes.
 OF_ROW = 256
 #: Copies of a block's rows of the input, and of the gradient with respect to them.
@@ -46,6 +47,22 @@ class Arguments(NamedTuple):
     target: Any
     weight: Any  #: or None
     sample_weight: Any  #: or None
+
+
+class Sizes(NamedTuple):
+    """What the memory of a call depends on."""
+
+    rows: int  #: those that count
+    classes: int
+    features: int
+    itemsize: int  #: bytes of one logit as it is computed and held
+    gathered: int = 0  #: bytes of a row of the target, where those of a block are copied together
+    copied: bool = False  #: whether a few rows at a time are copied, as with softcap and z_loss
+
+    @property
+    def of_logits(self) -> int:
+        """Bytes of a row of logits, and of what is copied with it."""
+        return self.classes * self.itemsize + self.gathered
 
 
 class LinearGradients(NamedTuple):
@@ -180,15 +197,14 @@ def plan_for(
     elif sample_weight is not None:
         sample_weight = sample_weight[counted]
     number = rows if counted is None else counted.size
+    sizes = Sizes(number, classes, features, itemsize, gathered, read.in_place() is None)
     usual = not (options.label_smoothing or options.changes_logits or options.skip_below)
     if gradients is not None and usual and isinstance(read, ClassIndices):
-        thin = THIN if gradients else THIN_LOSS
-        chunked = _by_chunks(number, shape, itemsize, converted, options, thin)
+        chunked = _by_chunks(sizes, options, converted, THIN if gradients else THIN_LOSS)
         if chunked is not None:
             blocks, chunk, kept = chunked
             return Plan(rows, classes, counted, read, sample_weight, blocks, chunk, divisor, kept)
-    copied = read.in_place() is None
-    blocks = row_blocks(number, shape, itemsize, options, gathered, copied)
+    blocks = row_blocks(sizes, options)
     largest = max((block.stop - block.start for block in blocks), default=1)
     # Bytes per class of a product: its result, and a copy of both operands.
     each = itemsize * (max(largest, features) + largest + features) + converted * features
@@ -200,57 +216,38 @@ def plan_for(
     return Plan(rows, classes, counted, read, sample_weight, blocks, chunk, divisor)
 
 
-def row_blocks(
-    rows: int,
-    shape: tuple[int, int],
-    itemsize: int,
-    options: LinearOptions,
-    gathered: int = 0,
-    copied: bool = False,
-) -> list[slice]:
-    """The rows in as few blocks as the budget allows, of sizes that differ by one at most.
-
-    gathered: bytes of a row of the target, where a block's rows of it are copied together
-    copied: whether a few rows at a time are copied, as with softcap and z_loss
-    """
-    classes, _ = shape
-    free, row = _bytes(rows, shape, itemsize, options, gathered, copied)
-    logits, budget = classes * itemsize + gathered, int(options.memory_budget)
-    if rows and free < logits:
+def row_blocks(sizes: Sizes, options: LinearOptions) -> list[slice]:
+    """The rows in as few blocks as the budget allows, of sizes that differ by one at most."""
+    free, row = _bytes(sizes, options)
+    logits, budget = sizes.of_logits, int(options.memory_budget)
+    if sizes.rows and free < logits:
         copies = budget - budget // ASIDE - free
         needed = math.ceil((logits + copies) * ASIDE / (ASIDE - 1)) + 1
         raise OptionError(
-            f"memory_budget of {budget} bytes does not hold one row of {classes} logits: it takes "
-            f"{needed}"
+            f"memory_budget of {budget} bytes does not hold one row of {sizes.classes} logits: it "
+            f"takes {needed}"
         )
-    return _nearly_equal(rows, free // row)
+    return _nearly_equal(sizes.rows, free // row)
 
 
-def is_one_block(rows: int, shape: tuple[int, int], itemsize: int, options: LinearOptions) -> bool:
+def is_one_block(sizes: Sizes, options: LinearOptions) -> bool:
     """Whether all rows are one block, if all of them count.
 
-    >>> is_one_block(5, (10, 3), 4, LinearOptions(memory_budget=250))
+    >>> is_one_block(Sizes(5, 10, 3, itemsize=4), LinearOptions(memory_budget=250))
     False
     """
-    free, row = _bytes(rows, shape, itemsize, options)
-    return rows * row <= free
+    free, row = _bytes(sizes, options)
+    return sizes.rows * row <= free
 
 
-def _bytes(
-    rows: int,
-    shape: tuple[int, int],
-    itemsize: int,
-    options: LinearOptions,
-    gathered: int = 0,
-    copied: bool = False,
-) -> tuple[int, int]:
+def _bytes(sizes: Sizes, options: LinearOptions) -> tuple[int, int]:
     """(of the budget for rows, of one row)."""
-    classes, features = shape
+    rows, classes, features, itemsize = sizes[:4]
     copies, budget = 0, int(options.memory_budget)
-    if copied or options.changes_logits:
+    if sizes.copied or options.changes_logits:
         copies = COPIES * max(itemsize, 4) * max(classes, FEW if rows * classes > FEW else 0)
     # Beside its logits, a row of the input has a copy, its gradient and parts of that.
-    row = classes * itemsize + gathered + FEATURES * features * max(itemsize, 4)
+    row = sizes.of_logits + FEATURES * features * max(itemsize, 4)
     return budget - budget // ASIDE - copies, row
 
 
@@ -261,19 +258,14 @@ def _nearly_equal(rows: int, most: int) -> list[slice]:
 
 
 def _by_chunks(
-    rows: int,
-    shape: tuple[int, int],
-    itemsize: int,
-    converted: int,
-    options: LinearOptions,
-    thin: int,
+    sizes: Sizes, options: LinearOptions, converted: int, thin: int
 ) -> tuple[list[slice], int, int] | None:
     """(blocks, chunk, kept) of the loop in chunks.py; None where that of blocks.py is better."""
-    classes, features = shape
+    rows, classes, features, itemsize = sizes[:4]
     budget = int(options.memory_budget)
     of_row = FEATURES * features * itemsize
     fit = (budget - budget // ASIDE) // (classes * itemsize + of_row)
-    if fit >= min(rows, thin) or classes < 2 * CHUNKS[0]:
+    if fit >= min(rows, thin) or classes < MANY:
         return None
     for chunk in CHUNKS:
         # A row: its logits of a chunk, a product of that size, a copy of it; two numbers per chunk.

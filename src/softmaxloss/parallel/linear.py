@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from ..errors import OptionError
-from ..linear.plan import MOST_CLASSES, Arguments, row_blocks
+from ..linear.plan import MOST_CLASSES, Arguments, Sizes, row_blocks
 from ..options import LinearOptions
 from ..torch.formula import compute_dtype
 from ..torch.linear.layer import computed_dtype
+from ..torch.linear.products import Product, products_for
 from ..torch.tensors import eager_options, of_each_row, tensor_beside
 from . import slices
 from .call import Call, as_slice
@@ -94,9 +95,9 @@ class LinearCall(Call):
 
     def blocks(self) -> list[slice]:
         """The rows in blocks, of which one may be empty."""
-        shape = (self.classes, self.layer.input.shape[1])
-        made = row_blocks(self.rows, shape, self.dtype.itemsize, self.options)
-        return made or [slice(0, 0)]
+        features = self.layer.input.shape[1]
+        sizes = Sizes(self.rows, self.classes, features, self.dtype.itemsize)
+        return row_blocks(sizes, self.options) or [slice(0, 0)]
 
     def logit_gradient(self, rows: slice, factor: Tensor) -> Tensor:
         """The gradient with respect to the logits of some rows, in the layer's dtype."""
@@ -121,13 +122,16 @@ class _Layer:
     def logits(self, rows: slice, dtype: torch.dtype) -> Tensor:
         x = self.input[rows].to(dtype)
         z = x.new_empty(len(x), len(self.weight))
+        product = self.products(len(x), dtype)["logits"]
         for c in self.chunks():
-            w = self.weight[c].to(dtype).t()
-            if self.bias is None:
-                torch.mm(x, w, out=z[:, c])
-            else:
-                torch.addmm(self.bias[c].to(dtype), x, w, out=z[:, c])
+            b = None if self.bias is None else self.bias[c].to(dtype)
+            product.put(x, self.weight[c].to(dtype), b, z[:, c])
         return z
+
+    def products(self, rows: int, dtype: torch.dtype) -> dict[str, Product]:
+        """The products of blocks of so many rows."""
+        shape, device = (len(self.weight), self.weight.shape[1]), self.input.device.type
+        return products_for(dtype, device, rows, MOST_CLASSES, shape, len(self.input))
 
     def gradients(
         self, call: LinearCall, factor: Tensor, needs: list[bool]
@@ -139,14 +143,18 @@ class _Layer:
         grad_x = self.input.new_zeros(self.input.shape, dtype=sums) if by_input else None
         grad_W = self.weight.new_zeros(self.weight.shape, dtype=sums) if by_weight else None
         grad_b = self.weight.new_zeros(len(self.weight), dtype=sums) if by_bias else None
-        for rows in call.blocks():
+        blocks = call.blocks()
+        longest = max(MOST_CLASSES, *[len(self.input[rows]) for rows in blocks])
+        scratch = self.input.new_empty(longest * self.input.shape[1], dtype=call.dtype)
+        for rows in blocks:
             G, x = call.logit_gradient(rows, factor), self.input[rows].to(call.dtype)
+            made = self.products(len(x), call.dtype)
             for c in self.chunks():
-                part = G[:, c]
+                part, w = G[:, c], self.weight[c].to(call.dtype)
                 if grad_x is not None:
-                    grad_x[rows] += torch.mm(part, self.weight[c].to(call.dtype))
+                    made["input"].add(part, w.t(), grad_x[rows], scratch)
                 if grad_W is not None:
-                    grad_W[c] += torch.mm(part.t(), x)
+                    made["weight"].add(part.t(), x.t(), grad_W[c], scratch)
                 if grad_b is not None:
                     grad_b[c] += part.sum(0, dtype=sums)
         return grad_x, grad_W, grad_b

@@ -68,16 +68,53 @@ def as_numpy(tensor: torch.Tensor, name: str = "a tensor") -> Array:
     """
     require_dense(tensor, name)
     tensor = tensor.detach().resolve_neg()
-    if tensor.dtype is torch.bfloat16:
-        bits: Array = tensor.view(torch.int16).numpy()
-        return bits.view(BFLOAT16)
-    try:
-        array: Array = tensor.numpy()
+    if tensor.dtype in _TYPES and tensor.is_cpu and (tensor.data_ptr() or not tensor.numel()):
+        array: Array = np.asarray(_Memory(tensor))
+        return array.view(BFLOAT16) if tensor.dtype is torch.bfloat16 else array
+    try:  # PyTorch has the error for a tensor without memory
+        array = tensor.numpy()
     except TypeError:
         raise TypeError(
             f"{name}: dtype {tensor.dtype} is not supported; convert it, e.g. by .float()"
         ) from None
     return array
+
+
+class _Memory:
+    """The memory of a tensor, as NumPy reads it. After tensor.numpy() PyTorch never again resizes
+    that memory, as FSDP2 does with parameters."""
+
+    __slots__ = ("__array_interface__", "tensor")
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor  # as long as the array lives
+        described: dict[str, Any] = {
+            "version": 3,
+            "data": (tensor.data_ptr(), False),
+            "typestr": _TYPES[tensor.dtype],
+            "shape": tuple(tensor.shape),
+        }
+        if not tensor.is_contiguous():
+            described["strides"] = tuple(tensor.itemsize * step for step in tensor.stride())
+        self.__array_interface__ = described
+
+
+# Complex numbers are for PyTorch to resolve, which conjugates them.
+_TYPES = {
+    torch.float64: "=f8",
+    torch.float32: "=f4",
+    torch.float16: "=f2",
+    torch.bfloat16: "=u2",
+    torch.uint64: "=u8",
+    torch.uint32: "=u4",
+    torch.uint16: "=u2",
+    torch.int64: "=i8",
+    torch.int32: "=i4",
+    torch.int16: "=i2",
+    torch.int8: "|i1",
+    torch.uint8: "|u1",
+    torch.bool: "|b1",
+}
 
 
 def require_dense(tensor: torch.Tensor, name: str) -> None:

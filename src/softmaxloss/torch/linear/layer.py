@@ -15,7 +15,7 @@ from ...arrays import Array
 from ...kernels import has_kernel, kernel_for
 from ...labels import ClassIndices
 from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
-from ...linear.plan import Arguments, Plan, is_one_block, plan_for
+from ...linear.plan import Arguments, Plan, Sizes, is_one_block, plan_for
 from ...options import LinearOptions, class_weights, sample_weights
 from ...scores import Scores, counted_from
 from ..tensors import as_float64, as_numpy, new_memory
@@ -43,7 +43,7 @@ def held_dtypes(arrays: Arguments, options: LinearOptions) -> tuple[torch.dtype,
     dtype = computed_dtype(arrays.input.dtype)
     if dtype.itemsize > 2:
         return dtype, dtype, dtype
-    one = is_one_block(rows, (classes, features), dtype.itemsize, options)
+    one = is_one_block(Sizes(rows, classes, features, dtype.itemsize), options)
     return dtype, dtype if one else torch.float32, torch.float32
 
 

@@ -16,7 +16,7 @@ from ...linear.plan import Arguments
 from ...options import LinearOptions, field_values
 from ...scores import Scores
 from .. import formula
-from ..tensors import is_eager, one_number, operator_schema, options_from
+from ..tensors import as_numpy, is_eager, one_number, operator_schema, options_from
 from .layer import Layer, Needs, computed_dtype, held_dtypes, rounded
 
 ARGUMENTS = (
@@ -81,7 +81,7 @@ def gradients_of(upstream: Tensor, *values: Any) -> tuple[Tensor, ...]:
     """The gradients for any upstream gradient: one number, or with reduction="none" one per row."""
     arrays, needs, options = _read(values)
     factors = upstream.detach().double().cpu()
-    factor = factors.contiguous().numpy() if factors.dim() else factors.item()
+    factor = as_numpy(factors.contiguous()) if factors.dim() else factors.item()
     gradients = Layer(arrays, options, needs).run(factor)[2]
     return tuple(g.to(arrays.input.dtype) for g in gradients)
 

@@ -4,8 +4,8 @@ BLAS of torch.mm.
 The fastest differs by processor, dtype and shape, up to twofold. So the first call with products of
 a kind measures them, on numbers of its own, in some hundredths of a second; the process remembers
 what it found. A library wins only if it is clearly faster than the ones before it in the order of
-`LIBRARIES`. Calls whose products are small take the first one without a measurement, and so do all
-calls where PyTorch is asked for deterministic algorithms. The environment variable
+`PREFERRED`. Calls whose products are small take the first of `LIBRARIES` without a measurement, and
+so do all calls where PyTorch is asked for deterministic algorithms. The environment variable
 SOFTMAXLOSS_PRODUCTS names the library to use instead: "onednn", "numpy" or "torch".
 
 All round alike; sums are added in another order. So two runs may differ in the last bits where the
@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...arrays import Array
 from ...errors import OptionError
 from ...kernels import HOST
 from ...text import shown
 from .._private import fast_product
+from ..tensors import as_numpy
 
 VARIABLE = "SOFTMAXLOSS_PRODUCTS"
 #: A call with fewer multiplications takes less time than a measurement.
@@ -37,8 +37,12 @@ SMALL_CALL = 5e7
 #: At most so many multiplications in a product that is measured, and rows in it.
 MOST_MEASURED, MOST_ROWS = 2.5e8, 512
 ROUNDS, SECONDS = 6, 0.1
-#: How much faster than those before it a library must be.
-CLEARLY = 1.3
+#: oneDNN returns its results in memory of its own, at most so many bytes, or 64 rows, at a time:
+#: larger ones leave holes in the heap. And it is slower at more columns.
+PIECE, WIDE = 1 << 21, 1024
+#: Of libraries that take about as long the first wins: NumPy's, which writes its result in place.
+#: Another one must be so much faster.
+PREFERRED, CLEARLY = ("numpy", "onednn", "torch"), 1.15
 #: Of a product: x·Wᵀ, which makes logits; G·W and Gᵀ·x, which make gradients.
 KINDS = ("logits", "input", "weight")
 
@@ -73,34 +77,22 @@ def _onednn(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
     assert product is not None
     if not (b.is_contiguous() or b.t().is_contiguous()):  # which is slow
         b = b.contiguous()
-    out.copy_(product(a, b, None if bias is None else bias.contiguous()))
+    bias = None if bias is None else bias.contiguous()
+    wide = WIDE if b.is_contiguous() else len(b)
+    step = max(64, PIECE // (min(wide, len(b)) * out.itemsize))
+    for j in range(0, len(b), wide):
+        across = slice(j, j + wide)
+        for i in range(0, len(a), step):
+            some = None if bias is None else bias[across]
+            out[i : i + step, across] = product(a[i : i + step], b[across], some)
 
 
 def _numpy(a: Tensor, b: Tensor, bias: Tensor | None, out: Tensor) -> None:
     # What is no matrix to BLAS, NumPy multiplies without it.
     a, b = (t if _is_matrix(t) else t.contiguous() for t in (a, b))
-    np.matmul(_array(a), _array(b).T, out=_array(out))
+    np.matmul(as_numpy(a), as_numpy(b).T, out=as_numpy(out))
     if bias is not None:
         out += bias
-
-
-class _Memory:
-    """The memory of a tensor, as NumPy reads it."""
-
-    def __init__(self, t: Tensor) -> None:
-        self.tensor = t  # as long as the array lives
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (t.data_ptr(), False),
-            "typestr": f"=f{t.itemsize}",
-            "shape": tuple(t.shape),
-            "strides": tuple(t.itemsize * step for step in t.stride()),
-        }
-
-
-def _array(t: Tensor) -> Array:
-    # Not t.numpy(): PyTorch then never again resizes the memory, as FSDP does with parameters.
-    return np.asarray(_Memory(t))
 
 
 def _is_matrix(t: Tensor) -> bool:
@@ -141,6 +133,7 @@ def products_for(
     rows = min(2 ** math.ceil(math.log2(rows)), MOST_ROWS)
     chunk = 2 ** math.floor(math.log2(min(chunk, max(1.0, MOST_MEASURED / (rows * features)))))
     key = (dtype, torch.get_num_threads(), rows, chunk, features)
+    names.sort(key=PREFERRED.index)
     return {kind: LIBRARIES[_fastest(kind, names, key)] for kind in KINDS}
 
 
