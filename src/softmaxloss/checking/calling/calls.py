@@ -184,8 +184,8 @@ class _Search:
         """The likeliest of the forms that do not look right, called on all inputs."""
         # Stable: the likeliest first among equals.
         others = sorted(self._others, key=lambda one: one[0])
-        if others and others[0][1].seconds > SLOW:
-            most = MOST_IF_SLOW
+        if others and (others[0][1].seconds > SLOW or others[0][1].form.framework == "jax"):
+            most = MOST_IF_SLOW  # JAX compiles for each shape
         for score, trial, callee in others[:most]:
             new = not any(trial is one for one in self._called)
             if new and (score <= FINITE or trial is self._others[0][1]):
