@@ -42,6 +42,7 @@ from .trials import (
     takes_only_single,
     try_form,
 )
+from .whole import whole_of
 from .wording import Wording
 
 MOST_RIGHT = 2  # forms that look right and are called on all inputs
@@ -109,6 +110,9 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
             yield from fixed.attempts(MOST_LIKELY)
     if not search.right:
         yield from search.attempts(MOST_WRONG)
+        whole = whole_of(target)
+        if whole is not None:
+            yield Attempt(first or Form(), [], whole)
         yield from search.failures()
 
 

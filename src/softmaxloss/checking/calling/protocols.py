@@ -26,9 +26,12 @@ from .packed import (
 )
 from .repacked import (
     of_boosting,
+    of_ders,
+    of_inputs,
     of_list_of_columns,
     of_lookup,
     of_penalised,
+    of_records,
     of_shifted,
     of_teacher,
 )
@@ -131,6 +134,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from with_params(target)
         yield from _of_unusual(target)
         return
+    yield from of_inputs(target)
     is_called = bool(_methods(target, ("__call__",)))
     for forward in _methods(target, FORWARD):
         for backward in _methods(target, BACKWARD):
@@ -152,6 +156,8 @@ def _of_unusual(target: Any) -> Iterator[Way]:
     yield from of_lookup(target)
     yield from of_shifted(target)
     yield from of_list_of_columns(target)
+    yield from of_records(target)
+    yield from of_ders(target, title_of(target))
 
 
 def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Way]:

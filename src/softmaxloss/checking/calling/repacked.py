@@ -140,6 +140,78 @@ def _in_rows(value: Any, shape: tuple[int, ...], order: Any) -> Any:
     return value.reshape(shape, order=order) if size == shape[0] * shape[1] > 1 else value
 
 
+def of_ders(method: Callable[..., Any], title: str) -> Iterator[Way]:
+    """The derivatives that CatBoost asks for are those of the log-likelihood, with the other sign,
+    for one example."""
+    required = required_of(method)
+    if not title.endswith("calc_ders_multi") or len(required) != 3:
+        return
+
+    def call(logits: Any, y: Any) -> Any:
+        if np.ndim(logits) != 1:
+            raise ValueError("it takes one example")
+        first, *_ = method(logits.tolist(), y, 1.0)
+        return {"gradient": -np.asarray(first, np.float64)}
+
+    vars(call)["__signature__"] = _signature("logits", "y")
+    yield Way(call, call, "−f(z, y, 1)[0]")
+
+
+#: Keys and attributes under which outputs and labels are passed.
+OUTPUTS = ("logits", "scores", "pred", "preds", "predictions", "output", "outputs", "logit")
+LABELS = ("labels", "label", "y", "target", "targets")
+
+
+class _Record(dict[str, Any]):
+    """A dict of which the values are attributes, too."""
+
+    __getattr__ = dict.__getitem__
+
+
+def of_records(function: Callable[..., Any]) -> Iterator[Way]:
+    """A loss whose outputs, and perhaps whose labels, are in a dict or an object."""
+    required = required_of(function)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if len(required) != 2 or not isinstance(code, CodeType):
+        return
+    words = {*code.co_names, *(one for one in code.co_consts if isinstance(one, str))}
+    if not words & set(OUTPUTS) and not words & set(LABELS):
+        return
+    for packed in ((True, True), (True, False), (False, True)):
+
+        def call(outputs: Any, y: Any, packed: tuple[bool, bool] = packed) -> Any:
+            given = [
+                _Record(dict.fromkeys(names, one)) if is_packed else one
+                for one, names, is_packed in zip(
+                    (outputs, y), (OUTPUTS, LABELS), packed, strict=True
+                )
+            ]
+            return function(*given)
+
+        vars(call)["__signature__"] = _signature("outputs", "y")
+        shown = ("{'logits': z}" if packed[0] else "z", "{'labels': y}" if packed[1] else "y")
+        yield Way(call, call, f"f({', '.join(shown)})")
+
+
+def of_inputs(target: Any) -> Iterator[Way]:
+    """An object whose forward is passed a tuple of logits and labels, and returns a tuple, as in
+    Chainer; backward is passed the same and a tuple of upstream gradients."""
+    owner = target if isinstance(target, type) else type(target)
+    forward, backward = getattr(owner, "forward", None), getattr(owner, "backward", None)
+    if not (inspect.isfunction(forward) and inspect.isfunction(backward)):
+        return
+    if [len(required_of(one)) for one in (forward, backward)] != [2, 3]:
+        return
+
+    def call(logits: Any, y: Any) -> Any:
+        made = target() if isinstance(target, type) else target
+        (value,) = made.forward((logits, y))
+        return {"loss": value, "gradient": made.backward((logits, y), (1.0,))[0]}
+
+    vars(call)["__signature__"] = _signature("logits", "y")
+    yield Way(call, call, "forward((z, y)), backward((z, y), (1,))", methods=2)
+
+
 def of_list_of_columns(function: Callable[..., Any]) -> Iterator[Way]:
     """A loss of the outputs of a recurrent network: a list with a column for each step."""
     required = required_of(function)

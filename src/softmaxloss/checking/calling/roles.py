@@ -268,15 +268,19 @@ def _loss(
     free = [name for name in names if name not in known]
     weights = [name for name in free if name.lower() in CLASS_WEIGHTS]
     if len(free) == 3 and len(weights) == 1:
-        known[weights[0]] = "class weights"
         free.remove(weights[0])
+        if all(role_of(name) != "weights" for name in free):
+            yield from _loss_of_two(parameters, known | {weights[0]: "class weights"}, free)
+        known[weights[0]] = "example weights"
     if len(free) == 1 and known.get(names[-1]) == "mask":  # a softmax with a mask
         softmax = known | {free[0]: _score_role(free[0])}
         yield _passed(parameters, softmax)
         yield _passed(parameters, softmax | {names[-1]: "left out"})
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
         known = {
-            n: r for n, r in known.items() if r in ("model", "training", "axis") or n in optional
+            n: r
+            for n, r in known.items()
+            if r in ("model", "training", "axis", "lengths") or n in optional
         }
         free = [name for name in names if name not in known]
     labels = [name for name, role in optional.items() if role == "labels"][:1]
@@ -306,6 +310,13 @@ def _loss(
         yield _passed(parameters, known | roles)
     if len(free) != 2:
         return
+    yield from _loss_of_two(parameters, known, free)
+
+
+def _loss_of_two(
+    parameters: Sequence[inspect.Parameter], known: dict[str, Role], free: Sequence[str]
+) -> Iterator[Arguments]:
+    """The ways to call a loss of which two parameters are its scores and its labels."""
     first, second = free
     both: list[tuple[Role, Role]] = [
         (_score_role(first), "labels"),

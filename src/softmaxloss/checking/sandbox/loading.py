@@ -82,7 +82,7 @@ def _object(module: ModuleType, name: str, file: str) -> tuple[Any, str]:
                     continue
                 bare = _method_of_bare(value, part)
                 if bare is not None:
-                    value, expression = bare, f"{expression}.__new__({expression}).{part}"
+                    value, expression = bare, f"object.__new__({expression}).{part}"
                     owner = expression
                     continue
                 why = f"cannot be made without arguments: {error}"
@@ -103,7 +103,7 @@ def _object(module: ModuleType, name: str, file: str) -> tuple[Any, str]:
 def _method_of_bare(owner: type, name: str) -> Any:
     """The method of an object that was not initialised, if it only reads what can be set."""
     with contextlib.suppress(Exception):
-        method = getattr(owner.__new__(owner), name)
+        method = getattr(object.__new__(owner), name)
         return method if any(of_attributes(method)) else None
     return None
 
