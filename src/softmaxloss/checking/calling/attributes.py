@@ -56,7 +56,7 @@ def _read_by(method: Any) -> set[str]:
     while waiting:
         name = waiting.pop()
         function = getattr(owner, name, None)
-        code = getattr(inspect.unwrap(function), "__code__", None) if function else None
+        code = getattr(function, "__code__", None)
         if name in seen or not isinstance(code, CodeType) or not code.co_varnames:
             continue
         seen.add(name)
