@@ -151,7 +151,8 @@ def of_blocks(function: Any) -> Any:
         return function([z[..., :half], z[..., half:]], *others, **options)
 
     call.__name__ = getattr(function, "__name__", "")
-    vars(call)["__signature__"] = inspect.signature(function)
+    first, *rest = parameters_of(function) or []
+    vars(call)["__signature__"] = inspect.Signature([first.replace(name="logits"), *rest])
     return call
 
 
