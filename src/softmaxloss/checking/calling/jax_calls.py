@@ -9,6 +9,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ FAST = {"xla_cpu_use_fusion_emitters": False, "xla_disable_hlo_passes": "algsimp
 MOST_COMPILED = 100  # calls that are kept for the same arguments but other logits
 
 _compiled: dict[Any, Callable[..., Any]] = {}
+_not_compiled: set[Any] = set()
 
 
 def upstream_for(upstream: Any, shape: tuple[int, ...]) -> Any:
@@ -40,18 +42,9 @@ def call_jax(
     """
     jax: Any = sys.modules["jax"]
 
-    def is_traced(one: Any) -> bool:
-        leaves = jax.tree_util.tree_leaves(one)
-        return bool(leaves) and all(
-            isinstance(leaf, jax.Array | np.ndarray) and leaf.dtype.kind not in "iub"
-            for leaf in leaves
-        )
-
-    traced = [k for k, one in enumerate(given) if is_traced(one)]
-
-    def run(values: Sequence[Any]) -> tuple[Any, Any]:
+    def run(places: Sequence[int], values: Sequence[Any]) -> tuple[Any, Any]:
         arguments = list(given)
-        for k, value in zip(traced, values, strict=True):
+        for k, value in zip(places, values, strict=True):
             arguments[k] = value
 
         def of_scores(z: Any) -> Any:
@@ -71,17 +64,38 @@ def call_jax(
         above = jax.numpy.asarray(upstream_for(upstream, value.shape), dtype=value.dtype)
         return value, pull(above)[0]
 
-    values = [given[k] for k in traced]
-    with contextlib.suppress(Exception):  # it needs the numbers, or these options are unknown
-        fixed = [one for k, one in enumerate(given) if k not in traced]
-        whole = _key([*key, scores, fixed, upstream])
-        if whole not in _compiled:
+    kinds = [_kinds(one, jax) for one in given]
+    floats = [k for k, kind in enumerate(kinds) if kind == "f"]
+    numbers = [k for k, kind in enumerate(kinds) if kind in ("f", "i")]
+    for places in (numbers, floats):  # it may need the numbers of the labels
+        with contextlib.suppress(Exception):
+            fixed = [one for k, one in enumerate(given) if k not in places]
+            whole = _key([*key, scores, places, fixed, upstream])
+            values = [given[k] for k in places]
+            shaped = whole, str(jax.tree_util.tree_map(lambda one: (one.dtype, one.shape), values))
+            if shaped in _not_compiled:
+                continue
             if len(_compiled) == MOST_COMPILED:
                 _compiled.clear()
-            _compiled[whole] = jax.jit(run, compiler_options=FAST)
-        value, gradient = _compiled[whole](values)
-        return value, gradient
-    return run(values)
+            if whole not in _compiled:
+                _compiled[whole] = jax.jit(partial(run, places), compiler_options=FAST)
+            try:
+                value, gradient = _compiled[whole](values)
+            except Exception:  # or those of the logits; or these options are unknown
+                _not_compiled.add(shaped)
+                raise
+            return value, gradient
+    return run((), ())
+
+
+def _kinds(value: Any, jax: Any) -> str:
+    """Whether it has floats, "f", is an array of whole numbers, "i", or is anything else, ""."""
+    leaves = jax.tree_util.tree_leaves(value)
+    if not leaves or not all(isinstance(one, jax.Array | np.ndarray) for one in leaves):
+        return ""
+    if all(one.dtype.kind not in "iub" for one in leaves):
+        return "f"
+    return "i" if len(leaves) == 1 and leaves[0].dtype.kind in "iu" else ""
 
 
 def _key(value: Any) -> Any:
