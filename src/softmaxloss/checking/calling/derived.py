@@ -34,7 +34,9 @@ def of_jacobian(function: Callable[..., Any], title: str) -> Iterator[Way]:
     >>> [way.protocol for way in of_jacobian(lambda s: 0, "softmax_jacobian")]
     ['J = f(a); Jᵀ·∂(−log a_y)/∂a']
     """
-    if not JACOBIAN.search(title) or len(required_of(function)) != 1:
+    names = [p.name.lower() for p in required_of(function)]
+    of_softmax = "softmax" in title.lower() or names[:1] in [["softmax"], ["probs"], ["s"], ["p"]]
+    if len(names) != 1 or not of_softmax or not JACOBIAN.search(title):
         return
 
     def call(probabilities: Any, y: Any) -> Any:
