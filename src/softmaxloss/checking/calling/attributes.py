@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .packed import Way
+from .packed import Way, signature
 from .roles import parameters_of, required_of, role_of
 
 #: Attributes in which a classifier keeps its weights, its bias, its features and its labels.
@@ -108,7 +108,7 @@ def _with_all(owner: Any, method: Any, name: str, stored: list[str], read: set[s
             setattr(owner, attribute, value)
         return method()
 
-    vars(call)["__signature__"] = _signature("W", "X", "y")
+    vars(call)["__signature__"] = signature("W", "X", "y")
     shown = ", ".join(f"self.{one} = {what}" for one, what in zip(stored, "Xy", strict=True))
     return Way(call, call, f"self.{name} = W, {shown}; {method.__name__}()")
 
@@ -118,10 +118,5 @@ def _with_probabilities(owner: Any, method: Any, name: str) -> Way:
         setattr(owner, name, probabilities)
         return method(y)
 
-    vars(call)["__signature__"] = _signature("probabilities", "y")
+    vars(call)["__signature__"] = signature("probabilities", "y")
     return Way(call, call, f"self.{name} = a; {method.__name__}(y)")
-
-
-def _signature(*names: str) -> inspect.Signature:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Signature([inspect.Parameter(name, kind) for name in names])

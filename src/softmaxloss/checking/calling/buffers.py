@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .packed import Way
+from .packed import Way, signature
 from .roles import required_of, role_of
 
 #: Names of an array for the results that do not say which.
@@ -53,7 +53,7 @@ def _in_place(function: Callable[..., Any], name: str) -> Way:
         function(given)
         return given
 
-    vars(call)["__signature__"] = _signature([name])
+    vars(call)["__signature__"] = signature(name)
     return Way(call, call, "f(z), which changes z")
 
 
@@ -80,7 +80,7 @@ def _with_buffers(function: Callable[..., Any], names: list[str], places: list[i
         function(*given)
         return made
 
-    vars(call)["__signature__"] = _signature([names[k] for k in passed])
+    vars(call)["__signature__"] = signature(*(names[k] for k in passed))
     shown = [
         f"{name}=…" if k in places else "1/N" if k in above
         else "y" if labelled and role_of(name) == "labels" else "a" if labelled else "z"
@@ -93,11 +93,6 @@ def _part_of(name: str) -> str | None:
     """The part of the results that an array of this name is for; empty: it does not say."""
     lower = name.lower()
     return "" if lower in OUT else PARTS.get(lower)
-
-
-def _signature(names: list[str]) -> inspect.Signature:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Signature([inspect.Parameter(name, kind) for name in names])
 
 
 def _returns_nothing(function: Callable[..., Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .packed import Way
+from .packed import Way, signature
 from .roles import Argument, arguments_of, parameters_of, required_of, role_of
 
 JACOBIAN = re.compile(
@@ -48,7 +48,7 @@ def of_jacobian(function: Callable[..., Any], title: str) -> Iterator[Way]:
         gradient = (J * above[..., :, None]).sum(axis=-2)
         return {"gradient": gradient / (len(a) if a.ndim == 2 else 1)}
 
-    vars(call)["__signature__"] = _signature("probabilities", "y")
+    vars(call)["__signature__"] = signature("probabilities", "y")
     yield Way(call, call, "J = f(a); Jᵀ·∂(−log a_y)/∂a")
 
 
@@ -246,8 +246,3 @@ def _named(function: Callable[..., Any]) -> list[tuple[Argument, ...]]:
 
 def _name(function: Any) -> str:
     return str(getattr(function, "__name__", ""))
-
-
-def _signature(*names: str) -> inspect.Signature:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Signature([inspect.Parameter(name, kind) for name in names])

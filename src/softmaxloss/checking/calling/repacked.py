@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .packed import Way
+from .packed import Way, signature
 from .roles import FEATURES, parameters_of, required_of, role_of
 
 #: Names of an object with the labels, of a library for gradient boosting.
@@ -127,7 +127,7 @@ def of_boosting(function: Callable[..., Any]) -> Iterator[Way]:
             value = function(*given, **dict.fromkeys(counts, z.shape[1]))
             return _in_rows(value, z.shape, order or "C")
 
-        vars(call)["__signature__"] = _signature("logits", "y")
+        vars(call)["__signature__"] = signature("logits", "y")
         shown = ["z, " + text, "y"] if at == 1 else ["y", "z, " + text]
         yield Way(call, call, f"f({', '.join(shown)})")
 
@@ -153,7 +153,7 @@ def of_ders(method: Callable[..., Any], title: str) -> Iterator[Way]:
         first, *_ = method(logits.tolist(), y, 1.0)
         return {"gradient": -np.asarray(first, np.float64)}
 
-    vars(call)["__signature__"] = _signature("logits", "y")
+    vars(call)["__signature__"] = signature("logits", "y")
     yield Way(call, call, "−f(z, y, 1)[0]")
 
 
@@ -188,7 +188,7 @@ def of_records(function: Callable[..., Any]) -> Iterator[Way]:
             ]
             return function(*given)
 
-        vars(call)["__signature__"] = _signature("outputs", "y")
+        vars(call)["__signature__"] = signature("outputs", "y")
         shown = ("{'logits': z}" if packed[0] else "z", "{'labels': y}" if packed[1] else "y")
         yield Way(call, call, f"f({', '.join(shown)})")
 
@@ -208,7 +208,7 @@ def of_inputs(target: Any) -> Iterator[Way]:
         (value,) = made.forward((logits, y))
         return {"loss": value, "gradient": made.backward((logits, y), (1.0,))[0]}
 
-    vars(call)["__signature__"] = _signature("logits", "y")
+    vars(call)["__signature__"] = signature("logits", "y")
     yield Way(call, call, "forward((z, y)), backward((z, y), (1,))", methods=2)
 
 
@@ -262,7 +262,7 @@ def of_lookup(function: Callable[..., Any]) -> Iterator[Way]:
             return tuple(one[words] if np.shape(one) == shape else one for one in value)
         return value[words] if np.shape(value) == shape else value
 
-    vars(call)["__signature__"] = _signature("logits", "y")
+    vars(call)["__signature__"] = signature("logits", "y")
     shown = ["words" if k == of_words else {"weights": "W", "labels": "y"}.get(str(role), "y")
              for k, role in enumerate(roles)]  # fmt: skip
     yield Way(call, call, f"f({', '.join(shown)}) with z = W[words]")
@@ -298,7 +298,7 @@ def of_teacher(function: Callable[..., Any]) -> Iterator[Way]:
             value = function(*given)
             return value if factor == 1 else value / factor
 
-        vars(call)["__signature__"] = _signature("logits", "onehot")
+        vars(call)["__signature__"] = signature("logits", "onehot")
         times = f"/{factor:g}" if factor != 1 else ""
         shown = ", ".join(
             {of_student: f"{warm:g}·z", of_teacher: "logits of y"}.get(k, f"{warm:g}")
@@ -340,8 +340,3 @@ def of_penalised(function: Callable[..., Any]) -> Iterator[Way]:
         for p, role in zip(required, roles, strict=True)
     )
     yield Way(call, call, f"f({shown})")
-
-
-def _signature(*names: str) -> inspect.Signature:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Signature([inspect.Parameter(name, kind) for name in names])
