@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from softmaxloss import LabelError, explain, explain_set
+from softmaxloss.text import printable
 
 SEED = [2.0, 1.0, 0.1, -1.2]
 NAMES = ["cat", "dog", "fox", "owl"]
@@ -86,3 +87,15 @@ def test_near_names_among_many_classes():
     names = [f"class {n}" for n in range(50_000)]
     with pytest.raises(LabelError, match="did you mean 'class 4711'"):
         explain(np.zeros(50_000), "class_4711", classes=names, steps=0)
+
+
+def test_names_of_every_script_are_shown_as_they_are() -> None:
+    for name in ("👩‍🔬", "می‌خواهم", "chat\xa0noir", "猫\u3000犬"):
+        assert printable(name) == name
+    for name, shown in {
+        "a\u200db": r"a\u200db",  # invisible between Latin letters
+        "x\u202ey": r"x\u202ey",
+        "\u2028": r"\u2028",
+        "\xad": r"\xad",
+    }.items():
+        assert printable(name) == shown

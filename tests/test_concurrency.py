@@ -68,11 +68,21 @@ y = np.zeros(6000, np.uint8)
 before = len(os.listdir("/proc/self/task"))
 
 def most():
-    caller = threading.Thread(target=softmaxloss.cross_entropy, args=(z, y))
+    calls = []
+
+    def compute():
+        while not ended.is_set():
+            calls.append(softmaxloss.cross_entropy(z, y))
+
+    ended = threading.Event()
+    caller = threading.Thread(target=compute)
     caller.start()
-    seen = 0
-    while caller.is_alive():
+    seen = looks = 0
+    while len(calls) < 2 or looks < 100:
         seen = max(seen, len(os.listdir("/proc/self/task")) - before)
+        looks += 1
+    ended.set()
+    caller.join()
     return seen
 """
 

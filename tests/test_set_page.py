@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import re
+import shlex
 import sys
 import xml.etree.ElementTree as ET
 from typing import Any
@@ -462,6 +463,61 @@ def test_ids_are_carried_through(run, tmp_path):
     (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
     assert "is not text in UTF-8" in run("z.npy", "y.npy", *named)[2]
     assert "no such file" in run("z.npy", "y.npy", "--ids", "none.txt")[2]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".npz", ".parquet"])
+def test_ids_in_a_column(run, tmp_path, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    texts = ["α, front.png", "007", "<b>", ""]
+    table = {"cat": [1.5, 2.0, -1.0, 0.5], "dog": [0.2, 0.5, 3.0, 0.0], "y": [0, 1, 1, 0]}
+    for ids in (texts, [10, 7, 7, -3]):
+        file = write_table(tmp_path / f"table{suffix}", {"image": ids, **table})
+        keys = ["--logits-key", "logits"] if suffix == ".npz" else []
+        both = [file, *keys, "--labels-key", "y", "--ids-key", "image"]
+        code, out, err = run(*both, "--out", "scores.csv")
+        assert (code, err) == (0, "")
+        with open("scores.csv", newline="", encoding="utf-8") as scores:
+            assert [row["id"] for row in csv.DictReader(scores)] == [str(id) for id in ids]
+        command = shlex.split(out.splitlines()[-1])
+        assert main(command[1:]) == 0  # the explanation of the first row knows the column, too
+        apart = ["--ids", file, "--ids-key", "image", "--out", "apart.csv"]
+        np.save("two.npy", np.stack([table["cat"], table["dog"]], axis=1))
+        np.save("labels.npy", table["y"])
+        assert run("two.npy", "labels.npy", *apart)[0] == 0
+        with open("apart.csv", newline="", encoding="utf-8") as scores:
+            assert [row["id"] for row in csv.DictReader(scores)] == [str(id) for id in ids]
+    assert "has no" in run(file, *keys, "--labels-key", "y", "--ids-key", "images")[2]
+
+
+def test_ids_of_two_kinds_are_refused(run, tmp_path):
+    rows = [{"id": 5, "y": 0, "a": 1.0, "b": 2.0}, {"id": "x", "y": 1, "a": 1.0, "b": 2.0}]
+    (tmp_path / "mixed.json").write_text(json.dumps(rows))
+    _, _, err = run("mixed.json", "--ids-key", "id")
+    assert err.endswith("mixed.json: 'id' has ids of which some are text and some numbers\n")
+
+
+def write_table(path, columns):
+    """A table in the format of the suffix; returns its path."""
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if path.suffix == ".csv":
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".npz":
+        logits = np.stack([columns["cat"], columns["dog"]], axis=1)
+        np.savez(path, logits=logits, y=columns["y"], image=columns["image"])
+    else:
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    return str(path)
 
 
 def test_a_page_needs_one_class_for_each_row(run):

@@ -7,6 +7,9 @@ these functions.
 
 from collections.abc import Sequence
 
+_SPACES = "\xa0\u202f\u3000"  # no-break spaces, and that of Chinese and Japanese
+_JOINERS = "\u200c\u200d"  # parts of words in Persian and Hindi, and of emoji
+
 
 def printable(text: str) -> str:
     r"""The text on one line, with every character that does not print escaped.
@@ -14,8 +17,13 @@ def printable(text: str) -> str:
     >>> print(printable("\x1b[31mred\n"))
     \x1b[31mred\n
     """
+    if text.isprintable():
+        return text
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+        c
+        if c.isprintable() or c in _SPACES or (c in _JOINERS and not before.isascii())
+        else c.encode("unicode_escape", "surrogatepass").decode()
+        for before, c in zip(" " + text, text, strict=False)
     )
 
 

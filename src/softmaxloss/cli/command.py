@@ -24,7 +24,7 @@ from ..explanation import SetExplanation
 from ..explanation.rendering.terminal import to_ascii
 from ..files import LogitsFile, open_logits
 from ..files.atomic import check_writable
-from ..files.ids import read_lines
+from ..files.ids import read_ids, read_lines
 from ..files.linear import LinearFile
 from ..text import plural, printable
 from ..totals import Totals
@@ -78,13 +78,26 @@ top = click.option(
     show_default=True,
     help="List this many of the examples of a file with the highest loss.",
 )
-ids = click.option(
+_ids = click.option(
     "--ids",
     "ids_file",
     metavar="FILE",
     type=FILE,
     help="Names of the rows, a line of text each.",
 )
+_ids_key = click.option(
+    "--ids-key",
+    metavar="NAME",
+    help="Name of the array or column with the names of the rows, in the file of --ids or else of "
+    "the logits.",
+)
+
+
+def ids(function: F) -> F:
+    """The options for the names of rows."""
+    return _ids(_ids_key(function))
+
+
 logits_key = click.option(
     "--logits-key",
     metavar="NAME",
@@ -170,7 +183,10 @@ def explain_row(file: str, labels: str, row: int) -> str:
     command that runs now."""
     given = click.get_current_context().params
     words = ["--file", file, "--labels", labels, "--row", str(row)]
-    for name in ("logits_key", "labels_key", "classes", "weight", "weight_key", "bias_key"):
+    names = ["logits_key", "labels_key", "classes", "weight", "weight_key", "bias_key"]
+    if given.get("ids_file") is None:
+        names.append("ids_key")  # a column of this file that is no logit
+    for name in names:
         words += [f"--{name.replace('_', '-')}", given[name]] if given[name] is not None else []
     words += [
         f"--{flag}" for flag in ("one-based", "probabilities") if given[flag.replace("-", "_")]
@@ -212,12 +228,29 @@ def expect_a_mean(result: Totals | SetExplanation) -> None:
     click.get_current_context().exit(1)
 
 
-def columns_apart(logits: str, labels: str, key: str | None) -> list[str]:
-    """The columns of a file of logits that are none: the labels, where they are in the same one."""
-    same = logits == labels or (
-        os.path.exists(logits) and os.path.exists(labels) and os.path.samefile(logits, labels)
-    )
-    return [key] if same and key is not None else []
+def columns_apart(logits: str, labels: str) -> list[str]:
+    """The columns of a file of logits that are none: labels and ids, where they are in the same
+    one, with the options of the command that runs now."""
+    given = click.get_current_context().params
+    beside = {"labels_key": labels, "ids_key": given.get("ids_file") or logits}
+    return [
+        given[key]
+        for key, file in beside.items()
+        if given.get(key) is not None and _same_file(logits, file)
+    ]
+
+
+def _same_file(one: str, other: str) -> bool:
+    both = os.path.exists(one) and os.path.exists(other)
+    return one == other or (both and os.path.samefile(one, other))
+
+
+def row_ids(logits: str, rows: int) -> list[str] | None:
+    """The names of the rows, with the options of the command that runs now."""
+    given = click.get_current_context().params
+    if given["ids_file"] is None and given["ids_key"] is None:
+        return None
+    return read_ids(given["ids_file"] or logits, rows, key=given["ids_key"])
 
 
 def terminal() -> tuple[int, bool]:

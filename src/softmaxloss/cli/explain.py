@@ -104,6 +104,7 @@ def explain(
     top: int,
     ignore_index: int,
     ids_file: str | None,
+    ids_key: str | None,
     logits_key: str | None,
     labels_key: str | None,
     weight: str | None,
@@ -132,7 +133,8 @@ def explain(
     known: Sequence[str] | None = None
     if file is None:
         needs = "needs a file of logits: --file FILE"
-        _refuse(needs, "row", "logits_key", "labels_key", "weight", "weight_key", "bias_key")
+        keys = ("logits_key", "labels_key", "ids_key", "weight_key", "bias_key")
+        _refuse(needs, "row", *keys, "weight")
         if labels is not None and (os.path.exists(labels) or Path(labels).suffix in FORMATS):
             _refuse(needs, "labels")
         true = label or labels
@@ -140,7 +142,7 @@ def explain(
     else:
         if logits:
             raise click.UsageError("give the logits as numbers or with --file, not both")
-        apart = command.columns_apart(file, labels or "", labels_key)
+        apart = command.columns_apart(file, labels or "")
         with command.open_file(file, apart) as source:
             if row is None and source.shape[0] != 1:
                 if labels is None:

@@ -5,7 +5,7 @@ from functools import partial
 import click
 
 from ..explanation import explain_set as explanation_of_set
-from ..files import LogitsFile, read_ids, read_labels
+from ..files import LogitsFile, read_labels
 from ..totals import Example
 from . import command
 from .progress import progress_bar
@@ -17,7 +17,7 @@ def explain_set(source: LogitsFile, labels: str) -> None:
     names = command.class_names(given["classes"], source.class_names, source.shape[1])
     first_class = 1 if given["one_based"] else 0
     known = read_labels(labels, key=given["labels_key"], classes=names, first_class=first_class)
-    ids = None if given["ids_file"] is None else read_ids(given["ids_file"], len(known))
+    ids = command.row_ids(given["file"], len(known))
     with command.label_errors(labels), progress_bar() as on_progress:
         explanation = explanation_of_set(
             source,

@@ -20,7 +20,6 @@ from ..files import (
     TargetFile,
     listed,
     open_scores,
-    read_ids,
     read_target,
 )
 from ..files.evaluation import evaluate
@@ -150,13 +149,13 @@ def _refuse_several() -> None:
 def _score_one(logits: str, labels: str, scores: list[str], plots: list[str]) -> None:
     """Score one file, with the options of the command that runs now."""
     given = click.get_current_context().params
-    html, ids_file, top = given["html"], given["ids_file"], given["top"]
+    html, top = given["html"], given["top"]
     first_class = 1 if given["one_based"] else 0
-    read = (logits, labels, ids_file, given["classes"], given["weight"])
+    read = (logits, labels, given["ids_file"], given["classes"], given["weight"])
     command.check_outputs([*scores, *plots, html], read)
     explained = None
     with contextlib.ExitStack() as stack:
-        apart = command.columns_apart(logits, labels, given["labels_key"])
+        apart = command.columns_apart(logits, labels)
         source = stack.enter_context(command.open_file(logits, apart))
         names = command.class_names(given["classes"], source.class_names, source.shape[1])
         known = read_target(
@@ -166,7 +165,7 @@ def _score_one(logits: str, labels: str, scores: list[str], plots: list[str]) ->
             first_class=first_class,
             beside_logits=labels == logits,
         )
-        ids = None if ids_file is None else read_ids(ids_file, known.shape[0])
+        ids = command.row_ids(logits, known.shape[0])
         opened = [
             open_scores(out, known.shape[0], ids=ids, classes=names, first_class=first_class)
             for out in scores

@@ -40,6 +40,8 @@ def score_many(
     """Score files together, with the options of the command that runs now."""
     given = click.get_current_context().params
     html: str | None = given["html"]
+    if given["ids_key"] is not None:
+        raise click.UsageError("--ids-key is for one file of logits")
     shards = _shards(logits, labels, given["ids_file"])
     written = [*scores, *plots, *([] if html is None else [html])]
     read = [path for shard in shards for path in shard.files]

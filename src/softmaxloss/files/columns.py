@@ -16,8 +16,8 @@ INDEX = ("", "unnamed: 0", "__index_level_0__", "index", "id", "idx")
 DOUBTFUL = ("pred", "preds", "prediction", "predicted", "y_pred", "loss", "weight", "sample_weight")
 #: What to do where other columns stand among those of the logits.
 NAME_THEM = (
-    "name the logits by --logits-key, as A,B,C or 'logit_*', or the labels by --labels-key (key= "
-    "in Python)"
+    "name the logits by --logits-key, as A,B,C or 'logit_*' (key= in Python), or the labels by "
+    "--labels-key or the names of the rows by --ids-key"
 )
 #: Patterns that name the logits without a key.
 PATTERNS = ("logits*", "logit*")
