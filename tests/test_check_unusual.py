@@ -124,3 +124,18 @@ def test_a_table_of_logits() -> None:
 
     assert check(table, seed=0, level="textbook").verdict == "right"
     assert check(without_place, seed=0, level="textbook").verdict == "wrong"
+
+
+def test_a_layer_that_is_wrong_for_a_batch_only() -> None:
+    """It is not called for one example after another, for which it would be right."""
+
+    def over_everything(W: Any, X: Any, y: Any) -> Any:
+        e = np.exp(X @ W)
+        return -np.log((e / e.sum())[np.arange(len(y)), y]).mean()
+
+    def of_one(w: Any, x: Any, label: Any) -> Any:
+        e = np.exp(x @ w)
+        return -np.log((e / e.sum())[label])
+
+    assert check(over_everything, seed=0, level="textbook").verdict == "wrong"
+    assert check(of_one, seed=0, level="textbook").verdict == "right"

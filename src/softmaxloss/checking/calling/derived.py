@@ -9,8 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from .frameworks import AXES, speaks_of_batches
 from .packed import Way, signature
-from .roles import Argument, arguments_of, parameters_of, required_of, role_of
+from .roles import (
+    Argument,
+    arguments_of,
+    has_labels_of_many,
+    parameters_of,
+    required_of,
+    role_of,
+)
 
 JACOBIAN = re.compile(
     r"jacobian|softmax_?(grad|deriv|prime|jac)|(d|grad|deriv|derivative)_?(of_)?softmax", re.I
@@ -24,6 +32,9 @@ UPSTREAM = {"dout", "dloss", "upstream", "grad_output", "dl", "dy"}
 
 #: Words of code that adds a column of ones to the features.
 ONES = {"hstack", "column_stack", "concatenate", "c_", "insert", "append", "pad", "ones"}
+
+#: Words of code for a batch.
+OF_BATCH = AXES | {"shape", "arange", "len", "zip", "enumerate", "mean"}
 
 BIAS = 0.5  # of every class: it changes no softmax
 
@@ -128,8 +139,8 @@ def of_each_example(function: Callable[..., Any]) -> Iterator[Way]:
     ['the mean of f(state, w, action) of each example']
     """
     places = _places_of_layer(function)
-    if places is None:
-        return
+    if places is None or _is_of_batch(function):
+        return  # what is wrong for a batch only would be right for each example
     of_features, of_labels, _ = places
 
     def call(*arguments: Any, **options: Any) -> Any:
@@ -145,6 +156,15 @@ def of_each_example(function: Callable[..., Any]) -> Iterator[Way]:
     vars(call)["__signature__"] = inspect.signature(function)
     shown = ", ".join(p.name for p in required_of(function))
     yield Way(call, call, f"the mean of f({shown}) of each example")
+
+
+def _is_of_batch(function: Callable[..., Any]) -> bool:
+    """Whether its own code, its docstring or the names of its labels are those of a batch."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    words = {*getattr(code, "co_names", ())}
+    for constant in getattr(code, "co_consts", ()):
+        words |= {*constant} if isinstance(constant, tuple) else set()
+    return bool(words & OF_BATCH) or speaks_of_batches(function) or has_labels_of_many(function)
 
 
 def _mean(every: Sequence[Any]) -> Any:

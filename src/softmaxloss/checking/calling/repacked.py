@@ -24,6 +24,9 @@ from .roles import FEATURES, parameters_of, required_of, role_of
 DATASET = {"dtrain", "train_data", "dmatrix", "dataset", "train_set", "dm", "lgb_data", "data",
            "dtest", "eval_data", "train_dataset"}  # fmt: skip
 
+#: Names of the outputs of a recurrent network at each step.
+STEPS = {"ps", "os", "y_hats", "yhats", "probs", "outputs", "preds", "predictions", "y_preds"}
+
 TEACHER = re.compile(r"teacher|(^|_)t_?logits?$|^soft_?target_?logits", re.I)
 STUDENT = re.compile(r"student|(^|_)s_?logits?$", re.I)
 TEMPERATURE = 2.0
@@ -215,7 +218,7 @@ def of_inputs(target: Any) -> Iterator[Way]:
 def of_list_of_columns(function: Callable[..., Any]) -> Iterator[Way]:
     """A loss of the outputs of a recurrent network: a list with a column for each step."""
     required = required_of(function)
-    if len(required) != 2:
+    if len(required) != 2 or not STEPS & {p.name.lower() for p in required}:
         return
 
     def call(first: Any, second: Any) -> Any:
