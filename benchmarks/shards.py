@@ -27,7 +27,7 @@ from softmaxloss import set_num_threads
 from softmaxloss.files import open_logits, read_target
 from softmaxloss.files.evaluation import evaluate
 from softmaxloss.files.linear import LinearFile
-from softmaxloss.shards import Job, Shard, State, here, local_workers, score_shards
+from softmaxloss.shards import Job, Part, Shard, State, here, local_workers, score_shards
 
 CLASSES, FEATURES = 1000, 256
 
@@ -43,7 +43,7 @@ def make(folder: Path, files: int, rows: int) -> tuple[list[Shard], list[Shard]]
         np.save(folder / f"x-{number}.npy", x)
         np.save(folder / f"z-{number}.npy", x @ W.T)
         np.save(folder / f"y-{number}.npy", random.integers(0, CLASSES, rows))
-        labels = str(folder / f"y-{number}.npy")
+        labels = Part(str(folder / f"y-{number}.npy"))
         logits.append(Shard(str(folder / f"z-{number}.npy"), labels))
         states.append(Shard(str(folder / f"x-{number}.npy"), labels))
     return logits, states
@@ -55,7 +55,7 @@ def plain(shards: list[Shard], job: Job) -> None:
         layer = None if job.linear is None else job.linear.read()
         with open_logits(shard.logits, linear=layer) as source:
             assert shard.labels is not None
-            evaluate(source, read_target(shard.labels))
+            evaluate(source, read_target(shard.labels.path))
 
 
 @contextlib.contextmanager
@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=24)
     parser.add_argument("--rows", type=int, default=8000, help="of each file")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--repeat", type=int, default=5, help="times that logits are scored in one")
     given = parser.parse_args()
     everyone = len(os.sched_getaffinity(0))
     ways = {
@@ -112,6 +113,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         logits, states = make(Path(name), given.files, given.rows)
         layer = Job(linear=LinearFile(str(Path(name) / "W.npy")))
+        logits *= given.repeat
         for title, shards, job in (("logits", logits, Job()), ("hidden states", states, layer)):
             size = sum(Path(shard.logits).stat().st_size for shard in shards)
             times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
@@ -121,12 +123,13 @@ def main() -> None:
                     began, before = time.perf_counter(), computed()
                     score(shards, job)
                     times[way].append((time.perf_counter() - began, computed() - before))
-            print(f"\n{title}, {size / 1e6:.0f} MB, load {os.getloadavg()[0]:.1f}")
+            load = os.getloadavg()[0]
+            print(f"\n{title}, {len(shards)} files, {size / 1e6:.0f} MB, load {load:.1f}")
             for way, taken in times.items():
                 wall, busy_for = zip(*taken, strict=True)
                 median = statistics.median(wall)
                 print(
-                    f"  {way:<40} {given.files * given.rows / median:8.0f} rows/s "
+                    f"  {way:<40} {len(shards) * given.rows / median:8.0f} rows/s "
                     f"{size / median / 1e6:6.0f} MB/s, best {size / min(wall) / 1e6:6.0f} MB/s, "
                     f"computed for {statistics.median(busy_for):.2f} s"
                 )

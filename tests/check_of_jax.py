@@ -6,6 +6,7 @@ In a process of its own, because JAX starts threads, after which tests that fork
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -33,7 +34,7 @@ def wrong_backward() -> Any:
     return lambda z, y: function(z, y)
 
 
-def right(seeds: range) -> None:
+def right(seeds: Iterable[int]) -> None:
     compiled = jax.jit(loss)
     for seed in seeds:
         # In float32, unless 64-bit types are switched on.
@@ -44,13 +45,13 @@ def right(seeds: range) -> None:
 
 
 def quick() -> None:
-    right(range(2))
+    right([1])
     report = check(wrong_backward())
     assert "upstream-unused" in report.mistakes, str(report)
 
 
 def slow() -> None:
-    right(range(2, 1000))
+    right([0, *range(2, 1000)])
     for function in (loss, jax.value_and_grad(loss)):
         report = check(function)
         assert report.verdict == "right", str(report)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 from tests.browsing import browser, visit
 from tests.commands import data, run
+from tests.sharded import shards
+from tests.workers import _idle_workers, kept_workers
 
-__all__ = ["browser", "data", "run", "visit"]
+__all__ = ["_idle_workers", "browser", "data", "kept_workers", "run", "shards", "visit"]
 
 #: Files that the check is tested on; they are no tests, and some cannot be imported.
 collect_ignore = ["corpus"]
@@ -18,10 +21,24 @@ collect_ignore = ["corpus"]
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("SOFTMAXLOSS_NUM_THREADS", str(os.cpu_count()))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Each process that a test starts would compile the package anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+#: So many tests of one file run in one process, one after the other: what they share is made
+#: once, and the bookkeeping of xdist, whose time grows with the square of their number, is short.
+TOGETHER = 20
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that open pages run in one process, which starts the browser once per file."""
+    """Groups: the tests that open pages, for which one process starts the browser once per file;
+    and those with parameters, but for slow ones. A test alone is a group of its own."""
+    seen: Counter[str] = Counter()
     for item in items:
+        file, marks = item.path.name, {mark.name for mark in item.iter_markers()}
         if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("browser"))
+        elif "[" in item.name and not {"xdist_group", "slow"} & marks:
+            item.add_marker(pytest.mark.xdist_group(f"{file} {seen[file] // TOGETHER}"))
+            seen[file] += 1

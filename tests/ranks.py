@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch import multiprocessing
@@ -17,7 +18,14 @@ from torch import multiprocessing
 #: What a rank waits for the others: far more than a call takes, far less than a hanging test.
 LIMIT = timedelta(seconds=60)
 
+#: All tests with ranks run in one process, which keeps the one that they are forks of.
+together = pytest.mark.xdist_group("ranks")
+
 SPLITS = ("even", "uneven", "empty")
+
+# What the ranks import. One process, of which each rank is a fork, does it once for all.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["pytest", "torch.distributed.tensor", "softmaxloss.parallel"])
 
 
 def on_ranks(
@@ -31,9 +39,8 @@ def on_ranks(
     limit: seconds that a rank waits for the others.
     """
     with tempfile.TemporaryDirectory() as folder:
-        context = multiprocessing.get_context("spawn")
         processes = [
-            context.Process(target=_rank, args=(rank, ranks, folder, limit, function, arguments))
+            CONTEXT.Process(target=_rank, args=(rank, ranks, folder, limit, function, arguments))
             for rank in range(ranks)
         ]
         for process in processes:

@@ -269,3 +269,9 @@ def test_groups_of_parallel_runs_have_an_effect(request: pytest.FixtureRequest) 
     """Tests of one group run in one process; a version of pytest-xdist may take no notice."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         assert request.node.nodeid.endswith("@named")
+
+
+@pytest.mark.parametrize("_", range(2))
+def test_neighbours_run_in_one_process(request: pytest.FixtureRequest, _: int) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.partition("@")[2].startswith("test_architecture.py ")

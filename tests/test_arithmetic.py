@@ -32,6 +32,12 @@ EXAMPLES = st.tuples(
 )
 
 
+def examples(quick, slow):
+    """A parameter `count` of examples: some in each run, more of them in the slow one."""
+    counts = [quick, pytest.param(slow, marks=pytest.mark.slow)]
+    return pytest.mark.parametrize("count", counts)
+
+
 def test_the_reader_finds_the_formulas():
     text = (
         "J = −log a_2 = −log 0.09599 = 2.3435. Then a_2 − 1 = 0.0960 − 1 = −0.9040, and ln 4 = "
@@ -62,43 +68,56 @@ def test_the_reader_notices_a_wrong_sign(wrong):
         confirm_signs(wrong)
 
 
-@given(EXAMPLES)
-@settings(deadline=None, max_examples=300)
-def test_a_calculator_confirms_the_text(example):
-    z, y, step = example
-    text = explain(z, y % len(z), step=step, steps=20).to_text(width=200)
-    confirm(text)
-    confirm_signs(text)
+@examples(100, slow=300)
+def test_a_calculator_confirms_the_text(count):
+    @given(EXAMPLES)
+    @settings(deadline=None, max_examples=count)
+    def confirmed(example):
+        z, y, step = example
+        text = explain(z, y % len(z), step=step, steps=20).to_text(width=200)
+        confirm(text)
+        confirm_signs(text)
+
+    confirmed()
 
 
-@given(EXAMPLES)
-@settings(deadline=None, max_examples=60)
-def test_a_calculator_confirms_the_page(example):
-    z, y, step = example
-    why = explain(z, y % len(z), step=step, steps=20)
-    for page in (why.to_html(), why.to_fragment()):
-        confirm(plain(page))
-        confirm_signs(plain(page))
+@examples(20, slow=60)
+def test_a_calculator_confirms_the_page(count):
+    @given(EXAMPLES)
+    @settings(deadline=None, max_examples=count)
+    def confirmed(example):
+        z, y, step = example
+        why = explain(z, y % len(z), step=step, steps=20)
+        for page in (why.to_html(), why.to_fragment()):
+            confirm(plain(page))
+            confirm_signs(plain(page))
+
+    confirmed()
 
 
 def test_the_page_has_its_formulas():
     assert confirm(plain(explain(SEED, 2).to_html())) >= 20  # with those of the answers
 
 
-@given(EXAMPLES, st.lists(st.sampled_from([0.0, 1.0, 0.5]), min_size=14, max_size=14))
-@settings(deadline=None, max_examples=60)
-def test_a_calculator_confirms_several_labels_sets_and_layers(example, q):
-    z, y, step = example
-    y %= len(z)
-    x = np.nan_to_num(z, neginf=-3.0)
-    parts = [
-        explain(z, q[: len(z)]),
-        explain_set([z, z[::-1]], [y, y]),
-        explain(None, y, features=x, linear_weight=np.eye(len(z)), linear_bias=x, step=step),
-    ]
-    for why in parts:
-        confirm(why.to_text(width=200))
-        confirm_signs(why.to_text(width=200))
+@examples(20, slow=60)
+def test_a_calculator_confirms_several_labels_sets_and_layers(count):
+    @given(EXAMPLES, st.lists(st.sampled_from([0.0, 1.0, 0.5]), min_size=14, max_size=14))
+    @settings(deadline=None, max_examples=count)
+    def confirmed(example, q):
+        z, y, step = example
+        y %= len(z)
+        x = np.nan_to_num(z, neginf=-3.0)
+        parts = [
+            explain(z, q[: len(z)]),
+            explain_set([z, z[::-1]], [y, y]),
+            explain(None, y, features=x, linear_weight=np.eye(len(z)), linear_bias=x, step=step),
+        ]
+        for why in parts:
+            text = why.to_text(width=200)
+            confirm(text)
+            confirm_signs(text)
+
+    confirmed()
 
 
 def test_the_text_has_its_formulas():

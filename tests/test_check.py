@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -85,9 +87,17 @@ WHERE_IT_SHOWS = [
 ]
 
 
-@seeds(1, slow=[2])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("mistake", "part"), WHERE_IT_SHOWS)
+def in_turns() -> Iterator[Any]:
+    """Each mistake in each part, in float64 and in float32 by turns; in both in the slow tests."""
+    for k, one in enumerate(WHERE_IT_SHOWS):
+        for dtype, seed in itertools.product(DTYPES, (1, 2)):
+            quick = dtype is DTYPES[k % 2] and seed == 1
+            marks = [] if quick else [pytest.mark.slow]
+            id = f"{one.id}-{dtype.__name__}-{seed}"
+            yield pytest.param(*one.values, dtype, seed, id=id, marks=marks)
+
+
+@pytest.mark.parametrize(("mistake", "part", "dtype", "seed"), list(in_turns()))
 def test_a_mistake_is_found_and_named(mistake: Mistake, part: Any, dtype: Any, seed: int) -> None:
     report = check(planted(mistake, part), part, layout="rows", dtype=dtype, seed=seed)
     expected_ids = [mistake.id]
@@ -179,7 +189,7 @@ def test_a_right_implementation_is_not_accused(style: Any, many: range) -> None:
         assert set(report.mistakes) - {INDEXED, "one-example-only"} == allowed, seed
 
 
-@pytest.mark.parametrize("seed", range(4))
+@seeds(0, slow=range(1, 4))
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda f: f.__name__)
 def test_a_cheat_is_wrong(cheat: Any, seed: int) -> None:
     report = check(cheat, seed=seed)

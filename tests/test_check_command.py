@@ -32,6 +32,9 @@ FILES = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
+
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, code in FILES.items():

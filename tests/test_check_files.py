@@ -19,9 +19,13 @@ from softmaxloss.checking.calling.forms import Form
 from softmaxloss.checking.calling.frameworks import frameworks_of
 from softmaxloss.checking.reference import Results
 from softmaxloss.checking.report import Report
+from softmaxloss.checking.sandbox import process
 from softmaxloss.checking.sandbox.process import check_file, check_files
 from softmaxloss.checking.sandbox.protocol import decode, encode
+from softmaxloss.checking.sandbox.worker import Worker
 from softmaxloss.checking.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("kept_workers")
 
 
 @pytest.fixture(autouse=True)
@@ -172,17 +176,17 @@ def test_a_forked_copy_sends_nothing() -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("import time; time.sleep(100)", "it waited longer than 2 seconds (line 3)"),
-        ("sum(iter(int, 1))", "it took longer than 2 seconds"),  # no return to Python
-        ("import os; os.kill(os.getpid(), 19)", "it did not end in 4 seconds"),
+        ("import time; time.sleep(100)", "it waited longer than 1 seconds (line 3)"),
+        ("sum(iter(int, 1))", "it took longer than 1 seconds"),  # no return to Python
+        ("import os; os.kill(os.getpid(), 19)", "it did not end in 2 seconds"),
         ("import signal; signal.setitimer(2, 0)\n    while True: pass",
-         "it took longer than 2 seconds"),
+         "it took longer than 1 seconds"),
     ],
 )  # fmt: skip
 def test_time(line: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if "did not end" in problem:
         monkeypatch.setattr("softmaxloss.checking.sandbox.process.PATIENCE", 2)
-    assert checked(first(line, RIGHT), timeout=2).problem == problem
+    assert checked(first(line, RIGHT), timeout=1).problem == problem
 
 
 def test_correct_work_beside_others_that_take_all_processors() -> None:
@@ -249,6 +253,7 @@ def test_what_it_changes_and_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "numpy-changed" in report.mistakes
     assert len(report.printed) == 2000
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    monkeypatch.setattr(process, "Worker", Worker)  # a new one, with this environment
     assert checked("def f(x, y):\n    1 / 0\nf.a = print('a word')").printed == "a word\n"
     assert [path.name for path in Path().iterdir()] == ["file.py"]
 

@@ -28,6 +28,9 @@ def loss(z, y):
 FILE = NUMPY + LOSS
 
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
+
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -132,24 +132,26 @@ def test_tab_lists_what_can_follow(shell):
     assert "don" in shown.partition("--label d")[2]
 
 
+IN_FISH = {
+    "ex": ["explain"],
+    "explain --lab": ["--label", "--labels", "--labels-key"],
+    "check --kind loss": ["loss", "loss+gradient"],
+    "score x.npy na": ["names.csv"],
+    "explain 2 1 --classes cat,dog --label d": ["dog"],
+    "explain 2 1 --classes cat,dog --label=d": ["--label=dog"],
+    "explain --classes 'cat,new york' --label cat,n": ["cat,new york"],
+}
+
+
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("ex", ["explain"]),
-        ("explain --lab", ["--label", "--labels", "--labels-key"]),
-        ("check --kind loss", ["loss", "loss+gradient"]),
-        ("score x.npy na", ["names.csv"]),
-        ("explain 2 1 --classes cat,dog --label d", ["dog"]),
-        ("explain 2 1 --classes cat,dog --label=d", ["--label=dog"]),
-        ("explain --classes 'cat,new york' --label cat,n", ["cat,new york"]),
-    ],
-)
-def test_tab_completes_in_fish(tmp_path, line, found):
+def test_tab_completes_in_fish(tmp_path):
     (tmp_path / "names.csv").write_text("")
-    script = "softmaxloss completion fish | source; complete --do-complete $argv[1]"
+    script = (
+        "softmaxloss completion fish | source; "
+        "for line in $argv; complete --do-complete $line; echo end; end"
+    )
     done = subprocess.run(
-        ["fish", "--no-config", "--command", script, f"softmaxloss {line}"],
+        ["fish", "--no-config", "--command", script, *(f"softmaxloss {line}" for line in IN_FISH)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -157,4 +159,8 @@ def test_tab_completes_in_fish(tmp_path, line, found):
         cwd=tmp_path,
         env=os.environ | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "HOME": str(tmp_path)},
     )
-    assert [item.partition("\t")[0] for item in done.stdout.splitlines()] == found
+    found = [
+        [item.partition("\t")[0] for item in part.splitlines()]
+        for part in done.stdout.split("end\n")[:-1]
+    ]
+    assert dict(zip(IN_FISH, found, strict=True)) == IN_FISH

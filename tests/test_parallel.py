@@ -22,7 +22,7 @@ if not torch.distributed.is_available():
     pytest.skip("this PyTorch has no torch.distributed", allow_module_level=True)
 
 import torch.distributed as dist  # noqa: E402
-from tests.ranks import LIMIT, on_ranks, part, sizes  # noqa: E402
+from tests.ranks import LIMIT, on_ranks, part, sizes, together  # noqa: E402
 from torch.distributed.tensor import (  # noqa: E402
     Replicate,
     Shard,
@@ -40,6 +40,8 @@ from softmaxloss.parallel import (  # noqa: E402
 )
 from softmaxloss.parallel import engine as parallel_engine  # noqa: E402
 from softmaxloss.parallel.call import Call  # noqa: E402
+
+pytestmark = together
 
 Scenario = Callable[[int, int], None]
 SCENARIOS: dict[str, tuple[int, Scenario]] = {}
@@ -210,7 +212,8 @@ def layers(rank: int, ranks: int) -> None:
     for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
         for split in ("even", "uneven", "empty"):
             for given in options:
-                for budget in ("64MB", 2000 if not {"softcap", "z_loss"} & set(given) else "64MB"):
+                budgets = ["64MB"] if {"softcap", "z_loss"} & set(given) else ["64MB", 2000]
+                for budget in budgets:
                     compare_layer(rank, ranks, dtype, split, {**given, "memory_budget": budget})
 
 
@@ -587,13 +590,7 @@ def test_a_missing_rank_is_an_error_of_the_others(how: str) -> None:
         assert seconds < limit + 5
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xdist_group(f"scenarios {ranks}"))
-        for name, (ranks, _) in SCENARIOS.items()
-    ],
-)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(name: str) -> None:
     results = results_on(SCENARIOS[name][0])
     wrong = {

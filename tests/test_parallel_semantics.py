@@ -16,12 +16,14 @@ if not torch.distributed.is_available():
     pytest.skip("this PyTorch has no torch.distributed", allow_module_level=True)
 
 import torch.distributed as dist  # noqa: E402
-from tests.ranks import SPLITS, on_ranks, part, sizes  # noqa: E402
+from tests.ranks import SPLITS, on_ranks, part, sizes, together  # noqa: E402
 from tests.test_torch_semantics import as_tensor, cases  # noqa: E402
 
 from softmaxloss.parallel import cross_entropy, score  # noqa: E402
 from softmaxloss.torch import formula  # noqa: E402
 from softmaxloss.torch import score as score_of_all  # noqa: E402
+
+pytestmark = together
 
 GOOD = [one.values for one in cases(errors=False)]
 # Too long a weight, or a scalar as logits, has no slices.
@@ -30,14 +32,12 @@ BAD = [
     for one in cases(errors=True)
     if one.values[0]["name"] not in ("of another length", "a scalar as logits")
 ]
-# All tests on so many ranks run in one process, which starts the ranks once.
-GROUPS = {n: pytest.mark.xdist_group(f"ranks {n}") for n in (1, 2, 3, 4)}
-RANKS = [pytest.param(n, marks=[GROUPS[n]] + [pytest.mark.slow] * (n == 4)) for n in GROUPS]
-#: Units in the last place between the split and the whole: of a loss, of a gradient's entry. In
-#: float64 the whole is itself up to 1 and 1.6 off (docs/numerics.md).
-MOST = {torch.float64: (2, 3)} | dict.fromkeys(
-    (torch.float32, torch.float16, torch.bfloat16), (1, 2)
-)
+#: One rank, of which the splits are one and the same, and three in each run.
+RANKS = [1, 3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))]
+#: Units in the last place between the split and the whole: of a loss, of a gradient's entry.
+MOST = dict.fromkeys((torch.float64, torch.float32, torch.float16, torch.bfloat16), (1, 2))
+#: Of a score in float64, where the entropy of the whole is itself up to 2 off.
+MOST_OF_SCORES = {torch.float64: 3}
 #: The error of these names what only one rank has.
 OF_A_SLICE = ("weight[", "class 1", "no classes", "2 labels", "class indices of", "last axis")
 
@@ -189,11 +189,8 @@ def test_scores(ranks: int, split: str) -> None:
                 if field == "entropy":  # a probability below 2e-308 has fewer digits
                     size = b.double().abs().clamp(min=1e-305)
                 off = float((a != b).any()) * 9 if integers else units(a, b, size)
-                if (
-                    off > MOST[a.dtype if not integers else torch.float32][1]
-                    or a.dtype != b.dtype
-                    or a.shape != b.shape
-                ):
+                most = MOST_OF_SCORES.get(a.dtype, 2)
+                if off > most or a.dtype != b.dtype or a.shape != b.shape:
                     wrong.append(f"{label(case)}-{dtype}, {rank}: {field} {a} for {b}, {off}")
     assert not wrong, "\n".join(wrong)
 

@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests.ranks import together  # noqa: E402
 from tests.recipes import batches, classifier, run, same, trained, weights_of  # noqa: E402
 from torch import multiprocessing  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
@@ -160,6 +161,9 @@ def in_one_of_several(rank: int, path: str) -> None:
         dist.destroy_process_group()
 
 
+@together
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch without distributed")
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    multiprocessing.spawn(in_one_of_several, (str(tmp_path / "store"),), nprocs=PROCESSES)
+    multiprocessing.start_processes(
+        in_one_of_several, (str(tmp_path / "store"),), PROCESSES, start_method="forkserver"
+    )

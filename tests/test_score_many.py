@@ -1,16 +1,13 @@
-"""`softmaxloss score` of several files: the same numbers as of one file, whatever happens."""
+"""`softmaxloss score` of several files: the same numbers as of one file."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,41 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from tests.commands import fails
+from tests.sharded import CUTS, SEVEN, numbers
 
-from softmaxloss.cli import main, score_many
-from softmaxloss.shards import Job, Shard, workers
-from softmaxloss.shards.state import Keys
-
-CUTS = [0, 1, 40, 41, 41, 120, 199, 200]  # 7 shards, of 0 to 79 rows
-
-
-@pytest.fixture
-def shards(data, tmp_path):
-    """The rows of `data` as 7 files of logits and of labels, in z/ and y/, 10 after 9."""
-    z, y = data
-    y[::9] = -100
-    np.save("y.npy" if os.getcwd() == str(tmp_path) else tmp_path / "y.npy", y)
-    for folder in ("z", "y"):
-        (tmp_path / folder).mkdir()
-    for number, (start, end) in enumerate(itertools.pairwise(CUTS), 6):
-        np.save(tmp_path / "z" / f"z-{number}.npy", z[start:end])
-        np.save(tmp_path / "y" / f"y-{number}.npy", y[start:end])
-    return z, y
-
-
-def numbers(result):
-    """The JSON of a run without what only several files have."""
-    code, out, err = result
-    assert code == 0, err
-    fields = json.loads(out)
-    fields.pop("failed", None)
-    for example in fields["top"]:
-        for name in ("file", "file_row"):
-            example.pop(name, None)
-    return fields
-
-
-SEVEN = [f"z/z-{number}.npy" for number in range(6, 13)]
+from softmaxloss.cli import score_many
 
 
 @pytest.mark.parametrize(
@@ -254,10 +219,19 @@ def test_files_with_other_classes_are_bad(run, shards):
     [
         (["q*", "y"], "q*: no file has a name that fits this pattern"),
         (["empty", "y"], "empty: is a folder without files of logits: .npy, .npz, "),
-        ([".", "y"], "holds files of several formats (1 × .csv, 17 × .npy, 1 × .npz)"),
-        (["z", "y.npy"], "1 file of labels (y.npy) for 7 files of logits: give one for each"),
+        ([".", "y"], ".: holds several kinds of files, 7 × "),
+        (["run"], "run: holds several kinds of files, 2 × y_label*.npy, 2 × z*.npy: say which, "),
+        (["run"], "say which, 'run/z*.npy'"),
+        (["run/y_label1.npy", "run/y_label2.npy", "run/z1.npy"], "give LOGITS first"),
+        (["z/z-6.npy", "z/z-7.npy"], "z/z-6.npy: holds one array, and no names"),
+        (["z/z-6.npy", "z/z-7.npy", "y/y-6.npy", "y/y-7.npy", "y/y-8.npy"], "3 files of labels"),
+        (["s3://bucket/z/*.npy", "y"], "s3://bucket/z/*.npy: is an address; files are read from "),
+        (["s3://bucket/z/", "y"], "s3://bucket/z/: is an address; files are read from "),
+        (["s3://bucket/z.npy", "y.npy"], "s3:/bucket/z.npy: is an address; files are read from "),
+        (["z", "y/y-[67].npy"], "2 files of labels (y/y-6.npy, y/y-7.npy) for 7 files of logits"),
         (["z/z-[678].npy", "y/y-[679].npy"], "y/y-9.npy: would be the labels of z/z-8.npy"),
-        (["z", "y", "--ids", "y.npy"], "1 file of ids (y.npy) for 7 files of logits"),
+        (["z", "y", "--ids", "y/y-[67].npy"], "for 7 files of logits: give one for each, or one"),
+        (["z", "y", "--ids", "y.npy"], "y.npy: is not text in UTF-8"),
         (["z", "-"], "standard input, -, is one file, and here there are several"),
         (["z", "y", "--out", "z/z-6.npy"], "z/z-6.npy is a file to be read"),
         (["z", "y", "--out", "no/x.npy"], "no/x.npy: cannot be written: no such directory"),
@@ -273,6 +247,10 @@ def test_files_with_other_classes_are_bad(run, shards):
 )
 def test_wrong_input_is_one_line(run, shards, arguments, says):
     Path("empty").mkdir()
+    Path("run").mkdir()
+    for number in (1, 2):
+        np.save(f"run/z{number}.npy", np.zeros((3, 5)))
+        np.save(f"run/y_label{number}.npy", np.zeros(3, int))
     fails(run("score", *arguments), says)
 
 
@@ -294,204 +272,3 @@ def test_without_dask_files_are_scored_one_after_the_other(run, shards, monkeypa
     assert numbers(result) == whole
     assert "install Dask: pip install 'softmaxloss[dask]'" in result[2]
     fails(run("score", "z", "y", "--workers", 2), "workers need Dask: pip install")
-
-
-# --- going on, and lost workers ------------------------------------------------------------------
-
-
-def test_a_finished_file_is_scored_again_only_if_it_or_the_options_change(run, shards):
-    z, _ = shards
-
-    def again(*more, files=("z", "y")):
-        code, out, err = run("score", *files, "--resume", "state", "--json", *more)
-        assert code == 0, err
-        found = re.search(r"(\d+) of \d+ files were scored before", err)
-        return int(found[1]) if found else 0, json.loads(out)
-
-    first, whole = again()
-    assert first == 0
-    assert again() == (7, whole)
-    os.rename("z", "moved")
-    assert again(files=("moved", "y"))[0] == 7  # by content
-    os.rename("moved", "z")
-    changed = z[41:120].copy()
-    changed[3, 1] += 1.0
-    np.save("z/z-10.npy", changed)
-    os.utime("z/z-10.npy", ns=(1, 1))
-    number, result = again()
-    assert (number, result["mean_loss"] != whole["mean_loss"]) == (6, True)
-    stamp = os.stat("z/z-10.npy")
-    changed[70, 1] += 1.0  # the same size and the time set back: its last bytes tell
-    np.save("z/z-10.npy", changed)
-    os.utime("z/z-10.npy", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert again()[0] == 6
-    assert again("--top", 11)[0] == 0
-    assert again("--html", "x.html")[0] == 0
-    assert again("--classes", "a,b,c,d,e")[0] == 0
-    assert again("--out", "x.npy")[0] == 0  # the scores of the rows were not kept
-    assert again("--out", "x.csv")[0] == 7
-    for file in Path("state").glob("*.sums"):
-        file.write_bytes(file.read_bytes()[:-30])
-    assert again("--out", "x.csv")[0] == 0
-
-
-def test_two_runs_do_not_share_a_folder(run, shards):
-    from softmaxloss.shards import State
-
-    with State("state", keep_after=True):
-        fails(run("score", "z", "y", "--resume", "state"), "state: is in use by another run")
-
-
-def many(rows, count, classes=50):
-    """So many shards in z/ and y/; all rows and labels."""
-    random = np.random.default_rng(5)
-    z = random.normal(0.0, 3.0, (count, rows, classes)).astype(np.float32)
-    y = random.integers(0, classes, (count, rows))
-    for folder in ("z", "y"):
-        Path(folder).mkdir()
-    for number in range(count):
-        np.save(f"z/{number}.npy", z[number])
-        np.save(f"y/{number}.npy", y[number])
-    return z, y
-
-
-def kill_one_worker(killed):
-    """Kill a process of Dask that scores for this one, and add its number to those killed."""
-    import psutil
-
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # it ended already
-            if process.pid not in killed and "spawn_main" in "".join(process.cmdline()):
-                process.kill()
-                return killed.append(process.pid)
-    raise AssertionError("no worker runs")
-
-
-def test_two_killed_workers_and_three_bad_files_of_two_hundred(run, monkeypatch):
-    z, y = many(rows=500, count=200)
-    for number in (3, 77, 199):
-        Path(f"z/{number}.npy").write_bytes(Path(f"z/{number}.npy").read_bytes()[:5000])
-    good = np.delete(np.arange(200), [3, 77, 199])
-    np.save("z.npy", z[good].reshape(-1, 50))
-    np.save("y.npy", y[good].reshape(-1))
-    whole = numbers(run("score", "z.npy", "y.npy", "--json"))
-    killed = []
-
-    @contextlib.contextmanager
-    def killing():
-        calls = iter(range(1, 1000))
-
-        def progress(done, total):
-            if next(calls) in (20, 90):
-                kill_one_worker(killed)
-
-        yield progress
-
-    monkeypatch.setattr(score_many, "progress_bar", killing)
-    code, out, err = run("score", "z", "y", "--workers", 2, "--json")
-    assert len(killed) == 2
-    assert code == 1
-    assert [one["file"] for one in json.loads(out)["failed"]] == [
-        f"z/{n}.npy" for n in (3, 77, 199)
-    ]
-    assert len(err.splitlines()) == 4  # nothing of Dask's
-    assert numbers((0, out, err)) == whole
-
-
-def test_a_file_that_ends_its_workers_is_named(run, shards, monkeypatch):
-    """As one does that needs more memory than there is."""
-    import dask
-
-    os.rename("z/z-8.npy", "z/z-8-kills.npy")
-    real = workers.score_shard
-    assert real
-
-    monkeypatch.setattr(workers, "score_shard", score_or_die)
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
-        code, out, _ = run("score", "z/*.npy", "--labels", "y", "--workers", 2, "--json")
-    assert code == 1
-    (named,) = json.loads(out)["failed"]
-    assert named["file"] == "z/z-8-kills.npy"
-    assert "2 workers ended while scoring it" in named["reason"]
-
-
-def score_or_die(job, shard, rows):
-    """In the place of `score_shard`."""
-    from softmaxloss.shards.job import score_shard
-
-    if "kills" in shard.logits:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return score_shard(job, shard, rows)
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_run_that_is_killed_goes_on_where_it_was(run, tmp_path, count):
-    many(rows=4000, count=40)
-    command = ["score", "z", "y", "--json", "--workers", str(count), "--resume", "state"]
-    whole = numbers(run(*command[:4], "--out", "whole.npy"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "softmaxloss", *command, "--out", "out.npy"], cwd=tmp_path
-    )
-    while len(finished := [*Path("state").glob("*.sums")]) < 5:
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    times = {file: file.stat().st_mtime_ns for file in Path("state").glob("*.sums")}
-    assert 5 <= len(times) < 40
-    assert finished
-    assert not Path("out.npy").exists()
-    result = run(*command, "--out", "out.npy")
-    assert f"{len(times)} of 40 files were scored before" in result[2]
-    assert {file: file.stat().st_mtime_ns for file in times} == times
-    assert numbers(result) == whole
-    assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
-
-
-def test_a_cluster(run, shards):
-    from distributed import LocalCluster
-
-    whole = numbers(run("score", "z.npy", "y.npy", "--json", "--out", "one.npy"))
-    with LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster:
-        command = ["score", "z", "y", "--json", "--scheduler", cluster.scheduler_address]
-        assert numbers(run(*command, "--out", "x.npy")) == whole
-    assert Path("x.npy").read_bytes() == Path("one.npy").read_bytes()
-
-
-def test_no_cluster_is_one_line(run, shards, monkeypatch):
-    from distributed import LocalCluster
-
-    monkeypatch.setattr(workers, "_WAIT", 1)
-    fails(
-        run("score", "z", "y", "--scheduler", "tcp://127.0.0.1:9"),
-        "no scheduler of Dask at tcp://127.0.0.1:9",
-    )
-    with LocalCluster(n_workers=0, dashboard_address=None) as cluster:
-        fails(run("score", "z", "y", "--scheduler", cluster.scheduler_address), "has no workers")
-
-
-def test_an_interrupted_run_ends_with_its_code(shards, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(score_many, "score_shards", interrupt)
-    assert main(["score", "z", "y", "--out", "x.npy"]) == 130
-    assert not list(Path().glob(".*"))
-
-
-@pytest.mark.parametrize(("place", "time"), [(150_000, None), (299_999, 5)], ids=["time", "end"])
-def test_a_change_of_a_large_file_is_noticed(tmp_path, place, time):
-    """By its time, or where that is set back by its last bytes."""
-    path = tmp_path / "z.bin"
-    path.write_bytes(bytes(300_000))
-    os.utime(path, ns=(5, 5))
-    before = Keys(Job()).of(Shard(str(path)))
-    assert Keys(Job()).of(Shard(str(path))) == before
-    with open(path, "r+b") as file:
-        file.seek(place)
-        file.write(b"x")
-    if time is not None:
-        os.utime(path, ns=(time, time))
-    assert Keys(Job()).of(Shard(str(path))) != before

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 if not torch.distributed.is_available():
     pytest.skip("this PyTorch has no torch.distributed", allow_module_level=True)
 
-from tests.ranks import on_ranks  # noqa: E402
+from tests.ranks import on_ranks, together  # noqa: E402
 from tests.tensors import close  # noqa: E402
 from torch.distributed.tensor import (  # noqa: E402
     Replicate,
@@ -27,6 +27,8 @@ from softmaxloss.torch import (  # noqa: E402
     score,
     softmax,
 )
+
+pytestmark = together
 
 PROCESSES = 2
 

@@ -22,7 +22,10 @@ def look_like_probabilities(logits: Array) -> bool:
     if logits.shape[-1] < 2:
         return False
     with np.errstate(invalid="ignore", over="ignore"):
-        return bool(_fit(logits.astype(np.float64, copy=False)).all())
+        # Mostly the first row tells; a copy of all rows in float64 takes as long as their scores.
+        return all(
+            bool(_fit(rows.astype(np.float64, copy=False)).all()) for rows in (logits[:1], logits)
+        )
 
 
 def log_of_probabilities(a: Array, start: int = 0) -> NDArray[Any]:

@@ -178,12 +178,16 @@ def open_file(path: str, apart: Sequence[str]) -> LogitsFile:
     )
 
 
-def explain_row(file: str, labels: str, row: int) -> str:
+def explain_row(file: str, row: int, *, labels: str | None = None, label: int = 0) -> str:
     """The command that explains one row of a file, for the reader to run, with the options of the
-    command that runs now."""
+    command that runs now. labels: the file with the label in the same row; None: `label` is it."""
     given = click.get_current_context().params
-    words = ["--file", file, "--labels", labels, "--row", str(row)]
-    names = ["logits_key", "labels_key", "classes", "weight", "weight_key", "bias_key"]
+    words = ["--file", file]
+    words += ["--label", str(label)] if labels is None else ["--labels", labels]
+    words += ["--row", str(row)]
+    names = ["logits_key", "classes", "weight", "weight_key", "bias_key"]
+    if labels is not None:
+        names.append("labels_key")
     if given.get("ids_file") is None:
         names.append("ids_key")  # a column of this file that is no logit
     for name in names:

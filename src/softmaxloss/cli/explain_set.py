@@ -31,7 +31,7 @@ def explain_set(source: LogitsFile, labels: str) -> None:
         )
 
     def again(example: Example) -> str:
-        return command.explain_row(given["file"], labels, example.row)
+        return command.explain_row(given["file"], example.row, labels=labels)
 
     if given["html"] is not None:
         save = partial(explanation.save_html, command=again)

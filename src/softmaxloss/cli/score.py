@@ -23,7 +23,7 @@ from ..files import (
     read_target,
 )
 from ..files.evaluation import evaluate
-from ..shards import is_one_file, look_like_shards
+from ..shards import is_one_file, labels_apart
 from ..totals import Example
 from . import command
 from .progress import progress_bar
@@ -38,9 +38,10 @@ standard input. Files larger than memory are read block by block; text may be co
 ({listed(COMPRESSIONS)}).
 
 Each may also be a folder of files or a pattern in quotes, 'part-*.npy'; or give three and more
-LOGITS with their labels, or any number and --labels. The files are scored together: by several
-processes where Dask is installed. With --weight W, LOGITS holds hidden states x, and the logits
-are W x.
+LOGITS with their labels, or any number and --labels. LABELS is then a file for each file of LOGITS,
+or one for all: its rows follow the order of the file names. The files are scored together: by
+several processes where Dask is installed. With --weight W, LOGITS holds hidden states x, and the
+logits are W x.
 
 A file of logits holds:
 
@@ -63,6 +64,7 @@ _SEVERAL = ("workers", "scheduler", "resume", "strict")
     softmaxloss score predictions.csv --labels-key species
     zcat log.jsonl.gz | softmaxloss score -
     softmaxloss score 'shards/part-*.parquet' --out scores.parquet --workers 8
+    softmaxloss score logits/ labels.npy
     softmaxloss score hidden/ labels/ --weight W.safetensors
     """,
 )
@@ -73,7 +75,8 @@ _SEVERAL = ("workers", "scheduler", "resume", "strict")
     metavar="FILE",
     type=command.FILE,
     multiple=True,
-    help="The labels, where several LOGITS are named one by one. May be repeated.",
+    help="The labels, where several LOGITS are named one by one: a file for each, or one for all. "
+    "May be repeated.",
 )
 @command.top
 @command.classes
@@ -128,8 +131,8 @@ def score(
     if plots:
         load_matplotlib()
     logits, labels = [*paths], [*labels_files]
-    if not labels and len(paths) == 2 and not look_like_shards(paths):
-        logits, labels = [paths[0]], [paths[1]]
+    if not labels:
+        logits, labels = labels_apart(paths)
     scores = [out for out in outputs if out not in plots]
     if all(map(is_one_file, [*logits, *labels])) and len(logits) == 1 >= len(labels):
         _refuse_several()
@@ -187,7 +190,7 @@ def _score_one(logits: str, labels: str, scores: list[str], plots: list[str]) ->
             explained = SetExplanation.of(sums, classes=named, first_class=first_class)
 
     def again(example: Example) -> str:
-        return command.explain_row(logits, labels, example.row)
+        return command.explain_row(logits, example.row, labels=labels)
 
     scored = Scored(
         what=source.path.name,

@@ -19,12 +19,13 @@ from ..shards import (
     files_of,
     has_dask,
     here,
+    is_one_file,
     local_workers,
     processors,
     score_shards,
     shards_of,
 )
-from ..text import plural, printable, shorten
+from ..text import few, plural, printable, shorten
 from ..totals import Example, Totals
 from . import command
 from .progress import progress_bar
@@ -40,13 +41,11 @@ def score_many(
     """Score files together, with the options of the command that runs now."""
     given = click.get_current_context().params
     html: str | None = given["html"]
-    if given["ids_key"] is not None:
-        raise click.UsageError("--ids-key is for one file of logits")
-    shards = _shards(logits, labels, given["ids_file"])
+    job = _job(explained=html is not None or bool(plots))
+    shards = _shards(logits, labels, given["ids_file"], job)
     written = [*scores, *plots, *([] if html is None else [html])]
     read = [path for shard in shards for path in shard.files]
     command.check_outputs(written, [*read, given["classes"], given["weight"]])
-    job = _job(explained=html is not None or bool(plots))
     folder = given["resume"] or (_beside(written[0]) if written else None)
     with State(folder, keep_after=given["resume"] is not None) as state:
         with progress_bar() as on_progress:
@@ -71,14 +70,24 @@ def score_many(
     command.expect_a_mean(whole.totals)
 
 
-def _shards(logits: Sequence[str], labels: Sequence[str], ids: str | None) -> list[Shard]:
+def _shards(logits: Sequence[str], labels: Sequence[str], ids: str | None, job: Job) -> list[Shard]:
     """The files that belong together."""
     if "-" in [*logits, *labels, ids]:
         raise click.UsageError("standard input, -, is one file, and here there are several")
+    files = files_of(logits)
+    if (
+        len(labels) == 1
+        and is_one_file(labels[0])
+        and len({os.path.dirname(file) for file in files}) > 1
+    ):
+        first = few([shorten(file, 100) for file in files[:4]], most=3)
+        order = f"files are taken in the order of their names: {first}"
+        click.echo(f"softmaxloss: note: {order}", err=True)
     return shards_of(
-        files_of(logits),
+        files,
         files_of(labels) if labels else None,
         None if ids is None else files_of([ids]),
+        job,
     )
 
 
@@ -98,6 +107,7 @@ def _job(*, explained: bool) -> Job:
         classes=names,
         logits_key=given["logits_key"],
         labels_key=given["labels_key"],
+        ids_key=given["ids_key"],
         linear=linear,
     )
 
@@ -142,7 +152,10 @@ def _show(whole: Whole, job: Job, plots: Sequence[str], html: str | None) -> Non
 
     def again(example: Example) -> str:
         shard, row = whole.place(example.row)
-        return command.explain_row(shard.logits, shard.labels or shard.logits, row)
+        if shard.labels is not None and shard.labels.rows is not None:
+            return command.explain_row(shard.logits, row, label=example.label)
+        labels = shard.logits if shard.labels is None else shard.labels.path
+        return command.explain_row(shard.logits, row, labels=labels)
 
     scored = Scored(
         what=plural(len(whole.done), "file"),

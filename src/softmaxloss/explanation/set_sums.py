@@ -161,10 +161,12 @@ class SetSums:
     ids: dict[int, str]
     top: int
 
-    def renumber(self, first_row: int) -> None:
-        """Count the rows from `first_row` on in the place of 0."""
+    def renumber(self, first_row: int | Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        """Count the rows from `first_row` on in the place of 0; or as `Totals.renumber`."""
         self.totals.renumber(first_row)
-        ids = {row + first_row: id for row, id in self.ids.items()}
+        rows = np.array([*self.ids], np.int64)
+        rows = first_row(rows) if callable(first_row) else rows + first_row
+        ids = dict(zip(rows.tolist(), [*self.ids.values()], strict=True))
         self.ids.clear()
         self.ids.update(ids)
 

@@ -27,12 +27,17 @@ def read_ids(path: str | os.PathLike[str], rows: int, *, key: str | None = None)
     >>> read_ids(path, 2)
     ['a.png', 'b.png']
     """
-    ids = read_lines(path) if key is None else _read_column(path, key)
+    ids = read_all_ids(path, key)
     if len(ids) != rows:
         header = key is None and len(ids) == rows + 1
         hint = ": leave out the header, or name its column by --ids-key" if header else ""
         raise FileError(path, f"has {plural(len(ids), 'id')} for {plural(rows, 'row')}{hint}")
     return ids
+
+
+def read_all_ids(path: str | os.PathLike[str], key: str | None = None) -> list[str]:
+    """As `read_ids`, however many there are."""
+    return read_lines(path) if key is None else _read_column(path, key)
 
 
 def _read_column(path: str | os.PathLike[str], key: str) -> list[str]:

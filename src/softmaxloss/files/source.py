@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,18 @@ from .errors import BadFileError
 
 _READ_AT_ONCE = 1 << 20  # bytes
 
+#: What is wrong with a file whose name is an address.
+ADDRESS = "is an address; files are read from folders: copy it to one, or mount it there"
+
+
+def is_address(path: str | os.PathLike[str]) -> bool:
+    """Whether a name is an address, of which `Path` keeps one slash.
+
+    >>> is_address("s3://bucket/z.npy"), is_address(Path("s3://bucket/z.npy")), is_address("C:/z")
+    (True, True, False)
+    """
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)) is not None
+
 
 def check_file(path: Path) -> None:
     """Raise unless `path` is a regular, non-empty file that may be read."""
@@ -30,7 +43,7 @@ def check_file(path: Path) -> None:
         with open(path, "rb"):
             pass
     except FileNotFoundError:
-        raise BadFileError("no such file") from None
+        raise BadFileError(ADDRESS if is_address(path) else "no such file") from None
     except OSError as error:
         raise BadFileError(f"cannot be opened: {error.strerror or error}") from None
     if info.st_size == 0:

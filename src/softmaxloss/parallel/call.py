@@ -18,7 +18,8 @@ from ..options import Options, class_weights, field_names, sample_weights
 from ..torch.formula import compute_dtype
 from ..torch.tensors import as_float64, as_numpy, require_dense, tensor_beside
 from . import slices
-from .merge import Softmax, in_order, mean_of, softmax_of
+from .double import Double
+from .merge import Softmax, in_order, mean_of, mixed, softmax_of
 
 
 class Call:
@@ -198,28 +199,26 @@ class Call:
         """Take in the numbers of all ranks, (ranks, fields·rows): the softmax and the losses."""
         parts = gathered.reshape(len(gathered), len(self.fields), self.rows).unbind(1)
         self.of = of = dict(zip(self.fields, parts, strict=True))
-        self.row: Softmax = softmax_of(of["m"], of["S"])
+        double = self.logits.dtype is torch.float64
+        self.row: Softmax = softmax_of(of["m"], of["S"], double=double)
         m = of["m"].masked_fill(of["m"] == -math.inf, 0.0)
         epsilon = self.options.label_smoothing
         if self.by_index:
             self.z_y, ones = self._of_owner(of["z_y"]), torch.ones_like(self.row.m)
             self.w_y = ones if self.weight is None else self._of_owner(of["w_y"])
-            loss, self.total = self.w_y * ((self.row.m - self.z_y) + self.row.L), self.w_y
+            self.total = self.w_y
+            mean = Double.of(self.w_y * self.row.loss(self.z_y)).zero_where(self.w_y == 0)
             counts = self.y >= 0
         else:
             self._check_sums(in_order(of["q"]))
-            loss = mean_of(of["q·(m − z)"], of["w·q"], m, self.row)
+            mean = mean_of(of["q·(m − z)"], of["w·q"], m, self.row)
             self.total = in_order(of["w·q"])
             counts = torch.ones_like(self.total, dtype=torch.bool)
-        loss = torch.where(self.total == 0, 0.0, loss)
         if epsilon:
             share = epsilon / self.all_classes
-            uniform = mean_of(of["m − z"], of["w"], m, self.row)
-            w = in_order(of["w"])
-            uniform = torch.where(w == 0, 0.0, uniform)
-            loss = share * uniform if epsilon == 1 else (1 - epsilon) * loss + share * uniform
-            self.total = (1 - epsilon) * self.total + share * w
-        s = self.s
+            mean = mixed(mean, mean_of(of["m − z"], of["w"], m, self.row), 1 - epsilon, share)
+            self.total = (1 - epsilon) * self.total + share * in_order(of["w"])
+        loss, s = mean.hi, self.s
         self.counts = counts & (self.total != 0)
         if s is not None:
             loss, self.counts = loss * s, self.counts & (s != 0)
@@ -257,7 +256,8 @@ class Call:
         for name in ("row", "slice"):
             columns = getattr(self, name, None)
             if columns is not None:
-                setattr(some, name, columns._make(column[rows] for column in columns))
+                some_rows = [None if column is None else column[rows] for column in columns]
+                setattr(some, name, columns._make(some_rows))
         some.rows = len(range(self.rows)[rows])
         return some
 
@@ -333,8 +333,7 @@ class Call:
 
     def _lift(self) -> Tensor:
         """What turns a probability among the classes of this rank into one among all."""
-        made, row = self.slice, self.row
-        return slices.exponentials(made.m, row.m) * ((1 + made.S) / (1 + row.S))
+        return self.row.share(self.slice.m, self.slice.S)
 
     def _entry(self, x: Tensor, one: Tensor, factor: Tensor, terms: slices.Coefficients) -> Tensor:
         """The entry of one class of each row, in float64 and without cancellation: of the true

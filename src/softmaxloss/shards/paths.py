@@ -3,12 +3,13 @@
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..files import COMPRESSIONS, FORMATS, FileError
+from ..files.source import ADDRESS, is_address
 from ..text import few, plural, shorten
-from .job import Shard
 
 _NUMBER = re.compile(r"([0-9]+)")
 
@@ -22,13 +23,51 @@ def is_one_file(path: str) -> bool:
     return not os.path.isdir(path) and (os.path.exists(path) or not glob.has_magic(path))
 
 
-def look_like_shards(paths: Sequence[str]) -> bool:
-    """Whether the names of files differ only in numbers.
+def labels_apart(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names of LOGITS and those of LABELS; [] where files of logits hold their own.
 
-    >>> look_like_shards(["part-0.npz", "part-1.npz"]), look_like_shards(["z1.npy", "y1.npy"])
-    (True, False)
+    The second of two names is LABELS, unless both differ only in a number. A shell makes several
+    names of a pattern. If the first one begins a row of names that differ only in numbers, the
+    others are LABELS where the first ones are .npy, which hold no labels of their own, or where
+    all others are called so.
+
+    Raises:
+        FileError: it is the first ones that are called so.
+
+    >>> labels_apart(["z.npz", "y.npz"]), labels_apart(["part-0.npz", "part-1.npz"])
+    ((['z.npz'], ['y.npz']), (['part-0.npz', 'part-1.npz'], []))
+    >>> labels_apart(["z-0.npy", "z-1.npy", "y.npy"])
+    (['z-0.npy', 'z-1.npy'], ['y.npy'])
+    >>> labels_apart(["z-0.pt", "z-1.pt", "labels-0.pt", "labels-1.pt"])
+    (['z-0.pt', 'z-1.pt'], ['labels-0.pt', 'labels-1.pt'])
     """
-    return len({_NUMBER.sub("0", path) for path in paths}) == 1 and len({*paths}) == len(paths)
+    if len(paths) == 2 and paths[0] == paths[1]:
+        return [paths[0]], [paths[1]]
+    like_first = [path for path in paths if _family(path) == _family(paths[0])]
+    others = [path for path in paths if path not in like_first]
+    if len(paths) == 2 and others:
+        return like_first, others
+    if len(like_first) == 1 or not others:
+        return [*paths], []
+    called = [_is_called_labels(path) for path in (paths[0], *others)]
+    one_array = Path(paths[0]).suffix.lower() == ".npy"
+    if one_array and called[0] and not all(called):
+        raise FileError(
+            paths[0],
+            f"is called labels, and stands before {shorten(others[0], 100)}: give LOGITS first",
+        )
+    if one_array or (not called[0] and all(called[1:])):
+        return like_first, others
+    return [*paths], []
+
+
+def _family(path: str) -> str:
+    """The name without its numbers."""
+    return _NUMBER.sub("*", path)
+
+
+def _is_called_labels(path: str) -> bool:
+    return "label" in path.lower()
 
 
 def files_of(paths: Sequence[str]) -> list[str]:
@@ -52,6 +91,8 @@ def files_of(paths: Sequence[str]) -> list[str]:
     for path in paths:
         if os.path.isdir(path):
             found += _in_folder(path)
+        elif is_address(path) and not os.path.exists(path):
+            raise FileError(path, ADDRESS)
         elif is_one_file(path):
             found.append(path)
         else:
@@ -59,11 +100,11 @@ def files_of(paths: Sequence[str]) -> list[str]:
             if not matching:
                 raise FileError(path, "no file has a name that fits this pattern")
             found += matching
-    return sorted({*map(os.path.normpath, found)}, key=_in_order)
+    return sorted({*map(os.path.normpath, found)}, key=lambda path: (_in_order(path), path))
 
 
 def _in_folder(folder: str) -> list[str]:
-    found: dict[str, list[str]] = {}
+    found = dict[str, list[str]]()
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name[0] not in "._"]
         for name in names:
@@ -71,12 +112,20 @@ def _in_folder(folder: str) -> list[str]:
                 found.setdefault(suffix, []).append(os.path.join(where, name))
     if not found:
         raise FileError(folder, f"is a folder without files of logits: {', '.join(FORMATS)}")
-    if len(found) > 1:
-        kinds = ", ".join(f"{len(found[suffix])} × {suffix}" for suffix in sorted(found))
-        pattern = os.path.join(folder, "**", f"*{max(found, key=lambda s: len(found[s]))}")
-        raise FileError(folder, f"holds files of several formats ({kinds}): say which, '{pattern}'")
-    (files,) = found.values()
+    files = [path for paths in found.values() for path in paths]
+    called = {_is_called_labels(os.path.relpath(path, folder)) for path in files}
+    if len(found) > 1 or len(called) > 1:
+        raise FileError(folder, _several_kinds(folder, files))
     return files
+
+
+def _several_kinds(folder: str, files: Sequence[str]) -> str:
+    """What is wrong with a folder of such files, and a pattern of those that may be meant."""
+    kinds = Counter(_family(os.path.relpath(path, folder)) for path in files).most_common()
+    likely = [kind for kind, _ in kinds if not _is_called_labels(kind)]
+    listed = few([f"{count} × {shorten(kind, 40)}" for kind, count in kinds[:6]])
+    pattern = os.path.join(folder, likely[0] if likely else kinds[0][0])
+    return f"holds several kinds of files, {listed}: say which, '{shorten(pattern, 4096)}'"
 
 
 def _suffix(name: str) -> str:
@@ -89,17 +138,6 @@ def _suffix(name: str) -> str:
 
 def _in_order(path: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in _NUMBER.split(path)]
-
-
-def shards_of(
-    logits: Sequence[str], labels: Sequence[str] | None, ids: Sequence[str] | None
-) -> list[Shard]:
-    """The shards of files of logits. labels: None where each file of logits holds its own."""
-    columns = [
-        [None] * len(logits) if files is None else paired(logits, files, what)
-        for files, what in ((labels, "labels"), (ids, "ids"))
-    ]
-    return [Shard(*row) for row in zip(logits, *columns, strict=True)]
 
 
 def paired(logits: Sequence[str], others: Sequence[str], what: str) -> Sequence[str]:
@@ -119,7 +157,7 @@ def paired(logits: Sequence[str], others: Sequence[str], what: str) -> Sequence[
         raise FileError(
             logits[0],
             f"{plural(len(others), 'file')} of {what} ({given}) for {plural(len(logits), 'file')} "
-            f"of logits: give one for each",
+            f"of logits: give one for each, or one for all",
         )
     numbers = [_varying(names) for names in (logits, others)]
     for mine, other, z, y in zip(*numbers, logits, others, strict=True):

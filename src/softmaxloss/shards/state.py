@@ -15,16 +15,16 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
 from ..files import FileError
 from ..files.atomic import atomic_write, writing
-from .job import Job, Shard
+from .job import Job, Shard, Task
+from .sums import Facts, Sums, unpack
 
-_FORMAT = 1  # of what is kept
+_FORMAT = 2  # of what is kept
 _END = 1 << 16  # bytes
 
 
@@ -56,7 +56,7 @@ class State(contextlib.AbstractContextManager["State"]):
             raise FileError(self.folder, "is in use by another run; wait for its end") from None
         for left in self.folder.glob(".*.part"):  # of a run that was killed
             left.unlink(missing_ok=True)
-        self._complete = False
+        self._complete, self._forgotten = False, list[str]()
 
     def complete(self) -> None:
         """All is done: what is kept is no longer needed, unless it is to stay."""
@@ -68,6 +68,8 @@ class State(contextlib.AbstractContextManager["State"]):
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        for key in self._forgotten:
+            (self.folder / f"{key}.sums").unlink(missing_ok=True)
         empty = not any(self.folder.glob("*.sums"))
         if not self.resumable or (not self._keep and (self._complete or empty)):
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -77,25 +79,35 @@ class State(contextlib.AbstractContextManager["State"]):
         """The file with the scores of a shard's rows."""
         return self.folder / f"{key}.rows"
 
-    def finished(self, key: str, *, with_rows: bool) -> bool:
-        """Whether a shard is scored, and what is kept of it is whole."""
-        whole = zipfile.is_zipfile(
-            self._sums(key)
-        )  # of a file that is cut short the end is missing
-        return whole and (not with_rows or self.rows(key).exists())
+    def read(self, job: Job, key: str, *, with_rows: bool) -> tuple[Facts, Sums] | None:
+        """What is known of a finished shard; None where nothing is kept or it is damaged."""
+        try:
+            found = unpack(job, (self.folder / f"{key}.sums").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if self.has(key, with_rows=with_rows) else None
 
-    def read(self, key: str) -> bytes:
-        """What `score_shard` gave."""
-        return self._sums(key).read_bytes()
+    def has(self, key: str, *, with_rows: bool) -> bool:
+        """Whether something is kept of a shard."""
+        sums = self.folder / f"{key}.sums"
+        return sums.exists() and (not with_rows or self.rows(key).exists())
 
-    def save(self, key: str, data: bytes) -> None:
-        """Keep what `score_shard` gave: the shard is finished."""
-        path = self._sums(key)
-        with atomic_write(path) as file, writing(path):
-            file.write(data)
+    def forget(self, key: str) -> None:
+        """Do not keep what is known of a shard for other runs."""
+        self._forgotten.append(key)
 
-    def _sums(self, key: str) -> Path:
-        return self.folder / f"{key}.sums"
+
+def rows_path(task: Task) -> Path:
+    """Where the process that scores a shard writes the scores of its rows."""
+    assert task.folder is not None
+    return Path(task.folder, f"{task.key}.rows")
+
+
+def save(task: Task, data: bytes) -> None:
+    """Keep what is known of a shard, which is finished then."""
+    assert task.folder is not None
+    with atomic_write(path := Path(task.folder, f"{task.key}.sums")) as file, writing(path):
+        file.write(data)
 
 
 class Keys:
@@ -110,13 +122,10 @@ class Keys:
 
     def of(self, shard: Shard) -> str:
         """The digest of one shard. Raises OSError where a file of it cannot be read."""
-        stamps = [None if path is None else _stamp(path) for path in shard]
+        files = [(shard.logits, 0, None), *(part or (None, 0, None) for part in shard[1:])]
+        stamps = [path and [_stamp(path), first, rows] for path, first, rows in files]
         text = json.dumps([self._options, stamps])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-    def size(self, shard: Shard) -> int:
-        """The bytes of all files of a shard."""
-        return sum(os.path.getsize(path) for path in shard.files)
 
 
 def _stamp(path: str) -> list[object]:

@@ -1,25 +1,23 @@
 """Scoring all shards, their results together, and the files that are written."""
 
 import contextlib
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import OptionError
-from ..explanation.set_sums import SetSums
-from ..files import FileError, open_scores, read_ids
+from ..files import open_scores
 from ..files.writers import file_of
 from ..text import few, first_line, plural, shorten
 from ..totals import Example, Totals
-from .job import Facts, Failed, Job, Shard, facts_of, sums_of
+from .job import Failed, Job, Shard, Task
 from .rows import read_rows
+from .scoring import ids_of
 from .state import Keys, State
-from .workers import Run, Task
-
-Sums = Totals | SetSums
-
-_TOGETHER = 32  # shards that are merged at a time
+from .sums import Facts, Kind, Sums, Together, number_on
+from .workers import Run
 
 
 class ShardError(ValueError):
@@ -85,7 +83,7 @@ class Whole:
         last = self.done[-1]
         rows, names = last.first_row + last.facts.rows, job.classes or self.facts.names
         options: dict[str, Any] = {"classes": names, "first_class": job.first_class}
-        options |= {"files": self.files, "ids": _Ids(self.done) if last.shard.ids else None}
+        options |= {"files": self.files, "ids": _Ids(self.done, job) if last.shard.ids else None}
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(open_scores(out, rows, **options)) for out in outputs]
             for one in self.done:
@@ -97,7 +95,8 @@ class Whole:
 class _Ids:
     """The ids of all rows; those of one shard at a time are held."""
 
-    def __init__(self, done: Sequence[Done]) -> None:
+    def __init__(self, done: Sequence[Done], job: Job) -> None:
+        self._job = job
         self._left = iter([one for one in done if one.facts.rows])
         self._first, self._held = 0, list[str]()
 
@@ -106,7 +105,8 @@ class _Ids:
         while rows.start >= self._first + len(self._held):
             one = next(self._left)
             assert one.shard.ids is not None
-            self._first, self._held = one.first_row, read_ids(one.shard.ids, one.facts.rows)
+            self._first = one.first_row
+            self._held = ids_of(self._job, one.shard.ids, one.facts.rows)
         return self._held[rows.start - self._first : rows.stop - self._first]
 
 
@@ -135,111 +135,96 @@ def score_shards(
     Raises:
         ShardError: no shard can be scored; with `strict`, one cannot.
     """
-    failed = dict[Shard, Failed]()
+    failed = dict[int, Failed]()
 
-    def fails(shard: Shard, why: Failed) -> None:
-        failed[shard] = why
+    def fails(number: int, why: Failed) -> None:
+        failed[number] = why
         if strict:
             raise ShardError(why.reason)
 
-    keys, known = Keys(job), dict[Shard, str]()
-    for shard in shards:
+    keep = state.resumable or with_rows
+    folder = os.fspath(state.folder) if keep else None
+    keys = Keys(job) if keep else None
+    together, facts = Together(), dict[int, Facts]()
+    todo, known = list[Task](), dict[int, str]()
+    whole = left = 0
+    for number, shard in enumerate(shards):
         try:
-            known[shard] = keys.of(shard)
+            key, size = keys.of(shard) if keys else "", os.path.getsize(shard.logits)
         except OSError as error:
             name = shorten(str(error.filename or shard.logits), 4096)
-            fails(shard, Failed(f"{name}: {error.strerror or first_line(error)}"))
-    todo = [
-        Task(key, shard, str(state.rows(key)) if with_rows else None)
-        for shard, key in known.items()
-        if not state.finished(key, with_rows=with_rows)
-    ]
-    reused = len(known) - len(todo)
-    sizes = {shard: keys.size(shard) for shard in known}
-    left, whole = sum(sizes[task.shard] for task in todo), sum(sizes.values())
+            fails(number, Failed(f"{name}: {error.strerror or first_line(error)}"))
+            continue
+        known[number], whole = key, whole + size
+        if keys and (kept := state.read(job, key, with_rows=with_rows)) is not None:
+            facts[number] = kept[0]
+            together.add_shard(number, *kept)
+        else:
+            todo.append(Task(number, shard, size, key, folder, with_rows))
+            left += size
+    reused = len(facts)
     if todo:
         with run(len(todo), left) as scored:
-            for task, outcome in scored(job, todo):
-                why = _kept(outcome, task, keys, state) if isinstance(outcome, bytes) else outcome
-                if why is not None:
-                    del known[task.shard]
-                    fails(task.shard, why)
-                left -= sizes[task.shard]
+            for tasks, group in scored(job, todo):
+                for kind, sums in group.sums.items():
+                    together.add(kind, sums)
+                for task, outcome in zip(tasks, group.outcomes, strict=True):
+                    left -= task.size
+                    if isinstance(outcome, Failed):
+                        fails(task.number, outcome)
+                        continue
+                    facts[task.number] = outcome
+                    if keys:
+                        _require_kept(task, keys, state)
                 if on_progress is not None:
                     on_progress(whole - left, whole)
-    done = [Done(shard, key, facts_of(state.read(key)), 0) for shard, key in known.items()]
-    done = [*_numbered(_alike(done, fails))]
-    if not done:
+    usual = _usual(facts)
+    for number in sorted(facts):
+        if (kind := facts[number].kind) != usual:
+            name = shorten(shards[number].logits, 4096)
+            why = f"{name}: has {_described(*kind)}; most files have {_described(*usual)}"
+            fails(number, Failed(why))
+            del facts[number]
+    if not facts:
         raise ShardError(
-            f"none of {plural(len(shards), 'file')} could be scored: "
-            f"{next(iter(failed.values())).reason}"
+            f"none of {plural(len(shards), 'file')} could be scored: {failed[min(failed)].reason}"
         )
-    sums = _merged(job, state, done)
+    done, first_rows, first = list[Done](), [0] * len(shards), 0
+    for number in sorted(facts):
+        done.append(Done(shards[number], known[number], facts[number], first))
+        first_rows[number], first = first, first + facts[number].rows
+    sums = together.result()[usual]
+    number_on(sums, first_rows)
     totals = sums if isinstance(sums, Totals) else sums.totals
     ids = _called(done, totals.top)
     if not isinstance(sums, Totals):
         sums = replace(sums, ids=ids)
-    in_order = {shard: failed[shard] for shard in shards if shard in failed}
-    return Whole(sums, done, in_order, reused, ids)
+    return Whole(sums, done, {shards[n]: failed[n] for n in sorted(failed)}, reused, ids)
 
 
-def _kept(outcome: bytes, task: Task, keys: Keys, state: State) -> Failed | None:
-    """Keep the result of a shard; or why not."""
+def _require_kept(task: Task, keys: Keys, state: State) -> None:
+    """Raise where a worker has kept the result of a shard in a folder that is not this one. Another
+    run shall not use it where the shard was changed before it was scored."""
+    if not state.has(task.key, with_rows=task.with_rows):
+        raise OptionError(
+            f"the workers do not write to {state.folder}, as it is seen here: the folder of --out "
+            "and --resume must be one that all of them share"
+        )
     with contextlib.suppress(OSError):
         if keys.of(task.shard) == task.key:
-            if task.rows is not None and not state.rows(task.key).exists():
-                raise OptionError(
-                    f"the workers do not write to {state.folder}, as it is seen here: the folder "
-                    "of --out and --resume must be one that all of them share"
-                )
-            state.save(task.key, outcome)
-            return None
-    return Failed(f"{shorten(task.shard.logits, 4096)}: changed while it was scored")
+            return
+    state.forget(task.key)
 
 
-def _alike(done: Sequence[Done], fails: Callable[[Shard, Failed], None]) -> Iterator[Done]:
-    """The shards with the classes that most of them have."""
-    kinds = Counter((one.facts.classes, one.facts.names) for one in done)
-    for one in done:
-        kind, usual = (one.facts.classes, one.facts.names), kinds.most_common(1)[0][0]
-        if kind == usual:
-            yield one
-            continue
-        name = shorten(one.shard.logits, 4096)
-        why = f"{name}: has {_described(*kind)}; most files have {_described(*usual)}"
-        fails(one.shard, Failed(why))
+def _usual(facts: Mapping[int, Facts]) -> Kind:
+    """The classes that most shards have."""
+    kinds = Counter(facts[number].kind for number in sorted(facts))
+    return kinds.most_common(1)[0][0] if kinds else (0, None)
 
 
 def _described(classes: int, names: Sequence[str] | None) -> str:
     listed = "without names" if names is None else few([shorten(name, 20) for name in names])
     return f"{plural(classes, 'class')} ({listed})"
-
-
-def _numbered(done: Iterable[Done]) -> Iterator[Done]:
-    """The shards with the numbers of their first rows."""
-    first = 0
-    for one in done:
-        yield replace(one, first_row=first)
-        first += one.facts.rows
-
-
-def _merged(job: Job, state: State, done: Sequence[Done]) -> Sums:
-    """The sums of all shards."""
-    whole: Any = None
-    for start in range(0, len(done), _TOGETHER):
-        parts: list[Any] = [] if whole is None else [whole]
-        for one in done[start : start + _TOGETHER]:
-            try:
-                sums = sums_of(job, state.read(one.key))
-            except ValueError:
-                raise FileError(
-                    state.folder, f"{one.key}.sums is damaged: remove it, and run again"
-                ) from None
-            sums.renumber(one.first_row)
-            parts.append(sums)
-        whole = parts[0].merge(*parts[1:])
-    merged: Sums = whole
-    return merged
 
 
 def _called(done: Sequence[Done], top: Iterable[Example]) -> dict[int, str]:

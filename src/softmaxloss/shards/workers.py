@@ -5,33 +5,30 @@ Dask is imported where it is used alone. When a worker is lost, Dask scores its 
 
 import contextlib
 import importlib.util
-import itertools
 import logging
+import math
 import os
+import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import OptionError
 from ..kernels.threads import get_num_threads
 from ..text import first_line, plural, shorten
-from .job import Failed, Job, Shard, score_shard
+from .groups import Groups
+from .job import Failed, Job, Task
+from .scoring import Group, score_group
 
 INSTALL = "pip install 'softmaxloss[dask]'"
 
 _WAIT = 30  # seconds for a cluster, and for the first of its workers
-_AT_ONCE = 1000  # shards that a scheduler knows at a time
+_SECONDS = 1  # after which is asked again how many workers there are
+_PATIENCE = 60  # seconds for the first of the workers of this machine to come back
+_WAITING = 2  # groups for each worker that a scheduler knows: the next one waits at the worker
 
-
-class Task(NamedTuple):
-    """One shard to score."""
-
-    key: str
-    shard: Shard
-    rows: str | None  #: where to write the scores of its rows
-
-
-Outcome = bytes | Failed
-Run = Callable[[Job, Iterable[Task]], Iterator[tuple[Task, Outcome]]]
+#: Scores tasks in groups, and gives each with what became of it, in any order.
+Run = Callable[[Job, Iterable[Task]], Iterator[tuple[list[Task], Group]]]
 
 
 def has_dask() -> bool:
@@ -50,9 +47,9 @@ def processors() -> int:
 def here() -> Iterator[Run]:
     """One shard after the other in this process."""
 
-    def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[list[Task], Group]]:
         for task in tasks:
-            yield task, score_shard(job, task.shard, task.rows)
+            yield [task], score_group(job, [task])
 
     yield run
 
@@ -64,11 +61,19 @@ def local_workers(number: int) -> Iterator[Run]:
     import dask
 
     threads = max(1, get_num_threads() // number)
-    patience = {f"distributed.comm.timeouts.{kind}": "300s" for kind in ("connect", "tcp")}
+    settings: dict[str, Any] = {
+        # Patience with a machine that is busy.
+        "distributed.comm.timeouts.connect": "300s",
+        "distributed.comm.timeouts.tcp": "300s",
+        # What Dask watches takes 2 % of a processor in each process, and is shown nowhere.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
+    }
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
-        stack.enter_context(_threads_of_children(threads))
-        stack.enter_context(dask.config.set(patience))  # with a machine that is busy
+        stack.enter_context(_environment_of_children(threads))
+        stack.enter_context(dask.config.set(settings))
         cluster = distributed.LocalCluster(
             n_workers=number,
             threads_per_worker=1,
@@ -77,11 +82,17 @@ def local_workers(number: int) -> Iterator[Run]:
             worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # of the workers
             memory_limit=0,  # blocks bound it already
+            preload=[__name__],  # runs `dask_setup`
         )
         stack.callback(_close, cluster)
         client = distributed.Client(cluster)
         stack.callback(_close, client)
         yield _on(client, elsewhere=False)
+
+
+def dask_setup(_: Any) -> None:
+    """Let a process that is started leave Ctrl-C, which a terminal sends to all, to this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _close(opened: Any) -> None:
@@ -103,12 +114,17 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _threads_of_children(number: int) -> Iterator[None]:
-    """Let processes that are started use so many threads each. Libraries read that from the
-    environment when they are loaded; Dask, too, changes it and leaves it so."""
+def _environment_of_children(threads: int) -> Iterator[None]:
+    """Let processes that are started use so many threads each, and keep the memory of a block for
+    the next one. Libraries read that from the environment when they are loaded; Dask, too, changes
+    it and leaves it so."""
     before = dict(os.environ)
     names = ("SOFTMAXLOSS", "OMP", "OPENBLAS", "MKL")
-    os.environ.update({f"{name}_NUM_THREADS": str(number) for name in names})
+    os.environ.update({f"{name}_NUM_THREADS": str(threads) for name in names})
+    # Dask lets glibc return all memory at once: to get that of each block anew takes a fifth of
+    # the time of scoring it. 32 MB is the largest that glibc keeps.
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 25))
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(1 << 28))
     try:
         yield
     finally:
@@ -145,6 +161,29 @@ def cluster(address: str) -> Iterator[Run]:
         yield _on(client, elsewhere=True)
 
 
+class _Workers:
+    """How many tasks the workers of a client, which may come and go, run at a time."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._asked, self._known, self._seen = -math.inf, 0, time.monotonic()
+
+    def count(self) -> int:
+        """At least 1, which waits for a worker where there is none."""
+        now = time.monotonic()
+        if now > self._asked + _SECONDS:
+            self._asked, self._known = now, sum(self._client.nthreads().values())
+            self._seen = now if self._known else self._seen
+        return max(1, self._known)
+
+    def require(self) -> None:
+        """Raise where there has been none for long: Dask does not start one anew that ends while
+        it starts."""
+        self.count()
+        if time.monotonic() > self._seen + _PATIENCE:
+            raise OptionError("all workers ended, and none came back")
+
+
 def _dask() -> Any:
     try:
         import distributed
@@ -159,46 +198,58 @@ def _on(client: Any, *, elsewhere: bool) -> Run:
 
     as_completed: Any = distributed.as_completed
 
-    def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def run(job: Job, tasks: Iterable[Task]) -> Iterator[tuple[list[Task], Group]]:
         job = job.absolute() if elsewhere else job
-        waiting, known = iter(tasks), dict[str, Task]()
-        suspects = list[Task]()
+        groups, known = Groups(tasks), dict[str, list[Task]]()
+        running = as_completed(with_results=True, raise_errors=False)
+        workers = _Workers(client)
 
-        def submitted(some: Iterable[Task]) -> list[Any]:
-            futures = []
-            for task in some:
-                shard = task.shard.absolute() if elsewhere else task.shard
-                future = client.submit(score_shard, job, shard, task.rows, pure=False)
-                known[future.key] = task
-                futures.append(future)
-            return futures
+        def submit(group: list[Task]) -> None:
+            here = [task.absolute() for task in group] if elsewhere else group
+            future = client.submit(score_group, job, here, pure=False)
+            known[future.key] = group
+            running.add(future)
 
-        def completed(futures: list[Any]) -> Iterator[tuple[Task, Outcome | None]]:
-            running = as_completed(futures, with_results=True, raise_errors=False)
-            for future, result in running:
-                yield known.pop(future.key), _outcome(result)
+        def submit_more() -> None:
+            number = workers.count()
+            while len(known) < _WAITING * number and (group := groups.take(number)):
+                submit(group)
+
+        def completed() -> Iterator[tuple[list[Task], Group | None]]:
+            while known:
+                while not running.has_ready():
+                    time.sleep(0.002)
+                    if not elsewhere:  # a cluster may be without workers for a while
+                        workers.require()
+                future, result = next(running)
+                group, scored = known.pop(future.key), _outcome(result)
                 future.release()
-                for new in submitted(itertools.islice(waiting, 1)):
-                    running.add(new)
+                if scored is not None:
+                    groups.learn(sum(task.size for task in group), scored.seconds)
+                submit_more()
+                yield group, scored
 
-        for task, outcome in completed(submitted(itertools.islice(waiting, _AT_ONCE))):
-            if outcome is None:
-                suspects.append(task)
+        submit_more()
+        suspects = list[Task]()
+        for group, scored in completed():
+            if scored is None:
+                suspects += group
             else:
-                yield task, outcome
-        # Again and alone: a shard that waits at a worker is blamed, too, for the worker's end.
+                yield group, scored
+        # Again, each alone: one of them ended the workers that had the group, or none did.
         for suspect in suspects:
-            for task, outcome in completed(submitted([suspect])):
-                yield task, _killed(task) if outcome is None else outcome
+            submit([suspect])
+            for group, scored in completed():
+                yield group, _killed(suspect) if scored is None else scored
 
     return run
 
 
-def _outcome(result: Any) -> Outcome | None:
+def _outcome(result: Any) -> Group | None:
     """What Dask says of a task; None where workers ended while they had it."""
     from distributed.scheduler import KilledWorker
 
-    if isinstance(result, bytes | Failed):
+    if isinstance(result, Group):
         return result
     if not isinstance(result, tuple):
         raise OptionError("the connection to the scheduler of Dask is lost")
@@ -208,11 +259,12 @@ def _outcome(result: Any) -> Outcome | None:
     raise error
 
 
-def _killed(task: Task) -> Failed:
+def _killed(task: Task) -> Group:
     import dask
 
     ended = 1 + int(dask.config.get("distributed.scheduler.allowed-failures"))
-    return Failed(
+    why = Failed(
         f"{shorten(task.shard.logits, 4096)}: {plural(ended, 'worker')} ended while scoring it, as "
         "they do when memory runs out"
     )
+    return Group([why], {}, 0.0)

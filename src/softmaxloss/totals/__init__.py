@@ -9,6 +9,7 @@ saved.py        running sums as bytes, and back
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -171,9 +172,10 @@ class Totals:
                     part.merge(getattr(other, name))
         return merged
 
-    def renumber(self, first_row: int) -> None:
+    def renumber(self, first_row: int | Callable[[NDArray[Any]], NDArray[Any]]) -> None:
         """Count the rows from `first_row` on in the place of 0: those of a shard that was scored
-        before it was known how many rows others have.
+        before it was known how many rows others have. Or give a function of the numbers of rows,
+        which keeps their order.
 
         >>> totals = Totals(2)
         >>> z, y = np.zeros((1, 2)), np.array([0])

@@ -1,6 +1,6 @@
 """The examples with the highest loss, with their strongest logits."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -79,8 +79,11 @@ class HardestExamples:
     def merge(self, other: Self) -> None:
         self._combine(other._kept)
 
-    def renumber(self, first_row: int) -> None:
-        self._kept["row"] += first_row
+    def renumber(self, first_row: int | Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        if callable(first_row):
+            self._kept["row"] = first_row(self._kept["row"])
+        else:
+            self._kept["row"] += first_row
 
     def _combine(self, new: NDArray[Any]) -> None:
         if len(new):

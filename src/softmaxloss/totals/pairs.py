@@ -10,6 +10,7 @@ Number = TypeVar("Number", np.int64, np.float64)
 
 _SMALL = 1 << 16  # pairs, up to which a block is counted in a matrix
 _WAITING = 1 << 20  # labels that wait to be counted: 8 MB
+_FEW = 4  # entries of that matrix for each pair that is counted
 
 
 class PairCounts:
@@ -27,22 +28,31 @@ class PairCounts:
         self._classes = classes
         self._keys: Integers = np.empty(0, np.int64)  # true class · C + predicted class, ascending
         self._counts: Integers = np.empty(0, np.int64)
-        self._waiting: list[Integers] = []
+        self._waiting: list[Integers] = []  # keys of one pair each
+        self._merged: list[tuple[Integers, Integers]] = []  # keys and counts of others
 
     def add(self, true: Integers, predicted: Integers) -> None:
         keys = true * self._classes + predicted
         if self._classes**2 <= _SMALL:
             counts = np.bincount(keys)
             keys = np.flatnonzero(counts)
-            self._combine(keys, counts[keys])
+            self._merged.append((keys, counts[keys]))
+            self.settle()
             return
         self._waiting.append(keys)
-        if sum(part.size for part in self._waiting) >= _WAITING:
-            self.settle()
+        self._settle_many()
 
     def merge(self, other: Self) -> None:
-        other.settle()
-        self._combine(other._keys, other._counts)
+        self._waiting += other._waiting
+        self._merged += other._merged
+        if other._keys.size:
+            self._merged.append((other._keys, other._counts))
+        self._settle_many()
+
+    def _settle_many(self) -> None:
+        merged = sum(keys.size for keys, _ in self._merged)
+        if merged + sum(part.size for part in self._waiting) >= _WAITING:
+            self.settle()
 
     def result(self) -> tuple[Integers, Integers, Integers]:
         """The true class, the predicted class and the count of each pair, in the classes' order."""
@@ -52,15 +62,22 @@ class PairCounts:
 
     def settle(self) -> None:
         """Count what waits."""
-        if self._waiting:
-            keys, counts = np.unique(np.concatenate(self._waiting), return_counts=True)
-            self._waiting = []
-            self._combine(keys, counts.astype(np.int64))
-
-    def _combine(self, keys: Integers, counts: Integers) -> None:
-        both = np.concatenate([self._keys, keys])
-        summands = np.concatenate([self._counts, counts])
-        self._keys, self._counts = summed(both, summands)
+        merged = [(self._keys, self._counts), *self._merged]
+        waiting = np.concatenate([self._keys[:0], *self._waiting])
+        if len(merged) == 1 and not waiting.size:
+            return
+        self._waiting, self._merged = [], []
+        size = waiting.size + sum(keys.size for keys, _ in merged)
+        if self._classes**2 <= _FEW * size:  # a matrix is faster than sorting
+            total = np.bincount(waiting, minlength=self._classes**2)
+            for keys, counts in merged:
+                total[keys] += counts
+            self._keys = np.flatnonzero(total)
+            self._counts = total[self._keys]
+            return
+        keys, counts = np.unique(waiting, return_counts=True)
+        every, counted = zip(*merged, (keys, counts), strict=True)
+        self._keys, self._counts = summed(np.concatenate(every), np.concatenate(counted))
 
 
 def summed(keys: Integers, values: NDArray[Number]) -> tuple[Integers, NDArray[Number]]:
