@@ -65,11 +65,9 @@ def doubt(
         return None
     ids = {m.id for finding in findings for m in finding.mistakes if m.kind == "mistake"}
     ids |= VAGUE & set(attempt.behaviour)
-    if (
-        attempt.told != "all"
-        and ids & OF_REGRESSION
-        and ("loss" not in observed or ids & set(CALLED))
-    ):
+    rest = ids - OF_REGRESSION
+    is_regression = rest < ids and rest <= {*CALLED, "gradient-doubled"}
+    if attempt.told != "all" and is_regression and ("loss" not in observed or rest):
         return SOMETHING_ELSE
     has_labels = "labels" in attempt.form.order
     vague = (set() if attempt.told == "arguments" else VAGUE) | (set() if has_labels else COMMON)
