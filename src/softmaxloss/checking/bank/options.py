@@ -167,6 +167,7 @@ MISTAKES = [
             if (y != index).any()
             else right.ignoring(z, y, index)._replace(gradients=np.full(z.shape, np.nan))
         ),
+        kind="weakness",
     ),
     _mask(
         "masked-rows-in-the-mean",

@@ -12,6 +12,8 @@ from ..reference import softmax
 from .forms import Form
 from .roles import Role
 
+NO_CLASS = -100  # a label that none of the inputs has
+
 
 def arguments_for(form: Form, input: Input) -> list[Any]:
     """New arguments for an input, or for one of its examples, in the form's order."""
@@ -33,17 +35,31 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "axis": lambda: 0 if form.columns else -1,
         "mask": lambda: _mask(form, input),
         "left out": lambda: ~_mask(form, input),
+        "lengths": lambda: _lengths(form, input),
+        "example weights": lambda: _mask(form, input).astype(z.dtype),
+        "no class": lambda: input.options.get("ignore_index", NO_CLASS),
         "class weights": lambda: input.options.get("weight", np.ones(classes, z.dtype)),
     }
     if form.is_layer:
         W, X = layer_for(np.atleast_2d(z))
         W = W.T.copy() if form.weights_by_class else W
-        made["features"] = lambda: X.T.copy() if form.columns else X if form.batch else X[0]
+        of_one = X if form.batch else X[0]
+        if form.layout == "sequences":
+            of_one = X.reshape(*sequence_shape(len(X)), -1)
+        made["features"] = lambda: X.T.copy() if form.columns else of_one
         made["weights"] = lambda: W
         made["theta"] = lambda: W.ravel()
         made["params"] = lambda: _params(W, form)
         made["model"] = lambda: LinearModel(W, form)
     return [made[role]() for role in form.order]
+
+
+def _lengths(form: Form, input: Input) -> Any:
+    """How many words of each sequence count, (B,); of a softmax how many outputs, all of them."""
+    if "labels" not in form.order:
+        shape = _laid_out(form, input.z).shape
+        return np.full(shape[0] if len(shape) > 1 else 1, shape[-1])
+    return np.atleast_2d(_mask(form, input)).sum(axis=-1)
 
 
 def _mask(form: Form, input: Input) -> Any:

@@ -42,6 +42,7 @@ from .trials import (
     takes_only_single,
     try_form,
 )
+from .whole import whole_of
 from .wording import Wording
 
 MOST_RIGHT = 2  # forms that look right and are called on all inputs
@@ -109,6 +110,9 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
             yield from fixed.attempts(MOST_LIKELY)
     if not search.right:
         yield from search.attempts(MOST_WRONG)
+        whole = whole_of(target)
+        if whole is not None:
+            yield Attempt(first or Form(), [], whole)
         yield from search.failures()
 
 
@@ -184,8 +188,8 @@ class _Search:
         """The likeliest of the forms that do not look right, called on all inputs."""
         # Stable: the likeliest first among equals.
         others = sorted(self._others, key=lambda one: one[0])
-        if others and others[0][1].seconds > SLOW:
-            most = MOST_IF_SLOW
+        if others and (others[0][1].seconds > SLOW or others[0][1].form.framework == "jax"):
+            most = MOST_IF_SLOW  # JAX compiles for each shape
         for score, trial, callee in others[:most]:
             new = not any(trial is one for one in self._called)
             if new and (score <= FINITE or trial is self._others[0][1]):

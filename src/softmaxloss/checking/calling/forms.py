@@ -22,7 +22,17 @@ from .wording import Wording, wording_of
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
 OPTIONS = {
     "weight": ("weight", "weights", "class_weight", "class_weights"),
-    "ignore_index": ("ignore_index", "ignore_label"),
+    "ignore_index": (
+        "ignore_index",
+        "ignore_label",
+        "ignore_id",
+        "pad_id",
+        "pad_idx",
+        "pad_index",
+        "pad_token_id",
+        "padding_idx",
+        "pad_token",
+    ),
     "label_smoothing": ("label_smoothing", "smoothing"),
     "reduction": ("reduction",),
     "mask": ("mask", "loss_mask", "valid_mask"),
@@ -36,6 +46,7 @@ SYMBOLS: dict[Role, str] = {
     "temperature": "1", "training": "True", "mask": "mask", "left out": "mask",
     "axis": "axis",
     "class weights": "w",
+    "no class": "-100", "lengths": "lengths", "example weights": "weights",
 }  # fmt: skip
 
 Labels = Literal["index", "one-hot", "column", "row"]
@@ -148,7 +159,9 @@ class Form:
             if "theta" in self.order:
                 weights = f"flat, from {weights}"
             features = "(D, N)" if self.columns else "(N, D)" if self.batch else "(D,)"
-            y = {"index": "y (N,)", "one-hot": f"one-hot Y {shape}", "column": "y (N, 1)",
+            features = "(B, T, D)" if self.layout == "sequences" else features
+            index = "y (B, T)" if self.layout == "sequences" else "y (N,)"
+            y = {"index": index, "one-hot": f"one-hot Y {shape}", "column": "y (N, 1)",
                  "row": "y (1, N)"}[self.labels]  # fmt: skip
             symbol = "θ" if "theta" in self.order else "W"
             symbol = "model.W" if "model" in self.order else symbol
@@ -231,10 +244,12 @@ def _layouts(settings: Settings, of: Sequence[Layout]) -> list[Layout]:
 
 def _of_layer(arguments: Arguments, settings: Settings) -> Iterator[Form]:
     labels: tuple[Labels, ...] = ("index", "one-hot", "column", "row")
-    layouts = _layouts(settings, ("rows", "columns"))
+    layouts = _layouts(settings, ("rows", "columns", "sequences"))
     if not any(one.role == "labels" for one in arguments):  # its probabilities
         labels, layouts = ("index",), _layouts(settings, ("rows", "columns", "one"))
     for kind, layout, by_class in itertools.product(labels, layouts, (False, True)):
+        if layout == "sequences" and kind in ("column", "row"):
+            continue
         # W·X with both transposed is likelier than either alone.
         by_class = by_class != (layout == "columns")
         if layout == "columns" and any(one.role == "bias" for one in arguments):

@@ -9,7 +9,6 @@ import contextlib
 import dis
 import inspect
 import itertools
-import math
 import re
 import sys
 import warnings
@@ -20,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ..inputs import Input
+from .jax_calls import call_jax, upstream_for
 
 Framework = Literal["numpy", "torch", "jax", "lists", "own", "own scalars", "own labels"]
 
@@ -296,34 +296,29 @@ def call(
         return _call_own(
             framework, of_scores, node, None if scores is None else given[scores], labelled
         )
-    if framework in ("numpy", "lists") or scores is None or not labelled:
+    by = scores if labelled else None
+    if framework == "jax":
+        key = [function, names, options]
+        value, gradient = call_jax(
+            lambda passed: call_by_names(function, passed, names, options),
+            given, by, input.upstream, key,
+        )  # fmt: skip
+        value = as_numpy(value)
+        return value if gradient is None else Differentiated(value, as_numpy(gradient))
+    if framework in ("numpy", "lists") or by is None:
         return as_numpy(of_scores())
-    z = given[scores]
-
-    def upstream_for(value: Any) -> Any:
-        shape = tuple(value.shape)
-        if input.upstream is None:
-            return np.ones(shape)
-        return np.reshape(input.upstream[: math.prod(shape)], shape)
-
-    if framework == "torch":
-        torch = sys.modules["torch"]
-        # The function gets a copy of the leaf, which it may change in place.
-        value = of_scores(z.requires_grad_().clone())
-        alone = isinstance(value, torch.Tensor) and value.shape != z.shape
-        if not alone or not value.requires_grad:
-            return as_numpy(value)
-        value.backward(torch.tensor(upstream_for(value), dtype=value.dtype))
-        return Differentiated(
-            as_numpy(value), np.zeros(z.shape) if z.grad is None else as_numpy(z.grad)
-        )
-    jax = sys.modules["jax"]
-    value = of_scores(z)
-    if not isinstance(value, jax.Array) or value.shape == z.shape or value.dtype.kind in "iu":
+    z = given[by]
+    torch = sys.modules["torch"]
+    # The function gets a copy of the leaf, which it may change in place.
+    value = of_scores(z.requires_grad_().clone())
+    alone = isinstance(value, torch.Tensor) and value.shape != z.shape
+    if not alone or not value.requires_grad:
         return as_numpy(value)
-    value, pull = jax.vjp(of_scores, z)
-    upstream = jax.numpy.asarray(upstream_for(value), dtype=value.dtype)
-    return Differentiated(as_numpy(value), as_numpy(pull(upstream)[0]))
+    upstream = upstream_for(input.upstream, tuple(value.shape))
+    value.backward(torch.tensor(upstream, dtype=value.dtype))
+    return Differentiated(
+        as_numpy(value), np.zeros(z.shape) if z.grad is None else as_numpy(z.grad)
+    )
 
 
 def _call_own(

@@ -5,14 +5,13 @@ ReLU(x) − ReLU(−x) = x. So all that is known of a linear layer can be told o
 gradients of all its parameters are compared with the slope of its loss.
 """
 
-import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from .packed import RATE, RATES, Way
+from .packed import RATE, RATES, Way, signature
 from .roles import BATCH_SIZES, FEATURES, parameters_of, required_of, role_of
 
 #: The sizes that a constructor gets, by what is in the name of the parameter, and their order.
@@ -81,7 +80,7 @@ def of_network(method: Any) -> Iterator[Way]:
         above, below = np.split(gradients["W2"], 2)
         return {"loss": loss, "gradient": above - below}
 
-    vars(call)["__signature__"] = _signature("W", "X", "y")
+    vars(call)["__signature__"] = signature("W", "X", "y")
     yield Way(call, call, f"W2 = (W, −W); {method.__name__}(X, y)")
 
 
@@ -119,7 +118,7 @@ def of_network_step(function: Any) -> Iterator[Way]:
         above, below = np.split(of_second, 2)
         return {"gradient": above - below}
 
-    vars(call)["__signature__"] = _signature("W", "X", "y")
+    vars(call)["__signature__"] = signature("W", "X", "y")
     yield Way(call, call, "(W2 − W2 after one step)/lr, W2 = (W, −W)")
 
 
@@ -141,12 +140,6 @@ def _compare_first_layer(gradients: Callable[..., list[Any]]) -> None:
     factor = (of_second * right[1]).sum() / (right[1] ** 2).sum()
     if not np.allclose(of_first, factor * right[0], rtol=1e-6, atol=1e-8):
         raise SlopeError("its gradient of W1 does not belong to that of W2")
-
-
-def _signature(*names: str) -> inspect.Signature:
-    return inspect.Signature(
-        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
-    )
 
 
 def _made(owner: Any, features: int, classes: int) -> Any:

@@ -41,6 +41,12 @@ class Way(NamedTuple):
     backward: Callable[[Any, Any], Any] | None = None
 
 
+def signature(*names: str) -> inspect.Signature:
+    """The signature of a function with these parameters."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature([inspect.Parameter(name, kind) for name in names])
+
+
 def with_batch(function: Callable[..., Any]) -> Iterator[Way]:
     """A function of weights and a batch, a dict or a pair, as one of weights, features and labels.
 
@@ -151,7 +157,8 @@ def of_blocks(function: Any) -> Any:
         return function([z[..., :half], z[..., half:]], *others, **options)
 
     call.__name__ = getattr(function, "__name__", "")
-    vars(call)["__signature__"] = inspect.signature(function)
+    first, *rest = parameters_of(function) or []
+    vars(call)["__signature__"] = inspect.Signature([first.replace(name="logits"), *rest])
     return call
 
 

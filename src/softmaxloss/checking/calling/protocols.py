@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .attributes import of_attributes
+from .buffers import of_buffers
+from .derived import of_bias_row, of_cache, of_each_example, of_factory, of_jacobian
 from .networks import of_network, of_network_step
 from .packed import (
     Way,
@@ -20,6 +23,17 @@ from .packed import (
     of_word_vectors,
     with_batch,
     with_params,
+)
+from .repacked import (
+    of_boosting,
+    of_ders,
+    of_inputs,
+    of_list_of_columns,
+    of_lookup,
+    of_penalised,
+    of_records,
+    of_shifted,
+    of_teacher,
 )
 from .roles import parameters_of, required_of, role_of
 
@@ -47,10 +61,6 @@ KEPT = {
     "gradient": ("dinputs", "dx", "dz", "dlogits", "grad", "gradient", "grad_input", "gradInput",
                  "dscores", "d_x", "grad_", "dout"),
 }  # fmt: skip
-
-#: Attributes in which a classifier keeps its weights and its bias.
-WEIGHTS = ("W", "weights", "w", "theta", "coef_", "weight")
-BIASES = ("b", "bias")
 
 #: Names of an upstream gradient.
 UPSTREAM = {
@@ -105,9 +115,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         return
     is_function = inspect.isroutine(target) or not _methods(target, BACKWARD)
     if callable(target) and not is_class and is_function:
-        with_weights = _with_weights(target)
-        if with_weights is not None:
-            yield with_weights
+        yield from of_attributes(target)
         yield from of_network(target)
         yield from of_network_step(target)
         yield from with_batch(target)
@@ -124,12 +132,32 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         is_module = torch is not None and isinstance(target, torch.nn.Module)
         yield Way(_returned_or_kept(target), target.forward if is_module else target)
         yield from with_params(target)
+        yield from _of_unusual(target)
         return
+    yield from of_inputs(target)
     is_called = bool(_methods(target, ("__call__",)))
     for forward in _methods(target, FORWARD):
         for backward in _methods(target, BACKWARD):
             yield from _ways_with_backward(target, forward, backward)
         yield Way(_one(target, forward), _unbound(target, forward), "" if is_called else forward)
+
+
+def _of_unusual(target: Any) -> Iterator[Way]:
+    """The ways that are tried after the others, because they are rarely meant."""
+    yield from of_buffers(target)
+    yield from of_jacobian(target, title_of(target))
+    yield from of_cache(target)
+    yield from of_factory(target)
+    yield from of_boosting(target)
+    yield from of_teacher(target)
+    yield from of_penalised(target)
+    yield from of_bias_row(target)
+    yield from of_each_example(target)
+    yield from of_lookup(target)
+    yield from of_shifted(target)
+    yield from of_list_of_columns(target)
+    yield from of_records(target)
+    yield from of_ders(target, title_of(target))
 
 
 def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Way]:
@@ -152,28 +180,6 @@ def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Wa
     for text, pick in _backward_arguments(back, method):
         function = _both(target, forward, backward, pick)
         yield Way(function, method, f"{forward}, {backward}({text})", methods=2)
-
-
-def _with_weights(method: Any) -> Way | None:
-    """A method of an object that keeps its weights, as a function of the weights as well."""
-    owner = getattr(method, "__self__", None)
-    if owner is None or isinstance(owner, type):
-        return None
-    name = next((n for n in WEIGHTS if not callable(getattr(owner, n, print))), None)
-    parameters = [p for p in parameters_of(method) or () if p.kind is p.POSITIONAL_OR_KEYWORD]
-    if name is None or len(parameters) < 2:
-        return None
-
-    def call(W: Any, *arguments: Any, **options: Any) -> Any:
-        setattr(owner, name, W)
-        for bias in BIASES:
-            if not callable(getattr(owner, bias, print)):
-                setattr(owner, bias, np.zeros(W.shape[1]))
-        return method(*arguments, **options)
-
-    first = inspect.Parameter("W", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    vars(call)["__signature__"] = inspect.Signature([first, *parameters])
-    return Way(call, call, f"self.{name} = W; {method.__name__}")
 
 
 def _methods(target: Any, names: Sequence[str]) -> list[str]:

@@ -15,14 +15,17 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
-    "mask", "left out", "class weights", "axis",
+    "mask", "left out", "class weights", "axis", "no class", "lengths", "example weights",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
 SCORES = ("scores", "predictions", "logits", "probabilities", "log-probabilities")
 
 #: The roles of what a loss or a softmax is passed beside its scores and labels.
-BESIDE = ("model", "temperature", "classes", "examples", "inputs", "training", "mask", "axis")
+BESIDE = (
+    "model", "temperature", "classes", "examples", "inputs", "training", "mask", "axis",
+    "no class", "lengths", "example weights",
+)  # fmt: skip
 
 #: Names of a weight for each class, where logits and labels are passed as well.
 CLASS_WEIGHTS = {"weight", "weights", "class_weight", "class_weights"}
@@ -58,11 +61,13 @@ NAMES: dict[str, Role] = {
          "y_label", "y_labels", "true_labels",
          "class_", "cls", "target_index", "target_idx", "y_batch", "yb", "ys", "onehot", "one_hot",
          "y_onehot", "y_one_hot", "y_enc", "y_oh", "y_hot", "labels_onehot", "target_onehot",
-         "targets_one_hot", "reference_answers", "indicator"),
+         "targets_one_hot", "reference_answers", "indicator", "action", "actions", "input_ids",
+         "token_ids", "tokens"),
         "labels",
     ),
     **dict.fromkeys(
-        ("w", "weights", "weight", "coef", "coeffs", "w1", "weight_matrix", "wts", "beta", "omega"),
+        ("w", "weights", "weight", "coef", "coeffs", "w1", "weight_matrix", "wts", "beta", "omega",
+         "wte", "w_out", "wout", "lm_head"),
         "weights",
     ),
     **dict.fromkeys(("theta", "thetas"), "theta"),
@@ -87,6 +92,20 @@ NAMES: dict[str, Role] = {
     **dict.fromkeys(("axis", "dim"), "axis"),
     **dict.fromkeys(("temp", "temperature", "temp_parameter", "tau"), "temperature"),
     **dict.fromkeys(("mask", "masks", "loss_mask", "seq_mask", "valid_mask", "label_mask"), "mask"),
+    **dict.fromkeys(
+        ("pad_id", "pad_idx", "pad_index", "pad_token_id", "padding_idx", "pad_token", "ignore_id",
+         "ignore_index", "ignore_label"),
+        "no class",
+    ),
+    **dict.fromkeys(
+        ("length", "lengths", "seq_len", "seq_lens", "valid_len", "valid_lens", "seq_lengths"),
+        "lengths",
+    ),
+    **dict.fromkeys(
+        ("advantage", "advantages", "adv", "returns", "rewards", "discounted_rewards",
+         "sample_weight", "sample_weights"),
+        "example weights",
+    ),
     **dict.fromkeys(("training", "train", "is_train", "is_training", "train_flg"), "training"),
 }  # fmt: skip
 
@@ -153,7 +172,7 @@ TITLE = re.compile(
 #: Words with which it is called so and is another function.
 OTHERS = re.compile(
     r"gumbel|sampled|hierarchical|adaptive|spherical|taylor|margin|contrastive"
-    r"|focal|smooth|poly|distill|temperature|z_loss|(?<![a-z])(info_?)?nce(?![a-z])",
+    r"|macro|balanced|weighted_average|focal|smooth|poly|distill|temperature|z_loss|(?<![a-z])(info_?)?nce(?![a-z])",
     re.I,
 )
 
@@ -240,6 +259,8 @@ def _loss(
     names = [p.name for p in required]
     optional = {p.name: role_of(p.name) for p in parameters if p.default is not p.empty}
     known: dict[str, Role] = {p.name: "examples" for p in parameters if _is_batch_size(p)}
+    # A class that does not count where nothing is said: none of these labels is one.
+    known |= {p.name: "no class" for p in parameters if _is_padding(p)}
     for name in names:
         role = role_of(name)
         if role in BESIDE and len(names) > 1:
@@ -247,15 +268,19 @@ def _loss(
     free = [name for name in names if name not in known]
     weights = [name for name in free if name.lower() in CLASS_WEIGHTS]
     if len(free) == 3 and len(weights) == 1:
-        known[weights[0]] = "class weights"
         free.remove(weights[0])
+        if all(role_of(name) != "weights" for name in free):
+            yield from _loss_of_two(parameters, known | {weights[0]: "class weights"}, free)
+        known[weights[0]] = "example weights"
     if len(free) == 1 and known.get(names[-1]) == "mask":  # a softmax with a mask
         softmax = known | {free[0]: _score_role(free[0])}
         yield _passed(parameters, softmax)
         yield _passed(parameters, softmax | {names[-1]: "left out"})
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
         known = {
-            n: r for n, r in known.items() if r in ("model", "training", "axis") or n in optional
+            n: r
+            for n, r in known.items()
+            if r in ("model", "training", "axis", "lengths") or n in optional
         }
         free = [name for name in names if name not in known]
     labels = [name for name, role in optional.items() if role == "labels"][:1]
@@ -285,6 +310,13 @@ def _loss(
         yield _passed(parameters, known | roles)
     if len(free) != 2:
         return
+    yield from _loss_of_two(parameters, known, free)
+
+
+def _loss_of_two(
+    parameters: Sequence[inspect.Parameter], known: dict[str, Role], free: Sequence[str]
+) -> Iterator[Arguments]:
+    """The ways to call a loss of which two parameters are its scores and its labels."""
     first, second = free
     both: list[tuple[Role, Role]] = [
         (_score_role(first), "labels"),
@@ -302,6 +334,12 @@ def _loss(
 def _is_batch_size(parameter: inspect.Parameter) -> bool:
     """Whether it is the number of examples in a batch, and has a default."""
     return type(parameter.default) is int and parameter.name.lower() in BATCH_SIZES
+
+
+def _is_padding(parameter: inspect.Parameter) -> bool:
+    """Whether its default is a class that does not count, such as 0."""
+    default = parameter.default
+    return role_of(parameter.name) == "no class" and type(default) is int and default >= 0
 
 
 def _score_role(name: str) -> Role:

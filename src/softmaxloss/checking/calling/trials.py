@@ -27,7 +27,10 @@ from .roles import Role
 from .wording import Wording, wording_of
 
 #: The options that are passed by their place where an argument has this role.
-BY_PLACE: dict[Role, str] = {"mask": "mask", "left out": "mask", "class weights": "weight"}
+BY_PLACE: dict[Role, str] = {
+    "mask": "mask", "left out": "mask", "lengths": "mask", "example weights": "mask",
+    "class weights": "weight", "no class": "ignore_index",
+}  # fmt: skip
 
 LEAST_NO_CLASS = 100  # a label from here on is one to ignore, such as 255
 

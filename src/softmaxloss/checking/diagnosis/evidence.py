@@ -31,11 +31,16 @@ COMMON = {"no-exp", "not-normalised", "sigmoid-for-softmax", "takes-probabilitie
 #: Inputs on which other functions may be right by chance: the loss is 0, log C, or that of one row.
 TRIVIAL = EXTREME | {"equal outputs", "one example"}
 
-_SQUARED = re.compile(r"mse|squared|brier|(?<![a-z])l2(?![a-z])", re.I)
+#: Formulas that are those of a regression, where a gradient alone or a squared error has them.
+OF_REGRESSION = {"takes-probabilities", "sigmoid-for-softmax"}
+
+_SQUARED = re.compile(r"mse|squared|brier|(?<![a-z])l2(?![a-z])|value|critic|regress|ridge", re.I)
 
 #: What functions are called that compute on purpose what would be a mistake in a softmax loss.
 CALLED = {
-    "accuracy": re.compile(r"acc(?![a-z])|accuracy", re.I),
+    "accuracy": re.compile(
+        r"acc(?![a-z])|accuracy|(?<![a-z])f1(?![0-9])|precision|recall|metric", re.I
+    ),
     "error-rate": re.compile(r"error_?rate|zero_?one", re.I),
     "hinge": re.compile(r"hinge|svm", re.I),
     "entropy": re.compile(r"(?<!cross)(?<!cross_)entropy", re.I),
@@ -60,6 +65,10 @@ def doubt(
         return None
     ids = {m.id for finding in findings for m in finding.mistakes if m.kind == "mistake"}
     ids |= VAGUE & set(attempt.behaviour)
+    rest = ids - OF_REGRESSION
+    is_regression = rest < ids and rest <= {*CALLED, "gradient-doubled"}
+    if attempt.told != "all" and is_regression and ("loss" not in observed or rest):
+        return SOMETHING_ELSE
     has_labels = "labels" in attempt.form.order
     vague = (set() if attempt.told == "arguments" else VAGUE) | (set() if has_labels else COMMON)
     meant = _meant(attempt.title, ids)

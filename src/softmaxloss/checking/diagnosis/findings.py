@@ -195,7 +195,8 @@ def _properties(observed: Observed, problem: str | None) -> tuple[str, ...]:
         return tuple(remarks)
     if differs(finite.get("shifted", two), two):
         remarks.append("it is not shift-invariant: adding 8 to every output changes it")
-    reordered = two if part == "loss" else two[..., ORDER]
+    of_classes = part != "loss" and two.shape[-1] == len(ORDER)
+    reordered = two[..., ORDER] if of_classes else two
     if differs(finite.get("reordered", reordered), reordered):
         remarks.append("it depends on the order of the classes")
     one = finite.get("one example")

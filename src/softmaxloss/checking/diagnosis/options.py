@@ -13,11 +13,14 @@ from ...arrays import Array
 from ..bank import BANK, Mistake
 from ..calling.calls import Attempt
 from ..inputs import Input, sequence_shape
-from ..reference import FEW, SIZE, WITH_OPTION, LossParts, Results, agree, near
+from ..reference import FEW, SIZE, WITH_OPTION, LossParts, Results, agree, near, softmax
 from ..report import Finding, InputCheck, array_text
 
 # A loss near log 512 may be off by a few roundings to bfloat16, which are 1/256 of it.
 HALF = 4 * 2.0**-8 / (FEW + 4 * SIZE)
+
+# Of what ε in the log changes in each loss: weights of classes, and that it is an estimate.
+MOST_OFF = 10
 
 
 class Reductions(NamedTuple):
@@ -44,8 +47,12 @@ def check_options(
     parts: Sequence[str],
     reductions: Reductions,
     epsilon: float,
+    added: float,
 ) -> tuple[list[InputCheck], list[Finding]]:
-    """Compare the results for the inputs with options that the function accepts."""
+    """Compare the results for the inputs with options that the function accepts.
+
+    `added` is what it adds to the probabilities before their log.
+    """
     checks: list[InputCheck] = []
     findings: list[Finding] = []
     called = [input for input in inputs if input.name in attempt.with_options]
@@ -62,7 +69,7 @@ def check_options(
             continue
         if about == "reg":
             continue
-        cases = [_case(attempt, input, parts, reductions, epsilon) for input in group]
+        cases = [_case(attempt, input, parts, reductions, epsilon, added) for input in group]
         cases = [case for case in cases if case.right]
         checks += [InputCheck(case.input.name, case.input.why, case.right) for case in cases]
         if not all(ok for case in cases for ok in case.right.values()):
@@ -71,7 +78,12 @@ def check_options(
 
 
 def _case(
-    attempt: Attempt, input: Input, parts: Sequence[str], reductions: Reductions, epsilon: float
+    attempt: Attempt,
+    input: Input,
+    parts: Sequence[str],
+    reductions: Reductions,
+    epsilon: float,
+    added: float,
 ) -> Case:
     got, problem = attempt.with_options[input.name]
     about, options = input.about, input.options
@@ -101,7 +113,9 @@ def _case(
     is_right = {
         part: near(getattr(got, part), getattr(expected, part), epsilon)
         or (part == "loss" and _is_empty_mean(right, got.loss))
+        or _is_near_by(getattr(got, part), getattr(expected, part), added, z, y)
         for part in parts
+        if getattr(expected, part) is not None
     }
     return Case(input, got, problem, expected, is_right, wrong)
 
@@ -149,8 +163,9 @@ def _explanation(
         wrong = [g for g in groups.values() if not all(case.right[part] for case, part in g)]
         found = [list(dict.fromkeys(_explaining(group, epsilon))) for group in wrong]
         if all(found):
-            # Of several that give the same numbers the convention comes first, as everywhere.
-            ranked = [sorted(ids, key=lambda id: BANK[id].kind != "convention") for ids in found]
+            # Of several that give the same numbers the least grave comes first, as everywhere.
+            grave = ("convention", "weakness", "mistake")
+            ranked = [sorted(ids, key=lambda id: grave.index(BANK[id].kind)) for ids in found]
             named = dict.fromkeys(BANK[ids[0]] for ids in ranked)
             whole = len(groups) == 1 or len(cases[0].right) == 1 or len(wrong) == len(groups)
             if any(m.kind == "convention" for m in named) and not (whole and len(named) == 1):
@@ -208,6 +223,15 @@ def _is_empty_mean(right: LossParts, got: Any) -> bool:
         return False
     value = np.asarray(got)
     return value.dtype.kind == "f" and value.shape == () and bool(np.isnan(value) | (value == 0))
+
+
+def _is_near_by(got: Any, want: Any, added: float, z: Array, y: Array) -> bool:
+    """Whether it is off by no more than what a small number in the log makes of it."""
+    if not added or got is None or np.shape(got) != np.shape(want):
+        return False
+    labels = np.where((y >= 0) & (y < z.shape[1]), y, 0)
+    share = softmax(z)[0][np.arange(len(z)), labels]
+    return bool((abs(np.asarray(got) - want) <= MOST_OFF * added * (1 / share).sum()).all())
 
 
 def _label_accepted(input: Input, results: Results) -> list[Finding]:

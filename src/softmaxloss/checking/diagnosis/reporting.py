@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from ..bank import BANK
-from ..inputs import Input, option_inputs
+from ..inputs import Input, option_inputs, sequence_shape
+from ..reference import softmax
 from ..report import Finding, InputCheck, Report
 from ..settings import Settings
 from .backward import check_backward
 from .comparison import Compared
 from .conventions import as_said, reductions_of
 from .masks import check_mask
-from .options import check_options
+from .options import Reductions, check_options
 from .regularisation import check_regularisation
+
+MOST_ADDED = 1e-5  # a larger number in the log is no guard against 0
 
 SLOW = "it is slow: it was called on fewer and smaller inputs"
 
@@ -31,7 +36,12 @@ def report_on(one: Compared, settings: Settings) -> Report:
     reductions = None if wrong else reductions_of(asked)
     if reductions is not None:
         more, found = check_options(
-            attempt, [*others.values()], tuple(one.observed), reductions, _epsilon(one)
+            attempt,
+            [*others.values()],
+            tuple(one.observed),
+            reductions,
+            _epsilon(one),
+            _added(one, reductions),
         )
         checks += more
         findings += as_said(found, attempt.wording)
@@ -59,13 +69,32 @@ def _epsilon(one: Compared) -> float:
     return max(observed.epsilon for observed in one.observed.values())
 
 
+def _added(one: Compared, reductions: Reductions) -> float:
+    """What it adds to the probabilities in the log, from the loss of the first input."""
+    loss = one.observed.get("loss")
+    named = {mistake.id for finding in one.findings for mistake in finding.mistakes}
+    if loss is None or loss.values[0] is None or "log-of-a-plus-epsilon" not in named:
+        return 0.0
+    z, y = loss.inputs[0].z.astype(np.float64), loss.inputs[0].y
+    summed = {"sum": len(y), "sequences": sequence_shape(len(y))[1]}.get(reductions.loss, 1)
+    got = np.mean(loss.values[0]) / summed
+    share = softmax(z)[0][np.arange(len(y)), y]
+    return float(min(abs(got - loss.wanted(0)) / (1 / share).mean(), MOST_ADDED))
+
+
 def _beside(
     one: Compared, inputs: dict[str, Input], wrong: bool
 ) -> Iterator[tuple[InputCheck, Finding | None]]:
     """What is compared by itself: the penalty, backward, a mask of outputs."""
     returned, parts, epsilon = one.attempt.with_options, tuple(one.observed), _epsilon(one)
     if {"reg", "reg 0"} <= set(returned):
-        with_reg, without = (returned[name][0] for name in ("reg", "reg 0"))
+        (with_reg, problem), (without, _) = (returned[name] for name in ("reg", "reg 0"))
+        if problem is not None and returned["reg 0"][1] is None:
+            input = inputs["reg"]
+            example = {"reg": f"{input.reg:g}", "yours": f"it raised {problem}"}
+            raised = Finding("reg", (input.name,), (BANK["raises"],), example=example)
+            yield InputCheck(input.name, input.why, dict.fromkeys(parts, False)), raised
+            return
         compared = check_regularisation(inputs["reg"], with_reg, without, parts, epsilon)
         if compared is not None:
             yield compared

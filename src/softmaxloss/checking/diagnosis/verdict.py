@@ -12,6 +12,7 @@ import numpy as np
 from ..bank import BANK
 from ..calling.calls import Attempt
 from ..calling.forms import Form
+from ..calling.whole import MORE
 from ..report import Finding, Report
 from ..settings import Settings
 from .comparison import Compared, compare
@@ -91,8 +92,10 @@ def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Repor
     if not tried:
         nothing = "it takes no arguments that are logits, or logits and labels"
         return Report.not_checked(nothing, settings)
-    lines = tuple(f"{form}: {problem}" for form, problem in tried[:MOST_FORMS])
-    return Report.not_checked(tried[0][1], settings, lines)
+    called = [one for one in tried if not one[1].startswith(MORE)]
+    lines = tuple(f"{form}: {problem}" for form, problem in called[:MOST_FORMS])
+    whole = next((problem for _, problem in tried if problem.startswith(MORE)), None)
+    return Report.not_checked(whole or tried[0][1], settings, lines)
 
 
 def _with_batches(usable: Sequence[Compared]) -> list[Finding]:

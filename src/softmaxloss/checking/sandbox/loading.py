@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from ..calling.attributes import of_attributes
 from ..calling.frameworks import is_like_node
 from ..calling.networks import sizes_for
 from ..calling.protocols import has_methods
@@ -79,6 +80,11 @@ def _object(module: ModuleType, name: str, file: str) -> tuple[Any, str]:
                     owner = expression = f"{expression}.{part}"
                     value = getattr(value, part)
                     continue
+                bare = _method_of_bare(value, part)
+                if bare is not None:
+                    value, expression = bare, f"object.__new__({expression}).{part}"
+                    owner = expression
+                    continue
                 why = f"cannot be made without arguments: {error}"
                 raise LoadError(f"{owner} {why}") from None
         value = getattr(value, part)
@@ -92,6 +98,14 @@ def _object(module: ModuleType, name: str, file: str) -> tuple[Any, str]:
     elif not callable(value) and not has_methods(value):
         raise LoadError(f"{name} in {file} is not a function: {type(value).__name__}")
     return value, expression
+
+
+def _method_of_bare(owner: type, name: str) -> Any:
+    """The method of an object that was not initialised, if it only reads what can be set."""
+    with contextlib.suppress(Exception):
+        method = getattr(object.__new__(owner), name)
+        return method if any(of_attributes(method)) else None
+    return None
 
 
 def _callables(value: Any, module: ModuleType, before: str = "") -> str:

@@ -1,0 +1,268 @@
+"""Functions that give the loss or its gradient in a roundabout way, each as one that gives it
+directly: the Jacobian of a softmax, a backward that is passed what forward kept, a function that
+makes the loss, and one that takes one example of a layer."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .frameworks import AXES, speaks_of_batches
+from .packed import Way, signature
+from .roles import (
+    Argument,
+    arguments_of,
+    has_labels_of_many,
+    parameters_of,
+    required_of,
+    role_of,
+)
+
+JACOBIAN = re.compile(
+    r"jacobian|softmax_?(grad|deriv|prime|jac)|(d|grad|deriv|derivative)_?(of_)?softmax", re.I
+)
+
+#: Names of what forward kept for backward.
+KEPT = {"cache", "ctx", "saved", "memory", "memo", "intermediates", "cached"}
+
+#: Names of an upstream gradient of a backward.
+UPSTREAM = {"dout", "dloss", "upstream", "grad_output", "dl", "dy"}
+
+#: Words of code that adds a column of ones to the features.
+ONES = {"hstack", "column_stack", "concatenate", "c_", "insert", "append", "pad", "ones"}
+
+#: Words of code for a batch.
+OF_BATCH = AXES | {"shape", "arange", "len", "zip", "enumerate", "mean"}
+
+BIAS = 0.5  # of every class: it changes no softmax
+
+
+def of_jacobian(function: Callable[..., Any], title: str) -> Iterator[Way]:
+    """A function of probabilities that returns ∂a/∂z, as the gradient Jᵀ·(−1/a_y) of the loss.
+
+    >>> [way.protocol for way in of_jacobian(lambda s: 0, "softmax_jacobian")]
+    ['J = f(a); Jᵀ·∂(−log a_y)/∂a']
+    """
+    names = [p.name.lower() for p in required_of(function)]
+    of_softmax = "softmax" in title.lower() or names[:1] in [["softmax"], ["probs"], ["s"], ["p"]]
+    if len(names) != 1 or not of_softmax or not JACOBIAN.search(title):
+        return
+
+    def call(probabilities: Any, y: Any) -> Any:
+        a = np.asarray(probabilities)
+        J = np.asarray(function(a.copy()))
+        if a.ndim > 2 or J.shape != (*a.shape, a.shape[-1]):
+            raise ValueError(f"its result has the shape {J.shape}, not {(*a.shape, a.shape[-1])}")
+        above = -np.eye(a.shape[-1])[y] / a
+        gradient = (J * above[..., :, None]).sum(axis=-2)
+        return {"gradient": gradient / (len(a) if a.ndim == 2 else 1)}
+
+    vars(call)["__signature__"] = signature("probabilities", "y")
+    yield Way(call, call, "J = f(a); Jᵀ·∂(−log a_y)/∂a")
+
+
+def of_cache(function: Callable[..., Any]) -> Iterator[Way]:
+    """A backward that is passed what a forward of its module returned last, as a function of what
+    forward is passed."""
+    names = [p.name for p in parameters_of(function) or ()]
+    kept = [name for name in names if name.lower() in KEPT]
+    name = str(getattr(function, "__name__", ""))
+    if len(kept) != 1 or "backward" not in name:
+        return
+    home = getattr(function, "__globals__", {})
+    # backward_v2 may belong to forward as well.
+    others = [name.replace("backward", "forward"), re.sub("backward.*", "forward", name)]
+    forward = next((home[one] for one in others if callable(home.get(one))), None)
+    if forward is None:
+        return
+    first = [p for p in parameters_of(forward) or () if p.default is p.empty]
+    own = [
+        p for p in parameters_of(function) or ()
+        if p.name not in {*kept, *(one.name for one in first)} and p.name.lower() not in UPSTREAM
+    ]  # fmt: skip
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        given = dict(zip([p.name for p in (*first, *own)], arguments, strict=False)) | options
+        returned = forward(**{p.name: given[p.name] for p in first})
+        if not isinstance(returned, tuple):
+            raise ValueError(f"{forward.__name__} returned no cache")
+        given[kept[0]] = returned[-1]
+        given |= {one: 1.0 for one in names if one.lower() in UPSTREAM}
+        return _as_gradients(function(**{one: given[one] for one in names if one in given}))
+
+    vars(call)["__signature__"] = inspect.Signature([*first, *own])
+    shown = ", ".join("cache" if name in kept else name for name in names)
+    yield Way(call, call, f"cache = {forward.__name__}(…); f({shown})")
+
+
+def _as_gradients(returned: Any) -> Any:
+    """Gradients by the names of parameters: that of W is the gradient."""
+    if not isinstance(returned, dict):
+        return {"gradient": returned} if not isinstance(returned, tuple) else returned
+    found = [one for name, one in returned.items() if name.lower().lstrip("d") in ("w", "w1")]
+    return {"gradient": found[0]} if found else returned
+
+
+def of_factory(function: Callable[..., Any]) -> Iterator[Way]:
+    """A function that is passed the number of classes, at most, and returns the loss."""
+    required = required_of(function)
+    is_made = re.match(r"(make|get|create|build|new)_|.*_(factory|obj(ective)?)$", _name(function))
+    if not is_made or len(required) > 1:
+        return
+    if any(role_of(p.name) != "classes" for p in required):
+        return
+    try:
+        made = function(*[3] * len(required))
+    except Exception:
+        return
+    if not callable(made) or isinstance(made, type) or len(required_of(made)) < 2:
+        return
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        classes = max(np.shape(one)[-1] for one in arguments if np.ndim(one) > 0)
+        matrices = [np.shape(one)[-1] for one in arguments if np.ndim(one) > 1]
+        of = (matrices or [classes])[0]
+        return function(*[of] * len(required))(*arguments, **options)
+
+    vars(call)["__signature__"] = inspect.signature(made)
+    shown = "C" if required else ""
+    yield Way(call, call, f"f({shown})({', '.join(p.name for p in required_of(made))})")
+
+
+def of_each_example(function: Callable[..., Any]) -> Iterator[Way]:
+    """A function of the weights, the features and the label of one example, as one of a batch: the
+    mean of what it returns for each.
+
+    >>> [way.protocol for way in of_each_example(lambda state, w, action: 0)]
+    ['the mean of f(state, w, action) of each example']
+    """
+    places = _places_of_layer(function)
+    if places is None or _is_of_batch(function):
+        return  # what is wrong for a batch only would be right for each example
+    of_features, of_labels, _ = places
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        X, y = np.asarray(arguments[of_features]), np.asarray(arguments[of_labels])
+        X = X if len(X) == len(y) else X.T
+        every = []
+        for x, one in zip(X, y, strict=True):
+            given = list(arguments)
+            given[of_features], given[of_labels] = x.copy(), one
+            every.append(function(*given, **options))
+        return _mean(every)
+
+    vars(call)["__signature__"] = inspect.signature(function)
+    shown = ", ".join(p.name for p in required_of(function))
+    yield Way(call, call, f"the mean of f({shown}) of each example")
+
+
+def _is_of_batch(function: Callable[..., Any]) -> bool:
+    """Whether its own code, its docstring or the names of its labels are those of a batch."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    words = {*getattr(code, "co_names", ())}
+    for constant in getattr(code, "co_consts", ()):
+        words |= {*constant} if isinstance(constant, tuple) else set()
+    return bool(words & OF_BATCH) or speaks_of_batches(function) or has_labels_of_many(function)
+
+
+def _mean(every: Sequence[Any]) -> Any:
+    first = every[0]
+    if isinstance(first, tuple):
+        return tuple(_mean(one) for one in zip(*every, strict=True))
+    if isinstance(first, dict):
+        return {name: _mean([one[name] for one in every]) for name in first}
+    return np.mean(np.array(every, np.float64), axis=0)
+
+
+def of_bias_row(function: Callable[..., Any]) -> Iterator[Way]:
+    """A function whose weights have a last row for the bias, and which adds the column of ones
+    itself, as one without. What it says of that row must belong to what it says of the others."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    places = _places_of_layer(function)
+    if places is None or not ONES & set(getattr(code, "co_names", ())):
+        return
+    of_features, _, of_weights = places
+    parameters = parameters_of(function) or []
+    reg = next((k for k, p in enumerate(parameters) if role_of(p.name) == "reg"), None)
+
+    def call(*arguments: Any) -> Any:
+        W, X = arguments[of_weights], np.asarray(arguments[of_features])
+        if np.ndim(W) != 2 or X.ndim != 2 or X.shape[1] != len(W):
+            raise ValueError("its weights are no matrix with the features in rows")
+        given = list(arguments)
+        given[of_weights] = wide = np.vstack([W, np.full((1, W.shape[1]), BIAS, W.dtype)])
+        returned = function(*given)
+        if reg is None or len(given) <= reg or not given[reg]:
+            _compare_bias(returned, wide.shape, X)
+            return _without_row(returned, wide.shape)
+        given[reg], given[of_weights] = 0.0, wide.copy()
+        _compare_penalty(returned, function(*given), wide)
+        return _without_row(returned, wide.shape)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters[of_weights] = inspect.Parameter("W", kind)
+    vars(call)["__signature__"] = inspect.Signature(parameters)
+    shown = ", ".join(p.name for p in required_of(function))
+    yield Way(call, call, f"f({shown}), the last row of the weights is the bias")
+
+
+def _gradient_of_shape(returned: Any, shape: tuple[int, ...]) -> Any:
+    values = returned if isinstance(returned, tuple | list) else [returned]
+    return next((np.asarray(one) for one in values if np.shape(one) == shape), None)
+
+
+def _without_row(returned: Any, shape: tuple[int, ...]) -> Any:
+    if isinstance(returned, tuple | list):
+        return tuple(_without_row(one, shape) for one in returned)
+    return np.asarray(returned)[:-1] if np.shape(returned) == shape else returned
+
+
+def _compare_bias(returned: Any, shape: tuple[int, ...], X: Any) -> None:
+    """Raises ValueError if the gradient of the bias is not the sum over those of the logits."""
+    gradient = _gradient_of_shape(returned, shape)
+    if gradient is None:
+        return
+    of_logits = np.linalg.pinv(X.T.astype(np.float64)) @ gradient[:-1]
+    if not np.allclose(of_logits.sum(axis=0), gradient[-1], rtol=1e-4, atol=1e-6):
+        raise ValueError("its gradient of the bias does not belong to that of the weights")
+
+
+def _compare_penalty(returned: Any, without: Any, W: Any) -> None:
+    """Raises ValueError if the gradient of the penalty is not that of its loss, by Euler's rule:
+    Σ W·∂P/∂W is P or 2·P for a penalty of the absolute values or of the squares."""
+    gradients = [_gradient_of_shape(one, W.shape) for one in (returned, without)]
+    losses = [
+        next((float(v) for v in one if np.size(v) == 1), None) if isinstance(one, tuple) else None
+        for one in (returned, without)
+    ]
+    if None in losses or any(one is None for one in gradients):
+        return
+    penalty = float(losses[0] or 0.0) - float(losses[1] or 0.0)
+    product = float((W * (gradients[0] - gradients[1])).sum())
+    if min(abs(product - k * penalty) for k in (1, 2)) > 1e-4 * (abs(product) + abs(penalty)):
+        raise ValueError("its gradient of the penalty is not that of the penalty in its loss")
+
+
+def _places_of_layer(function: Callable[..., Any]) -> tuple[int, int, int] | None:
+    """The places of the features, the labels and the weights, if the names tell them."""
+    for arguments in _named(function):
+        roles = [one.role for one in arguments]
+        of_weights = next((k for k, role in enumerate(roles) if role in ("weights", "params")), -1)
+        of_weights = roles.index("theta") if "theta" in roles else of_weights
+        if of_weights >= 0 and {"features", "labels"} <= set(roles):
+            return roles.index("features"), roles.index("labels"), of_weights
+    return None
+
+
+def _named(function: Callable[..., Any]) -> list[tuple[Argument, ...]]:
+    names = [p.name for p in required_of(function)]
+    known = {role_of(name) for name in names}
+    if not known & {"weights", "theta", "params"} or "labels" not in known:
+        return []
+    return [*arguments_of(function)]
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", ""))

@@ -1,0 +1,345 @@
+"""Functions that take the logits or the labels in another shape than the forms have: each as a
+function of logits and labels.
+
+A language model predicts the next word, so its outputs are one step behind its labels. Gradient
+boosting passes outputs in one long array, and the labels in an object. A recurrent network keeps a
+list of columns. A bigram model looks its logits up in a table. A student learns from the outputs
+of a teacher, and other losses are passed weights for their penalty only.
+"""
+
+import dis
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from .packed import Way, signature
+from .roles import FEATURES, parameters_of, required_of, role_of
+
+#: Names of an object with the labels, of a library for gradient boosting.
+DATASET = {"dtrain", "train_data", "dmatrix", "dataset", "train_set", "dm", "lgb_data", "data",
+           "dtest", "eval_data", "train_dataset"}  # fmt: skip
+
+#: Names of the outputs of a recurrent network at each step.
+STEPS = {"ps", "os", "y_hats", "yhats", "probs", "outputs", "preds", "predictions", "y_preds"}
+
+TEACHER = re.compile(r"teacher|(^|_)t_?logits?$|^soft_?target_?logits", re.I)
+STUDENT = re.compile(r"student|(^|_)s_?logits?$", re.I)
+TEMPERATURE = 2.0
+CERTAIN = 2.0**14  # logits of which the softmax is 0 and 1, also at this temperature
+
+
+def of_shifted(function: Callable[..., Any]) -> Iterator[Way]:
+    """A loss of sequences that leaves out the last outputs and the first labels itself: it is
+    passed one more of each, whose numbers must not matter."""
+    required = required_of(function)
+    if len(required) != 2 or not _slices(function):
+        return
+
+    def call(z: Any, y: Any, **options: Any) -> Any:
+        if np.ndim(z) != 3 or np.ndim(y) != 2:
+            raise ValueError("it takes sequences")
+        last, first = z[:, -1:] * 0 + 7.0 * _steps(z), y[:, :1] * 0
+        value = function(_joined(z, last), _joined(first, y), **options)
+        if np.shape(value) == (len(z), z.shape[1] + 1, z.shape[2]):
+            return value[:, :-1]
+        return value
+
+    optional = [p for p in parameters_of(function) or () if p.default is not p.empty]
+    vars(call)["__signature__"] = inspect.Signature([*required, *optional])
+    yield Way(call, call, "f(z with one more step, y with one step before)")
+
+
+def _slices(function: Any) -> bool:
+    """Whether its code has slices, and the numbers 1 and −1 of `z[:, :-1]` and `y[:, 1:]`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if not isinstance(code, CodeType):
+        method = getattr(type(function), "forward", None) or getattr(function, "forward", None)
+        code = getattr(method, "__code__", None)
+    if not isinstance(code, CodeType):
+        return False
+    constants = {*code.co_consts}
+    for one in code.co_consts:
+        if isinstance(one, slice):
+            constants |= {one.start, one.stop}
+    sliced = any("SLICE" in step.opname for step in dis.get_instructions(code))
+    sliced = sliced or any(isinstance(one, slice) for one in code.co_consts)
+    return sliced and {1, -1} <= {one for one in constants if type(one) is int}
+
+
+def _steps(z: Any) -> Any:
+    """0, 1, … for the classes, in the framework of z."""
+    return (z[:1, :1] * 0 + 1).cumsum(-1) if hasattr(z, "cumsum") else np.arange(z.shape[-1])
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """Two arrays, one after the other along the time."""
+    for name in ("torch", "jax"):
+        module: Any = sys.modules.get(name)
+        if name == "torch" and module is not None and isinstance(first, module.Tensor):
+            return module.cat([first, second], dim=1)
+        if name == "jax" and module is not None and isinstance(first, module.Array):
+            return module.numpy.concatenate([first, second], axis=1)
+    return np.concatenate([first, second], axis=1)
+
+
+class _Dataset:
+    """The labels, as the objects of libraries for gradient boosting have them."""
+
+    def __init__(self, y: Any) -> None:
+        self.label = self.labels = y
+
+    def get_label(self) -> Any:
+        return self.label.astype(np.float64)
+
+    def get_weight(self) -> Any:
+        return np.array([])
+
+    def get_group(self) -> None:
+        return None
+
+
+def of_boosting(function: Callable[..., Any]) -> Iterator[Way]:
+    """An objective or a metric of gradient boosting: the outputs in one array, of one class after
+    another or of one example after another, or in rows; the labels in an object or an array."""
+    names = [p.name for p in required_of(function)]
+    if len(names) != 2:
+        return
+    with_dataset = [k for k, name in enumerate(names) if name.lower() in DATASET]
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    is_flat = bool({"reshape", "shape"} & set(getattr(code, "co_names", ())))
+    of_labels = with_dataset or [k for k, name in enumerate(names) if role_of(name) == "labels"]
+    if len(of_labels) != 1 or not (with_dataset or is_flat):
+        return
+    at = of_labels[0]
+    counts = [p.name for p in parameters_of(function) or () if role_of(p.name) == "classes"]
+    orders = {"rows": None, "flat, by class": "F", "flat, by example": "C"}
+    for text, order in orders.items():
+        if order is None and not with_dataset:
+            continue
+
+        def call(z: Any, y: Any, order: Any = order) -> Any:
+            if np.ndim(z) != 2:
+                raise ValueError("it takes a batch")
+            given: list[Any] = [z if order is None else z.ravel(order=order)] * 2
+            given[at] = _Dataset(y) if with_dataset else y
+            value = function(*given, **dict.fromkeys(counts, z.shape[1]))
+            return _in_rows(value, z.shape, order or "C")
+
+        vars(call)["__signature__"] = signature("logits", "y")
+        shown = ["z, " + text, "y"] if at == 1 else ["y", "z, " + text]
+        yield Way(call, call, f"f({', '.join(shown)})")
+
+
+def _in_rows(value: Any, shape: tuple[int, ...], order: Any) -> Any:
+    """The arrays of one number for each output, in rows."""
+    if isinstance(value, tuple | list) and any(np.ndim(one) > 0 for one in value):
+        return tuple(_in_rows(one, shape, order) for one in value)
+    size = np.size(value) if isinstance(value, np.ndarray) else 0
+    return value.reshape(shape, order=order) if size == shape[0] * shape[1] > 1 else value
+
+
+def of_ders(method: Callable[..., Any], title: str) -> Iterator[Way]:
+    """The derivatives that CatBoost asks for are those of the log-likelihood, with the other sign,
+    for one example."""
+    required = required_of(method)
+    if not title.endswith("calc_ders_multi") or len(required) != 3:
+        return
+
+    def call(logits: Any, y: Any) -> Any:
+        if np.ndim(logits) != 1:
+            raise ValueError("it takes one example")
+        first, *_ = method(logits.tolist(), y, 1.0)
+        return {"gradient": -np.asarray(first, np.float64)}
+
+    vars(call)["__signature__"] = signature("logits", "y")
+    yield Way(call, call, "−f(z, y, 1)[0]")
+
+
+#: Keys and attributes under which outputs and labels are passed.
+OUTPUTS = ("logits", "scores", "pred", "preds", "predictions", "output", "outputs", "logit")
+LABELS = ("labels", "label", "y", "target", "targets")
+
+
+class _Record(dict[str, Any]):
+    """A dict of which the values are attributes, too."""
+
+    __getattr__ = dict.__getitem__
+
+
+def of_records(function: Callable[..., Any]) -> Iterator[Way]:
+    """A loss whose outputs, and perhaps whose labels, are in a dict or an object."""
+    required = required_of(function)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if len(required) != 2 or not isinstance(code, CodeType):
+        return
+    words = {*code.co_names, *(one for one in code.co_consts if isinstance(one, str))}
+    if not words & set(OUTPUTS) and not words & set(LABELS):
+        return
+    for packed in ((True, True), (True, False), (False, True)):
+
+        def call(outputs: Any, y: Any, packed: tuple[bool, bool] = packed) -> Any:
+            given = [
+                _Record(dict.fromkeys(names, one)) if is_packed else one
+                for one, names, is_packed in zip(
+                    (outputs, y), (OUTPUTS, LABELS), packed, strict=True
+                )
+            ]
+            return function(*given)
+
+        vars(call)["__signature__"] = signature("outputs", "y")
+        shown = ("{'logits': z}" if packed[0] else "z", "{'labels': y}" if packed[1] else "y")
+        yield Way(call, call, f"f({', '.join(shown)})")
+
+
+def of_inputs(target: Any) -> Iterator[Way]:
+    """An object whose forward is passed a tuple of logits and labels, and returns a tuple, as in
+    Chainer; backward is passed the same and a tuple of upstream gradients."""
+    owner = target if isinstance(target, type) else type(target)
+    forward, backward = getattr(owner, "forward", None), getattr(owner, "backward", None)
+    if not (inspect.isfunction(forward) and inspect.isfunction(backward)):
+        return
+    if [len(required_of(one)) for one in (forward, backward)] != [2, 3]:
+        return
+
+    def call(logits: Any, y: Any) -> Any:
+        made = target() if isinstance(target, type) else target
+        (value,) = made.forward((logits, y))
+        return {"loss": value, "gradient": made.backward((logits, y), (1.0,))[0]}
+
+    vars(call)["__signature__"] = signature("logits", "y")
+    yield Way(call, call, "forward((z, y)), backward((z, y), (1,))", methods=2)
+
+
+def of_list_of_columns(function: Callable[..., Any]) -> Iterator[Way]:
+    """A loss of the outputs of a recurrent network: a list with a column for each step."""
+    required = required_of(function)
+    if len(required) != 2 or not STEPS & {p.name.lower() for p in required}:
+        return
+
+    def call(first: Any, second: Any) -> Any:
+        given = [one if np.ndim(one) != 2 else [row[:, None] for row in one]
+                 for one in (first, second)]  # fmt: skip
+        if not any(isinstance(one, list) for one in given):
+            raise ValueError("it takes a list")
+        value = function(*given)
+        steps = len(given[0])
+        if isinstance(value, list | dict) and len(value) == steps:
+            ones = list(value.values()) if isinstance(value, dict) else value
+            return np.array([np.ravel(one) for one in ones])
+        return value
+
+    vars(call)["__signature__"] = inspect.signature(function)
+    shown = ", ".join(p.name for p in required)
+    yield Way(call, call, f"f({shown}), a list of columns (C, 1)")
+
+
+def of_lookup(function: Callable[..., Any]) -> Iterator[Way]:
+    """A loss that looks its logits up in a table with a row for each word, f(W, xs, ys)."""
+    required = required_of(function)
+    roles = [role_of(p.name) for p in required]
+    if len(required) != 3 or "weights" not in roles or "labels" not in roles:
+        return
+    names = [p.name.lower() for p in required]
+    of_words = next((k for k, n in enumerate(names) if n in FEATURES | {"idx", "x", "xs"}), None)
+    if of_words is None or roles.index("weights") == of_words:
+        return
+    penalties = [p.name for p in parameters_of(function) or () if role_of(p.name) == "reg"]
+
+    def call(logits: Any, y: Any) -> Any:
+        if np.ndim(logits) != 2:
+            raise ValueError("it takes a batch")
+        rows = len(logits)
+        words = (np.arange(rows) * 2 + 1) % rows if rows % 2 else np.arange(rows)[::-1].copy()
+        back = np.argsort(words)
+        given: list[Any] = [y] * 3
+        given[of_words] = _like(words, y)
+        given[roles.index("weights")] = logits[_like(back, y)]
+        value = function(*given, **dict.fromkeys(penalties, 0.0))
+        shape = tuple(np.shape(logits))
+        if isinstance(value, tuple):
+            return tuple(one[words] if np.shape(one) == shape else one for one in value)
+        return value[words] if np.shape(value) == shape else value
+
+    vars(call)["__signature__"] = signature("logits", "y")
+    shown = ["words" if k == of_words else {"weights": "W", "labels": "y"}.get(str(role), "y")
+             for k, role in enumerate(roles)]  # fmt: skip
+    yield Way(call, call, f"f({', '.join(shown)}) with z = W[words]")
+
+
+def _like(array: Any, other: Any) -> Any:
+    """Whole numbers in the framework of another array."""
+    for name, make in (("torch", "tensor"), ("jax", "numpy")):
+        module: Any = sys.modules.get(name)
+        if name == "torch" and module is not None and isinstance(other, module.Tensor):
+            return getattr(module, make)(array)
+        if name == "jax" and module is not None and isinstance(other, module.Array):
+            return module.numpy.asarray(array)
+    return array
+
+
+def of_teacher(function: Callable[..., Any]) -> Iterator[Way]:
+    """A loss of the outputs of a student and of a teacher who is certain, at a temperature of 2:
+    both are multiplied by 2. It may be multiplied by 4, the square of it."""
+    parameters = parameters_of(function) or []
+    names = [p.name for p in parameters if p.default is p.empty or role_of(p.name) == "temperature"]
+    of_student = next((k for k, name in enumerate(names) if STUDENT.search(name)), None)
+    of_teacher = next((k for k, name in enumerate(names) if TEACHER.search(name)), None)
+    hot = [k for k, n in enumerate(names) if role_of(n) == "temperature" or n == "T"]
+    if of_student is None or of_teacher is None or len(names) != 2 + len(hot):
+        return
+    warm = TEMPERATURE if hot else 1.0
+    for factor in dict.fromkeys((1.0, warm**2)):
+
+        def call(logits: Any, onehot: Any, factor: float = factor) -> Any:
+            given: list[Any] = [warm] * len(names)
+            given[of_student], given[of_teacher] = logits * warm, onehot * CERTAIN * warm
+            value = function(*given)
+            return value if factor == 1 else value / factor
+
+        vars(call)["__signature__"] = signature("logits", "onehot")
+        times = f"/{factor:g}" if factor != 1 else ""
+        shown = ", ".join(
+            {of_student: f"{warm:g}·z", of_teacher: "logits of y"}.get(k, f"{warm:g}")
+            for k in range(len(names))
+        )
+        yield Way(call, call, f"f({shown}){times}")
+
+
+def of_penalised(function: Callable[..., Any]) -> Iterator[Way]:
+    """A loss of probabilities and labels that is passed all weights as well, for a penalty of their
+    squares, which is compared at one point."""
+    required = required_of(function)
+    roles = [role_of(p.name) for p in required]
+    if len(required) != 4 or {"params", "reg", "labels"} - set(roles):
+        return
+    at = {role: k for k, role in enumerate(roles)}
+    others = [k for k in range(4) if k not in (at["params"], at["reg"])]
+
+    def call(*arguments: Any) -> Any:
+        given: list[Any] = [None] * 4
+        for k, one in zip(others, arguments, strict=True):
+            given[k] = one
+        W = np.array([[1.5, -2.0], [0.5, 1.0]])
+        given[at["params"]] = {"W1": W, "b1": 3.0 * W[:, :1], "W2": 2 * W, "b2": W[:, :1]}
+        losses = []
+        for reg in (0.0, 0.75):
+            given[at["reg"]] = reg
+            losses.append(function(*given))
+        squares, examples = 5 * (W**2).sum(), {*np.shape(arguments[0]), 1}
+        share = (losses[1] - losses[0]) / (0.75 * squares)
+        known = [half / n for half in (0.5, 1.0) for n in examples]
+        if min(abs(share - one) / one for one in known) > 1e-6:
+            raise ValueError("its penalty is not reg·ΣW², half of it, or that divided by N")
+        return losses[0]
+
+    vars(call)["__signature__"] = inspect.Signature([required[k] for k in others])
+    shown = ", ".join(
+        {"params": "{W1, b1, …}", "reg": "0"}.get(str(role), p.name)
+        for p, role in zip(required, roles, strict=True)
+    )
+    yield Way(call, call, f"f({shown})")
