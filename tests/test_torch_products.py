@@ -73,7 +73,8 @@ def test_a_product_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return names[-1]
 
     monkeypatch.setattr(products, "_measured", measure)
-    monkeypatch.setattr(products, "_threads_of_numpy", lambda: {torch.get_num_threads()})
+    monkeypatch.setattr(products, "_threads_of_numpy", lambda: 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert chosen() == {"torch"}
     assert measured == list(products.KINDS)
     assert chosen() == {"torch"}
@@ -95,11 +96,14 @@ def test_the_fastest_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(products.LIBRARIES, name, product._replace(put=put, adds=False))
     monkeypatch.setattr(products, "perf_counter", lambda: now[0])
     monkeypatch.setattr(products, "available", lambda dtype, device: list(times))
-    monkeypatch.setattr(products, "_threads_of_numpy", lambda: {torch.get_num_threads()})
+    monkeypatch.setattr(products, "_threads_of_numpy", lambda: 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert chosen() == {"numpy"}
-    monkeypatch.setattr(products, "_threads_of_numpy", set)  # NumPy's BLAS has other threads
-    products._chosen.clear()
-    assert chosen() == {"torch"}
+    for torchs, numpys in (1, 2), (2, 1), (2, 2):  # the threads of one would wait for the other's
+        monkeypatch.setattr(products, "_threads_of_numpy", lambda number=numpys: number)
+        monkeypatch.setattr(torch, "get_num_threads", lambda number=torchs: number)
+        products._chosen.clear()
+        assert chosen() == {"torch"}
     assert products.clearly_fastest(times | {"onednn": 1.05}) == "onednn"
 
 

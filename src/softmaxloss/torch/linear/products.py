@@ -16,7 +16,6 @@ import math
 import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from threading import Lock
 from time import perf_counter
 from typing import NamedTuple
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from ...errors import OptionError
 from ...kernels import HOST
+from ...kernels.processors import processors
 from ...text import shown
 from .._private import fast_product
 from ..tensors import as_numpy
@@ -41,8 +41,8 @@ ROUNDS, SECONDS = 6, 0.1
 #: larger ones leave holes in the heap. And it is slower at more columns.
 PIECE, WIDE = 1 << 21, 1024
 #: Of libraries that take about as long the first wins: NumPy's, which writes its result in place.
-#: Another one must be so much faster.
-PREFERRED, CLEARLY = ("numpy", "onednn", "torch"), 1.15
+#: Another one must be so much faster: in a busy moment the slower one may seem a little faster.
+PREFERRED, CLEARLY = ("numpy", "onednn", "torch"), 1.3
 #: Of a product: x·Wᵀ, which makes logits; G·W and Gᵀ·x, which make gradients.
 KINDS = ("logits", "input", "weight")
 
@@ -124,7 +124,9 @@ def products_for(
         raise OptionError(f"{VARIABLE} must be one of {listed}, got {shown(asked)}")
     if asked:
         names = [asked if asked in names else "torch"]
-    elif "numpy" in names and torch.get_num_threads() not in _threads_of_numpy():
+    elif "numpy" in names and not (torch.get_num_threads() == 1 == _threads_of_numpy()):
+        # PyTorch's threads wait busily for their next work, on the processors of NumPy's threads:
+        # a product takes twice as long, a small one up to twenty times.
         names.remove("numpy")
     small = all_rows * classes * features < SMALL_CALL
     if len(names) == 1 or small or torch.are_deterministic_algorithms_enabled():
@@ -149,25 +151,14 @@ def available(dtype: torch.dtype, device: str) -> list[str]:
 
 
 @cache
-def _threads_of_numpy() -> set[int]:
-    """The numbers of PyTorch's threads with which NumPy's BLAS uses the same processors.
-
-    PyTorch's number does not limit NumPy's BLAS, which reads its own from the environment when it
-    is loaded, by default that of all processors. PyTorch's default has one thread per core.
-    """
+def _threads_of_numpy() -> int:
+    """The threads of NumPy's BLAS, which reads the number from the environment when it is loaded;
+    by default that of all processors."""
     for name in ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "")
         if value.isdecimal() and int(value):
-            return {int(value)}
-    if not hasattr(os, "sched_getaffinity"):
-        return {os.cpu_count() or 1}
-    allowed = os.sched_getaffinity(0)
-    siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    try:
-        cores = {Path(siblings.format(i)).read_text() for i in allowed}
-    except OSError:
-        return {len(allowed)}
-    return {len(allowed), len(cores)}
+            return int(value)
+    return processors()
 
 
 def _fastest(kind: str, names: list[str], key: tuple[object, ...]) -> str:
