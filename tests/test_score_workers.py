@@ -235,6 +235,9 @@ def test_an_interrupted_run_ends_with_its_code(shards, tmp_path, monkeypatch):
 def test_ctrl_c_in_a_terminal_ends_all_without_a_word(run, tmp_path, count):
     """A terminal interrupts the workers as well."""
     many(rows=4000, count=40)
+    rows = 20_000_000  # of zeros, which take no room on a disk: the last file takes seconds
+    np.lib.format.open_memmap("z/39.npy", "w+", np.float32, (rows, 50))
+    np.lib.format.open_memmap("y/39.npy", "w+", np.uint8, (rows,))
     command = ["score", "z", "y", "--workers", str(count), "--resume", "state"]
     process = subprocess.Popen(
         [sys.executable, "-m", "softmaxloss", *command],
