@@ -235,7 +235,7 @@ def test_an_interrupted_run_ends_with_its_code(shards, tmp_path, monkeypatch):
 def test_ctrl_c_in_a_terminal_ends_all_without_a_word(run, tmp_path, count):
     """A terminal interrupts the workers as well."""
     many(rows=4000, count=40)
-    rows = 20_000_000  # of zeros, which take no room on a disk: the last file takes seconds
+    rows = 8_000_000  # of zeros, which take no room on a disk: the last file takes its time
     np.lib.format.open_memmap("z/39.npy", "w+", np.float32, (rows, 50))
     np.lib.format.open_memmap("y/39.npy", "w+", np.uint8, (rows,))
     command = ["score", "z", "y", "--workers", str(count), "--resume", "state"]
@@ -245,6 +245,8 @@ def test_ctrl_c_in_a_terminal_ends_all_without_a_word(run, tmp_path, count):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # Also where the tests themselves run with SIGINT ignored, as a shell's background jobs do.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not [*Path("state").glob("*.sums")]:
         assert process.poll() is None
