@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,20 @@ def numbers(result):
         for name in ("file", "file_row"):
             example.pop(name, None)
     return fields
+
+
+def explained_as_scored(run, *files):
+    """The hardest example of the files: it has the same loss by the command that explains it. Also
+    the text that names that command."""
+    _, out, _ = run("score", *files, "--top", 1, "--json")
+    (hardest,) = json.loads(out)["top"]
+    code, text, _ = run("score", *files, "--top", 1)
+    assert code == 0
+    words = re.search(r"softmaxloss (explain --file .*)\n", text)[1].split()
+    code, out, _ = run(*words, "--json")
+    assert code == 0
+    assert json.loads(out)["loss"] == pytest.approx(hardest["loss"], rel=1e-12)
+    return hardest, text
 
 
 SEVEN = [f"z/z-{number}.npy" for number in range(6, 13)]

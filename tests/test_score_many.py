@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from tests.commands import fails
-from tests.sharded import CUTS, SEVEN, numbers
+from tests.sharded import CUTS, SEVEN, explained_as_scored, numbers
 
 from softmaxloss.cli import score_many
 
@@ -87,15 +87,8 @@ def test_the_plots_of_several_files(run, shards):
 
 
 def test_an_example_is_named_by_its_file_and_the_command_explains_it(run, shards):
-    code, out, _ = run("score", "z", "y", "--top", 1, "--json")
-    (hardest,) = json.loads(out)["top"]
-    code, out, _ = run("score", "z", "y", "--top", 1)
-    assert code == 0
-    assert f"{hardest['file']}:{hardest['file_row']}" in out
-    words = re.search(r"softmaxloss (explain --file .*)\n", out)[1].split()
-    code, out, _ = run(*words, "--json")
-    assert code == 0
-    assert json.loads(out)["loss"] == pytest.approx(hardest["loss"], rel=1e-12)
+    hardest, text = explained_as_scored(run, "z", "y")
+    assert f"{hardest['file']}:{hardest['file_row']}" in text
 
 
 def test_tables_with_their_own_labels(run, shards):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
 import shlex
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from tests.commands import fails
-from tests.sharded import SEVEN, numbers
+from tests.sharded import SEVEN, explained_as_scored, numbers
 
 from softmaxloss.cli import main
 
@@ -111,13 +110,7 @@ def test_files_in_several_folders_are_named_in_their_order(run, shards):
 
 
 def test_the_command_for_an_example_knows_its_label(run, shards):
-    code, out, _ = run("score", "z", "y.npy", "--top", 1, "--json")
-    (hardest,) = json.loads(out)["top"]
-    code, out, _ = run("score", "z", "y.npy", "--top", 1)
-    words = re.search(r"softmaxloss (explain --file .*)\n", out)[1].split()
-    code, out, _ = run(*words, "--json")
-    assert code == 0
-    assert json.loads(out)["loss"] == pytest.approx(hardest["loss"], rel=1e-12)
+    explained_as_scored(run, "z", "y.npy")
 
 
 def test_finished_files_with_one_file_of_labels(run, shards):

@@ -108,6 +108,12 @@ def test_two_killed_workers_and_three_bad_files_of_two_hundred(run, monkeypatch)
     assert numbers((0, out, err)) == whole
 
 
+def assert_ended_workers(out, file):
+    (named,) = json.loads(out)["failed"]
+    assert named["file"] == file
+    assert "2 workers ended while scoring it" in named["reason"]
+
+
 def test_a_file_that_ends_its_workers_is_named(run, shards, monkeypatch):
     """As one does that needs more memory than there is."""
     os.rename("z/z-8.npy", "z/z-8-kills.npy")
@@ -115,9 +121,7 @@ def test_a_file_that_ends_its_workers_is_named(run, shards, monkeypatch):
     with one_failure_is_allowed():
         code, out, _ = run("score", "z/*.npy", "--labels", "y", "--workers", 2, "--json")
     assert code == 1
-    (named,) = json.loads(out)["failed"]
-    assert named["file"] == "z/z-8-kills.npy"
-    assert "2 workers ended while scoring it" in named["reason"]
+    assert_ended_workers(out, "z/z-8-kills.npy")
 
 
 def test_a_file_that_ends_its_workers_takes_no_other_with_it(run, monkeypatch):
@@ -137,9 +141,7 @@ def test_a_file_that_ends_its_workers_takes_no_other_with_it(run, monkeypatch):
     with one_failure_is_allowed():
         code, out, _ = run("score", "z/*.npy", "--labels", "y", "--workers", 2, "--json")
     assert code == 1
-    (named,) = json.loads(out)["failed"]
-    assert named["file"] == "z/30-kills.npy"
-    assert "2 workers ended while scoring it" in named["reason"]
+    assert_ended_workers(out, "z/30-kills.npy")
     assert json.loads(out)["examples"] == whole["examples"] - 50
     assert max(sizes) > 5
 
