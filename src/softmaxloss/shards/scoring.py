@@ -154,7 +154,12 @@ def ids_of(job: Job, part: Part, rows: int) -> list[str]:
     """The ids of the rows of a shard."""
     if part.rows is None:
         return read_ids(part.path, rows, key=job.ids_key)
-    return _ids(part.path, job.ids_key, _stamp(part.path))[part.first : part.first + part.rows]
+    return ids_of_all(job, part.path)[part.first : part.first + part.rows]
+
+
+def ids_of_all(job: Job, path: str) -> list[str]:
+    """The ids of the rows of all shards, in one file."""
+    return _ids(path, job.ids_key, _stamp(path))
 
 
 def labels_of_all(job: Job, path: str, names: tuple[str, ...] | None) -> Array:

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, repeat
 
 from ..files import FileError, open_logits
-from ..files.ids import read_all_ids
 from ..text import plural
 from .job import Job, Part, Shard
 from .paths import paired
-from .scoring import labels_of_all, layer_of
+from .scoring import ids_of_all, labels_of_all, layer_of
 
 
 def shards_of(
@@ -72,7 +71,7 @@ class _Rows:
         if what == "labels":
             given = len(labels_of_all(self._job, path, self._names))
         else:
-            given = len(read_all_ids(path, self._job.ids_key))
+            given = len(ids_of_all(self._job, path))
         rows = sum(self._rows)
         if given != rows:
             raise FileError(
