@@ -204,6 +204,14 @@ def _package(value: Any) -> str:
     return str(name).partition(".")[0]
 
 
+def framework_of(value: Any) -> Framework:
+    """The framework of an array; of what is none of PyTorch and JAX, "numpy"."""
+    torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return "torch"
+    return "jax" if jax is not None and isinstance(value, jax.Array) else "numpy"
+
+
 def to_framework(framework: Framework, value: Any, dtype: str = "") -> Any:
     """A NumPy array as an array of the framework; with a dtype, if it has floats: bfloat16, …"""
     if framework in ("numpy", *OWN) or not isinstance(value, np.ndarray | int):
@@ -221,13 +229,13 @@ def to_framework(framework: Framework, value: Any, dtype: str = "") -> Any:
 
 def as_numpy(value: Any) -> Any:
     """Arrays of frameworks as NumPy arrays, without a copy if possible; other values unchanged."""
-    torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
-    if torch is not None and isinstance(value, torch.Tensor):
+    framework = framework_of(value)
+    if framework == "torch":
         value = value.detach().cpu()
-        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-    if jax is not None and isinstance(value, jax.Array):
-        is_half = value.dtype == jax.numpy.bfloat16
-        return np.asarray(value.astype(jax.numpy.float32) if is_half else value)
+        return (value.float() if value.dtype == sys.modules["torch"].bfloat16 else value).numpy()
+    if framework == "jax":
+        jnp = sys.modules["jax"].numpy
+        return np.asarray(value.astype(jnp.float32) if value.dtype == jnp.bfloat16 else value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*map(as_numpy, value))
     if isinstance(value, tuple | list):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .frameworks import framework_of, to_framework
 from .packed import Way, signature
 from .roles import FEATURES, parameters_of, required_of, role_of
 
@@ -78,13 +79,11 @@ def _steps(z: Any) -> Any:
 
 def _joined(first: Any, second: Any) -> Any:
     """Two arrays, one after the other along the time."""
-    for name in ("torch", "jax"):
-        module: Any = sys.modules.get(name)
-        if name == "torch" and module is not None and isinstance(first, module.Tensor):
-            return module.cat([first, second], dim=1)
-        if name == "jax" and module is not None and isinstance(first, module.Array):
-            return module.numpy.concatenate([first, second], axis=1)
-    return np.concatenate([first, second], axis=1)
+    framework = framework_of(first)
+    if framework == "torch":
+        return sys.modules["torch"].cat([first, second], dim=1)
+    numpy = sys.modules["jax"].numpy if framework == "jax" else np
+    return numpy.concatenate([first, second], axis=1)
 
 
 class _Dataset:
@@ -257,8 +256,8 @@ def of_lookup(function: Callable[..., Any]) -> Iterator[Way]:
         words = (np.arange(rows) * 2 + 1) % rows if rows % 2 else np.arange(rows)[::-1].copy()
         back = np.argsort(words)
         given: list[Any] = [y] * 3
-        given[of_words] = _like(words, y)
-        given[roles.index("weights")] = logits[_like(back, y)]
+        given[of_words] = to_framework(framework_of(y), words)
+        given[roles.index("weights")] = logits[to_framework(framework_of(y), back)]
         value = function(*given, **dict.fromkeys(penalties, 0.0))
         shape = tuple(np.shape(logits))
         if isinstance(value, tuple):
@@ -269,17 +268,6 @@ def of_lookup(function: Callable[..., Any]) -> Iterator[Way]:
     shown = ["words" if k == of_words else {"weights": "W", "labels": "y"}.get(str(role), "y")
              for k, role in enumerate(roles)]  # fmt: skip
     yield Way(call, call, f"f({', '.join(shown)}) with z = W[words]")
-
-
-def _like(array: Any, other: Any) -> Any:
-    """Whole numbers in the framework of another array."""
-    for name, make in (("torch", "tensor"), ("jax", "numpy")):
-        module: Any = sys.modules.get(name)
-        if name == "torch" and module is not None and isinstance(other, module.Tensor):
-            return getattr(module, make)(array)
-        if name == "jax" and module is not None and isinstance(other, module.Array):
-            return module.numpy.asarray(array)
-    return array
 
 
 def of_teacher(function: Callable[..., Any]) -> Iterator[Way]:
