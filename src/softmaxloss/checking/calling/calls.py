@@ -23,6 +23,7 @@ from .frameworks import (
     Differentiated,
     fixed_classes,
     has_loops,
+    has_words_of_loss,
     speaks_of_batches,
     words_of_batches,
 )
@@ -71,6 +72,7 @@ class Attempt(NamedTuple):
     title: str = ""  # what the function is called
     wording: Wording = Wording()  # what its text says
     told: Told = "nothing"  # what its name and those of its parameters say of this call
+    has_words: bool = True  # whether its code has an exponential or a logarithm
     small: bool = False  # whether the large inputs were smaller, because the function is slow
 
     @property
@@ -180,7 +182,7 @@ class _Search:
             self._methods = max(self._methods, way.methods)
         if trial.score == RIGHT:
             self.right += 1
-            yield _attempt(trial, callee, settings, self._before)
+            yield self._attempt(trial, callee)
         else:
             self._others.append((trial.score, trial, callee))
 
@@ -194,7 +196,12 @@ class _Search:
             new = not any(trial is one for one in self._called)
             if new and (score <= FINITE or trial is self._others[0][1]):
                 self._called.append(trial)
-                yield _attempt(trial, callee, self._settings, self._before)
+                yield self._attempt(trial, callee)
+
+    def _attempt(self, trial: Trial, callee: Callee) -> Attempt:
+        """The form of a trial, called on all inputs."""
+        attempt = _attempt(trial, callee, self._settings, self._before)
+        return attempt._replace(has_words=has_words_of_loss(self._target))
 
     def failures(self) -> Iterator[Attempt]:
         """The forms in which nothing could be read, one for each error."""

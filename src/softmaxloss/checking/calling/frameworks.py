@@ -120,6 +120,30 @@ def has_loops(function: Any) -> bool:
     return any(step.opname == "FOR_ITER" for step in steps)
 
 
+#: What code of a softmax or its loss uses, directly or in a function that it calls.
+OF_LOSS = re.compile(
+    r"^_?(exp|log)(1p|2p?|10|m1)?$|^e$|softmax|log_?sum_?exp|logaddexp|entropy|nll|likelihood|xent"
+    r"|loss|criterion|sigmoid",
+    re.I,
+)
+
+
+def has_words_of_loss(function: Any) -> bool:
+    """Whether its code has an exponential, a logarithm, or something called a softmax or a loss.
+
+    >>> import numpy as np
+    >>> has_words_of_loss(lambda z, y: np.log(z[y])), has_words_of_loss(lambda z, y: abs(z - y))
+    (True, False)
+    """
+    codes = _codes(function)
+    if not codes:  # of an extension: it does not tell
+        return True
+    names = {name for code in codes for name in code.co_names}
+    numbers = [one for code in codes for one in code.co_consts if type(one) is float]
+    is_e = any(abs(one - np.e) < 1e-2 for one in numbers)
+    return is_e or any(OF_LOSS.search(name) for name in names)
+
+
 #: The words of code that reduces along an axis.
 AXES = {"axis", "dim", "keepdims", "keepdim"}
 

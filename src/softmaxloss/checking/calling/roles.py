@@ -126,6 +126,10 @@ BATCH_SIZES = {"bs", "batch", "batch_size", "batchsize", "mini_batch_size", "min
 LABELS_OF_MANY = {"Y", "ys", "yb", "y_batch", "Y_batch", "labels", "targets"}
 
 
+#: The roles of arguments that are no labels, whatever else they are.
+NO_LABELS = {"example weights", "mask", "lengths", "temperature"}
+
+
 class Argument(NamedTuple):
     """One argument of a call: its role, and its name if it is passed by keyword."""
 
@@ -177,9 +181,18 @@ OTHERS = re.compile(
 )
 
 
+#: Words of other losses, which are right where these are wrong.
+OTHER_LOSSES = re.compile(
+    r"(?<![a-z])(ctc|crf|mse|mae|dice|iou|jaccard|tversky|svm|rnnt|elbo|vae|gan|bpr)(?![a-z])"
+    r"|l1|huber|poisson|gaussian|perceptron|triplet|hinge|ranking|pairwise|squared|quantile",
+    re.I,
+)
+
+
 #: What the names of a function and its parameters say of a call: nothing; that it gets logits and
-#: labels; that it is the softmax, its loss or its gradient, called so; that it is another function.
-Told = Literal["nothing", "arguments", "all", "something else"]
+#: labels; that it is the softmax, its loss or its gradient, called so; that it is a variant of the
+#: loss; that it is another function.
+Told = Literal["nothing", "arguments", "all", "something else", "another loss"]
 
 
 def told_by_names(title: str, function: Callable[..., Any], order: Sequence[Role]) -> Told:
@@ -193,8 +206,13 @@ def told_by_names(title: str, function: Callable[..., Any], order: Sequence[Role
     'nothing'
     """
     passed = [p.name for p in parameters_of(function) or () if p.kind is not p.VAR_KEYWORD]
+    if OTHER_LOSSES.search(title.rpartition(".")[2]):
+        return "another loss"
     if OTHERS.search(title):
         return "something else"
+    if any(role == "labels" and role_of(name) in NO_LABELS
+           for name, role in zip(passed, order, strict=False)):  # fmt: skip
+        return "another loss"
     if not all(_fits(name, role) for name, role in zip(passed, order, strict=False)):
         return "nothing"
     if TITLE.search(title) or "reg" in order:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from ..calling.calls import Attempt
+from ..calling.roles import TITLE
 from ..inputs import EXTREME
 from ..report import Finding
 from ..settings import Settings
@@ -22,7 +23,7 @@ SOMETHING_ELSE = "this function does something else, or its form is not known"
 
 #: What many functions show that get what they were not meant for; of logits and labels none does.
 VAGUE = {
-    "constant", "always-nan", "same-for-other-logits", "not-repeatable", "depends-on-the-caller",
+    "constant", "always-nan", "nan-for-good-logits", "same-for-other-logits", "not-repeatable", "depends-on-the-caller",
 }  # fmt: skip
 
 #: Formulas of one array that are used for much else: a softmax must be called one.
@@ -69,11 +70,14 @@ def doubt(
     is_regression = rest < ids and rest <= {*CALLED, "gradient-doubled"}
     if attempt.told != "all" and is_regression and ("loss" not in observed or rest):
         return SOMETHING_ELSE
+    meant = _meant(attempt.title, ids)
+    if meant and (attempt.told != "all" or meant == ids - VAGUE):
+        return f"it computes what its name says, {', '.join(sorted(meant))}, and no softmax loss"
+    is_stub = ids <= VAGUE and "reg" not in attempt.form.order
+    if attempt.told == "another loss" or (not is_stub and _has_no_words(attempt, observed)):
+        return SOMETHING_ELSE
     has_labels = "labels" in attempt.form.order
     vague = (set() if attempt.told == "arguments" else VAGUE) | (set() if has_labels else COMMON)
-    meant = _meant(attempt.title, ids)
-    if meant and meant == ids - VAGUE:
-        return f"it computes what its name says, {', '.join(sorted(meant))}, and no softmax loss"
     if attempt.told == "all" or ids - vague:
         return None
     is_related = attempt.told != "something else" and (
@@ -81,6 +85,14 @@ def doubt(
         or any(_is_partly_right(one) or _increases(one) for one in observed.values())
     )
     return None if is_related else SOMETHING_ELSE
+
+
+def _has_no_words(attempt: Attempt, observed: Mapping[str, Observed]) -> bool:
+    """Whether there is no exponential and no logarithm where a loss or a softmax needs one, in code
+    that is not called so."""
+    needs = {"loss", "softmax", "log_softmax"} & set(observed)
+    needs = needs and attempt.form.scores != "log-probabilities"
+    return bool(needs) and not attempt.has_words and not TITLE.search(attempt.title)
 
 
 def _meant(title: str, ids: Collection[str]) -> set[str]:

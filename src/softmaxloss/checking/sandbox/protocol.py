@@ -105,6 +105,7 @@ def _decode_attempt(data: Any) -> Attempt:
         told=next(told for told in get_args(Told) if told == data["told"]),
         title=first_line(data["title"]),
         wording=Wording(*data["wording"]),
+        has_words=bool(data["has_words"]),
         small=bool(data["small"]),
     )
 
