@@ -29,7 +29,7 @@ def of_attributes(method: Any) -> Iterator[Way]:
     owner = getattr(method, "__self__", None)
     if owner is None or isinstance(owner, type):
         return
-    read = _read_by(method)
+    read = attributes_read(method)
     names = [p.name for p in parameters_of(method) or () if p.kind is p.POSITIONAL_OR_KEYWORD]
     required = [p.name for p in required_of(method)]
     weights = next((n for n in WEIGHTS if n in read or _keeps(owner, n)), None)
@@ -47,7 +47,7 @@ def _keeps(owner: Any, name: str) -> bool:
     return not callable(getattr(owner, name, print))
 
 
-def _read_by(method: Any) -> set[str]:
+def attributes_read(method: Any) -> set[str]:
     """The attributes of its object that a method reads, and those of its own that it calls."""
     owner = type(getattr(method, "__self__", None))
     found: set[str] = set()

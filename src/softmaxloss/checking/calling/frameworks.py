@@ -92,26 +92,27 @@ def _globals(function: Any) -> dict[str, Any]:
 
 
 def node_of(function: Any) -> type | None:
-    """The class of nodes of an engine in the function's module: it is made from numbers, and has
-    data or numpy(). It has grad and backward, unless it is called a tensor."""
-    for value in list(_globals(function).values()):
-        if not isinstance(value, type) or not is_like_node(value):
-            continue
-        if _package(value) in ("torch", "jax", "tensorflow"):
-            continue
-        for number in (np.ones(2), 1.0):
-            with contextlib.suppress(Exception), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                node = value(number)
-                has_grad = hasattr(node, "grad") or value.__name__ == "Tensor"
-                if has_grad and (hasattr(node, "data") or hasattr(node, "numpy")):
-                    return value
-    return None
+    """The class of nodes of an engine in the function's module."""
+    values = [one for one in list(_globals(function).values()) if isinstance(one, type)]
+    return next(filter(is_node, values), None)
 
 
-def is_like_node(owner: type) -> bool:
-    """Whether a class may be that of the nodes of an engine: its methods are functions of nodes."""
-    return callable(getattr(owner, "backward", None)) or owner.__name__ == "Tensor"
+def is_node(owner: type) -> bool:
+    """Whether a class is that of the nodes of an engine: it is made from numbers, and has data or
+    numpy(). It has grad and backward, unless it is called a tensor."""
+    is_tensor = owner.__name__ == "Tensor"
+    if not is_tensor and not callable(getattr(owner, "backward", None)):
+        return False
+    if _package(owner) in ("torch", "jax", "tensorflow"):
+        return False
+    for number in (np.ones(2), 1.0):
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            node = owner(number)
+            has_grad = hasattr(node, "grad") or is_tensor
+            if has_grad and (hasattr(node, "data") or hasattr(node, "numpy")):
+                return True
+    return False
 
 
 def has_loops(function: Any) -> bool:

@@ -16,10 +16,14 @@ from .roles import BATCH_SIZES, FEATURES, parameters_of, required_of, role_of
 
 #: The sizes that a constructor gets, by what is in the name of the parameter, and their order.
 SIZES = (
-    (r"hid", 8),
-    (r"^(input|in|n_?in|num_in|d)(_|$|put|dim|size|len|feat)|n_?x$|features|^input", 4),
-    (r"out|class|vocab|n_?y$|nodes|labels", 3),
+    (r"hid|(^|_)h$|units", 8),
+    (r"^(input|in|n_?in|num_in|d)(_|$|put|dim|size|len|feat)|_in$|n_?x$|features|^input", 4),
+    (r"out|class|vocab|n_?y$|nodes|labels|tags|actions", 3),
 )
+#: Parameters that get the sizes of all layers, and others that a constructor needs.
+ALL_SIZES = re.compile(r"^(layer_?)?(sizes|dims|dimensions|layers)$|architecture|structure|topology")
+OTHERS = {"lr": 0.1, "learning_rate": 0.1, "alpha": 0.1, "eta": 0.1, "reg": 0.0, "lam": 0.0,
+          "epochs": 1, "n_epochs": 1, "n_iters": 1, "seed": 0, "batch_size": 4}  # fmt: skip
 
 PARAMETERS = {"W1", "b1", "W2", "b2"}
 
@@ -28,7 +32,7 @@ class SlopeError(ValueError):
     """A gradient of a network is not the slope of its loss."""
 
 
-def sizes_for(owner: type, features: int = 4, hidden: int = 8, classes: int = 3) -> dict[str, int]:
+def sizes_for(owner: type, features: int = 4, hidden: int = 8, classes: int = 3) -> dict[str, Any]:
     """The sizes with which an object of a class is made, by the names of its parameters.
 
     Raises:
@@ -40,8 +44,14 @@ def sizes_for(owner: type, features: int = 4, hidden: int = 8, classes: int = 3)
     {'input_size': 4, 'hidden_size': 8, 'output_size': 3}
     """
     values = {8: hidden, 4: features, 3: classes}
-    given = {}
+    given: dict[str, Any] = {}
     for name in (p.name for p in required_of(owner)):
+        if ALL_SIZES.search(name.lower()):
+            given[name] = [features, hidden, classes]
+            continue
+        if name.lower() in OTHERS:
+            given[name] = OTHERS[name.lower()]
+            continue
         size = next((size for words, size in SIZES if re.search(words, name.lower())), None)
         if size is None:
             raise TypeError(f"{owner.__name__} needs {name} to be made")

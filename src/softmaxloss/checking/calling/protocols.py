@@ -78,6 +78,7 @@ BY_SHAPE = {
 }  # fmt: skip
 BY_NAME: dict[str, Any] = {
     "axis": -1, "dim": -1, "reduction": "mean", "name": "loss", "eps": 1e-12, "epsilon": 1e-12,
+    "temperature": 1.0, "T": 1.0, "t": 1.0, "tau": 1.0, "smoothing": 0.0, "label_smoothing": 0.0,
 }  # fmt: skip
 
 
@@ -115,6 +116,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         return
     is_function = inspect.isroutine(target) or not _methods(target, BACKWARD)
     if callable(target) and not is_class and is_function:
+        yield from _of_backward(target)
         yield from of_attributes(target)
         yield from of_network(target)
         yield from of_network_step(target)
@@ -140,6 +142,23 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         for backward in _methods(target, BACKWARD):
             yield from _ways_with_backward(target, forward, backward)
         yield Way(_one(target, forward), _unbound(target, forward), "" if is_called else forward)
+
+
+def _of_backward(method: Any) -> Iterator[Way]:
+    """A method that computes the gradient, after the one that computes the loss."""
+    owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
+    if owner is None or isinstance(owner, type) or name not in BACKWARD:
+        return
+    for forward in _methods(owner, FORWARD):
+        for way in _ways_with_backward(owner, forward, name):
+            if way.backward is not None:
+                yield way
+                continue
+
+            def call(*arguments: Any, way: Way = way, **options: Any) -> Any:
+                return {"gradient": way.function(*arguments, **options)["gradient"]}
+
+            yield Way(call, way.signature, way.protocol)
 
 
 def _of_unusual(target: Any) -> Iterator[Way]:

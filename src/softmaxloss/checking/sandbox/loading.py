@@ -6,8 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ..calling.attributes import of_attributes
-from ..calling.frameworks import is_like_node
+from ..calling.attributes import attributes_read, of_attributes
+from ..calling.frameworks import is_node
 from ..calling.networks import sizes_for
 from ..calling.protocols import has_methods
 from .absent import Absent
@@ -75,7 +75,7 @@ def _object(module: ModuleType, name: str, file: str) -> tuple[Any, str]:
                     value = getattr(value, part)
                     owner = expression = f"{expression}.{part}"
                     continue
-                if is_like_node(value):
+                if is_node(value):
                     # A tensor: its method is a function of logits.
                     owner = expression = f"{expression}.{part}"
                     value = getattr(value, part)
@@ -104,7 +104,7 @@ def _method_of_bare(owner: type, name: str) -> Any:
     """The method of an object that was not initialised, if it only reads what can be set."""
     with contextlib.suppress(Exception):
         method = getattr(object.__new__(owner), name)
-        return method if any(of_attributes(method)) else None
+        return method if not attributes_read(method) or any(of_attributes(method)) else None
     return None
 
 
