@@ -37,6 +37,7 @@ class Results(NamedTuple):
     log_softmax: Array | None = None
     # With respect to the features of one example; kept as the gradient of the logits behind it.
     feature_gradient: Array | None = None
+    bias_gradient: Array | None = None  # with respect to the bias of a layer, (C,)
 
 
 def softmax(z: Array) -> tuple[Array, Array]:
@@ -94,6 +95,7 @@ class Steps:
     gradient: Callable[[Array, Array], Array] = lambda a, q: a - q
     scale: Callable[[Array, Shape], Array] = lambda gradient, shape: gradient / shape[0]
     weights: Callable[[Array], Array] = gradient_wrt_weights
+    bias: Callable[[Array], Array] = lambda gradient: gradient.sum(axis=0)
 
     def run(
         self,
@@ -115,7 +117,7 @@ class Steps:
         """
         shape = (z.shape[0], z.shape[1])
         known = {} if known is None else known
-        a = log_a = loss = gradient = None
+        a = log_a = loss = gradient = of_bias = None
         unless_raised = contextlib.suppress(IndexError, ValueError)
 
         def once(step: Callable[..., Any], *given: Any) -> Any:
@@ -134,11 +136,12 @@ class Steps:
                     loss = self.reduce(self.losses(a, log_a, q), shape)
                     if np.ndim(loss) == 2:
                         loss = loss[:MOST_SQUARE, :MOST_SQUARE]
-            if {"gradient", "feature_gradient"} & set(parts):
+            if {"gradient", "feature_gradient", "bias_gradient"} & set(parts):
                 with unless_raised:
                     gradient = self.scale(self.gradient(a, q), shape)
+                    of_bias = self.bias(gradient)
                     gradient = self.weights(gradient) if layer else gradient
-        return Results(a, loss, gradient, log_a, gradient)
+        return Results(a, loss, gradient, log_a, gradient, of_bias)
 
 
 # --- with options ---------------------------------------------------------------------------------
@@ -290,10 +293,11 @@ def expected(
     return Expected(
         {"softmax": a, "losses": losses, "loss": loss, "gradient": gradient,
          "log_softmax": softmax(z)[1], "weights": gradient_wrt_weights(gradient),
-         "feature_gradient": gradient},
+         "feature_gradient": gradient, "bias_gradient": gradient.sum(axis=0)},
         {"softmax": softmax_error, "losses": losses_error, "loss": loss_error,
          "gradient": gradient_error, "feature_gradient": gradient_error,
          "weights": np.abs(gradient_wrt_weights(gradient_error)),
+         "bias_gradient": gradient_error.sum(axis=0),
          "log_softmax": epsilon * (FEW + classes + 4 * largest[:, None] + 4 * np.abs(z))},
     )  # fmt: skip
 

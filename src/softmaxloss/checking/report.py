@@ -17,7 +17,7 @@ from .settings import Settings
 
 Verdict = Literal["right", "wrong", "not checked"]
 DEFAULTS = Settings()
-BASIC_PARTS = ("softmax", "log_softmax", "loss", "gradient", "feature_gradient")
+BASIC_PARTS = ("softmax", "log_softmax", "loss", "gradient", "feature_gradient", "bias_gradient")
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,12 @@ MISTAKES = [
         "the same in both: a mean or a sum, nats or bits, the same target",
     ),
     Mistake(
+        "bias-and-weights-differ",
+        "the gradients of the bias and of the weights have different factors",
+        "Both are sums of dz over the examples; if dz is divided by N, so are both.",
+        "dW = X.T @ dz; db = dz.sum(axis=0)",
+    ),
+    Mistake(
         "settings-changed",
         "settings of the process are changed: NumPy's errors, the random state, the folder, …",
         "The change affects everything else in the program.",

@@ -16,6 +16,7 @@ def _clipped_mean(bound: float, g: Array, shape: Shape) -> Array:
 # The last argument of each entry is the wrong step: of the gradient g, unscaled, and (N, C).
 _scale = partial(wrong_step, "scale", fixes=("dz /= N", "dz /= N, once, after the loop"))
 _weights = partial(wrong_step, "weights")
+_bias = partial(wrong_step, "bias", fixes=("db = dz.sum(axis=0)", "db += dz[i]"))
 
 MISTAKES = [
     _scale(
@@ -113,6 +114,7 @@ MISTAKES = [
         "only the last row is filled",
         "A loop that assigns the whole array keeps only the last example.",
         lambda g, shape: np.where(np.arange(shape[0])[:, None] == shape[0] - 1, g / shape[0], 0),
+        lambda g, shape: np.where(np.arange(shape[0])[:, None] == shape[0] - 1, g, 0),
         fix="dz[i] = …   # not dz = …",
     ),
     _scale(
@@ -150,6 +152,19 @@ MISTAKES = [
         lambda g: g,
         fix="dW = X.T @ dz",
         loop="dW[:, k] += dz[i, k] * X[i]",
+    ),
+    _bias(
+        "bias-gradient-of-all-classes",
+        "the gradient of the bias is one number: a sum over the classes, too",
+        "Each class has a bias of its own: add over the examples only. For all classes the sum is 0.",
+        lambda g: g.sum(),
+        lambda g: np.full(g.shape[1], g.sum()),
+    ),
+    _bias(
+        "bias-gradient-by-example",
+        "the gradient of the bias is added over the classes, not over the examples",
+        "The bias has one number for each class, and is added to every example.",
+        lambda g: g.sum(axis=1),
     ),
     Mistake(
         "softmax-not-differentiated",

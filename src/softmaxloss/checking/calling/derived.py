@@ -12,6 +12,7 @@ import numpy as np
 from .frameworks import AXES, speaks_of_batches
 from .packed import Way, signature
 from .roles import (
+    SCORES,
     Argument,
     arguments_of,
     has_labels_of_many,
@@ -131,25 +132,33 @@ def of_factory(function: Callable[..., Any]) -> Iterator[Way]:
     yield Way(call, call, f"f({shown})({', '.join(p.name for p in required_of(made))})")
 
 
-def of_each_example(function: Callable[..., Any]) -> Iterator[Way]:
-    """A function of the weights, the features and the label of one example, as one of a batch: the
-    mean of what it returns for each.
+def of_each_example(function: Callable[..., Any], code: Any = None) -> Iterator[Way]:
+    """A function of the features and the label of one example and the weights, or the outputs, of a
+    layer, as one of a batch: the mean of what it returns for each.
+
+    `code` is what the function calls, if its own code is not that of the user.
 
     >>> [way.protocol for way in of_each_example(lambda state, w, action: 0)]
     ['the mean of f(state, w, action) of each example']
     """
-    places = _places_of_layer(function)
-    if places is None or _is_of_batch(function):
+    order = _order_of_layer(function)
+    if order is None or _is_of_batch(function if code is None else code):
         return  # what is wrong for a batch only would be right for each example
-    of_features, of_labels, _ = places
+    of_features = order.index("features")
+    of_each = [k for k, role in enumerate(order) if role in ("features", "labels", *SCORES)]
 
     def call(*arguments: Any, **options: Any) -> Any:
-        X, y = np.asarray(arguments[of_features]), np.asarray(arguments[of_labels])
-        X = X if len(X) == len(y) else X.T
+        rows = len(arguments[order.index("labels")])
+        columns = [np.asarray(arguments[k]) for k in of_each]
+        if len(columns[of_each.index(of_features)]) != rows:
+            columns = [one.T for one in columns]
         every = []
-        for x, one in zip(X, y, strict=True):
+        for one in zip(*columns, strict=True):
             given = list(arguments)
-            given[of_features], given[of_labels] = x.copy(), one
+            for k, value in zip(of_each, one, strict=True):
+                given[k] = value.copy()
+            given = [one.tolist() if isinstance(arguments[k], list) and isinstance(one, np.ndarray)
+                     else one for k, one in enumerate(given)]  # fmt: skip
             every.append(function(*given, **options))
         return _mean(every)
 
@@ -243,6 +252,24 @@ def _compare_penalty(returned: Any, without: Any, W: Any) -> None:
     product = float((W * (gradients[0] - gradients[1])).sum())
     if min(abs(product - k * penalty) for k in (1, 2)) > 1e-4 * (abs(product) + abs(penalty)):
         raise ValueError("its gradient of the penalty is not that of the penalty in its loss")
+
+
+def _order_of_layer(function: Callable[..., Any]) -> list[str] | None:
+    """The roles of its arguments, if the names tell that it gets features, labels, and the weights
+    or the outputs of a layer."""
+    labels = [p.name for p in required_of(function) if role_of(p.name) == "labels"]
+    if not labels:
+        return None
+    orders = ([str(one.role) for one in arguments] for arguments in arguments_of(function))
+    known = ({"weights", "theta", "params"}, {*SCORES})
+    return next(
+        (
+            order
+            for order in orders
+            if {"features", "labels"} <= set(order) and any(one & set(order) for one in known)
+        ),
+        None,
+    )
 
 
 def _places_of_layer(function: Callable[..., Any]) -> tuple[int, int, int] | None:

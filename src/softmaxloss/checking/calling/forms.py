@@ -126,8 +126,9 @@ class Form:
 
     @property
     def is_layer(self) -> bool:
-        """Whether it is passed the weights of a layer instead of logits."""
-        return bool(WITH_WEIGHTS & set(self.order))
+        """Whether it is passed the weights of a layer instead of logits, or the features beside
+        them: its gradient is that of the weights."""
+        return bool((WITH_WEIGHTS | {"features"}) & set(self.order))
 
     @property
     def scores(self) -> Role:
@@ -167,6 +168,8 @@ class Form:
             symbol = "model.W" if "model" in self.order else symbol
             symbol = 'params["W"]' if "params" in self.order else symbol
             given = f"{call} with {symbol} {array} {weights}"
+            if not WITH_WEIGHTS & set(self.order):
+                given = f"{call}, the gradient of W {weights}, with {SYMBOLS[self.scores]} {shape}"
             if "labels" not in self.order:
                 return f"{given} and X {features}"
             return f"{given}, X {features} and {y}"
@@ -217,7 +220,9 @@ def _of_arguments(arguments: Arguments, settings: Settings, title: str) -> Itera
     roles = {argument.role for argument in arguments}
     if settings.kind in ("softmax", "log_softmax") and "labels" in roles:
         return
-    if roles & WITH_WEIGHTS:
+    if "features" in roles and not roles & WITH_WEIGHTS:
+        yield from _of_outputs_of_layer(arguments, settings)
+    elif roles & WITH_WEIGHTS:
         # Beside a model or its weights, what is not known is features.
         layer = tuple(a._replace(role="features") if a.role == "scores" else a for a in arguments)
         yield from _of_layer(layer, settings)
@@ -258,6 +263,17 @@ def _of_layer(arguments: Arguments, settings: Settings) -> Iterator[Form]:
             )
             yield _form(column, labels=kind, layout=layout, weights_by_class=by_class)
         yield _form(arguments, labels=kind, layout=layout, weights_by_class=by_class)
+
+
+def _of_outputs_of_layer(arguments: Arguments, settings: Settings) -> Iterator[Form]:
+    """Of the features, the outputs and the labels of a layer: the gradient of its weights."""
+    roles = {argument.role for argument in arguments}
+    layouts = _layouts(settings, ("rows", "columns"))
+    kinds: tuple[Labels, ...] = ("index", "one-hot", "column")
+    for layout, kind, role in itertools.product(layouts, kinds, _scores_to_try(roles)):
+        for by_class in (layout == "columns", layout != "columns"):
+            passed = _with_scores(arguments, role)
+            yield _form(passed, labels=kind, layout=layout, weights_by_class=by_class)
 
 
 def _of_scores(arguments: Arguments, settings: Settings, title: str) -> Iterator[Form]:

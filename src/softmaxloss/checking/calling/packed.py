@@ -188,6 +188,10 @@ RATES = {"lr", "learning_rate", "step_size", "eta", "learningrate"}
 STEPS = {"epochs", "num_epochs", "n_epochs", "steps", "num_steps", "n_steps", "iterations", "iters",
          "num_iters", "n_iters", "n_iter", "num_iter", "max_iter", "num_iterations"}  # fmt: skip
 
+#: Names of the learning rate of a function that is called a step or a descent, and such names.
+PERHAPS_RATES = {"alpha", "a", "rate", "step", "gamma", "mu"}
+OF_STEPS = re.compile(r"step|descent|ascent|sgd|train|epoch|update|fit", re.I)
+
 #: With a large power of two as the learning rate, hardly a digit of the gradient is lost.
 RATE = 2.0**20
 
@@ -201,6 +205,8 @@ def of_step(function: Callable[..., Any]) -> Iterator[Way]:
     """
     parameters = parameters_of(function) or []
     rates = [p.name for p in parameters if p.name.lower() in RATES]
+    if not rates and OF_STEPS.search(str(getattr(function, "__name__", ""))):
+        rates = [p.name for p in parameters if p.name.lower() in PERHAPS_RATES]
     weights = [k for k, p in enumerate(parameters) if role_of(p.name) in ("weights", "theta")]
     if len(rates) != 1 or len(weights) != 1 or weights[0] >= len(required_of(function)):
         return

@@ -31,8 +31,9 @@ KEYS = {
     **dict.fromkeys(("softmax", "probs", "probabilities", "prob", "p", "a", "y_hat", "yhat",
                      "scores_softmax", "softmax_output", "output", "y_pred", "preds"), "softmax"),
     "feature_gradient": "feature_gradient",
-    **dict.fromkeys(("acc", "accuracy", "correct", "n_correct", "cache", "db", "grad_b", "b_grad",
-                     "grads_b", "b"), ""),
+    **dict.fromkeys(("db", "grad_b", "b_grad", "grads_b", "d_b", "dbias", "bias_grad"),
+                    "bias_gradient"),
+    **dict.fromkeys(("acc", "accuracy", "correct", "n_correct", "cache", "b"), ""),
 }  # fmt: skip
 
 
@@ -124,6 +125,10 @@ def parts_of(
     for k, part in enumerate(named):
         if part == "feature_gradient" and "matrix" in fits[k]:
             chosen[k] = part  # it is never taken for one by its numbers
+        if part == "bias_gradient":
+            named[k], fits[k] = "", []
+            if form.is_layer and form.batch and labelled and values[k].array.dtype.kind == "f":
+                chosen[k] = part
 
     rows = len(np.atleast_2d(input.z))
 
@@ -172,7 +177,7 @@ def parts_of(
             if is_free and value.array.size == size > 1:
                 chosen[k] = "gradient"  # of a wrong shape
                 break
-    if not any(chosen):
+    if not set(chosen) - {"", "bias_gradient"}:
         raise ShapeError(f"it returned {_description(values[0].array)}")
     return tuple(chosen)
 
@@ -215,6 +220,8 @@ def read(array: Array, part: str, form: Form, input: Input) -> Any:
     The gradient of a layer is that with respect to its weights, (D, C), or, by mistake, to the
     logits.
     """
+    if part == "bias_gradient":
+        return array.ravel() if array.ndim else array
     kind = "loss" if part == "loss" else "matrix"
     if kind not in _fitting(array, form, input):
         wrong_shape = part == "gradient" and array.size == _gradient_size(form, input)

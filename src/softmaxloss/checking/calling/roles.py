@@ -62,7 +62,7 @@ NAMES: dict[str, Role] = {
          "class_", "cls", "target_index", "target_idx", "y_batch", "yb", "ys", "onehot", "one_hot",
          "y_onehot", "y_one_hot", "y_enc", "y_oh", "y_hot", "labels_onehot", "target_onehot",
          "targets_one_hot", "reference_answers", "indicator", "action", "actions", "input_ids",
-         "token_ids", "tokens"),
+         "token_ids", "tokens", "y_i", "yi", "y_n", "t_n", "y_a", "y_b"),
         "labels",
     ),
     **dict.fromkeys(
@@ -112,7 +112,8 @@ NAMES: dict[str, Role] = {
 #: Names of the features where a function has weights; elsewhere they are scores.
 FEATURES = {
     "x", "xs", "xb", "data", "features", "feats", "inputs", "input_data", "x_batch", "x_train",
-    "images", "samples", "a_prev", "phi", "batch", "examples", "design", "state", "obs",
+    "images", "samples", "a_prev", "phi", "batch", "examples", "design", "state", "obs", "x_i", "xi",
+    "x_n", "hidden", "h_prev", "activations", "states",
 }  # fmt: skip
 
 #: Names of labels that are often something else; they count where no other argument is labels.
@@ -323,12 +324,37 @@ def _loss(
         roles = {n: role_of(n) or "scores" for n in free}
         yield _passed(parameters, known | roles)
     if len(free) == 3:
+        yield from (_passed(parameters, known | roles) for roles in _outputs_of_layer(free))
         # delta(z, a, y): the logits, their softmax, the labels.
         roles = dict(zip(free, ("logits", "probabilities", "labels"), strict=True))
-        yield _passed(parameters, known | roles)
+        if not any(_is_other_role(name, role) for name, role in roles.items()):
+            yield _passed(parameters, known | roles)
     if len(free) != 2:
         return
     yield from _loss_of_two(parameters, known, free)
+
+
+def _outputs_of_layer(names: Sequence[str]) -> Iterator[dict[str, Role]]:
+    """The roles of the features, the outputs and the labels of a layer, where the names tell two of
+    them at least."""
+    labels = [name for name in names if role_of(name) == "labels"]
+    outputs = [name for name in names if role_of(name) in SCORES]
+    features = [name for name in names if name.lower() in FEATURES and name not in labels]
+    left = [name for name in names if name not in (*labels, *outputs, *features)]
+    if len(labels) != 1 or len(left) > 1 or len(outputs) > 1 or len(features) > 1:
+        return
+    outputs, features = outputs or left, features or left
+    yield {labels[0]: "labels", outputs[0]: _score_role(outputs[0]), features[0]: "features"}
+
+
+def _is_other_role(name: str, role: Role) -> bool:
+    """Whether a name alone says that an argument has another role than this one."""
+    of_name = role_of(name)
+    if of_name is None:
+        return False
+    if "labels" in (role, of_name):
+        return role != of_name
+    return of_name in ("logits", "probabilities", "log-probabilities") and of_name != role
 
 
 def _loss_of_two(
@@ -372,6 +398,17 @@ def _label_likeness(name: str) -> float:
     return 1.0 if lower in PERHAPS_LABELS else 0.0
 
 
+def _may_be_reg(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter of a layer of which the name says nothing has a small number as default:
+    the strength of a penalty has one."""
+    default = parameter.default
+    small = type(default) in (int, float) and 0 <= default < 1
+    return small and role_of(parameter.name) is None and not _NO_REG.search(parameter.name)
+
+
+_NO_REG = re.compile(r"eps|tol|lr|rate|step|mom|smooth|drop|delta|temp|axis|dim|eta|seed|debug", re.I)
+
+
 def _layer(
     parameters: Sequence[inspect.Parameter], required: Sequence[inspect.Parameter]
 ) -> list[Arguments] | None:
@@ -386,6 +423,8 @@ def _layer(
             role = "examples"
         if role is not None and (p.default is p.empty or role in ("reg", "bias", "labels")):
             roles[p.name] = role
+    if "reg" not in roles.values():
+        roles |= {p.name: "reg" for p in parameters if _may_be_reg(p)}
     if "theta" in roles.values() and "classes" not in roles.values():
         roles = {name: "weights" if role == "theta" else role for name, role in roles.items()}
     found = list(roles.values())

@@ -127,17 +127,18 @@ def right_for(form: Form, input: Input) -> Results:
     z, y = np.atleast_2d(input.z).astype(np.float64), np.atleast_1d(input.y)
     a, log_a = softmax(z)
     q = target(y, (len(z), z.shape[1]))
-    gradient = BY_SCORES[form.scores](a, q) / len(z)
+    gradient = BY_SCORES["logits" if form.is_layer else form.scores](a, q) / len(z)
     parts = (
         a,
         -(q * log_a).sum(axis=1).mean(),
         gradient_wrt_weights(gradient) if form.is_layer and form.batch else gradient,
         log_a,
         gradient,
+        gradient.sum(axis=0),
     )
     if form.is_layer and form.batch:
         return Results(*parts)
-    return Results(*(part.reshape(input.z.shape) if np.ndim(part) else part for part in parts))
+    return Results(*(part.reshape(input.z.shape) if np.ndim(part) else part for part in parts[:-1]))
 
 
 def _returns(form: Form, callee: Callee, input: Input) -> tuple[str, ...]:
@@ -172,7 +173,7 @@ def results_of(form: Form, callee: Callee, input: Input) -> Results:
     }
     if "loss" in together:
         together["loss"] = together["loss"].mean()
-    for part in {"gradient", "feature_gradient"} & set(together):
+    for part in {"gradient", "feature_gradient", "bias_gradient"} & set(together):
         together[part] = together[part] / len(every)
     return Results(**together)
 

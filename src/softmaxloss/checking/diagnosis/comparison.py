@@ -18,7 +18,7 @@ from ..inputs import inputs_for
 from ..reference import SINGLE, Results, is_right, precision
 from ..report import Finding
 from ..settings import Part, Settings
-from .conventions import OF_GRADIENT, as_said, of_both
+from .conventions import OF_GRADIENT, as_said, of_bias, of_both
 from .findings import Depth, finding_for
 from .mistakes import Numbers, Observed, observe
 
@@ -68,10 +68,11 @@ class Compared(NamedTuple):
 
 def compare(attempt: Attempt, settings: Settings, depth: Depth) -> Compared:
     """Compare the results for the plain inputs, and look for what is wrong where they differ."""
-    scores = attempt.form.scores
+    form = attempt.form
+    scores = "logits" if form.is_layer else form.scores
     best = _compare_by(attempt, settings, scores, None, depth)
     thorough = depth != "harmless"
-    if scores == "logits" or not best.findings or (thorough and best.is_understood()):
+    if form.scores == "logits" or not best.findings or (thorough and best.is_understood()):
         return best
     by = (scores, "logits") if "gradient" in best.observed else (scores,)
     outcome = attempt.with_options.get("probability 0")
@@ -182,6 +183,8 @@ def _compare_in_precision(
     known = not any(finding.is_wrong(TEXTBOOK) for finding in one.findings)
     if {"loss", "gradient"} <= set(values) and known and not attempt.gradient_of_loss:
         one.findings[:] = of_both(one.findings)
+    if {"gradient", "bias_gradient"} <= set(values) and known:
+        one.findings[:] = of_bias(one.findings)
     one.findings[:] = as_said(one.findings, attempt.wording)
     return one
 

@@ -52,6 +52,16 @@ def of_both(findings: list[Finding]) -> list[Finding]:
     return [*findings, Finding("gradient", mistakes=(BANK["loss-and-gradient-differ"],))]
 
 
+def of_bias(findings: list[Finding]) -> list[Finding]:
+    """The findings, and whether the gradient of the bias has the conventions of the gradient."""
+    of: dict[str, set[str]] = {"gradient": set(), "bias_gradient": set()}
+    for finding in findings:
+        of.setdefault(finding.part, set()).update(m.id for m in finding.mistakes)
+    if of["gradient"] == of["bias_gradient"]:
+        return findings
+    return [*findings, Finding("bias_gradient", mistakes=(BANK["bias-and-weights-differ"],))]
+
+
 def as_said(findings: Sequence[Finding], wording: Wording) -> list[Finding]:
     """The findings, in which conventions are mistakes if the text of the function says another."""
     said = {

@@ -25,7 +25,7 @@ HARMLESS = [mistake for mistake in BANK.values() if mistake.kind != "mistake"]
 def finding_for(observed: Observed, attempt: Attempt, depth: Depth) -> Finding:
     """What is wrong with one part."""
     pairs = depth == "two mistakes"
-    is_gradient = observed.part in ("gradient", "feature_gradient")
+    is_gradient = observed.part in ("gradient", "feature_gradient", "bias_gradient")
     constant = None if is_gradient else _constant(observed.values)
     if constant is not None:
         found = Diagnosis((BANK[constant],), (), len(observed.values))

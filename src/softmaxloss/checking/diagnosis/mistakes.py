@@ -25,6 +25,7 @@ DEPENDS_ON = {
     "gradient": ("softmax", "target", "gradient", "scale"),
     "weights": ("softmax", "target", "gradient", "scale", "weights"),
     "feature_gradient": ("softmax", "target", "gradient", "scale"),
+    "bias_gradient": ("softmax", "target", "gradient", "scale", "bias"),
 }
 
 #: The conventions that multiply the right numbers by a factor, from the number of examples.
@@ -42,7 +43,7 @@ FACTORS: dict[str, dict[str, Callable[[int], float]]] = {
         "gradient-of-the-mean-over-sequences": lambda rows: sequence_shape(rows)[1],
     },
 }
-FACTORS["feature_gradient"] = FACTORS["gradient"]
+FACTORS["feature_gradient"] = FACTORS["bias_gradient"] = FACTORS["gradient"]
 
 
 class Numbers:
