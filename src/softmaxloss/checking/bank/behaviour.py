@@ -52,6 +52,26 @@ MISTAKES = [
         "dW = X.T @ dz; db = dz.sum(axis=0)",
     ),
     Mistake(
+        "shifted-backwards",
+        "the outputs from 1 on are compared with the labels before the last",
+        "The output at t predicts the next word: it belongs to the label at t + 1.",
+        "J = loss(z[:, :-1], y[:, 1:])",
+    ),
+    Mistake(
+        "other-layer-wrong",
+        "the gradient of another layer does not belong to that of the last one",
+        "It is the slope of the loss by its weights: Xᵀ·(dz·W2ᵀ·ReLU′), with W2 as it was before "
+        "the step.",
+        "compute all gradients first; then W1 -= lr * dW1; W2 -= lr * dW2",
+    ),
+    Mistake(
+        "weights-negated",
+        "the logits are −X·W",
+        "The weights then have the other sign: the model is the same, with −W for W.",
+        "z = X @ W",
+        kind="convention",
+    ),
+    Mistake(
         "settings-changed",
         "settings of the process are changed: NumPy's errors, the random state, the folder, …",
         "The change affects everything else in the program.",

@@ -4,10 +4,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..inputs import image_shape, sequence_shape
 from ..reference import softmax
 from .log import EPSILONS
 from .mistake import Array
-from .softmax import Step, log_sum, other_offset, shifted, softmax_mistake, with_exp, with_log
+from .softmax import (
+    Step,
+    changed,
+    log_sum,
+    other_offset,
+    shifted,
+    softmax_mistake,
+    with_exp,
+    with_log,
+)
 
 
 def other_denominator(total: Callable[[Array], Array]) -> list[Callable[[Array], Step]]:
@@ -75,7 +85,45 @@ SUM_OF_ROWS = (
 ALL_CLASSES = ("e.sum(axis=1, keepdims=True)", "for k in range(C)")
 RESCALED = "S = S * exp(m_old - m_new) + exp(z - m_new)"
 
+def _over_steps(z: Array) -> Step:
+    """The softmax over the steps of each sequence, of one class."""
+    in_time = z.reshape(*sequence_shape(len(z)), -1)
+    swapped = in_time.swapaxes(1, 2).reshape(-1, in_time.shape[1])
+    both = softmax(swapped)
+    back = (len(in_time), in_time.shape[2], in_time.shape[1])
+    a, log_a = (one.reshape(back).swapaxes(1, 2).reshape(z.shape) for one in both)
+    return a, log_a
+
+
+def _classes_not_moved(z: Array) -> Array:
+    """Images with their classes in the second place, read as if they were in the last."""
+    images = z.reshape(*image_shape(len(z)), -1)
+    return np.moveaxis(images, -1, 1).reshape(z.shape)
+
+
 MISTAKES = [
+    softmax_mistake(
+        "softmax-over-the-steps",
+        "the softmax is taken over the steps of a sequence instead of the classes",
+        "Of (B, T, C) the classes are the last axis: each step has probabilities of its own.",
+        _over_steps,
+        fix="a = softmax(z, axis=-1)",
+    ),
+    softmax_mistake(
+        "classes-not-moved-last",
+        "(B, C, H, W) is reshaped to rows of C without moving the classes to the end",
+        "A row then has numbers of several pixels instead of the classes of one.",
+        changed(_classes_not_moved),
+        fix="z = np.moveaxis(z, 1, -1).reshape(-1, C)",
+    ),
+    softmax_mistake(
+        "divided-by-log-sum-exp",
+        "z is divided by log Σ exp z instead of subtracting it",
+        "The log of a quotient is a difference: log a = z − log Σ exp z.",
+        lambda z: with_exp(z / log_sum(z)),
+        lambda z: with_exp(z / np.log(np.exp(z).sum(axis=1, keepdims=True))),
+        fix="log_a = z - log_sum_exp(z)",
+    ),
     softmax_mistake(
         "max-not-added-back",
         "the maximum is subtracted inside the log-sum-exp and not added back",

@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from .frameworks import (
     fixed_classes,
     has_loops,
     has_words_of_loss,
+    own_backward,
     speaks_of_batches,
     words_of_batches,
 )
@@ -244,12 +246,17 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
         y = np.where(input.y < 0, callee.ignored, input.y)
         with_options[IGNORED] = outcome_of(form, callee, input._replace(y=y, options={}))
     for input in others if "labels" not in form.order and not form.classes else ():
-        if input.about == "backward" and callee.way.backward is not None:
-            with_options[input.name] = backward_of(form, callee.way.backward, input)
+        backward = callee.way.backward
+        if backward is None and form.framework == "own" and callee.node is not None:
+            backward = own_backward(callee.way.function, callee.node)
+        if input.about == "backward" and backward is not None:
+            with_options[input.name] = backward_of(form, backward, input)
         elif input.about == "mask of outputs" and {"mask", "left out"} & set(form.order):
             with_options[input.name] = with_mask(form, callee, input)
     with no_warnings():
         differentiated, gradient_of_loss = _differentiation(form, callee)
+    with suppress(Exception), no_warnings():
+        behaviour += callee.way.beside()
     if _process_state() != before:
         behaviour.append("settings-changed")
     problems = [problem for _, problem in outcomes]

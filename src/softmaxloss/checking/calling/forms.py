@@ -116,7 +116,10 @@ class Form:
             return True
         if self.is_layer or wording.layout is None:
             return False
-        others = {"rows": ("columns",), "columns": ("rows", "sequences", "images")}
+        others = {
+            "rows": ("columns",), "columns": ("rows", "sequences", "images"),
+            "sequences": ("rows", "columns", "images"), "images": ("rows", "columns", "sequences"),
+        }  # fmt: skip
         return self.layout in others[wording.layout]
 
     @property
@@ -204,16 +207,23 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
                 form,
                 framework=framework,
                 node=node if framework in OWN else "",
-                first_label=int(wording.labels_from_one and form.labels != "one-hot"),
+                first_label=first_label,
                 protocol=way.protocol,
             )
             for arguments in arguments_of(way.signature)
             for form in _of_arguments(arguments, settings, title)
             if not form.contradicts(wording)
             for framework in frameworks
+            for first_label in _first_labels(form, wording)
         ]
         for form in sorted(forms, key=lambda form: not form.resembles(forms[0])):
             yield form, way
+
+
+def _first_labels(form: Form, wording: Wording) -> tuple[int, ...]:
+    if form.labels == "one-hot" or "labels" not in form.order:
+        return (0,)
+    return (1,) if wording.labels_from_one else (0, 1) if wording.perhaps_from_one else (0,)
 
 
 def _of_arguments(arguments: Arguments, settings: Settings, title: str) -> Iterator[Form]:

@@ -32,6 +32,10 @@ class SlopeError(ValueError):
     """A gradient of a network is not the slope of its loss."""
 
 
+class PenaltyError(ValueError):
+    """The penalty of a network is none of the usual ones."""
+
+
 def sizes_for(owner: type, features: int = 4, hidden: int = 8, classes: int = 3) -> dict[str, Any]:
     """The sizes with which an object of a class is made, by the names of its parameters.
 
@@ -70,7 +74,6 @@ def of_network(method: Any) -> Iterator[Way]:
     if role_of(names[1]) != "labels":
         return
     regs = [name for name in names[2:] if role_of(name) == "reg"]
-    checked: list[bool] = []
 
     def loss_of(net: Any, params: Mapping[str, Any], X: Any, y: Any, reg: float) -> Any:
         net.params.update(params)
@@ -78,9 +81,6 @@ def of_network(method: Any) -> Iterator[Way]:
 
     def call(W: Any, X: Any, y: Any) -> Any:
         net = _made(owner, len(W), W.shape[1])
-        if not checked:
-            _compare_slopes(lambda *given: loss_of(net, *given), bool(regs))
-            checked.append(True)
         identity = np.eye(len(W), dtype=W.dtype)
         params = {
             "W1": np.hstack([identity, -identity]), "b1": np.zeros(2 * len(W), W.dtype),
@@ -90,8 +90,18 @@ def of_network(method: Any) -> Iterator[Way]:
         above, below = np.split(gradients["W2"], 2)
         return {"loss": loss, "gradient": above - below}
 
+    def beside() -> list[str]:
+        net = _made(owner, 4, 3)
+        try:
+            _compare_slopes(lambda *given: loss_of(net, *given), bool(regs))
+        except SlopeError:
+            return ["other-layer-wrong"]
+        except PenaltyError:
+            return ["regularisation-wrong"]
+        return []
+
     vars(call)["__signature__"] = signature("W", "X", "y")
-    yield Way(call, call, f"W2 = (W, −W); {method.__name__}(X, y)")
+    yield Way(call, call, f"W2 = (W, −W); {method.__name__}(X, y)", beside=beside)
 
 
 def of_network_step(function: Any) -> Iterator[Way]:
@@ -106,7 +116,6 @@ def of_network_step(function: Any) -> Iterator[Way]:
     sizes = [p.name for p in parameters if p.name.lower() in BATCH_SIZES]
     if not all(given.values()) or {p.name for p in required_of(function)} - {*given.values()}:
         return
-    checked: list[bool] = []
 
     def gradients(X: Any, y: Any, W1: Any, W2: Any) -> list[Any]:
         before = [W1, W2]
@@ -119,17 +128,21 @@ def of_network_step(function: Any) -> Iterator[Way]:
             after = list(returned[:2])
         return [(was - now) / RATE for was, now in zip(before, after, strict=True)]
 
-    def call(W: Any, X: Any, y: Any) -> Any:
-        if not checked:
+    def beside() -> list[str]:
+        try:
             _compare_first_layer(gradients)
-            checked.append(True)
+        except SlopeError:
+            return ["other-layer-wrong"]
+        return []
+
+    def call(W: Any, X: Any, y: Any) -> Any:
         identity = np.eye(len(W), dtype=W.dtype)
         _, of_second = gradients(X, y, np.hstack([identity, -identity]), np.vstack([W, -W]))
         above, below = np.split(of_second, 2)
         return {"gradient": above - below}
 
     vars(call)["__signature__"] = signature("W", "X", "y")
-    yield Way(call, call, "(W2 − W2 after one step)/lr, W2 = (W, −W)")
+    yield Way(call, call, "(W2 − W2 after one step)/lr, W2 = (W, −W)", beside=beside)
 
 
 def _compare_first_layer(gradients: Callable[..., list[Any]]) -> None:
@@ -167,7 +180,8 @@ def _compare_slopes(loss_of: Callable[..., Any], has_reg: bool) -> None:
     """Compare the gradients of all parameters with central differences of the loss, at a point.
 
     Raises:
-        SlopeError: One is not the slope of the loss, or reg adds something else than ΣW².
+        SlopeError: One is not the slope of the loss.
+        PenaltyError: reg adds something else than ΣW² or its half.
     """
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(5, 4)), np.array([0, 2, 1, 1, 0])
@@ -179,7 +193,7 @@ def _compare_slopes(loss_of: Callable[..., Any], has_reg: bool) -> None:
         squares = sum(float((params[name] ** 2).sum()) for name in ("W1", "W2"))
         share = (loss - loss_of(params, X, y, 0.0)[0]) / (reg * squares)
         if min(abs(share - usual) for usual in (0.5, 1.0)) > 1e-6:
-            raise SlopeError("reg adds something else than reg·ΣW² or its half")
+            raise PenaltyError("reg adds something else than reg·ΣW² or its half")
     for name, values in params.items():
         for place in [(0,) * values.ndim, tuple(size - 1 for size in values.shape)]:
             ends = []

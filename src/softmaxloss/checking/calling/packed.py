@@ -9,7 +9,7 @@ gradient.
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ IN_BATCH = {
 #: Names of the arguments of the loss of a word vector: that of the centre word, the vectors of all
 #: words, and the word beside it.
 CENTRE = {"centerwordvec", "center_word_vec", "center_vec", "centre_vec", "predicted", "v_c", "vc"}
+SEVERAL = {"outsidewordidxs", "outside_word_idxs", "outside_idxs", "outside_indices", "context_idxs",
+           "context_words", "outside_words", "context", "contexts"}  # of several words beside it
 OUTSIDE = {"outsidevectors", "outside_vectors", "outputvectors", "output_vectors", "u"}
 BESIDE_IT = {"outsidewordidx", "outside_word_idx", "outside_idx", "target", "target_idx", "o"}
 
@@ -39,6 +41,8 @@ class Way(NamedTuple):
     methods: int = 1  # that are called
     # Of a softmax: the gradient with respect to z, from z and an upstream gradient.
     backward: Callable[[Any, Any], Any] | None = None
+    # The ids of the mistakes that show in this way beside those in its results.
+    beside: Callable[[], Sequence[str]] = tuple
 
 
 def signature(*names: str) -> inspect.Signature:
@@ -111,11 +115,12 @@ def of_word_vectors(function: Callable[..., Any]) -> Iterator[Way]:
     names = [p.name for p in required_of(function)]
     places = [
         next((k for k, name in enumerate(names) if name.lower() in known), None)
-        for known in (CENTRE, OUTSIDE, BESIDE_IT)
+        for known in (CENTRE, OUTSIDE, BESIDE_IT | SEVERAL)
     ]
     if None in places or not 3 <= len(names) <= 4:
         return
     of_v, of_u, of_word = (int(place or 0) for place in places)
+    times = 2 if names[of_word].lower() in SEVERAL else 1  # that the word is beside it
 
     def call(z: Any, y: Any) -> Any:
         if np.ndim(z) != 1:
@@ -123,8 +128,8 @@ def of_word_vectors(function: Callable[..., Any]) -> Iterator[Way]:
         U = np.concatenate([z[:, None], np.eye(len(z), dtype=z.dtype)], axis=1)
         v = np.eye(1, U.shape[1], dtype=z.dtype)[0]
         passed: list[Any] = [None] * len(names)
-        passed[of_v], passed[of_u], passed[of_word] = v, U, y
-        loss, *gradients = function(*passed)
+        passed[of_v], passed[of_u], passed[of_word] = v, U, y if times == 1 else [y] * times
+        loss, *gradients = (np.asarray(one) / times for one in function(*passed))
         if [np.shape(gradient) for gradient in gradients] != [v.shape, U.shape]:
             shapes = ", ".join(str(np.shape(gradient)) for gradient in gradients)
             raise ValueError(f"its gradients have the shapes {shapes}, not {v.shape}, {U.shape}")
@@ -134,7 +139,7 @@ def of_word_vectors(function: Callable[..., Any]) -> Iterator[Way]:
         }  # fmt: skip
 
     shown = [
-        "y" if k == of_word else {of_v: "v", of_u: "U"}.get(k, "None") for k in range(len(names))
+        ("y" if times == 1 else "[y, y]") if k == of_word else {of_v: "v", of_u: "U"}.get(k, "None") for k in range(len(names))
     ]
     yield Way(call, call, f"f({', '.join(shown)}) with U·v = z")
 

@@ -120,7 +120,10 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from of_attributes(target)
         yield from of_network(target)
         yield from of_network_step(target)
-        yield from with_batch(target)
+        for way in with_batch(target):
+            yield way
+            for of_params in with_params(way.function):
+                yield of_params._replace(protocol=f"{way.protocol} with {of_params.protocol}")
         yield from of_word_vectors(target)
         in_one = of_blocks(target)
         log_sum_exp = list(of_log_sum_exp(in_one, title_of(target)))

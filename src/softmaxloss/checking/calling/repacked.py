@@ -26,7 +26,7 @@ DATASET = {"dtrain", "train_data", "dmatrix", "dataset", "train_set", "dm", "lgb
            "dtest", "eval_data", "train_dataset"}  # fmt: skip
 
 #: Names of the outputs of a recurrent network at each step.
-STEPS = {"ps", "os", "y_hats", "yhats", "probs", "outputs", "preds", "predictions", "y_preds"}
+STEPS = {"ps", "ys", "logits_list", "os", "y_hats", "yhats", "probs", "outputs", "preds", "predictions", "y_preds"}
 
 TEACHER = re.compile(r"teacher|(^|_)t_?logits?$|^soft_?target_?logits", re.I)
 STUDENT = re.compile(r"student|(^|_)s_?logits?$", re.I)
@@ -40,19 +40,25 @@ def of_shifted(function: Callable[..., Any]) -> Iterator[Way]:
     required = required_of(function)
     if len(required) != 2 or not _slices(function):
         return
-
-    def call(z: Any, y: Any, **options: Any) -> Any:
-        if np.ndim(z) != 3 or np.ndim(y) != 2:
-            raise ValueError("it takes sequences")
-        last, first = z[:, -1:] * 0 + 7.0 * _steps(z), y[:, :1] * 0
-        value = function(_joined(z, last), _joined(first, y), **options)
-        if np.shape(value) == (len(z), z.shape[1] + 1, z.shape[2]):
-            return value[:, :-1]
-        return value
-
     optional = [p for p in parameters_of(function) or () if p.default is not p.empty]
-    vars(call)["__signature__"] = inspect.Signature([*required, *optional])
-    yield Way(call, call, "f(z with one more step, y with one step before)")
+    for backwards in (False, True):
+
+        def call(z: Any, y: Any, backwards: bool = backwards, **options: Any) -> Any:
+            if np.ndim(z) != 3 or np.ndim(y) != 2:
+                raise ValueError("it takes sequences")
+            one, label = z[:, -1:] * 0 + 7.0 * _steps(z), y[:, :1] * 0
+            z_and_one, y_and_one = ((one, z), (y, label)) if backwards else ((z, one), (label, y))
+            value = function(_joined(*z_and_one), _joined(*y_and_one), **options)
+            if np.shape(value) == (len(z), z.shape[1] + 1, z.shape[2]):
+                return value[:, 1:] if backwards else value[:, :-1]
+            return value
+
+        vars(call)["__signature__"] = inspect.Signature([*required, *optional])
+        if backwards:
+            text = "f(z with one step before, y with one more step)"
+            yield Way(call, call, text, beside=lambda: ["shifted-backwards"])
+        else:
+            yield Way(call, call, "f(z with one more step, y with one step before)")
 
 
 def _slices(function: Any) -> bool:
@@ -217,7 +223,9 @@ def of_inputs(target: Any) -> Iterator[Way]:
 def of_list_of_columns(function: Callable[..., Any]) -> Iterator[Way]:
     """A loss of the outputs of a recurrent network: a list with a column for each step."""
     required = required_of(function)
-    if len(required) != 2 or not STEPS & {p.name.lower() for p in required}:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    zips = "zip" in getattr(code, "co_names", ())
+    if len(required) != 2 or not (zips or STEPS & {p.name.lower() for p in required}):
         return
 
     def call(first: Any, second: Any) -> Any:

@@ -128,7 +128,7 @@ LABELS_OF_MANY = {"Y", "ys", "yb", "y_batch", "Y_batch", "labels", "targets"}
 
 
 #: The roles of arguments that are no labels, whatever else they are.
-NO_LABELS = {"example weights", "mask", "lengths", "temperature"}
+NO_LABELS = {"example weights", "lengths", "temperature"}
 
 
 class Argument(NamedTuple):
@@ -439,6 +439,9 @@ def _layer(
         if unknown:
             return None
         # A vector of all weights has a small letter.
+        matrix: dict[str, Role] = {n: "weights" if r == "theta" else r for n, r in roles.items()}
+        if matrix != roles:
+            return [_passed(parameters, one) for one in (roles, matrix)]
         flat: dict[str, Role] = {
             name: "theta" if role in ("weights", "params") and name != "W" else role
             for name, role in roles.items()

@@ -4,9 +4,13 @@ A docstring that says "shape (n_classes, m)" decides how the examples are stored
 "the mean over the batch" decides whether a sum is a mistake. Only what is said plainly counts.
 """
 
+import dis
 import inspect
+import itertools
+import linecache
 import re
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, Literal, NamedTuple
 
 from .roles import parameters_of
@@ -26,6 +30,10 @@ _ROWS = re.compile(
     r"|each row is an? (example|sample)|row[- ]wise",
     re.I,
 )
+_MORE = re.compile(r"[(\[]\s*(\w+)\s*,\s*(\w+)\s*,\s*(\w+)(?:\s*,\s*(\w+))?\s*[)\]]")
+_BATCH = re.compile(r"N|B|b|n|bs|bsz|batch(_?size)?", re.I)
+_OUTPUTS = re.compile(r"C|K|V|c|k|v|(n_|num_)?class(es)?|vocab(_?size)?")
+_COMMENT = re.compile(r"#+\s*(.*)")
 _FROM_ONE = re.compile(
     r"\b1 ?(\.\.+|…|to) ?(N|K|C|n_?class(es)?|num_classes)\b|(1|one)-based", re.I
 )
@@ -41,12 +49,15 @@ _PYTORCH = re.compile(
 class Wording(NamedTuple):
     """What is said of a function."""
 
-    layout: Literal["rows", "columns"] | None = None  # where the examples are
+    # Where the examples are.
+    layout: Literal["rows", "columns", "sequences", "images"] | None = None
     labels_from_one: bool = False
     mean: bool = False  # whether the loss is that of the mean over the examples,
     mean_of_mask: bool = False  # or over those that the mask leaves
     as_pytorch: bool = False  # whether it is said to be PyTorch's loss
     from_logits: bool | None = None  # the default of the parameter of this name
+    perhaps_from_one: bool = False  # whether the file says of some labels that they count from 1
+    negated: bool = False  # whether its code has −X·W
 
 
 def wording_of(function: Callable[..., Any]) -> Wording:
@@ -60,17 +71,79 @@ def wording_of(function: Callable[..., Any]) -> Wording:
     one = inspect.unwrap(function)
     name = getattr(one, "__name__", type(one).__name__).replace("_", " ")
     text = _docstring(one)
-    pairs = _PAIR.findall(text)
-    says_rows = bool(_ROWS.search(text)) or any(map(_is_rows, pairs))
-    says_columns = bool(_COLUMNS.search(text)) or any(_is_rows(pair[::-1]) for pair in pairs)
     says_mean = bool(_MEAN.search(text) or _MEAN.search(name))
+    with_comments = f"{text}\n{_comments(one)}"
+    from_zero = bool(_FROM_ZERO.search(with_comments))
     return Wording(
-        None if says_rows == says_columns else "rows" if says_rows else "columns",
-        bool(_FROM_ONE.search(text)) and not _FROM_ZERO.search(text),
+        _layout(with_comments),
+        bool(_FROM_ONE.search(with_comments)) and not from_zero,
         says_mean and not _SUM.search(f"{name} {text}"),
         bool(_MEAN_OF_MASK.search(text)),
         bool(_PYTORCH.search(text)),
         _from_logits(one),
+        bool(_FROM_ONE.search("".join(_lines(one)))) and not from_zero,
+        _negates_product(one),
+    )
+
+
+def _layout(text: str) -> Any:
+    """Where the examples are, if the text says it of one layout only."""
+    pairs, more = _PAIR.findall(text), _MORE.findall(text)
+    said = {
+        "rows": bool(_ROWS.search(text)) or any(map(_is_rows, pairs)),
+        "columns": bool(_COLUMNS.search(text)) or any(_is_rows(pair[::-1]) for pair in pairs),
+        "sequences": any(_is_sequences(*shape) for shape in more),
+        "images": any(_is_images(*shape) for shape in more),
+    }
+    found = [layout for layout, is_said in said.items() if is_said]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_sequences(batch: str, steps: str, outputs: str, more: str) -> bool:
+    is_steps = not _OUTPUTS.fullmatch(steps) and not steps.isdigit()
+    return bool(_BATCH.fullmatch(batch) and _OUTPUTS.fullmatch(outputs) and is_steps and not more)
+
+
+def _is_images(batch: str, outputs: str, height: str, width: str) -> bool:
+    sides = (height.lower(), width.lower()) in (("h", "w"), ("height", "width"))
+    return bool(_BATCH.fullmatch(batch) and _OUTPUTS.fullmatch(outputs) and sides)
+
+
+def _code(one: Any) -> CodeType | None:
+    code = getattr(getattr(one, "__func__", one), "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+def _lines(one: Any) -> list[str]:
+    """The lines of the file in which a function is."""
+    code = _code(one)
+    return [] if code is None else linecache.getlines(code.co_filename)
+
+
+def _comments(one: Any) -> str:
+    """The comments in a function and those directly above it."""
+    code, lines = _code(one), _lines(one)
+    if code is None or not lines:
+        return ""
+    last = max((line for *_, line in code.co_lines() if line), default=code.co_firstlineno)
+    above = itertools.takewhile(
+        lambda line: line.lstrip().startswith(("#", "@")), reversed(lines[: code.co_firstlineno - 1])
+    )
+    found = [_COMMENT.search(line) for line in (*above, *lines[code.co_firstlineno - 1 : last])]
+    return "\n".join(match[1] for match in found if match)
+
+
+def _negates_product(one: Any) -> bool:
+    """Whether its code stores −X·W, or has (−X)·W."""
+    code = _code(one)
+    names = [] if code is None else [
+        f"{step.opname} {step.argrepr}" for step in dis.get_instructions(code)
+    ]  # fmt: skip
+    triples = zip(names, names[1:], names[2:], strict=False)
+    return any(
+        (second.startswith("UNARY_NEGATIVE") and first.endswith(" @") and third.startswith("STORE"))
+        or (first.startswith("UNARY_NEGATIVE") and third.endswith(" @"))
+        for first, second, third in triples
     )
 
 

@@ -185,7 +185,7 @@ def _compare_in_precision(
         one.findings[:] = of_both(one.findings)
     if {"gradient", "bias_gradient"} <= set(values) and known:
         one.findings[:] = of_bias(one.findings)
-    one.findings[:] = as_said(one.findings, attempt.wording)
+    one.findings[:] = as_said(one.findings, attempt.wording, layer=attempt.form.is_layer)
     return one
 
 

@@ -62,12 +62,16 @@ def of_bias(findings: list[Finding]) -> list[Finding]:
     return [*findings, Finding("bias_gradient", mistakes=(BANK["bias-and-weights-differ"],))]
 
 
-def as_said(findings: Sequence[Finding], wording: Wording) -> list[Finding]:
-    """The findings, in which conventions are mistakes if the text of the function says another."""
+def as_said(
+    findings: Sequence[Finding], wording: Wording, *, layer: bool = False
+) -> list[Finding]:
+    """The findings, in which conventions are mistakes if the text of the function says another, and
+    the other way round."""
     said = {
         ("sum", "sum-said-to-be-the-mean"): wording.mean,
         ("masked-rows-in-the-mean", "not-the-mean-of-the-mask"): wording.mean_of_mask,
         ("weighted-mean-over-n", "weighted-mean-not-pytorchs"): wording.as_pytorch,
+        ("exp-minus-z", "weights-negated"): wording.negated and layer,
     }
     names = {BANK[id]: BANK[instead] for (id, instead), is_said in said.items() if is_said}
     return [_renamed(finding, names) for finding in findings]
