@@ -3,6 +3,7 @@ directly: the Jacobian of a softmax, a backward that is passed what forward kept
 makes the loss, and one that takes one example of a layer."""
 
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from .frameworks import AXES, speaks_of_batches
 from .packed import Way, signature
 from .roles import (
+    FEATURES,
     SCORES,
     Argument,
     arguments_of,
@@ -183,6 +185,76 @@ def _mean(every: Sequence[Any]) -> Any:
     if isinstance(first, dict):
         return {name: _mean([one[name] for one in every]) for name in first}
     return np.mean(np.array(every, np.float64), axis=0)
+
+
+def of_mixture(function: Callable[..., Any]) -> Iterator[Way]:
+    """A loss of two labels, λ·J(z, y) + (1 − λ)·J(z, y'), as one of labels: for λ = 1, if it is that
+    mixture."""
+    required = required_of(function)
+    names = [p.name for p in required]
+    pairs = [(k, k + 1) for k, (a, b) in enumerate(itertools.pairwise(names)) if _are_pair(a, b)]
+    if len(names) != 4 or pairs != [(1, 2)]:
+        return
+
+    def call(logits: Any, y: Any) -> Any:
+        other = y[::-1] if isinstance(y, np.ndarray) else y.flip(0)
+        one, none, part = (function(logits, *both) for both in
+                           ((y, other, 1.0), (other, y, 0.0), (y, other, 0.25)))  # fmt: skip
+        mixed = 0.25 * float(one) + 0.75 * float(function(logits, other, y, 1.0))
+        if max(abs(float(part) - mixed), abs(float(one) - float(none))) > 1e-5 * (1 + abs(mixed)):
+            raise ValueError("it is no mixture of the losses of both labels")
+        return one
+
+    vars(call)["__signature__"] = signature("logits", "y")
+    yield Way(call, call, f"f(z, {names[1]}=y, {names[2]}=…, {names[3]}=1)")
+
+
+def _are_pair(first: str, second: str) -> bool:
+    """Whether these are the names of two labels: y_a and y_b, target1 and target2."""
+    both = first.lower(), second.lower()
+    ends = [re.fullmatch(r"(.*?)_?([ab12])", name) for name in both]
+    if None in ends:
+        return False
+    (stem, end), (other, last) = (match.groups() for match in ends if match)
+    return stem == other and end + last in ("ab", "12") and role_of(stem) == "labels"
+
+
+def of_closures(function: Callable[..., Any]) -> Iterator[Way]:
+    """A function of features and labels that returns the loss of the weights, or that and its
+    gradient, each as a function: as a function of the weights, the features and the labels."""
+    parameters = parameters_of(function) or []
+    roles = {p.name: role_of(p.name) for p in parameters}
+    of_features = [n for n in roles if n.lower() in FEATURES]
+    of_labels = [n for n, role in roles.items() if role == "labels"]
+    known = {*of_features, *of_labels} | {n for n, role in roles.items() if role == "classes"}
+    if len(of_features) != 1 or len(of_labels) != 1 or not parameters:
+        return
+    if {p.name for p in required_of(function)} - known:
+        return
+    try:  # a loss would return a number
+        X, y, classes = np.eye(3), np.array([0, 2, 1]), 3
+        made = function(**{
+            n: X if n in of_features else y if n in of_labels else classes for n in known
+        })  # fmt: skip
+    except Exception:
+        return
+    if not callable(made) and not (isinstance(made, tuple) and all(map(callable, made))):
+        return
+    of_classes = [n for n in known if n not in (*of_features, *of_labels)]
+    regs = [p for p in parameters if roles[p.name] == "reg" and p.default is not p.empty]
+
+    def call(W: Any, X: Any, y: Any, **options: Any) -> Any:
+        classes = np.size(W) // np.shape(X)[-1] if X.shape[0] == len(y) else np.size(W) // len(X)
+        given = {of_features[0]: X, of_labels[0]: y} | dict.fromkeys(of_classes, classes)
+        made = function(**given, **options)
+        if callable(made):
+            return made(W)
+        return tuple(one(W) for one in made)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    names = [inspect.Parameter(name, kind) for name in ("w", "X", "y")]
+    vars(call)["__signature__"] = inspect.Signature([*names, *regs])
+    yield Way(call, call, f"{_name(function)}(X, y)(W)")
 
 
 def of_bias_row(function: Callable[..., Any]) -> Iterator[Way]:

@@ -7,13 +7,22 @@ a pair becomes one function, which makes a new object of a class and returns bot
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from .attributes import of_attributes
 from .buffers import of_buffers
-from .derived import of_bias_row, of_cache, of_each_example, of_factory, of_jacobian
+from .derived import (
+    of_bias_row,
+    of_cache,
+    of_closures,
+    of_each_example,
+    of_factory,
+    of_jacobian,
+    of_mixture,
+)
 from .networks import of_network, of_network_step
 from .packed import (
     Way,
@@ -35,7 +44,7 @@ from .repacked import (
     of_shifted,
     of_teacher,
 )
-from .roles import parameters_of, required_of, role_of
+from .roles import CLASS_WEIGHTS, parameters_of, required_of, role_of
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
 FORWARD = (
@@ -61,6 +70,9 @@ KEPT = {
     "gradient": ("dinputs", "dx", "dz", "dlogits", "grad", "gradient", "grad_input", "gradInput",
                  "dscores", "d_x", "grad_", "dout"),
 }  # fmt: skip
+
+#: Arguments of a constructor that are options of the loss.
+MADE_WITH = {*CLASS_WEIGHTS, "ignore_index", "label_smoothing", "reduction"}
 
 #: Names of an upstream gradient.
 UPSTREAM = {
@@ -135,7 +147,10 @@ def ways_to_call(target: Any) -> Iterator[Way]:
             return
         yield from of_step(target)
         is_module = torch is not None and isinstance(target, torch.nn.Module)
-        yield Way(_returned_or_kept(target), target.forward if is_module else target)
+        if is_module:
+            yield Way(_of_module(target), _made_with(target, target.forward))
+        else:
+            yield Way(_returned_or_kept(target), target)
         yield from with_params(target)
         yield from _of_unusual(target)
         return
@@ -144,7 +159,20 @@ def ways_to_call(target: Any) -> Iterator[Way]:
     for forward in _methods(target, FORWARD):
         for backward in _methods(target, BACKWARD):
             yield from _ways_with_backward(target, forward, backward)
-        yield Way(_one(target, forward), _unbound(target, forward), "" if is_called else forward)
+        method = _made_with(target, _unbound(target, forward))
+        yield Way(_one(target, forward), method, "" if is_called else forward)
+    with suppress(Exception):
+        yield from _of_unusual(_object(target, []))
+
+
+def _of_module(module: Any) -> Callable[..., Any]:
+    """A module as a function that may be passed the options of its constructor as well."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        options, made = _split(module, module.forward, options)
+        return _returned_or_kept(_object(module, arguments, made))(*arguments, **options)
+
+    return call if _options_of(module) else _returned_or_kept(module)
 
 
 def _of_backward(method: Any) -> Iterator[Way]:
@@ -170,6 +198,8 @@ def _of_unusual(target: Any) -> Iterator[Way]:
     yield from of_jacobian(target, title_of(target))
     yield from of_cache(target)
     yield from of_factory(target)
+    yield from of_closures(target)
+    yield from of_mixture(target)
     yield from of_boosting(target)
     yield from of_teacher(target)
     yield from of_penalised(target)
@@ -203,7 +233,8 @@ def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Wa
             return
     for text, pick in _backward_arguments(back, method):
         function = _both(target, forward, backward, pick)
-        yield Way(function, method, f"{forward}, {backward}({text})", methods=2)
+        both = _made_with(target, method)
+        yield Way(function, both, f"{forward}, {backward}({text})", methods=2)
 
 
 def _methods(target: Any, names: Sequence[str]) -> list[str]:
@@ -229,20 +260,26 @@ def _unbound(target: Any, name: str) -> Callable[..., Any]:
     return bound
 
 
-def _object(target: Any, arguments: Sequence[Any]) -> Any:
-    """The object itself; of a class, a new one, with arguments of the constructor by their name."""
+def _object(target: Any, arguments: Sequence[Any], options: dict[str, Any] | None = None) -> Any:
+    """The object itself; of a class, or with options of the constructor, a new one, with arguments
+    of the constructor by their name."""
     if not isinstance(target, type):
-        return target
-    given: dict[str, Any] = {}
+        if not options:
+            return target
+        target = type(target)
+    given: dict[str, Any] = dict(options or {})
     shapes = [np.shape(a) for a in arguments if np.ndim(a) >= 1]
     for parameter in parameters_of(target) or ():
-        if parameter.default is not parameter.empty or parameter.kind in (
-            parameter.VAR_POSITIONAL,
-            parameter.VAR_KEYWORD,
+        if parameter.default is not parameter.empty or parameter.name in given or (
+            parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ):
             continue
         name = parameter.name.lower()
-        if name in BY_SHAPE and shapes:
+        if name in CLASS_WEIGHTS and shapes:
+            matrix = max(arguments, key=np.ndim)
+            row = matrix.reshape(-1, np.shape(matrix)[-1])[0] * 0 + 1
+            given[parameter.name] = row.detach() if hasattr(row, "detach") else row
+        elif name in BY_SHAPE and shapes:
             given[parameter.name] = max(shapes, key=len)[BY_SHAPE[name]]
         elif name in BY_NAME:
             given[parameter.name] = BY_NAME[name]
@@ -251,9 +288,43 @@ def _object(target: Any, arguments: Sequence[Any]) -> Any:
     return target(**given)
 
 
+def _options_of(target: Any) -> set[str]:
+    """The options of the loss that the constructor of a class, or of an object, has."""
+    owner = target if isinstance(target, type) else type(target)
+    if inspect.isroutine(target) or owner.__module__ in ("builtins", "functools", "torch.nn"):
+        return set()
+    return {p.name for p in parameters_of(owner) or () if p.name.lower() in MADE_WITH}
+
+
+def _made_with(target: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method as one that is passed the options of the constructor as well."""
+    parameters = parameters_of(method) or []
+    more = _options_of(target) - {p.name for p in parameters}
+    if not more or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return method
+
+    def call() -> None: ...
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    added = [inspect.Parameter(name, kind, default=None) for name in sorted(more)]
+    vars(call)["__signature__"] = inspect.Signature([*parameters, *added])
+    vars(call)["__wrapped__"] = method
+    return call
+
+
+def _split(target: Any, method: Any, options: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The options of the method, and those of the constructor."""
+    own = {p.name for p in parameters_of(method) or ()}
+    made = {k: v for k, v in options.items() if k not in own and k in _options_of(target)}
+    return {k: v for k, v in options.items() if k not in made}, made
+
+
 def _one(target: Any, forward: str) -> Callable[..., Any]:
+    method = _unbound(target, forward)
+
     def call(*arguments: Any, **options: Any) -> Any:
-        made = _object(target, arguments)
+        options, of_object = _split(target, method, options)
+        made = _object(target, arguments, of_object)
         return _returned_or_kept(getattr(made, forward), made)(*arguments, **options)
 
     return call
@@ -358,8 +429,11 @@ def _both(
 ) -> Callable[..., Any]:
     """A function that returns the loss of one method and the gradient of another."""
 
+    method = _unbound(target, forward)
+
     def call(*arguments: Any, **options: Any) -> Any:
-        made = _object(target, arguments)
+        options, of_object = _split(target, method, options)
+        made = _object(target, arguments, of_object)
         value = getattr(made, forward)(*arguments, **options)
         kept = _all_kept(made) if value is None else None
         passed = pick(arguments, value, made)

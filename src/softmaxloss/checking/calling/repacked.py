@@ -28,8 +28,10 @@ DATASET = {"dtrain", "train_data", "dmatrix", "dataset", "train_set", "dm", "lgb
 #: Names of the outputs of a recurrent network at each step.
 STEPS = {"ps", "ys", "logits_list", "os", "y_hats", "yhats", "probs", "outputs", "preds", "predictions", "y_preds"}
 
-TEACHER = re.compile(r"teacher|(^|_)t_?logits?$|^soft_?target_?logits", re.I)
-STUDENT = re.compile(r"student|(^|_)s_?logits?$", re.I)
+TEACHER = re.compile(
+    r"teacher|(^|_)t_?logits?$|^soft_?target_?logits|^(out|outputs?|logits?|pred|y|z)_?t$", re.I
+)
+STUDENT = re.compile(r"student|(^|_)s_?logits?$|^(out|outputs?|logits?|pred|y|z)_?s$", re.I)
 TEMPERATURE = 2.0
 CERTAIN = 2.0**14  # logits of which the softmax is 0 and 1, also at this temperature
 
