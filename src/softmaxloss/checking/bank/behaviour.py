@@ -52,6 +52,20 @@ MISTAKES = [
         "dW = X.T @ dz; db = dz.sum(axis=0)",
     ),
     Mistake(
+        "of-the-log-likelihood",
+        "the log-likelihood, log a_y, which is minus the loss, as its name says",
+        "It is maximised: gradient ascent.",
+        "J = -log_likelihood(z, y)",
+        kind="convention",
+    ),
+    Mistake(
+        "fixed-penalty",
+        "the loss has a penalty c·ΣW², or c times its mean, with a number c in the code",
+        "It was taken out before the loss was compared; a parameter says what c is.",
+        "def loss(W, X, y, reg)",
+        kind="convention",
+    ),
+    Mistake(
         "shifted-backwards",
         "the outputs from 1 on are compared with the labels before the last",
         "The output at t predicts the next word: it belongs to the label at t + 1.",

@@ -143,7 +143,7 @@ def of_each_example(function: Callable[..., Any], code: Any = None) -> Iterator[
     >>> [way.protocol for way in of_each_example(lambda state, w, action: 0)]
     ['the mean of f(state, w, action) of each example']
     """
-    order = _order_of_layer(function)
+    order = _order_of_layer(function, anything=code is not None)
     if order is None or _is_of_batch(function if code is None else code):
         return  # what is wrong for a batch only would be right for each example
     of_features = order.index("features")
@@ -243,7 +243,8 @@ def of_closures(function: Callable[..., Any]) -> Iterator[Way]:
     of_classes = [n for n in known if n not in (*of_features, *of_labels)]
     regs = [p for p in parameters if roles[p.name] == "reg" and p.default is not p.empty]
 
-    def call(W: Any, X: Any, y: Any, **options: Any) -> Any:
+    def call(W: Any, X: Any, y: Any, *strength: Any) -> Any:
+        options = dict(zip([p.name for p in regs], strength, strict=False))
         classes = np.size(W) // np.shape(X)[-1] if X.shape[0] == len(y) else np.size(W) // len(X)
         given = {of_features[0]: X, of_labels[0]: y} | dict.fromkeys(of_classes, classes)
         made = function(**given, **options)
@@ -326,11 +327,10 @@ def _compare_penalty(returned: Any, without: Any, W: Any) -> None:
         raise ValueError("its gradient of the penalty is not that of the penalty in its loss")
 
 
-def _order_of_layer(function: Callable[..., Any]) -> list[str] | None:
+def _order_of_layer(function: Callable[..., Any], *, anything: bool) -> list[str] | None:
     """The roles of its arguments, if the names tell that it gets features, labels, and the weights
-    or the outputs of a layer."""
-    labels = [p.name for p in required_of(function) if role_of(p.name) == "labels"]
-    if not labels:
+    or the outputs of a layer; `anything` if labels may have any name."""
+    if not anything and not any(role_of(p.name) == "labels" for p in required_of(function)):
         return None
     orders = ([str(one.role) for one in arguments] for arguments in arguments_of(function))
     known = ({"weights", "theta", "params"}, {*SCORES})

@@ -204,9 +204,11 @@ def _of_unusual(target: Any) -> Iterator[Way]:
     yield from of_teacher(target)
     yield from of_penalised(target)
     yield from of_bias_row(target)
-    steps = [step.function for step in of_step(target)]
-    for function in steps or [target]:
+    steps = [step.function for step in (*of_step(target), *of_attributes(target))]
+    for function in steps:
         yield from of_each_example(function, target)
+    if not steps:
+        yield from of_each_example(target)
     yield from of_lookup(target)
     yield from of_shifted(target)
     yield from of_list_of_columns(target)

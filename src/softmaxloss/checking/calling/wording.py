@@ -34,6 +34,8 @@ _MORE = re.compile(r"[(\[]\s*(\w+)\s*,\s*(\w+)\s*,\s*(\w+)(?:\s*,\s*(\w+))?\s*[)
 _BATCH = re.compile(r"N|B|b|n|bs|bsz|batch(_?size)?", re.I)
 _OUTPUTS = re.compile(r"C|K|V|c|k|v|(n_|num_)?class(es)?|vocab(_?size)?")
 _COMMENT = re.compile(r"#+\s*(.*)")
+_LIKELIHOOD = re.compile(r"\blog ?(pi|prob(ability)?|likelihood|lik)\b|\bloglik", re.I)
+_NEGATIVE = re.compile(r"\b(neg(ative)?|minus|nll|loss|cost)\b", re.I)
 _FROM_ONE = re.compile(
     r"\b1 ?(\.\.+|…|to) ?(N|K|C|n_?class(es)?|num_classes)\b|(1|one)-based", re.I
 )
@@ -58,6 +60,7 @@ class Wording(NamedTuple):
     from_logits: bool | None = None  # the default of the parameter of this name
     perhaps_from_one: bool = False  # whether the file says of some labels that they count from 1
     negated: bool = False  # whether its code has −X·W
+    likelihood: bool = False  # whether it is called the log-likelihood, which has the other sign
 
 
 def wording_of(function: Callable[..., Any]) -> Wording:
@@ -83,6 +86,7 @@ def wording_of(function: Callable[..., Any]) -> Wording:
         _from_logits(one),
         bool(_FROM_ONE.search("".join(_lines(one)))) and not from_zero,
         _negates_product(one),
+        bool(_LIKELIHOOD.search(name)) and not _NEGATIVE.search(name),
     )
 
 

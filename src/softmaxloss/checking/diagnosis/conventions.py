@@ -72,6 +72,8 @@ def as_said(
         ("masked-rows-in-the-mean", "not-the-mean-of-the-mask"): wording.mean_of_mask,
         ("weighted-mean-over-n", "weighted-mean-not-pytorchs"): wording.as_pytorch,
         ("exp-minus-z", "weights-negated"): wording.negated and layer,
+        ("gradient-flipped", "of-the-log-likelihood"): wording.likelihood,
+        ("no-minus", "of-the-log-likelihood"): wording.likelihood,
     }
     names = {BANK[id]: BANK[instead] for (id, instead), is_said in said.items() if is_said}
     return [_renamed(finding, names) for finding in findings]
