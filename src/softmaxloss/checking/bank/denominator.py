@@ -85,6 +85,7 @@ SUM_OF_ROWS = (
 ALL_CLASSES = ("e.sum(axis=1, keepdims=True)", "for k in range(C)")
 RESCALED = "S = S * exp(m_old - m_new) + exp(z - m_new)"
 
+
 def _over_steps(z: Array) -> Step:
     """The softmax over the steps of each sequence, of one class."""
     in_time = z.reshape(*sequence_shape(len(z)), -1)

@@ -21,7 +21,9 @@ SIZES = (
     (r"out|class|vocab|n_?y$|nodes|labels|tags|actions", 3),
 )
 #: Parameters that get the sizes of all layers, and others that a constructor needs.
-ALL_SIZES = re.compile(r"^(layer_?)?(sizes|dims|dimensions|layers)$|architecture|structure|topology")
+ALL_SIZES = re.compile(
+    r"^(layer_?)?(sizes|dims|dimensions|layers)$|architecture|structure|topology"
+)
 OTHERS = {"lr": 0.1, "learning_rate": 0.1, "alpha": 0.1, "eta": 0.1, "reg": 0.0, "lam": 0.0,
           "epochs": 1, "n_epochs": 1, "n_iters": 1, "seed": 0, "batch_size": 4}  # fmt: skip
 

@@ -26,8 +26,17 @@ IN_BATCH = {
 #: Names of the arguments of the loss of a word vector: that of the centre word, the vectors of all
 #: words, and the word beside it.
 CENTRE = {"centerwordvec", "center_word_vec", "center_vec", "centre_vec", "predicted", "v_c", "vc"}
-SEVERAL = {"outsidewordidxs", "outside_word_idxs", "outside_idxs", "outside_indices", "context_idxs",
-           "context_words", "outside_words", "context", "contexts"}  # of several words beside it
+SEVERAL = {
+    "outsidewordidxs",
+    "outside_word_idxs",
+    "outside_idxs",
+    "outside_indices",
+    "context_idxs",
+    "context_words",
+    "outside_words",
+    "context",
+    "contexts",
+}  # of several words beside it
 OUTSIDE = {"outsidevectors", "outside_vectors", "outputvectors", "output_vectors", "u"}
 BESIDE_IT = {"outsidewordidx", "outside_word_idx", "outside_idx", "target", "target_idx", "o"}
 
@@ -139,7 +148,8 @@ def of_word_vectors(function: Callable[..., Any]) -> Iterator[Way]:
         }  # fmt: skip
 
     shown = [
-        ("y" if times == 1 else "[y, y]") if k == of_word else {of_v: "v", of_u: "U"}.get(k, "None") for k in range(len(names))
+        ("y" if times == 1 else "[y, y]") if k == of_word else {of_v: "v", of_u: "U"}.get(k, "None")
+        for k in range(len(names))
     ]
     yield Way(call, call, f"f({', '.join(shown)}) with U·v = z")
 

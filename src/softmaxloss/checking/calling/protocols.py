@@ -45,6 +45,7 @@ from .repacked import (
     of_teacher,
 )
 from .roles import CLASS_WEIGHTS, parameters_of, required_of, role_of
+from .two_layers import of_two_layers
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
 FORWARD = (
@@ -132,6 +133,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from of_attributes(target)
         yield from of_network(target)
         yield from of_network_step(target)
+        yield from of_two_layers(target)
         for way in with_batch(target):
             yield way
             for of_params in with_params(way.function):
@@ -272,8 +274,10 @@ def _object(target: Any, arguments: Sequence[Any], options: dict[str, Any] | Non
     given: dict[str, Any] = dict(options or {})
     shapes = [np.shape(a) for a in arguments if np.ndim(a) >= 1]
     for parameter in parameters_of(target) or ():
-        if parameter.default is not parameter.empty or parameter.name in given or (
-            parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if (
+            parameter.default is not parameter.empty
+            or parameter.name in given
+            or (parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD))
         ):
             continue
         name = parameter.name.lower()

@@ -26,7 +26,19 @@ DATASET = {"dtrain", "train_data", "dmatrix", "dataset", "train_set", "dm", "lgb
            "dtest", "eval_data", "train_dataset"}  # fmt: skip
 
 #: Names of the outputs of a recurrent network at each step.
-STEPS = {"ps", "ys", "logits_list", "os", "y_hats", "yhats", "probs", "outputs", "preds", "predictions", "y_preds"}
+STEPS = {
+    "ps",
+    "ys",
+    "logits_list",
+    "os",
+    "y_hats",
+    "yhats",
+    "probs",
+    "outputs",
+    "preds",
+    "predictions",
+    "y_preds",
+}
 
 TEACHER = re.compile(
     r"teacher|(^|_)t_?logits?$|^soft_?target_?logits|^(out|outputs?|logits?|pred|y|z)_?t$", re.I

@@ -6,11 +6,8 @@ parts have one shape, by their values.
 """
 
 import dataclasses
-import dis
-import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import CodeType
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -318,29 +315,6 @@ def is_near(got: Any, want: Any, rows: int) -> bool:
             np.allclose(x, factor * y, rtol=1e-3, atol=1e-5)
             for factor in (1, rows, sequence_shape(rows)[1])
         )
-
-
-def returned_names(function: Callable[..., Any]) -> list[str]:
-    """The names that a function returns: `return loss, dW` has two.
-
-    Empty where it returns something else, or has no code in Python.
-    """
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    if not isinstance(code, CodeType):
-        return []
-    names: list[str] = []
-    tupled: list[str] = []
-    for step in dis.get_instructions(code):
-        if step.opname == "RETURN_VALUE" and tupled:
-            return tupled
-        tupled = []
-        if step.opname.startswith("LOAD_FAST"):
-            names += step.argval if isinstance(step.argval, tuple) else [step.argval]
-            continue
-        if step.opname == "BUILD_TUPLE" and step.arg is not None and len(names) >= step.arg > 1:
-            tupled = names[len(names) - step.arg :]
-        names = []
-    return []
 
 
 def _description(value: Any) -> str:

@@ -406,7 +406,9 @@ def _may_be_reg(parameter: inspect.Parameter) -> bool:
     return small and role_of(parameter.name) is None and not _NO_REG.search(parameter.name)
 
 
-_NO_REG = re.compile(r"eps|tol|lr|rate|step|mom|smooth|drop|delta|temp|axis|dim|eta|seed|debug", re.I)
+_NO_REG = re.compile(
+    r"eps|tol|lr|rate|step|mom|smooth|drop|delta|temp|axis|dim|eta|seed|debug", re.I
+)
 
 
 def _layer(

@@ -22,7 +22,8 @@ from .frameworks import call, node_of
 from .packed import Way
 from .places import error_line
 from .protocols import title_of
-from .results import ShapeError, Value, is_near, parts_of, read_results, returned_names, values_of
+from .results import ShapeError, Value, is_near, parts_of, read_results, values_of
+from .returned import returned_names
 from .roles import Role
 from .wording import Wording, wording_of
 

@@ -131,7 +131,8 @@ def _comments(one: Any) -> str:
         return ""
     last = max((line for *_, line in code.co_lines() if line), default=code.co_firstlineno)
     above = itertools.takewhile(
-        lambda line: line.lstrip().startswith(("#", "@")), reversed(lines[: code.co_firstlineno - 1])
+        lambda line: line.lstrip().startswith(("#", "@")),
+        reversed(lines[: code.co_firstlineno - 1]),
     )
     found = [_COMMENT.search(line) for line in (*above, *lines[code.co_firstlineno - 1 : last])]
     return "\n".join(match[1] for match in found if match)

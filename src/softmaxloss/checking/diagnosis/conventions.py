@@ -62,9 +62,7 @@ def of_bias(findings: list[Finding]) -> list[Finding]:
     return [*findings, Finding("bias_gradient", mistakes=(BANK["bias-and-weights-differ"],))]
 
 
-def as_said(
-    findings: Sequence[Finding], wording: Wording, *, layer: bool = False
-) -> list[Finding]:
+def as_said(findings: Sequence[Finding], wording: Wording, *, layer: bool = False) -> list[Finding]:
     """The findings, in which conventions are mistakes if the text of the function says another, and
     the other way round."""
     said = {
