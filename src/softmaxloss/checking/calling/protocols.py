@@ -33,18 +33,19 @@ from .packed import (
     with_batch,
     with_params,
 )
+from .recurrent import of_recurrent
 from .repacked import (
     of_boosting,
     of_ders,
     of_inputs,
     of_list_of_columns,
-    of_lookup,
     of_penalised,
     of_records,
     of_shifted,
     of_teacher,
 )
 from .roles import CLASS_WEIGHTS, parameters_of, required_of, role_of
+from .tables import of_embedding, of_lookup
 from .two_layers import of_two_layers
 
 #: Methods that compute the loss or the probabilities, the likeliest first.
@@ -134,6 +135,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from of_network(target)
         yield from of_network_step(target)
         yield from of_two_layers(target)
+        yield from of_recurrent(target)
         for way in with_batch(target):
             yield way
             for of_params in with_params(way.function):
@@ -212,6 +214,7 @@ def _of_unusual(target: Any) -> Iterator[Way]:
     if not steps:
         yield from of_each_example(target)
     yield from of_lookup(target)
+    yield from of_embedding(target)
     yield from of_shifted(target)
     yield from of_list_of_columns(target)
     yield from of_records(target)

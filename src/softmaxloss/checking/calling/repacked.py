@@ -3,7 +3,7 @@ function of logits and labels.
 
 A language model predicts the next word, so its outputs are one step behind its labels. Gradient
 boosting passes outputs in one long array, and the labels in an object. A recurrent network keeps a
-list of columns. A bigram model looks its logits up in a table. A student learns from the outputs
+list of columns. A student learns from the outputs
 of a teacher, and other losses are passed weights for their penalty only.
 """
 
@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from .frameworks import framework_of, to_framework
+from .frameworks import framework_of
 from .packed import Way, signature
-from .roles import FEATURES, parameters_of, required_of, role_of
+from .roles import parameters_of, required_of, role_of
 
 #: Names of an object with the labels, of a library for gradient boosting.
 DATASET = {"dtrain", "train_data", "dmatrix", "dataset", "train_set", "dm", "lgb_data", "data",
@@ -257,39 +257,6 @@ def of_list_of_columns(function: Callable[..., Any]) -> Iterator[Way]:
     vars(call)["__signature__"] = inspect.signature(function)
     shown = ", ".join(p.name for p in required)
     yield Way(call, call, f"f({shown}), a list of columns (C, 1)")
-
-
-def of_lookup(function: Callable[..., Any]) -> Iterator[Way]:
-    """A loss that looks its logits up in a table with a row for each word, f(W, xs, ys)."""
-    required = required_of(function)
-    roles = [role_of(p.name) for p in required]
-    if len(required) != 3 or "weights" not in roles or "labels" not in roles:
-        return
-    names = [p.name.lower() for p in required]
-    of_words = next((k for k, n in enumerate(names) if n in FEATURES | {"idx", "x", "xs"}), None)
-    if of_words is None or roles.index("weights") == of_words:
-        return
-    penalties = [p.name for p in parameters_of(function) or () if role_of(p.name) == "reg"]
-
-    def call(logits: Any, y: Any) -> Any:
-        if np.ndim(logits) != 2:
-            raise ValueError("it takes a batch")
-        rows = len(logits)
-        words = (np.arange(rows) * 2 + 1) % rows if rows % 2 else np.arange(rows)[::-1].copy()
-        back = np.argsort(words)
-        given: list[Any] = [y] * 3
-        given[of_words] = to_framework(framework_of(y), words)
-        given[roles.index("weights")] = logits[to_framework(framework_of(y), back)]
-        value = function(*given, **dict.fromkeys(penalties, 0.0))
-        shape = tuple(np.shape(logits))
-        if isinstance(value, tuple):
-            return tuple(one[words] if np.shape(one) == shape else one for one in value)
-        return value[words] if np.shape(value) == shape else value
-
-    vars(call)["__signature__"] = signature("logits", "y")
-    shown = ["words" if k == of_words else {"weights": "W", "labels": "y"}.get(str(role), "y")
-             for k, role in enumerate(roles)]  # fmt: skip
-    yield Way(call, call, f"f({', '.join(shown)}) with z = W[words]")
 
 
 def of_teacher(function: Callable[..., Any]) -> Iterator[Way]:
