@@ -4,10 +4,12 @@ A loss is often an object: forward computes it and backward its gradient, or los
 a pair becomes one function, which makes a new object of a class and returns both results.
 """
 
+import dis
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -302,7 +304,20 @@ def _options_of(target: Any) -> set[str]:
     owner = target if isinstance(target, type) else type(target)
     if inspect.isroutine(target) or owner.__module__ in ("builtins", "functools", "torch.nn"):
         return set()
-    return {p.name for p in parameters_of(owner) or () if p.name.lower() in MADE_WITH}
+    used = _names_used(owner.__init__)
+    found = {p.name for p in parameters_of(owner) or () if p.name.lower() in MADE_WITH}
+    return found if used is None else found & used
+
+
+def _names_used(function: Any) -> set[str] | None:
+    """The names of the values that a function uses; None if it has no code in Python. An argument
+    that it does not use is only there for others."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return None
+    steps = [step for step in dis.get_instructions(code) if step.opname.startswith("LOAD")]
+    return {name for step in steps
+            for name in (step.argval if isinstance(step.argval, tuple) else (step.argval,))}  # fmt: skip
 
 
 def _made_with(target: Any, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,8 +3,8 @@ function of logits and labels.
 
 A language model predicts the next word, so its outputs are one step behind its labels. Gradient
 boosting passes outputs in one long array, and the labels in an object. A recurrent network keeps a
-list of columns. A student learns from the outputs
-of a teacher, and other losses are passed weights for their penalty only.
+list of columns. A student learns from the outputs of a teacher, and other losses are passed weights
+for their penalty only.
 """
 
 import dis

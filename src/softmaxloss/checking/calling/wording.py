@@ -34,7 +34,9 @@ _MORE = re.compile(r"[(\[]\s*(\w+)\s*,\s*(\w+)\s*,\s*(\w+)(?:\s*,\s*(\w+))?\s*[)
 _BATCH = re.compile(r"N|B|b|n|bs|bsz|batch(_?size)?", re.I)
 _OUTPUTS = re.compile(r"C|K|V|c|k|v|(n_|num_)?class(es)?|vocab(_?size)?")
 _COMMENT = re.compile(r"#+\s*(.*)")
-_LIKELIHOOD = re.compile(r"\blog ?(pi|prob(ability)?|likelihood|lik)\b|\bloglik", re.I)
+_LIKELIHOOD = re.compile(
+    r"\bgrad ?log\b|\blog ?(pi|prob(ability)?|likelihood|lik)\b|\bloglik", re.I
+)
 _NEGATIVE = re.compile(r"\b(neg(ative)?|minus|nll|loss|cost)\b", re.I)
 _FROM_ONE = re.compile(
     r"\b1 ?(\.\.+|…|to) ?(N|K|C|n_?class(es)?|num_classes)\b|(1|one)-based", re.I

@@ -16,7 +16,7 @@ from ..calling.calls import Attempt
 from ..calling.roles import TITLE
 from ..inputs import EXTREME
 from ..report import Finding
-from ..settings import Settings
+from ..settings import AS_IN_TEXTBOOKS, Settings
 from .mistakes import Observed
 
 SOMETHING_ELSE = "this function does something else, or its form is not known"
@@ -78,13 +78,24 @@ def doubt(
         return SOMETHING_ELSE
     has_labels = "labels" in attempt.form.order
     vague = (set() if attempt.told == "arguments" else VAGUE) | (set() if has_labels else COMMON)
-    if attempt.told == "all" or ids - vague:
+    if attempt.told == "all" or (ids - vague and not _only_pairs(attempt, findings)):
         return None
     is_related = attempt.told != "something else" and (
         any(finding.nearest is not None for finding in findings)
         or any(_is_partly_right(one) or _increases(one) for one in observed.values())
     )
     return None if is_related else SOMETHING_ELSE
+
+
+def _only_pairs(attempt: Attempt, findings: Sequence[Finding]) -> bool:
+    """Whether only two mistakes at once give the numbers, of a function of which no name tells what
+    it gets: of so many pairs one may fit something else."""
+    named = [
+        sum(m.kind == "mistake" and m.id not in AS_IN_TEXTBOOKS for m in finding.mistakes)
+        for finding in findings
+        if finding.part != "calls"
+    ]
+    return attempt.told == "nothing" and max(named, default=0) > 1 and 1 not in named
 
 
 def _has_no_words(attempt: Attempt, observed: Mapping[str, Observed]) -> bool:
