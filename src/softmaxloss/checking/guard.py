@@ -64,4 +64,6 @@ def guards_for(loss_at_zero: Any, gradient_at_zero: Any = None) -> list[Guard]:
     if value.size != 1 or not 0 < value < 740:
         return []
     epsilon = float(f"{np.exp(-value.item()):.9g}")  # as it was written
+    power = 2.0 ** round(np.log2(epsilon))
+    epsilon = power if abs(epsilon - power) < 1e-8 * power else epsilon  # that of a dtype
     return [Guard(family, epsilon) for family in _CHANGE]

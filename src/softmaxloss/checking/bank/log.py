@@ -9,7 +9,7 @@ import numpy as np
 from .mistake import Array, wrong_step
 
 EPSILONS = (
-    1e-7, 1e-8, 1e-6, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 2.0**-52, 2.0**-23, 1e-20, 1e-30,
+    1e-7, 1e-8, 1e-6, 1e-5, 1e-9, 1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15, 1e-16, 2.0**-52, 2.0**-23, 1e-20, 1e-30,
     1e-37, 1e-38, 1e-45, 1e-100, 1e-300, 1e-308,
 )  # fmt: skip
 

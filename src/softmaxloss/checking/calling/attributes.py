@@ -38,6 +38,9 @@ def of_attributes(method: Any) -> Iterator[Way]:
     stored = [next((n for n in known if n in read), None) for known in (FEATURES, LABELS)]
     if weights is not None and not required and None not in stored:
         yield _with_all(owner, method, weights, [str(name) for name in stored], read)
+    passed = [name for name in required if role_of(name) in ("weights", "theta", "bias")]
+    if passed == required and passed and None not in stored:
+        yield _with_data(method, [str(name) for name in stored])
     probabilities = next((n for n in PROBABILITIES if n in read), None)
     if probabilities is not None and [role_of(name) for name in required] == ["labels"]:
         yield _with_probabilities(owner, method, probabilities)
@@ -111,6 +114,24 @@ def _with_all(owner: Any, method: Any, name: str, stored: list[str], read: set[s
     vars(call)["__signature__"] = signature("W", "X", "y")
     shown = ", ".join(f"self.{one} = {what}" for one, what in zip(stored, "Xy", strict=True))
     return Way(call, call, f"self.{name} = W, {shown}; {method.__name__}()")
+
+
+def _with_data(method: Any, stored: list[str]) -> Way:
+    """A method that is passed the weights, of an object that keeps the features and the labels."""
+    owner = method.__self__
+
+    def call(*arguments: Any) -> Any:
+        *weights, X, y = arguments
+        for attribute, value in zip(stored, (X, y), strict=True):
+            setattr(owner, attribute, value)
+        return method(*weights)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    data = [inspect.Parameter(name, kind) for name in "Xy"]
+    vars(call)["__signature__"] = inspect.Signature([*required_of(method), *data])
+    shown = ", ".join(f"self.{one} = {what}" for one, what in zip(stored, "Xy", strict=True))
+    given = ", ".join(p.name for p in required_of(method))
+    return Way(call, call, f"{shown}; {method.__name__}({given})")
 
 
 def _with_probabilities(owner: Any, method: Any, name: str) -> Way:

@@ -36,7 +36,11 @@ def of_buffers(function: Callable[..., Any]) -> Iterator[Way]:
     ['f(probs=…, z)']
     """
     names = [p.name for p in required_of(function)]
-    if not names or not _returns_nothing(function):
+    if not names:
+        return
+    if not _returns_nothing(function):
+        if len(names) == 3 and PARTS.get(names[2].lower()) == "gradient":
+            yield _with_buffers(function, names, [2])
         return
     if len(names) == 1:
         yield _in_place(function, names[0])
@@ -77,8 +81,8 @@ def _with_buffers(function: Callable[..., Any], names: list[str], places: list[i
         for k in places:
             part = _part_of(names[k]) or ("loss" if labelled else "softmax")
             given[k] = made[part] = np.zeros(shape if part == "loss" else matrix.shape)
-        function(*given)
-        return made
+        loss = function(*given)
+        return made if loss is None else {"loss": loss} | made
 
     vars(call)["__signature__"] = signature(*(names[k] for k in passed))
     shown = [

@@ -49,13 +49,19 @@ def of_jacobian(function: Callable[..., Any], title: str) -> Iterator[Way]:
     ['J = f(a); Jᵀ·∂(−log a_y)/∂a']
     """
     names = [p.name.lower() for p in required_of(function)]
+    of_logits = role_of(names[0]) == "logits" if names else False
     of_softmax = "softmax" in title.lower() or names[:1] in [["softmax"], ["probs"], ["s"], ["p"]]
-    if len(names) != 1 or not of_softmax or not JACOBIAN.search(title):
+    if len(names) != 1 or not (of_softmax or of_logits) or not JACOBIAN.search(title):
         return
+    yield _jacobian_way(function, of_logits=of_logits)
+    if names[0] in ("x", "a", "inputs"):
+        yield _jacobian_way(function, of_logits=not of_logits)
 
+
+def _jacobian_way(function: Callable[..., Any], *, of_logits: bool) -> Way:
     def call(probabilities: Any, y: Any) -> Any:
         a = np.asarray(probabilities)
-        J = np.asarray(function(a.copy()))
+        J = np.asarray(function(np.log(a) if of_logits else a.copy()))
         if a.ndim > 2 or J.shape != (*a.shape, a.shape[-1]):
             raise ValueError(f"its result has the shape {J.shape}, not {(*a.shape, a.shape[-1])}")
         above = -np.eye(a.shape[-1])[y] / a
@@ -63,7 +69,38 @@ def of_jacobian(function: Callable[..., Any], title: str) -> Iterator[Way]:
         return {"gradient": gradient / (len(a) if a.ndim == 2 else 1)}
 
     vars(call)["__signature__"] = signature("probabilities", "y")
-    yield Way(call, call, "J = f(a); Jᵀ·∂(−log a_y)/∂a")
+    given = "log a" if of_logits else "a"
+    return Way(call, call, f"J = f({given}); Jᵀ·∂(−log a_y)/∂a")
+
+
+def of_product(function: Callable[..., Any], title: str) -> Iterator[Way]:
+    """A function of probabilities and an upstream gradient that returns the gradient of what is
+    before the softmax, as the gradient of the loss: that upstream is −onehot/a."""
+    names = [p.name.lower() for p in required_of(function)]
+    if len(names) != 2 or not re.search("softmax", title, re.I):
+        return
+    above = [k for k, n in enumerate(names) if n in UPSTREAM or re.match("g_|grad|d_|da$|dy$", n)]
+    if len(above) != 1:
+        return
+
+    def call(probabilities: Any, y: Any) -> Any:
+        a = np.asarray(probabilities)
+        upstream = -np.eye(a.shape[-1])[y] / a if a.ndim == 2 else _of_one(a, y)
+        given = [a.copy(), a.copy()]
+        given[above[0]] = upstream
+        value = np.asarray(function(*given))
+        return {"gradient": value / (len(a) if a.ndim == 2 and a.shape[1] > 1 else 1)}
+
+    vars(call)["__signature__"] = signature("probabilities", "y")
+    shown = ", ".join("−onehot/a" if k in above else "a" for k in range(2))
+    yield Way(call, call, f"f({shown})")
+
+
+def _of_one(a: Any, y: Any) -> Any:
+    """−onehot/a of one example, as a vector or as a column."""
+    upstream = np.zeros(a.shape)
+    upstream[y] = -1 / a[y]
+    return upstream
 
 
 def of_cache(function: Callable[..., Any]) -> Iterator[Way]:

@@ -51,7 +51,17 @@ def sizes_for(owner: type, features: int = 4, hidden: int = 8, classes: int = 3)
     """
     values = {8: hidden, 4: features, 3: classes}
     given: dict[str, Any] = {}
-    for name in (p.name for p in required_of(owner)):
+    names = [p.name for p in required_of(owner)]
+    in_order = (
+        dict(zip(names, (features, hidden, classes), strict=False)) if len(names) == 3 else {}
+    )
+    for name in names:
+        if name.lower() in FEATURES:
+            given[name] = np.zeros((5, features))
+            continue
+        if role_of(name) == "labels":
+            given[name] = np.array([0, 2, 1, 1, 0])
+            continue
         if ALL_SIZES.search(name.lower()):
             given[name] = [features, hidden, classes]
             continue
@@ -59,6 +69,9 @@ def sizes_for(owner: type, features: int = 4, hidden: int = 8, classes: int = 3)
             given[name] = OTHERS[name.lower()]
             continue
         size = next((size for words, size in SIZES if re.search(words, name.lower())), None)
+        if size is None and len(name) == 1 and name in in_order:
+            given[name] = in_order[name]
+            continue
         if size is None:
             raise TypeError(f"{owner.__name__} needs {name} to be made")
         given[name] = values[size]

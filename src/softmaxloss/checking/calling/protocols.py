@@ -4,6 +4,7 @@ A loss is often an object: forward computes it and backward its gradient, or los
 a pair becomes one function, which makes a new object of a class and returns both results.
 """
 
+import copy
 import dis
 import inspect
 import sys
@@ -24,6 +25,7 @@ from .derived import (
     of_factory,
     of_jacobian,
     of_mixture,
+    of_product,
 )
 from .networks import of_network, of_network_step
 from .packed import (
@@ -75,6 +77,10 @@ KEPT = {
                  "dscores", "d_x", "grad_", "dout"),
 }  # fmt: skip
 
+#: Attributes in which an object keeps the class that it ignores, and one that no label is.
+PADDING = ("ignore_index", "ignore_label", "pad_index", "pad_idx", "pad_id", "padding_idx", "pad")
+NO_CLASS = -100
+
 #: Arguments of a constructor that are options of the loss.
 MADE_WITH = {*CLASS_WEIGHTS, "ignore_index", "label_smoothing", "reduction"}
 
@@ -90,7 +96,7 @@ RATES = {"lr", "learning_rate", "alpha", "rate"}
 #: Arguments of a constructor by name: what they get for logits of some shape.
 BY_SHAPE = {
     "num_classes": -1, "n_classes": -1, "n_class": -1, "classes": -1, "k": -1, "c": -1,
-    "output_size": -1, "num_labels": -1, "batch_size": 0, "n": 0, "n_samples": 0,
+    "output_size": -1, "num_labels": -1, "vocab": -1, "vocab_size": -1, "n_vocab": -1, "size": -1, "batch_size": 0, "n": 0, "n_samples": 0,
 }  # fmt: skip
 BY_NAME: dict[str, Any] = {
     "axis": -1, "dim": -1, "reduction": "mean", "name": "loss", "eps": 1e-12, "epsilon": 1e-12,
@@ -126,6 +132,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
     alone.
     """
     torch: Any = sys.modules.get("torch")
+    target = _without_padding(target)
     is_class = isinstance(target, type)
     if torch is not None and is_class and issubclass(target, torch.autograd.Function):
         yield Way(target.apply, _unbound(target, "forward").__get__(object()), "apply")
@@ -171,6 +178,20 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from _of_unusual(_object(target, []))
 
 
+def _without_padding(target: Any) -> Any:
+    """An object, or a method of one, for which no class is one to ignore where it keeps one."""
+    owner = getattr(target, "__self__", target)
+    kept = getattr(owner, "__dict__", {})
+    if isinstance(owner, type) or inspect.isroutine(owner) or inspect.ismodule(owner):
+        return target
+    names = [n for n in PADDING if type(kept.get(n)) is int and kept[n] >= 0]
+    if not names or hasattr(owner, "state_dict"):
+        return target
+    other = copy.copy(owner)
+    vars(other).update(dict.fromkeys(names, NO_CLASS))
+    return other if owner is target else getattr(other, target.__name__)
+
+
 def _of_module(module: Any) -> Callable[..., Any]:
     """A module as a function that may be passed the options of its constructor as well."""
 
@@ -182,26 +203,21 @@ def _of_module(module: Any) -> Callable[..., Any]:
 
 
 def _of_backward(method: Any) -> Iterator[Way]:
-    """A method that computes the gradient, after the one that computes the loss."""
+    """A method that computes the gradient, after the one that computes the loss, whose conventions
+    it must have."""
     owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
     if owner is None or isinstance(owner, type) or name not in BACKWARD:
         return
     for forward in _methods(owner, FORWARD):
         for way in _ways_with_backward(owner, forward, name):
-            if way.backward is not None:
-                yield way
-                continue
-
-            def call(*arguments: Any, way: Way = way, **options: Any) -> Any:
-                return {"gradient": way.function(*arguments, **options)["gradient"]}
-
-            yield Way(call, way.signature, way.protocol)
+            yield way
 
 
 def _of_unusual(target: Any) -> Iterator[Way]:
     """The ways that are tried after the others, because they are rarely meant."""
     yield from of_buffers(target)
     yield from of_jacobian(target, title_of(target))
+    yield from of_product(target, title_of(target))
     yield from of_cache(target)
     yield from of_factory(target)
     yield from of_closures(target)

@@ -174,6 +174,9 @@ def parts_of(
             if is_free and value.array.size == size > 1:
                 chosen[k] = "gradient"  # of a wrong shape
                 break
+    for value, part in zip(values, chosen, strict=True):
+        if value.name == "loss" and part != "loss" and labelled:
+            raise ShapeError(f"its loss has the {_description(value.array)}")
     if not set(chosen) - {"", "bias_gradient"}:
         raise ShapeError(f"it returned {_description(values[0].array)}")
     return tuple(chosen)

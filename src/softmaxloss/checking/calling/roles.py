@@ -82,7 +82,8 @@ NAMES: dict[str, Role] = {
     ),
     **dict.fromkeys(
         ("num_classes", "n_classes", "nclasses", "numclasses", "n_class", "num_labels", "n_labels",
-         "k", "output_size", "vocab_size", "out_dim", "n_out", "classes", "num_class"),
+         "k", "output_size", "vocab_size", "out_dim", "n_out", "classes", "num_class", "n_col", "n_cols", "n_labels",
+         "nb_classes", "n_outputs"),
         "classes",
     ),
     **dict.fromkeys(("d", "n_features", "input_size", "input_dim", "inputsize", "n_in"), "inputs"),
@@ -93,7 +94,7 @@ NAMES: dict[str, Role] = {
     **dict.fromkeys(("temp", "temperature", "temp_parameter", "tau"), "temperature"),
     **dict.fromkeys(("mask", "masks", "loss_mask", "seq_mask", "valid_mask", "label_mask"), "mask"),
     **dict.fromkeys(
-        ("pad_id", "pad_idx", "pad_index", "pad_token_id", "padding_idx", "pad_token", "ignore_id",
+        ("pad", "pad_id", "pad_idx", "pad_index", "pad_token_id", "padding_idx", "pad_token", "ignore_id",
          "ignore_index", "ignore_label"),
         "no class",
     ),
@@ -159,13 +160,18 @@ def required_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
     ]
 
 
+#: What is added to a name for its type.
+_OF_ARRAY = re.compile(r"_(tensor|array|arr|matrix|mat|vector|vec|np)$")
+
+
 def role_of(name: str) -> Role | None:
     """The role that a name alone decides, or None.
 
     >>> role_of("y_true"), role_of("x")
     ('labels', None)
     """
-    return NAMES.get(name.lower())
+    lower = name.lower()
+    return NAMES.get(lower) or NAMES.get(_OF_ARRAY.sub("", lower))
 
 
 #: What a softmax, its loss or the gradient is called.
@@ -185,7 +191,7 @@ OTHERS = re.compile(
 #: Words of other losses, which are right where these are wrong.
 OTHER_LOSSES = re.compile(
     r"(?<![a-z])(ctc|crf|mse|mae|dice|iou|jaccard|tversky|svm|rnnt|elbo|vae|gan|bpr)(?![a-z])"
-    r"|l1|huber|poisson|gaussian|perceptron|triplet|hinge|ranking|pairwise|squared|quantile",
+    r"|listnet|ranknet|listmle|l1|huber|poisson|gaussian|perceptron|triplet|hinge|ranking|pairwise|squared|quantile",
     re.I,
 )
 
@@ -286,6 +292,8 @@ def _loss(
             known[name] = role
     free = [name for name in names if name not in known]
     weights = [name for name in free if name.lower() in CLASS_WEIGHTS]
+    if len(free) == 3 and not weights and {role_of(n) for n in free} & {*SCORES}:
+        weights = [name for name in free if name in ("w", "cw", "wts")]
     if len(free) == 3 and len(weights) == 1:
         free.remove(weights[0])
         if all(role_of(name) != "weights" for name in free):
@@ -341,10 +349,16 @@ def _outputs_of_layer(names: Sequence[str]) -> Iterator[dict[str, Role]]:
     outputs = [name for name in names if role_of(name) in SCORES]
     features = [name for name in names if name.lower() in FEATURES and name not in labels]
     left = [name for name in names if name not in (*labels, *outputs, *features)]
+    if any(_OF_RESULTS.match(name.lower()) for name in left):
+        return
     if len(labels) != 1 or len(left) > 1 or len(outputs) > 1 or len(features) > 1:
         return
     outputs, features = outputs or left, features or left
     yield {labels[0]: "labels", outputs[0]: _score_role(outputs[0]), features[0]: "features"}
+
+
+#: Names of arrays for a gradient.
+_OF_RESULTS = re.compile(r"d?grads?|gradient|d[a-z]$|dlogits|dscores|dinp|out|res(ult)?s?|buf")
 
 
 def _is_other_role(name: str, role: Role) -> bool:

@@ -35,7 +35,7 @@ _BATCH = re.compile(r"N|B|b|n|bs|bsz|batch(_?size)?", re.I)
 _OUTPUTS = re.compile(r"C|K|V|c|k|v|(n_|num_)?class(es)?|vocab(_?size)?")
 _COMMENT = re.compile(r"#+\s*(.*)")
 _LIKELIHOOD = re.compile(
-    r"\bgrad ?log\b|\blog ?(pi|prob(ability)?|likelihood|lik)\b|\bloglik", re.I
+    r"\bgrad ?log\b|\blog ?(pi|prob(ability)?|likelihood|lik|posterior)\b|\bloglik", re.I
 )
 _NEGATIVE = re.compile(r"\b(neg(ative)?|minus|nll|loss|cost)\b", re.I)
 _FROM_ONE = re.compile(

@@ -1,6 +1,7 @@
 """A penalty of the weights with a strength that is written in the code: it is taken out, so that
 what is left can be compared."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from ...arrays import Array
 from ..calling.calls import Attempt
 from ..inputs import Input, inputs_for, layer_for
-from ..reference import expected
+from ..reference import Results, expected
 from ..settings import Settings
 
 NEAR = 1e-6  # how well one strength must fit all inputs
@@ -20,7 +21,9 @@ def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
     """The attempt without c·ΣW² or c times its mean in the loss, and without their slope in the
     gradient, if one c gives what is too much on all inputs."""
     form = attempt.form
-    if "loss" not in form.returns or not form.batch or "labels" not in form.order:
+    if not {"loss", "gradient"} & {*form.returns} or not form.batch:
+        return attempt
+    if "labels" not in form.order:
         return attempt
     if not form.is_layer and "W[words]" not in form.protocol:
         return attempt
@@ -31,10 +34,11 @@ def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
     known = [
         (k, input) for k, input in enumerate(inputs) if np.abs(input.z).max() < MOST_LOST / 100
     ]
-    fit = next(_strengths(attempt, known, form.is_layer), None)
+    strengths = _strengths if "loss" in form.returns else _strengths_of_gradient
+    fit = next(strengths(attempt, known, form.is_layer), None)
     if fit is None:
         return attempt
-    strength, is_mean = fit
+    strength, is_mean, of_sum = fit
     results, slopes = [], []
     for k, input in known:
         result, W = attempt.results[k], _weights(input, form.is_layer)
@@ -43,9 +47,11 @@ def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
         gradient = result.gradient
         if gradient is not None and np.shape(gradient) == W.shape:
             right = expected(input, 1e-16).values["weights" if form.is_layer else "gradient"]
+            right = right * (len(input.y) if of_sum else 1)
             slopes.append(_share(gradient - right, slope))
             gradient = gradient - slopes[-1] * slope
-        loss = np.float64(result.loss - strength / size * (W**2).sum())
+        loss = result.loss
+        loss = None if loss is None else np.float64(loss - strength / size * (W**2).sum())
         results.append(result._replace(loss=loss, gradient=gradient))
     kept = {input.name for _, input in known}
     behaviour = [*attempt.behaviour, "fixed-penalty"]
@@ -60,6 +66,33 @@ def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
     )
 
 
+def as_loss(attempt: Attempt) -> Attempt:
+    """The attempt with the other sign, if it is called the log-likelihood, and is."""
+    losses = [result.loss for result in attempt.results if result.loss is not None]
+    if not attempt.wording.likelihood or not losses or any(np.ndim(one) > 1 for one in losses):
+        return attempt
+    numbers = np.concatenate([np.ravel(one) for one in losses])
+    finite = numbers[np.isfinite(numbers)]
+    if not finite.size or (finite > 0).any():
+        return attempt
+    with_options = {
+        name: (_negative(results), problem)
+        for name, (results, problem) in attempt.with_options.items()
+    }
+    return attempt._replace(
+        results=[_negative(result) for result in attempt.results],
+        with_options=with_options,
+        behaviour=[*attempt.behaviour, "of-the-log-likelihood"],
+    )
+
+
+def _negative(results: Results) -> Results:
+    loss, gradient = results.loss, results.gradient
+    return results._replace(
+        loss=None if loss is None else -loss, gradient=None if gradient is None else -gradient
+    )
+
+
 def _weights(input: Input, layer: bool) -> Array:
     """The weights of the layer; of a loss that looks its logits up in a table, the table."""
     z = input.z.astype(np.float64)
@@ -68,22 +101,53 @@ def _weights(input: Input, layer: bool) -> Array:
 
 def _strengths(
     attempt: Attempt, known: list[tuple[int, Input]], layer: bool
-) -> Iterator[tuple[float, bool]]:
-    """The strengths of a penalty that fit all losses; whether each is of the mean of the squares."""
+) -> Iterator[tuple[float, bool, bool]]:
+    """The strengths of a penalty that fit all losses; whether each is of the mean of the squares,
+    and whether the losses are sums over the examples."""
     losses: list[Any] = [attempt.results[k].loss for k, _ in known]
     if len(losses) < 3 or any(np.ndim(one) or one is None for one in losses):
         return
-    right = [expected(input, 1e-16).values["loss"] for _, input in known[:1]]
-    if not np.isfinite(losses).all() or losses[0] - right[0] < NEAR:
+    first = expected(known[0][1], 1e-16).values["loss"]
+    if not np.isfinite(losses).all() or losses[0] - first < NEAR:
         return
-    right += [expected(input, 1e-16).values["loss"] for _, input in known[1:]]
-    more = np.array(losses, np.float64) - right
+    right = np.array([expected(input, 1e-16).values["loss"] for _, input in known])
+    rows = np.array([len(input.y) for _, input in known])
     weights = [_weights(input, layer) for _, input in known]
-    for is_mean in (False, True):
+    for is_mean, of_sum in itertools.product((False, True), repeat=2):
+        more = np.array(losses, np.float64) - right * (rows if of_sum else 1)
         sizes = np.array([(W**2).mean() if is_mean else (W**2).sum() for W in weights])
         strength = _share(more, sizes)
         if (abs(more - strength * sizes) <= NEAR * (1 + abs(more))).all() and strength > NEAR:
-            yield strength, is_mean
+            yield strength, is_mean, of_sum
+
+
+def _strengths_of_gradient(
+    attempt: Attempt, known: list[tuple[int, Input]], layer: bool
+) -> Iterator[tuple[float, bool, bool]]:
+    """The same, of a gradient alone."""
+    part = "weights" if layer else "gradient"
+    gradients = [attempt.results[k].gradient for k, _ in known]
+    weights = [_weights(input, layer) for _, input in known]
+    pairs = [*zip(gradients, weights, strict=True)]
+    if any(np.shape(one) != W.shape or not np.isfinite(one).all() for one, W in pairs):
+        return
+    for of_sum in (False, True):
+        right = [
+            expected(input, 1e-16).values[part] * (len(input.y) if of_sum else 1)
+            for _, input in known[:1]
+        ]
+        share = _share(gradients[0] - right[0], weights[0])
+        if not NEAR < share < 1 or abs(gradients[0] - right[0] - share * weights[0]).max() > NEAR:
+            continue
+        right += [
+            expected(input, 1e-16).values[part] * (len(input.y) if of_sum else 1)
+            for _, input in known[1:]
+        ]
+        rest = [g - r - share * W for g, r, W in zip(gradients, right, weights, strict=True)]
+        if all(
+            (abs(one) <= NEAR * (1 + abs(W))).all() for one, W in zip(rest, weights, strict=True)
+        ):
+            yield share / 2, False, of_sum
 
 
 def _share(more: Array, of: Array) -> float:

@@ -20,7 +20,7 @@ from .evidence import doubt
 from .findings import Depth
 from .mistakes import diagnose
 from .one_hot import without_missing_classes
-from .penalty import without_fixed_penalty
+from .penalty import as_loss, without_fixed_penalty
 from .reporting import report_on
 
 MOST_FORMS = 4  # that are examined where all are wrong
@@ -40,7 +40,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     tried: list[tuple[Form, str]] = []
     for tried_attempt in attempts:
         attempt = without_missing_classes(tried_attempt, settings)
-        attempt = without_fixed_penalty(attempt, settings)
+        attempt = without_fixed_penalty(as_loss(attempt), settings)
         one = compare(attempt, settings, "harmless")
         without_labels = {"softmax", "log_softmax"} if "labels" in attempt.form.order else set()
         if set(one.observed) <= without_labels:
