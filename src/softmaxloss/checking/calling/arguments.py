@@ -35,6 +35,7 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "axis": lambda: 0 if form.columns else -1,
         "mask": lambda: _mask(form, input),
         "left out": lambda: ~_mask(form, input),
+        "output mask": lambda: _laid_out(form, np.ones(z.shape, np.bool_)),
         "lengths": lambda: _lengths(form, input),
         "example weights": lambda: _mask(form, input).astype(z.dtype),
         "no class": lambda: input.options.get("ignore_index", NO_CLASS),

@@ -289,6 +289,8 @@ def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:
         return input.about == "reg" and "reg" in form.order
     if input.about in ("backward", "mask of outputs"):
         return False  # see extras.py
+    if input.about == "mask" and "output mask" in form.order:
+        return False
     if input.about == "probability":
         return form.scores == "probabilities" and "labels" in form.order
     if form.first_label and input.about in ("labels", "ignore_index"):

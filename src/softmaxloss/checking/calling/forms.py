@@ -43,7 +43,7 @@ SYMBOLS: dict[Role, str] = {
     "logits": "z", "probabilities": "a", "log-probabilities": "log a", "labels": "y",
     "weights": "W", "theta": "θ", "params": "params", "bias": "b", "column bias": "b",
     "features": "X", "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
-    "temperature": "1", "training": "True", "mask": "mask", "left out": "mask",
+    "temperature": "1", "training": "True", "mask": "mask", "left out": "mask", "output mask": "mask",
     "axis": "axis",
     "class weights": "w",
     "no class": "-100", "lengths": "lengths", "example weights": "weights",

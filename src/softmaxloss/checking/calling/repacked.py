@@ -43,6 +43,7 @@ STEPS = {
 TEACHER = re.compile(
     r"teacher|(^|_)t_?logits?$|^soft_?target_?logits|^(out|outputs?|logits?|pred|y|z)_?t$", re.I
 )
+SOFT = re.compile(r"soft_?(cross|target|ce)", re.I)
 STUDENT = re.compile(r"student|(^|_)s_?logits?$|^(out|outputs?|logits?|pred|y|z)_?s$", re.I)
 TEMPERATURE = 2.0
 CERTAIN = 2.0**14  # logits of which the softmax is 0 and 1, also at this temperature
@@ -267,6 +268,9 @@ def of_teacher(function: Callable[..., Any]) -> Iterator[Way]:
     of_student = next((k for k, name in enumerate(names) if STUDENT.search(name)), None)
     of_teacher = next((k for k, name in enumerate(names) if TEACHER.search(name)), None)
     hot = [k for k, n in enumerate(names) if role_of(n) == "temperature" or n == "T"]
+    title = str(getattr(function, "__name__", type(function).__name__))
+    if of_teacher is None and len(required_of(function)) == 2 and SOFT.search(title):
+        of_student, of_teacher = 0, 1
     if of_student is None or of_teacher is None or len(names) != 2 + len(hot):
         return
     warm = TEMPERATURE if hot else 1.0

@@ -15,7 +15,7 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
-    "mask", "left out", "class weights", "axis", "no class", "lengths", "example weights",
+    "mask", "left out", "output mask", "class weights", "axis", "no class", "lengths", "example weights",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
@@ -183,6 +183,7 @@ TITLE = re.compile(
 #: Words with which it is called so and is another function.
 OTHERS = re.compile(
     r"gumbel|sampled|hierarchical|adaptive|spherical|taylor|margin|contrastive"
+    r"|cosine|arc_?face|adjusted|bootstrap|ohem|mining|soft_?(cross|target|label|ce(?![a-z]))"
     r"|macro|balanced|weighted_average|focal|smooth|poly|distill|temperature|z_loss|(?<![a-z])(info_?)?nce(?![a-z])",
     re.I,
 )
@@ -340,6 +341,11 @@ def _loss(
     if len(free) != 2:
         return
     yield from _loss_of_two(parameters, known, free)
+    if "mask" in known.values():
+        outputs: dict[str, Role] = {
+            n: "output mask" if r == "mask" else r for n, r in known.items()
+        }
+        yield from _loss_of_two(parameters, outputs, free)
 
 
 def _outputs_of_layer(names: Sequence[str]) -> Iterator[dict[str, Role]]:

@@ -23,7 +23,8 @@ SOMETHING_ELSE = "this function does something else, or its form is not known"
 
 #: What many functions show that get what they were not meant for; of logits and labels none does.
 VAGUE = {
-    "constant", "always-nan", "nan-for-good-logits", "same-for-other-logits", "not-repeatable", "depends-on-the-caller",
+    "constant", "always-nan", "nan-for-good-logits", "zero-gradient", "same-for-other-logits",
+    "not-repeatable", "depends-on-the-caller",
 }  # fmt: skip
 
 #: Formulas of one array that are used for much else: a softmax must be called one.
@@ -71,7 +72,8 @@ def doubt(
     if attempt.told != "all" and is_regression and ("loss" not in observed or rest):
         return SOMETHING_ELSE
     meant = _meant(attempt.title, ids)
-    if meant and (attempt.told != "all" or meant == ids - VAGUE):
+    of_loss = {m.id for f in findings if f.part == "loss" for m in f.mistakes}
+    if meant and (attempt.told != "all" or meant in (ids - VAGUE, of_loss & ids)):
         return f"it computes what its name says, {', '.join(sorted(meant))}, and no softmax loss"
     is_stub = ids <= VAGUE and "reg" not in attempt.form.order
     if attempt.told == "another loss" or (not is_stub and _has_no_words(attempt, observed)):
@@ -89,13 +91,17 @@ def doubt(
 
 def _only_pairs(attempt: Attempt, findings: Sequence[Finding]) -> bool:
     """Whether only two mistakes at once give the numbers, of a function of which no name tells what
-    it gets: of so many pairs one may fit something else."""
+    it gets, or that is called another loss: of so many pairs one may fit something else."""
     named = [
         sum(m.kind == "mistake" and m.id not in AS_IN_TEXTBOOKS for m in finding.mistakes)
         for finding in findings
         if finding.part != "calls"
     ]
-    return attempt.told == "nothing" and max(named, default=0) > 1 and 1 not in named
+    return (
+        attempt.told in ("nothing", "something else")
+        and max(named, default=0) > 1
+        and 1 not in named
+    )
 
 
 def _has_no_words(attempt: Attempt, observed: Mapping[str, Observed]) -> bool:
