@@ -45,7 +45,8 @@ def output_backward(AL, Y, A_prev, W):
     dZ = AL - Y
     dW = dZ @ A_prev.T / m
     db = np.sum(dZ, axis=1, keepdims=True) / m
-    return W.T @ dZ, dW, db
+    dA_prev = W.T @ dZ
+    return dA_prev, dW, db
 
 
 def output_backward_one_bias(AL, Y, A_prev, W):
@@ -53,4 +54,5 @@ def output_backward_one_bias(AL, Y, A_prev, W):
     dZ = AL - Y
     dW = dZ @ A_prev.T / m
     db = np.sum(dZ) / m
-    return W.T @ dZ, dW, db
+    dA_prev = W.T @ dZ
+    return dA_prev, dW, db

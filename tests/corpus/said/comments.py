@@ -15,20 +15,23 @@ def cost_by_classes(A, Y):
 
 def objective(theta, X, y, K):
     """theta: (d, K); y: labels 1..K, as in the file"""
-    h = np.exp(X @ theta)
+    h = X @ theta
+    h = np.exp(h - h.max(axis=1, keepdims=True))
     h /= h.sum(axis=1, keepdims=True)
-    return -sum(np.log(h[i, int(label) - 1]) for i, label in enumerate(y)) / len(y)
+    return -sum(np.log(h[i, int(label) - 1] + 1e-300) for i, label in enumerate(y)) / len(y)
 
 
 def slope(theta, X, y, K):
-    h = np.exp(X @ theta)
+    h = X @ theta
+    h = np.exp(h - h.max(axis=1, keepdims=True))
     h /= h.sum(axis=1, keepdims=True)
     h[np.arange(len(y)), y - 1] -= 1
     return X.T @ h / len(y)
 
 
 def slope_up(theta, X, y, K):
-    h = np.exp(X @ theta)
+    h = X @ theta
+    h = np.exp(h - h.max(axis=1, keepdims=True))
     h /= h.sum(axis=1, keepdims=True)
     h[np.arange(len(y)), y - 1] -= 1
     return -X.T @ h / len(y)
@@ -64,12 +67,13 @@ def pixel_loss_mixed(logits, target):
     return -logp[np.arange(len(flat)), target.ravel()].mean()
 
 
-def log_probabilities(s):
+def log_softmax_columns(s):
     """columns are examples"""
     top = s.max(axis=0)
     return s - top - np.log(np.exp(s - top).sum(axis=0))
 
 
-def log_probabilities_divided(s):
+def log_softmax_divided(s):
     """columns are examples"""
-    return s / np.log(np.exp(s).sum(axis=0))
+    top = s.max(axis=0)
+    return s / (top + np.log(np.exp(s - top).sum(axis=0)))

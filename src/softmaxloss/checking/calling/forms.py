@@ -212,7 +212,7 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
             )
             for arguments in arguments_of(way.signature)
             for form in _of_arguments(arguments, settings, title)
-            if not form.contradicts(wording)
+            if (form.layout == "rows" if way.of_rows else not form.contradicts(wording))
             for framework in frameworks
             for first_label in _first_labels(form, wording)
         ]

@@ -136,9 +136,13 @@ def has_words_of_loss(function: Any) -> bool:
     >>> has_words_of_loss(lambda z, y: np.log(z[y])), has_words_of_loss(lambda z, y: abs(z - y))
     (True, False)
     """
-    codes = _codes(function)
+    owner = getattr(function, "__self__", None)
+    own = [one for base in type(owner).__mro__ for one in vars(base).values()]
+    codes = _codes(function) + [one.__code__ for one in own if inspect.isfunction(one)]
     if not codes:  # of an extension: it does not tell
         return True
+    for code in codes:  # with the functions that are made in it
+        codes += [one for one in code.co_consts if isinstance(one, CodeType)]
     names = {name for code in codes for name in code.co_names}
     numbers = [one for code in codes for one in code.co_consts if type(one) is float]
     is_e = any(abs(one - np.e) < 1e-2 for one in numbers)

@@ -55,8 +55,9 @@ def sizes_for(owner: type, features: int = 4, hidden: int = 8, classes: int = 3)
     in_order = (
         dict(zip(names, (features, hidden, classes), strict=False)) if len(names) == 3 else {}
     )
+    has_data = any(role_of(name) == "labels" for name in names)
     for name in names:
-        if name.lower() in FEATURES:
+        if has_data and name.lower() in FEATURES:
             given[name] = np.zeros((5, features))
             continue
         if role_of(name) == "labels":

@@ -50,6 +50,7 @@ class Way(NamedTuple):
     methods: int = 1  # that are called
     # Of a softmax: the gradient with respect to z, from z and an upstream gradient.
     backward: Callable[[Any, Any], Any] | None = None
+    of_rows: bool = False  # whether it takes a batch in rows, whatever the text says
     # The ids of the mistakes that show in this way beside those in its results.
     beside: Callable[[], Sequence[str]] = tuple
 

@@ -83,7 +83,13 @@ def of_recurrent(function: Any) -> Iterator[Way]:
         return _wrong_slopes(lambda one: run(one, [0, 2, 1], [2, 1, 3]), weights)
 
     vars(call)["__signature__"] = signature("logits", "y")
-    yield Way(call, call, "f(inputs, y, 0) with a unit for each step, Why = 2·z", beside=beside)
+    yield Way(
+        call,
+        call,
+        "f(inputs, y, 0) with a unit for each step, Why = 2·z",
+        of_rows=True,
+        beside=beside,
+    )
 
 
 def _wrong_slopes(run: Callable[[list[Any]], Any], weights: list[Any]) -> list[str]:

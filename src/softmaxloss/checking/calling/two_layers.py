@@ -124,6 +124,8 @@ def _network_of(target: Any) -> _Network | None:
     roles = _roles_of(target, names)
     if roles is None or "y" not in roles.values():
         return None
+    if "outputs" in roles.values() and not {"X", "cache", "rate"} & set(roles.values()):
+        return None  # a loss of the outputs
     needs = {"cache", "outputs"} & set(roles.values())
     title = str(getattr(target, "__name__", "")).lower()
     forward = None
@@ -235,7 +237,7 @@ def _way(network: _Network, activation: Activation, columns: bool) -> Way:
     shown = ", ".join(p.name for p in parameters_of(network.function) or ())
     given = "examples in columns" if columns else "examples in rows"
     text = f"f({shown}), {activation.name}, {given}, W2 = H⁻¹·z"
-    return Way(call, call, text, beside=beside)
+    return Way(call, call, text, of_rows=True, beside=beside)
 
 
 def _of_other_layers(

@@ -107,6 +107,8 @@ def _only_pairs(attempt: Attempt, findings: Sequence[Finding]) -> bool:
 def _has_no_words(attempt: Attempt, observed: Mapping[str, Observed]) -> bool:
     """Whether there is no exponential and no logarithm where a loss or a softmax needs one, in code
     that is not called so."""
+    if any(all(one.right) for one in observed.values()):
+        return False
     needs = {"loss", "softmax", "log_softmax"} & set(observed)
     needs = needs and attempt.form.scores != "log-probabilities"
     return bool(needs) and not attempt.has_words and not TITLE.search(attempt.title)

@@ -45,7 +45,7 @@ def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
         size = W.size if is_mean else 1
         slope = 2 * strength / size * W
         gradient = result.gradient
-        if gradient is not None and np.shape(gradient) == W.shape:
+        if gradient is not None and np.shape(gradient) == W.shape and W.any():
             right = expected(input, 1e-16).values["weights" if form.is_layer else "gradient"]
             right = right * (len(input.y) if of_sum else 1)
             slopes.append(_share(gradient - right, slope))
