@@ -156,7 +156,7 @@ MISTAKES = [
     _bias(
         "bias-gradient-of-all-classes",
         "the gradient of the bias is one number: a sum over the classes, too",
-        "Each class has a bias of its own: add over the examples only. For all classes the sum is 0.",
+        "Each class has a bias of its own: add over the examples only; over all classes it is 0.",
         lambda g: g.sum(),
         lambda g: np.full(g.shape[1], g.sum()),
     ),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .packed import Way, signature
+from .packed import UPSTREAM, Way, signature
 from .roles import required_of, role_of
 
 #: Names of an array for the results that do not say which.
@@ -22,9 +22,6 @@ PARTS = {
                     "gradient"),
     **dict.fromkeys(("probs", "prob", "probabilities", "p", "a", "softmax", "sm"), "softmax"),
 }  # fmt: skip
-
-#: Names of the upstream gradient of each loss.
-UPSTREAM = {"dlosses", "dloss", "dl", "grad_output", "dout", "upstream"}
 
 
 def of_buffers(function: Callable[..., Any]) -> Iterator[Way]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .frameworks import AXES, speaks_of_batches
-from .packed import Way, signature
+from .packed import UPSTREAM, Way, signature
 from .roles import (
     FEATURES,
     SCORES,
@@ -29,9 +29,6 @@ JACOBIAN = re.compile(
 
 #: Names of what forward kept for backward.
 KEPT = {"cache", "ctx", "saved", "memory", "memo", "intermediates", "cached"}
-
-#: Names of an upstream gradient of a backward.
-UPSTREAM = {"dout", "dloss", "upstream", "grad_output", "dl", "dy"}
 
 #: Words of code that adds a column of ones to the features.
 ONES = {"hstack", "column_stack", "concatenate", "c_", "insert", "append", "pad", "ones"}
@@ -225,8 +222,8 @@ def _mean(every: Sequence[Any]) -> Any:
 
 
 def of_mixture(function: Callable[..., Any]) -> Iterator[Way]:
-    """A loss of two labels, λ·J(z, y) + (1 − λ)·J(z, y'), as one of labels: for λ = 1, if it is that
-    mixture."""
+    """A loss of two labels, λ·J(z, y) + (1 − λ)·J(z, y'), as one of labels: for λ = 1, if it is
+    that mixture."""
     required = required_of(function)
     names = [p.name for p in required]
     pairs = [(k, k + 1) for k, (a, b) in enumerate(itertools.pairwise(names)) if _are_pair(a, b)]

@@ -41,6 +41,14 @@ OUTSIDE = {"outsidevectors", "outside_vectors", "outputvectors", "output_vectors
 BESIDE_IT = {"outsidewordidx", "outside_word_idx", "outside_idx", "target", "target_idx", "o"}
 
 
+#: Names of an upstream gradient.
+UPSTREAM = {
+    "dout", "dvalues", "grad_output", "upstream", "dy", "dl", "da", "dlda", "g", "gy", "grad_out",
+    "output_grad", "eta", "gradient", "grad", "prev_grad", "accum_grad", "dz", "d", "dloss", "loss",
+    "dlosses",
+}  # fmt: skip
+
+
 class Way(NamedTuple):
     """One way to call something."""
 

@@ -4,13 +4,10 @@ A loss is often an object: forward computes it and backward its gradient, or los
 a pair becomes one function, which makes a new object of a class and returns both results.
 """
 
-import copy
-import dis
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -28,7 +25,9 @@ from .derived import (
     of_product,
 )
 from .networks import of_network, of_network_step
+from .objects import made_with, object_of, options_of, split_options, without_padding
 from .packed import (
+    UPSTREAM,
     Way,
     of_blocks,
     of_log_sum_exp,
@@ -48,7 +47,7 @@ from .repacked import (
     of_shifted,
     of_teacher,
 )
-from .roles import CLASS_WEIGHTS, parameters_of, required_of, role_of
+from .roles import parameters_of, required_of, role_of
 from .tables import of_embedding, of_lookup
 from .two_layers import of_two_layers
 
@@ -77,35 +76,8 @@ KEPT = {
                  "dscores", "d_x", "grad_", "dout"),
 }  # fmt: skip
 
-#: Attributes in which an object keeps the class that it ignores, and one that no label is.
-PADDING = ("ignore_index", "ignore_label", "pad_index", "pad_idx", "pad_id", "padding_idx", "pad")
-NO_CLASS = -100
-
-#: Arguments of a constructor that are options of the loss.
-MADE_WITH = {*CLASS_WEIGHTS, "ignore_index", "label_smoothing", "reduction"}
-
-#: Names of an upstream gradient.
-UPSTREAM = {
-    "dout", "dvalues", "grad_output", "upstream", "dy", "dl", "da", "dlda", "g", "gy", "grad_out",
-    "output_grad", "eta", "gradient", "grad", "prev_grad", "accum_grad", "dz", "d", "dloss", "loss",
-}  # fmt: skip
-
 #: Names of a learning rate that backward is passed, for layers with weights.
 RATES = {"lr", "learning_rate", "alpha", "rate"}
-
-#: Arguments of a constructor by name: what they get for logits of some shape.
-BY_SHAPE = {
-    "num_classes": -1, "n_classes": -1, "n_class": -1, "classes": -1, "k": -1, "c": -1,
-    "output_size": -1, "num_labels": -1, "vocab": -1, "vocab_size": -1, "n_vocab": -1, "size": -1, "batch_size": 0, "n": 0, "n_samples": 0,
-}  # fmt: skip
-BY_NAME: dict[str, Any] = {
-    "axis": -1, "dim": -1, "reduction": "mean", "name": "loss", "eps": 1e-12, "epsilon": 1e-12,
-    "temperature": 1.0, "T": 1.0, "t": 1.0, "tau": 1.0, "smoothing": 0.0, "label_smoothing": 0.0,
-}  # fmt: skip
-
-
-class ObjectError(TypeError):
-    """No object of a class could be made."""
 
 
 def title_of(target: Any) -> str:
@@ -132,7 +104,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
     alone.
     """
     torch: Any = sys.modules.get("torch")
-    target = _without_padding(target)
+    target = without_padding(target)
     is_class = isinstance(target, type)
     if torch is not None and is_class and issubclass(target, torch.autograd.Function):
         yield Way(target.apply, _unbound(target, "forward").__get__(object()), "apply")
@@ -161,7 +133,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from of_step(target)
         is_module = torch is not None and isinstance(target, torch.nn.Module)
         if is_module:
-            yield Way(_of_module(target), _made_with(target, target.forward))
+            yield Way(_of_module(target), made_with(target, target.forward))
         else:
             yield Way(_returned_or_kept(target), target)
         yield from with_params(target)
@@ -172,34 +144,20 @@ def ways_to_call(target: Any) -> Iterator[Way]:
     for forward in _methods(target, FORWARD):
         for backward in _methods(target, BACKWARD):
             yield from _ways_with_backward(target, forward, backward)
-        method = _made_with(target, _unbound(target, forward))
+        method = made_with(target, _unbound(target, forward))
         yield Way(_one(target, forward), method, "" if is_called else forward)
     with suppress(Exception):
-        yield from _of_unusual(_object(target, []))
-
-
-def _without_padding(target: Any) -> Any:
-    """An object, or a method of one, for which no class is one to ignore where it keeps one."""
-    owner = getattr(target, "__self__", target)
-    kept = getattr(owner, "__dict__", {})
-    if isinstance(owner, type) or inspect.isroutine(owner) or inspect.ismodule(owner):
-        return target
-    names = [n for n in PADDING if type(kept.get(n)) is int and kept[n] >= 0]
-    if not names or hasattr(owner, "state_dict"):
-        return target
-    other = copy.copy(owner)
-    vars(other).update(dict.fromkeys(names, NO_CLASS))
-    return other if owner is target else getattr(other, target.__name__)
+        yield from _of_unusual(object_of(target, []))
 
 
 def _of_module(module: Any) -> Callable[..., Any]:
     """A module as a function that may be passed the options of its constructor as well."""
 
     def call(*arguments: Any, **options: Any) -> Any:
-        options, made = _split(module, module.forward, options)
-        return _returned_or_kept(_object(module, arguments, made))(*arguments, **options)
+        options, made = split_options(module, module.forward, options)
+        return _returned_or_kept(object_of(module, arguments, made))(*arguments, **options)
 
-    return call if _options_of(module) else _returned_or_kept(module)
+    return call if options_of(module) else _returned_or_kept(module)
 
 
 def _of_backward(method: Any) -> Iterator[Way]:
@@ -209,8 +167,7 @@ def _of_backward(method: Any) -> Iterator[Way]:
     if owner is None or isinstance(owner, type) or name not in BACKWARD:
         return
     for forward in _methods(owner, FORWARD):
-        for way in _ways_with_backward(owner, forward, name):
-            yield way
+        yield from _ways_with_backward(owner, forward, name)
 
 
 def _of_unusual(target: Any) -> Iterator[Way]:
@@ -258,7 +215,7 @@ def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Wa
             return
     for text, pick in _backward_arguments(back, method):
         function = _both(target, forward, backward, pick)
-        both = _made_with(target, method)
+        both = made_with(target, method)
         yield Way(function, both, f"{forward}, {backward}({text})", methods=2)
 
 
@@ -285,86 +242,12 @@ def _unbound(target: Any, name: str) -> Callable[..., Any]:
     return bound
 
 
-def _object(target: Any, arguments: Sequence[Any], options: dict[str, Any] | None = None) -> Any:
-    """The object itself; of a class, or with options of the constructor, a new one, with arguments
-    of the constructor by their name."""
-    if not isinstance(target, type):
-        if not options:
-            return target
-        target = type(target)
-    given: dict[str, Any] = dict(options or {})
-    shapes = [np.shape(a) for a in arguments if np.ndim(a) >= 1]
-    for parameter in parameters_of(target) or ():
-        if (
-            parameter.default is not parameter.empty
-            or parameter.name in given
-            or (parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD))
-        ):
-            continue
-        name = parameter.name.lower()
-        if name in CLASS_WEIGHTS and shapes:
-            matrix = max(arguments, key=np.ndim)
-            row = matrix.reshape(-1, np.shape(matrix)[-1])[0] * 0 + 1
-            given[parameter.name] = row.detach() if hasattr(row, "detach") else row
-        elif name in BY_SHAPE and shapes:
-            given[parameter.name] = max(shapes, key=len)[BY_SHAPE[name]]
-        elif name in BY_NAME:
-            given[parameter.name] = BY_NAME[name]
-        else:
-            raise ObjectError(f"{target.__name__} needs {parameter.name} to be made")
-    return target(**given)
-
-
-def _options_of(target: Any) -> set[str]:
-    """The options of the loss that the constructor of a class, or of an object, has."""
-    owner = target if isinstance(target, type) else type(target)
-    if inspect.isroutine(target) or owner.__module__ in ("builtins", "functools", "torch.nn"):
-        return set()
-    used = _names_used(owner.__init__)
-    found = {p.name for p in parameters_of(owner) or () if p.name.lower() in MADE_WITH}
-    return found if used is None else found & used
-
-
-def _names_used(function: Any) -> set[str] | None:
-    """The names of the values that a function uses; None if it has no code in Python. An argument
-    that it does not use is only there for others."""
-    code = getattr(function, "__code__", None)
-    if not isinstance(code, CodeType):
-        return None
-    steps = [step for step in dis.get_instructions(code) if step.opname.startswith("LOAD")]
-    return {name for step in steps
-            for name in (step.argval if isinstance(step.argval, tuple) else (step.argval,))}  # fmt: skip
-
-
-def _made_with(target: Any, method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method as one that is passed the options of the constructor as well."""
-    parameters = parameters_of(method) or []
-    more = _options_of(target) - {p.name for p in parameters}
-    if not more or any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return method
-
-    def call() -> None: ...
-
-    kind = inspect.Parameter.KEYWORD_ONLY
-    added = [inspect.Parameter(name, kind, default=None) for name in sorted(more)]
-    vars(call)["__signature__"] = inspect.Signature([*parameters, *added])
-    vars(call)["__wrapped__"] = method
-    return call
-
-
-def _split(target: Any, method: Any, options: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The options of the method, and those of the constructor."""
-    own = {p.name for p in parameters_of(method) or ()}
-    made = {k: v for k, v in options.items() if k not in own and k in _options_of(target)}
-    return {k: v for k, v in options.items() if k not in made}, made
-
-
 def _one(target: Any, forward: str) -> Callable[..., Any]:
     method = _unbound(target, forward)
 
     def call(*arguments: Any, **options: Any) -> Any:
-        options, of_object = _split(target, method, options)
-        made = _object(target, arguments, of_object)
+        options, of_object = split_options(target, method, options)
+        made = object_of(target, arguments, of_object)
         return _returned_or_kept(getattr(made, forward), made)(*arguments, **options)
 
     return call
@@ -405,7 +288,7 @@ def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any
     """A function of logits and an upstream gradient that returns the gradient of the logits."""
 
     def call(z: Any, upstream: Any) -> Any:
-        made = _object(target, [z])
+        made = object_of(target, [z])
         getattr(made, forward)(z)
         return _gradient_after(made, forward, [z], backward, upstream)
 
@@ -418,7 +301,7 @@ def _in_three_steps(target: Any, forward: str, loss: str, backward: str) -> Way:
     of_labels = [role_of(p.name) == "labels" for p in required]
 
     def call(z: Any, y: Any) -> Any:
-        made = _object(target, [z])
+        made = object_of(target, [z])
         getattr(made, forward)(z)
         value = getattr(made, loss)(y)
         passed = [y if is_y else 1.0 for is_y in of_labels]
@@ -432,7 +315,7 @@ def _softmax_then_gradient(target: Any, forward: str, backward: str) -> Way:
     """A softmax whose backward is passed the labels, and returns the gradient of the loss."""
 
     def call(z: Any, y: Any) -> Any:
-        made = _object(target, [z])
+        made = object_of(target, [z])
         value = getattr(made, forward)(z)
         return {"softmax": value, "gradient": _gradient_of(made, backward, y)}
 
@@ -472,8 +355,8 @@ def _both(
     method = _unbound(target, forward)
 
     def call(*arguments: Any, **options: Any) -> Any:
-        options, of_object = _split(target, method, options)
-        made = _object(target, arguments, of_object)
+        options, of_object = split_options(target, method, options)
+        made = object_of(target, arguments, of_object)
         value = getattr(made, forward)(*arguments, **options)
         kept = _all_kept(made) if value is None else None
         passed = pick(arguments, value, made)

@@ -17,7 +17,8 @@ from .roles import parameters_of, required_of
 #: The globals by what they are: the weights of the input, of the step before, of the output, and
 #: the biases of the units and of the output.
 NAMES = (
-    ("Wxh", "Whh", "Why", "bh", "by"), ("U", "W", "V", "b", "c"), ("W_xh", "W_hh", "W_hy", "b_h", "b_y"),
+    ("Wxh", "Whh", "Why", "bh", "by"), ("U", "W", "V", "b", "c"),
+    ("W_xh", "W_hh", "W_hy", "b_h", "b_y"),
 )  # fmt: skip
 SIZES = {"vocab_size": "V", "hidden_size": "H", "V": "V", "H": "H"}
 MOST_STEPS = 32  # at a time

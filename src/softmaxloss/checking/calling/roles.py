@@ -15,7 +15,8 @@ Role = Literal[
     "scores", "predictions", "logits", "probabilities", "log-probabilities", "labels",
     "weights", "bias", "column bias", "features", "reg", "theta", "params",
     "classes", "inputs", "examples", "model", "temperature", "training",
-    "mask", "left out", "output mask", "class weights", "axis", "no class", "lengths", "example weights",
+    "mask", "left out", "output mask", "class weights", "axis", "no class", "lengths",
+    "example weights",
 ]  # fmt: skip
 
 #: The roles of what comes out of a classifier.
@@ -82,8 +83,8 @@ NAMES: dict[str, Role] = {
     ),
     **dict.fromkeys(
         ("num_classes", "n_classes", "nclasses", "numclasses", "n_class", "num_labels", "n_labels",
-         "k", "output_size", "vocab_size", "out_dim", "n_out", "classes", "num_class", "n_col", "n_cols", "n_labels",
-         "nb_classes", "n_outputs"),
+         "k", "output_size", "vocab_size", "out_dim", "n_out", "classes", "num_class",
+         "n_col", "n_cols", "nb_classes", "n_outputs"),
         "classes",
     ),
     **dict.fromkeys(("d", "n_features", "input_size", "input_dim", "inputsize", "n_in"), "inputs"),
@@ -94,8 +95,8 @@ NAMES: dict[str, Role] = {
     **dict.fromkeys(("temp", "temperature", "temp_parameter", "tau"), "temperature"),
     **dict.fromkeys(("mask", "masks", "loss_mask", "seq_mask", "valid_mask", "label_mask"), "mask"),
     **dict.fromkeys(
-        ("pad", "pad_id", "pad_idx", "pad_index", "pad_token_id", "padding_idx", "pad_token", "ignore_id",
-         "ignore_index", "ignore_label"),
+        ("pad", "pad_id", "pad_idx", "pad_index", "pad_token_id", "padding_idx", "pad_token",
+         "ignore_id", "ignore_index", "ignore_label"),
         "no class",
     ),
     **dict.fromkeys(
@@ -113,8 +114,8 @@ NAMES: dict[str, Role] = {
 #: Names of the features where a function has weights; elsewhere they are scores.
 FEATURES = {
     "x", "xs", "xb", "data", "features", "feats", "inputs", "input_data", "x_batch", "x_train",
-    "images", "samples", "a_prev", "phi", "batch", "examples", "design", "state", "obs", "x_i", "xi",
-    "x_n", "hidden", "h_prev", "activations", "states",
+    "images", "samples", "a_prev", "phi", "batch", "examples", "design", "state", "obs", "x_i",
+    "xi", "x_n", "hidden", "h_prev", "activations", "states",
 }  # fmt: skip
 
 #: Names of labels that are often something else; they count where no other argument is labels.

@@ -1,5 +1,5 @@
-"""Losses that look their logits up in a table with a row for each word, as bigram models do: each as
-a function of logits and labels."""
+"""Losses that look their logits up in a table with a row for each word, as bigram models do: each
+as a function of logits and labels."""
 
 import sys
 from collections.abc import Callable, Iterator

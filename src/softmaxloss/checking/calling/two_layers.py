@@ -86,7 +86,7 @@ class _Network(NamedTuple):
 
     def _shaped(self, name: str, array: Any) -> Any:
         """A weight; a bias with as many axes as the one that it replaces."""
-        held = None if self.owner is None else (self._store() or {}).get(self.names[name])
+        held: Any = None if self.owner is None else self._store().get(self.names[name])
         if name[0] == "b" and np.ndim(array) == 1 and np.ndim(held) == 2:
             return np.array(array)[None, :]
         return np.array(array)

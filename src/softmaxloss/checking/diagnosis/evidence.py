@@ -109,9 +109,13 @@ def _has_no_words(attempt: Attempt, observed: Mapping[str, Observed]) -> bool:
     that is not called so."""
     if any(all(one.right) for one in observed.values()):
         return False
-    needs = {"loss", "softmax", "log_softmax"} & set(observed)
-    needs = needs and attempt.form.scores != "log-probabilities"
-    return bool(needs) and not attempt.has_words and not TITLE.search(attempt.title)
+    needs = bool({"loss", "softmax", "log_softmax"} & set(observed))
+    return (
+        needs
+        and attempt.form.scores != "log-probabilities"
+        and not attempt.has_words
+        and not TITLE.search(attempt.title)
+    )
 
 
 def _meant(title: str, ids: Collection[str]) -> set[str]:

@@ -126,7 +126,7 @@ def _strengths_of_gradient(
 ) -> Iterator[tuple[float, bool, bool]]:
     """The same, of a gradient alone."""
     part = "weights" if layer else "gradient"
-    gradients = [attempt.results[k].gradient for k, _ in known]
+    gradients: list[Any] = [attempt.results[k].gradient for k, _ in known]
     weights = [_weights(input, layer) for _, input in known]
     pairs = [*zip(gradients, weights, strict=True)]
     if any(np.shape(one) != W.shape or not np.isfinite(one).all() for one, W in pairs):
