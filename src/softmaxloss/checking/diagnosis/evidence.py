@@ -97,11 +97,10 @@ def _only_pairs(attempt: Attempt, findings: Sequence[Finding]) -> bool:
         for finding in findings
         if finding.part != "calls"
     ]
-    return (
-        attempt.told in ("nothing", "something else")
-        and max(named, default=0) > 1
-        and 1 not in named
-    )
+    named_so = attempt.told == "nothing" and re.search("loss|cost|grad", attempt.title, re.I)
+    if named_so or attempt.told not in ("nothing", "something else"):
+        return False
+    return max(named, default=0) > 1 and 1 not in named
 
 
 def _has_no_words(attempt: Attempt, observed: Mapping[str, Observed]) -> bool:
