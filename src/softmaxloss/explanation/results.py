@@ -23,9 +23,8 @@ from . import (
 )
 from .one_data import ExampleData
 from .questions import Answer
-from .rendering import html
 from .rendering.html import Page
-from .rendering.names import NAME, in_sentence
+from .rendering.names import in_sentence
 from .rendering.numbers import number
 from .set_data import SetData
 from .several_data import SeveralLabelsData
@@ -166,10 +165,7 @@ class SeveralLabels(SeveralLabelsData, Rendered):
         return document([lead], sections, width=width, color=color)
 
     def _page(self, *, script: bool) -> Page:
-        title = f"One example with {len(self.labels)} labels"
-        lead = html.paragraph(several_sections.lead(self, NAME))
-        sections = map(html.section_of, several_sections.sections(self, NAME))
-        return Page(title, "\n".join([f"<h1>{title}</h1>", lead, *sections]))
+        return page.several_page(self)
 
 
 class SetExplanation(SetData, Rendered):
