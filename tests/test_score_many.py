@@ -110,6 +110,19 @@ def test_tables_with_their_own_labels(run, shards):
     assert two["examples"] + two["ignored"] == 150
 
 
+def test_labels_in_the_files_of_logits_that_are_named_twice(run):
+    """The column of labels is then no logit, of one file and of several."""
+    for name in ("p-1.csv", "p-2.csv"):
+        Path(name).write_text("cat,dog,kind\n2,1,0\n0.5,3,1\n")
+    key = ["--labels-key", "kind", "--json"]
+    one = numbers(run("score", "p-1.csv", "p-1.csv", *key))
+    assert one["classes"] == ["cat", "dog"]
+    labels = ["--labels", "p-1.csv", "--labels", "p-2.csv"]
+    for files in (["p-*.csv"], ["p-1.csv", "p-2.csv", *labels], ["p-*.csv", "--labels", "p-*.csv"]):
+        many = numbers(run("score", *files, *key))
+        assert (many["classes"], many["mean_loss"]) == (one["classes"], one["mean_loss"])
+
+
 def test_probabilities_as_labels(run, shards):
     z, _ = shards
     q = np.random.default_rng(2).dirichlet(np.ones(5), 200)

@@ -24,6 +24,7 @@ from ..explanation import SetExplanation
 from ..explanation.rendering.terminal import to_ascii
 from ..files import LogitsFile, open_logits
 from ..files.atomic import check_writable
+from ..files.columns import columns_apart
 from ..files.ids import read_ids, read_lines
 from ..files.linear import LinearFile
 from ..text import plural, printable
@@ -166,9 +167,13 @@ def linear_file() -> LinearFile | None:
     return LinearFile(given["weight"], given["weight_key"], given["bias_key"])
 
 
-def open_file(path: str, apart: Sequence[str]) -> LogitsFile:
-    """The logits in a file, with the options of the command that runs now."""
+def open_file(path: str, labels: str) -> LogitsFile:
+    """The logits in a file, with the options of the command that runs now. labels: the file of
+    labels; it may be the same one, and "" is none."""
     given, layer = click.get_current_context().params, linear_file()
+    apart = columns_apart(
+        path, (labels, given["labels_key"]), (given["ids_file"], given["ids_key"])
+    )
     return open_logits(
         path,
         key=given["logits_key"],
@@ -230,23 +235,6 @@ def expect_a_mean(result: Totals | SetExplanation) -> None:
         )
     click.echo(f"softmaxloss: the mean loss is NaN: {why}", err=True)
     click.get_current_context().exit(1)
-
-
-def columns_apart(logits: str, labels: str) -> list[str]:
-    """The columns of a file of logits that are none: labels and ids, where they are in the same
-    one, with the options of the command that runs now."""
-    given = click.get_current_context().params
-    beside = {"labels_key": labels, "ids_key": given.get("ids_file") or logits}
-    return [
-        given[key]
-        for key, file in beside.items()
-        if given.get(key) is not None and _same_file(logits, file)
-    ]
-
-
-def _same_file(one: str, other: str) -> bool:
-    both = os.path.exists(one) and os.path.exists(other)
-    return one == other or (both and os.path.samefile(one, other))
 
 
 def row_ids(logits: str, rows: int) -> list[str] | None:

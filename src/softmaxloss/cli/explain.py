@@ -142,8 +142,7 @@ def explain(
     else:
         if logits:
             raise click.UsageError("give the logits as numbers or with --file, not both")
-        apart = command.columns_apart(file, labels or "")
-        with command.open_file(file, apart) as source:
+        with command.open_file(file, labels or "") as source:
             if row is None and source.shape[0] != 1:
                 if labels is None:
                     raise click.UsageError(WHICH_ROW)

@@ -158,8 +158,7 @@ def _score_one(logits: str, labels: str, scores: list[str], plots: list[str]) ->
     command.check_outputs([*scores, *plots, html], read)
     explained = None
     with contextlib.ExitStack() as stack:
-        apart = command.columns_apart(logits, labels)
-        source = stack.enter_context(command.open_file(logits, apart))
+        source = stack.enter_context(command.open_file(logits, labels))
         names = command.class_names(given["classes"], source.class_names, source.shape[1])
         known = read_target(
             labels,

@@ -96,14 +96,12 @@ def _called(part: Part | None) -> str:
 
 
 def _score(job: Job, shard: Shard, scores: Path | None) -> tuple[Facts, Sums]:
-    ids_beside = shard.ids is not None and shard.ids.path == shard.logits
-    apart = job.apart(labels=shard.labels is None, ids=ids_beside)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(
             open_logits(
                 shard.logits,
                 key=job.logits_key,
-                apart=apart,
+                apart=job.apart(shard),
                 from_probabilities=job.from_probabilities,
                 linear=layer_of(job),
             )
