@@ -573,7 +573,10 @@ def test_full_disk_is_one_line():
         done = command(
             *SEED, "--label", "2", capture_output=False, stdout=full, stderr=subprocess.PIPE
         )
-    assert (done.returncode, done.stderr) == (2, "softmaxloss: error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "softmaxloss: error: standard output: No space left on device\n",
+    )
 
 
 def test_an_ascii_output_gets_ascii_text():

@@ -241,7 +241,7 @@ def test_files_with_other_classes_are_bad(run, shards):
         (["z", "-"], "standard input, -, is one file, and here there are several"),
         (["z", "y", "--out", "z/z-6.npy"], "z/z-6.npy is a file to be read"),
         (["z", "y", "--out", "no/x.npy"], "no/x.npy: cannot be written: no such directory"),
-        (["z", "y", "--resume", "y.npy"], "y.npy: cannot be written: File exists"),
+        (["z", "y", "--resume", "y.npy"], "y.npy: is a file; name a folder"),
         (["z", "y", "--scheduler", "a:1", "--workers", 2], "leave out --scheduler"),
         (["z", "y", "--weight", "z.npy", "--probabilities"], "leave out --probabilities"),
         (["z", "y", "--weight", "no.npy"], "no.npy: no such file"),

@@ -4,6 +4,7 @@ from __future__ import annotations  # CompletionItem[…] is new in click
 
 import contextlib
 import inspect
+import io
 import math
 import os
 import re
@@ -293,4 +294,18 @@ def write(text: str) -> None:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         text = to_ascii(text)
-    sys.stdout.write(text)
+    try:
+        raw = getattr(sys.stdout, "buffer", None)
+        if isinstance(raw, io.RawIOBase):  # PYTHONUNBUFFERED: it may write a part, without an error
+            _write_all(raw, text.replace("\n", os.linesep).encode(sys.stdout.encoding or "ascii"))
+        else:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
+def _write_all(file: io.RawIOBase, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) or 0 :]
