@@ -2,7 +2,9 @@
 
 from __future__ import annotations  # CompletionItem[…] is new in click
 
+import ast
 import contextlib
+import csv
 import inspect
 import io
 import math
@@ -13,8 +15,9 @@ import shutil
 import sys
 import textwrap
 import webbrowser
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -35,11 +38,33 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ExamplesFirst(click.Command):
-    """A command whose help begins with examples to copy and run."""
+    """A command whose help begins with examples to copy and run.
 
-    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+    Args:
+        examples: the examples, a line each.
+        meant: what is meant by options that it has not, but that people try.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: str = "",
+        meant: Mapping[str, str] = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.examples = inspect.cleandoc(examples)
+        self.examples, self.meant = inspect.cleandoc(examples), meant
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if (name := error.option_name) in self.meant:
+                raise click.UsageError(f"no option {name}: {self.meant[name]}", ctx) from None
+            raise
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"Examples:\n{textwrap.indent(self.examples, '  ')}\n\n")
@@ -150,9 +175,31 @@ def class_names(given: str | None, from_file: Sequence[str] | None, count: int) 
 
 
 def names_of(given: str) -> list[str]:
-    """The names in the value of --classes, which may be the name of a file."""
-    is_file = given.endswith(".txt") and ("," not in given or os.path.exists(given))
-    return [name.strip() for name in (read_lines(given) if is_file else given.split(","))]
+    """The names in the value of --classes, which may be the name of a file; or a list of Python, or
+    names in quotes where they have commas.
+
+    >>> names_of("cat, dog"), names_of("['cat', 'dog']"), names_of('"dog, wild",cat')
+    (['cat', 'dog'], ['cat', 'dog'], ['dog, wild', 'cat'])
+    """
+    if given.endswith(".txt") and ("," not in given or os.path.exists(given)):
+        names = read_lines(given)
+    elif (listed := _as_list(given)) is not None:
+        names = listed
+    elif '"' in given and "\n" not in given:
+        names = next(csv.reader([given], skipinitialspace=True))
+    else:
+        names = given.split(",")
+    return [name.strip() for name in names]
+
+
+def _as_list(given: str) -> list[str] | None:
+    """The names, where they are a list of Python or JSON."""
+    if given.strip().startswith("["):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            listed = ast.literal_eval(given.strip())
+            if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
+                return listed
+    return None
 
 
 def linear_file() -> LinearFile | None:

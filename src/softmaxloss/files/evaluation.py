@@ -96,6 +96,7 @@ def evaluate(
         raise LabelError(
             f"{plural(count, 'label')} for {plural(done, 'row')} of logits in "
             f"{shorten(str(logits.path), 4096)}; give one label for each row"
+            + ("; are the logits transposed?" if count == classes != done else "")
         )
     result.look_like_probabilities = logits.look_like_probabilities
     return result
