@@ -317,6 +317,25 @@ def test_several_labels_among_many_classes() -> None:
     assert "> 70000 <70000>" in text
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_tensors_of_a_training_loop_are_explained_as_they_are(dtype: str) -> None:
+    """With a graph, and in types that NumPy lacks."""
+    torch = pytest.importorskip("torch")
+    z = torch.tensor([[2.0, 1.0, 0.1], [0.0, 1.0, 2.0]], dtype=getattr(torch, dtype))
+    z.requires_grad_()
+    y = torch.tensor([2, 1])
+    why = explain(z[0] * 1, y[0])
+    assert isinstance(why, Explanation)
+    ours = explain(z[0].detach().double().numpy(), 2)
+    assert isinstance(ours, Explanation)
+    assert why.before.loss == ours.before.loss
+    mean_loss = explain_set(z.detach().double().numpy(), [2, 1]).mean_loss
+    assert explain_set(z * 1, y).mean_loss == pytest.approx(mean_loss, rel=1e-6)
+    layer = explain(None, y[0], features=z[0, :2], linear_weight=z.T[:, :2] * 1).layer
+    assert layer is not None
+    assert z.grad is None
+
+
 def test_a_matrix_as_target_is_an_error() -> None:
     with pytest.raises(LabelError, match=r"target has shape \(2, 2\)"):
         explain(SEED, np.eye(2))

@@ -10,7 +10,8 @@ from typing import Any, SupportsIndex, TypedDict, Unpack, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, as_array, read_real
+from ..arrays import Array, as_array, as_floats, read_real
+from ..backends import backend_of
 from ..class_names import is_text, positions_of, read_class_names
 from ..errors import LabelError, OptionError
 from ..files import LogitsFile
@@ -103,6 +104,10 @@ def explain(
     """
     options = Options(first_class=first_class, multi_label="sum", ignore_index=NO_LABEL)
     step, steps = _positive("step", step), _whole_number("steps", steps)
+    logits, target = _without_graph(logits), _without_graph(target)
+    features, linear_weight, linear_bias = map(
+        _without_graph, (features, linear_weight, linear_bias)
+    )
     layer = _layer(features, linear_weight, linear_bias)
     z = _logits_of(layer) if logits is None else _one_row(logits)
     if from_probabilities:
@@ -178,6 +183,7 @@ def explain_set(
     (1, 1)
     """
     options = Options(ignore_index=ignore_index, first_class=first_class)
+    logits, target = _without_graph(logits), _without_graph(target)
     if not isinstance(logits, LogitsFile):
         source = _in_memory(logits, from_probabilities)
     elif from_probabilities and not logits.from_probabilities:
@@ -204,6 +210,14 @@ def explain_set(
         max_elements=max_elements,
     )
     return SetExplanation.of(sums, classes=names, first_class=options.first_class)
+
+
+def _without_graph(values: Any) -> Any:
+    """A tensor as an array, wherever it lies; anything else as it is."""
+    backend = backend_of(values)
+    if backend is None:
+        return values
+    return as_floats(backend.tensors.as_numpy(values.detach().cpu()))
 
 
 def _ids(ids: Any, count: int) -> Sequence[object] | None:

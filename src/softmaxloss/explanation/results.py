@@ -145,8 +145,10 @@ class Explanation(ExampleData, Rendered):
 
 class SeveralLabels(SeveralLabelsData, Rendered):
     def __repr__(self) -> str:
-        count = plural(len(self.labels), "label")
-        return f"<SeveralLabels: {count} of {plural(self.terms.size, 'class')}; {ALL}>"
+        count = "probabilities" if self.sums_to_one else plural(len(self.labels), "label")
+        assert self.as_given.loss is not None
+        loss = number(self.as_given.loss)
+        return f"<SeveralLabels: {count} of {plural(self.terms.size, 'class')}, loss {loss}; {ALL}>"
 
     def outcome(self) -> str:
         """Where gradient descent ends, in a sentence.
