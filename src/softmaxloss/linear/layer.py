@@ -47,6 +47,8 @@ class Layer:
         self.class_weight = class_weight
         self.kernel, _ = kernel_for(dtype)
         self.untouched = True  # grads.weight is not written yet
+        if grads.bias is not None:
+            self.ones = np.ones(plan.most_rows, dtype)  # BLAS adds up rows faster than sum(axis=0)
         if grads.weight is not None:
             self.scratch = np.empty((plan.chunk, self.W.shape[1]), dtype)
 
@@ -89,7 +91,7 @@ class Layer:
 
     def add(self, grad: Array, x: Array, where: slice | Array, rows: Rows) -> None:
         if self.grads.bias is not None:
-            self.grads.bias[...] += grad.sum(axis=0)
+            self.grads.bias[...] += np.matmul(self.ones[: len(grad)], grad)
         chunks: Any = self.plan.chunks()
         if self.options.skip_below:
             if self.untouched and self.grads.weight is not None:
@@ -128,7 +130,7 @@ class Layer:
 
     def add_chunk(self, grad: Array, x: Array, classes: slice, sums: Array) -> None:
         if self.grads.bias is not None:
-            self.grads.bias[classes] += grad.sum(axis=0)
+            self.grads.bias[classes] += np.matmul(self.ones[: len(grad)], grad)
         self._add_products(grad, x, classes, sums)
 
     def set_sums(self, where: slice | Array, sums: Array) -> None:

@@ -34,9 +34,9 @@ from ..tensors import as_numpy
 VARIABLE = "SOFTMAXLOSS_PRODUCTS"
 #: A call with fewer multiplications takes less time than a measurement.
 SMALL_CALL = 5e7
-#: And with fewer than these NumPy's are not used, where it has several threads: those of PyTorch,
-#: awake for some hundredths of a second after the model's operations, hold their processors.
-SMALL_FOR_NUMPY = 5e9
+#: And with fewer per thread NumPy's are not used, where there are several threads: PyTorch's, awake
+#: for some hundredths of a second after the model's operations, hold their processors.
+SMALL_FOR_NUMPY = 2.5e9
 #: At most so many multiplications in a product that is measured, and rows in it.
 MOST_MEASURED, MOST_ROWS = 2.5e8, 512
 ROUNDS, SECONDS = 20, 0.1
@@ -137,7 +137,7 @@ def library_for(
         # PyTorch's threads wait busily for their next work, on the processors of NumPy's threads:
         # a product takes twice as long, a small one up to twenty times.
         threads == 1 == _threads_of_numpy()
-        or (alone and threads == _threads_of_numpy() and multiplications >= SMALL_FOR_NUMPY)
+        or (alone and threads == _threads_of_numpy() and multiplications >= SMALL_FOR_NUMPY * threads)
     ):
         names.remove("numpy")
     small = multiplications < SMALL_CALL
