@@ -1,5 +1,6 @@
 """A linear layer on NumPy arrays, whose products are those of NumPy's BLAS."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,13 +75,18 @@ class Layer:
         return np.ascontiguousarray(self.x[where], self.dtype)
 
     def make_logits(self, x: Array, logits: Array) -> None:
-        for c in self.plan.chunks():
+        # The bias is added while a chunk is in cache.
+        for c in self._chunks(self.b is None):
             self.make_chunk(x, c, logits[:, c])
 
     def make_chunk(self, x: Array, classes: slice, logits: Array) -> None:
         np.matmul(x, self._weight(classes).T, out=logits)
         if self.b is not None:
             logits += self.b[classes]
+
+    def _chunks(self, whole: bool = True) -> Iterable[slice]:
+        """All classes at once, which is fastest, or in chunks: those of a converted weight."""
+        return [slice(None)] if whole and self.W.dtype == self.dtype else self.plan.chunks()
 
     def _weight(self, classes: Any) -> Array:
         w: Array = self.W[classes].astype(self.dtype, copy=False)
@@ -90,28 +96,35 @@ class Layer:
         block_loss(self.kernel, logits, rows, self.class_weight, self.options, with_gradient)
 
     def add(self, grad: Array, x: Array, where: slice | Array, rows: Rows) -> None:
-        if self.grads.bias is not None:
-            self.grads.bias[...] += np.matmul(self.ones[: len(grad)], grad)
-        chunks: Any = self.plan.chunks()
-        if self.options.skip_below:
-            if self.untouched and self.grads.weight is not None:
-                self.grads.weight.fill(0)
+        by_input, by_weight, by_bias = self.grads
+        if by_bias is not None:
+            by_bias += np.matmul(self.ones[: len(grad)], grad)
+        used = self._used(grad, rows.factor)
+        if by_input is not None:
+            sums = self.sums(x)
+            for c in self._chunks() if used is None else used:
+                sums += np.matmul(grad[:, c], self._weight(c))
+            by_input[where] = sums
+        if by_weight is not None:
+            if self.untouched and used is not None:
+                by_weight.fill(0)
                 self.untouched = False
-            bounds = np.broadcast_to(self.options.skip_below * np.abs(rows.factor), len(grad))
-            used = np.flatnonzero(used_classes(grad, bounds))
-            chunks = np.split(used, range(self.plan.chunk, used.size, self.plan.chunk))
-        sums = self.sums(x)
-        for c in chunks:
-            self._add_products(grad[:, c], x, c, sums)
-        self.set_sums(where, sums)
+            chunks = self._chunks(self.untouched) if used is None else used
+            for c in chunks:
+                self._add_by_class(grad[:, c], x, c)
+        self.untouched = False
 
-    def _add_products(self, grad: Array, x: Array, classes: Any, sums: Array) -> None:
-        """Add Gᵀ·x to the weight's gradient, and G·W to the sums."""
+    def _used(self, grad: Array, factor: float | Array) -> list[Array] | None:
+        """The classes that skip_below leaves in the products, in chunks; None for all."""
+        if not self.options.skip_below:
+            return None
+        bounds = np.broadcast_to(self.options.skip_below * np.abs(factor), len(grad))
+        used = np.flatnonzero(used_classes(grad, bounds))
+        return np.split(used, range(self.plan.chunk, used.size, self.plan.chunk))
+
+    def _add_by_class(self, grad: Array, x: Array, classes: Any) -> None:
+        """Add Gᵀ·x to these rows of the weight's gradient."""
         by_weight = self.grads.weight
-        if self.grads.input is not None:
-            sums += np.matmul(grad, self._weight(classes))
-        if by_weight is None:
-            return
         if self.untouched:
             np.matmul(grad.T, x, out=by_weight[classes])
         else:
@@ -129,9 +142,13 @@ class Layer:
         return np.zeros_like(x)
 
     def add_chunk(self, grad: Array, x: Array, classes: slice, sums: Array) -> None:
-        if self.grads.bias is not None:
-            self.grads.bias[classes] += np.matmul(self.ones[: len(grad)], grad)
-        self._add_products(grad, x, classes, sums)
+        by_input, by_weight, by_bias = self.grads
+        if by_bias is not None:
+            by_bias[classes] += np.matmul(self.ones[: len(grad)], grad)
+        if by_input is not None:
+            sums += np.matmul(grad, self._weight(classes))
+        if by_weight is not None:
+            self._add_by_class(grad, x, classes)
 
     def set_sums(self, where: slice | Array, sums: Array) -> None:
         if self.grads.input is not None:

@@ -137,7 +137,11 @@ def library_for(
         # PyTorch's threads wait busily for their next work, on the processors of NumPy's threads:
         # a product takes twice as long, a small one up to twenty times.
         threads == 1 == _threads_of_numpy()
-        or (alone and threads == _threads_of_numpy() and multiplications >= SMALL_FOR_NUMPY * threads)
+        or (
+            alone
+            and threads == _threads_of_numpy()
+            and multiplications >= SMALL_FOR_NUMPY * threads
+        )
     ):
         names.remove("numpy")
     small = multiplications < SMALL_CALL
