@@ -11,7 +11,7 @@ from ..kernels.openmp import own_threads
 from ..options import LinearOptions
 from ..scores import Scores
 from . import blocks
-from .blocks import Rows, block_loss, used_classes
+from .blocks import MOST_USED, Rows, block_loss, used_classes
 from .plan import Plan
 
 
@@ -120,6 +120,8 @@ class Layer:
             return None
         bounds = np.broadcast_to(self.options.skip_below * np.abs(factor), len(grad))
         used = np.flatnonzero(used_classes(grad, bounds))
+        if used.size >= grad.shape[1] * MOST_USED:
+            return None
         return np.split(used, range(self.plan.chunk, used.size, self.plan.chunk))
 
     def _add_by_class(self, grad: Array, x: Array, classes: Any) -> None:

@@ -16,7 +16,7 @@ from ...arrays import Array
 from ...kernels import has_kernel, kernel_for
 from ...labels import ClassIndices
 from ...linear import layer as arrays_layer
-from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
+from ...linear.blocks import MOST_USED, Rows, block_loss, few_rows, run, used_classes
 from ...linear.plan import Arguments, Plan, Sizes, is_one_block, plan_for
 from ...options import LinearOptions, class_weights, sample_weights
 from ...scores import Scores, counted_from
@@ -26,9 +26,6 @@ from .products import LIBRARIES, library_for
 
 #: Which gradients are wanted: with respect to the input, the weight and the bias.
 Needs = list[bool]
-
-# To gather the weights of more classes than this share takes longer than to multiply with all.
-MOST_USED = 0.6
 
 
 def computed_dtype(dtype: torch.dtype) -> torch.dtype:
