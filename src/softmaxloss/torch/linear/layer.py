@@ -90,7 +90,7 @@ class Layer:
         by_input, by_weight, by_bias = needs
         self.grad_input = self.grad_weight = self.grad_bias = None
         if by_input:
-            self.grad_input = torch.zeros(input.shape, dtype=self.dtype, device=input.device)
+            self.grad_input = torch.empty(input.shape, dtype=self.dtype, device=input.device)
         # Half precision adds up in float32, and is rounded once.
         half, self.held = weight.dtype.itemsize < 4, held_dtypes(arrays, options)
         sums = torch.float32 if half else weight.dtype
@@ -98,7 +98,7 @@ class Layer:
             dtype = self.held[1] if len(self.plan.blocks) == 1 else sums
             self.grad_weight = new_memory(weight.shape, dtype, weight.device)
         if by_bias:
-            self.grad_bias = weight.new_zeros(classes, dtype=sums)
+            self.grad_bias = weight.new_empty(classes, dtype=sums)
         self.untouched = True  # grad_weight is not written yet
         self.library = library_for(
             self.dtype,
@@ -123,6 +123,9 @@ class Layer:
             if self.library == "numpy":
                 losses, scores = self._on_arrays().run(upstream, with_scores)
             else:
+                for grad in (self.grad_input, self.grad_bias):
+                    if grad is not None:
+                        grad.zero_()
                 scores_dtype = self.computed if with_scores else None
                 losses, scores = run(self, self.plan, upstream, any(self.needs), scores_dtype)
                 if self.untouched and self.grad_weight is not None:
