@@ -22,6 +22,9 @@ from ..scores import IGNORED, Scores, empty_scores
 from . import chunks
 from .plan import Plan
 
+#: To gather the weights of more classes than this share takes longer than to multiply with all.
+MOST_USED = 0.6
+
 
 class Rows(NamedTuple):
     """Some rows: what their loss depends on beside the logits, and the arrays to fill."""
