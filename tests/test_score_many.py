@@ -136,9 +136,11 @@ def test_probabilities_as_labels(run, shards):
     os.remove("z/z-9.npy")
     whole = numbers(run("score", "z.npy", "q.npy", "--json"))
     assert numbers(run("score", "z", "q", "--json")) == whole
-    _, _, err = run("score", "z", "q", "--html", "x.html")
-    assert "a page or plots need one class for each row" in err
-    assert not Path("x.html").exists()
+    for files, page in (["z.npy", "q.npy"], "one.html"), (["z", "q"], "many.html"):
+        assert run("score", *files, "--top", 3, "--html", page)[0] == 0
+    pages = [Path(name).read_text().partition("Labels that look wrong")[0] for name in
+             ("one.html", "many.html")]  # fmt: skip
+    assert pages[0] == pages[1]
 
 
 BAD = {

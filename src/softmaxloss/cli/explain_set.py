@@ -5,7 +5,7 @@ from functools import partial
 import click
 
 from ..explanation import explain_set as explanation_of_set
-from ..files import LogitsFile, TargetFile, read_target
+from ..files import LogitsFile, read_target
 from ..totals import Example
 from . import command
 from .progress import progress_bar
@@ -17,12 +17,7 @@ def explain_set(source: LogitsFile, labels: str) -> None:
     names = command.class_names(given["classes"], source.class_names, source.shape[1])
     first_class = 1 if given["one_based"] else 0
     known = read_target(labels, key=given["labels_key"], classes=names, first_class=first_class)
-    if isinstance(known, TargetFile):
-        raise click.UsageError(
-            f"{labels}: holds probabilities: add --row N to explain one row with them; score takes "
-            "all of them"
-        )
-    ids = command.row_ids(given["file"], len(known))
+    ids = command.row_ids(given["file"], known.shape[0])
     with command.label_errors(labels), progress_bar() as on_progress:
         explanation = explanation_of_set(
             source,

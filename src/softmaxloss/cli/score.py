@@ -191,12 +191,6 @@ def _score_one(logits: str, labels: str, scores: list[str], plots: list[str]) ->
         options |= {"on_progress": stack.enter_context(progress_bar())}
         if html is None and not plots:
             result = evaluate(source, known, **options)
-        elif isinstance(known, TargetFile):
-            what = "--html" if html is not None else f"--out {plots[0]}"
-            raise click.UsageError(
-                f"{what} needs one class for each row, not probabilities; explain --row N shows a "
-                "row with them"
-            )
         else:
             sums = add_up(source, known, ids=ids, **options)
             result = sums.totals

@@ -252,4 +252,6 @@ class SetExplanation(SetData, Rendered):
         'explain(logits[0], 2, first_class=1)'
         """
         counted = f", first_class={self.first_class}" if self.first_class else ""
+        if self.soft:
+            return f"explain(logits[{example.row}], target[{example.row}]{counted})"
         return f"explain(logits[{example.row}], {example.label}{counted})"

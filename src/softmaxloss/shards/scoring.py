@@ -127,10 +127,6 @@ def _score(job: Job, shard: Shard, scores: Path | None) -> tuple[Facts, Sums]:
         sums: Sums
         if not job.explained:
             sums = evaluate(source, known, **options)
-        elif isinstance(known, TargetFile):
-            raise FileError(
-                known.path, "holds probabilities, and a page or plots need one class for each row"
-            )
         else:
             sums = add_up(source, known, **options)
     totals = sums if isinstance(sums, Totals) else sums.totals

@@ -24,7 +24,7 @@ from ..files.atomic import atomic_write, writing
 from .job import Job, Shard, Task
 from .sums import Facts, Sums, unpack
 
-_FORMAT = 2  # of what is kept
+_FORMAT = 3  # of what is kept
 _END = 1 << 16  # bytes
 
 
