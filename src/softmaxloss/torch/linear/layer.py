@@ -198,16 +198,18 @@ class Layer:
         # A product is rounded to half precision before it is added. The entries of the true
         # classes, which are most of the gradient, are added in float32 instead.
         apart = isinstance(rows.target, ClassIndices) and self.grad_weight.dtype is not self.dtype
-        if self.untouched and (used is not None or apart):
+        if self.untouched and used is not None:
             self.grad_weight.zero_()
             self.untouched = False
         if apart:
             labels = torch.from_numpy(rows.target.values.astype(np.int64)).to(grad.device)
             true = (torch.arange(len(labels), device=labels.device), labels)
-            self.grad_weight.index_add_(0, labels, grad[true][:, None].float() * x.float())
+            of_true_classes = grad[true][:, None].float() * x.float()
             grad[true] = 0.0  # scatter_ would copy all of grad
         for c in self.chunks(used):
             self.add_by_class(grad[:, c], x, c)
+        if apart:
+            self.grad_weight.index_add_(0, labels, of_true_classes)
         self.untouched = False
 
     def _used(self, grad: Tensor, factor: float | Array) -> Tensor | None:
@@ -252,7 +254,9 @@ class Layer:
         elif rows.dtype == self.dtype:
             product.put(a, b, None, rows)
         else:
-            product.add(a, b, rows.zero_(), self.scratch)
+            made = self.scratch[: rows.numel()].view(rows.shape)
+            product.put(a, b, None, made)
+            rows.copy_(made)
 
     # --- for chunks.Layer
 
