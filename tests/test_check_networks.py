@@ -179,7 +179,6 @@ def test_a_step_whose_first_layer_is_wrong_is_wrong() -> None:
     report = check(too_late, seed=3)
     assert report.verdict == "wrong"
     assert "other-layer-wrong" in report.mistakes
-    assert "its gradient of W1 does not belong to that of W2" in str(report)
 
 
 def test_other_functions_are_no_such_steps() -> None:

@@ -183,7 +183,10 @@ def _of_unusual(target: Any) -> Iterator[Way]:
     yield from of_teacher(target)
     yield from of_penalised(target)
     yield from of_bias_row(target)
-    steps = [step.function for step in (*of_step(target), *of_attributes(target))]
+    of_one = {"a", "action"} & {p.name for p in required_of(target)}
+    steps = [
+        step.function for step in (*of_step(target), *(of_attributes(target) if of_one else ()))
+    ]
     for function in steps:
         yield from of_each_example(function, target)
     if not steps:
