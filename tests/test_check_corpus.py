@@ -171,8 +171,8 @@ def test_what_is_expected() -> None:
     """The table is about functions that exist, mistakes of the bank, and many shapes."""
     assert len({(one.file, one.function) for one in EXPECTED}) >= 120
     assert len({one.shape for one in EXPECTED}) >= 40
-    right = sum(one.verdict == "right" for one in EXPECTED)
-    assert 0.6 < right / len(EXPECTED) < 0.75
+    verdicts = [one.verdict for one in EXPECTED if one.verdict != "not checked"]
+    assert 0.6 < verdicts.count("right") / len(verdicts) < 0.75
     for one in EXPECTED:
         names = {id for entry in one.mistakes for id in entry.split("|")} - {""}
         assert names <= set(BANK), one

@@ -60,7 +60,9 @@ def _in_place(function: Callable[..., Any], name: str) -> Way:
 
 def _with_buffers(function: Callable[..., Any], names: list[str], places: list[int]) -> Way:
     """With new arrays of zeros at these places, and 1/N for each upstream gradient."""
-    above = [k for k, name in enumerate(names) if name.lower() in UPSTREAM and k not in places]
+    above = [
+        k for k, name in enumerate(names) if name.lower() in UPSTREAM - {*PARTS} and k not in places
+    ]
     passed = [k for k in range(len(names)) if k not in places and k not in above]
     labelled = len(passed) > 1
 

@@ -364,8 +364,10 @@ def _outputs_of_layer(names: Sequence[str]) -> Iterator[dict[str, Role]]:
     yield {labels[0]: "labels", outputs[0]: _score_role(outputs[0]), features[0]: "features"}
 
 
-#: Names of arrays for a gradient.
-_OF_RESULTS = re.compile(r"d?grads?|gradient|d[a-z]$|dlogits|dscores|dinp|out|res(ult)?s?|buf")
+#: Names of arrays for results.
+_OF_RESULTS = re.compile(
+    r"loss(es)?$|costs?$|d?grads?|gradient|d[a-z]$|dlogits|dscores|dinp|out|res(ult)?s?|buf"
+)
 
 
 def _is_other_role(name: str, role: Role) -> bool:
