@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tests.submissions import RIGHT
 
-__all__ = ["HOSTILE", "Hostile"]
+__all__ = ["HOSTILE", "TOO_LARGE", "Hostile"]
 
 
 class Hostile(NamedTuple):
@@ -36,6 +36,7 @@ def in_calls(code: str, of: str = RIGHT) -> str:
 
 
 LEFT = "running, which the check ended"
+TOO_LARGE = "it took more than 1 GB of memory"
 REFUSED = r"PermissionError: \[Errno 1\] Operation not permitted"
 GRANDPARENT = "int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])"
 
@@ -93,7 +94,7 @@ HOSTILE = [
                 import mmap
                 shared = mmap.mmap(-1, 3 << 30)
                 for page in range(0, 3 << 30, 4096): shared[page] = 1"""),
-            "not checked", "it took more than 1 GB of memory"),
+            "not checked", TOO_LARGE),
     Hostile("shared memory of another", "it is held by a process that has left",
             in_calls("""\
                 import mmap, os, time
@@ -103,7 +104,7 @@ HOSTILE = [
                     for page in range(0, 3 << 30, 4096): shared[page] = 1
                     time.sleep(600)
                 time.sleep(600)"""),
-            "not checked", "it took more than 1 GB of memory"),
+            "not checked", TOO_LARGE),
     Hostile("memory of many", "each holds less than it may",
             in_calls("""\
                 import os, time
@@ -112,7 +113,7 @@ HOSTILE = [
                         held = bytearray(b'x') * (300 << 20)
                         time.sleep(600)
                 time.sleep(600)"""),
-            "not checked", "it took more than 1 GB of memory"),
+            "not checked", TOO_LARGE),
     Hostile("segments that stay", "memory of System V outlives its processes",
             in_calls("""\
                 import ctypes

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.hostile import HOSTILE, is_said
+from tests.hostile import HOSTILE, TOO_LARGE, is_said
 from tests.submissions import RIGHT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs a supervisor")
@@ -42,12 +42,20 @@ def processes_of(mark: str) -> list[int]:
     return found
 
 
-def test_hostile_files_cost_the_others_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("too_large", "timeout"),
+    # To fill the memory may take longer than the limit of those that never end.
+    [pytest.param(False, "2", id="files"), pytest.param(True, "30", id="files that fill memory")],
+)
+def test_hostile_files_cost_the_others_nothing(
+    tmp_path: Path, too_large: bool, timeout: str
+) -> None:
+    cases = [case for case in HOSTILE if (case.said == TOO_LARGE) is too_large]
     files, temporary, mark = tmp_path / "files", tmp_path / "temporary", f"MARK_{uuid.uuid4().hex}"
     files.mkdir()
     temporary.mkdir()
     expected = {}
-    for k, case in enumerate(HOSTILE):
+    for k, case in enumerate(cases):
         expected[f"{k:02} {case.name}"] = case.verdict
         (files / f"{k:02} {case.name}.py").write_text(case.code)
         if k % 3 == 0:  # while it runs, and when it has ended
@@ -55,7 +63,7 @@ def test_hostile_files_cost_the_others_nothing(tmp_path: Path) -> None:
             (files / f"{k:02} after.py").write_text(RIGHT)
     before = {path: path.read_bytes() for path in files.iterdir()}
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, "check", f"{files}:f", "--json", "--timeout", "2"],
+        [sys.executable, "-c", COMMAND, "check", f"{files}:f", "--json", "--timeout", timeout],
         env=os.environ | {mark: "1", "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
@@ -64,7 +72,7 @@ def test_hostile_files_cost_the_others_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stderr
     reports: dict[str, Any] = {Path(one["file"]).stem: one for one in json.loads(done.stdout)}
-    said = {f"{k:02} {case.name}": case for k, case in enumerate(HOSTILE)}
+    said = {f"{k:02} {case.name}": case for k, case in enumerate(cases)}
     wrong = [
         (name, got["verdict"], got["problem"], got["notes"])
         for name, got in reports.items()

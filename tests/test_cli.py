@@ -147,7 +147,7 @@ def test_class_names_of_a_file_are_text(run, data):
     ("arguments", "says"),
     [
         ([], "no logits"),
-        (["1", "2"], "which class is the true one? Add --label, a number from 0 to 1"),
+        (["1", "2"], "which class is the true one? Add --label, a whole number from 0 to 1"),
         (["1", "2", "--label"], "--label"),
         (["1", "x", "--label", "0"], "'x' is not a number"),
         (
@@ -165,7 +165,7 @@ def test_class_names_of_a_file_are_text(run, data):
         (["1", "2", "--label", "2"], "if you count from one, add --one-based"),
         (
             ["1", "2", "--label", "-1"],
-            "the label -1 is not a class: it must be a number from 0 to 1",
+            "the label -1 is not a class: it must be a whole number from 0 to 1",
         ),
         (["1", "2", "--label", "-100"], "-100"),
         (["1", "2", "--label", "0", "--one-based"], "from 1 to 2"),
@@ -573,7 +573,10 @@ def test_full_disk_is_one_line():
         done = command(
             *SEED, "--label", "2", capture_output=False, stdout=full, stderr=subprocess.PIPE
         )
-    assert (done.returncode, done.stderr) == (2, "softmaxloss: error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "softmaxloss: error: standard output: No space left on device\n",
+    )
 
 
 def test_an_ascii_output_gets_ascii_text():

@@ -258,10 +258,43 @@ def test_the_text_of_several_labels(q: list[float], says: str) -> None:
     assert isinstance(why, SeveralLabels)
     text = flat(str(why))
     assert says in text
-    for policy in why.policies:
-        assert f'"{policy.name}"' in text
+    for policy in why.policies:  # of probabilities, which sum to 1, all give the same
+        assert (f'"{policy.name}"' in text) == (sum(q) != 1)
         assert policy.loss is None or f"{policy.loss:.4f}" in text
     json.loads(why.to_json(), parse_constant=pytest.fail)
+
+
+def test_probabilities_as_target_are_explained_like_a_label() -> None:
+    """The terms of the loss, the pushes and the step, as SciPy and differences have them."""
+    special = pytest.importorskip("scipy.special")
+    q = np.array([0.2, 0.3, 0.5, 0.0])
+    why = explain(SEED, q)
+    assert isinstance(why, SeveralLabels)
+    terms = special.logsumexp(SEED) - SEED
+    loss, a = float(q @ terms), special.softmax(SEED)
+    np.testing.assert_allclose(why.contributions, q * terms, rtol=1e-13)
+    shift = 1e-6 * np.eye(4)
+    slopes = [(special.logsumexp(SEED + d) - q @ (SEED + d) - loss) / 1e-6 for d in shift]
+    text = str(why)
+    pushes = re.findall(r"^ +(\d) +[\d.]+ +[\d.]+ +(\S+)  (\S) ", text, re.MULTILINE)
+    assert len(pushes) == 4
+    for n, row in enumerate(pushes):
+        assert int(row[0]) == n
+        assert float(row[1].replace("−", "-")) == pytest.approx(slopes[n], abs=6e-5)
+        assert row[2] == ("↑" if a[n] < q[n] else "↓")
+    after = SEED - 0.1 * (a - q)
+    after_loss = float(special.logsumexp(after) - q @ after)
+    assert f"J: {loss:.4f} → {after_loss:.4f}" in text
+    assert "the entropy of the target, and not 0" in flat(text)
+    assert f"The loss is then {-(q[:3] @ np.log(q[:3])):.4f}" in flat(text)
+    assert "> " not in text  # no class is the true one
+
+
+def test_a_masked_class_with_target_0_adds_nothing() -> None:
+    why = explain([1.0, -INF, 0.0], [0.5, 0.0, 0.5])
+    assert isinstance(why, SeveralLabels)
+    assert why.contributions[1] == 0.0
+    assert math.fsum(why.contributions) == pytest.approx(why.as_given.loss, rel=1e-15)
 
 
 @given(
@@ -282,6 +315,25 @@ def test_several_labels_among_many_classes() -> None:
     text = flat(str(explain(z, q, classes=[f"<{n}>" for n in range(100_000)])))
     assert "99988 others" in text
     assert "> 70000 <70000>" in text
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_tensors_of_a_training_loop_are_explained_as_they_are(dtype: str) -> None:
+    """With a graph, and in types that NumPy lacks."""
+    torch = pytest.importorskip("torch")
+    z = torch.tensor([[2.0, 1.0, 0.1], [0.0, 1.0, 2.0]], dtype=getattr(torch, dtype))
+    z.requires_grad_()
+    y = torch.tensor([2, 1])
+    why = explain(z[0] * 1, y[0])
+    assert isinstance(why, Explanation)
+    ours = explain(z[0].detach().double().numpy(), 2)
+    assert isinstance(ours, Explanation)
+    assert why.before.loss == ours.before.loss
+    mean_loss = explain_set(z.detach().double().numpy(), [2, 1]).mean_loss
+    assert explain_set(z * 1, y).mean_loss == pytest.approx(mean_loss, rel=1e-6)
+    layer = explain(None, y[0], features=z[0, :2], linear_weight=z.T[:, :2] * 1).layer
+    assert layer is not None
+    assert z.grad is None
 
 
 def test_a_matrix_as_target_is_an_error() -> None:

@@ -341,3 +341,46 @@ def test_zst_names_the_package_to_install(tmp_path: Path, monkeypatch: pytest.Mo
     for module in ("compression.zstd", "backports.zstd"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
     assert "pip install backports.zstd, or unpack it" in failure(lambda: read(path))
+
+
+@pytest.mark.parametrize(
+    ("heading", "names"),
+    [
+        ("# made by numpy.savetxt\n", None),
+        ("# cat,dog,fox\n", ("cat", "dog", "fox")),
+        ("# made by me\n# on a Monday\ncat,dog,fox\n", ("cat", "dog", "fox")),
+        ("#,dog,fox\n", ("#", "dog", "fox")),
+    ],
+)
+def test_lines_that_savetxt_writes_before_the_numbers(tmp_path, heading, names):
+    path = tmp_path / "z.csv"
+    path.write_text(heading + "1,2,3\n4,5,6.5\n")
+    with open_logits(path) as source:
+        assert (source.class_names and tuple(source.class_names)) == names
+        ((_, block),) = source.blocks()
+        np.testing.assert_array_equal(block, [[1, 2, 3], [4, 5, 6.5]])
+
+
+def test_savetxt_with_a_header(tmp_path):
+    """As NumPy writes it: the header names the columns, or it does not."""
+    z = np.random.default_rng(0).normal(size=(4, 3))
+    for header, names in (("cat dog fox", ["cat", "dog", "fox"]), ("of my best model", None)):
+        np.savetxt(tmp_path / "z.txt", z, header=header)
+        with open_logits(tmp_path / "z.txt") as source:
+            assert (source.class_names and [*source.class_names]) == names
+            np.testing.assert_array_equal(np.concatenate([b for _, b in source.blocks()]), z)
+
+
+@pytest.mark.parametrize("array", [np.eye(3), [[1.0, 2.0], [3.0, 4.0]]], ids=["numpy", "list"])
+def test_an_array_as_it_is_printed_is_no_table(tmp_path, array):
+    path = tmp_path / "z.txt"
+    for printed in (repr(array), str(array), f"tensor({array})"):
+        path.write_text(printed)
+        with pytest.raises(FileError, match="line 1 begins an array as a program prints it"):
+            open_logits(path)
+
+
+def test_a_spreadsheet_is_to_be_saved_as_text(tmp_path):
+    (tmp_path / "z.xlsx").write_bytes(b"PK")
+    with pytest.raises(FileError, match=r"unknown suffix '\.xlsx': save the sheet as \.csv"):
+        open_logits(tmp_path / "z.xlsx")

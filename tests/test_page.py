@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from softmaxloss.explanation import QUESTIONS, explain, explain_set
+from softmaxloss.explanation.page.numerals import amount
 from softmaxloss.explanation.rendering.numbers import number
 from softmaxloss.files import FileError
 from softmaxloss.text import printable
@@ -206,6 +207,27 @@ def test_every_style_is_scoped_to_the_page() -> None:
     style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
     for selector in re.findall(r"(?:^|[{}])\s*([^{}@;]+?)\s*\{", style):
         assert "softmaxloss" in selector, selector
+
+
+@pytest.mark.parametrize("name", ["soft", "several", "all zeros"])
+def test_the_picture_of_several_labels_shows_target_and_push(name: str) -> None:
+    """A row has the bar of a_n, the mark of q_n/Q, an arrow that points from the one to the other,
+    and its length."""
+    why = PAGES[name]
+    q, a = why.target, why.probabilities
+    Q = q.sum()
+    page = why.to_html()
+    row = r'<div class="row.*?" data-n="(\d+)">(.*?)(?=<div class="row|</section>)'
+    rows = re.findall(row, page, re.DOTALL)
+    assert [int(n) for n, _ in rows] == list(range(q.size))
+    for n, row in ((int(n), row) for n, row in rows):
+        assert f'<rect class="part" width="{100 * a[n]:.2f}%"' in row
+        (mark,) = set(re.findall(r'class="mark" x1="(.*?)%"', row))
+        assert float(mark) == pytest.approx(100 * q[n] / (Q or 1), abs=0.006)
+        push = q[n] - Q * a[n]
+        assert (f"raised by {amount(push)[1:]} times" in row) == (push > 0)
+        assert (f"lowered by {amount(push)[1:]} times" in row) == (push < 0)
+    assert ("(true)" in page) == (name == "several")
 
 
 def test_the_page_is_written_atomically(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,19 @@ def test_tables_with_their_own_labels(run, shards):
     assert two["examples"] + two["ignored"] == 150
 
 
+def test_labels_in_the_files_of_logits_that_are_named_twice(run):
+    """The column of labels is then no logit, of one file and of several."""
+    for name in ("p-1.csv", "p-2.csv"):
+        Path(name).write_text("cat,dog,kind\n2,1,0\n0.5,3,1\n")
+    key = ["--labels-key", "kind", "--json"]
+    one = numbers(run("score", "p-1.csv", "p-1.csv", *key))
+    assert one["classes"] == ["cat", "dog"]
+    labels = ["--labels", "p-1.csv", "--labels", "p-2.csv"]
+    for files in (["p-*.csv"], ["p-1.csv", "p-2.csv", *labels], ["p-*.csv", "--labels", "p-*.csv"]):
+        many = numbers(run("score", *files, *key))
+        assert (many["classes"], many["mean_loss"]) == (one["classes"], one["mean_loss"])
+
+
 def test_probabilities_as_labels(run, shards):
     z, _ = shards
     q = np.random.default_rng(2).dirichlet(np.ones(5), 200)
@@ -123,9 +136,11 @@ def test_probabilities_as_labels(run, shards):
     os.remove("z/z-9.npy")
     whole = numbers(run("score", "z.npy", "q.npy", "--json"))
     assert numbers(run("score", "z", "q", "--json")) == whole
-    _, _, err = run("score", "z", "q", "--html", "x.html")
-    assert "a page or plots need one class for each row" in err
-    assert not Path("x.html").exists()
+    for files, page in (["z.npy", "q.npy"], "one.html"), (["z", "q"], "many.html"):
+        assert run("score", *files, "--top", 3, "--html", page)[0] == 0
+    pages = [Path(name).read_text().partition("Labels that look wrong")[0] for name in
+             ("one.html", "many.html")]  # fmt: skip
+    assert pages[0] == pages[1]
 
 
 BAD = {
@@ -228,7 +243,7 @@ def test_files_with_other_classes_are_bad(run, shards):
         (["z", "-"], "standard input, -, is one file, and here there are several"),
         (["z", "y", "--out", "z/z-6.npy"], "z/z-6.npy is a file to be read"),
         (["z", "y", "--out", "no/x.npy"], "no/x.npy: cannot be written: no such directory"),
-        (["z", "y", "--resume", "y.npy"], "y.npy: cannot be written: File exists"),
+        (["z", "y", "--resume", "y.npy"], "y.npy: is a file; name a folder"),
         (["z", "y", "--scheduler", "a:1", "--workers", 2], "leave out --scheduler"),
         (["z", "y", "--weight", "z.npy", "--probabilities"], "leave out --probabilities"),
         (["z", "y", "--weight", "no.npy"], "no.npy: no such file"),

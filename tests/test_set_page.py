@@ -520,14 +520,6 @@ def write_table(path, columns):
     return str(path)
 
 
-def test_a_page_needs_one_class_for_each_row(run):
-    np.save("soft.npy", A)
-    code, out, err = run("z.npy", "soft.npy", "--html", "report.html")
-    assert (code, out) == (2, "")
-    assert "--html needs one class for each row, not probabilities" in err
-    assert run("z.npy", "soft.npy")[0] == 0
-
-
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_names_and_ids_of_any_text_come_back(tmp_path, suffix):
     from softmaxloss import score

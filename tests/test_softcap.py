@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ BOTH: dict[str, Any] = {"softcap": 2.0, "z_loss": 0.1}
 OPTIONS: dict[str, dict[str, Any]] = {
     "softcap": {"softcap": 1.5},
     "z_loss": {"z_loss": 0.3},
+    "z_loss of samples": {"z_loss": 0.3, "sample_weight": np.arange(ROWS) / 4},
+    "z_loss of each": {"z_loss": 0.3, "reduction": "none"},
     "both": BOTH,
     "sum": {**BOTH, "reduction": "sum"},
     "none": {**BOTH, "reduction": "none"},
@@ -127,8 +130,9 @@ def test_narrow_logits_are_computed_in_float32(dtype: str) -> None:
     np.testing.assert_array_equal(as_floats(grad).astype(float), x.grad.double().numpy())
 
 
-def test_logits_in_any_layout_and_in_place() -> None:
-    z, y, options = arguments("weights", "ignored")
+@pytest.mark.parametrize("name", ["weights", "z_loss"])
+def test_logits_in_any_layout_and_in_place(name: str) -> None:
+    z, y, options = arguments(name, "ignored")
     want = cross_entropy_with_grad(z, y, **options)
     images = np.ascontiguousarray(z[:8].reshape(2, 2, 2, CLASSES).transpose(0, 3, 1, 2))
     got = cross_entropy_with_grad(images, y[:8].reshape(2, 2, 2), **options)
@@ -145,6 +149,19 @@ def test_logits_in_any_layout_and_in_place() -> None:
     np.testing.assert_array_equal(grad, want[1])
     one = cross_entropy_with_grad(z[1], y[1], **options)
     np.testing.assert_array_equal(one[1], cross_entropy_with_grad(z[1:2], y[1:2], **options)[1][0])
+
+
+def test_a_large_z_loss_takes_no_digits_from_the_true_class() -> None:
+    """Its entry is a_y·(1 + 2·λ·L) − 1, where λ·L may be large and a_y small or close to 1."""
+    z = np.array([[300.7, 283.1, 270.3], [283.1, 300.7, 270.3], [3.3, 300.7, 270.3]], np.float32)
+    with mpmath.workdps(60):
+        want = []
+        for row in z.tolist():
+            L = mpmath.log(sum(mpmath.exp(v) for v in row))
+            a = [mpmath.exp(v - L) for v in row]
+            want.append([float(a_n * (1 + 2 * 5 * L) - (n == 0)) for n, a_n in enumerate(a)])
+    _, grad = cross_entropy_with_grad(z, np.zeros(3, int), z_loss=5.0, reduction="sum")
+    np.testing.assert_allclose(grad, want, rtol=1e-6)
 
 
 @pytest.mark.parametrize("operations", [False, True])

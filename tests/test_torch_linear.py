@@ -512,6 +512,7 @@ def test_scores(kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 # --- memory -----------------------------------------------------------------------------------
 
 PROGRAM = """
+import os
 import torch
 import softmaxloss.torch
 rows, features, classes, dtype = {rows}, {features}, {classes}, torch.{dtype}
@@ -521,10 +522,12 @@ def highest():
 x = torch.randn(rows, features).to(dtype).requires_grad_()
 W = torch.randn(classes, features, dtype=dtype).requires_grad_()
 y = torch.randint(classes, (rows,))
-w = W.detach()[:1000].clone().requires_grad_()
-few = y[:256] % len(w)
+w = W.detach()[:4096].clone().requires_grad_()
+given = os.environ.pop("SOFTMAXLOSS_PRODUCTS", "")
 # Loads and compiles; and the libraries of products have what they keep for themselves.
-softmaxloss.linear_cross_entropy(x[:256], w, few).backward()
+for library in ("", "numpy", given):
+    os.environ["SOFTMAXLOSS_PRODUCTS"] = library
+    softmaxloss.linear_cross_entropy(x, w, y % len(w)).backward()
 x.grad = None
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # the highest is now the present one

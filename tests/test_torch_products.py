@@ -20,11 +20,9 @@ def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(products.VARIABLE, raising=False)
 
 
-def chosen(dtype: Any = torch.float32, shape: tuple[int, ...] = SHAPE) -> set[str]:
+def chosen(dtype: Any = torch.float32, shape: tuple[int, ...] = SHAPE, alone: bool = False) -> str:
     rows, features, classes = shape
-    made = products.products_for(dtype, "cpu", rows, 512, (classes, features), rows)
-    names = {id(product): name for name, product in products.LIBRARIES.items()}
-    return {names[id(product)] for product in made.values()}
+    return products.library_for(dtype, "cpu", rows, 512, (classes, features), rows, alone)
 
 
 def laid_out(m: int, n: int, layout: str, dtype: Any) -> Any:
@@ -65,28 +63,30 @@ def test_the_product(library: str, dtype: Any, of_a: str, of_b: str) -> None:
     assert (place[:, 6:] == 9).all()
 
 
-def test_a_product_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def with_threads(monkeypatch: pytest.MonkeyPatch, of_torch: int, of_numpy: int) -> None:
+    monkeypatch.setattr(products, "_threads_of_numpy", lambda: of_numpy)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: of_torch)
+
+
+def test_products_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
 
-    def measure(kind: str, names: list[str], *key: Any) -> str:
-        measured.append(kind)
+    def measure(names: list[str], *key: Any) -> str:
+        measured.append(key)
         return names[-1]
 
     monkeypatch.setattr(products, "_measured", measure)
-    monkeypatch.setattr(products, "_threads_of_numpy", lambda: 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert chosen() == {"torch"}
-    assert measured == list(products.KINDS)
-    assert chosen() == {"torch"}
+    with_threads(monkeypatch, 1, 1)
+    assert chosen() == "torch"
+    assert chosen() == "torch"
     chosen(shape=(60, *SHAPE[1:]))  # another batch of about as many rows
-    assert len(measured) == 3
+    assert len(measured) == 1
     chosen(torch.float64)
-    assert len(measured) == 6
+    assert len(measured) == 2
 
 
-def test_the_fastest_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of libraries that are about as fast, it is the first."""
-    times = {"onednn": 2.0, "numpy": 1.0, "torch": 1.1}
+def with_times(monkeypatch: pytest.MonkeyPatch, times: dict[str, float]) -> None:
+    """Products of each library take so many seconds."""
     now = [0.0]
     for name, product in products.LIBRARIES.items():
 
@@ -96,33 +96,76 @@ def test_the_fastest_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(products.LIBRARIES, name, product._replace(put=put, adds=False))
     monkeypatch.setattr(products, "perf_counter", lambda: now[0])
     monkeypatch.setattr(products, "available", lambda dtype, device: list(times))
-    monkeypatch.setattr(products, "_threads_of_numpy", lambda: 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert chosen() == {"numpy"}
-    for torchs, numpys in (1, 2), (2, 1), (2, 2):  # the threads of one would wait for the other's
-        monkeypatch.setattr(products, "_threads_of_numpy", lambda number=numpys: number)
-        monkeypatch.setattr(torch, "get_num_threads", lambda number=torchs: number)
-        products._chosen.clear()
-        assert chosen() == {"torch"}
+
+
+def test_the_fastest_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of libraries that are about as fast, it is the first."""
+    times = {"onednn": 2.0, "numpy": 1.0, "torch": 1.1}
+    with_times(monkeypatch, times)
+    with_threads(monkeypatch, 1, 1)
+    assert chosen() == "numpy"
     assert products.clearly_fastest(times | {"onednn": 1.05}) == "onednn"
+
+
+def test_when_numpy_may_multiply_on_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On as many as PyTorch has, and between no operations of PyTorch: its threads would hold the
+    processors. A while after them, so not in small calls."""
+    with_times(monkeypatch, {"onednn": 2.0, "numpy": 1.0, "torch": 1.1})
+    small, large = SHAPE, (2500, 1000, 2000)
+    for of_torch, of_numpy, shape, alone, want in (
+        (2, 2, large, True, "numpy"),
+        (2, 2, large, False, "torch"),
+        (2, 2, small, True, "torch"),
+        (4, 4, large, True, "torch"),  # half as long
+        (1, 2, large, True, "torch"),
+        (2, 1, large, True, "torch"),
+        (1, 1, small, False, "numpy"),
+    ):
+        with_threads(monkeypatch, of_torch, of_numpy)
+        products._chosen.clear()
+        assert chosen(shape=shape, alone=alone) == want
+
+
+def test_numpy_multiplies_between_no_operations_of_pytorch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The whole loop runs on arrays, with the result of the loop on tensors."""
+    torch.manual_seed(0)
+    x, W, b = torch.randn(300, 8), torch.randn(70, 8), torch.randn(70)
+    y = torch.randint(70, (300,))
+    for budget in (10**8, 40_000):
+        found = []
+        for name in ("numpy", "torch"):
+            monkeypatch.setenv(products.VARIABLE, name)
+            leaves = [t.clone().requires_grad_() for t in (x, W, b)]
+            with torch.profiler.profile() as profile:
+                loss = linear_cross_entropy(
+                    *leaves[:2], y, linear_bias=leaves[2], memory_budget=budget
+                )
+            loss.backward()
+            found.append([loss, *[leaf.grad for leaf in leaves]])
+            events = {event.key for event in profile.key_averages()}
+            assert bool(events & {"aten::mm", "aten::addmm", "aten::sum"}) is (name == "torch")
+            assert not events & {"aten::add_"} or name == "torch"
+        torch.testing.assert_close(*found)
 
 
 def test_what_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "_measured", lambda *_: pytest.fail("measured"))
     first = products.available(torch.float32, "cpu")[0]
-    assert chosen(shape=(8, 16, 100)) == {first}
-    assert chosen(shape=(64, 0, 2000)) == {"torch"}
-    assert chosen(torch.bfloat16) == {"torch"}
+    assert chosen(shape=(8, 16, 100)) == first
+    assert chosen(shape=(64, 0, 2000)) == "torch"
+    assert chosen(torch.bfloat16) == "torch"
     torch.use_deterministic_algorithms(True)
     try:
-        assert chosen() == {first}
+        assert chosen() == first
     finally:
         torch.use_deterministic_algorithms(False)
     for name in products.available(torch.float32, "cpu"):
         monkeypatch.setenv(products.VARIABLE, name)
-        assert chosen() == {name}
+        assert chosen() == name
     monkeypatch.setenv(products.VARIABLE, "numpy")
-    assert chosen(torch.bfloat16) == {"torch"}
+    assert chosen(torch.bfloat16) == "torch"
 
 
 def test_an_unknown_library_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,21 +189,24 @@ class _Call:
         x = self._in_place(self.logits)
         y = self.target.in_place()
         g = None if grad is None else self._in_place(grad)
-        extended = self.options.changes_logits
-        if extended or x is None or y is None or (g is None) is not (grad is None):
+        copies = softcap.makes_copies(self.target, self.weight, self.options)
+        if copies or x is None or y is None or (g is None) is not (grad is None):
             self._run_in_blocks(factor, loss, grad)
             return loss
-        self.kernel.cross_entropy(
-            x, y, self.weight, self.sample_weight, self.options, factor, loss, g
-        )
+        compute = self._compute()
+        compute(x, y, self.weight, self.sample_weight, self.options, factor, loss, g)
         return loss
+
+    def _compute(self) -> Any:
+        """`Kernel.cross_entropy`, with the options that the kernel does not have."""
+        if self.options.changes_logits:
+            return partial(softcap.cross_entropy, self.kernel)
+        return self.kernel.cross_entropy
 
     def _run_in_blocks(self, factor: float | Array, loss: Array, grad: Array | None) -> None:
         """`run` where some array has no dtype or layout that the kernel reads, or with options that
         the kernel does not have."""
-        compute, most = self.kernel.cross_entropy, BLOCK
-        if self.options.changes_logits:
-            compute, most = partial(softcap.cross_entropy, self.kernel), softcap.FEW
+        compute, most = self._compute(), softcap.FEW if self.options.changes_logits else BLOCK
         for place, rows in blocks(self.lead_shape, self.classes, most):
             x = self._block(self.logits, place)
             part = None if grad is None else class_last(grad)[place]

@@ -232,7 +232,9 @@ def _outside(y: Array, counted: Array, outside: Array, low: int, high: int) -> s
     label = int(y[position])
     used = y[counted]
     hint = ""
-    if low == 0 and used.min() >= 1 and used.max() == high + 1:
+    if low == high:
+        hint = "; the logits are of one class, and need a column for each"
+    elif low == 0 and used.min() >= 1 and used.max() == high + 1:
         hint = f"; all labels lie in 1..{high + 1}: if they count from one, pass first_class=1"
     elif label < 0 and position:
         hint = f"; if it marks rows that do not count, pass ignore_index={label}"

@@ -13,10 +13,12 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
-from ..text import printable, shorten
+from ..files import FORMATS
+from ..text import printable, shorten, shown
 from . import check, completion, explain, score
 from .command import ExamplesFirst
 from .help import show_help
@@ -33,10 +35,37 @@ class Group(ExamplesFirst, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if FIRST_NUMBER.match(args[0]) and not ctx.resilient_parsing:
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
             again = shorten(shlex.join(args), 60)
-            raise click.UsageError(f"which command? To explain these logits: explain {again}", ctx)
+            if FIRST_NUMBER.match(args[0]):
+                meant = f"which command? To explain these logits: explain {again}"
+            elif args[0].partition(":")[0].endswith(".py"):
+                meant = f"which command? To check this code: check {again}"
+            elif os.path.exists(args[0]) or Path(args[0]).suffix in FORMATS:
+                meant = f"which command? To score this file: score {again}"
+            else:
+                known = f"commands: {', '.join(self.list_commands(ctx))}"
+                if args[0].lower() in self.commands:
+                    known = f"did you mean {args[0].lower()}?"
+                elif command := self._with_option(f"--{args[0]}"):
+                    known = f"{command} has an option --{args[0]}"
+                meant = f"no such command {shown(args[0], 40)}; {known}"
+            raise click.UsageError(meant, ctx)
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if command := self._with_option(error.option_name):
+                after = f"{error.option_name} follows the command: {command} … {error.option_name}"
+                raise click.UsageError(after, ctx) from None
+            raise
+
+    def _with_option(self, name: str) -> str | None:
+        """The first command with this option."""
+        commands = self.commands.items()
+        return next((c for c, known in commands if any(name in p.opts for p in known.params)), None)
 
 
 @click.group(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations  # CompletionItem[…] is new in click
 
+import ast
 import contextlib
+import csv
 import inspect
+import io
 import math
 import os
 import re
@@ -12,8 +15,9 @@ import shutil
 import sys
 import textwrap
 import webbrowser
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -24,6 +28,7 @@ from ..explanation import SetExplanation
 from ..explanation.rendering.terminal import to_ascii
 from ..files import LogitsFile, open_logits
 from ..files.atomic import check_writable
+from ..files.columns import columns_apart
 from ..files.ids import read_ids, read_lines
 from ..files.linear import LinearFile
 from ..text import plural, printable
@@ -33,11 +38,33 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ExamplesFirst(click.Command):
-    """A command whose help begins with examples to copy and run."""
+    """A command whose help begins with examples to copy and run.
 
-    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+    Args:
+        examples: the examples, a line each.
+        meant: what is meant by options that it has not, but that people try.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: str = "",
+        meant: Mapping[str, str] = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.examples = inspect.cleandoc(examples)
+        self.examples, self.meant = inspect.cleandoc(examples), meant
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if (name := error.option_name) in self.meant:
+                raise click.UsageError(f"no option {name}: {self.meant[name]}", ctx) from None
+            raise
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"Examples:\n{textwrap.indent(self.examples, '  ')}\n\n")
@@ -148,9 +175,31 @@ def class_names(given: str | None, from_file: Sequence[str] | None, count: int) 
 
 
 def names_of(given: str) -> list[str]:
-    """The names in the value of --classes, which may be the name of a file."""
-    is_file = given.endswith(".txt") and ("," not in given or os.path.exists(given))
-    return [name.strip() for name in (read_lines(given) if is_file else given.split(","))]
+    """The names in the value of --classes, which may be the name of a file; or a list of Python, or
+    names in quotes where they have commas.
+
+    >>> names_of("cat, dog"), names_of("['cat', 'dog']"), names_of('"dog, wild",cat')
+    (['cat', 'dog'], ['cat', 'dog'], ['dog, wild', 'cat'])
+    """
+    if given.endswith(".txt") and ("," not in given or os.path.exists(given)):
+        names = read_lines(given)
+    elif (listed := _as_list(given)) is not None:
+        names = listed
+    elif '"' in given and "\n" not in given:
+        names = next(csv.reader([given], skipinitialspace=True))
+    else:
+        names = given.split(",")
+    return [name.strip() for name in names]
+
+
+def _as_list(given: str) -> list[str] | None:
+    """The names, where they are a list of Python or JSON."""
+    if given.strip().startswith("["):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            listed = ast.literal_eval(given.strip())
+            if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
+                return listed
+    return None
 
 
 def linear_file() -> LinearFile | None:
@@ -166,9 +215,13 @@ def linear_file() -> LinearFile | None:
     return LinearFile(given["weight"], given["weight_key"], given["bias_key"])
 
 
-def open_file(path: str, apart: Sequence[str]) -> LogitsFile:
-    """The logits in a file, with the options of the command that runs now."""
+def open_file(path: str, labels: str) -> LogitsFile:
+    """The logits in a file, with the options of the command that runs now. labels: the file of
+    labels; it may be the same one, and "" is none."""
     given, layer = click.get_current_context().params, linear_file()
+    apart = columns_apart(
+        path, (labels, given["labels_key"]), (given["ids_file"], given["ids_key"])
+    )
     return open_logits(
         path,
         key=given["logits_key"],
@@ -232,23 +285,6 @@ def expect_a_mean(result: Totals | SetExplanation) -> None:
     click.get_current_context().exit(1)
 
 
-def columns_apart(logits: str, labels: str) -> list[str]:
-    """The columns of a file of logits that are none: labels and ids, where they are in the same
-    one, with the options of the command that runs now."""
-    given = click.get_current_context().params
-    beside = {"labels_key": labels, "ids_key": given.get("ids_file") or logits}
-    return [
-        given[key]
-        for key, file in beside.items()
-        if given.get(key) is not None and _same_file(logits, file)
-    ]
-
-
-def _same_file(one: str, other: str) -> bool:
-    both = os.path.exists(one) and os.path.exists(other)
-    return one == other or (both and os.path.samefile(one, other))
-
-
 def row_ids(logits: str, rows: int) -> list[str] | None:
     """The names of the rows, with the options of the command that runs now."""
     given = click.get_current_context().params
@@ -305,4 +341,18 @@ def write(text: str) -> None:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         text = to_ascii(text)
-    sys.stdout.write(text)
+    try:
+        raw = getattr(sys.stdout, "buffer", None)
+        if isinstance(raw, io.RawIOBase):  # PYTHONUNBUFFERED: it may write a part, without an error
+            _write_all(raw, text.replace("\n", os.linesep).encode(sys.stdout.encoding or "ascii"))
+        else:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
+def _write_all(file: io.RawIOBase, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) or 0 :]

@@ -28,8 +28,18 @@ WHICH_ROW = (
 )
 
 
+_TRUE, _NAMES = "the true class is --label", "the names of the classes are --classes"
+
+
 @click.command(
     cls=NumbersCommand,
+    meant={
+        **dict.fromkeys(["--target", "--true", "--class", "--y", "-y", "-l"], _TRUE),
+        **dict.fromkeys(["--names", "--class-names"], _NAMES),
+        **dict.fromkeys(["--question", "-q"], "a question is --ask"),
+        **dict.fromkeys(["--out", "--output", "-o"], "a page is written by --html"),
+        **dict.fromkeys(["--logits", "--z"], "the logits are numbers without an option"),
+    },
     short_help="Why one example, or a file of them, has its loss.",
     examples="""
     softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2
@@ -46,8 +56,10 @@ WHICH_ROW = (
 @click.option(
     "--label",
     metavar="CLASS",
+    multiple=True,
     shell_complete=complete_label,
-    help="The true class: its number, or its name in --classes; several as fox,owl.",
+    help="The true class: its number, or its name in --classes; several as fox,owl; probabilities "
+    "as 0.7,0.2,0.1.",
 )
 @command.classes
 @command.one_based
@@ -92,7 +104,7 @@ WHICH_ROW = (
 @command.as_json
 def explain(
     logits: tuple[str, ...],
-    label: str | None,
+    label: tuple[str, ...],
     classes: str | None,
     one_based: bool,
     probabilities: bool,
@@ -127,9 +139,9 @@ def explain(
     command.check_outputs([html], (file, labels, ids_file, classes, weight))
     if "list" in questions:
         return command.write(_questions(as_json))
-    if label is not None and labels is not None:
+    if label and labels is not None:
         raise click.UsageError("give --label or --labels, not both")
-    true: str | int | list[float] | None = label
+    true: str | int | list[float] | None = ",".join(label) or None
     known: Sequence[str] | None = None
     if file is None:
         needs = "needs a file of logits: --file FILE"
@@ -137,13 +149,12 @@ def explain(
         _refuse(needs, "row", *keys, "weight")
         if labels is not None and (os.path.exists(labels) or Path(labels).suffix in FORMATS):
             _refuse(needs, "labels")
-        true = label or labels
+        true = true or labels
         z = read_numbers(logits)
     else:
         if logits:
             raise click.UsageError("give the logits as numbers or with --file, not both")
-        apart = command.columns_apart(file, labels or "")
-        with command.open_file(file, apart) as source:
+        with command.open_file(file, labels or "") as source:
             if row is None and source.shape[0] != 1:
                 if labels is None:
                     raise click.UsageError(WHICH_ROW)

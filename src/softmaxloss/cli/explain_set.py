@@ -5,7 +5,7 @@ from functools import partial
 import click
 
 from ..explanation import explain_set as explanation_of_set
-from ..files import LogitsFile, read_labels
+from ..files import LogitsFile, read_target
 from ..totals import Example
 from . import command
 from .progress import progress_bar
@@ -16,8 +16,8 @@ def explain_set(source: LogitsFile, labels: str) -> None:
     given = click.get_current_context().params
     names = command.class_names(given["classes"], source.class_names, source.shape[1])
     first_class = 1 if given["one_based"] else 0
-    known = read_labels(labels, key=given["labels_key"], classes=names, first_class=first_class)
-    ids = command.row_ids(given["file"], len(known))
+    known = read_target(labels, key=given["labels_key"], classes=names, first_class=first_class)
+    ids = command.row_ids(given["file"], known.shape[0])
     with command.label_errors(labels), progress_bar() as on_progress:
         explanation = explanation_of_set(
             source,

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from ..class_names import offer
 from ..files import open_logits
-from ..files.class_numbers import ClassNumbers
+from ..files.class_numbers import ClassNumbers, as_float
 from ..files.errors import BadFileError
 from ..text import printable, shown
 from . import command
@@ -19,12 +19,13 @@ from . import command
 def read_label(
     label: str | int | None, names: Sequence[str] | None, classes: int, first_class: int
 ) -> int | list[float]:
-    """The label in the caller's numbering; of several, a 1 for each class.
+    """The label in the caller's numbering; or a target: of several labels a 1 for each, else the
+    number for each class that is given, one-hot or probabilities.
 
     Text is read as by `ClassNumbers`; an integer, from a file, is a number.
     """
     last = first_class + classes - 1
-    fits = f"a number from {first_class} to {last}" + (" or a class name" if names else "")
+    fits = f"a whole number from {first_class} to {last}" + (" or a class name" if names else "")
     if label is None:
         raise click.UsageError(f"which class is the true one? Add --label, {fits}")
 
@@ -33,16 +34,33 @@ def read_label(
 
     if isinstance(label, int):
         names, label = None, str(label)
-    words = label.split(",")
-    if len(words) == 1 or label.strip() in (names or ()):
+    if label.strip() in (names or ()):
         return number(label)
+    words = [word.strip() for word in label.strip(" []()").split(",")]
+    if len(words) == 1:
+        return number(words[0])
+    if (given := _value_for_each(words, names, classes)) is not None:
+        return given
     target = [0.0] * classes
     for word in words:
         position = number(word) - first_class
         if target[position]:
-            raise click.UsageError(f"the label {word.strip()} is given twice")
+            raise click.UsageError(f"the label {word} is given twice")
         target[position] = 1.0
     return target
+
+
+def _value_for_each(
+    words: Sequence[str], names: Sequence[str] | None, classes: int
+) -> list[float] | None:
+    """One-hot or probabilities: a number from 0 to 1 for each class. None for names, and for
+    numbers of classes, of which none is there twice and none has a point."""
+    if len(words) != classes or any(word in (names or ()) for word in words):
+        return None
+    if len({*words}) == classes and all(word.isdecimal() for word in words):
+        return None
+    values = [value for word in words if (value := as_float(word)) is not None and 0 <= value <= 1]
+    return values if len(values) == classes else None
 
 
 def _number(
@@ -58,6 +76,11 @@ def _number(
                 f"the label {shown(word)} is the name of several classes: it must be {fits}"
             ) from None
         near = f"; {offer(word, names)}" if names else ""
+        if (value := as_float(word)) is not None:
+            near = "; probabilities are given as 0.2,0.8, one for each class"
+            near = f"; write {value:.0f}" if value.is_integer() else near
+        elif not names:
+            near = "; for names add --classes A,B,C"
         raise click.UsageError(
             f"the label {shown(word)} is not a class: it must be {fits}{near}"
         ) from None

@@ -28,6 +28,8 @@ PRINTED = re.compile(
     r"[a-z_][\w.]*\(\s*(?P<list>\[.*\])\s*(,\s*\w+=.*)?\)>?",
     re.IGNORECASE | re.DOTALL,
 )
+# What stands before it in a log: logits: [2.0, 1.0], z = 2.0 1.0.
+NAMED = re.compile(r"^\s*['\"]?[a-z_][\w.]{0,40}['\"]?\s*[:=]\s*(?=[-\[(\d.a-z])", re.IGNORECASE)
 # One of its numbers: np.float64(2.0), tensor(2., device='cuda:0').
 SCALAR = re.compile(r"\b[a-z_][\w.]{0,40}\(\s*([^\s(),\[\]]+)[^()\[\]]*\)", re.IGNORECASE)
 BRACKETS = re.compile(r"[\[\]()]+")
@@ -50,7 +52,10 @@ class NumbersCommand(command.ExamplesFirst):
 def read_numbers(words: Sequence[str]) -> list[float]:
     """The numbers on the command line, or on standard input for the one word -."""
     if not words:
-        raise click.UsageError("no logits: softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2")
+        raise click.UsageError(
+            "no logits: softmaxloss explain 2.0 1.0 0.1 -1.2 --label 2, or - to read them from "
+            "standard input"
+        )
     if "-" in words:
         if len(words) > 1:
             raise click.UsageError("- reads all the logits from standard input: give no others")
@@ -67,8 +72,11 @@ def read_numbers(words: Sequence[str]) -> list[float]:
         )
     numbers = [_number(word, where) for row in rows for word in SEPARATORS.split(row)]
     if len(rows) > 1:
+        one = any(len(SEPARATORS.split(row)) == 1 for row in rows)
+        hint = "; the true class is given by --label" if one else ""
         raise click.UsageError(
-            f"there are {len(rows)} rows of numbers{where}: explain takes the logits of one example"
+            f"there are {len(rows)} rows of numbers{where}: explain takes the logits of one "
+            f"example{hint}"
         )
     if not numbers:
         raise click.UsageError(f"there are no numbers{where}")
@@ -77,6 +85,7 @@ def read_numbers(words: Sequence[str]) -> list[float]:
 
 def _rows(text: str) -> list[str]:
     """The lists of numbers in the text, without brackets, however a program printed them."""
+    text = NAMED.sub("", text)
     if printed := PRINTED.fullmatch(text):
         text = printed["list"]
     text = SCALAR.sub(r"\1", text)
@@ -100,4 +109,8 @@ def _number(word: str, where: str) -> float:
         hint = ": the list is printed in part; print all of it, e.g. with .tolist()"
     elif Path(word).suffix.lower() in FORMATS:
         hint = f": to read the logits from a file, --file {shlex.quote(shorten(word, 40))}"
+    elif word.startswith("--"):
+        hint = ": after -- there are only numbers"
+    elif "," not in (click.get_current_context().params.get("classes") or ","):
+        hint = ": separate names of classes by commas, --classes A,B,C"
     raise click.UsageError(f"'{shorten(word, 40)}'{where} is not a number{hint}")

@@ -54,6 +54,13 @@ _SEVERAL = ("workers", "scheduler", "resume", "strict")
 
 @click.command(
     cls=command.ExamplesFirst,
+    meant={
+        "--logits": "LOGITS, the first file, has no option",
+        **dict.fromkeys(["--label", "--target", "--targets"], "LABELS is the second file"),
+        **dict.fromkeys(["--names", "--class-names"], "the names of the classes are --classes"),
+        **dict.fromkeys(["--output", "-o"], "scores are written by --out, a page by --html"),
+        "--file": "LOGITS, the first file, has no option",
+    },
     help=HELP,
     short_help="Loss, accuracy and hardest examples of files.",
     examples="""
@@ -68,7 +75,7 @@ _SEVERAL = ("workers", "scheduler", "resume", "strict")
     softmaxloss score hidden/ labels/ --weight W.safetensors
     """,
 )
-@click.argument("paths", metavar="LOGITS [LABELS]", nargs=-1, required=True, type=command.FILE)
+@click.argument("paths", metavar="LOGITS [LABELS]", nargs=-1, type=command.FILE)
 @click.option(
     "--labels",
     "labels_files",
@@ -126,6 +133,11 @@ def score(
     **_: Any,
 ) -> None:
     """Score the files and report; the parameters are the options of the command."""
+    if not paths:
+        raise click.UsageError(
+            "no files: softmaxloss score LOGITS LABELS, or - in the place of LOGITS for standard "
+            "input"
+        )
     command.page_options(html, open_page)
     plots = [out for out in outputs if Path(out).suffix.lower() in PLOTS]
     if plots:
@@ -158,8 +170,7 @@ def _score_one(logits: str, labels: str, scores: list[str], plots: list[str]) ->
     command.check_outputs([*scores, *plots, html], read)
     explained = None
     with contextlib.ExitStack() as stack:
-        apart = command.columns_apart(logits, labels)
-        source = stack.enter_context(command.open_file(logits, apart))
+        source = stack.enter_context(command.open_file(logits, labels))
         names = command.class_names(given["classes"], source.class_names, source.shape[1])
         known = read_target(
             labels,
@@ -180,9 +191,6 @@ def _score_one(logits: str, labels: str, scores: list[str], plots: list[str]) ->
         options |= {"on_progress": stack.enter_context(progress_bar())}
         if html is None and not plots:
             result = evaluate(source, known, **options)
-        elif isinstance(known, TargetFile):
-            what = "--html" if html is not None else f"--out {plots[0]}"
-            raise click.UsageError(f"{what} needs one class for each row, not probabilities")
         else:
             sums = add_up(source, known, ids=ids, **options)
             result = sums.totals

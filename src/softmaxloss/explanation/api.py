@@ -10,10 +10,11 @@ from typing import Any, SupportsIndex, TypedDict, Unpack, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, as_array, read_real
+from ..arrays import Array, as_array, as_floats, read_real
+from ..backends import backend_of
 from ..class_names import is_text, positions_of, read_class_names
 from ..errors import LabelError, OptionError
-from ..files import LogitsFile
+from ..files import LogitsFile, TargetFile
 from ..labels import ClassIndices, read_target
 from ..logits import read_logits
 from ..options import Options
@@ -103,6 +104,10 @@ def explain(
     """
     options = Options(first_class=first_class, multi_label="sum", ignore_index=NO_LABEL)
     step, steps = _positive("step", step), _whole_number("steps", steps)
+    logits, target = _without_graph(logits), _without_graph(target)
+    features, linear_weight, linear_bias = map(
+        _without_graph, (features, linear_weight, linear_bias)
+    )
     layer = _layer(features, linear_weight, linear_bias)
     z = _logits_of(layer) if logits is None else _one_row(logits)
     if from_probabilities:
@@ -120,7 +125,7 @@ def explain(
 
 def explain_set(
     logits: ArrayLike | LogitsFile,
-    target: ArrayLike,
+    target: ArrayLike | TargetFile,
     *,
     classes: Sequence[str] | None = None,
     first_class: int = 0,
@@ -142,7 +147,8 @@ def explain_set(
     Args:
         logits: shape (N, C); or a file, from `softmaxloss.files.open_logits`, which is read in
             blocks, never as a whole.
-        target: class indices, shape (N,), or the names of the classes as in `classes`.
+        target: class indices, shape (N,), or the names of the classes as in `classes`; one-hot rows
+            or probabilities, shape (N, C); or a file of them, from `softmaxloss.files.read_target`.
         classes: C names.
         first_class: 1 if the labels count from one.
         from_probabilities: whether `logits` are probabilities: their logarithms are explained. For
@@ -178,20 +184,15 @@ def explain_set(
     (1, 1)
     """
     options = Options(ignore_index=ignore_index, first_class=first_class)
+    logits, target = _without_graph(logits), _without_graph(target)
     if not isinstance(logits, LogitsFile):
         source = _in_memory(logits, from_probabilities)
     elif from_probabilities and not logits.from_probabilities:
         raise OptionError("for a file of probabilities open_logits takes from_probabilities=True")
     else:
         source = logits
-    try:
-        labels = as_array(target, "target")
-    except ValueError as error:  # rows of different lengths
-        raise LabelError(str(error)) from None
-    count = source.shape[1]
-    names = read_class_names(classes, count)
-    if is_text(labels):
-        labels = positions_of(labels, names) + options.first_class
+    names = read_class_names(classes, source.shape[1])
+    labels = _labels_of_set(target, names, options)
     sums = add_up(
         source,
         labels,
@@ -199,11 +200,39 @@ def explain_set(
         ignore_index=options.ignore_index,
         first_class=options.first_class,
         first_row=_whole_number("first_row", first_row),
-        ids=_ids(ids, len(labels)),
+        ids=_ids(ids, labels.shape[0]),
         on_progress=on_progress,
         max_elements=max_elements,
     )
     return SetExplanation.of(sums, classes=names, first_class=options.first_class)
+
+
+def _labels_of_set(
+    target: Any, names: Sequence[str] | None, options: Options
+) -> Array | TargetFile:
+    """Class numbers (N,), or probabilities (N, C), which one-hot rows are no more."""
+    if isinstance(target, TargetFile):
+        return target
+    try:
+        labels = as_array(target, "target")
+    except ValueError as error:  # rows of different lengths
+        raise LabelError(str(error)) from None
+    if is_text(labels):
+        return np.asarray(positions_of(labels, names) + options.first_class)
+    if labels.ndim == 2:
+        labels = read_real(labels, "target")
+    one_hot = labels.ndim == 2 and labels.size and ((labels == 0) | (labels == 1)).all()
+    if one_hot and (labels.sum(axis=1) == 1).all():
+        return np.asarray(labels.argmax(axis=1) + options.first_class)
+    return labels
+
+
+def _without_graph(values: Any) -> Any:
+    """A tensor as an array, wherever it lies; anything else as it is."""
+    backend = backend_of(values)
+    if backend is None:
+        return values
+    return as_floats(backend.tensors.as_numpy(values.detach().cpu()))
 
 
 def _ids(ids: Any, count: int) -> Sequence[object] | None:

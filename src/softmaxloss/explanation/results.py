@@ -23,9 +23,8 @@ from . import (
 )
 from .one_data import ExampleData
 from .questions import Answer
-from .rendering import html
 from .rendering.html import Page
-from .rendering.names import NAME, in_sentence
+from .rendering.names import in_sentence
 from .rendering.numbers import number
 from .set_data import SetData
 from .several_data import SeveralLabelsData
@@ -146,8 +145,10 @@ class Explanation(ExampleData, Rendered):
 
 class SeveralLabels(SeveralLabelsData, Rendered):
     def __repr__(self) -> str:
-        count = plural(len(self.labels), "label")
-        return f"<SeveralLabels: {count} of {plural(self.terms.size, 'class')}; {ALL}>"
+        count = "probabilities" if self.sums_to_one else plural(len(self.labels), "label")
+        assert self.as_given.loss is not None
+        loss = number(self.as_given.loss)
+        return f"<SeveralLabels: {count} of {plural(self.terms.size, 'class')}, loss {loss}; {ALL}>"
 
     def outcome(self) -> str:
         """Where gradient descent ends, in a sentence.
@@ -166,10 +167,7 @@ class SeveralLabels(SeveralLabelsData, Rendered):
         return document([lead], sections, width=width, color=color)
 
     def _page(self, *, script: bool) -> Page:
-        title = f"One example with {len(self.labels)} labels"
-        lead = html.paragraph(several_sections.lead(self, NAME))
-        sections = map(html.section_of, several_sections.sections(self, NAME))
-        return Page(title, "\n".join([f"<h1>{title}</h1>", lead, *sections]))
+        return page.several_page(self)
 
 
 class SetExplanation(SetData, Rendered):
@@ -254,4 +252,6 @@ class SetExplanation(SetData, Rendered):
         'explain(logits[0], 2, first_class=1)'
         """
         counted = f", first_class={self.first_class}" if self.first_class else ""
+        if self.soft:
+            return f"explain(logits[{example.row}], target[{example.row}]{counted})"
         return f"explain(logits[{example.row}], {example.label}{counted})"

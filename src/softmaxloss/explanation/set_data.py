@@ -23,7 +23,7 @@ class Push(NamedTuple):
     true: int  #: i, the true class of the examples
     pushed: int  #: n ≠ i, the class that they push down
     mean: float  #: the mean of ∂J/∂z_n over them, which is their mean probability of n
-    examples: int  #: the number of examples of class i
+    examples: float  #: the number of examples of class i
     share: float  #: of all the pushing down in the set: mean · examples over the sum of all pairs
 
 
@@ -72,6 +72,10 @@ class SetData(Data):
         losses: (90,) int64, the examples by their loss, in bins between `totals.LOSS_EDGES`.
         wrong_losses: (90,) int64, those of them whose predicted class is not their label.
         counts: (C,) int64, the number of examples of each class.
+        soft: whether the labels are probabilities. For `accuracy`, `counts`, `confusions` and
+            `examined`, the label is then the most probable class; in what follows, an example
+            counts for every class by its probability.
+        class_counts: (C,) how many examples that makes of each class: `counts`, unless `soft`.
         class_loss: (C,) their mean loss; NaN for a class without examples.
         pulls: (C,) the mean of ∂J/∂z_i = a_i − 1 over the examples of class i: how they pull their
             own output up. NaN for a class without examples.
@@ -105,6 +109,8 @@ class SetData(Data):
     losses: Integers
     wrong_losses: Integers
     counts: Integers
+    soft: bool
+    class_counts: Integers | Vector
     class_loss: Vector
     pulls: Vector
     net_gradient: Vector
@@ -128,11 +134,12 @@ class SetData(Data):
         """What the sums over a set say."""
         totals, gradients, pushes, pairs = sums.totals, sums.pushes, None, None
         counts = totals.counts
+        each = gradients.counts if gradients.soft else counts
         with np.errstate(invalid="ignore", divide="ignore"):  # no mean for a class without examples
             if isinstance(gradients.pairs, AllPairs):
-                pushes = frozen(gradients.pairs.sums / counts[:, np.newaxis])
+                pushes = frozen(gradients.pairs.sums / each[:, np.newaxis])
             else:
-                pairs = _pairs(gradients.pairs, counts)
+                pairs = _pairs(gradients.pairs, each)
             return cls(
                 examples=totals.examples,
                 ignored=totals.ignored,
@@ -144,9 +151,11 @@ class SetData(Data):
                 losses=frozen(totals.losses, np.int64),
                 wrong_losses=frozen(totals.wrong_losses, np.int64),
                 counts=frozen(counts, np.int64),
-                class_loss=frozen(gradients.losses / counts),
-                pulls=frozen(gradients.pairs.pulls / counts),
-                net_gradient=frozen(gradients.net / counts.sum()),
+                soft=gradients.soft,
+                class_counts=frozen(each, each.dtype),
+                class_loss=frozen(gradients.losses / each),
+                pulls=frozen(gradients.pairs.pulls / each),
+                net_gradient=frozen(gradients.net / each.sum()),
                 pushes=pushes,
                 pairs=pairs,
                 look_like_probabilities=totals.look_like_probabilities,
@@ -163,7 +172,7 @@ class SetData(Data):
     def shares(self) -> Vector:
         """(C,) the share of the examples with each class; NaN where no example counts."""
         with np.errstate(invalid="ignore"):
-            return np.asarray(self.counts / self.counts.sum())
+            return np.asarray(self.class_counts / self.class_counts.sum())
 
     @property
     def mean_probability(self) -> Vector:
@@ -178,19 +187,19 @@ class SetData(Data):
         >>> [(p.true, p.pushed, p.examples) for p in explain_set(z, [0, 0, 2]).strongest(2)]
         [(0, 1, 2), (0, 2, 2)]
         """
-        whole = -float(np.nansum(self.pulls * self.counts))
+        whole = -float(np.nansum(self.pulls * self.class_counts))
         if self.pairs is not None:
             pairs = self.pairs
             true, pushed, means = pairs.true[:count], pairs.pushed[:count], pairs.mean[:count]
         else:
             assert self.pushes is not None
-            totals = np.nan_to_num(self.pushes * self.counts[:, np.newaxis]).reshape(-1)
+            totals = np.nan_to_num(self.pushes * self.class_counts[:, np.newaxis]).reshape(-1)
             places = highest(totals, count)
             places = places[np.argsort(-totals[places], kind="stable")]
             places = places[totals[places] > 0]  # not the diagonal, which pulls
-            true, pushed = np.divmod(places, self.counts.size)
+            true, pushed = np.divmod(places, self.class_counts.size)
             means = self.pushes[true, pushed]
-        counts = self.counts[true]
+        counts = self.class_counts[true]
         columns = (true, pushed, means, counts, means * counts / whole)
         return [Push(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
 
@@ -229,7 +238,7 @@ class SetData(Data):
         }
 
 
-def _pairs(sums: StrongPairs, counts: Integers) -> Pairs:
+def _pairs(sums: StrongPairs, counts: Integers | Vector) -> Pairs:
     true, pushed, total = sums.result()
     known = np.bincount(true, weights=total, minlength=counts.size)
     others = np.maximum(-sums.pulls - known, 0.0) / counts

@@ -40,12 +40,12 @@ def _explained(e: SetData, x: Example, command: Callable[[Example], str], links:
 
 
 def _loss(e: SetData, x: Example) -> str:
-    """The loss as −log of a probability."""
+    """The loss as −log of a probability, or that of each class by its share."""
+    more = f"{plural(x.rank - 1, 'class')} {'has' if x.rank == 2 else 'have'} a larger logit."
+    if e.soft:
+        return f"The loss is J = Σ q_n·(−log a_n) = {number(x.loss)} nats. {more}"
     shown = worked("−log {}", lambda a: -math.log(a), [x.probability], x.loss)
-    return (
-        f"The loss is −log of the probability of the label: J = {shown} nats. "
-        f"{plural(x.rank - 1, 'class')} {'has' if x.rank == 2 else 'have'} a larger logit."
-    )
+    return f"The loss is −log of the probability of the label: J = {shown} nats. {more}"
 
 
 def _table(e: SetData, x: Example, strongest: Strongest) -> str:
@@ -54,24 +54,28 @@ def _table(e: SetData, x: Example, strongest: Strongest) -> str:
     with np.errstate(invalid="ignore", over="ignore"):
         a = np.exp(strongest.logits - strongest.logsumexp)
     rows = []
-    for n, z, a_n in zip(
-        strongest.classes.tolist(), strongest.logits.tolist(), a.tolist(), strict=True
-    ):
+    columns = (strongest.classes, strongest.logits, a, strongest.target)
+    for n, z, a_n, q_n in zip(*(column.tolist() for column in columns), strict=True):
         head = f'{e.number(n)}<span class="name">{as_html(name(e, n))}</span>'
         if x.rank == 0:
             rows.append(row(head, [number(z)], ' class="true"' if n == y else ""))
             continue
         a_n = x.probability if n == y else a_n
-        slope, moves = slope_cells(a_n - (n == y))
-        cells = [number(z), number(a_n), bar(a_n), as_html(slope.text), moves.text]
+        slope, moves = slope_cells(a_n - q_n)
+        target = [number(q_n)] if e.soft else []
+        cells = [number(z), number(a_n), bar(a_n), *target, as_html(slope.text), moves.text]
         rows.append(row(head, cells, ' class="true"' if n == y else ""))
     heads = ["class", "logit z"]
     foot, others = "", e.counts.size - strongest.classes.size
     if x.rank:
-        heads += ["probability a", "", "∂J/∂z = a − onehot", "descent"]
+        target = ["target q", "∂J/∂z = a − q"] if e.soft else ["∂J/∂z = a − onehot"]
+        heads += ["probability a", "", *target, "descent"]
         if others:
-            rest = number(max(0.0, 1.0 - math.fsum(a.tolist())))
-            foot = row(plural(others, "other"), ["", rest, "", f"+{rest}", "↓ down"])
+            a_rest, q_rest = (max(0.0, 1.0 - math.fsum(x.tolist())) for x in (a, strongest.target))
+            slope, moves = slope_cells(a_rest - q_rest) if e.soft else slope_cells(a_rest)
+            target = [number(q_rest)] if e.soft else []
+            cells = ["", number(a_rest), "", *target, as_html(slope.text), moves.text]
+            foot = row(plural(others, "other"), cells)
     return table(f"Its largest logits of {plural(e.counts.size, 'class')}", heads, rows, foot)
 
 

@@ -139,10 +139,12 @@ def _classes(e: SetData) -> str:
 
 def _losses(e: SetData) -> str:
     bins = charts.loss_bins(e)
-    caption = (
-        "A loss of 0.69 is a probability of ½ for the label, 2.3 one of a tenth, 4.6 one of a "
-        "hundredth; bars are equally wide on a logarithmic scale."
-    )
+    caption = "Bars are equally wide on a logarithmic scale."
+    if not e.soft:
+        caption = (
+            "A loss of 0.69 is a probability of ½ for the label, 2.3 one of a tenth, 4.6 one of a "
+            "hundredth; bars are equally wide on a logarithmic scale."
+        )
     rows = [Row([f"{b.least:.3g} to {b.below:.3g}", str(b.examples), str(b.wrong)]) for b in bins]
     table = Table("Examples by their loss", ["loss", "examples", "predicted wrong"], rows)
     picture = _figure(charts.losses(e), caption)
@@ -244,7 +246,7 @@ def _means(e: SetData, shown: list[int]) -> NDArray[np.float64]:
         return np.asarray(e.pushes[np.ix_(shown, shown)])
     assert e.pairs is not None
     means = np.diag(e.pulls[shown])
-    means[e.counts[shown] == 0] = math.nan
+    means[e.class_counts[shown] == 0] = math.nan
     among = np.isin(e.pairs.true, shown) & np.isin(e.pairs.pushed, shown)
     rows = np.searchsorted(shown, e.pairs.true[among])
     columns = np.searchsorted(shown, e.pairs.pushed[among])

@@ -124,12 +124,13 @@ def pushes(e: SetData, count: int, cells: int) -> Section:
     for push in strongest:
         pair = (in_table(e, push.true, cells), in_table(e, push.pushed, cells))
         mean, _ = slope_cells(push.mean)
-        rows.append(Row([*pair, mean, str(push.examples), fixed_percent(push.share, 1)]))
+        rows.append(Row([*pair, mean, _amount(push.examples), fixed_percent(push.share, 1)]))
     heads = ["examples of class", "<push down class", "on average by", "examples", "of all pushes"]
-    first, many = strongest[0], strongest[0].examples > 1
+    first, many = strongest[0], strongest[0].examples != 1
     i, n = in_sentence(e, first.true, cells), in_sentence(e, first.pushed, cells)
     words = [
-        f"The {plural(first.examples, 'example')} of class {i} {'push' if many else 'pushes'} the "
+        f"The {_amount(first.examples)} example{'' if first.examples == 1 else 's'} of class {i} "
+        f"{'push' if many else 'pushes'} the "
         f"output of class {n} down by {number(first.mean)}{' on average' if many else ''}, "
         f"{'their mean' if many else 'its'} probability of class {e.number(first.pushed)}: the "
         "higher, the more the model takes one for the other. Listed are the pairs that push most "
@@ -144,6 +145,11 @@ def pushes(e: SetData, count: int, cells: int) -> Section:
             f"small by more than {number(most)}."
         )
     return Section(title, Table("The strongest pushes", heads, rows), words)
+
+
+def _amount(examples: float) -> str:
+    """A number of examples, of which there are parts where labels are probabilities."""
+    return f"{examples:.0f}" if float(examples).is_integer() else f"{examples:.1f}"
 
 
 def _no_pushes(e: SetData) -> str:
@@ -161,7 +167,7 @@ def net(e: SetData, count: int, cells: int) -> Section:
     shown = np.sort(np.argsort(-np.abs(e.net_gradient), kind="stable")[:count]).tolist()
     rows = []
     for n in shown:
-        loss = number(float(e.class_loss[n])) if e.counts[n] else EMPTY
+        loss = number(float(e.class_loss[n])) if e.class_counts[n] else EMPTY
         rows.append(_net_row(e, [n], in_table(e, n, cells), loss))
     rest = np.delete(np.arange(e.counts.size), shown).tolist()
     if rest:
@@ -181,7 +187,16 @@ def _net_row(e: SetData, classes: Sequence[int], name: str, loss: str) -> Row:
     # Exactly 0 where a_n and the share cancel but for the last digits of float64.
     slope = round(math.fsum(e.net_gradient[classes].tolist()), 12)
     share, mean = (number(float(x[classes].sum())) for x in (e.shares, e.mean_probability))
-    return Row([name, str(int(e.counts[classes].sum())), loss, share, mean, *slope_cells(slope)])
+    return Row(
+        [
+            name,
+            _amount(float(e.class_counts[classes].sum())),
+            loss,
+            share,
+            mean,
+            *slope_cells(slope),
+        ]
+    )
 
 
 def hardest(

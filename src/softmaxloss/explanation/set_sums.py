@@ -1,5 +1,8 @@
 """The gradient ∂J/∂z = a − onehot(y), added up by the true class of the examples, block by block.
 
+Where the labels are probabilities q, an example counts for every class i as q_i of an example whose
+true class is i: Σ_i q_i·(a − onehot(i)) = a − q is its gradient, and Σ_i q_i·(−log a_i) its loss.
+
 Up to 2048 classes every pair (true class, class) has its sum. Of more classes that would be too
 much memory: then the sums of the classes alone are exact, and of the pairs the stronger ones are
 kept.
@@ -13,8 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import cross_entropy_with_grad
-from ..files import LogitsFile
+from ..api import cross_entropy_with_grad, log_softmax
+from ..files import LogitsFile, TargetFile
 from ..files.evaluation import evaluate
 from ..files.writers import ScoresFile
 from ..scores import Scores
@@ -33,8 +36,10 @@ POOL = 1000  # examples with the highest loss, among which labels that look wron
 class PushSums:
     """Running sums over the examples that have a softmax. Classes count from 0.
 
+    counts  (C,) how many there are of each class
     losses  (C,) the sum of their losses
     net     (C,) the sum of ∂J/∂z over all examples
+    soft    whether there were probabilities as labels
     pairs   the sums of ∂J/∂z_n by the true class; its `pulls`, (C,), are those of ∂J/∂z_y = a_y − 1
             over the examples of true class y
 
@@ -47,27 +52,50 @@ class PushSums:
     """
 
     def __init__(self, classes: int, *, first_class: int) -> None:
-        self.losses = np.zeros(classes)
-        self.net = np.zeros(classes)
+        self.counts, self.losses, self.net = np.zeros((3, classes))
+        self.soft = False
         self.pairs: AllPairs | StrongPairs
         self.pairs = AllPairs(classes) if classes <= ALL_PAIRS else StrongPairs(classes)
         self._first_class = first_class
 
-    def add(self, logits: NDArray[Any], labels: NDArray[Any], scores: Scores) -> None:
-        """Count a block: logits (rows, C); labels and each of the scores (rows,)."""
+    def add(
+        self,
+        logits: NDArray[Any],
+        labels: NDArray[Any],
+        scores: Scores,
+        target: NDArray[Any] | None = None,
+    ) -> None:
+        """Count a block: logits (rows, C); labels and each of the scores (rows,); target (rows, C),
+        where the labels are probabilities."""
         valid = np.flatnonzero(scores.rank)  # 0 for ignored rows, and for those without a softmax
         if not valid.size:
             return
-        y = labels[valid].astype(np.int64) - self._first_class
         z = logits[valid].astype(np.float64)  # a copy, which the gradient may overwrite
+        if target is not None:
+            self._add_shares(z, target[valid].astype(np.float64))
+            return
+        y = labels[valid].astype(np.int64) - self._first_class
         _, gradient = cross_entropy_with_grad(z, y, reduction="sum", out=z)
+        self.counts += np.bincount(y, minlength=self.counts.size)
         np.add.at(self.losses, y, scores.loss[valid].astype(np.float64))
         self.net += gradient.sum(axis=0)
         self.pairs.add(y, gradient)
 
+    def _add_shares(self, z: Vector, q: Vector) -> None:
+        """Count each example for every class by its probability q, (rows, C)."""
+        self.soft = True
+        terms = -log_softmax(z)
+        a = np.exp(-terms)
+        self.counts += q.sum(axis=0)
+        self.losses += np.multiply(q, terms, out=np.zeros_like(q), where=q > 0).sum(axis=0)
+        self.net += (a - q).sum(axis=0)
+        self.pairs.add_shares(q, a)
+
     def merge(self, other: Self) -> None:
         """Add the sums of another shard. The order of shards and blocks changes a sum by rounding:
         by at most 2⁻⁵³ of the sum of the absolute values for each addition."""
+        self.counts += other.counts
+        self.soft = self.soft or other.soft
         self.losses += other.losses
         self.net += other.net
         self.pairs.merge(other.pairs)
@@ -82,6 +110,10 @@ class AllPairs:
     def add(self, y: Integers, gradient: Vector) -> None:
         for i in np.unique(y):
             self.sums[i] += gradient[y == i].sum(axis=0)
+
+    def add_shares(self, q: Vector, a: Vector) -> None:
+        self.sums += q.T @ a
+        self.sums[np.diag_indices_from(self.sums)] -= q.sum(axis=0)
 
     def merge(self, other: Any) -> None:
         self.sums += other.sums
@@ -114,9 +146,22 @@ class StrongPairs:
         flat = gradient.reshape(-1)
         places = np.flatnonzero(flat >= LEAST)  # never the true class's: it is not positive
         rows, pushed = np.divmod(places, self._classes)
-        self._waiting.append((y[rows] * self._classes + pushed, flat[places]))
+        self._wait(y[rows] * self._classes + pushed, flat[places])
+
+    def _wait(self, keys: Integers, sums: Vector) -> None:
+        self._waiting.append((keys, sums))
         if sum(keys.size for keys, _ in self._waiting) >= MOST_PAIRS:
             self.settle()
+
+    def add_shares(self, q: Vector, a: Vector) -> None:
+        self.pulls += (q * (a - 1.0)).sum(axis=0)
+        for shares, probabilities in zip(q, a, strict=True):
+            true, pushed = (np.flatnonzero(x >= LEAST) for x in (shares, probabilities))
+            sums = np.multiply.outer(shares[true], probabilities[pushed])
+            sums[true[:, np.newaxis] == pushed] = 0.0  # these are pulls
+            rows, columns = np.nonzero(sums >= LEAST)
+            keys = true[rows] * self._classes + pushed[columns]
+            self._wait(keys, sums[rows, columns])
 
     def merge(self, other: Any) -> None:
         other.settle()
@@ -183,7 +228,7 @@ class SetSums:
 
 def add_up(
     source: LogitsFile,
-    labels: NDArray[Any],
+    labels: NDArray[Any] | TargetFile,
     *,
     top: int,
     ignore_index: int,

@@ -44,6 +44,12 @@ def lead(e: SetData) -> Iterator[str]:
     if e.top_k and e.examples:
         within = ", ".join(f"top-{k} {fixed_percent(share)}" for k, share in e.top_k.items())
         yield f"The label is among the largest logits: {within}."
+    if e.soft and e.examples:
+        yield (
+            "The labels are probabilities q, and the loss of an example is Σ q_n·(−log a_n). Where "
+            "one label is meant, it is the most probable class; for the pushes an example counts "
+            "for every class by its probability."
+        )
     if e.look_like_probabilities:
         yield (
             "No logit is negative and those of each row sum to 1, as probabilities do. If they are "

@@ -90,6 +90,33 @@ class SeveralLabelsData(Data):
         )
 
     @property
+    def as_given(self) -> Policy:
+        """The policy "sum", which takes every target and uses it as it is."""
+        return next(policy for policy in self.policies if policy.name == "sum")
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Whether the target is probabilities, of which all policies give the same.
+
+        >>> from softmaxloss import explain
+        >>> explain([2.0, 1.0, 0.1], [0.2, 0.3, 0.5]).sums_to_one
+        True
+        """
+        return all(policy.error is None for policy in self.policies)
+
+    @property
+    def shares(self) -> Vector:
+        """(C,) the target divided by its sum; 0 where that is 0."""
+        total = math.fsum(self.target)
+        return self.target / total if total else np.zeros_like(self.target)
+
+    @property
+    def contributions(self) -> Vector:
+        """(C,) q_n·(−log a_n), which add up to the loss; 0 for a class with the target 0."""
+        used = self.target != 0
+        return np.multiply(self.target, self.terms, out=np.zeros_like(self.terms), where=used)
+
+    @property
     def labels(self) -> list[int]:
         """The positions of the classes with a share of the target.
 
@@ -98,6 +125,11 @@ class SeveralLabelsData(Data):
         [1, 2]
         """
         return [int(n) for n in np.flatnonzero(self.target)]
+
+    @property
+    def true(self) -> list[int]:
+        """The positions of the true classes: the labels; none where the target is probabilities."""
+        return [] if self.sums_to_one else self.labels
 
     def listed(self) -> list[int]:
         """The positions of the classes that tables list: all of up to 12, else the labels first,

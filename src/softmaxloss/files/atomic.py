@@ -13,26 +13,31 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..text import first_line
-from .errors import FileError
+from .errors import FileError, WriteError
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
-    """The file to replace, behind symbolic links; a `FileError` for a folder, pipe or device."""
+    """The file to replace, behind symbolic links; a `FileError` for a folder, pipe or device, and
+    for a file that is read-only."""
     target = Path(os.path.realpath(path))
     if os.path.exists(target) and not os.path.isfile(target):
         raise FileError(path, "is not a regular file; name a file to write")
+    if os.path.exists(target) and not os.access(target, os.W_OK):  # a rename would not ask
+        raise WriteError(path, "cannot be written: it is read-only")
     return target
 
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an `OSError` of the body, such as a full disk, into the `FileError` of this path."""
+    """Turn an `OSError` of the body, such as a full disk, into the `WriteError` of this path."""
     try:
         yield
     except FileNotFoundError:
-        raise FileError(path, "cannot be written: no such directory") from None
+        raise WriteError(path, "cannot be written: no such directory") from None
     except OSError as error:
-        raise FileError(path, f"cannot be written: {error.strerror or first_line(error)}") from None
+        raise WriteError(
+            path, f"cannot be written: {error.strerror or first_line(error)}"
+        ) from None
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -1,5 +1,6 @@
 """Which columns of a table are logits, and how the classes are called."""
 
+import os
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -21,6 +22,26 @@ NAME_THEM = (
 )
 #: Patterns that name the logits without a key.
 PATTERNS = ("logits*", "logit*")
+
+
+def columns_apart(logits: str, *others: tuple[str | None, str | None]) -> list[str]:
+    """The columns of a file of logits that are none, because labels or names of rows are in them.
+
+    Args:
+        logits: the file.
+        others: of labels, and of names of rows, the file and the key; None for the same file, and
+            for no key.
+    """
+    return [
+        key
+        for file, key in others
+        if key is not None and (file is None or _same_file(logits, file))
+    ]
+
+
+def _same_file(one: str, other: str) -> bool:
+    both = os.path.exists(one) and os.path.exists(other)
+    return one == other or (both and os.path.samefile(one, other))
 
 
 def label_columns(names: Sequence[str], ask: Ask) -> list[int]:

@@ -16,5 +16,9 @@ class FileError(ValueError):
         super().__init__(f"{shorten(os.fspath(path), 4096)}: {message}")
 
 
+class WriteError(FileError):
+    """A file cannot be written: no permission, a full disk."""
+
+
 class BadFileError(ValueError):
     """What is wrong with a file; `softmaxloss.files` adds the name and raises `FileError`."""

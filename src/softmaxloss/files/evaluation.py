@@ -9,6 +9,7 @@ from ..arrays import Array
 from ..errors import LabelError, OptionError
 from ..labels import read_indices
 from ..options import Options
+from ..probabilities import normalised
 from ..scores import Scores
 from ..text import plural, shorten
 from ..totals import Totals
@@ -27,7 +28,7 @@ def evaluate(
     first_row: int = 0,
     details: bool = False,
     scores: Iterable[ScoresFile] = (),
-    on_block: Callable[[Array, Array, Scores], None] | None = None,
+    on_block: Callable[[Array, Array, Scores, Array | None], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     max_elements: int = 1 << 22,
 ) -> Totals:
@@ -35,16 +36,17 @@ def evaluate(
 
     Args:
         logits: from `open_logits`, shape (N, C).
-        labels: class indices, shape (N,), or a file of probabilities, from `read_target`. With
-            these the loss is the cross-entropy with the probabilities; the label, for accuracy,
-            rank and probability, is the most probable class.
+        labels: class indices, shape (N,); or probabilities, shape (N, C) or a file of them, from
+            `read_target`. With these the loss is the cross-entropy with the probabilities; the
+            label, for accuracy, rank and probability, is the most probable class.
         top: how many of the examples with the highest loss to keep.
         ignore_index: rows with this label do not count.
         first_class: 1 if the labels count from one.
         first_row: the number of the first row, for a shard of a set.
         details: whether to keep `Totals.temperatures` and `Totals.strongest`, too.
         scores: where to write the scores of every row, files from `open_scores`.
-        on_block: called with the logits, labels and scores of each block.
+        on_block: called with the logits, labels and scores of each block, and with the
+            probabilities, (rows, C), where the labels are such.
         on_progress: called with (done, total) after each block: rows, or bytes of a .csv file.
         max_elements: the most logits in a block, which has at least one row.
 
@@ -67,12 +69,12 @@ def evaluate(
     4.0
     """
     rows, classes = logits.shape
-    if not isinstance(labels, TargetFile) and labels.ndim != 1:
+    if len(labels.shape) not in (1, 2):
         raise LabelError(
-            f"labels have shape {labels.shape}; give one class index for each row, of one-hot rows "
-            "labels.argmax(axis=1)"
+            f"labels have shape {labels.shape}; give one class index for each row, or "
+            "probabilities of shape (N, C)"
         )
-    count = len(labels) if isinstance(labels, np.ndarray) else labels.shape[0]
+    count = labels.shape[0]
     result = Totals(
         classes, top=top, ignore_index=ignore_index, first_class=first_class, details=details
     )
@@ -84,18 +86,19 @@ def evaluate(
             done = start + len(block)
             if done > count:
                 continue  # count the rows for the message
-            part, scored = scored_part(start, block)
-            result.add(first_row + start, block, part, scored)
+            part, scored, q = scored_part(start, block)
+            result.add(first_row + start, block, part, scored, q)
             for file in scores:
                 file.append(start, part, scored)
             if on_block is not None:
-                on_block(block, part, scored)
+                on_block(block, part, scored, q)
             if on_progress is not None:
                 on_progress(*logits.progress)
     if done != count:
         raise LabelError(
             f"{plural(count, 'label')} for {plural(done, 'row')} of logits in "
             f"{shorten(str(logits.path), 4096)}; give one label for each row"
+            + ("; are the logits transposed?" if count == classes != done else "")
         )
     result.look_like_probabilities = logits.look_like_probabilities
     return result
@@ -103,17 +106,17 @@ def evaluate(
 
 def _scorer(
     labels: Array | TargetFile, classes: int, options: Options
-) -> Callable[[int, Array], tuple[Array, Scores]]:
+) -> Callable[[int, Array], tuple[Array, Scores, Array | None]]:
     """A function of the first row and the logits of a block, called for one block after the other:
-    the labels of the block and its scores."""
+    the labels of the block, its scores, and the probabilities where the labels are such."""
     ignore_index, first = options.ignore_index, options.first_class
-    if isinstance(labels, np.ndarray):
+    if isinstance(labels, np.ndarray) and labels.ndim == 1:
         # All labels at once, so that an error names the row in the file and comes first.
         read_indices(labels, classes, options)
 
-        def of_indices(start: int, block: Array) -> tuple[Array, Scores]:
+        def of_indices(start: int, block: Array) -> tuple[Array, Scores, None]:
             part = labels[start : start + len(block)]
-            return part, score(block, part, ignore_index=ignore_index, first_class=first)
+            return part, score(block, part, ignore_index=ignore_index, first_class=first), None
 
         return of_indices
     if labels.shape[1] != classes:
@@ -122,12 +125,27 @@ def _scorer(
         )
     if first <= ignore_index < first + classes:
         raise OptionError(f"ignore_index={ignore_index} needs class indices, not probabilities")
-    reader = labels.reader()
+    take = _rows_of(labels) if isinstance(labels, np.ndarray) else labels.reader().take
 
-    def of_probabilities(start: int, block: Array) -> tuple[Array, Scores]:
-        q = reader.take(len(block))
+    def of_probabilities(start: int, block: Array) -> tuple[Array, Scores, Array]:
+        q = take(len(block))
         part = q.argmax(axis=1) + first
         scored = score(block, part, ignore_index=ignore_index, first_class=first)
-        return part, scored._replace(loss=cross_entropy(block, q, reduction="none"))
+        return part, scored._replace(loss=cross_entropy(block, q, reduction="none")), q
 
     return of_probabilities
+
+
+def _rows_of(probabilities: Array) -> Callable[[int], Array]:
+    """A function that takes the next rows, as many as it is given."""
+    start = 0
+
+    def take(rows: int) -> Array:
+        nonlocal start
+        block, first, start = probabilities[start : start + rows], start, start + rows
+        try:
+            return normalised(block, first)
+        except ValueError as error:
+            raise LabelError(f"target: {error}") from None
+
+    return take

@@ -84,11 +84,19 @@ def listed(suffixes: Iterable[str]) -> str:
     return f"{', '.join(most)} or {last}"
 
 
+_SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+
+
 def entry(table: Mapping[str, T], path: Path) -> T:
     """What the table has for the suffix of a file."""
     suffix = path.suffix.lower()
     if suffix not in table:
-        raise FileError(path, f"unknown suffix {shown(suffix, 40)}; use {listed(table)}")
+        sheet = (
+            ": save the sheet as .csv"
+            if suffix in _SHEETS and table is FORMATS
+            else f"; use {listed(table)}"
+        )
+        raise FileError(path, f"unknown suffix {shown(suffix, 40)}{sheet}")
     return table[suffix]
 
 

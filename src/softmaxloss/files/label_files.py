@@ -172,7 +172,10 @@ def _probabilities(block: Array, start: int, source: Source) -> npt.NDArray[np.f
                 f"holds several columns, {columns}: name the one with the labels by --labels-key "
                 f"(key= in Python); as one-hot rows or probabilities they do not fit: {error}"
             ) from None
-        raise BadFileError(f"has several numbers per example, and {error}") from None
+        raise BadFileError(
+            f"has several numbers per example, and {error}; if these are the logits, they come "
+            "first: LOGITS LABELS"
+        ) from None
 
 
 def _numbers_of(source: Source, classes: Sequence[str] | None, first_class: int) -> Array:

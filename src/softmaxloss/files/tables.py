@@ -7,6 +7,7 @@ commas.
 import array
 import csv
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -26,6 +27,8 @@ _BLOCK_LIMIT = 1 << 19  # numbers: their text takes several times the memory of 
 _QUOTED_LIMIT = 1 << 24  # characters of a record that goes on over several lines
 
 _MARKS = ("\t", ";", ",")
+
+_PRINTED = re.compile(r"(tensor|array)\(|\[[\s\[\d.+-]", re.IGNORECASE)
 
 Record = tuple[int, str]  # the number of its first line, counted from 1, and its text
 
@@ -232,6 +235,22 @@ def _start_of(path: Path) -> _Start:
             except StopIteration:
                 raise BadFileError("holds only its first line, sep=…") from None
         first = [(number, text), *itertools.islice(records, 1)]
+        if _PRINTED.match(text):
+            raise BadFileError(
+                f"line {number} begins an array as a program prints it; save the array itself, "
+                "numpy.save('logits.npy', z)"
+            )
+        # numpy.savetxt marks its header so, whether it names the columns or not.
+        while text.startswith("#") and len(first) == 2:
+            heading = (number, text.removeprefix("# "))
+            mark = delimiter if named else _delimiter(first[1:])
+            columns = len(_split(*first[1], mark))
+            if not first[1][1].startswith("#") and len(_split(*heading, mark)) == columns:
+                number, text = first[0] = heading
+                break
+            skip += 1
+            number, text = first[1]
+            first = [(number, text), *itertools.islice(records, 1)]
     if not named:
         delimiter = _delimiter(first)
     return _Start(delimiter, skip, first, _split(number, text, delimiter))

@@ -40,6 +40,9 @@ def cross_entropy(
     The logits are (rows, classes, 1), float32 or float64; `grad` may be their memory. Class weights
     do not count in the z_loss; sample weights do. Of scores, the loss has no z_loss.
     """
+    if options.z_loss and not makes_copies(target, weight, options):
+        _with_z_loss(kernel, logits, target, sample_weight, options, factor, loss, grad, scores)
+        return
     u, slope, share, s = logits, None, None, 1.0 if sample_weight is None else sample_weight
     if options.softcap is not None:
         u = softcapped(np, logits, options.softcap)
@@ -65,6 +68,47 @@ def cross_entropy(
     if grad is not None and slope is not None:
         # An entry of 0 stays: where a row does not count, the slope may be NaN.
         np.multiply(grad, slope, out=grad, where=grad != 0)
+
+
+def makes_copies(target: Target, weight: Array | None, options: Options) -> bool:
+    """Whether `cross_entropy` takes copies of the logits, so that the logits should be few. If not
+    they may be (outer, classes, inner), with any strides."""
+    usual = isinstance(target, ClassIndices) and weight is None and not options.label_smoothing
+    return options.softcap is not None or (options.z_loss != 0 and not usual)
+
+
+def _with_z_loss(
+    kernel: Kernel,
+    z: Array,
+    target: Any,
+    sample_weight: Array | None,
+    options: Options,
+    factor: float | Array,
+    loss: Array,
+    grad: Array | None,
+    scores: Scores | None,
+) -> None:
+    """`cross_entropy` of class indices with z_loss alone.
+
+    The gradient of a row is (1 + 2·λ·L)·a_n for every class but the true one: that of J, times a
+    factor. The entry of the true class is formed from J, a_y = exp(−J).
+    """
+    if scores is None:
+        scores = empty_scores(loss.shape, z.dtype)
+    kernel.score(z, target, scores)  # first: grad may be the logits' memory
+    J, L = (a.astype(np.float64) for a in (scores.loss, scores.logsumexp))
+    slope = z_loss_slope(L, options.z_loss)
+    kernel.cross_entropy(z, target, None, sample_weight, options, factor * (1 + slope), loss, grad)
+    s = np.ones(loss.shape) if sample_weight is None else sample_weight
+    counts = s != 0
+    if target.may_ignore:
+        counts &= target.counted()
+    loss[counts] += (s * z_loss_of(L, options.z_loss))[counts]
+    if grad is not None:
+        outer, inner = np.divmod(np.flatnonzero(counts), z.shape[2])
+        y = target.values[counts]
+        entries = factor * s * (np.expm1(-J) + slope * np.exp(-J))
+        grad[outer, y, inner] = entries[counts]
 
 
 def softcapped(xp: Any, z: Any, cap: float) -> Any:

@@ -22,6 +22,9 @@ from ..scores import IGNORED, Scores, empty_scores
 from . import chunks
 from .plan import Plan
 
+#: To gather the weights of more classes than this share takes longer than to multiply with all.
+MOST_USED = 0.6
+
 
 class Rows(NamedTuple):
     """Some rows: what their loss depends on beside the logits, and the arrays to fill."""
@@ -112,7 +115,7 @@ def block_loss(
 
     The logits, (rows, classes), are contiguous; with softcap or z_loss float32 or float64.
     """
-    copies = options.changes_logits or rows.target.in_place() is None
+    copies = rows.target.in_place() is None or softcap.makes_copies(rows.target, weight, options)
     for part in few_rows(*logits.shape) if copies else [slice(0, len(logits))]:
         some, z = rows.part(part), logits[part][:, :, None]
         softcap.cross_entropy(

@@ -31,7 +31,7 @@ LEAST_CLASSES = 64
 CHUNKS, ENOUGH = (4096, 2048, 1024, 512, 256, 128), 1024
 #: Blocks of fewer rows take longer than chunks of classes, with gradients and without, unless the
 #: classes are few.
-THIN, THIN_LOSS, MANY = 64, 2048, 2048
+THIN, THIN_LOSS, MANY = 128, 2048, 2048
 #: Other numbers of a row, in bytes.
 OF_ROW = 256
 #: Copies of a block's rows of the input, and of the gradient with respect to them.

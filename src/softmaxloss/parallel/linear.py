@@ -17,7 +17,7 @@ from ..linear.plan import MOST_CLASSES, Arguments, Sizes, row_blocks
 from ..options import LinearOptions
 from ..torch.formula import compute_dtype
 from ..torch.linear.layer import computed_dtype
-from ..torch.linear.products import Product, products_for
+from ..torch.linear.products import LIBRARIES, Product, library_for
 from ..torch.tensors import eager_options, of_each_row, tensor_beside
 from . import slices
 from .call import Call, as_slice
@@ -122,16 +122,17 @@ class _Layer:
     def logits(self, rows: slice, dtype: torch.dtype) -> Tensor:
         x = self.input[rows].to(dtype)
         z = x.new_empty(len(x), len(self.weight))
-        product = self.products(len(x), dtype)["logits"]
+        product = self.product(len(x), dtype)
         for c in self.chunks():
             b = None if self.bias is None else self.bias[c].to(dtype)
             product.put(x, self.weight[c].to(dtype), b, z[:, c])
         return z
 
-    def products(self, rows: int, dtype: torch.dtype) -> dict[str, Product]:
-        """The products of blocks of so many rows."""
+    def product(self, rows: int, dtype: torch.dtype) -> Product:
+        """The product of blocks of so many rows."""
         shape, device = (len(self.weight), self.weight.shape[1]), self.input.device.type
-        return products_for(dtype, device, rows, MOST_CLASSES, shape, len(self.input))
+        chosen = library_for(dtype, device, rows, MOST_CLASSES, shape, len(self.input), alone=False)
+        return LIBRARIES[chosen]
 
     def gradients(
         self, call: LinearCall, factor: Tensor, needs: list[bool]
@@ -148,13 +149,13 @@ class _Layer:
         scratch = self.input.new_empty(longest * self.input.shape[1], dtype=call.dtype)
         for rows in blocks:
             G, x = call.logit_gradient(rows, factor), self.input[rows].to(call.dtype)
-            made = self.products(len(x), call.dtype)
+            product = self.product(len(x), call.dtype)
             for c in self.chunks():
                 part, w = G[:, c], self.weight[c].to(call.dtype)
                 if grad_x is not None:
-                    made["input"].add(part, w.t(), grad_x[rows], scratch)
+                    product.add(part, w.t(), grad_x[rows], scratch)
                 if grad_W is not None:
-                    made["weight"].add(part.t(), x.t(), grad_W[c], scratch)
+                    product.add(part.t(), x.t(), grad_W[c], scratch)
                 if grad_b is not None:
                     grad_b[c] += part.sum(0, dtype=sums)
         return grad_x, grad_W, grad_b

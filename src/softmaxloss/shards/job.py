@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from ..files.columns import columns_apart
 from ..files.linear import LinearFile
 
 
@@ -62,10 +63,10 @@ class Job:
     ids_key: str | None = None
     linear: LinearFile | None = None
 
-    def apart(self, *, labels: bool, ids: bool) -> list[str]:
-        """The columns of a file of logits that are none, where it holds labels or ids, too."""
-        keys = [self.labels_key if labels else None, self.ids_key if ids else None]
-        return [key for key in keys if key is not None]
+    def apart(self, shard: Shard) -> list[str]:
+        """The columns of its file of logits that are none."""
+        labels, ids = (part and part.path for part in (shard.labels, shard.ids))
+        return columns_apart(shard.logits, (labels, self.labels_key), (ids, self.ids_key))
 
     def absolute(self) -> "Job":
         """With paths that do not depend on the folder of the process."""

@@ -1,11 +1,13 @@
 """Which files are meant by a folder or a pattern, and which labels belong to which logits."""
 
+import errno
 import glob
 import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from ..files import COMPRESSIONS, FORMATS, FileError
 from ..files.source import ADDRESS, is_address
@@ -78,7 +80,8 @@ def files_of(paths: Sequence[str]) -> list[str]:
     names that begin with "." or "_" are left out, as other readers of datasets do.
 
     Raises:
-        FileError: a pattern or a folder without files; a folder with files of several formats.
+        FileError: a pattern or a folder without files; a folder with files of several formats, or
+            one that cannot be read.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -98,14 +101,28 @@ def files_of(paths: Sequence[str]) -> list[str]:
         else:
             matching = [name for name in glob.glob(path, recursive=True) if os.path.isfile(name)]
             if not matching:
+                _check_readable(path)
                 raise FileError(path, "no file has a name that fits this pattern")
             found += matching
     return sorted({*map(os.path.normpath, found)}, key=lambda path: (_in_order(path), path))
 
 
+def _check_readable(pattern: str) -> None:
+    """Raise for a folder that cannot be read, in which glob finds nothing."""
+    folder = os.path.dirname(pattern)
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+        _unreadable(PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder))
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise FileError(error.filename, f"cannot be opened: {error.strerror}") from None
+
+
 def _in_folder(folder: str) -> list[str]:
     found = dict[str, list[str]]()
-    for where, folders, names in os.walk(folder):
+    for where, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = [name for name in folders if name[0] not in "._"]
         for name in names:
             if name[0] not in "._" and (suffix := _suffix(name)):

@@ -12,6 +12,7 @@ from ..arrays import Array
 from ..errors import LabelError, OptionError
 from ..explanation.set_sums import add_up
 from ..files import FileError, Linear, TargetFile, open_logits, read_ids, read_target
+from ..files.errors import WriteError
 from ..files.evaluation import evaluate
 from ..files.ids import read_all_ids
 from ..files.linear import LinearFile
@@ -36,7 +37,7 @@ def score_group(job: Job, tasks: list[Task]) -> Group:
 
     Raises:
         OptionError: the folder in which to keep it is not there.
-        FileError: nothing can be written to it.
+        WriteError: nothing can be written to it.
     """
     began = time.perf_counter()
     outcomes, together = list[Facts | Failed](), Together()
@@ -69,6 +70,9 @@ def score_shard(job: Job, shard: Shard, scores: Path | None) -> tuple[Facts, Sum
     Returns:
         What is known of it, with rows from 0. `Failed` for any error of these files, which does
         not stop the others.
+
+    Raises:
+        WriteError: the scores cannot be written.
     """
     logits = shorten(shard.logits, 4096)
     try:
@@ -77,6 +81,8 @@ def score_shard(job: Job, shard: Shard, scores: Path | None) -> tuple[Facts, Sum
         if [*map(_stamp, shard.files)] != before:
             return Failed(f"{logits}: changed while it was scored")
         return scored
+    except WriteError:  # of the scores of its rows: those of other shards would fail likewise
+        raise
     except LabelError as error:
         return Failed(f"{_called(shard.labels) or logits}: {error}")
     except FileError as error:
@@ -96,14 +102,12 @@ def _called(part: Part | None) -> str:
 
 
 def _score(job: Job, shard: Shard, scores: Path | None) -> tuple[Facts, Sums]:
-    ids_beside = shard.ids is not None and shard.ids.path == shard.logits
-    apart = job.apart(labels=shard.labels is None, ids=ids_beside)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(
             open_logits(
                 shard.logits,
                 key=job.logits_key,
-                apart=apart,
+                apart=job.apart(shard),
                 from_probabilities=job.from_probabilities,
                 linear=layer_of(job),
             )
@@ -123,10 +127,6 @@ def _score(job: Job, shard: Shard, scores: Path | None) -> tuple[Facts, Sums]:
         sums: Sums
         if not job.explained:
             sums = evaluate(source, known, **options)
-        elif isinstance(known, TargetFile):
-            raise FileError(
-                known.path, "holds probabilities, and a page or plots need one class for each row"
-            )
         else:
             sums = add_up(source, known, **options)
     totals = sums if isinstance(sums, Totals) else sums.totals

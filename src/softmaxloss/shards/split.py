@@ -32,8 +32,7 @@ def shards_of(
     """
     one = len(logits) > 1 and any(files is not None and len(files) == 1 for files in (labels, ids))
     ids_beside = ids is None and job.ids_key is not None
-    apart = job.apart(labels=labels is None, ids=ids_beside)
-    counted = _Rows(logits, job, apart) if one else None
+    counted = _Rows(logits, labels, ids, job) if one else None
     y = _parts(logits, labels, "labels", counted)
     names = map(Part, logits) if ids_beside else _parts(logits, ids, "ids", counted)
     return [Shard(*row) for row in zip(logits, y, names, strict=True)]
@@ -50,17 +49,31 @@ def _parts(
     return counted.parts(files[0], what)
 
 
+def _one_of(files: Sequence[str] | None, k: int) -> Part | None:
+    """That of the file of logits number k, or the one for all."""
+    return None if files is None else Part(files[min(k, len(files) - 1)])
+
+
 class _Rows:
     """How many rows each file of logits has. They stand in the heads of files; only text has to be
     read."""
 
-    def __init__(self, logits: Sequence[str], job: Job, apart: Sequence[str]) -> None:
-        self._job, self._apart, self._names = job, apart, job.classes
-        self._rows = [self._count(path) for path in logits]
+    def __init__(
+        self,
+        logits: Sequence[str],
+        labels: Sequence[str] | None,
+        ids: Sequence[str] | None,
+        job: Job,
+    ) -> None:
+        self._job, self._names = job, job.classes
+        self._rows = [
+            self._count(Shard(path, _one_of(labels, k), _one_of(ids, k)))
+            for k, path in enumerate(logits)
+        ]
 
-    def _count(self, path: str) -> int:
-        key, linear = self._job.logits_key, layer_of(self._job)
-        with open_logits(path, key=key, apart=self._apart, linear=linear) as source:
+    def _count(self, shard: Shard) -> int:
+        key, apart, linear = self._job.logits_key, self._job.apart(shard), layer_of(self._job)
+        with open_logits(shard.logits, key=key, apart=apart, linear=linear) as source:
             if self._names is None and source.class_names is not None:
                 self._names = tuple(source.class_names)
             rows = source.shape[0]

@@ -24,7 +24,7 @@ from ..files.atomic import atomic_write, writing
 from .job import Job, Shard, Task
 from .sums import Facts, Sums, unpack
 
-_FORMAT = 2  # of what is kept
+_FORMAT = 3  # of what is kept
 _END = 1 << 16  # bytes
 
 
@@ -45,6 +45,8 @@ class State(contextlib.AbstractContextManager["State"]):
             self.folder = Path(tempfile.mkdtemp(prefix="softmaxloss-"))
         else:
             self.folder = Path(folder).absolute()
+            if self.folder.exists() and not self.folder.is_dir():
+                raise FileError(folder, "is a file; name a folder")
             with writing(folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
         with writing(self.folder):

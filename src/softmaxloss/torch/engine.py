@@ -17,6 +17,7 @@ from torch import Tensor
 from .. import engine
 from ..errors import OptionError
 from ..kernels import HOST, direct_on, has_kernel
+from ..kernels.openmp import share_threads
 from ..kernels.softcap import z_loss_of
 from ..kernels.threads import follow, get_num_threads
 from ..logits import without_classes
@@ -391,4 +392,4 @@ _ONE_NUMBER = {
 if exchange_of_tensors() is not None:
     direct_on(HOST).know_tensors((Tensor, torch.nn.Parameter), exchange_of_tensors())
 if parallel := openmp_parallel():
-    direct_on(HOST).share_threads(parallel)
+    share_threads(parallel)

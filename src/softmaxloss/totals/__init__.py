@@ -117,8 +117,17 @@ class Totals:
         self._probability = np.zeros(classes, np.int64)
         self._hardest = HardestExamples(top, classes, strongest=details)
 
-    def add(self, start: int, logits: NDArray[Any], labels: NDArray[Any], scores: Scores) -> None:
-        """Count the rows from `start` on: logits (rows, C); labels and each of `scores` (rows,)."""
+    def add(
+        self,
+        start: int,
+        logits: NDArray[Any],
+        labels: NDArray[Any],
+        scores: Scores,
+        target: NDArray[Any] | None = None,
+    ) -> None:
+        """Count the rows from `start` on: logits (rows, C); labels and each of `scores` (rows,).
+        target: (rows, C), where the labels are probabilities; `labels` are the most probable
+        classes then."""
         counted = np.flatnonzero(labels != self._ignore_index)
         valid = counted[scores.rank[counted] > 0]
         self.examples += counted.size
@@ -128,7 +137,7 @@ class Totals:
         self._entropy.add(scores.entropy[counted])
         self._ranks += np.bincount(np.minimum(scores.rank[counted], RANKS + 1), minlength=RANKS + 2)
         sure = confidence(logits, scores, self.first_class)
-        self._hardest.add(start, labels, scores, sure, logits, counted, self.first_class)
+        self._hardest.add(start, labels, scores, sure, logits, counted, self.first_class, target)
 
         y = labels[valid].astype(np.int64) - self.first_class
         predicted = scores.predicted[valid] - self.first_class
@@ -142,7 +151,9 @@ class Totals:
         self.pairs.add(y, predicted)
         self.reliability.add(sure[valid], correct)
         if self.temperatures is not None:
-            self.temperatures.add(logits[valid] if valid.size < len(labels) else logits, y)
+            some = slice(None) if valid.size == len(labels) else valid
+            q = None if target is None else target[some]
+            self.temperatures.add(logits[some], y, q)
 
     def merge(self, *others: Self) -> Self:
         """The totals of all shards together; these and the others stay as they are.

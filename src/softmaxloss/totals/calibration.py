@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import score
+from ..api import cross_entropy, score
 from ..scores import Scores
 from .exact import UNIT, ExactSum, in_units
 
@@ -99,8 +99,11 @@ class Temperatures:
         self._bins = [Reliability() for _ in TEMPERATURES]
         self._count = 0
 
-    def add(self, logits: NDArray[Any], y: NDArray[np.int64]) -> None:
-        """Count rows that have a softmax: logits (rows, C), true classes (rows,), from 0."""
+    def add(
+        self, logits: NDArray[Any], y: NDArray[np.int64], target: NDArray[Any] | None = None
+    ) -> None:
+        """Count rows that have a softmax: logits (rows, C); true classes (rows,), from 0; target
+        (rows, C), where the labels are probabilities."""
         self._count += y.size
         z = logits
         if z.dtype.kind in "iu" or z.dtype.itemsize < 4:
@@ -111,7 +114,10 @@ class Temperatures:
             with np.errstate(over="ignore"):
                 scaled = z * z.dtype.type(1 / T)
             scores = score(scaled, y, ignore_index=-1)
-            losses.add(scores.loss)
+            loss = scores.loss
+            if target is not None:
+                loss = cross_entropy(scaled, target, reduction="none")
+            losses.add(loss)
             entropies.add(scores.entropy)
             valid = scores.rank > 0  # logits may overflow
             bins.add(confidence(scaled, scores)[valid], (scores.predicted == y)[valid])

@@ -28,6 +28,7 @@ class Strongest(NamedTuple):
 
     classes: NDArray[np.int64]  #: (S,) positions from 0, the largest logit first
     logits: NDArray[np.float64]  #: (S,)
+    target: NDArray[np.float64]  #: (S,) 1 for the label and 0 else, or their probabilities
     logsumexp: float  #: of all its logits
 
 
@@ -49,6 +50,7 @@ class HardestExamples:
         }
         fields: list[Any] = [*kinds.items(), ("logsumexp", np.float64)]
         fields += [("classes", np.int64, (width,)), ("logits", np.float64, (width,))]
+        fields += [("target", np.float64, (width,))]
         self._kept = np.zeros(0, np.dtype(fields))
 
     def add(
@@ -60,8 +62,10 @@ class HardestExamples:
         logits: NDArray[Any],
         places: NDArray[np.intp],
         first_class: int,
+        target: NDArray[Any] | None,
     ) -> None:
-        """Add the rows at `places` of a block that begins with row `start`."""
+        """Add the rows at `places` of a block that begins with row `start`. target: (rows, C),
+        where the labels are probabilities."""
         loss = scores.loss[places]
         if len(self._kept) == self._limit and self._limit:
             places = places[~(loss < self._kept["loss"][-1])]  # NaN is kept
@@ -74,6 +78,10 @@ class HardestExamples:
         if new["classes"].shape[1] and places.size:
             y = labels[places].astype(np.int64) - first_class
             new["classes"], new["logits"] = _strongest(logits[places], y, new["classes"].shape[1])
+            if target is None:
+                new["target"] = new["classes"] == y[:, np.newaxis]
+            else:
+                new["target"] = np.take_along_axis(target[places], new["classes"], axis=1)
         self._combine(new)
 
     def merge(self, other: Self) -> None:
@@ -100,7 +108,9 @@ class HardestExamples:
         """The strongest logits of these rows, as far as they are among the examples."""
         wanted = set(rows)
         return {
-            int(one["row"]): Strongest(one["classes"], one["logits"], float(one["logsumexp"]))
+            int(one["row"]): Strongest(
+                one["classes"], one["logits"], one["target"], float(one["logsumexp"])
+            )
             for one in self._kept
             if int(one["row"]) in wanted
         }

@@ -2,7 +2,7 @@
 
 From the top: stage.py is the first screen, scenes.py what leads from the outputs to the descent,
 sandbox.py and answers.py the end. parts.py has what they are made of, drawing.py and chart.py the
-pictures, facts.py what is true only of some examples.
+pictures, facts.py what is true only of some examples. several.py is the page for several labels.
 
 The script lets the numbers be changed. page.js has the controls, quantities.js and answers.js what
 each number on the page is, drawing.js and chart.js the pictures, rows.js the rows of classes that
@@ -23,7 +23,10 @@ from .facts import at_end
 from .parts import Parts, names
 from .sandbox import layer, notes, sandbox
 from .scenes import scenes
+from .several import several_page
 from .stage import dock, head, reading, stage
+
+__all__ = ["page", "several_page"]
 
 SCRIPTS = (
     "maths.js", "drawing.js", "chart.js", "state.js", "answers.js", "quantities.js", "rows.js",

@@ -1,4 +1,5 @@
-"""The pictures of a page as SVG, without a script. drawing.js draws the same from its numbers.
+"""The pictures of a page as SVG, without a script. drawing.js draws again those that follow the
+numbers.
 
 Horizontal positions are percentages, so that a picture is as wide as its place and text keeps its
 size. Class names in them are escaped.
@@ -83,6 +84,15 @@ def share_bar(a: float) -> str:
         '<rect class="room" width="100%" height="100%" rx="3"/>'
         f'<rect class="part" width="{x}%" height="100%" rx="3"/>'
         f'<text {place} x="{x}%" y="50%" dy=".36em">{as_html(percent(a))}</text>'
+    )
+
+
+def mark(share: float) -> str:
+    """Where the bar of a probability would end at its target: above it and below, clear of text."""
+    x = f"{100 * share:.2f}"
+    return "".join(
+        f'<line class="mark" x1="{x}%" x2="{x}%" y1="{y1}%" y2="{y2}%"/>'
+        for y1, y2 in ((-24, 8), (92, 124))
     )
 
 

@@ -1,10 +1,10 @@
 """The first screen: the outputs, their probabilities, where each is pushed, and the loss."""
 
 import math
+from collections.abc import Sequence
 
 from ...text import as_html, plural
 from ..data import SHOWN
-from ..one_data import ExampleData
 from ..rendering.numbers import percent
 from . import drawing
 from .drawing import UNIT, Share
@@ -40,16 +40,46 @@ def stage(page: Parts) -> str:
     e = page.e
     scale = drawing.scale_of([e.before.logits[n] for n in page.shown])
     step = value("step", f"{e.step:g}")
-    rows = "\n".join(_row(page, n, scale) for n in page.shown)
+    rows = [_row(page, n, scale) for n in page.shown]
     if page.rest.size:
-        rows += f"\n{_rest(page)}"
+        rows.append(_rest(page))
+    return stage_of(["output z", "probability a", moved_by(step)], rows, scale)
+
+
+def moved_by(step: str) -> str:
+    """The header of the arrows."""
+    return f"a step moves the output by {step} ×<br> <small>← lowered · raised →</small>"
+
+
+def stage_of(what: Sequence[str], rows: Sequence[str], scale: float) -> str:
+    """The stage. what: the headers of its three pictures; scale: where the axis of outputs ends."""
+    heads = "".join(f"<span>{head}</span>" for head in what)
+    joined = "\n".join(rows)
     return (
         '<section class="stage" aria-label="The outputs, their probabilities, and where each is '
-        'pushed">\n<div class="heads" aria-hidden="true"><span>output z</span>'
-        f"<span>probability a</span><span>a step moves the output by {step} ×<br> "
-        "<small>← lowered · raised →</small></span></div>\n"
-        f'<div class="rows">{rows}</div>\n'
+        f'pushed">\n<div class="heads" aria-hidden="true">{heads}</div>\n'
+        f'<div class="rows">{joined}</div>\n'
         f'<div class="ends">{picture("axis", drawing.axis(scale))}</div>\n</section>'
+    )
+
+
+def row_of(
+    n: int | str,
+    who: str,
+    chance: str,
+    push: str,
+    *,
+    field: str = "",
+    slide: str = "",
+    kind: str = "",
+) -> str:
+    """A row of the stage: the class, its output, its probability and its arrow. kind: "true" for a
+    true class."""
+    return (
+        f'<div class="row{kind and " " + kind}" data-n="{n}">'
+        f'<div class="who">{who}</div><div class="field">{field}</div>'
+        f'<div class="slide">{slide}</div><div class="chance">{chance}</div>'
+        f'<div class="push">{push}</div></div>'
     )
 
 
@@ -65,40 +95,45 @@ def _row(page: Parts, n: int, scale: float) -> str:
         )
         typed = f'<input {PLAIN} class="control" type="number" data-z="{n}" step="any">'
         drag = f'<input {PLAIN} class="control" type="range" data-z="{n}">'
-    return (
-        f'<div class="row{" true" if true else ""}" data-n="{n}">'
-        f'<div class="who">{name}<span class="tag">{"true class" if true else ""}</span></div>'
-        f'<div class="field">{still}{typed}</div>'
-        f'<div class="slide">{picture("track", drawing.track(z, scale), n=n)}{drag}</div>'
-        f'<div class="chance">{_bar(a, n)}</div>'
-        f'<div class="push">{_arrow(page, n)}</div></div>'
+    return row_of(
+        n,
+        f'{name}<span class="tag">{"true class" if true else ""}</span>',
+        _bar(a, n),
+        _arrow(page, n),
+        field=f"{still}{typed}",
+        slide=f"{picture('track', drawing.track(z, scale), n=n)}{drag}",
+        kind="true" if true else "",
     )
 
 
 def _rest(page: Parts) -> str:
     a = float(page.e.before.probabilities[page.rest].sum())
-    return (
-        f'<div class="row rest" data-n="rest"><div class="who">{plural(page.rest.size, "other")}'
-        f'</div><div class="field"></div><div class="slide"></div>'
-        f'<div class="chance">{_bar(a, "rest")}</div>'
-        f'<div class="push">{_arrow(page, "rest")}</div></div>'
-    )
+    others = plural(page.rest.size, "other")
+    return row_of("rest", others, _bar(a, "rest"), _arrow(page, "rest"), kind="rest")
 
 
 def _bar(a: float, n: int | str) -> str:
-    said = "no probability" if math.isnan(a) else f"probability {as_html(percent(a))}"
-    return picture("share", drawing.share_bar(a), said, n)
+    return picture("share", drawing.share_bar(a), chance(a), n)
 
 
-def move(e: ExampleData, n: int) -> float:
+def chance(a: float) -> str:
+    """What the bar of a probability shows, in words."""
+    return "no probability" if math.isnan(a) else f"probability {as_html(percent(a))}"
+
+
+def move(z: float, slope: float) -> float:
     """−∂J/∂z, how an output moves for a step of size 1; an output of −inf does not."""
-    slope = float(e.gradient[n])
-    return 0.0 if e.before.logits[n] == -math.inf and not math.isnan(slope) else -slope
+    return 0.0 if z == -math.inf and not math.isnan(slope) else -slope
 
 
 def _arrow(page: Parts, n: int | str) -> str:
     e = page.e
-    by = -float(e.gradient[page.rest].sum()) if n == "rest" else move(e, int(n))
+    z, slope = e.before.logits, e.gradient
+    by = (
+        -float(slope[page.rest].sum())
+        if n == "rest"
+        else move(float(z[int(n)]), float(slope[int(n)]))
+    )
     parts = others(page) if n == e.target and by > 0 else []
     return picture("arrow", drawing.arrow(by, UNIT, parts), pushed(by), n)
 

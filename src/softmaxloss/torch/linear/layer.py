@@ -1,7 +1,8 @@
 """A linear layer on tensors, for the loop of `softmaxloss.linear.blocks`.
 
 Products take a chunk of classes at a time, which stays in cache; `products` says which library
-computes them. float16 is computed in float32, a chunk of the weights at a time.
+computes them. With NumPy's the loop runs on the tensors' memory as arrays. float16 is computed in
+float32, a chunk of the weights at a time.
 """
 
 from collections.abc import Iterable
@@ -14,19 +15,17 @@ from torch import Tensor
 from ...arrays import Array
 from ...kernels import has_kernel, kernel_for
 from ...labels import ClassIndices
-from ...linear.blocks import Rows, block_loss, few_rows, run, used_classes
+from ...linear import layer as arrays_layer
+from ...linear.blocks import MOST_USED, Rows, block_loss, few_rows, run, used_classes
 from ...linear.plan import Arguments, Plan, Sizes, is_one_block, plan_for
 from ...options import LinearOptions, class_weights, sample_weights
 from ...scores import Scores, counted_from
 from ..tensors import as_float64, as_numpy, new_memory
 from .operations import loss_in_operations
-from .products import KINDS, products_for
+from .products import LIBRARIES, library_for
 
 #: Which gradients are wanted: with respect to the input, the weight and the bias.
 Needs = list[bool]
-
-# To gather the weights of more classes than this share takes longer than to multiply with all.
-MOST_USED = 0.6
 
 
 def computed_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -91,7 +90,7 @@ class Layer:
         by_input, by_weight, by_bias = needs
         self.grad_input = self.grad_weight = self.grad_bias = None
         if by_input:
-            self.grad_input = torch.zeros(input.shape, dtype=self.dtype, device=input.device)
+            self.grad_input = torch.empty(input.shape, dtype=self.dtype, device=input.device)
         # Half precision adds up in float32, and is rounded once.
         half, self.held = weight.dtype.itemsize < 4, held_dtypes(arrays, options)
         sums = torch.float32 if half else weight.dtype
@@ -99,32 +98,55 @@ class Layer:
             dtype = self.held[1] if len(self.plan.blocks) == 1 else sums
             self.grad_weight = new_memory(weight.shape, dtype, weight.device)
         if by_bias:
-            self.grad_bias = weight.new_zeros(classes, dtype=sums)
+            self.grad_bias = weight.new_empty(classes, dtype=sums)
         self.untouched = True  # grad_weight is not written yet
-        made = products_for(
+        self.library = library_for(
             self.dtype,
             input.device.type,
             self.plan.most_rows,
             self.plan.chunk,
             (classes, features),
             self.plan.counted_rows,
+            alone=True,
         )
+        self.product = LIBRARIES[self.library]
         # For a product that is added to a gradient.
-        scratch = max(self.plan.most_rows, self.plan.chunk) * features if any(needs) else 0
+        added = any(needs) and self.library != "numpy"
+        scratch = max(self.plan.most_rows, self.plan.chunk) * features if added else 0
         self.scratch = input.new_empty(scratch, dtype=self.dtype)
-        self.for_logits, self.for_input, self.for_weight = (made[kind] for kind in KINDS)
 
     def run(
         self, upstream: float | Array, with_scores: bool = False
     ) -> tuple[Array, Scores | None, tuple[Tensor, ...]]:
         """(losses of the rows that count, scores of all rows, gradients in `held_dtypes`)."""
         with torch.no_grad():
-            losses, scores = run(
-                self, self.plan, upstream, any(self.needs), self.computed if with_scores else None
-            )
+            if self.library == "numpy":
+                losses, scores = self._on_arrays().run(upstream, with_scores)
+            else:
+                for grad in (self.grad_input, self.grad_bias):
+                    if grad is not None:
+                        grad.zero_()
+                scores_dtype = self.computed if with_scores else None
+                losses, scores = run(self, self.plan, upstream, any(self.needs), scores_dtype)
+                if self.untouched and self.grad_weight is not None:
+                    self.grad_weight.zero_()
             if scores is not None:
                 counted_from(self.options.first_class, scores)
             return losses, scores, self.gradients()
+
+    def _on_arrays(self) -> arrays_layer.Layer:
+        """The same layer on the tensors' memory."""
+        layer = (self.input, self.weight, self.bias)
+        grads = (self.grad_input, self.grad_weight, self.grad_bias)
+        x_W_b, by = ([None if t is None else as_numpy(t) for t in ts] for ts in (layer, grads))
+        return arrays_layer.Layer(
+            arrays_layer.Arrays(*x_W_b),
+            self.plan,
+            self.computed,
+            self.class_weight,
+            self.options,
+            arrays_layer.Arrays(*by),
+        )
 
     def memory(self, rows: int) -> Tensor:
         return new_memory((rows, self.plan.classes), self.dtype, self.input.device)
@@ -144,7 +166,7 @@ class Layer:
 
     def make_chunk(self, x: Tensor, classes: slice, logits: Tensor) -> None:
         b = None if self.bias is None else self.bias[classes].to(self.dtype)
-        self.for_logits.put(x, self.weight[classes].to(self.dtype), b, logits)
+        self.product.put(x, self.weight[classes].to(self.dtype), b, logits)
 
     def loss(self, logits: Tensor, rows: Rows, with_gradient: bool) -> None:
         if not has_kernel(logits.device.type):
@@ -176,16 +198,18 @@ class Layer:
         # A product is rounded to half precision before it is added. The entries of the true
         # classes, which are most of the gradient, are added in float32 instead.
         apart = isinstance(rows.target, ClassIndices) and self.grad_weight.dtype is not self.dtype
-        if self.untouched and (used is not None or apart):
+        if self.untouched and used is not None:
             self.grad_weight.zero_()
             self.untouched = False
         if apart:
             labels = torch.from_numpy(rows.target.values.astype(np.int64)).to(grad.device)
             true = (torch.arange(len(labels), device=labels.device), labels)
-            self.grad_weight.index_add_(0, labels, grad[true][:, None].float() * x.float())
+            of_true_classes = grad[true][:, None].float() * x.float()
             grad[true] = 0.0  # scatter_ would copy all of grad
         for c in self.chunks(used):
             self.add_by_class(grad[:, c], x, c)
+        if apart:
+            self.grad_weight.index_add_(0, labels, of_true_classes)
         self.untouched = False
 
     def _used(self, grad: Tensor, factor: float | Array) -> Tensor | None:
@@ -207,7 +231,7 @@ class Layer:
     def by_rows(self, grad: Tensor, used: Tensor | None) -> Tensor:
         """The gradient with respect to rows of the input: grad·W."""
         half = self.dtype.itemsize == 2
-        shape, product = (grad.shape[0], self.weight.shape[1]), self.for_input
+        shape, product = (grad.shape[0], self.weight.shape[1]), self.product
         if half and used is None:  # one product, which is rounded once
             sums = grad.new_empty(shape)
             product.put(grad, self.weight.t(), None, sums)
@@ -220,7 +244,7 @@ class Layer:
     def add_by_class(self, part: Tensor, x: Tensor, c: Any) -> None:
         """Add partᵀ·x to the rows c of the weight's gradient."""
         assert self.grad_weight is not None
-        product, a, b = self.for_weight, part.t(), x.t()
+        product, a, b = self.product, part.t(), x.t()
         rows = self.grad_weight[c]
         if isinstance(c, Tensor):  # a copy
             product.add(a, b, rows, self.scratch)
@@ -230,7 +254,9 @@ class Layer:
         elif rows.dtype == self.dtype:
             product.put(a, b, None, rows)
         else:
-            product.add(a, b, rows.zero_(), self.scratch)
+            made = self.scratch[: rows.numel()].view(rows.shape)
+            product.put(a, b, None, made)
+            rows.copy_(made)
 
     # --- for chunks.Layer
 
@@ -248,7 +274,7 @@ class Layer:
             self.grad_bias[classes] += grad.sum(0)
         if self.grad_input is not None:
             w = self.weight[classes].to(self.dtype).t()
-            self.for_input.add(grad, w, sums, self.scratch)
+            self.product.add(grad, w, sums, self.scratch)
         if self.grad_weight is not None:
             self.add_by_class(grad, x, classes)
 
@@ -259,10 +285,7 @@ class Layer:
 
     def gradients(self) -> tuple[Tensor, ...]:
         """With respect to the input, the weight and the bias, in `held_dtypes`."""
-        by_weight = self.grad_weight
-        if self.untouched and by_weight is not None:
-            by_weight.zero_()
-        made = (self.grad_input, by_weight, self.grad_bias)
+        made = (self.grad_input, self.grad_weight, self.grad_bias)
         return tuple(
             self.input.new_empty(0, dtype=dtype) if g is None else rounded(g, dtype)
             for g, dtype in zip(made, self.held, strict=True)

@@ -1,9 +1,9 @@
 """Matrix products on a CPU by the library that is fastest at them: NumPy's BLAS, oneDNN, or the
 BLAS of torch.mm.
 
-The fastest differs by processor, dtype and shape, up to twofold. So the first call with products of
-a kind measures them, on numbers of its own, in some hundredths of a second; the process remembers
-what it found. A library wins only if it is clearly faster than the ones before it in the order of
+The fastest differs by processor, dtype and shape, up to twofold. So the first large call of a kind
+measures them, on numbers of its own, in some tenths of a second; the process remembers what it
+found. A library wins only if it is clearly faster than the ones before it in the order of
 `PREFERRED`. Calls whose products are small take the first of `LIBRARIES` without a measurement, and
 so do all calls where PyTorch is asked for deterministic algorithms. The environment variable
 SOFTMAXLOSS_PRODUCTS names the library to use instead: "onednn", "numpy" or "torch".
@@ -34,17 +34,18 @@ from ..tensors import as_numpy
 VARIABLE = "SOFTMAXLOSS_PRODUCTS"
 #: A call with fewer multiplications takes less time than a measurement.
 SMALL_CALL = 5e7
+#: And with fewer per thread NumPy's are not used, where there are several threads: PyTorch's, awake
+#: for some hundredths of a second after the model's operations, hold their processors.
+SMALL_FOR_NUMPY = 2.5e9
 #: At most so many multiplications in a product that is measured, and rows in it.
 MOST_MEASURED, MOST_ROWS = 2.5e8, 512
-ROUNDS, SECONDS = 6, 0.1
+ROUNDS, SECONDS = 20, 0.1
 #: oneDNN returns its results in memory of its own, at most so many bytes, or 64 rows, at a time:
 #: larger ones leave holes in the heap. And it is slower at more columns.
 PIECE, WIDE = 1 << 21, 1024
 #: Of libraries that take about as long the first wins: NumPy's, which writes its result in place.
 #: Another one must be so much faster: in a busy moment the slower one may seem a little faster.
 PREFERRED, CLEARLY = ("numpy", "onednn", "torch"), 1.3
-#: Of a product: x·Wᵀ, which makes logits; G·W and Gᵀ·x, which make gradients.
-KINDS = ("logits", "input", "weight")
 
 
 class Product(NamedTuple):
@@ -111,11 +112,18 @@ _chosen: dict[tuple[object, ...], str] = {}
 _measuring = Lock()
 
 
-def products_for(
-    dtype: torch.dtype, device: str, rows: int, chunk: int, shape: tuple[int, int], all_rows: int
-) -> dict[str, Product]:
-    """For each of `KINDS` the product of blocks of `rows` rows with chunks of `chunk` classes, for
-    a weight of `shape` (classes, features) and a call with `all_rows` rows."""
+def library_for(
+    dtype: torch.dtype,
+    device: str,
+    rows: int,
+    chunk: int,
+    shape: tuple[int, int],
+    all_rows: int,
+    alone: bool,
+) -> str:
+    """Which of `LIBRARIES` multiplies blocks of `rows` rows with chunks of `chunk` classes, for a
+    weight of `shape` (classes, features) and a call with `all_rows` rows. `alone` says whether no
+    operation of PyTorch runs between the products."""
     classes, features = shape
     names = available(dtype, device) if features else ["torch"]  # oneDNN refuses no features
     asked = os.environ.get(VARIABLE, "")
@@ -123,20 +131,31 @@ def products_for(
         listed = ", ".join(f'"{name}"' for name in LIBRARIES)
         raise OptionError(f"{VARIABLE} must be one of {listed}, got {shown(asked)}")
     if asked:
-        names = [asked if asked in names else "torch"]
-    elif "numpy" in names and not (torch.get_num_threads() == 1 == _threads_of_numpy()):
+        return asked if asked in names else "torch"
+    multiplications, threads = all_rows * classes * features, torch.get_num_threads()
+    if "numpy" in names and not (
         # PyTorch's threads wait busily for their next work, on the processors of NumPy's threads:
         # a product takes twice as long, a small one up to twenty times.
+        threads == 1 == _threads_of_numpy()
+        or (
+            alone
+            and threads == _threads_of_numpy()
+            and multiplications >= SMALL_FOR_NUMPY * threads
+        )
+    ):
         names.remove("numpy")
-    small = all_rows * classes * features < SMALL_CALL
+    small = multiplications < SMALL_CALL
     if len(names) == 1 or small or torch.are_deterministic_algorithms_enabled():
-        return dict.fromkeys(KINDS, LIBRARIES[names[0]])
+        return names[0]
     # Batches of another length are of the same class of shapes.
     rows = min(2 ** math.ceil(math.log2(rows)), MOST_ROWS)
     chunk = 2 ** math.floor(math.log2(min(chunk, max(1.0, MOST_MEASURED / (rows * features)))))
-    key = (dtype, torch.get_num_threads(), rows, chunk, features)
     names.sort(key=PREFERRED.index)
-    return {kind: LIBRARIES[_fastest(kind, names, key)] for kind in KINDS}
+    place = (tuple(names), threads, dtype, rows, chunk, features)
+    with _measuring:
+        if place not in _chosen:
+            _chosen[place] = _measured(names, dtype, rows, chunk, features)
+        return _chosen[place]
 
 
 def available(dtype: torch.dtype, device: str) -> list[str]:
@@ -161,45 +180,31 @@ def _threads_of_numpy() -> int:
     return processors()
 
 
-def _fastest(kind: str, names: list[str], key: tuple[object, ...]) -> str:
-    """The fastest library, measured once for each kind of product and each key."""
-    place = (kind, tuple(names), *key)
-    with _measuring:
-        if place not in _chosen:
-            _chosen[place] = _measured(kind, names, *key)  # type: ignore[arg-type]
-        return _chosen[place]
-
-
-def _measured(
-    kind: str, names: list[str], dtype: torch.dtype, _: int, rows: int, classes: int, features: int
-) -> str:
+def _measured(names: list[str], dtype: torch.dtype, rows: int, classes: int, features: int) -> str:
     x, W, G = (
         torch.full(shape, 0.5, dtype=dtype)
         for shape in ((rows, features), (classes, features), (rows, classes))
     )
-    a, b, out = {
-        "logits": (x, W, G),
-        "input": (G, W.t(), torch.empty_like(x)),
-        "weight": (G.t(), x.t(), torch.empty_like(W)),
-    }[kind]
-    memory = torch.empty(out.numel(), dtype=dtype)
+    # Those that make logits, the input's gradient and the weight's gradient.
+    products = (
+        (x, W, G),
+        (G, W.t(), torch.empty_like(x)),
+        (G.t(), x.t(), torch.empty_like(W)),
+    )
 
     def seconds(name: str) -> float:
-        product, start = LIBRARIES[name], perf_counter()
-        if kind == "logits":
-            product.put(a, b, None, out)
-        else:
-            product.add(a, b, out, memory)
-        return perf_counter() - start
+        # One library after the other: the threads of the last one stay awake for a while.
+        put, least, start = LIBRARIES[name].put, [math.inf] * len(products), perf_counter()
+        for _ in range(ROUNDS):
+            for i, (a, b, out) in enumerate(products):
+                began = perf_counter()
+                put(a, b, None, out)
+                least[i] = min(least[i], perf_counter() - began)
+            if perf_counter() - start > SECONDS:
+                break
+        return sum(least)
 
-    least = {name: min(seconds(name), seconds(name)) for name in names}
-    start = perf_counter()
-    for _ in range(ROUNDS):
-        for name in names:
-            least[name] = min(least[name], seconds(name))
-        if perf_counter() - start > SECONDS:
-            break
-    return clearly_fastest(least)
+    return clearly_fastest({name: seconds(name) for name in names})
 
 
 def clearly_fastest(seconds: dict[str, float]) -> str:
