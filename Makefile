@@ -14,7 +14,8 @@ MINUTES ?= 5
 SEED ?= 1
 # The Pythons that `make wheels` builds for and tries, if they are installed.
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14 python3.14t
-# Tests run in one process per processor, at most 8 (each loads PyTorch); JOBS=0: in one process.
+# Tests run in one process more than there are processors (tests/conftest.py), at most 8, as each loads
+# PyTorch; JOBS=0: in one process.
 JOBS ?= auto
 PYTEST := $(PY) -m pytest --numprocesses $(JOBS) --maxprocesses 8 --dist loadgroup
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 
@@ -10,6 +11,8 @@ from tests.browsing import browser, visit
 from tests.commands import data, run
 from tests.sharded import shards
 from tests.workers import _idle_workers, kept_workers
+
+from softmaxloss.kernels.processors import processors
 
 __all__ = ["_idle_workers", "browser", "data", "kept_workers", "run", "shards", "visit"]
 
@@ -23,6 +26,21 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Each process that a test starts would compile the package anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # Of a million objects made by imports and the collection of tests, none is garbage.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on the garbage collector looks at what tests make, and at nothing older."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)  # where xdist is not installed
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are processors: tests wait for processes that they start, and for
+    limits of time."""
+    return processors() + 1
 
 
 #: So many tests of one file run in one process, one after the other: what they share is made

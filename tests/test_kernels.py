@@ -234,7 +234,7 @@ def test_same_bits_in_place_and_with_any_row_stride(
 
 
 @pytest.mark.parametrize("level", cpu.levels())
-@pytest.mark.parametrize("classes", [10, 100, 1000, 1013, 5003, CHUNK + 5])
+@pytest.mark.parametrize("classes", [10, 100, 1013, CHUNK + 5])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_same_bits_where_a_gradient_goes_past_the_caches(
     dtype: Any, classes: int, level: str

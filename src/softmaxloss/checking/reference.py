@@ -12,6 +12,7 @@ narrower. ∂J/∂W is that of a linear layer, `inputs.layer_for`.
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -259,8 +260,15 @@ def _last_place(value: Array, size: Any) -> Any:
     """The error of rounding a number of this size to the dtype of the value."""
     if value.dtype.kind != "f":
         return 0.0
-    info = np.finfo(value.dtype)
-    return info.eps * np.abs(size) + float(info.tiny)
+    epsilon, tiny = _limits(value.dtype)
+    return epsilon * np.abs(size) + tiny
+
+
+@cache
+def _limits(dtype: Any) -> tuple[Any, float]:
+    """ε and the smallest normal number of a dtype."""
+    info = np.finfo(dtype)
+    return info.eps, float(info.tiny)
 
 
 def expected(
@@ -337,13 +345,14 @@ def agree(
     x, y = np.asarray(got), np.asarray(candidate)
     if x.shape != y.shape:
         return False
-    finite = np.isfinite(x)
-    if not np.array_equal(finite, np.isfinite(y)):
-        return False
+    finite, other_finite = np.isfinite(x), np.isfinite(y)
     with np.errstate(invalid="ignore", over="ignore"):
-        if (np.isinf(x) & np.isinf(y) & (x * y < 0)).any():
+        if finite.all() and other_finite.all():
+            x, y = x.ravel(), y.ravel()
+        elif (finite != other_finite).any() or (np.isinf(x) & np.isinf(y) & (x * y < 0)).any():
             return False
-        x, y = x[finite], y[finite]
+        else:
+            x, y = x[finite], y[finite]
         if tight:
             relative = 4 * epsilon * (FEW + x.shape[-1] + 4 * size)
             # A loss near 0 is a difference of large numbers, an entry of another matrix is not.
