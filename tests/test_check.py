@@ -387,7 +387,9 @@ def test_every_behaviour_is_found() -> None:
         "gradient-not-divided", "raises", "log-returned", "log-missing", "one-hot-from-the-labels",
         "classes-hard-coded", "same-for-other-logits", "depends-on-the-caller",
         "sum-said-to-be-the-mean", "not-the-mean-of-the-mask", "weighted-mean-not-pytorchs",
-        "mask-times-logits", "masked-not-normalised",
+        "mask-times-logits", "masked-not-normalised", "of-the-log-likelihood",
+        "shifted-backwards", "bias-and-weights-differ", "weights-negated", "fixed-penalty",
+        "other-layer-wrong",
     }  # fmt: skip
     assert {m.id for m in BANK.values() if not m.steps and not m.about} <= found | elsewhere
 

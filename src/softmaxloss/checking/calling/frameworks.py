@@ -139,7 +139,13 @@ def has_words_of_loss(function: Any) -> bool:
     owner = getattr(function, "__self__", None)
     own = [one for base in type(owner).__mro__ for one in vars(base).values()]
     codes = _codes(function) + [one.__code__ for one in own if inspect.isfunction(one)]
-    if not codes:  # of an extension: it does not tell
+    home = _globals(function)
+    known = ("numpy", "scipy", "math", "torch", "jax", "builtins")
+    elsewhere = any(
+        inspect.isfunction(one) and one.__globals__ is not home and _package(one) not in known
+        for one in _used(function)
+    )
+    if not codes or elsewhere:  # of an extension, or of another file: it does not tell
         return True
     for code in codes:  # with the functions that are made in it
         codes += [one for one in code.co_consts if isinstance(one, CodeType)]
