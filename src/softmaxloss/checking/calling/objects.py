@@ -52,11 +52,12 @@ def without_padding(target: Any) -> Any:
 def object_of(target: Any, arguments: Sequence[Any], options: dict[str, Any] | None = None) -> Any:
     """The object itself; of a class, or with options of the constructor, a new one, with arguments
     of the constructor by their name."""
+    given: dict[str, Any] = dict(options or {})
     if not isinstance(target, type):
         if not options:
             return target
+        given = {p.name: getattr(target, p.name) for p in parameters_of(type(target)) or ()} | given
         target = type(target)
-    given: dict[str, Any] = dict(options or {})
     shapes = [np.shape(a) for a in arguments if np.ndim(a) >= 1]
     for parameter in parameters_of(target) or ():
         if (
@@ -84,6 +85,9 @@ def options_of(target: Any) -> set[str]:
     owner = target if isinstance(target, type) else type(target)
     if inspect.isroutine(target) or owner.__module__ in ("builtins", "functools", "torch.nn"):
         return set()
+    parameters = parameters_of(owner) or ()
+    if owner is not target and not all(hasattr(target, p.name) for p in parameters):
+        return set()  # it could not be made again with the same values
     used = _names_used(inspect.getattr_static(owner, "__init__"))
     found = {p.name for p in parameters_of(owner) or () if p.name.lower() in MADE_WITH}
     return found if used is None else found & used

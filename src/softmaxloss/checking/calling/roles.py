@@ -193,7 +193,7 @@ OTHERS = re.compile(
 #: Words of other losses, which are right where these are wrong.
 OTHER_LOSSES = re.compile(
     r"(?<![a-z])(ctc|crf|mse|mae|dice|iou|jaccard|tversky|svm|rnnt|elbo|vae|gan|bpr)(?![a-z])"
-    r"|listnet|ranknet|listmle|l1|huber|poisson|gaussian|perceptron|triplet|hinge|ranking|pairwise|squared|quantile",
+    r"|listnet|ranknet|listmle|l1|huber|poisson|gaussian|perceptron|triplet|hinge|ranking|pairwise|squared?_?(error|loss|dist)|quantile",
     re.I,
 )
 

@@ -108,6 +108,8 @@ def _has_no_words(attempt: Attempt, observed: Mapping[str, Observed]) -> bool:
     that is not called so."""
     if any(all(one.right) for one in observed.values()):
         return False
+    if attempt.told == "arguments" and attempt.form.scores == "logits":
+        return False
     needs = bool({"loss", "softmax", "log_softmax"} & set(observed))
     return (
         needs
