@@ -558,6 +558,8 @@ class Criterion:
 class Sized(Criterion):
     def __init__(self, size):
         self.size = size
+    def sized(self, z, y):
+        return loss(z.reshape(-1, self.size), y)
 """
 
 
@@ -592,7 +594,8 @@ class Criterion(nn.Module):
 
 
 def test_arguments_that_only_the_files_owner_knows() -> None:
-    problem = checked(CLASSES, "Sized.forward").problem
+    assert checked(CLASSES, "Sized.forward").verdict == "right"  # it needs nothing of its object
+    problem = checked(CLASSES, "Sized.sized").problem
     assert str(problem).startswith("Sized cannot be made without arguments: ")
 
 

@@ -140,10 +140,10 @@ def test_wrong_probabilities_are_one_line(run):
     z, q, _, _ = soft_set(6, 4)
     with pytest.raises(LabelError, match=r"target: row 2 sums to 0\.5"):
         explain_set(z, q * np.where(np.arange(6) == 2, 0.5, 1.0)[:, None])
-    with pytest.raises(LabelError, match="there are 3 probabilities for each example, for 4 log"):
+    with pytest.raises(LabelError, match="4 logits need one class index or 4 prob"):
         explain_set(z, np.full((6, 3), 1 / 3))
     with pytest.raises(LabelError, match=r"labels have shape \(6, 2, 2\)"):
         explain_set(z, np.full((6, 2, 2), 0.5))
     np.save("z.npy", z)
     np.save("q.npy", q[:, :3] / q[:, :3].sum(axis=1, keepdims=True))
-    fails(run("explain", "--file", "z.npy", "--labels", "q.npy"), "3 probabilities for each")
+    fails(run("explain", "--file", "z.npy", "--labels", "q.npy"), "4 probabilities for each")

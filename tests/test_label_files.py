@@ -225,7 +225,7 @@ def test_targets_that_do_not_fit_the_logits(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", np.full((4, 2), 0.5))
     np.save(tmp_path / "short.npy", np.full((3, 3), 1 / 3))
     with open_logits(tmp_path / "z.npy") as source:
-        with pytest.raises(LabelError, match="2 probabilities for each example, for 3 logits"):
+        with pytest.raises(LabelError, match="3 logits need one class index or 3 probabilities"):
             evaluate(source, read_target(tmp_path / "y.npy"))
         with pytest.raises(LabelError, match="3 labels for 4 rows"):
             evaluate(source, read_target(tmp_path / "short.npy"))

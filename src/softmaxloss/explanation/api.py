@@ -218,6 +218,10 @@ def _labels_of_set(
     except ValueError as error:  # rows of different lengths
         raise LabelError(str(error)) from None
     if is_text(labels):
+        if labels.ndim != 1:
+            raise LabelError(
+                f"the names of classes have shape {labels.shape}; give one per example"
+            )
         return np.asarray(positions_of(labels, names) + options.first_class)
     if labels.ndim == 2:
         labels = read_real(labels, "target")

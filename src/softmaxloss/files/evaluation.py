@@ -121,7 +121,8 @@ def _scorer(
         return of_indices
     if labels.shape[1] != classes:
         raise LabelError(
-            f"there are {labels.shape[1]} probabilities for each example, for {classes} logits"
+            f"the labels have shape {tuple(labels.shape)}; {classes} logits need one class index "
+            f"or {classes} probabilities for each example"
         )
     if first <= ignore_index < first + classes:
         raise OptionError(f"ignore_index={ignore_index} needs class indices, not probabilities")

@@ -152,7 +152,7 @@ def of_factory(function: Callable[..., Any]) -> Iterator[Way]:
         return
     try:
         made = function(*[3] * len(required))
-    except Exception:
+    except (Exception, SystemExit):
         return
     if not callable(made) or isinstance(made, type) or len(required_of(made)) < 2:
         return
@@ -270,7 +270,7 @@ def of_closures(function: Callable[..., Any]) -> Iterator[Way]:
         made = function(**{
             n: X if n in of_features else y if n in of_labels else classes for n in known
         })  # fmt: skip
-    except Exception:
+    except (Exception, SystemExit):
         return
     if not callable(made) and not (isinstance(made, tuple) and all(map(callable, made))):
         return

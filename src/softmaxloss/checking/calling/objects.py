@@ -90,7 +90,22 @@ def options_of(target: Any) -> set[str]:
         return set()  # it could not be made again with the same values
     used = _names_used(inspect.getattr_static(owner, "__init__"))
     found = {p.name for p in parameters_of(owner) or () if p.name.lower() in MADE_WITH}
+    if "reduction" in found and not _knows(owner, "none"):  # it has the sum and the mean
+        found.remove("reduction")
     return found if used is None else found & used
+
+
+def _knows(owner: type, word: str) -> bool:
+    """Whether a word stands in the code of a class's methods; True if one has no code in Python."""
+    for value in vars(owner).values():
+        if inspect.isroutine(value):
+            code = getattr(inspect.unwrap(value), "__code__", None)
+            if not isinstance(code, CodeType):
+                return True
+            parts = (c if isinstance(c, tuple | frozenset) else (c,) for c in code.co_consts)
+            if any(word in part for part in parts):
+                return True
+    return False
 
 
 def _names_used(function: Any) -> set[str] | None:
