@@ -102,7 +102,7 @@ def prepare(name: str, shape: Shape) -> tuple[Callable[[], dict[str, float]], in
     alone = name.startswith("loss")
     loss = losses[name.removeprefix("loss").strip() or "default"]
 
-    def fresh() -> dict[str, float]:  # no call may find memory that the last one left
+    def call() -> dict[str, float]:
         start = clock()
         if alone:
             with torch.no_grad():
@@ -112,7 +112,7 @@ def prepare(name: str, shape: Shape) -> tuple[Callable[[], dict[str, float]], in
             x.grad = W.grad = b.grad = None
         return {"": clock() - start}
 
-    return fresh, 0 if alone else gradients
+    return call, 0 if alone else gradients
 
 
 def clock() -> float:
@@ -121,6 +121,10 @@ def clock() -> float:
 
 def _one_thread() -> bool:
     return "LINEAR_PROCESSOR_TIME" in os.environ
+
+
+def _keeps_memory() -> bool:
+    return "LINEAR_KEEP_MEMORY" in os.environ
 
 
 _places: dict[str, Any] = {}
@@ -176,8 +180,9 @@ def worker(name: str, shape: Shape) -> None:
     call, gradients = prepare(name, shape)
     for _ in sys.stdin:
         gc.collect()
-        empty_cache()
-        give_back_memory()
+        if not _keeps_memory():
+            empty_cache()
+            give_back_memory()
         forget()
         before = highest()
         seconds = call()
@@ -271,7 +276,9 @@ def lines(turns: int, shapes: list[Shape]) -> Iterator[str]:
         "### The loss of a linear layer's logits",
         "",
         f"Forward and backward pass, {what}; median of {turns} turns (smallest-largest); "
-        f"{machine.dated()}. Memory: beyond arguments and gradients. The products are of all rows "
+        f"{machine.dated()}. "
+        + ("Memory is kept for the next call. " if _keeps_memory() else "")
+        + "Memory: beyond arguments and gradients. The products are of all rows "
         "and classes at once, each by the library that is fastest at it; the loss alone is over "
         "x·Wᵀ.",
     ]
@@ -291,10 +298,14 @@ def main() -> None:
     parser.add_argument("shapes", nargs="*", type=Shape.of, help="such as 1024x512x32000-bfloat16")
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--processor-time", action="store_true")
+    kept = "let a call find the memory of the one before, as in a training loop"
+    parser.add_argument("--keep-memory", action="store_true", help=kept)
     parser.add_argument("--worker", metavar="PEER", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.processor_time:
         os.environ["LINEAR_PROCESSOR_TIME"] = "1"
+    if options.keep_memory:
+        os.environ["LINEAR_KEEP_MEMORY"] = "1"
     if options.worker:
         worker(options.worker, options.shapes[0])
     else:
