@@ -55,9 +55,7 @@ def cross_entropy(
             share = z_loss_gradient(np, u, scores.logsumexp[:, None, None], options.z_loss)
             share *= np.broadcast_to(factor * s, len(u)).astype(u.dtype)[:, None, None]
     kernel.cross_entropy(u, target, weight, sample_weight, options, factor, loss, grad)
-    unused = np.broadcast_to(s == 0, len(u))
-    if isinstance(target, ClassIndices) and target.may_ignore:
-        unused = unused | ~target.counted()
+    unused = ~_counted(target, s, len(u))
     if scores is not None and options.z_loss:
         loss += np.where(
             unused, 0, s * z_loss_of(scores.logsumexp.astype(np.float64), options.z_loss)
@@ -100,15 +98,21 @@ def _with_z_loss(
     slope = z_loss_slope(L, options.z_loss)
     kernel.cross_entropy(z, target, None, sample_weight, options, factor * (1 + slope), loss, grad)
     s = np.ones(loss.shape) if sample_weight is None else sample_weight
-    counts = s != 0
-    if target.may_ignore:
-        counts &= target.counted()
+    counts = _counted(target, s, len(J))
     loss[counts] += (s * z_loss_of(L, options.z_loss))[counts]
     if grad is not None:
         outer, inner = np.divmod(np.flatnonzero(counts), z.shape[2])
         y = target.values[counts]
         entries = factor * s * (np.expm1(-J) + slope * np.exp(-J))
         grad[outer, y, inner] = entries[counts]
+
+
+def _counted(target: Target, sample_weight: float | Array, rows: int) -> Array:
+    """Which rows count, (rows,)."""
+    counts = np.broadcast_to(np.not_equal(sample_weight, 0), rows)
+    if isinstance(target, ClassIndices) and target.may_ignore:
+        counts = counts & target.counted()
+    return counts
 
 
 def softcapped(xp: Any, z: Any, cap: float) -> Any:

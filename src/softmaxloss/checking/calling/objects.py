@@ -89,7 +89,7 @@ def options_of(target: Any) -> set[str]:
     if owner is not target and not all(hasattr(target, p.name) for p in parameters):
         return set()  # it could not be made again with the same values
     used = _names_used(inspect.getattr_static(owner, "__init__"))
-    found = {p.name for p in parameters_of(owner) or () if p.name.lower() in MADE_WITH}
+    found = {p.name for p in parameters if p.name.lower() in MADE_WITH}
     if "reduction" in found and not _knows(owner, "none"):  # it has the sum and the mean
         found.remove("reduction")
     return found if used is None else found & used
