@@ -208,6 +208,21 @@ def test_mistakes_that_show_in_the_calls() -> None:
 
     assert "labels-overwritten" in check(labels).mistakes
 
+    def shifted(z: Any, y: Any) -> Any:
+        z -= z.max(axis=1, keepdims=True)
+        return log_softmax(z, y)
+
+    report = check(shifted)
+    assert (report.verdict, "logits-shifted" in report.mistakes) == ("right", True)
+    assert check(shifted, deny={"logits-shifted"}).verdict == "wrong"
+
+    def exponentials(z: Any) -> Any:
+        np.exp(z, out=z)
+        return z / z.sum(axis=1, keepdims=True)
+
+    report = check(exponentials)
+    assert (report.verdict, "logits-overwritten" in report.mistakes) == ("wrong", True)
+
     def noisy(z: Any, y: Any) -> Any:
         np.random.seed(0)  # noqa: NPY002 - as people do
         return naive_with_max(z, y)

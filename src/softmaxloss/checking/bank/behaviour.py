@@ -6,8 +6,15 @@ MISTAKES = [
     Mistake(
         "logits-overwritten",
         "the caller's logits are overwritten",
-        "z -= m and z[…] -= 1 write to the array that was passed in.",
-        "z = z - m, or z = z.copy() first",
+        "z[…] -= 1 and np.exp(z, out=z) write to the array that was passed in.",
+        "a new array, or z = z.copy() first",
+    ),
+    Mistake(
+        "logits-shifted",
+        "the maximum is subtracted from the caller's logits",
+        "z -= m writes to the array that was passed in. Their softmax stays the same.",
+        "z = z - m",
+        kind="weakness",
     ),
     Mistake(
         "labels-overwritten",

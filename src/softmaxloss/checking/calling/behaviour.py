@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import Array
 from ..inputs import Input
 from ..reference import Results
 from .arguments import arguments_for
@@ -61,11 +62,13 @@ def _of_one_input(form: Form, callee: Callee, input: Input) -> list[str]:
         again = call(new_arguments())
     except (Exception, SystemExit):
         return []
-    for role, now, was in zip(form.order, arguments, before, strict=True):
-        if isinstance(as_numpy(now), np.ndarray) and not np.array_equal(
-            as_numpy(now), as_numpy(was)
-        ):
-            found.append(f"{'labels' if role == 'labels' else 'logits'}-overwritten")
+    for role, argument, copy in zip(form.order, arguments, before, strict=True):
+        now, was = as_numpy(argument), as_numpy(copy)
+        if isinstance(now, np.ndarray) and not np.array_equal(now, was):
+            if role == "labels":
+                found.append("labels-overwritten")
+            else:
+                found.append("logits-shifted" if _is_shift(now - was) else "logits-overwritten")
     given = [array for array in map(as_numpy, arguments) if isinstance(array, np.ndarray)]
     if any(np.shares_memory(value, argument) for value in first for argument in given):
         found.append("result-is-the-input")
@@ -74,6 +77,16 @@ def _of_one_input(form: Form, callee: Callee, input: Input) -> list[str]:
     elif not _are_near(kept, _arrays_aside(form, callee, new_arguments(), kept)):
         found.append("depends-on-the-caller")
     return found
+
+
+def _is_shift(change: Array) -> bool:
+    """Whether all classes changed by the same number, which leaves their softmax as it was. Another
+    axis than that of the classes shows in the results."""
+    return any(
+        np.allclose(change, change.take([0], axis), equal_nan=True, **NEAR)
+        for axis in range(change.ndim)
+        if change.shape[axis] > 1
+    )
 
 
 def _arrays_aside(
