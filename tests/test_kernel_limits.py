@@ -30,7 +30,8 @@ GOALS = {"float32": 2, "float64": 4}
 
 def cases(dtype: Any, classes: int) -> Iterator[Case]:
     rng = np.random.default_rng(classes)
-    normal = rng.normal(0, 3, classes)
+    # Few distinct numbers, of each of which 50 digits are computed once.
+    normal = rng.choice(rng.normal(0, 3, 40), classes)
     last, half = classes - 1, classes // 2
     masked = normal.copy()
     masked[half:] = -np.inf
@@ -77,6 +78,7 @@ def test_infinite_and_huge_logits(dtype: Any, classes: int) -> None:
             assert loss == truth.mp.inf, name
         batch = np.repeat(x[None], rows, 0)
         targets = np.repeat(np.asarray(target)[None], rows, 0)
+        computed = "float64" if dtype == "float64" else "float32"
         for order in ("C", "F"):
             got, entries = softmaxloss.cross_entropy_with_grad(
                 np.array(batch, order=order),
@@ -86,9 +88,12 @@ def test_infinite_and_huge_logits(dtype: Any, classes: int) -> None:
                 sample_weight=np.full(rows, s),
                 **kept,
             )
-            computed = "float64" if dtype == "float64" else "float32"
-            assert truth.ulps(got[0], loss, computed) <= GOALS[computed], (name, order)
-            error = truth.ulps(entries[0].astype(float), np.array(grad), dtype, of=np.array(size))
-            assert error.max() <= GOALS[computed], (name, order)
-            assert len({x.tobytes() for x in got}) == 1, (name, order)
-            assert len({np.ascontiguousarray(x).tobytes() for x in entries}) == 1, (name, order)
+            found = {(a.tobytes(), b.tobytes()) for a, b in zip(got, entries, strict=True)}
+            if order == "C":
+                first = found
+                assert truth.ulps(got[0], loss, computed) <= GOALS[computed], name
+                entry = entries[0].astype(float)
+                error = truth.ulps(entry, np.array(grad), dtype, of=np.array(size))
+                assert error.max() <= GOALS[computed], name
+            assert len(found) == 1, (name, order)
+            assert found == first, (name, order)
