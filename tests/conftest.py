@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections import Counter
+
+# With several test processes, PyTorch and BLAS get one thread in each; the library keeps its own
+# default. Set before anything loads NumPy or PyTorch; the processes that tests start inherit it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("SOFTMAXLOSS_NUM_THREADS", str(os.cpu_count()))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Each of these processes, and each that a test starts, would compile the package and the
+    # assertions of the tests anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    # Of a million objects made by imports and the collection of tests, none is garbage.
+    gc.disable()
 
 import pytest
 from tests.browsing import browser, visit
@@ -18,16 +31,6 @@ __all__ = ["_idle_workers", "browser", "data", "kept_workers", "run", "shards", 
 
 #: Files that the check is tested on; they are no tests, and some cannot be imported.
 collect_ignore = ["corpus"]
-
-# With several test processes, PyTorch and BLAS get one thread in each; the library keeps its own
-# default. Set before a test loads PyTorch; the processes that tests start inherit it.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("SOFTMAXLOSS_NUM_THREADS", str(os.cpu_count()))
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # Each process that a test starts would compile the package anew.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    # Of a million objects made by imports and the collection of tests, none is garbage.
-    gc.disable()
 
 
 def pytest_collection_finish() -> None:

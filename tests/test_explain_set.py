@@ -277,15 +277,21 @@ def many(rows, classes, *, seed=0):
     return z, y
 
 
+@pytest.fixture(scope="module")
+def full():
+    """The whole matrix of a set with many classes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(set_sums, "ALL_PAIRS", 3000)
+        return explain_set(*many(600, 3000))
+
+
 @pytest.mark.parametrize("most", [None, 150])
 @pytest.mark.parametrize("max_elements", [1, 70 * 3000])
-def test_many_classes_against_the_full_matrix(monkeypatch, most, max_elements):
+def test_many_classes_against_the_full_matrix(monkeypatch, full, most, max_elements):
     z, y = many(600, 3000)
     if most is not None:
         monkeypatch.setattr(set_sums, "MOST_PAIRS", most)
     e = explain_set(z, y, max_elements=max_elements)
-    monkeypatch.setattr(set_sums, "ALL_PAIRS", 3000)
-    full = explain_set(z, y)
     assert e.pushes is None
     assert full.pairs is None
     for name in ("counts", "class_loss", "mean_loss", "accuracy", "top"):
