@@ -183,9 +183,9 @@ def test_repeated_rows_columns_and_numbers(dtype: Any, target: str) -> None:
     """Inputs with stride 0, as numpy.broadcast_to makes them."""
     for classes, inner in itertools.product((1, 31, 130, 3000), (1, 16, 33)):
         outer = 4 if inner == 1 else 3
+        call = Call(dtype, target, classes, outer, inner)
+        shape = (outer, classes, inner)
         for axes in ((0,), (1,), (2,), (0, 2), (0, 1, 2)):
-            call = Call(dtype, target, classes, outer, inner)
-            shape = (outer, classes, inner)
             small = [1 if axis in axes else n for axis, n in enumerate(shape)]
             rng = np.random.default_rng(9)
             x = np.broadcast_to(rng.normal(0, 3, small).astype(dtype), shape)

@@ -408,24 +408,6 @@ def test_the_scores_of_the_formula(dtype: str, kind: Callable[..., Array], kerne
                 assert close(number, np.array(want), scores.loss.dtype, unit, lost), (classes, i)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_reference_reaches_the_goals_of_accuracy(dtype: str) -> None:
-    """Those of docs/numerics.md, against 50 digits: test_accuracy.py has the same for `cpu`."""
-    pytest.importorskip("torch")
-    from benchmarks import accuracy
-
-    with computing_with("reference"):
-        for family in [name for name in accuracy.FAMILIES if "131072" not in name]:
-            found = accuracy.errors({"here": accuracy.ours}, family, dtype, 5)["here"]
-            assert max(found) <= accuracy.GOALS[dtype], (family, found)
-        for target, family in itertools.product(accuracy.TARGETS, accuracy.MIXED[:-1]):
-            mixed = accuracy.mixed_errors({"here": accuracy.ours}, target, family, dtype, 3)["here"]
-            # A float64 coefficient is rounded several times here.
-            allowed = {"float32": 2, "float64": 5}[dtype]
-            assert mixed.loss <= accuracy.GOALS[dtype], (target, family, mixed)
-            assert mixed.entries <= allowed, (target, family, mixed)
-
-
 # --- sums over the examples, and factors near the ends of the range ----------------------------
 
 

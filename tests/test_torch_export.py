@@ -69,40 +69,37 @@ def test_a_trace_is_for_calls_with_and_without_gradients(name: str, grad: bool) 
         close(traced(*batch()), model(*batch()))
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_onnx(name: str, tmp_path: Path) -> None:
+class Everything(torch.nn.Module):
+    """Every loss of LOSSES, and the functions beside them, in one model: each export takes seconds,
+    whatever it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models = torch.nn.ModuleList(Model(make()) for make in LOSSES.values())
+
+    def forward(self, x: Any, y: Any) -> Any:
+        z = self.models[0].layer(x)
+        losses = [
+            model(x, y.masked_fill(y == -100, model.loss.ignore_index)) for model in self.models
+        ]
+        return (*losses, *ours.score(z, y), ours.softmax(z, 1), ours.log_softmax(z, 1))
+
+
+def test_onnx(tmp_path: Path) -> None:
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package)
     onnxruntime = pytest.importorskip("onnxruntime")
-    model, path = Model(LOSSES[name]()), tmp_path / "model.onnx"
+    model, path = Everything(), tmp_path / "model.onnx"
     rows = torch.export.Dim("rows", min=2)
     torch.onnx.export(
         model, batch(), path, dynamo=True, dynamic_shapes=({0: rows}, {0: rows}), verbose=False
     )
     session = onnxruntime.InferenceSession(path)
     names = [value.name for value in session.get_inputs()]
-    ignored = model.loss.ignore_index
-    for x, y in (batch(), (torch.ones(3, 4), torch.tensor([1, ignored, 4]))):
-        (got,) = session.run(None, dict(zip(names, (x.numpy(), y.numpy()), strict=True)))
-        close(torch.as_tensor(got), model(x, y).detach())
-
-
-def test_onnx_of_scores_and_probabilities(tmp_path: Path) -> None:
-    for package in ("onnx", "onnxscript"):
-        pytest.importorskip(package)
-    onnxruntime = pytest.importorskip("onnxruntime")
-
-    class Scores(torch.nn.Module):
-        def forward(self, z: Any, y: Any) -> Any:
-            return (*ours.score(z, y), ours.softmax(z, 1), ours.log_softmax(z, 1))
-
-    z, y, path = torch.randn(6, 5), batch()[1], tmp_path / "scores.onnx"
-    torch.onnx.export(Scores(), (z, y), path, dynamo=True, verbose=False)
-    session = onnxruntime.InferenceSession(path)
-    names = [value.name for value in session.get_inputs()]
-    got = session.run(None, dict(zip(names, (z.numpy(), y.numpy()), strict=True)))
-    for mine, want in zip(got, Scores()(z, y), strict=True):
-        close(torch.as_tensor(mine), want)
+    for x, y in (batch(), (torch.ones(3, 4), torch.tensor([1, -100, 4]))):
+        got = session.run(None, dict(zip(names, (x.numpy(), y.numpy()), strict=True)))
+        for mine, want in zip(got, model(x, y), strict=True):
+            close(torch.as_tensor(mine), want.detach())
 
 
 def in_a_new_process(tmp_path: Path, load: str) -> float:

@@ -6,7 +6,6 @@ import os
 import pickle
 import re
 import shlex
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
