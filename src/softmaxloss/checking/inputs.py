@@ -12,6 +12,7 @@ Any logits can be those of a linear layer: `layer_for` gives W and X with z = X�
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -270,9 +271,17 @@ def image_shape(rows: int) -> tuple[int, int, int]:
 UNUSED = 1  # the feature that is 0 everywhere
 
 
-def row_scales(rows: int) -> Array:
+@cache
+def _row_scales(rows: int, dtype: Any) -> Array:
     """The power of two by which X scales each example, as a column."""
-    return np.resize([2.0, -1.0, 0.5, -4.0, 1.0], rows)[:, None]
+    return np.resize([2.0, -1.0, 0.5, -4.0, 1.0], rows)[:, None].astype(dtype)
+
+
+def _moved(rows: Array) -> Array:
+    """The rows in the places of the features: the last one first, and one of zeros."""
+    moved = np.zeros((len(rows) + 1, *rows.shape[1:]), rows.dtype)
+    moved[0], moved[UNUSED + 1 :] = rows[-1], rows[:-1]
+    return moved
 
 
 def layer_for(z: Array) -> tuple[Array, Array]:
@@ -281,14 +290,11 @@ def layer_for(z: Array) -> tuple[Array, Array]:
     X moves the examples to other rows, each times a power of two, and has a column of zeros. So it
     is not square, has negative entries, and its transpose is not its inverse.
     """
-    rows = len(z)
-    scale = row_scales(rows).astype(z.dtype)
-    X = np.roll(np.eye(rows, dtype=z.dtype), 1, axis=1) * scale
-    W = np.roll(z / scale, 1, axis=0)
-    return np.insert(W, UNUSED, 0.0, axis=0), np.insert(X, UNUSED, 0.0, axis=1)
+    scale = _row_scales(len(z), z.dtype)
+    features = _moved(np.eye(len(z), dtype=z.dtype) * scale.T)
+    return _moved(z / scale), features.T.copy()
 
 
 def gradient_wrt_weights(gradient: Array) -> Array:
     """∂J/∂W = Xᵀ·∂J/∂z, for the X of `layer_for`, from ∂J/∂z."""
-    scaled = gradient * row_scales(len(gradient)).astype(np.result_type(gradient, np.float32))
-    return np.insert(np.roll(scaled, 1, axis=0), UNUSED, 0.0, axis=0)
+    return _moved(gradient * _row_scales(len(gradient), np.result_type(gradient, np.float32)))

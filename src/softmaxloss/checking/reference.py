@@ -84,6 +84,10 @@ def masked_softmax(z: Array, mask: Array) -> Array:
     return softmax(np.where(mask, z, -np.inf))[0]
 
 
+#: The parts of the results that come from the gradient of each example.
+OF_GRADIENT = {"gradient", "feature_gradient", "bias_gradient"}
+
+
 @dataclass(frozen=True)
 class Steps:
     """One function per step; the defaults are right."""
@@ -110,7 +114,7 @@ class Steps:
         """The results of these steps; None for a part that raises, as a wrong index does.
 
         Of a layer, the gradient is that with respect to its weights. Only these parts are computed,
-        and no softmax and target that is known from a call before, with the same z and y.
+        and of them no step that is `known` from a call before, with the same z, y and steps so far.
 
         >>> total = Steps(reduce=lambda losses, shape: losses.sum())
         >>> total.run(np.zeros((2, 4)), np.array([3, 0])).loss.round(4)
@@ -121,26 +125,29 @@ class Steps:
         a = log_a = loss = gradient = of_bias = None
         unless_raised = contextlib.suppress(IndexError, ValueError)
 
-        def once(step: Callable[..., Any], *given: Any) -> Any:
-            if step not in known:
-                known[step] = step(*given)
-            return known[step]
+        def once(so_far: tuple[Any, ...], *given: Any) -> Any:
+            if so_far not in known:
+                known[so_far] = so_far[-1](*given)
+            return known[so_far]
 
         with np.errstate(all="ignore"), unless_raised:
-            a, log_a = once(self.softmax, z)
-            q = once(self.target, y, shape)
-            if {"loss", "log_softmax"} & set(parts):
+            a, log_a = once((self.softmax,), z)
+            q = once((self.target,), y, shape)
+            if "loss" in parts or "log_softmax" in parts:
                 with unless_raised:
-                    log_a = self.log(a, log_a)
+                    log_a = once((self.softmax, self.log), a, log_a)
             if "loss" in parts:
                 with unless_raised:
-                    loss = self.reduce(self.losses(a, log_a, q), shape)
+                    each = once((self.softmax, self.target, self.log, self.losses), a, log_a, q)
+                    loss = self.reduce(each, shape)
                     if np.ndim(loss) == 2:
                         loss = loss[:MOST_SQUARE, :MOST_SQUARE]
-            if {"gradient", "feature_gradient", "bias_gradient"} & set(parts):
+            if not OF_GRADIENT.isdisjoint(parts):
                 with unless_raised:
-                    gradient = self.scale(self.gradient(a, q), shape)
-                    of_bias = self.bias(gradient)
+                    of_each = (self.softmax, self.target, self.gradient)
+                    gradient = once((*of_each, self.scale), once(of_each, a, q), shape)
+                    if "bias_gradient" in parts:
+                        of_bias = self.bias(gradient)
                     gradient = self.weights(gradient) if layer else gradient
         return Results(a, loss, gradient, log_a, gradient, of_bias)
 

@@ -63,8 +63,14 @@ class Numbers:
         self.sizes = {input.name: float(np.abs(input.z).max()) for input in inputs}
         self._expected: dict[float, list[Expected]] = {}
         self._wrong: dict[tuple[Steps, str, str, bool], Any] = {}
-        self._pairs: dict[tuple[str, int], Pairs] = {}
+        self._candidates: dict[tuple[str, tuple[str, ...], int], Candidates] = {}
         self._known: dict[str, dict[Any, Any]] = {input.name: {} for input in inputs}
+        self._log, self._gradient = RIGHT.log, RIGHT.gradient
+        by_scores = BY_SCORES[self.by]
+        if guard is not None:
+            self._log = lambda a, log_a: np.log(guard(a))
+        if self.by != "logits":
+            self._gradient = by_scores if guard is None else lambda a, q: by_scores(guard(a), q)
 
     def expected(self, epsilon: float) -> list[Expected]:
         """What is right for each input, computed in the precision ε."""
@@ -74,30 +80,27 @@ class Numbers:
             ]
         return self._expected[epsilon]
 
-    def pairs(self, quantity: str, known: Sequence[Mistake]) -> Pairs:
-        """Two mistakes at once, of these."""
-        key = quantity, len(known)
-        if key not in self._pairs:
-            self._pairs[key] = Pairs(quantity, self.inputs, known, self.based)
-        return self._pairs[key]
+    def candidates(self, quantity: str, known: Sequence[Mistake], at_once: int) -> Candidates:
+        """So many mistakes at once, of these."""
+        key = quantity, tuple(mistake.id for mistake in known), at_once
+        if key not in self._candidates:
+            self._candidates[key] = Candidates(quantity, self, known, at_once)
+        return self._candidates[key]
 
-    def based(self, steps: Steps) -> Steps:
-        """The steps, of which those that are right are right for these scores and this guard."""
-        guard = self.guard
-        if guard is not None and steps.log is RIGHT.log:
-            steps = replace(steps, log=lambda a, log_a: np.log(guard(a)))
-        if self.by != "logits" and steps.gradient is RIGHT.gradient:
-            by = BY_SCORES[self.by]
-            steps = replace(steps, gradient=by if guard is None else lambda a, q: by(guard(a), q))
-        return steps
+    def run(self, steps: Steps, part: str, input: Input, layer: bool) -> Any:
+        """What steps give, of which those that are right are right for these scores and guard."""
+        if steps.log is RIGHT.log and self._log is not RIGHT.log:
+            steps = replace(steps, log=self._log)
+        if steps.gradient is RIGHT.gradient and self._gradient is not RIGHT.gradient:
+            steps = replace(steps, gradient=self._gradient)
+        known = self._known[input.name]
+        return getattr(steps.run(input.z, input.y, (part,), layer=layer, known=known), part)
 
     def wrong(self, steps: Steps, part: str, input: Input, layer: bool) -> Any:
         """What wrong steps give, in the dtype of the logits: overflow is part of a mistake."""
         key = steps, part, input.name, layer
         if key not in self._wrong:
-            known = self._known[input.name]
-            results = self.based(steps).run(input.z, input.y, (part,), layer=layer, known=known)
-            self._wrong[key] = getattr(results, part)
+            self._wrong[key] = self.run(steps, part, input, layer)
         return self._wrong[key]
 
 
@@ -109,55 +112,53 @@ def is_arithmetic(problem: str | None) -> bool:
     )
 
 
-class Pairs:
-    """Two mistakes at once, of one part, and what they give on a small input: that rules out nearly
-    all of them in one comparison."""
+class Candidates:
+    """Mistakes of one part, one or two at once, and what they give on a small input: that rules out
+    nearly all of them in one comparison."""
 
     INPUT = "two examples"
-    VARIANTS = 16  # of each mistake, at most
+    VARIANTS = 16  # of each of two mistakes, at most
 
     def __init__(
-        self,
-        quantity: str,
-        inputs: Sequence[Input],
-        known: Sequence[Mistake],
-        based: Callable[[Steps], Steps],
+        self, quantity: str, numbers: Numbers, known: Sequence[Mistake], at_once: int
     ) -> None:
-        input = next(one for one in inputs if one.name == self.INPUT)
+        input = next((one for one in numbers.inputs if one.name == self.INPUT), None)
         part, layer = ("gradient", True) if quantity == "weights" else (quantity, False)
-        self.pairs: list[tuple[tuple[Mistake, Mistake], Steps]] = []
+        most = None if at_once == 1 else self.VARIANTS
+        self.all: list[tuple[tuple[Mistake, ...], Steps]] = []
         self._by_shape: dict[Any, tuple[list[int], list[Any]]] = {}
-        seen: dict[Any, Any] = {}
-        for both in itertools.combinations(known, 2):
-            if set(both[0].steps[0]) & set(both[1].steps[0]):
-                continue
-            for first, second in itertools.product(*(m.steps[: self.VARIANTS] for m in both)):
-                changed = Steps(**{**first, **second})
-                value = getattr(
-                    based(changed).run(input.z, input.y, (part,), layer=layer, known=seen), part
-                )
-                shape = None if value is None else np.shape(value)
-                places, values = self._by_shape.setdefault(shape, ([], []))
-                places.append(len(self.pairs))
-                values.append(value)
-                self.pairs.append((both, changed))
+        for mistakes in itertools.combinations(known, at_once):
+            if len({step for m in mistakes for step in m.steps[0]}) < sum(
+                len(m.steps[0]) for m in mistakes
+            ):
+                continue  # they are in one step
+            for variants in itertools.product(*(m.steps[:most] for m in mistakes)):
+                changed = Steps(**{k: v for variant in variants for k, v in variant.items()})
+                if input is not None:
+                    value = numbers.run(changed, part, input, layer)
+                    shape = None if value is None else np.shape(value)
+                    places, values = self._by_shape.setdefault(shape, ([], []))
+                    places.append(len(self.all))
+                    values.append(value)
+                self.all.append((mistakes, changed))
 
-    def near(self, observed: Observed) -> Iterator[tuple[tuple[Mistake, Mistake], Steps]]:
-        """Those that may give what was observed: there the small input decides."""
+    def near(self, observed: Observed) -> Iterator[tuple[tuple[Mistake, ...], Steps]]:
+        """Those that may give what was observed: on the small input they do, to two digits."""
         k = next((k for k, one in enumerate(observed.inputs) if one.name == self.INPUT), None)
-        if k is None:
+        got = None if k is None else observed.values[k]
+        if k is None or (got is None and is_arithmetic(observed.problems[k])):
+            yield from self.all
             return
-        got = observed.values[k]
         places, values = self._by_shape.get(None if got is None else np.shape(got), ([], []))
         if got is None or not places:
-            yield from (self.pairs[place] for place in places)
+            yield from (self.all[place] for place in places)
             return
         with np.errstate(invalid="ignore", over="ignore"):
             apart = np.abs(np.asarray(values, np.float64) - got)
-            error = 1e-2 * (1e-3 + np.abs(got))
+            error = 1e-2 * (0.1 + np.abs(got))
             same = (apart <= error) | (~np.isfinite(apart) & ~np.isfinite(got))
         for place in np.flatnonzero(same.reshape(len(values), -1).all(axis=1)):
-            yield self.pairs[places[place]]
+            yield self.all[places[place]]
 
 
 class Observed(NamedTuple):
@@ -249,13 +250,13 @@ def diagnose(
         return scaled
     single = [
         mistake
-        for mistake in known
-        if mistake.id not in FACTORS[observed.part]
-        and any(
-            _explains(observed, Steps(**one), tight=mistake.kind != "mistake")
-            for one in mistake.steps
+        for (mistake,), steps in observed.numbers.candidates(observed.quantity, known, 1).near(
+            observed
         )
+        if mistake.id not in FACTORS[observed.part]
+        and _explains(observed, steps, tight=mistake.kind != "mistake")
     ]
+    single = [*dict.fromkeys(single)]
     if single:
         # Conventions and weaknesses first: an implementation with nothing worse is not accused.
         order = {"convention": 0, "weakness": 1, "mistake": 2}
@@ -281,7 +282,7 @@ def _pair(
     pairs, one with fewer mistakes."""
     found = [
         two
-        for two, steps in observed.numbers.pairs(observed.quantity, known).near(observed)
+        for two, steps in observed.numbers.candidates(observed.quantity, known, 2).near(observed)
         if not any(set(mistake.steps[0]) & set(without) for mistake in two)
         and _explains(observed, steps, tight=not _mistakes_among(two))
     ]
