@@ -290,9 +290,12 @@ def layer_for(z: Array) -> tuple[Array, Array]:
     X moves the examples to other rows, each times a power of two, and has a column of zeros. So it
     is not square, has negative entries, and its transpose is not its inverse.
     """
-    scale = _row_scales(len(z), z.dtype)
-    features = _moved(np.eye(len(z), dtype=z.dtype) * scale.T)
-    return _moved(z / scale), features.T.copy()
+    rows, scale = len(z), _row_scales(len(z), z.dtype)
+    features = np.zeros((rows, rows + 1), z.dtype)
+    places = _moved(np.arange(rows)[:, None])[:, 0]
+    used = np.delete(np.arange(rows + 1), UNUSED)
+    features[places[used], used] = scale[places[used], 0]
+    return _moved(z / scale), features
 
 
 def gradient_wrt_weights(gradient: Array) -> Array:

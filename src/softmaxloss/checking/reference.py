@@ -11,7 +11,6 @@ narrower. ∂J/∂W is that of a linear layer, `inputs.layer_for`.
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -88,8 +87,7 @@ def masked_softmax(z: Array, mask: Array) -> Array:
 OF_GRADIENT = {"gradient", "feature_gradient", "bias_gradient"}
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(NamedTuple):
     """One function per step; the defaults are right."""
 
     softmax: Callable[[Array], tuple[Array, Array]] = softmax

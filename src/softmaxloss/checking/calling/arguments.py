@@ -125,7 +125,8 @@ def _laid_out(form: Form, array: Array) -> Array:
 
 def _labels(form: Form, y: Any, classes: int, dtype: Any) -> Any:
     if form.labels == "one-hot":
-        return _laid_out(form, np.eye(classes, dtype=dtype)[y])
+        is_class = np.asarray(y)[..., None] == np.arange(classes)
+        return _laid_out(form, is_class.astype(dtype))
     y = y + form.first_label
     if not form.batch:
         return int(y)

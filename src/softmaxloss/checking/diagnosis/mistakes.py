@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,9 +89,9 @@ class Numbers:
     def run(self, steps: Steps, part: str, input: Input, layer: bool) -> Any:
         """What steps give, of which those that are right are right for these scores and guard."""
         if steps.log is RIGHT.log and self._log is not RIGHT.log:
-            steps = replace(steps, log=self._log)
+            steps = steps._replace(log=self._log)
         if steps.gradient is RIGHT.gradient and self._gradient is not RIGHT.gradient:
-            steps = replace(steps, gradient=self._gradient)
+            steps = steps._replace(gradient=self._gradient)
         known = self._known[input.name]
         return getattr(steps.run(input.z, input.y, (part,), layer=layer, known=known), part)
 
@@ -188,6 +187,10 @@ class Observed(NamedTuple):
         columns = ("values", "right", "expected", "inputs", "problems")
         chosen: dict[str, Any] = {c: [getattr(self, c)[k] for k in kept] for c in columns}
         return self._replace(**chosen)
+
+    def by_size(self) -> list[int]:
+        """The inputs, small ones first: nearly all mistakes are ruled out on them."""
+        return sorted(range(len(self.inputs)), key=lambda k: self.inputs[k].z.size)
 
     def hit(self, steps: Steps, k: int, *, tight: bool = False) -> bool:
         """Whether wrong steps give the numbers on input k."""
@@ -294,7 +297,7 @@ def _explains(observed: Observed, steps: Steps, *, tight: bool) -> bool:
 
     Those that are right there explain nothing: a mistake in the loss has the right gradient.
     """
-    places = range(len(observed.values))
+    places = observed.by_size()
     if not all(observed.hit(steps, k, tight=tight) for k in places):
         return False
     return any(
@@ -337,8 +340,7 @@ def nearest(observed: Observed) -> tuple[Mistake, int] | None:
     best: tuple[Mistake, int] | None = None
     if not wrong:
         return None
-    # Small inputs first: nearly all mistakes are ruled out on them.
-    order = sorted(range(len(values)), key=lambda k: observed.inputs[k].z.size)
+    order = observed.by_size()
 
     def hits(changes: Mapping[str, Any]) -> int:
         """On how many inputs; 0 if these are too few."""
