@@ -23,11 +23,13 @@ import pytest
 from tests.browsing import browser, visit
 from tests.commands import data, run
 from tests.sharded import shards
-from tests.workers import _idle_workers, kept_workers
+from tests.workers import _idle_workers, _one_seed, kept_workers
 
 from softmaxloss.kernels.processors import processors
 
-__all__ = ["_idle_workers", "browser", "data", "kept_workers", "run", "shards", "visit"]
+__all__ = [
+    "_idle_workers", "_one_seed", "browser", "data", "kept_workers", "run", "shards", "visit",
+]  # fmt: skip
 
 #: Files that the check is tested on; they are no tests, and some cannot be imported.
 collect_ignore = ["corpus"]

@@ -1,12 +1,15 @@
-"""The processes that files are checked in, kept from test to test: to start one takes a third of a
-second, ten times what most files take. Each file has a copy of its own."""
+"""What is kept from one test of the check to the next: the processes that files are checked in, and
+the numbers that functions are compared with."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from softmaxloss.checking import settings
 from softmaxloss.checking.sandbox import process
 from softmaxloss.checking.sandbox.worker import Worker
 
@@ -21,7 +24,11 @@ def _idle_workers() -> Iterator[list[Worker]]:
 
 @pytest.fixture
 def kept_workers(_idle_workers: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
-    """`check_file`, `check_files` and the command go on with the processes of other tests."""
+    """`check_file`, `check_files` and the command go on with the processes of other tests.
+
+    To start one takes a third of a second, ten times what most files take. Each file has a copy of
+    its own.
+    """
 
     class Kept(Worker):
         def __init__(self) -> None:
@@ -38,3 +45,13 @@ def kept_workers(_idle_workers: list[Worker], monkeypatch: pytest.MonkeyPatch) -
             _idle_workers.append(kept)
 
     monkeypatch.setattr(process, "Worker", Kept)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_seed() -> Iterator[None]:
+    """Checks that are given no seed have the same random one in all tests of a process: what is
+    right and wrong for its inputs is computed once."""
+    seed = secrets.randbelow(10**6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "secrets", SimpleNamespace(randbelow=lambda most: seed % most))
+        yield
