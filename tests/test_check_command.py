@@ -277,15 +277,16 @@ def stop(sent: signal.Signals) -> tuple[int, str, str, float]:
     """
     for name in ("right2", "right3"):
         Path(f"{name}.py").write_text(RIGHT)
-    for name in ("y_endless", "z_endless"):
+    for name, what in (("y_endless", "while True: pass"), ("z_asleep", "time.sleep(600)")):
         Path(f"{name}.py").write_text(
-            "import os\nclass AtImport:\n"
+            "import os, time\nclass AtImport:\n"
             "    open('process', 'w').write(str(os.getpid()))\n"  # in a folder of its own
-            "    while True: pass\n"
+            f"    {what}\n"
         )
     Path("temporary").mkdir()
+    check = ["check", "*.py:f", "--csv", "grades.csv", "--timeout", "60"]
     command = subprocess.Popen(
-        [sys.executable, "-m", "softmaxloss", "check", "*.py:f", "--csv", "grades.csv"],
+        [sys.executable, "-m", "softmaxloss", *check],
         env=os.environ | {"TMPDIR": str(Path("temporary").resolve())},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -334,7 +335,7 @@ def test_it_is_stopped(sent: signal.Signals, code: int) -> None:
     rows = graded("grades.csv")
     assert [file for file, _ in rows] == sorted(str(file) for file in Path().glob("*.py"))
     stopped = [file for (file, _), row in rows.items() if row["problem"] == STOPPED]
-    assert {"y_endless.py", "z_endless.py"} <= set(stopped)
+    assert {"y_endless.py", "z_asleep.py"} <= set(stopped)
     assert len(stopped) < 9
     assert stderr == f"stopped: {9 - len(stopped)} of 9 were checked\n"
     assert out.count(STOPPED) == len(stopped)

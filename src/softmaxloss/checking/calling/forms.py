@@ -60,6 +60,9 @@ SHAPES: dict[Layout, str] = {
     "images": "(B, C, H, W)",
 }  # fmt: skip
 
+#: The arguments that only a layer has.
+OF_LAYER: set[Role] = WITH_WEIGHTS | {"features"}
+
 BATCHES: tuple[Layout, ...] = ("rows", "columns", "sequences", "images")
 
 
@@ -132,7 +135,7 @@ class Form:
     def is_layer(self) -> bool:
         """Whether it is passed the weights of a layer instead of logits, or the features beside
         them: its gradient is that of the weights."""
-        return bool((WITH_WEIGHTS | {"features"}) & set(self.order))
+        return not OF_LAYER.isdisjoint(self.order)
 
     @property
     def scores(self) -> Role:

@@ -122,7 +122,7 @@ def _compare_by(
     return plain
 
 
-@lru_cache(maxsize=8)  # one after another, many functions are checked with one seed
+@lru_cache(maxsize=16)  # one after another, many functions are checked with one seed
 def _numbers(
     seed: int,
     dtype: str,

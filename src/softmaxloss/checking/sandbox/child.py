@@ -44,6 +44,7 @@ def main() -> None:
 def prepare() -> None:
     """Prepare a process for the code of any file."""
     substitutes.install()
+    np.random  # noqa: B018 - NumPy loads it when it is first used, which would be in each copy
     builtins.get_ipython = _Anything  # type: ignore[attr-defined]  # for exported notebooks
 
 
@@ -70,6 +71,7 @@ def answer(request: dict[str, Any], lines: int, printed: int, parent: int) -> No
     for name in [name for name in sys.modules if PACKAGE in name]:
         del sys.modules[name]  # the code runs as it does elsewhere: who imports it gets it anew
     sys.orig_argv = [sys.executable, request["file"]]
+    np.random.seed()  # noqa: NPY002 - copies of one process would have the same random numbers
     limit(request["memory"], request["timeout"])
     confine(request["work"])
     with open(ANSWER, "wb", buffering=0) as messages:

@@ -33,7 +33,7 @@ LONGEST = 4 << 20  # bytes of a line of the answer: ten times what an attempt ta
 MOST_LINES = 200  # of the answer: several times what the search for a form can send
 MEMORY = 4 << 30  # bytes of data that the process may hold, with all that it starts
 PATIENCE = 12  # seconds on the clock for one of processor time, as other processes run as well
-POLL = 0.01  # seconds between looks at the answer
+POLL = 0.002  # seconds between looks at the answer; until it is judged, further forms are tried
 
 
 def check_files(
