@@ -14,6 +14,7 @@ runs this; tests/sanitize makes random calls of the kernel alone, far more of th
 from __future__ import annotations
 
 import argparse
+import itertools
 import subprocess
 import sys
 import time
@@ -301,12 +302,12 @@ def repeat(seed: Any) -> str:
 
 
 def make_calls(first: int, end: float) -> None:
-    """Calls until a time; each seed is printed before its call."""
-    seed = first
-    while time.time() < end:
+    """Calls until a time, one at least; each seed is printed before its call."""
+    for seed in itertools.count(first):
         print(seed, flush=True)
         check(seed)
-        seed += 1
+        if time.time() >= end:
+            return
 
 
 def main() -> None:
