@@ -2,8 +2,11 @@
 
 One process per peer; they take turns, one call each, the first not counted. Memory is the highest
 resident memory of a call above what it was before, less the gradients themselves (Linux only).
-"Three products" is what nobody can leave out, x·Wᵀ, G·W and Gᵀ·x, of all rows and classes at once,
-into memory that is there already: each by the library that is fastest at it.
+"Three products" is what nobody can leave out, x·Wᵀ, G·W and Gᵀ·x, of all rows and classes at once:
+each by the library that is fastest at it, and as it is called, with a new array for its result.
+
+With --keep-memory, a call of a loss finds the memory that this library, PyTorch and the C library
+kept of the call before, and the products write to arrays that are there already.
 
 With --processor-time the times are those of the processor, with one thread: on a machine that other
 processes keep busy, waiting for it does not count.
@@ -22,7 +25,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
@@ -127,29 +130,41 @@ def _keeps_memory() -> bool:
     return "LINEAR_KEEP_MEMORY" in os.environ
 
 
-_places: dict[str, Any] = {}
+def new_array(library: str, kind: str, rows: int, columns: int, dtype: Any) -> Any:
+    """A tensor for the result of a product, in the memory that this library's arrays have."""
+    import numpy as np
+    import torch
+
+    if library != "numpy":
+        return torch.empty((rows, columns), dtype=dtype)
+    return torch.from_numpy(np.empty((rows, columns), str(dtype).removeprefix("torch.")))
+
+
+kept_array = cache(new_array)
 
 
 def products(x: Any, W: Any) -> dict[str, float]:
     """The seconds of each product by each library."""
-    import numpy as np
-    import torch
+    import math
 
     from softmaxloss.torch.linear.products import LIBRARIES, available
 
-    if not _places:
-        _places["G"] = torch.zeros(len(x), len(W), dtype=x.dtype)
-        _places["X"], _places["V"] = torch.zeros_like(x), torch.zeros_like(W)
-    G, X, V = _places.values()
     found = {}
     for library in available(x.dtype, "cpu"):
-        put = LIBRARIES[library].put
-        calls = zip(KINDS, ((x, W, G), (G, W.t(), X), (G.t(), x.t(), V)), strict=True)
-        for kind, (a, b, out) in calls:
+
+        def product(kind: str, a: Any, b: Any, library: str = library) -> Any:
             start = clock()
-            put(a, b, None, out)
+            place = kept_array if _keeps_memory() else new_array
+            out = place(library, kind, len(a), len(b), a.dtype)
+            LIBRARIES[library].put(a, b, None, out)
             found[f"{library} {kind}"] = clock() - start
-    assert np.isfinite(float(V[0, 0]))
+            return out
+
+        G = product(KINDS[0], x, W)
+        product(KINDS[1], G, W.t())
+        V = product(KINDS[2], G.t(), x.t())
+        assert math.isfinite(float(V[0, 0]))
+        del G, V  # before the next library's arrays are made
     return found
 
 
@@ -272,15 +287,15 @@ def markdown(turns: int = TURNS, shapes: list[Shape] = SHAPES) -> str:
 
 def lines(turns: int, shapes: list[Shape]) -> Iterator[str]:
     what = "processor time of one thread" if _one_thread() else "time"
+    where = "into a new array, and all calls get their memory anew"
+    if _keeps_memory():
+        where = "into an array that is there, and all calls find what was kept of the call before"
     yield from [
         "### The loss of a linear layer's logits",
         "",
         f"Forward and backward pass, {what}; median of {turns} turns (smallest-largest); "
-        f"{machine.dated()}. "
-        + ("Memory is kept for the next call. " if _keeps_memory() else "")
-        + "Memory: beyond arguments and gradients. The products are of all rows "
-        "and classes at once, each by the library that is fastest at it; the loss alone is over "
-        "x·Wᵀ.",
+        f"{machine.dated()}. Memory: beyond arguments and gradients. The products are of all rows and classes at once, "
+        f"each by the library that is fastest at it, {where}; the loss alone is over x·Wᵀ.",
     ]
     for shape in shapes:
         if not _one_thread() and (warning := machine.busy()):
