@@ -294,8 +294,9 @@ def lines(turns: int, shapes: list[Shape]) -> Iterator[str]:
         "### The loss of a linear layer's logits",
         "",
         f"Forward and backward pass, {what}; median of {turns} turns (smallest-largest); "
-        f"{machine.dated()}. Memory: beyond arguments and gradients. The products are of all rows and classes at once, "
-        f"each by the library that is fastest at it, {where}; the loss alone is over x·Wᵀ.",
+        f"{machine.dated()}. Memory: beyond arguments and gradients. The products are of all rows "
+        f"and classes at once, each by the library that is fastest at it, {where}; "
+        "the loss alone is over x·Wᵀ.",
     ]
     for shape in shapes:
         if not _one_thread() and (warning := machine.busy()):

@@ -43,9 +43,6 @@ class Rows(NamedTuple):
 class Layer(chunks.Layer, Protocol):
     """A linear layer in the arrays of some library. x are rows of its input, for one block."""
 
-    def memory(self, rows: int) -> Any:
-        """Memory for the logits of so many rows."""
-
     def make_logits(self, x: Any, logits: Any) -> None:
         """Fill the logits with x·Wᵀ + b."""
 
@@ -77,11 +74,12 @@ def run(
     rows = Rows(plan.target, factor, losses, scores)
     if plan.kept:
         losses = chunks.run(layer, plan, factor, with_gradient)
-    memory: Any = None if plan.kept else layer.memory(plan.most_rows)
+    memory: Any = None if plan.kept else layer.memory(plan.most_rows * plan.classes)
     for block in () if plan.kept else plan.blocks:
         where = block if plan.counted is None else plan.counted[block]
         part = rows.part(block)._replace(target=plan.target.at(where))
-        x, logits = layer.rows(where), memory[: block.stop - block.start]
+        shape = (block.stop - block.start, plan.classes)
+        x, logits = layer.rows(where), memory[: shape[0] * shape[1]].reshape(shape)
         layer.make_logits(x, logits)
         layer.loss(logits, part, with_gradient)
         if with_gradient:

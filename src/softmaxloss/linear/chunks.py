@@ -29,8 +29,8 @@ class Layer(Protocol):
     kernel: Kernel
     class_weight: Array | None
 
-    def flat_memory(self, numbers: int) -> Any:
-        """Memory for so many logits."""
+    def memory(self, numbers: int) -> Any:
+        """Memory for so many logits, (numbers,)."""
 
     def rows(self, where: slice | Array) -> Any:
         """x: these rows of the input, as the products take them."""
@@ -57,7 +57,7 @@ def run(layer: Layer, plan: Plan, factor: float | Array, with_gradient: bool) ->
     in which the row's loss counts `factor` times."""
     losses = np.empty(plan.counted_rows, np.float64)
     factors = np.broadcast_to(np.asarray(factor, np.float64), losses.shape)
-    memory = layer.flat_memory(plan.most_rows * plan.chunk * plan.kept)
+    memory = layer.memory(plan.most_rows * plan.chunk * plan.kept)
     # Once for all blocks: freed and allocated again, it would leave holes in the heap.
     softmaxes = np.empty((2, len(list(plan.chunks())), plan.most_rows))
     for block in plan.blocks:

@@ -1,6 +1,6 @@
 """A linear layer on NumPy arrays, whose products are those of NumPy's BLAS."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ class Layer:
 
     `dtype` is that of the logits, float32 or float64; `class_weight` is checked. The gradients are
     added up in the arrays of `grads`, which may hold anything, the weight's in this dtype.
+    `new_memory` returns the memory of the logits.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class Layer:
         class_weight: Array | None,
         options: LinearOptions,
         grads: Arrays = NO_ARRAYS,
+        new_memory: Callable[[int, np.dtype[Any]], Array] = np.empty,
     ) -> None:
         self.x, self.W, self.b = arrays
         self.plan, self.dtype, self.options, self.grads = plan, dtype, options, grads
-        self.class_weight = class_weight
+        self.class_weight, self.new_memory = class_weight, new_memory
         self.kernel, _ = kernel_for(dtype)
         self.untouched = True  # grads.weight is not written yet
         if grads.bias is not None:
@@ -68,8 +70,8 @@ class Layer:
             self.grads.weight.fill(0)
         return made
 
-    def memory(self, rows: int) -> Array:
-        return np.empty((rows, self.plan.classes), self.dtype)
+    def memory(self, numbers: int) -> Array:
+        return self.new_memory(numbers, self.dtype)
 
     def rows(self, where: slice | Array) -> Array:
         return np.ascontiguousarray(self.x[where], self.dtype)
@@ -133,9 +135,6 @@ class Layer:
             by_weight[classes] += np.matmul(grad.T, x, out=self.scratch[: grad.shape[1]])
 
     # --- for chunks.Layer
-
-    def flat_memory(self, numbers: int) -> Array:
-        return np.empty(numbers, self.dtype)
 
     def as_array(self, logits: Array) -> Array:
         return logits

@@ -1,13 +1,15 @@
-"""Memory for large gradients: the last one that was freed, or fresh from the system.
+"""Memory for large gradients and blocks of logits: what was freed last, or fresh from the system.
 
 The system hands out memory page by page, at the first write, and the faults of a fresh gradient
-cost up to as much as computing it. A training loop frees a gradient in each step and needs another
-of the same size in the next. So one freed gradient is kept for the next call.
+cost up to as much as computing it; in a virtual machine that returns free memory to its host they
+cost several times that. A training loop frees a gradient in each step and needs another of the same
+size in the next; the linear loss needs a block of logits besides. So what was freed last is kept
+for the next call.
 
-What is kept is bounded and given back: it is one gradient at most, the system may take its pages
-whenever it needs memory (MADV_FREE, as after free() in other allocators; until then they count as
-used by this process), and `empty_cache` returns it at once. Where the system has no MADV_FREE
-nothing is kept.
+What is kept is bounded and given back: it is two such arrays at most, the system may take their
+pages whenever it needs memory (MADV_FREE, as after free() in other allocators; until then they
+count as used by this process), and `empty_cache` returns them at once. Where the system has no
+MADV_FREE nothing is kept.
 """
 
 import mmap
@@ -21,11 +23,13 @@ from numpy.typing import NDArray
 KEPT_FROM = 1 << 25
 _HUGE_PAGE = 1 << 21
 
-_kept: deque[mmap.mmap] = deque(maxlen=1)  # its methods are atomic
+#: A gradient, and a block of logits.
+MOST_KEPT = 2
+_kept: deque[mmap.mmap] = deque(maxlen=MOST_KEPT)  # its methods are atomic
 
 
 def empty_cache() -> None:
-    """Return the memory that is kept for the next large gradient to the system.
+    """Return the memory that is kept for the next large arrays to the system.
 
     Never needed for correctness: the system takes that memory by itself when it runs short.
 
@@ -46,12 +50,16 @@ def large_memory(size: int) -> NDArray[np.uint8]:
 
 
 def _take(size: int) -> mmap.mmap | None:
-    """The memory that is kept, if it fits: the last batch of an epoch is often smaller."""
-    try:
-        memory = _kept.pop()
-    except IndexError:
-        return None
-    return memory if size <= len(memory) <= 2 * size else None
+    """What is kept and fits: the last batch of an epoch is often smaller."""
+    for _ in range(MOST_KEPT):
+        try:
+            memory = _kept.pop()
+        except IndexError:
+            return None
+        if size <= len(memory) <= 2 * size:
+            return memory
+        _kept.appendleft(memory)
+    return None
 
 
 def _fresh(size: int) -> mmap.mmap:

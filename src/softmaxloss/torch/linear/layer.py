@@ -146,10 +146,11 @@ class Layer:
             self.class_weight,
             self.options,
             arrays_layer.Arrays(*by),
+            lambda numbers, _: as_numpy(self.memory(numbers)),
         )
 
-    def memory(self, rows: int) -> Tensor:
-        return new_memory((rows, self.plan.classes), self.dtype, self.input.device)
+    def memory(self, numbers: int) -> Tensor:
+        return new_memory((numbers,), self.dtype, self.input.device)
 
     def rows(self, where: slice | Array) -> Tensor:
         rows: Tensor = self.input[self._on_device(where)].to(self.dtype).contiguous()
@@ -259,9 +260,6 @@ class Layer:
             rows.copy_(made)
 
     # --- for chunks.Layer
-
-    def flat_memory(self, numbers: int) -> Tensor:
-        return new_memory((numbers,), self.dtype, self.input.device)
 
     def as_array(self, logits: Tensor) -> Array:
         return as_numpy(logits)
