@@ -434,6 +434,32 @@ def test_an_upstream_gradient_does_not_round_twice() -> None:
         assert not torch.equal(found, 3 * kept.bfloat16())  # as if rounded before, too
 
 
+@pytest.mark.parametrize("budget", [4000, "1MB"])
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_gradient_of_the_input_is_rounded_once(dtype: Any, reduction: Any, budget: Any) -> None:
+    """Half a unit in its last place, beside a float32 sum: of the exact product of the logits'
+    gradient, which is bfloat16 for bfloat16, and the weight. An upstream gradient that is no power
+    of two is part of the logits' gradient."""
+    torch.manual_seed(0)
+    upstream = 3 / 7 if reduction == "none" else 1 / 4
+    x, W = torch.randn(64, 8).to(dtype).requires_grad_(), torch.randn(50, 8).to(dtype)
+    y = torch.randint(50, (64,))
+    loss = linear_cross_entropy(x, W, y, reduction=reduction, memory_budget=budget)
+    (got,) = grads((loss * upstream).sum(), x)
+
+    def held(t: Any) -> Any:
+        return t.bfloat16().double() if dtype is torch.bfloat16 else t
+
+    z = held(x.detach().double() @ W.double().T)
+    factor = upstream if reduction == "none" else 1.0
+    G = factor * (z.softmax(1) - F.one_hot(y, 50))
+    exact = (held(G) @ W.double()) * (upstream / factor)
+    _, exponent = exact.frexp()
+    unit = EPS[dtype] * 2.0 ** (exponent.double() - 1)
+    assert ((got.double() - exact).abs() <= 0.5 * unit + 1e-6).all()
+
+
 def grads(loss: Any, *leaves: Any) -> Any:
     return torch.autograd.grad(loss, leaves)
 

@@ -43,14 +43,22 @@ class Rows(NamedTuple):
 class Layer(chunks.Layer, Protocol):
     """A linear layer in the arrays of some library. x are rows of its input, for one block."""
 
+    options: LinearOptions
+
     def make_logits(self, x: Any, logits: Any) -> None:
         """Fill the logits with x·Wᵀ + b."""
 
     def loss(self, logits: Any, rows: Rows, with_gradient: bool) -> None:
         """Fill rows.loss and rows.scores; the logits become factor·∂loss/∂logits if wanted."""
 
-    def add(self, grad: Any, x: Any, where: slice | Array, rows: Rows) -> None:
-        """Add to the layer's gradients what follows from a block's, which may be overwritten."""
+    def beside(self, array: Array) -> Any:
+        """The array in the library's own kind, beside the logits."""
+
+    def add(
+        self, grad: Any, x: Any, where: slice | Array, target: Target, used: list[Any] | None
+    ) -> None:
+        """Add to the layer's gradients what follows from a block's, which may be overwritten: from
+        the classes that are used, in chunks, or from all."""
 
 
 def run(
@@ -83,7 +91,8 @@ def run(
         layer.make_logits(x, logits)
         layer.loss(logits, part, with_gradient)
         if with_gradient:
-            layer.add(logits, x, where, part)
+            used = used_classes(layer, plan.chunk, logits, part.factor)
+            layer.add(logits, x, where, part.target, used)
     if plan.sample_weight is not None:
         losses *= plan.sample_weight
     if scores is not None:
@@ -130,13 +139,18 @@ def block_loss(
         )
 
 
-def used_classes(grad: Any, bounds: Any) -> Any:
-    """For each class, whether some row's gradient exceeds the bound of the row. A NaN does.
-
-    >>> used_classes(np.array([[0.5, 1e-9, -0.5], [1e-9, 1e-9, 0.0]]), np.array([1e-6, 1e-6]))
-    array([ True, False,  True])
-    """
+def used_classes(layer: Layer, chunk: int, grad: Any, factor: float | Array) -> list[Any] | None:
+    """The classes that skip_below leaves in the products, in chunks; None for all. They are those
+    where some row's gradient exceeds the bound of the row. A NaN does."""
+    if not layer.options.skip_below:
+        return None
+    bound = layer.options.skip_below * np.abs(factor)
+    wide = np.float64 if grad.dtype.itemsize == 8 else np.float32
+    bounds = layer.beside(np.full(len(grad), bound, wide))
     used: Any = False
     for part in few_rows(*grad.shape):
         used = used | ~(abs(grad[part]) <= bounds[part, None]).all(0)
-    return used
+    classes = np.flatnonzero(layer.as_array(used))
+    if len(classes) >= grad.shape[1] * MOST_USED:
+        return None
+    return [layer.beside(classes[i : i + chunk]) for i in range(0, len(classes), chunk)]

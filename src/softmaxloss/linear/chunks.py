@@ -38,8 +38,8 @@ class Layer(Protocol):
     def make_chunk(self, x: Any, classes: slice, logits: Any) -> None:
         """Fill the logits with x·Wᵀ + b of these classes."""
 
-    def as_array(self, logits: Any) -> Array:
-        """The logits as an array on the same memory."""
+    def as_array(self, made: Any) -> Array:
+        """What the library made, such as logits, as an array: on its memory if that is the CPU's."""
 
     def add_chunk(self, grad: Any, x: Any, classes: slice, sums: Any) -> None:
         """Add to the layer's gradients, and to `sums` that with respect to x."""

@@ -8,10 +8,11 @@ import numpy as np
 from ..arrays import Array
 from ..kernels import kernel_for
 from ..kernels.openmp import own_threads
+from ..labels import Target
 from ..options import LinearOptions
 from ..scores import Scores
 from . import blocks
-from .blocks import MOST_USED, Rows, block_loss, used_classes
+from .blocks import Rows, block_loss
 from .plan import Plan
 
 
@@ -97,11 +98,20 @@ class Layer:
     def loss(self, logits: Array, rows: Rows, with_gradient: bool) -> None:
         block_loss(self.kernel, logits, rows, self.class_weight, self.options, with_gradient)
 
-    def add(self, grad: Array, x: Array, where: slice | Array, rows: Rows) -> None:
+    def beside(self, array: Array) -> Array:
+        return array
+
+    def add(
+        self,
+        grad: Array,
+        x: Array,
+        where: slice | Array,
+        target: Target,
+        used: list[Array] | None,
+    ) -> None:
         by_input, by_weight, by_bias = self.grads
         if by_bias is not None:
             by_bias += np.matmul(self.ones[: len(grad)], grad)
-        used = self._used(grad, rows.factor)
         if by_input is not None:
             sums = self.sums(x)
             for c in self._chunks() if used is None else used:
@@ -116,16 +126,6 @@ class Layer:
                 self._add_by_class(grad[:, c], x, c)
         self.untouched = False
 
-    def _used(self, grad: Array, factor: float | Array) -> list[Array] | None:
-        """The classes that skip_below leaves in the products, in chunks; None for all."""
-        if not self.options.skip_below:
-            return None
-        bounds = np.broadcast_to(self.options.skip_below * np.abs(factor), len(grad))
-        used = np.flatnonzero(used_classes(grad, bounds))
-        if used.size >= grad.shape[1] * MOST_USED:
-            return None
-        return np.split(used, range(self.plan.chunk, used.size, self.plan.chunk))
-
     def _add_by_class(self, grad: Array, x: Array, classes: Any) -> None:
         """Add Gᵀ·x to these rows of the weight's gradient."""
         by_weight = self.grads.weight
@@ -136,8 +136,8 @@ class Layer:
 
     # --- for chunks.Layer
 
-    def as_array(self, logits: Array) -> Array:
-        return logits
+    def as_array(self, made: Array) -> Array:
+        return made
 
     def sums(self, x: Array) -> Array:
         return np.zeros_like(x)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ...arrays import Array
 from ...kernels import has_kernel, kernel_for
-from ...labels import ClassIndices
+from ...labels import ClassIndices, Target
 from ...linear import layer as arrays_layer
-from ...linear.blocks import MOST_USED, Rows, block_loss, few_rows, run, used_classes
+from ...linear.blocks import Rows, block_loss, few_rows, run
 from ...linear.plan import Arguments, Plan, Sizes, is_one_block, plan_for
 from ...options import LinearOptions, class_weights, sample_weights
 from ...scores import Scores, counted_from
@@ -153,13 +153,14 @@ class Layer:
         return new_memory((numbers,), self.dtype, self.input.device)
 
     def rows(self, where: slice | Array) -> Tensor:
-        rows: Tensor = self.input[self._on_device(where)].to(self.dtype).contiguous()
+        rows: Tensor = self.input[self._index(where)].to(self.dtype).contiguous()
         return rows
 
-    def _on_device(self, where: slice | Array) -> Any:
-        if isinstance(where, slice):
-            return where
-        return torch.from_numpy(where).to(self.input.device)
+    def _index(self, where: slice | Array) -> Any:
+        return where if isinstance(where, slice) else self.beside(where)
+
+    def beside(self, array: Array) -> Tensor:
+        return torch.from_numpy(array).to(self.input.device)
 
     def make_logits(self, x: Tensor, logits: Tensor) -> None:
         for c in self.plan.chunks():
@@ -187,23 +188,29 @@ class Layer:
             if convert and with_gradient:
                 logits[part] = z
 
-    def add(self, grad: Tensor, x: Tensor, where: slice | Array, rows: Rows) -> None:
-        used = self._used(grad, rows.factor)
+    def add(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        where: slice | Array,
+        target: Target,
+        used: list[Tensor] | None,
+    ) -> None:
         if self.grad_bias is not None:
             for c in self.plan.chunks():
                 self.grad_bias[c] += grad[:, c].to(self.grad_bias.dtype).sum(0)
         if self.grad_input is not None:
-            self.grad_input[self._on_device(where)] = self.by_rows(grad, used)
+            self.grad_input[self._index(where)] = self.by_rows(grad, used)
         if self.grad_weight is None:
             return
         # A product is rounded to half precision before it is added. The entries of the true
         # classes, which are most of the gradient, are added in float32 instead.
-        apart = isinstance(rows.target, ClassIndices) and self.grad_weight.dtype is not self.dtype
+        apart = isinstance(target, ClassIndices) and self.grad_weight.dtype is not self.dtype
         if self.untouched and used is not None:
             self.grad_weight.zero_()
             self.untouched = False
         if apart:
-            labels = torch.from_numpy(rows.target.values.astype(np.int64)).to(grad.device)
+            labels = self.beside(target.values.astype(np.int64))
             true = (torch.arange(len(labels), device=labels.device), labels)
             of_true_classes = grad[true][:, None].float() * x.float()
             grad[true] = 0.0  # scatter_ would copy all of grad
@@ -213,23 +220,10 @@ class Layer:
             self.grad_weight.index_add_(0, labels, of_true_classes)
         self.untouched = False
 
-    def _used(self, grad: Tensor, factor: float | Array) -> Tensor | None:
-        """The classes that skip_below leaves in the products, None for all."""
-        if not self.options.skip_below:
-            return None
-        bounds = np.broadcast_to(self.options.skip_below * np.abs(factor), grad.shape[:1]).copy()
-        wide = torch.float32 if grad.dtype.itemsize < 8 else grad.dtype
-        used = used_classes(grad, torch.from_numpy(bounds).to(grad.device, wide))
-        classes = used.nonzero()[:, 0]
-        return classes if len(classes) < grad.shape[1] * MOST_USED else None
+    def chunks(self, used: list[Tensor] | None) -> Iterable[Any]:
+        return self.plan.chunks() if used is None else used
 
-    def chunks(self, used: Tensor | None) -> Iterable[Any]:
-        if used is None:
-            return self.plan.chunks()
-        # split makes one part of an empty tensor, which oneDNN refuses.
-        return torch.split(used, self.plan.chunk) if len(used) else ()
-
-    def by_rows(self, grad: Tensor, used: Tensor | None) -> Tensor:
+    def by_rows(self, grad: Tensor, used: list[Tensor] | None) -> Tensor:
         """The gradient with respect to rows of the input: grad·W."""
         half = self.dtype.itemsize == 2
         shape, product = (grad.shape[0], self.weight.shape[1]), self.product
@@ -261,8 +255,8 @@ class Layer:
 
     # --- for chunks.Layer
 
-    def as_array(self, logits: Tensor) -> Array:
-        return as_numpy(logits)
+    def as_array(self, made: Tensor) -> Array:
+        return as_numpy(made.cpu())
 
     def sums(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
@@ -278,7 +272,7 @@ class Layer:
 
     def set_sums(self, where: slice | Array, sums: Tensor) -> None:
         if self.grad_input is not None:
-            self.grad_input[self._on_device(where)] = sums
+            self.grad_input[self._index(where)] = sums
         self.untouched = False
 
     def gradients(self) -> tuple[Tensor, ...]:
