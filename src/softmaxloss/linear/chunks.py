@@ -39,7 +39,7 @@ class Layer(Protocol):
         """Fill the logits with x·Wᵀ + b of these classes."""
 
     def as_array(self, made: Any) -> Array:
-        """What the library made, such as logits, as an array: on its memory if that is the CPU's."""
+        """What the library made, such as logits, as an array; on the CPU on the same memory."""
 
     def add_chunk(self, grad: Any, x: Any, classes: slice, sums: Any) -> None:
         """Add to the layer's gradients, and to `sums` that with respect to x."""
