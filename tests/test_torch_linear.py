@@ -229,6 +229,20 @@ def test_derivatives_of_derivatives(name: str) -> None:
     torch.testing.assert_close(graph.detach(), plain)
 
 
+EAGER = """
+import sys, torch, softmaxloss
+x, W = (torch.randn(5, 3, requires_grad=True) for _ in range(2))
+softmaxloss.linear_cross_entropy(x, W, torch.arange(5)).backward()
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_an_eager_call_does_not_load_the_compiler() -> None:
+    """Which takes a second."""
+    done = subprocess.run([sys.executable, "-c", EAGER], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
+
+
 @compiles
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
@@ -237,12 +251,12 @@ def test_operators_are_well_formed(reduction: Any, weighted: bool) -> None:
     s = torch.rand(ROWS) if weighted else None
     rest = (-100, reduction, 0.1, "error", None, 0, 0.01, 3.0, 2000, 0.0)
     torch.library.opcheck(
-        linear_operators.forward._opoverload, (True, x, W, b, y, None, s, True, True, True, *rest)
+        linear_operators.forward.overload, (True, x, W, b, y, None, s, True, True, True, *rest)
     )
     upstream = torch.ones(() if reduction == "mean" else ROWS)
     x, W, b = (t.detach() for t in (x, W, b))
     torch.library.opcheck(
-        linear_operators.gradients_of._opoverload,
+        linear_operators.gradients_of.overload,
         (upstream, x, W, b, y, None, s, True, False, True, *rest),
     )
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
 from .. import engine
 from ..kernels import has_kernel
@@ -24,6 +23,7 @@ from ..logits import read_logits, without_classes
 from ..options import Options, class_weights, field_names, field_values, sample_weights
 from ..reduction import mean_divisor
 from . import formula
+from .library import operator
 from .tensors import as_float64, as_numpy, empty_like, operator_schema, options_from
 
 ARGUMENTS = (
@@ -58,7 +58,7 @@ def arrays_of(
 # --- the loss ------------------------------------------------------------------------------------
 
 
-@custom_op("softmaxloss::cross_entropy", mutates_args=(), schema=f"({ARGUMENTS}) -> Tensor")
+@operator("softmaxloss::cross_entropy", f"({ARGUMENTS}) -> Tensor")
 def cross_entropy(*values: Any) -> Tensor:
     """The loss; its derivative is `cross_entropy_backward`."""
     arrays, options = _read(values)
@@ -91,10 +91,9 @@ cross_entropy.register_autograd(_backward, setup_context=_keep)
 # --- its gradient --------------------------------------------------------------------------------
 
 
-@custom_op(
+@operator(
     "softmaxloss::cross_entropy_backward",
-    mutates_args=(),
-    schema=f"(Tensor grad_output, {ARGUMENTS}) -> Tensor",
+    f"(Tensor grad_output, {ARGUMENTS}) -> Tensor",
 )
 def cross_entropy_backward(grad_output: Tensor, *values: Any) -> Tensor:
     """The gradient with respect to the logits, for the upstream gradient `grad_output`."""
@@ -129,7 +128,7 @@ cross_entropy_backward.register_autograd(_second_derivative, setup_context=_keep
 # --- the checks, for the formula -----------------------------------------------------------------
 
 
-@custom_op("softmaxloss::class_indices", mutates_args=(), schema=f"({ARGUMENTS}) -> Tensor")
+@operator("softmaxloss::class_indices", f"({ARGUMENTS}) -> Tensor")
 def class_indices(*values: Any) -> Tensor:
     """Class indices from 0, −1 where a row is ignored, int64; empty for probabilities. All
     arguments are checked, on the CPU."""

@@ -16,6 +16,7 @@ from ...linear.plan import Arguments
 from ...options import LinearOptions, field_values
 from ...scores import Scores
 from .. import formula
+from ..library import operator
 from ..tensors import as_numpy, is_eager, one_number, operator_schema, options_from
 from .layer import Layer, Needs, computed_dtype, held_dtypes, rounded
 
@@ -35,10 +36,9 @@ def _read(values: tuple[Any, ...]) -> tuple[Arguments, Needs, LinearOptions]:
     return Arguments(*values[:6]), list(values[6:9]), options_from(LinearOptions, values[9:])
 
 
-@torch.library.custom_op(
+@operator(
     "softmaxloss::linear_cross_entropy",
-    mutates_args=(),
-    schema=f"(bool with_scores, {ARGUMENTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    f"(bool with_scores, {ARGUMENTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def forward(with_scores: bool, *values: Any) -> tuple[Tensor, ...]:
     """The loss; the gradients of a mean or a sum for an upstream gradient of 1; the scores, as two
@@ -72,10 +72,9 @@ def _(with_scores: bool, *values: Any) -> tuple[Tensor, ...]:
     )
 
 
-@torch.library.custom_op(
+@operator(
     "softmaxloss::linear_cross_entropy_backward",
-    mutates_args=(),
-    schema=f"(Tensor upstream, {ARGUMENTS}) -> (Tensor, Tensor, Tensor)",
+    f"(Tensor upstream, {ARGUMENTS}) -> (Tensor, Tensor, Tensor)",
 )
 def gradients_of(upstream: Tensor, *values: Any) -> tuple[Tensor, ...]:
     """The gradients for any upstream gradient: one number, or with reduction="none" one per row."""
