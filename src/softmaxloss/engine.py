@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from .arrays import Array, as_floats, put, round_to
 from .errors import OptionError
 from .kernels import direct_on, kernel_for, softcap
-from .kernels.softcap import softcapped, z_loss_of
+from .kernels.softcap import z_loss_of
 from .kernels.threads import get_num_threads
 from .labels import ClassIndices, Target, read_target
 from .logits import compute_dtype, gradient_dtype, read_logits, without_classes
@@ -210,7 +210,11 @@ class _Call:
         for place, rows in blocks(self.lead_shape, self.classes, most):
             x = self._block(self.logits, place)
             part = None if grad is None else class_last(grad)[place]
-            made = None if part is None else np.empty_like(x)
+            # Where the kernel can write it, the gradient needs no copy.
+            whole = part is not None and part.dtype == x.dtype and part.flags.carray
+            made = None
+            if part is not None:
+                made = part.reshape(x.shape) if whole else np.empty_like(x)
             compute(
                 x,
                 self.target.block(place),
@@ -221,7 +225,7 @@ class _Call:
                 loss[rows],
                 made,
             )
-            if part is not None and made is not None:
+            if part is not None and made is not None and not whole:
                 put(part, made)
 
     def score(self) -> Scores:
@@ -236,7 +240,7 @@ class _Call:
         for place, rows in blocks(self.lead_shape, self.classes):
             part = Scores(*[array[rows] for array in scores])
             z = self._block(self.logits, place)
-            u = z if cap is None else softcapped(np, z, cap)
+            u = z if cap is None else softcap.capped(self.kernel, z, cap)
             self.kernel.score(u, target.block(place), part)
         return scores
 

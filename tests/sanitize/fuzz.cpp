@@ -285,6 +285,47 @@ template <class T> void add_to_digest(const std::vector<T> &numbers) {
     }
 }
 
+// Softcap of the logits, and a gradient through it, at random places, in other memory or in place.
+template <class Real> void check_softcap(Random &random, const std::vector<Real> &z) {
+    const double cap = std::exp(random.uniform(-69, 69));
+    const FloatType type = float_type<Real>();
+    const auto size = int64_t(z.size());
+    std::vector<Real> grad;
+    for (int64_t i = 0; i < size; ++i)
+        grad.push_back(random.once_in(4) ? Real(0) : number<Real>(random.uniform(-2, 2)));
+    const auto compute = [&](const Level &level, bool slope, bool in_place) {
+        std::vector<Real> out = slope ? grad : z;
+        const Softcap call{slope || !in_place ? z.data() : out.data(),
+                           !slope     ? nullptr
+                           : in_place ? out.data()
+                                      : grad.data(),
+                           out.data(), cap};
+        const std::function<bool()> interrupted = [] { return false; };
+        parallel_rows(
+            size, 1, 1, in_place ? 3 : 1,
+            [&](int64_t begin, int64_t end) {
+                (slope ? level.softcap_gradient : level.softcap)[type](call, begin, end);
+            },
+            interrupted);
+        return out;
+    };
+    for (const bool slope : {false, true}) {
+        const std::vector<Real> plain = compute(*supported_levels().front(), slope, false);
+        for (int64_t i = 0; i < size; ++i) {
+            const Real x = z[size_t(i)], value = plain[size_t(i)];
+            if (slope && grad[size_t(i)] == 0)
+                require(value == 0, "a gradient of 0 stays 0");
+            else
+                require(is_nan(value) == is_nan(x), "softcap is NaN for a NaN only");
+            const Real most = slope ? std::fabs(grad[size_t(i)]) * Real(1.000001) : Real(cap);
+            require(!(std::fabs(value) > most), "no number exceeds the cap, no derivative 1");
+        }
+        add_to_digest(plain);
+        for (const Level *level : supported_levels())
+            require(same(compute(*level, slope, true), plain), "the same softcap in place");
+    }
+}
+
 template <class Storage> void one_call(Random &random) {
     const Contents<Storage> c = contents<Storage>(random);
     Setup plainly{};
@@ -308,6 +349,8 @@ template <class Storage> void one_call(Random &random) {
         require(same(results.scores, plain.scores), "the same scores");
         require(results.fit == plain.fit, "the same check of probabilities");
     }
+    if constexpr (std::is_same_v<Storage, RealOf<Storage>>)
+        check_softcap(random, c.logits);
 }
 
 } // namespace softmaxloss::fuzz

@@ -124,6 +124,13 @@ class Kernel(Protocol):
         ignored row gets `softmaxloss.scores.IGNORED`; its logits are not looked at.
         """
 
+    def softcap(self, logits: Array, cap: float, grad: Array | None, out: Array) -> None:
+        """Fill out with u = s·tanh(z/s), or with grad·∂u/∂z where a gradient with respect to u is
+        given; its entries of 0 stay 0.
+
+        All arrays are (n,) contiguous, in float32 or float64; `out` may be any of the others.
+        """
+
     def sum(self, values: Array) -> float:
         """The sum of numbers ≥ 0, (n,) contiguous float64, within 1 ulp however many they are."""
 

@@ -59,6 +59,17 @@ def share_threads(parallel: int) -> None:
 
 
 @np.errstate(all="ignore")
+def softcap(logits: Array, cap: float, grad: Array | None, out: Array) -> None:
+    """See `softmaxloss.kernels.Kernel.softcap`."""
+    t = logits.astype(np.float64) / cap
+    if grad is None:
+        out[...] = cap * np.tanh(t)
+    else:
+        e = np.exp(-2 * abs(t))
+        out[...] = np.where(grad == 0, grad, grad * (4 * e / (1 + e) ** 2))
+
+
+@np.errstate(all="ignore")
 def sum(values: Float64) -> float:
     """See `softmaxloss.kernels.Kernel.sum`.
 

@@ -37,16 +37,55 @@ def cross_entropy(
 ) -> None:
     """`Kernel.cross_entropy`, and `Kernel.score` of u if scores are given.
 
-    The logits are (rows, classes, 1), float32 or float64; `grad` may be their memory. Class weights
-    do not count in the z_loss; sample weights do. Of scores, the loss has no z_loss.
+    The logits are float32 or float64, with softcap (rows, classes, 1) and contiguous, as `grad`,
+    which may be their memory. Class weights do not count in the z_loss; sample weights do. Of
+    scores, the loss has no z_loss.
     """
-    if options.z_loss and not makes_copies(target, weight, options):
-        _with_z_loss(kernel, logits, target, sample_weight, options, factor, loss, grad, scores)
-        return
-    u, slope, share, s = logits, None, None, 1.0 if sample_weight is None else sample_weight
+    u, by_u = logits, grad
     if options.softcap is not None:
-        u = softcapped(np, logits, options.softcap)
-        slope = None if grad is None else softcap_slope(np, logits, options.softcap)
+        u = capped(kernel, logits, options.softcap)
+        by_u = None if grad is None else u
+    rest = (sample_weight, options, factor, loss, by_u, scores)
+    if options.z_loss and _is_usual(target, weight, options):
+        _with_z_loss(kernel, u, target, *rest)
+    else:
+        _with_share(kernel, u, target, weight, *rest)
+    if options.softcap is not None and grad is not None:
+        kernel.softcap(logits.reshape(-1), options.softcap, u.reshape(-1), grad.reshape(-1))
+
+
+def capped(kernel: Kernel, logits: Array, cap: float) -> Array:
+    """u in new memory; the logits are contiguous."""
+    u = np.empty_like(logits)
+    kernel.softcap(logits.reshape(-1), cap, None, u.reshape(-1))
+    return u
+
+
+def makes_copies(target: Target, weight: Array | None, options: Options) -> bool:
+    """Whether `cross_entropy` takes copies of the logits, so that the logits should be few. If not
+    they may be (outer, classes, inner), with any strides."""
+    apart = options.z_loss != 0 and not _is_usual(target, weight, options)
+    return options.softcap is not None or apart
+
+
+def _is_usual(target: Target, weight: Array | None, options: Options) -> bool:
+    return isinstance(target, ClassIndices) and weight is None and not options.label_smoothing
+
+
+def _with_share(
+    kernel: Kernel,
+    u: Array,
+    target: Target,
+    weight: Array | None,
+    sample_weight: Array | None,
+    options: Options,
+    factor: float | Array,
+    loss: Array,
+    grad: Array | None,
+    scores: Scores | None,
+) -> None:
+    """`cross_entropy` without softcap. The share of the z_loss in the gradient is added to it."""
+    share, s = None, 1.0 if sample_weight is None else sample_weight
     if options.z_loss and scores is None:
         scores = empty_scores((len(u),), u.dtype)
     if scores is not None:  # first: grad may be the logits' memory
@@ -63,16 +102,6 @@ def cross_entropy(
     if grad is not None and share is not None:
         share[unused] = 0
         grad += share
-    if grad is not None and slope is not None:
-        # An entry of 0 stays: where a row does not count, the slope may be NaN.
-        np.multiply(grad, slope, out=grad, where=grad != 0)
-
-
-def makes_copies(target: Target, weight: Array | None, options: Options) -> bool:
-    """Whether `cross_entropy` takes copies of the logits, so that the logits should be few. If not
-    they may be (outer, classes, inner), with any strides."""
-    usual = isinstance(target, ClassIndices) and weight is None and not options.label_smoothing
-    return options.softcap is not None or (options.z_loss != 0 and not usual)
 
 
 def _with_z_loss(
@@ -86,7 +115,7 @@ def _with_z_loss(
     grad: Array | None,
     scores: Scores | None,
 ) -> None:
-    """`cross_entropy` of class indices with z_loss alone.
+    """`_with_share` of class indices, without a copy.
 
     The gradient of a row is (1 + 2·λ·L)·a_n for every class but the true one: that of J, times a
     factor. The entry of the true class is formed from J, a_y = exp(−J).

@@ -92,6 +92,11 @@ def score(logits: Array, target: ClassIndices, scores: Scores) -> None:
     _cpu.score(logits, target.values, target.ignore_index, scores, get_num_threads())
 
 
+def softcap(logits: Array, cap: float, grad: Array | None, out: Array) -> None:
+    """See `softmaxloss.kernels.Kernel.softcap`."""
+    _cpu.softcap(logits, cap, grad, out, get_num_threads())
+
+
 def _leave_to_supports(*arguments: Any) -> None:
     """`direct`, and `direct_score`, where SOFTMAXLOSS_CPU names no level, as `supports` reports."""
 

@@ -155,6 +155,18 @@ void score(const In &logits, const In &target, int64_t ignore_index,
     run(call, current_level().score[type], threads);
 }
 
+void softcap(const In &logits, double cap, const std::optional<In> &grad, const Out &out,
+             int threads) {
+    const FloatType type = float_type(logits, logits_name);
+    require(type == f32 || type == f64, "logits: float32 or float64");
+    const auto size = int64_t(logits.size());
+    const auto data = [&](const auto &array) {
+        return vector(array, size, logits.dtype(), "(n,), as the logits");
+    };
+    const Softcap call{data(logits), grad ? data(*grad) : nullptr, data(out), cap};
+    run(call, type, size, threads);
+}
+
 double sum(const In &values) {
     const auto size = int64_t(values.shape(0));
     return current_level().sum(doubles(values, size, "values: contiguous float64"), size);
@@ -188,6 +200,8 @@ NB_MODULE(_cpu, module) {
                nb::arg("threads"));
     module.def("score", score, nb::arg("logits"), nb::arg("target"), nb::arg("ignore_index"),
                nb::arg("scores"), nb::arg("threads"));
+    module.def("softcap", softcap, nb::arg("logits"), nb::arg("cap"), nb::arg("grad").none(),
+               nb::arg("out"), nb::arg("threads"));
     module.def("sum", sum, nb::arg("values"));
     module.def(
         "share_threads",

@@ -56,6 +56,13 @@ struct Check : Call { // the probabilities are `logits`
     double tolerance;
 };
 
+// Contiguous numbers, all float or all double. The arrays may be the same.
+struct Softcap {
+    const void *logits, *grad; // grad is with respect to the capped logits; null for those alone
+    void *out;
+    double cap;
+};
+
 // The threads that share one long row. each() calls work(context, i) for all i in [0, count), in
 // any order, or for some if it is stopped. `scratch` has `scratch_size` bytes for each i, at first
 // 0. (Function pointers: code of std::function, compiled for one level, could be linked into
@@ -86,6 +93,9 @@ struct Level {
     void (*score[float_types])(const Score &, std::int64_t begin, std::int64_t end, const Team *);
     bool (*check[float_types])(const Check &, std::int64_t begin, std::int64_t end);
     double (*sum)(const double *, std::int64_t count); // compensated
+    // Of the numbers [begin, end), for f32 and f64.
+    void (*softcap[2])(const Softcap &, std::int64_t begin, std::int64_t end);
+    void (*softcap_gradient[2])(const Softcap &, std::int64_t begin, std::int64_t end);
 };
 
 } // namespace softmaxloss

@@ -1,6 +1,7 @@
 // One instruction-set level. This file is compiled once for each, with LEVEL its name.
 #include "mixing.h"
 #include "scores.h"
+#include "softcap.h"
 
 #include <algorithm>
 
@@ -447,6 +448,8 @@ const Level level = {
     {cross_entropy<float>, cross_entropy<double>, cross_entropy<Float16>, cross_entropy<BFloat16>},
     {score<float>, score<double>, score<Float16>, score<BFloat16>},
     {check<float>, check<double>, check<Float16>, check<BFloat16>},
-    sum};
+    sum,
+    {softcap<float>, softcap<double>},
+    {softcap_gradient<float>, softcap_gradient<double>}};
 
 } // namespace softmaxloss::LEVEL

@@ -83,4 +83,18 @@ inline bool are_fit(const Check &call, FloatType type, int threads) {
     return fit;
 }
 
+// Softcap of so many numbers, or the gradient, without the GIL unless that is short.
+inline void run(const Softcap &call, FloatType type, std::int64_t size, int threads) {
+    const Level &level = current_level();
+    const auto work = (call.grad ? level.softcap_gradient : level.softcap)[type];
+    if (size < short_call) {
+        const DefaultFloatingPoint scope;
+        return work(call, 0, size);
+    }
+    const WithoutGil without_gil;
+    parallel_rows(
+        size, 1, 64, threads, [&](std::int64_t begin, std::int64_t end) { work(call, begin, end); },
+        [] { return false; });
+}
+
 } // namespace softmaxloss
