@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays import Array
 from ..inputs import Input, image_shape, layer_for, sequence_shape
 from ..reference import softmax
-from .forms import Form
+from .forms import ONE_HOT, Form, Labels
 from .roles import Role
 
 NO_CLASS = -100  # a label that none of the inputs has
@@ -30,8 +30,10 @@ def arguments_for(form: Form, input: Input) -> list[Any]:
         "classes": lambda: classes,
         "examples": lambda: rows,
         "inputs": lambda: rows + 1,  # those of `layer_for`
-        "temperature": lambda: 1.0,
+        "temperature": lambda: input.options.get("temperature", 1.0),
         "training": lambda: True,
+        "keep": lambda: True,
+        "array module": lambda: np,
         "axis": lambda: 0 if form.columns else -1,
         "mask": lambda: _mask(form, input),
         "left out": lambda: ~_mask(form, input),
@@ -71,9 +73,10 @@ def _mask(form: Form, input: Input) -> Any:
     if "labels" not in form.order:
         return _laid_out(form, input.options.get("mask", np.ones(input.z.shape, np.bool_)))
     mask = np.asarray(input.options.get("mask", np.ones(np.shape(input.y), np.bool_)))
-    if not form.batch or form.labels == "one-hot":
+    if not form.batch:
         return mask
-    return _labels(replace(form, first_label=0), mask, 0, None)
+    index: Labels = "index" if form.labels in ONE_HOT else form.labels
+    return _labels(replace(form, first_label=0, labels=index), mask, 0, None)
 
 
 def probabilities(z: Array) -> Array:
@@ -124,9 +127,10 @@ def _laid_out(form: Form, array: Array) -> Array:
 
 
 def _labels(form: Form, y: Any, classes: int, dtype: Any) -> Any:
-    if form.labels == "one-hot":
+    if form.labels in ONE_HOT:
         is_class = np.asarray(y)[..., None] == np.arange(classes)
-        return _laid_out(form, is_class.astype(dtype))
+        across = replace(form, layout="rows" if form.columns else "columns")
+        return _laid_out(form if form.labels == "one-hot" else across, is_class.astype(dtype))
     y = y + form.first_label
     if not form.batch:
         return int(y)

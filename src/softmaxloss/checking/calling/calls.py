@@ -27,6 +27,7 @@ from .frameworks import (
     has_words_of_loss,
     own_backward,
     speaks_of_batches,
+    transposes,
     words_of_batches,
 )
 from .packed import Way
@@ -76,6 +77,7 @@ class Attempt(NamedTuple):
     told: Told = "nothing"  # what its name and those of its parameters say of this call
     has_words: bool = True  # whether its code has an exponential or a logarithm
     small: bool = False  # whether the large inputs were smaller, because the function is slow
+    aside: bool = False  # whether its code has words of a batch, and this is of one example
 
     @property
     def raised(self) -> int:
@@ -114,6 +116,7 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
             yield from fixed.attempts(MOST_LIKELY)
     if not search.right:
         yield from search.attempts(MOST_WRONG)
+        yield from search.of_one_example()
         whole = whole_of(target)
         if whole is not None:
             yield Attempt(first or Form(), [], whole)
@@ -132,8 +135,10 @@ class _Search:
         self._others: list[tuple[int, Trial, Callee]] = []  # with their score
         self._called: list[Trial] = []
         self._problems: list[tuple[Form, str]] = []
+        self._aside: list[tuple[Form, Way]] = []  # of one example, where a batch has a result
         self._readable: set[tuple[Any, ...]] = set()
         self._with_result: set[tuple[Any, ...]] = set()
+        self._transposes = transposes(target)
         self._methods = 1  # that are called in the most complete way that gives something
         # Where a batch has a result and the code has the words of one, one example was not meant.
         self._words: set[str] = set()
@@ -149,6 +154,8 @@ class _Search:
             return False  # the loss alone would hide what is wrong with the gradient
         if form.labels in ("column", "row") and _but_labels(form) in self._readable:
             return False  # where y of shape (N,) works, y[0] of (1, N) is a mistake
+        if form.labels == "one-hot across" and not self._transposes:
+            return False
         if form.batch:
             return True
         batches = {
@@ -158,7 +165,10 @@ class _Search:
             return False  # it is a batch of one
         labelled = "labels" in form.order
         meant = self._words if labelled else self._words & AXES
-        return not (batches and (meant or self._says_batch or (labelled and self._labels_of_many)))
+        if batches and (meant or self._says_batch or (labelled and self._labels_of_many)):
+            self._aside.append((form, way))
+            return False
+        return True
 
     def try_form(self, form: Form, way: Way, *, likely: bool = False) -> Iterator[Attempt]:
         """Try a form; the attempt that follows if it looks right."""
@@ -199,6 +209,13 @@ class _Search:
             if new and (score <= FINITE or trial is self._others[0][1]):
                 self._called.append(trial)
                 yield self._attempt(trial, callee)
+
+    def of_one_example(self) -> Iterator[Attempt]:
+        """Of the forms of one example that were put aside, the first that looks right."""
+        for form, way in self._aside:
+            for attempt in self.try_form(form, way):
+                yield attempt._replace(aside=True)
+                return
 
     def _attempt(self, trial: Trial, callee: Callee) -> Attempt:
         """The form of a trial, called on all inputs."""
@@ -247,7 +264,7 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
         with_options[IGNORED] = outcome_of(form, callee, input._replace(y=y, options={}))
     for input in others if "labels" not in form.order and not form.classes else ():
         backward = callee.way.backward
-        if backward is None and form.framework == "own" and callee.node is not None:
+        if form.framework == "own" and callee.node is not None:
             backward = own_backward(callee.way.function, callee.node)
         if input.about == "backward" and backward is not None:
             with_options[input.name] = backward_of(form, backward, input)
@@ -285,6 +302,8 @@ def _can_ignore(form: Form) -> bool:
 
 def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:
     """Whether a function in this form, with these options, can be called with the input."""
+    if input.about == "temperature":
+        return "temperature" in form.order and form.scores == "logits"
     if input.about == "reg" or form.is_layer:
         return input.about == "reg" and "reg" in form.order
     if input.about in ("backward", "mask of outputs"):

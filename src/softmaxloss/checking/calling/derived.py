@@ -12,11 +12,11 @@ import numpy as np
 
 from .frameworks import AXES, speaks_of_batches
 from .packed import UPSTREAM, Way, signature
+from .passing import arguments_of
 from .roles import (
     FEATURES,
     SCORES,
     Argument,
-    arguments_of,
     has_labels_of_many,
     parameters_of,
     required_of,

@@ -15,8 +15,9 @@ from typing import Any, Literal
 from ..settings import Settings
 from .frameworks import OWN, Framework, frameworks_of, node_of
 from .packed import Way
+from .passing import arguments_of
 from .protocols import title_of, ways_to_call
-from .roles import SCORES, WITH_WEIGHTS, Arguments, Role, arguments_of, parameters_of
+from .roles import SCORES, WITH_WEIGHTS, Arguments, Role, parameters_of
 from .wording import Wording, wording_of
 
 #: The options of `torch.nn.functional.cross_entropy`, and other names that people give them.
@@ -45,12 +46,14 @@ SYMBOLS: dict[Role, str] = {
     "features": "X", "reg": "reg", "classes": "C", "inputs": "D", "examples": "N", "model": "model",
     "temperature": "1", "training": "True", "mask": "mask", "left out": "mask",
     "output mask": "mask",
-    "axis": "axis",
+    "axis": "axis", "keep": "True", "array module": "numpy",
     "class weights": "w",
     "no class": "-100", "lengths": "lengths", "example weights": "weights",
 }  # fmt: skip
 
-Labels = Literal["index", "one-hot", "column", "row"]
+#: "one-hot across": in columns where the outputs are in rows, or the other way round.
+Labels = Literal["index", "one-hot", "column", "row", "one-hot across"]
+ONE_HOT: tuple[Labels, ...] = ("one-hot", "one-hot across")
 Layout = Literal["rows", "columns", "one", "one column", "one row", "sequences", "images"]
 
 #: The shape of the logits by layout.
@@ -190,8 +193,10 @@ class Form:
         index += " from 1" if self.first_label else ""
         if self.layout in ("sequences", "images"):
             index = f"class indices {'(B, T)' if self.layout == 'sequences' else '(B, H, W)'}"
+        across = SHAPES["rows" if self.columns else "columns"]
         y = {"index": index, "one-hot": f"one-hot {shape}", "column": "class indices (N, 1)",
-             "row": "class indices (1, N)"}[self.labels]  # fmt: skip
+             "row": "class indices (1, N)", "one-hot across": f"one-hot {across}",
+             }[self.labels]  # fmt: skip
         return f"{text} and y {y}"
 
 
@@ -225,7 +230,7 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
 
 
 def _first_labels(form: Form, wording: Wording) -> tuple[int, ...]:
-    if form.labels == "one-hot" or "labels" not in form.order:
+    if form.labels in ONE_HOT or "labels" not in form.order:
         return (0,)
     return (1,) if wording.labels_from_one else (0, 1) if wording.perhaps_from_one else (0,)
 
@@ -302,7 +307,7 @@ def _of_scores(arguments: Arguments, settings: Settings, title: str) -> Iterator
             if layout not in ("one column", "one row"):
                 yield _form(_with_scores(arguments, "logits"), layout=layout)
         return
-    kinds: tuple[Labels, ...] = ("index", "one-hot", "column", "row")
+    kinds: tuple[Labels, ...] = ("index", "one-hot", "column", "row", "one-hot across")
     scores = _scores_to_try(roles)
     if "logits" not in roles and any(word in title.lower() for word in ("nll", "likelihood")):
         scores = (*dict.fromkeys((*scores, "log-probabilities")),)

@@ -13,7 +13,8 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import CodeType, GeneratorType
+from pathlib import Path
+from types import CodeType, GeneratorType, ModuleType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -92,9 +93,20 @@ def _globals(function: Any) -> dict[str, Any]:
 
 
 def node_of(function: Any) -> type | None:
-    """The class of nodes of an engine in the function's module."""
-    values = [one for one in list(_globals(function).values()) if isinstance(one, type)]
-    return next(filter(is_node, values), None)
+    """The class of nodes of an engine in the function's module, or in one that it imports and that
+    is not installed: `import needle as ndl`, for `ndl.Tensor`."""
+    known = list(_globals(function).values())
+    imported = [one for one in known if isinstance(one, ModuleType) and not is_installed(one)]
+    values = known + [value for module in imported for value in list(vars(module).values())]
+    return next(filter(is_node, [one for one in values if isinstance(one, type)]), None)
+
+
+def is_installed(module: ModuleType) -> bool:
+    """Whether a module is Python's or of an installed package, and not beside the user's file."""
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str):
+        return True
+    return any(Path(file).is_relative_to(one) for one in {sys.prefix, sys.base_prefix})
 
 
 def is_node(owner: type) -> bool:
@@ -153,6 +165,11 @@ def has_words_of_loss(function: Any) -> bool:
     numbers = [one for code in codes for one in code.co_consts if type(one) is float]
     is_e = any(abs(one - np.e) < 1e-2 for one in numbers)
     return is_e or any(OF_LOSS.search(name) for name in names)
+
+
+def transposes(function: Any) -> bool:
+    """Whether its code transposes an array."""
+    return any({"T", "transpose"} & {*code.co_names} for code in _codes(function))
 
 
 #: The words of code that reduces along an axis.
@@ -435,8 +452,10 @@ def _own_as_numpy(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_own_as_numpy(one) for one in value)
     while not isinstance(value, np.ndarray | float | int | np.generic):
-        data = getattr(value, "data", None)
-        if callable(getattr(value, "numpy", None)):
+        data = getattr(value, "data", None)  # its numpy() may ask for a detached one
+        if isinstance(data, np.ndarray | np.generic | float | int):
+            value = data
+        elif callable(getattr(value, "numpy", None)):
             value = value.numpy()
         elif data is not None and not callable(data):
             value = data

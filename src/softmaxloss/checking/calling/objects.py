@@ -25,6 +25,7 @@ BY_SHAPE = {
     "output_size": -1, "num_labels": -1, "vocab": -1, "vocab_size": -1, "n_vocab": -1, "size": -1,
     "batch_size": 0, "n": 0, "n_samples": 0,
 }  # fmt: skip
+SHAPES = {"shape", "input_shape", "in_shape", "shape_in", "output_shape", "out_shape"}
 BY_NAME: dict[str, Any] = {
     "axis": -1, "dim": -1, "reduction": "mean", "name": "loss", "eps": 1e-12, "epsilon": 1e-12,
     "temperature": 1.0, "T": 1.0, "t": 1.0, "tau": 1.0, "smoothing": 0.0, "label_smoothing": 0.0,
@@ -49,6 +50,16 @@ def without_padding(target: Any) -> Any:
     return other if owner is target else getattr(other, target.__name__)
 
 
+def copied(target: Any) -> Any:
+    """A copy of an object with all that it keeps, or where there is none the object itself."""
+    if isinstance(target, type):
+        return target
+    try:
+        return copy.deepcopy(target)
+    except Exception:
+        return target
+
+
 def object_of(target: Any, arguments: Sequence[Any], options: dict[str, Any] | None = None) -> Any:
     """The object itself; of a class, or with options of the constructor, a new one, with arguments
     of the constructor by their name."""
@@ -59,6 +70,7 @@ def object_of(target: Any, arguments: Sequence[Any], options: dict[str, Any] | N
         given = {p.name: getattr(target, p.name) for p in parameters_of(type(target)) or ()} | given
         target = type(target)
     shapes = [np.shape(a) for a in arguments if np.ndim(a) >= 1]
+    unknown: list[str] = []
     for parameter in parameters_of(target) or ():
         if (
             parameter.default is not parameter.empty
@@ -73,11 +85,20 @@ def object_of(target: Any, arguments: Sequence[Any], options: dict[str, Any] | N
             given[parameter.name] = row.detach() if hasattr(row, "detach") else row
         elif name in BY_SHAPE and shapes:
             given[parameter.name] = max(shapes, key=len)[BY_SHAPE[name]]
+        elif name in SHAPES and shapes:
+            given[parameter.name] = max(shapes, key=len)[-1:]
+        elif name in PADDING:
+            given[parameter.name] = NO_CLASS
         elif name in BY_NAME:
             given[parameter.name] = BY_NAME[name]
         else:
-            raise ObjectError(f"{target.__name__} needs {parameter.name} to be made")
-    return target(**given)
+            unknown.append(parameter.name)
+    try:  # what it needs may be for others, such as a name
+        return target(**given, **dict.fromkeys(unknown))
+    except Exception:
+        if unknown:
+            raise ObjectError(f"{target.__name__} needs {unknown[0]} to be made") from None
+        raise
 
 
 def options_of(target: Any) -> set[str]:

@@ -25,7 +25,7 @@ from .derived import (
     of_product,
 )
 from .networks import of_network, of_network_step
-from .objects import made_with, object_of, options_of, split_options, without_padding
+from .objects import copied, made_with, object_of, options_of, split_options, without_padding
 from .packed import (
     UPSTREAM,
     Way,
@@ -33,19 +33,24 @@ from .packed import (
     of_log_sum_exp,
     of_step,
     of_word_vectors,
+    signature,
     with_batch,
     with_params,
 )
 from .recurrent import of_recurrent
 from .repacked import (
     of_boosting,
+    of_data_strength,
     of_ders,
     of_inputs,
     of_list_of_columns,
+    of_pair,
     of_penalised,
     of_records,
     of_shifted,
     of_teacher,
+    of_transposed,
+    takes_pair,
 )
 from .roles import parameters_of, required_of, role_of
 from .tables import of_embedding, of_lookup
@@ -131,6 +136,7 @@ def ways_to_call(target: Any) -> Iterator[Way]:
             yield Way(in_one, in_one, "f of two blocks of the classes")
             return
         yield from of_step(target)
+        yield from of_transposed(target)
         is_module = torch is not None and isinstance(target, torch.nn.Module)
         if is_module:
             yield Way(_of_module(target), made_with(target, target.forward))
@@ -140,6 +146,11 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from _of_unusual(target)
         return
     yield from of_inputs(target)
+    if not _methods(target, BACKWARD):  # a classifier, whose loss reads its weights
+        with suppress(Exception):
+            made = object_of(target, [])
+            for forward in _methods(target, FORWARD):
+                yield from of_attributes(getattr(made, forward))
     is_called = bool(_methods(target, ("__call__",)))
     for forward in _methods(target, FORWARD):
         for backward in _methods(target, BACKWARD):
@@ -179,9 +190,11 @@ def _of_unusual(target: Any) -> Iterator[Way]:
     yield from of_factory(target)
     yield from of_closures(target)
     yield from of_mixture(target)
+    yield from of_pair(target)
     yield from of_boosting(target)
     yield from of_teacher(target)
     yield from of_penalised(target)
+    yield from of_data_strength(target)
     yield from of_bias_row(target)
     of_one = {"a", "action"} & {p.name for p in required_of(target)}
     steps = [
@@ -203,6 +216,9 @@ def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Wa
     """The ways to call two methods, of which the second computes the gradient."""
     method, back = _unbound(target, forward), _unbound(target, backward)
     required = [p for p in required_of(back) if p.name.lower() not in RATES]
+    if takes_pair(method) and len(required) < 2:
+        yield _of_pair_with_backward(target, forward, backward, len(required))
+        return
     if len(required_of(method)) == 1:
         # It is passed logits only: a softmax.
         for loss in _methods(target, OF_LABELS):
@@ -288,10 +304,15 @@ def _gradient_after(
 
 
 def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any, Any], Any]:
-    """A function of logits and an upstream gradient that returns the gradient of the logits."""
+    """A function of logits and an upstream gradient that returns the gradient of the logits.
+
+    Some objects keep the logits of each call of forward, for one backward for all: so it is a copy
+    of the object as it was.
+    """
+    before = copied(target)
 
     def call(z: Any, upstream: Any) -> Any:
-        made = object_of(target, [z])
+        made = object_of(copied(before), [z])
         getattr(made, forward)(z)
         return _gradient_after(made, forward, [z], backward, upstream)
 
@@ -312,6 +333,20 @@ def _in_three_steps(target: Any, forward: str, loss: str, backward: str) -> Way:
 
     passed = ", ".join("y" if is_y else "1" for is_y in of_labels)
     return Way(call, call, f"{forward}(z), {loss}(y), {backward}({passed})", methods=3)
+
+
+def _of_pair_with_backward(target: Any, forward: str, backward: str, above: int) -> Way:
+    """A forward that is passed a pair of logits and labels, and backward with an upstream gradient
+    of 1 for each argument that it has."""
+
+    def call(logits: Any, y: Any) -> Any:
+        made = object_of(target, [logits, y])
+        value = getattr(made, forward)((logits, y))
+        return {"loss": value, "gradient": _gradient_of(made, backward, *[_ones(value)] * above)}
+
+    vars(call)["__signature__"] = signature("logits", "y")
+    text = f"{forward}((z, y)), {backward}({'1' if above else ''})"
+    return Way(call, call, text, methods=2)
 
 
 def _softmax_then_gradient(target: Any, forward: str, backward: str) -> Way:

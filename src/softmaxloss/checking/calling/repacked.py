@@ -9,6 +9,7 @@ for their penalty only.
 
 import dis
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import numpy as np
 
 from .frameworks import framework_of
 from .packed import Way, signature
-from .roles import parameters_of, required_of, role_of
+from .roles import WITH_WEIGHTS, parameters_of, required_of, role_of
 
 #: Names of an object with the labels, of a library for gradient boosting.
 DATASET = {"dtrain", "train_data", "dmatrix", "dataset", "train_set", "dm", "lgb_data", "data",
@@ -46,6 +47,7 @@ TEACHER = re.compile(
 SOFT = re.compile(r"soft_?(cross|target|ce)", re.I)
 STUDENT = re.compile(r"student|(^|_)s_?logits?$|^(out|outputs?|logits?|pred|y|z)_?s$", re.I)
 TEMPERATURE = 2.0
+STRENGTH = 2.0
 CERTAIN = 2.0**14  # logits of which the softmax is 0 and 1, also at this temperature
 
 
@@ -216,6 +218,32 @@ def of_records(function: Callable[..., Any]) -> Iterator[Way]:
         yield Way(call, call, f"f({', '.join(shown)})")
 
 
+def takes_pair(function: Callable[..., Any]) -> bool:
+    """Whether it unpacks its only argument into two, such as `z, y = inputs`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    required = required_of(function)
+    if len(required) != 1 or not isinstance(code, CodeType):
+        return False
+    steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
+    return any(
+        first[0].startswith("LOAD_FAST") and first[1] == required[0].name
+        and second == ("UNPACK_SEQUENCE", 2)
+        for first, second in itertools.pairwise(steps)
+    )  # fmt: skip
+
+
+def of_pair(function: Callable[..., Any]) -> Iterator[Way]:
+    """A function of a pair of logits and labels as one of both."""
+    if not takes_pair(function):
+        return
+
+    def call(logits: Any, y: Any) -> Any:
+        return function((logits, y))
+
+    vars(call)["__signature__"] = signature("logits", "y")
+    yield Way(call, call, "f((z, y))")
+
+
 def of_inputs(target: Any) -> Iterator[Way]:
     """An object whose forward is passed a tuple of logits and labels, and returns a tuple, as in
     Chainer; backward is passed the same and a tuple of upstream gradients."""
@@ -324,3 +352,44 @@ def of_penalised(function: Callable[..., Any]) -> Iterator[Way]:
         for p, role in zip(required, roles, strict=True)
     )
     yield Way(call, call, f"f({shown})")
+
+
+def of_data_strength(function: Callable[..., Any]) -> Iterator[Way]:
+    """The loss of a layer whose data term has a strength C, as that of a support vector machine, as
+    one without: for C = 2, what it returns is halved."""
+    parameters = parameters_of(function) or []
+    roles = {role_of(p.name) for p in parameters if p.name != "C"}
+    if len(parameters) == len([p for p in parameters if p.name != "C"]):
+        return
+    if not roles & WITH_WEIGHTS or "labels" not in roles:
+        return
+    names = [p.name for p in parameters if p.name != "C"]
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        given = dict(zip(names, arguments, strict=False)) | options
+        return _over(STRENGTH, function(**given, C=STRENGTH))
+
+    vars(call)["__signature__"] = inspect.Signature([p for p in parameters if p.name != "C"])
+    shown = ", ".join("C=2" if p.name == "C" else p.name for p in parameters)
+    yield Way(call, call, f"f({shown})/2")
+
+
+def of_transposed(function: Callable[..., Any]) -> Iterator[Way]:
+    """The probabilities of a layer that are returned as columns, of features in rows, as rows."""
+    roles = {role_of(p.name) for p in required_of(function)}
+    if not roles & WITH_WEIGHTS or "labels" in roles:
+        return
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return np.transpose(function(*arguments, **options))
+
+    vars(call)["__signature__"] = inspect.signature(function)
+    shown = ", ".join(p.name for p in required_of(function))
+    yield Way(call, call, f"f({shown}).T")
+
+
+def _over(number: float, value: Any) -> Any:
+    """Each array of what was returned divided by a number."""
+    return (
+        tuple(_over(number, one) for one in value) if isinstance(value, tuple) else value / number
+    )

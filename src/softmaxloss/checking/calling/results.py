@@ -107,13 +107,15 @@ def parts_of(
         )
     labelled = "labels" in form.order
     arguments: set[int] = set()
-    if labelled and len(values) > 1:
-        # Logits that are returned beside a loss are no part of the results.
+    if labelled:
+        # Logits that are returned, beside a loss or alone, are no part of the results.
         given = [one for one in arguments_for(form, input) if isinstance(one, np.ndarray)]
         for k, value in enumerate(values):
-            if value.array.ndim > 1 and any(np.array_equal(value.array, one) for one in given):
+            if value.array.ndim > 0 and any(np.array_equal(value.array, one) for one in given):
                 fits[k] = []
                 arguments.add(k)
+        if len(arguments) == len(values):
+            raise ShapeError("it returned what it was passed")
     chosen = [""] * len(values)
     named = [KEYS.get(value.name.lower()) for value in values]
     if not any(named) and len(names) == len(values):

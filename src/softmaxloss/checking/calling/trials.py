@@ -30,7 +30,7 @@ from .wording import Wording, wording_of
 #: The options that are passed by their place where an argument has this role.
 BY_PLACE: dict[Role, str] = {
     "mask": "mask", "left out": "mask", "lengths": "mask", "example weights": "mask",
-    "class weights": "weight", "no class": "ignore_index",
+    "class weights": "weight", "no class": "ignore_index", "temperature": "temperature",
 }  # fmt: skip
 
 LEAST_NO_CLASS = 100  # a label from here on is one to ignore, such as 255

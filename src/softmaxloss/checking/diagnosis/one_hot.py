@@ -1,6 +1,7 @@
 """One-hot labels with y.max() + 1 columns: an error where no example has the last class."""
 
 from ..calling.calls import Attempt
+from ..calling.forms import ONE_HOT
 from ..inputs import inputs_for
 from ..settings import Settings
 from .mistakes import is_arithmetic
@@ -12,7 +13,7 @@ def without_missing_classes(attempt: Attempt, settings: Settings) -> Attempt:
     There no example has the last class. Where all have class 0, one column fits any number.
     """
     form = attempt.form
-    if not form.batch or form.labels == "one-hot" or "labels" not in form.order:
+    if not form.batch or form.labels in ONE_HOT or "labels" not in form.order:
         return attempt
     scores, dtype = form.scores, form.dtype(settings.dtype)
     inputs = inputs_for(scores != "logits", settings.seed, dtype, attempt.small, form.classes)

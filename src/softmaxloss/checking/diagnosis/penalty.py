@@ -14,6 +14,7 @@ from ..reference import Results, expected
 from ..settings import Settings
 
 NEAR = 1e-6  # how well one strength must fit all inputs
+ROUNDED = 8  # units in the last place that a sum with the penalty may be off
 MOST_LOST = 1e4  # times the loss: a larger penalty takes too many of its digits
 
 
@@ -49,7 +50,10 @@ def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
             right = expected(input, 1e-16).values["weights" if form.is_layer else "gradient"]
             right = right * (len(input.y) if of_sum else 1)
             slopes.append(_share(gradient - right, slope))
+            lost = ROUNDED * np.finfo(np.asarray(gradient).dtype).eps * (1 + np.abs(slope))
             gradient = gradient - slopes[-1] * slope
+            # The digits that rounding took where the penalty is much larger.
+            gradient = np.where(abs(gradient - right) <= lost, right, gradient)
         loss = result.loss
         loss = None if loss is None else np.float64(loss - strength / size * (W**2).sum())
         results.append(result._replace(loss=loss, gradient=gradient))

@@ -107,6 +107,7 @@ def _decode_attempt(data: Any) -> Attempt:
         wording=Wording(*data["wording"]),
         has_words=bool(data["has_words"]),
         small=bool(data["small"]),
+        aside=bool(data["aside"]),
     )
 
 
