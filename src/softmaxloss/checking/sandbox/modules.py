@@ -25,7 +25,7 @@ from . import substitutes
 from .absent import Absent, AbsentModule, AbsentModules, unbound_names
 from .budget import Budget
 from .definitions import Step, bound_by, steps_of
-from .packages import package_of, root_of, search_in
+from .packages import complete_paths, package_of, root_of, search_in
 from .python2 import NAMES
 from .source import LoadError, Parsed, parse, parts_of, place
 
@@ -170,6 +170,7 @@ class UserModules:
         for step in steps:
             if step.run:
                 before = None if wanted is None else vars(module).get(wanted)
+                complete_paths(Path(str(module.__file__)), self.root)
                 problem = self._run_statement(module, step.statement, step.parsed.part.name, flags)
                 # That a stand-in is used is said if the function is not found, or uses it too.
                 if problem and step.needed and "it uses" not in problem:

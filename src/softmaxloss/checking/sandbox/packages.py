@@ -32,12 +32,24 @@ def root_of(path: Path) -> Path:
 def search_in(path: Path, root: Path) -> None:
     """Let imports find what is beside the file and in the folders up to the root, after all else.
 
-    So a queue.py there does not replace Python's.
+    So a queue.py there does not replace Python's. A folder with a module of its own name comes
+    last: `import model.utils` in model/loss.py is of the package, not of model/model.py.
     """
-    for folder in path.parents:
-        sys.path.append(str(folder))
-        if folder == root:
-            return
+    folders = [*path.parents]
+    folders = folders[: folders.index(root) + 1] if root in folders else folders
+    folders.sort(key=lambda folder: (folder / f"{folder.name}.py").exists())
+    sys.path += map(str, folders)
+
+
+def complete_paths(path: Path, root: Path) -> None:
+    """Folders that a file adds to `sys.path`, such as "python/", as those beside it, or beside a
+    folder above it up to the root: it was run in one of these."""
+    for k, entry in enumerate(sys.path):
+        if entry and not Path(entry).is_absolute():
+            folders = [*path.parents]
+            above = folders[: folders.index(root) + 1] if root in folders else folders[:1]
+            found = (folder / entry for folder in above if (folder / entry).is_dir())
+            sys.path[k] = str(next(found, Path(entry)))
 
 
 def package_of(path: Path, levels: int) -> str:
