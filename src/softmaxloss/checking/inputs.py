@@ -22,7 +22,7 @@ from ..arrays import Array
 About = Literal[
     "", "weight", "ignore_index", "label_smoothing", "reduction", "reg", "upstream", "bfloat16",
     "labels", "backward", "probability", "mask",
-    "mask of outputs",
+    "mask of outputs", "temperature",
 ]  # fmt: skip
 
 #: The classes in "reordered": a permutation that is not its own inverse.
@@ -229,6 +229,7 @@ def option_inputs(seed: int, dtype: Any = np.float64, classes: int = 0) -> list[
                rng.normal(0.0, 2.0, (6, 4)).round(1).astype(dtype), np.array([3, 0, 2, 1, 0, 2])),
         Input("mask of outputs", "some outputs of each example do not count", z, y,
               "mask of outputs", {"mask": (np.arange(20).reshape(5, 4) % 7 > 2)}),
+        Input("temperature", "2", z, y, "temperature", {"temperature": 2.0}),
         Input("reg", "0.7", z, y, "reg", reg=0.7),
         Input("reg 0", "0: what is without regularisation", z, y, "reg"),
         Input("upstream", "an upstream gradient that is not 1", z, y, "upstream",

@@ -136,6 +136,25 @@ MISTAKES = [
         "a = softmax(np.where(mask, z, -np.inf))",
     ),
     Mistake(
+        "temperature-unused",
+        "the temperature has no effect",
+        "The softmax at a temperature T is that of z/T.",
+        "a = softmax(z / T)",
+    ),
+    Mistake(
+        "temperature-multiplied",
+        "the outputs are multiplied by the temperature",
+        "It is an inverse temperature then: a larger one makes the prediction surer.",
+        "a = softmax(z / T)",
+        kind="convention",
+    ),
+    Mistake(
+        "temperature-wrong",
+        "with a temperature of 2 the result is not that of z/2",
+        "All outputs are divided by the temperature, and nothing else is.",
+        "a = softmax(z / T)",
+    ),
+    Mistake(
         "raises",
         "an error is raised for a valid option",
         "The function has this parameter, and the loss is defined for this value.",

@@ -6,6 +6,6 @@ conventions.py which conventions go together. evidence.py says whether what is w
 loss at all, and reporting.py makes the report.
 
 Compared separately: options.py (weights, label smoothing, invalid labels, …), regularisation.py
-(the term of a layer), backward.py (the gradient of a softmax) and masks.py (a mask of outputs).
-one_hot.py leaves out the inputs for which one-hot labels have too few columns.
+(the term of a layer), backward.py (the gradient of a softmax), masks.py (a mask of outputs) and
+temperature.py. one_hot.py leaves out the inputs for which one-hot labels have too few columns.
 """

@@ -57,7 +57,7 @@ def check_options(
     findings: list[Finding] = []
     called = [input for input in inputs if input.name in attempt.with_options]
     for about, group in itertools.groupby(called, key=lambda input: input.about):
-        if about in ("backward", "probability", "mask of outputs"):
+        if about in ("backward", "probability", "mask of outputs", "temperature"):
             continue  # compared elsewhere
         if about == "upstream" and not attempt.differentiated:
             continue

@@ -15,6 +15,7 @@ from .conventions import as_said, reductions_of
 from .masks import check_mask
 from .options import Reductions, check_options
 from .regularisation import check_regularisation
+from .temperature import check_temperature
 
 MOST_ADDED = 1e-5  # a larger number in the log is no guard against 0
 
@@ -85,7 +86,7 @@ def _added(one: Compared, reductions: Reductions) -> float:
 def _beside(
     one: Compared, inputs: dict[str, Input], wrong: bool
 ) -> Iterator[tuple[InputCheck, Finding | None]]:
-    """What is compared by itself: the penalty, backward, a mask of outputs."""
+    """What is compared by itself: the penalty, backward, a mask of outputs, a temperature."""
     returned, parts, epsilon = one.attempt.with_options, tuple(one.observed), _epsilon(one)
     if {"reg", "reg 0"} <= set(returned):
         (with_reg, problem), (without, _) = (returned[name] for name in ("reg", "reg 0"))
@@ -104,6 +105,11 @@ def _beside(
     if "mask of outputs" in returned and not wrong:
         results, problem = returned["mask of outputs"]
         yield check_mask(inputs["mask of outputs"], results.softmax, problem, epsilon)
+    if "temperature" in returned and not wrong:
+        results, problem = returned["temperature"]
+        if problem is None:
+            layer = one.attempt.form.is_layer
+            yield check_temperature(inputs["temperature"], results, parts, layer=layer)
 
 
 def _of_calls(one: Compared, wrong: bool) -> Iterator[Finding]:
