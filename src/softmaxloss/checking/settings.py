@@ -16,10 +16,11 @@ Part = Literal["softmax", "log_softmax", "loss", "gradient", "loss+gradient"]
 Layout = Literal["rows", "columns", "one"]
 Level = Literal["textbook", "stable"]
 
-# Right at the level "textbook": the formula as it is written, and the usual guards of its log.
+# Right at the level "textbook": the formula as it is written, in place or not, with the usual
+# guards of its log, and without the reductions that a parameter offers.
 AS_IN_TEXTBOOKS = {
     "no-max", "not-the-maximum", "one-max-for-the-batch", "clipped", "log-of-a-plus-epsilon",
-    "zero-for-underflow",
+    "zero-for-underflow", "logits-overwritten", "result-is-the-input", "reduction-unused",
 }  # fmt: skip
 
 # What `strict` does not count. NumPy code need not check its labels, courses have different

@@ -43,10 +43,12 @@ def swapped(change: Callable[[Array, Any], Array], epsilon: float) -> Callable[.
 
 
 def binary() -> Iterator[Callable[..., Array]]:
-    """The binary cross-entropy: as it is, with an ε in each log, and of clipped probabilities."""
+    """The binary cross-entropy: as it is, with 0 for NaN, with an ε in each log, and of clipped
+    probabilities."""
 
     yield lambda a, log_a, q: -(np.where(q == 0, np.log1p(-a), q * log_a)).sum(axis=1)
     yield partial(_binary_of, np.positive, False)
+    yield lambda a, log_a, q: np.nan_to_num(-q * np.log(a) - (1 - q) * np.log(1 - a)).sum(axis=1)
     for epsilon in EPSILONS[:10]:
         for change in (np.add, both_sides):
             yield partial(_binary_of, guarded(change, epsilon), False)

@@ -213,10 +213,11 @@ def _follows_from_loss(one: Compared, gradient: Observed) -> bool:
     loss = one.observed.get("loss")
     if loss is None or not found or any(m.kind != "weakness" for m in found):
         return False
-    # Where a loss has a weakness, so has its derivative: a NaN from log 0 of any class.
+    # Where a loss has a weakness, so has its derivative: a NaN from log 0 of any class, and what an
+    # ε in the log makes of each entry, where it is nothing beside the loss.
     tiny = np.finfo(one.numbers.inputs[0].z.dtype).tiny
     return all(
-        ok
-        for ok, loss_ok, want in zip(gradient.right, loss.right, gradient.expected, strict=True)
+        got is not None and np.isfinite(got).all()
+        for got, loss_ok, want in zip(gradient.values, loss.right, gradient.expected, strict=True)
         if loss_ok and want.values["softmax"].min() > tiny
     )

@@ -38,6 +38,22 @@ OF_REGRESSION = {"takes-probabilities", "sigmoid-for-softmax"}
 
 _SQUARED = re.compile(r"mse|squared|brier|(?<![a-z])l2(?![a-z])|value|critic|regress|ridge", re.I)
 
+BINARY = (
+    "it computes the binary cross-entropy of each output, and no softmax; if a softmax loss of "
+    "probabilities is meant, ask for it with --kind loss"
+)
+
+OF_LOGS = (
+    "it computes −z_y, the loss of log-probabilities: right for the result of a log softmax; of "
+    "logits log softmax is missing. --kind loss judges it as a loss of logits"
+)
+
+#: What a loss for classes is called, and a gradient.
+OF_CLASSES = re.compile(r"class|categ|multi|softmax", re.I)
+OF_GRADIENT = re.compile(
+    r"grad|deriv|delta|backward|bprop|prime|jac|(?<![a-z])d[a-z](?![a-z])|slope|diff", re.I
+)
+
 #: What functions are called that compute on purpose what would be a mistake in a softmax loss.
 CALLED = {
     "accuracy": re.compile(
@@ -47,7 +63,7 @@ CALLED = {
     "hinge": re.compile(r"hinge|svm", re.I),
     "entropy": re.compile(r"(?<!cross)(?<!cross_)entropy", re.I),
     # One that is said to be for classes should have been the other cross-entropy.
-    "binary-cross-entropy": re.compile(r"^(?!.*(class|categ|softmax)).*(binary|bce|sigmoid)", re.I),
+    "binary-cross-entropy": re.compile(r"^(?!.*(class|categ|multi)).*(binary|bce|sigmoid)", re.I),
     **dict.fromkeys(("squared-error", "half-squared-error", "mean-squared-error"), _SQUARED),
 }
 
@@ -75,6 +91,14 @@ def doubt(
     of_loss = {m.id for f in findings if f.part == "loss" for m in f.mistakes}
     if meant and (attempt.told != "all" or meant in (ids - VAGUE, of_loss & ids)):
         return f"it computes what its name says, {', '.join(sorted(meant))}, and no softmax loss"
+    if CALLED["binary-cross-entropy"].search(attempt.title):
+        return SOMETHING_ELSE
+    if {"binary-cross-entropy", "binary-gradient"} & ids and _may_be_binary(attempt):
+        return BINARY
+    if "loss-is-minus-z" in ids and not attempt.has_words:
+        return OF_LOGS
+    if not ids and {*observed} == {"gradient"} and not OF_GRADIENT.search(attempt.title):
+        return SOMETHING_ELSE  # it may be a loss of each output
     is_stub = ids <= VAGUE and "reg" not in attempt.form.order
     if attempt.told == "another loss" or (not is_stub and _has_no_words(attempt, observed)):
         return SOMETHING_ELSE
@@ -87,6 +111,11 @@ def doubt(
         or any(_is_partly_right(one) or _increases(one) for one in observed.values())
     )
     return None if is_related else SOMETHING_ELSE
+
+
+def _may_be_binary(attempt: Attempt) -> bool:
+    """Whether it is passed probabilities, and nothing says that they are those of classes."""
+    return attempt.form.scores == "probabilities" and not OF_CLASSES.search(attempt.title)
 
 
 def _only_pairs(attempt: Attempt, findings: Sequence[Finding]) -> bool:

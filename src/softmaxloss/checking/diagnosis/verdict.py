@@ -47,7 +47,7 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
             nothing = NO_LOSS if one.observed else UNREADABLE
             tried.append((attempt.form, attempt.problem or nothing))
             continue
-        if not one.is_wrong():
+        if not one.is_wrong() and not (attempt.aside and _is_of_batches(usable, settings)):
             if not attempt.form.batch:
                 one.findings.extend(_with_batches(usable))
             return report_on(one, settings)
@@ -55,6 +55,15 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
     if not usable:
         return _not_checked(tried, settings)
     return _wrong_in_every_form(usable, settings)
+
+
+def _is_of_batches(usable: list[Compared], settings: Settings) -> bool:
+    """Whether the results for batches are right on most inputs, or those of known mistakes: then
+    one example was not meant."""
+    usable.sort(key=lambda one: one.attempt.raised)
+    depths: tuple[Depth, ...] = ("one mistake", "two mistakes")
+    ranks = (min(map(Compared.rank, _examined(usable, settings, depth))) for depth in depths)
+    return bool(usable) and any(how_well < 2 for how_well, *_ in ranks)
 
 
 def _wrong_in_every_form(usable: list[Compared], settings: Settings) -> Report:
