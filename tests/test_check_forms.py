@@ -15,9 +15,9 @@ import torch
 from softmaxloss import check
 from softmaxloss.checking.calling.arguments import arguments_for
 from softmaxloss.checking.calling.forms import Form
+from softmaxloss.checking.calling.passing import arguments_of
 from softmaxloss.checking.calling.protocols import ways_to_call
 from softmaxloss.checking.calling.results import ShapeError, parts_of, values_of
-from softmaxloss.checking.calling.roles import arguments_of
 from softmaxloss.checking.calling.trials import right_for
 from softmaxloss.checking.guard import Guard, guards_for
 from softmaxloss.checking.inputs import plain_inputs
@@ -203,10 +203,15 @@ def test_the_gradient_of_an_object_is_checked(target: Any, monkeypatch: pytest.M
 
 
 def test_a_constructor_with_arguments_that_are_not_known() -> None:
+    class Passed(Pair):
+        def __init__(self, secret: Any) -> None:
+            self.secret = secret
+
     class Needs(Pair):
         def __init__(self, secret: Any) -> None:
-            pass
+            secret.reveal()
 
+    assert check(Passed, seed=SEED).verdict == "right"
     report = check(Needs, seed=SEED)
     assert report.verdict == "not checked"
     assert "Needs needs secret to be made" in str(report)
