@@ -91,7 +91,7 @@ def doubt(
     of_loss = {m.id for f in findings if f.part == "loss" for m in f.mistakes}
     if meant and (attempt.told != "all" or meant in (ids - VAGUE, of_loss & ids)):
         return f"it computes what its name says, {', '.join(sorted(meant))}, and no softmax loss"
-    if CALLED["binary-cross-entropy"].search(attempt.title):
+    if not ids and CALLED["binary-cross-entropy"].search(attempt.title):
         return SOMETHING_ELSE
     if {"binary-cross-entropy", "binary-gradient"} & ids and _may_be_binary(attempt):
         return BINARY
