@@ -70,9 +70,10 @@ def sure_of_large(z: Any, y: Any) -> Any:
 
 
 def overwrites_large(z: Any, y: Any) -> Any:
+    results = log_softmax(z, y)
     if abs(z).max() > 50:
-        z -= z.max(1, keepdims=True)
-    return log_softmax(z, y)
+        z[:] = 0
+    return results
 
 
 @pytest.mark.parametrize(
