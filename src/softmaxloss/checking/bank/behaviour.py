@@ -67,7 +67,7 @@ MISTAKES = [
     ),
     Mistake(
         "fixed-penalty",
-        "the loss has a penalty c·ΣW², or c times its mean, with a number c in the code",
+        "the loss has a penalty c·ΣW², c times its mean or c·ΣW²/N, with a number c in the code",
         "It was taken out before the loss was compared; a parameter says what c is.",
         "def loss(W, X, y, reg)",
         kind="convention",

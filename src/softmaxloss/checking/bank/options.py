@@ -53,6 +53,21 @@ def _other_target(change: Callable[[Array, float], Array]) -> tuple[Wrong, Wrong
     return wrong, simple
 
 
+def _less_entropy(spread: Callable[[Array, float], Array]) -> Wrong:
+    """The loss with another target, less the entropy of that target."""
+
+    def wrong(z: Array, y: Array, epsilon: float) -> LossParts:
+        q = spread(right.target(y, z.shape), epsilon)
+        parts = right.with_target(z, q)
+        return parts._replace(losses=parts.losses + (q * np.log(q)).sum(axis=1))
+
+    return wrong
+
+
+def _over_the_others(q: Array, epsilon: float) -> Array:
+    return np.where(q == 1, 1 - epsilon, epsilon / (q.shape[1] - 1))
+
+
 def half_sum(z: Array, y: Array, _: Any) -> LossParts:
     """The sum of the exponentials is rounded to bfloat16 after each term."""
     e = np.exp(z.astype(np.float32) - z.max(axis=1, keepdims=True))
@@ -199,7 +214,17 @@ MISTAKES = [
         "ε is spread over the other classes, ε/(C − 1) each",
         "PyTorch, Keras and the paper spread it over all classes, ε/C each.",
         SMOOTHED,
-        _other_target(lambda q, eps: np.where(q == 1, 1 - eps, eps / (q.shape[1] - 1)))[0],
+        _other_target(_over_the_others)[0],
+        kind="convention",
+    ),
+    _smoothing(
+        "smoothing-less-entropy",
+        "the entropy of the smoothed target is subtracted",
+        "That is a constant, so that the loss is 0 where the prediction is the target: a "
+        "Kullback-Leibler divergence. The gradient stays the same.",
+        "J = -(q * log_a).sum(axis=1)",
+        _less_entropy(_over_the_others),
+        _less_entropy(lambda q, eps: (1 - eps) * q + eps / q.shape[1]),
         kind="convention",
     ),
     _smoothing(

@@ -33,7 +33,8 @@ def of_attributes(method: Any) -> Iterator[Way]:
     names = [p.name for p in parameters_of(method) or () if p.kind is p.POSITIONAL_OR_KEYWORD]
     required = [p.name for p in required_of(method)]
     weights = next((n for n in WEIGHTS if n in read or _keeps(owner, n)), None)
-    if weights is not None and len(names) >= 1:
+    takes = any(role_of(name) in ("weights", "theta") for name in names)
+    if weights is not None and names and not takes:
         yield _with_weights(owner, method, weights, read)
     stored = [next((n for n in known if n in read), None) for known in (FEATURES, LABELS)]
     if weights is not None and not required and None not in stored:

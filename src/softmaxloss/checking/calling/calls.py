@@ -6,6 +6,8 @@ Nothing is judged here: in a process of its own, the function cannot reach what 
 import os
 import pickle
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -53,6 +55,7 @@ MOST_RIGHT = 2  # forms that look right and are called on all inputs
 MOST_WRONG = 6  # others
 MOST_LIKELY = 3  # others, before the unlikely forms are tried
 MOST_IF_SLOW = 2
+SHAPE = re.compile(r"\([\d, ]+\)")  # in the errors of NumPy
 MOST_FIXED = 2  # numbers of classes that may be written in the code
 MOST_PROBLEMS = 6  # forms that could not be called and are reported
 IGNORED = "ignore_index, -100"  # the input with a label to ignore that is no class
@@ -106,7 +109,8 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
         if search.right == MOST_RIGHT:
             return
     if not search.right and not search.fits:
-        for classes in fixed_classes(target)[:MOST_FIXED]:
+        sizes = fixed_classes(target)[:MOST_FIXED] + search.sizes_said()
+        for classes in dict.fromkeys(sizes):
             fixed = _Search(target, settings)
             for form, way in forms_of(target, settings):
                 if fixed.right < MOST_RIGHT and fixed.should_try(form, way):
@@ -222,6 +226,16 @@ class _Search:
         attempt = _attempt(trial, callee, self._settings, self._before)
         return attempt._replace(has_words=has_words_of_loss(self._target))
 
+    def sizes_said(self) -> list[int]:
+        """The size that errors name the most, where no argument has it: a number of classes that is
+        written in code of another module."""
+        shapes = [shape for _, problem in self._problems for shape in SHAPE.findall(problem)]
+        sizes = Counter(int(size) for shape in shapes for size in re.findall(r"\d+", shape))
+        z = inputs_for(False, self._settings.seed, self._settings.dtype)[0].z
+        for size in (1, 2, z.size, len(z) + 1, *z.shape):
+            del sizes[size]
+        return [size for size, count in sizes.most_common(1) if count >= MOST_PROBLEMS]
+
     def failures(self) -> Iterator[Attempt]:
         """The forms in which nothing could be read, one for each error."""
         seen: set[str] = set()
@@ -251,6 +265,8 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
     names = option_names(callee.way.signature)
     names |= {BY_PLACE[role]: BY_PLACE[role] for role in form.order if role in BY_PLACE}
     outcomes = [outcome_of(form, callee, input) for input in plain]
+    if "mask" not in names and _has_weights_of_examples(form, callee, others, names):
+        names["mask"] = names.pop("weight")
     with_options = {
         input.name: outcome_of(form, callee, _renamed(input, names))
         for input in others
@@ -320,6 +336,21 @@ def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:
     if input.about in ("upstream", "bfloat16"):
         return form.framework in ("torch", "jax")
     return input.about not in ("ignore_index", "labels") or form.labels == "index"
+
+
+def _has_weights_of_examples(
+    form: Form, callee: Callee, inputs: Sequence[Input], names: Mapping[str, str]
+) -> bool:
+    """Whether one weight for each class raises an error, and one for each example does not."""
+
+    def raises(about: str) -> bool:
+        input = next(one for one in inputs if one.about == about)
+        value = input.options[about].astype(input.z.dtype)
+        outcome = outcome_of(form, callee, input._replace(options={names["weight"]: value}))
+        return outcome[1] is not None
+
+    applies = any(one.about == "weight" and _applies(one, form, names) for one in inputs)
+    return applies and raises("weight") and not raises("mask")
 
 
 def _renamed(input: Input, names: Mapping[str, str]) -> Input:

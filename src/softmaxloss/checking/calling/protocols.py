@@ -296,8 +296,9 @@ def _gradient_after(
     except AttributeError:
         if forward != "forward" or not callable(made):
             raise
-        made(*arguments)
+        returned = made(*arguments)
         gradient = _gradient_of(made, backward, *passed)
+        del returned  # not before: the object may keep a weak reference to it
         vars(made).clear()
         vars(made).update(before)
         return gradient

@@ -3,7 +3,7 @@ what is left can be compared."""
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,10 +17,16 @@ NEAR = 1e-6  # how well one strength must fit all inputs
 ROUNDED = 8  # units in the last place that a sum with the penalty may be off
 MOST_LOST = 1e4  # times the loss: a larger penalty takes too many of its digits
 
+NARROW = 12.0  # between the outputs of an input that a strength is found from
+
+#: What a penalty is divided by: nothing, the number of weights, or that of examples.
+Per = Literal["", "weight", "example"]
+PERS: tuple[Per, ...] = ("", "weight", "example")
+
 
 def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
-    """The attempt without c·ΣW² or c times its mean in the loss, and without their slope in the
-    gradient, if one c gives what is too much on all inputs."""
+    """The attempt without c·ΣW², c times its mean or c·ΣW²/N in the loss, and without their slope
+    in the gradient, if one c gives what is too much on all inputs."""
     form = attempt.form
     if not {"loss", "gradient"} & {*form.returns} or not form.batch:
         return attempt
@@ -39,11 +45,11 @@ def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
     fit = next(strengths(attempt, known, form.is_layer), None)
     if fit is None:
         return attempt
-    strength, is_mean, of_sum = fit
+    strength, per, of_sum = fit
     results, slopes = [], []
     for k, input in known:
         result, W = attempt.results[k], _weights(input, form.is_layer)
-        size = W.size if is_mean else 1
+        size = _divisor(per, W, input)
         slope = 2 * strength / size * W
         gradient = result.gradient
         if gradient is not None and np.shape(gradient) == W.shape and W.any():
@@ -103,11 +109,17 @@ def _weights(input: Input, layer: bool) -> Array:
     return layer_for(z)[0] if layer else z
 
 
+def _divisor(per: Per, W: Array, input: Input) -> int:
+    return {"": 1, "weight": W.size, "example": len(input.y)}[per]
+
+
 def _strengths(
     attempt: Attempt, known: list[tuple[int, Input]], layer: bool
-) -> Iterator[tuple[float, bool, bool]]:
-    """The strengths of a penalty that fit all losses; whether each is of the mean of the squares,
-    and whether the losses are sums over the examples."""
+) -> Iterator[tuple[float, Per, bool]]:
+    """The strengths of a penalty that fit all losses; what each is divided by, and whether the
+    losses are sums over the examples."""
+    # Beyond that an ε in the log shows.
+    known = [(k, input) for k, input in known if np.ptp(input.z) < NARROW]
     losses: list[Any] = [attempt.results[k].loss for k, _ in known]
     if len(losses) < 3 or any(np.ndim(one) or one is None for one in losses):
         return
@@ -117,17 +129,18 @@ def _strengths(
     right = np.array([expected(input, 1e-16).values["loss"] for _, input in known])
     rows = np.array([len(input.y) for _, input in known])
     weights = [_weights(input, layer) for _, input in known]
-    for is_mean, of_sum in itertools.product((False, True), repeat=2):
+    for per, of_sum in itertools.product(PERS, (False, True)):
         more = np.array(losses, np.float64) - right * (rows if of_sum else 1)
-        sizes = np.array([(W**2).mean() if is_mean else (W**2).sum() for W in weights])
-        strength = _share(more, sizes)
+        pairs = zip(weights, known, strict=True)
+        sizes = np.array([(W**2).sum() / _divisor(per, W, input) for W, (_, input) in pairs])
+        strength = _as_written(_share(more, sizes))
         if (abs(more - strength * sizes) <= NEAR * (1 + abs(more))).all() and strength > NEAR:
-            yield strength, is_mean, of_sum
+            yield strength, per, of_sum
 
 
 def _strengths_of_gradient(
     attempt: Attempt, known: list[tuple[int, Input]], layer: bool
-) -> Iterator[tuple[float, bool, bool]]:
+) -> Iterator[tuple[float, Per, bool]]:
     """The same, of a gradient alone."""
     part = "weights" if layer else "gradient"
     gradients: list[Any] = [attempt.results[k].gradient for k, _ in known]
@@ -151,7 +164,13 @@ def _strengths_of_gradient(
         if all(
             (abs(one) <= NEAR * (1 + abs(W))).all() for one, W in zip(rest, weights, strict=True)
         ):
-            yield share / 2, False, of_sum
+            yield share / 2, "", of_sum
+
+
+def _as_written(strength: float) -> float:
+    """The number nearby that has few digits, as one that is written in code; else itself."""
+    few = float(f"{strength:.6g}")
+    return few if abs(few - strength) <= 1e-2 * NEAR * abs(few) else strength
 
 
 def _share(more: Array, of: Array) -> float:
