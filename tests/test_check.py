@@ -404,7 +404,8 @@ def test_every_behaviour_is_found() -> None:
         "sum-said-to-be-the-mean", "not-the-mean-of-the-mask", "weighted-mean-not-pytorchs",
         "mask-times-logits", "masked-not-normalised", "of-the-log-likelihood",
         "shifted-backwards", "bias-and-weights-differ", "weights-negated", "fixed-penalty",
-        "other-layer-wrong",
+        "other-layer-wrong", "logits-shifted", "temperature-unused", "temperature-multiplied",
+        "temperature-wrong",
     }  # fmt: skip
     assert {m.id for m in BANK.values() if not m.steps and not m.about} <= found | elsewhere
 

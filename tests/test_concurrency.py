@@ -62,7 +62,7 @@ def test_64_callers_at_once() -> None:
 # The largest number of threads during a call: those of the process, without those before the call
 # and the one that counts. The caller is one of them.
 COUNT = """
-import os, threading, numpy as np, softmaxloss
+import os, threading, time, numpy as np, softmaxloss
 z = np.broadcast_to(np.zeros(1 << 15, np.float32), (6000, 1 << 15))
 y = np.zeros(6000, np.uint8)
 before = len(os.listdir("/proc/self/task"))
@@ -73,6 +73,7 @@ def most():
     def compute():
         while not ended.is_set():
             calls.append(softmaxloss.cross_entropy(z, y))
+            time.sleep(0.01)  # the system lists a thread for a moment after it has ended
 
     ended = threading.Event()
     caller = threading.Thread(target=compute)
