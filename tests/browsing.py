@@ -27,32 +27,69 @@ def browser() -> Iterator[Any]:
         yield found
 
 
+class Pages:
+    """Open pages, which tests use one after another: a new one takes more than all that a test
+    does."""
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self.free: dict[str, list[Any]] = {}  # by their options
+        self.used: list[tuple[str, Any]] = []
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+
+    def take(self, width: int, options: dict[str, Any]) -> Any:
+        kind = repr(sorted(options.items()))
+        free = self.free.setdefault(kind, [])
+        page = free.pop() if free else self._new(options)
+        page.set_viewport_size({"width": width, "height": 900})
+        self.used.append((kind, page))
+        return page
+
+    def _new(self, options: dict[str, Any]) -> Any:
+        page = self.browser.new_context(**options).new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        return page
+
+    def put_back(self) -> None:
+        """All that are still open, with nothing running in them."""
+        for kind, page in self.used:
+            if not page.is_closed():
+                page.goto("about:blank")
+                self.free[kind].append(page)
+        self.used.clear()
+
+
+@pytest.fixture(scope="module")
+def pages(browser: Any) -> Pages:
+    return Pages(browser)
+
+
 @pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
+def visit(pages: Pages, tmp_path: Path) -> Iterator[Open]:
     """Open an explanation's page from a file. Afterwards it must have requested nothing else, and
-    logged nothing."""
-    contexts, requests, complaints = [], [], []
+    logged nothing. What a test changes of a page but by its controls stays: it must close it then.
+    """
+    pages.requests.clear()
+    pages.complaints.clear()
 
     def visit(why: Any, *, width: int = 1400, **options: Any) -> Any:
-        path = tmp_path / f"{len(contexts)}.html"
+        path = tmp_path / f"{len(pages.used)}.html"
         why.save_html(path)
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page = pages.take(width, options)
         page.goto(path.as_uri())
         return page
 
     yield visit
-    for context in contexts:
-        context.close()
-    visited = {f"{n}.html" for n in range(len(contexts))}
-    assert {url.rpartition("/")[2].partition("#")[0] for url in requests} <= {*visited, "blank"}
-    assert complaints == []
+    visited = {f"{n}.html" for n in range(len(pages.used))}
+    pages.put_back()
+    requested = {url.rpartition("/")[2].partition("#")[0] for url in pages.requests}
+    assert requested <= {*visited, "blank", "about:blank"}
+    assert pages.complaints == []
 
 
 def shown(page: Any, v: str, n: int | str | None = None) -> str:

@@ -20,7 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     gc.disable()
 
 import pytest
-from tests.browsing import browser, visit
+from tests.browsing import browser, pages, visit
 from tests.commands import data, run
 from tests.sharded import shards
 from tests.workers import _idle_workers, _one_seed, kept_workers
@@ -28,7 +28,8 @@ from tests.workers import _idle_workers, _one_seed, kept_workers
 from softmaxloss.kernels.processors import processors
 
 __all__ = [
-    "_idle_workers", "_one_seed", "browser", "data", "kept_workers", "run", "shards", "visit",
+    "_idle_workers", "_one_seed", "browser", "data", "kept_workers", "pages", "run", "shards",
+    "visit",
 ]  # fmt: skip
 
 #: Files that the check is tested on; they are no tests, and some cannot be imported.

@@ -300,6 +300,7 @@ def test_the_page_in_print(visit: Open) -> None:
     folded = len(page.pdf())
     page.locator("details").evaluate_all("all => all.forEach(e => { e.open = true; })")
     assert folded > 0.9 * len(page.pdf())  # the answers are printed, folded or not
+    page.close()
 
 
 def test_two_explanations_in_one_notebook(browser: Any) -> None:
