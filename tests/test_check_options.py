@@ -56,6 +56,7 @@ def with_option(about: str, wrong: Any, part: str) -> Any:
 NOT_TOLD_APART = {
     "weight-unused": {"weight-not-in-the-gradient", "weight-inside-the-log"},
     "smoothing-unused": {"smoothing-not-in-the-gradient"},
+    "label-smoothing-over-the-others": {"smoothing-less-entropy"},
 }
 
 

@@ -23,10 +23,6 @@ def digits_cross_entropy(y, t):
     return -(digits.columns_of(t) * np.log(y + 1e-30)).sum(axis=1).sum() / len(y)
 
 
-def digits_cross_entropy_plus(y, t):
-    return (digits.columns_of(t) * np.log(y + 1e-30)).sum(axis=1).sum() / len(y)
-
-
 class Regression:
     def __init__(self, features=4, classes=3, reg=0.02):
         self.W, self.b, self.reg = np.zeros((features, classes)), np.zeros(classes), reg

@@ -109,15 +109,16 @@ def call_in_every_form(target: Any, settings: Settings) -> Iterator[Attempt]:
         if search.right == MOST_RIGHT:
             return
     if not search.right and not search.fits:
-        sizes = fixed_classes(target)[:MOST_FIXED] + search.sizes_said()
-        for classes in dict.fromkeys(sizes):
+        in_code = fixed_classes(target)[:MOST_FIXED]
+        for classes in dict.fromkeys(in_code + search.sizes_said()):
             fixed = _Search(target, settings)
             for form, way in forms_of(target, settings):
                 if fixed.right < MOST_RIGHT and fixed.should_try(form, way):
                     yield from fixed.try_form(replace(form, classes=classes), way)
             if fixed.right:
                 return
-            yield from fixed.attempts(MOST_LIKELY)
+            if classes in in_code:  # what an error names may be another size
+                yield from fixed.attempts(MOST_LIKELY)
     if not search.right:
         yield from search.attempts(MOST_WRONG)
         yield from search.of_one_example()

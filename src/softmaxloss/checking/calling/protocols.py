@@ -282,6 +282,9 @@ def _gradient_of(made: Any, backward: str, *arguments: Any) -> Any:
     gradient = method(*arguments, **rates)
     if isinstance(gradient, tuple) and gradient and all(one is None for one in gradient[1:]):
         gradient = gradient[0]
+    held = getattr(gradient, "data", None)
+    if isinstance(held, np.ndarray) and not isinstance(gradient, np.ma.MaskedArray):
+        return held  # of a node of an engine with automatic differentiation
     return _kept(made, "gradient") if gradient is None else gradient
 
 

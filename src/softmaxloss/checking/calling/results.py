@@ -336,8 +336,6 @@ def _numbers(value: Any) -> Array | None:
         return None
     if isinstance(value, np.ma.MaskedArray):
         value = np.where(np.ma.getmaskarray(value), np.nan, value.data)
-    elif isinstance(getattr(value, "data", None), np.ndarray):
-        value = value.data  # a node of an engine with automatic differentiation
     try:
         array = np.asarray(value)
     except Exception:  # rows of different lengths, or whatever its __array__ raises
