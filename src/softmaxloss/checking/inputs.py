@@ -203,7 +203,7 @@ def option_inputs(seed: int, dtype: Any = np.float64, classes: int = 0) -> list[
     y = np.array([0, 2, 3, 2, 1])
     # Each class has one example, except class 2, which is also the class that is ignored.
     weight = np.array([0.5, 2.0, 1.25, 3.0], dtype)
-    # With one decimal, two penalties are equal for one seed in some hundred: Σ|W|/N and ΣW.
+    # With one decimal two penalties may be equal by chance, such as Σ|W|/N and ΣW.
     decimals = np.random.default_rng([seed, 2]).normal(0.0, 2.0, z.shape).round(4).astype(dtype)
     not_finite = z.copy()
     not_finite[1] = np.nan
