@@ -1,9 +1,12 @@
 """The loss of a linear layer's logits, forward and backward pass: `python -m benchmarks.linear`.
 
-One process per peer; they take turns, one call each, the first not counted. Memory is the highest
-resident memory of a call above what it was before, less the gradients themselves (Linux only).
-"Three products" is what nobody can leave out, x·Wᵀ, G·W and Gᵀ·x, of all rows and classes at once:
-each by the library that is fastest at it, and as it is called, with a new array for its result.
+One process per peer; they take turns. In its turn a peer makes two calls. The second one counts: it
+follows another call, as in training. (Memory that was free for seconds, while the others had
+their turns, a virtual machine may have returned to its host, and it takes up to 2 ms per MB to get
+it again.) The first turn is not counted. Memory is the highest resident memory of a call above what
+it was before, less the gradients themselves (Linux only). "Three products" is what nobody can leave
+out, x·Wᵀ, G·W and Gᵀ·x, of all rows and classes at once: each by the library that is fastest at it,
+and as it is called, with a new array for its result.
 
 With --keep-memory, a call of a loss finds the memory that this library, PyTorch and the C library
 kept of the call before, and the products write to arrays that are there already.
@@ -186,7 +189,7 @@ def forget() -> None:
 
 
 def worker(name: str, shape: Shape) -> None:
-    """One call for each line on standard input; its seconds and its peak memory."""
+    """Two calls for each line on standard input; the second one's seconds and peak memory."""
     import torch
 
     from softmaxloss.torch import empty_cache
@@ -194,6 +197,7 @@ def worker(name: str, shape: Shape) -> None:
     torch.set_num_threads(softmaxloss.get_num_threads())
     call, gradients = prepare(name, shape)
     for _ in sys.stdin:
+        call()
         gc.collect()
         if not _keeps_memory():
             empty_cache()
@@ -233,7 +237,7 @@ def measure(shape: Shape, turns: int) -> dict[str, Found]:
                     continue
                 print(file=process.stdin, flush=True)
                 answer = process.stdout.readline()
-                if turn and answer:  # the first call is not counted
+                if turn and answer:  # the first turn is not counted
                     parts, used = json.loads(answer)
                     for part, time in parts.items():
                         seconds[part or name].append(time)

@@ -602,7 +602,7 @@ def test_memory_stays_within_the_budget(dtype: str, limit: float) -> None:
 @pytest.mark.slow
 @pytest.mark.xdist_group("threads")  # never beside the other test that takes gigabytes
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
-@pytest.mark.parametrize("library", ["", "onednn"], ids=["measured", "onednn"])
+@pytest.mark.parametrize("library", ["", "onednn", "torch"], ids=["measured", "onednn", "torch"])
 @pytest.mark.parametrize("budget", ["64MB", "256MB"])
 def test_a_million_classes(budget: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(products.VARIABLE, library)

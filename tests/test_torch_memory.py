@@ -112,7 +112,7 @@ def test_many_threads() -> None:
     assert 1 <= len(sizes()) <= 2
 
 
-@pytest.mark.parametrize("library", ["numpy", "onednn"])
+@pytest.mark.parametrize("library", ["numpy", "onednn", "torch"])
 def test_the_logits_of_the_linear_loss_are_kept(
     library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

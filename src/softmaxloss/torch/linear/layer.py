@@ -163,7 +163,7 @@ class Layer:
         return torch.from_numpy(array).to(self.input.device)
 
     def make_logits(self, x: Tensor, logits: Tensor) -> None:
-        for c in self.plan.chunks():
+        for c in self._chunks(self.dtype):
             self.make_chunk(x, c, logits[:, c])
 
     def make_chunk(self, x: Tensor, classes: slice, logits: Tensor) -> None:
@@ -197,7 +197,7 @@ class Layer:
         used: list[Tensor] | None,
     ) -> None:
         if self.grad_bias is not None:
-            for c in self.plan.chunks():
+            for c in self._chunks(self.grad_bias.dtype):
                 self.grad_bias[c] += grad[:, c].to(self.grad_bias.dtype).sum(0)
         if self.grad_input is not None:
             self.grad_input[self._index(where)] = self.by_rows(grad, used)
@@ -214,14 +214,17 @@ class Layer:
             true = (torch.arange(len(labels), device=labels.device), labels)
             of_true_classes = grad[true][:, None].float() * x.float()
             grad[true] = 0.0  # scatter_ would copy all of grad
-        for c in self.chunks(used):
+        for c in self._chunks(self.grad_weight.dtype) if used is None else used:
             self.add_by_class(grad[:, c], x, c)
         if apart:
             self.grad_weight.index_add_(0, labels, of_true_classes)
         self.untouched = False
 
-    def chunks(self, used: list[Tensor] | None) -> Iterable[Any]:
-        return self.plan.chunks() if used is None else used
+    def _chunks(self, result: torch.dtype) -> Iterable[slice]:
+        """All classes at once, which is fastest, for products that need no memory beside a result
+        of this dtype; else in chunks."""
+        whole = self.product.adds and self.weight.dtype == self.dtype == result
+        return [slice(None)] if whole else self.plan.chunks()
 
     def by_rows(self, grad: Tensor, used: list[Tensor] | None) -> Tensor:
         """The gradient with respect to rows of the input: grad·W."""
@@ -232,7 +235,7 @@ class Layer:
             product.put(grad, self.weight.t(), None, sums)
             return sums
         sums = grad.new_zeros(shape, dtype=torch.float32 if half else self.dtype)
-        for c in self.chunks(used):
+        for c in self._chunks(sums.dtype) if used is None else used:
             product.add(grad[:, c], self.weight[c].to(self.dtype).t(), sums, self.scratch)
         return sums.to(self.dtype)
 
