@@ -214,15 +214,17 @@ class Layer:
             true = (torch.arange(len(labels), device=labels.device), labels)
             of_true_classes = grad[true][:, None].float() * x.float()
             grad[true] = 0.0  # scatter_ would copy all of grad
-        for c in self._chunks(self.grad_weight.dtype) if used is None else used:
+        for c in self._chunks(self.grad_weight.dtype, used):
             self.add_by_class(grad[:, c], x, c)
         if apart:
             self.grad_weight.index_add_(0, labels, of_true_classes)
         self.untouched = False
 
-    def _chunks(self, result: torch.dtype) -> Iterable[slice]:
-        """All classes at once, which is fastest, for products that need no memory beside a result
-        of this dtype; else in chunks."""
+    def _chunks(self, result: torch.dtype, used: list[Tensor] | None = None) -> Iterable[Any]:
+        """The used classes in chunks, or all classes: at once, which is fastest, for products that
+        need no memory beside a result of this dtype; else in chunks."""
+        if used is not None:
+            return used
         whole = self.product.adds and self.weight.dtype == self.dtype == result
         return [slice(None)] if whole else self.plan.chunks()
 
@@ -235,7 +237,7 @@ class Layer:
             product.put(grad, self.weight.t(), None, sums)
             return sums
         sums = grad.new_zeros(shape, dtype=torch.float32 if half else self.dtype)
-        for c in self._chunks(sums.dtype) if used is None else used:
+        for c in self._chunks(sums.dtype, used):
             product.add(grad[:, c], self.weight[c].to(self.dtype).t(), sums, self.scratch)
         return sums.to(self.dtype)
 
