@@ -19,19 +19,19 @@ from ..inputs import Input, inputs_for, option_inputs
 from ..reference import Results
 from ..settings import Settings
 from .behaviour import watch
-from .extras import backward_of, with_mask
-from .forms import Form, forms_of, option_names
-from .frameworks import (
+from .codes import (
     AXES,
-    Differentiated,
     fixed_classes,
     has_loops,
     has_words_of_loss,
-    own_backward,
     speaks_of_batches,
     transposes,
     words_of_batches,
 )
+from .extras import backward_of, with_mask
+from .forms import Form, forms_of, option_names
+from .frameworks import Differentiated
+from .nodes import own_backward
 from .packed import Way
 from .roles import Told, has_labels_of_many, told_by_names
 from .trials import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .frameworks import AXES, speaks_of_batches
+from .codes import AXES, speaks_of_batches
 from .packed import UPSTREAM, Way, signature
 from .passing import arguments_of
 from .roles import (

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..settings import Settings
-from .frameworks import OWN, Framework, frameworks_of, node_of
+from .frameworks import OWN, Framework, frameworks_of
+from .nodes import engine_of
 from .packed import Way
 from .passing import arguments_of
 from .protocols import title_of, ways_to_call
@@ -209,7 +210,8 @@ def forms_of(target: Any, settings: Settings) -> Iterator[tuple[Form, Way]]:
     title = title_of(target)
     wording = wording_of(target)
     frameworks = frameworks_of(target)
-    node = getattr(node_of(target), "__name__", "")
+    engine = engine_of(target)
+    node = engine.kind.__name__ if engine is not None else ""
     for way in ways_to_call(target):
         forms = [
             replace(

@@ -21,9 +21,9 @@ MADE_WITH = {*CLASS_WEIGHTS, "ignore_index", "label_smoothing", "reduction"}
 
 #: Arguments of a constructor by name: what they get for logits of some shape.
 BY_SHAPE = {
-    "num_classes": -1, "n_classes": -1, "n_class": -1, "classes": -1, "k": -1, "c": -1,
-    "output_size": -1, "num_labels": -1, "vocab": -1, "vocab_size": -1, "n_vocab": -1, "size": -1,
-    "batch_size": 0, "n": 0, "n_samples": 0,
+    "num_classes": -1, "n_classes": -1, "n_class": -1, "num_class": -1, "classes": -1, "k": -1,
+    "c": -1, "output_size": -1, "num_labels": -1, "vocab": -1, "vocab_size": -1, "n_vocab": -1,
+    "size": -1, "batch_size": 0, "n": 0, "n_samples": 0,
 }  # fmt: skip
 SHAPES = {"shape", "input_shape", "in_shape", "shape_in", "output_shape", "out_shape"}
 BY_NAME: dict[str, Any] = {
@@ -73,7 +73,7 @@ def object_of(target: Any, arguments: Sequence[Any], options: dict[str, Any] | N
     unknown: list[str] = []
     for parameter in parameters_of(target) or ():
         if (
-            parameter.default is not parameter.empty
+            (parameter.default is not parameter.empty and not _is_to_be_given(parameter))
             or parameter.name in given
             or (parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD))
         ):
@@ -99,6 +99,16 @@ def object_of(target: Any, arguments: Sequence[Any], options: dict[str, Any] | N
         if unknown:
             raise ObjectError(f"{target.__name__} needs {unknown[0]} to be made") from None
         raise
+
+
+def needs_shape(owner: type) -> bool:
+    """Whether the constructor can be called without arguments, and what it makes does not know the
+    number of classes, which is None."""
+    return any(map(_is_to_be_given, parameters_of(owner) or ()))
+
+
+def _is_to_be_given(parameter: inspect.Parameter) -> bool:
+    return parameter.default is None and BY_SHAPE.get(parameter.name.lower()) == -1
 
 
 def options_of(target: Any) -> set[str]:

@@ -85,6 +85,8 @@ def _loss(
         softmax = known | {free[0]: _score_role(free[0])}
         yield _passed(parameters, softmax)
         yield _passed(parameters, softmax | {names[-1]: "left out"})
+    if len(free) == 1 and any(r == "classes" and len(n) > 1 for n, r in known.items()):
+        yield _passed(parameters, known | {free[0]: _score_role(free[0])})  # softmax(x, size)
     if len(free) < 2 and len(names) >= 2:  # f(a, k): k is a label here, not a number of classes
         known = {
             n: r
@@ -252,6 +254,8 @@ def _layer(
             role = "examples"
         if role is not None and (p.default is p.empty or role in ("reg", "bias", "labels")):
             roles[p.name] = role
+        elif role == "weights" and p.default is None and p.name.lower() not in CLASS_WEIGHTS:
+            roles[p.name] = role  # else a method takes those of its object
     if "reg" not in roles.values():
         roles |= {p.name: "reg" for p in parameters if _may_be_reg(p)}
     if "theta" in roles.values() and "classes" not in roles.values():

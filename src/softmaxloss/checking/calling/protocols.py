@@ -24,7 +24,9 @@ from .derived import (
     of_mixture,
     of_product,
 )
+from .frameworks import framework_of
 from .networks import of_network, of_network_step
+from .nodes import numbers_of
 from .objects import copied, made_with, object_of, options_of, split_options, without_padding
 from .packed import (
     UPSTREAM,
@@ -282,10 +284,8 @@ def _gradient_of(made: Any, backward: str, *arguments: Any) -> Any:
     gradient = method(*arguments, **rates)
     if isinstance(gradient, tuple) and gradient and all(one is None for one in gradient[1:]):
         gradient = gradient[0]
-    held = getattr(gradient, "data", None)
-    if isinstance(held, np.ndarray) and not isinstance(gradient, np.ma.MaskedArray):
-        return held  # of a node of an engine with automatic differentiation
-    return _kept(made, "gradient") if gradient is None else gradient
+    gradient = _kept(made, "gradient") if gradient is None else gradient
+    return gradient if framework_of(gradient) != "numpy" else numbers_of(gradient)
 
 
 def _gradient_after(

@@ -85,7 +85,7 @@ NAMES: dict[str, Role] = {
     **dict.fromkeys(
         ("num_classes", "n_classes", "nclasses", "numclasses", "n_class", "num_labels", "n_labels",
          "k", "output_size", "vocab_size", "out_dim", "n_out", "classes", "num_class",
-         "n_col", "n_cols", "nb_classes", "n_outputs"),
+         "n_col", "n_cols", "nb_classes", "n_outputs", "size"),
         "classes",
     ),
     **dict.fromkeys(("d", "n_features", "input_size", "input_dim", "inputsize", "n_in"), "inputs"),

@@ -18,7 +18,8 @@ from ..inputs import Input, gradient_wrt_weights, inputs_for
 from ..reference import BY_SCORES, Results, softmax, target
 from .arguments import arguments_for
 from .forms import OPTIONS, Form
-from .frameworks import call, node_of
+from .frameworks import call
+from .nodes import Engine, engine_of
 from .packed import Way
 from .places import error_line
 from .protocols import title_of
@@ -56,7 +57,7 @@ class Callee(NamedTuple):
 
     way: Way
     names: Sequence[str]  # in its return statement
-    node: type | None  # of its own engine with automatic differentiation
+    node: Engine | None  # its own, with automatic differentiation
     asked: tuple[str, ...]  # the parts that were asked for; empty: all
     title: str  # what it is called
     wording: Wording  # what its text says
@@ -67,7 +68,7 @@ def callee_for(target: Any, way: Way, kind: str | None) -> Callee:
     """What is called in a way to call the target."""
     asked = () if kind is None else tuple(kind.split("+"))
     names, title, wording = returned_names(way.signature), title_of(target), wording_of(target)
-    return Callee(way, names, node_of(target), asked, title, wording, _ignored_by(target))
+    return Callee(way, names, engine_of(target), asked, title, wording, _ignored_by(target))
 
 
 def _ignored_by(target: Any) -> int | None:

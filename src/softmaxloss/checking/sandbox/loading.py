@@ -7,8 +7,9 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..calling.attributes import attributes_read, of_attributes
-from ..calling.frameworks import is_node
 from ..calling.networks import sizes_for
+from ..calling.nodes import is_node
+from ..calling.objects import needs_shape
 from ..calling.protocols import has_methods
 from .absent import Absent
 from .modules import UserModules
@@ -93,8 +94,10 @@ def _object(module: ModuleType, name: str, file: str) -> tuple[Any, str]:
         if not has_methods(value):
             known = _callables(value, module, f"{name}.") or "it has none"
             raise LoadError(f"instances of {name} cannot be called; name a method: {known}")
-        with contextlib.suppress(Exception):  # its arguments are found with those of its methods
-            value, expression = value(), f"{expression}()"
+        if not needs_shape(value):
+            # Otherwise its arguments are found with those of its methods.
+            with contextlib.suppress(Exception):
+                value, expression = value(), f"{expression}()"
     elif not callable(value) and not has_methods(value):
         raise LoadError(f"{name} in {file} is not a function: {type(value).__name__}")
     return value, expression

@@ -13,8 +13,8 @@ import numpy as np
 from ...text import first_line
 from ..bank import BANK
 from ..calling.calls import Attempt
+from ..calling.codes import MOST_CLASSES
 from ..calling.forms import Form
-from ..calling.frameworks import MOST_CLASSES
 from ..calling.roles import Told
 from ..calling.wording import Wording
 from ..reference import Results
