@@ -304,9 +304,8 @@ def _of_scores(arguments: Arguments, settings: Settings, title: str) -> Iterator
     )  # fmt: skip
     layouts = _layouts(settings, every)
     if "labels" not in roles:
-        # (C, 1) and (1, C) are batches of columns and of rows.
         for layout in layouts:
-            if layout not in ("one column", "one row"):
+            if layout != "one row":  # (1, C) is a batch of rows
                 yield _form(_with_scores(arguments, "logits"), layout=layout)
         return
     kinds: tuple[Labels, ...] = ("index", "one-hot", "column", "row", "one-hot across")

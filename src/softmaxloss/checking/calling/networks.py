@@ -16,9 +16,10 @@ from .roles import BATCH_SIZES, FEATURES, parameters_of, required_of, role_of
 
 #: The sizes that a constructor gets, by what is in the name of the parameter, and their order.
 SIZES = (
-    (r"hid|(^|_)h$|units", 8),
+    (r"hid|(^|_)h$", 8),
     (r"^(input|in|n_?in|num_in|d)(_|$|put|dim|size|len|feat)|_in$|n_?x$|features|^input", 4),
     (r"out|class|vocab|n_?y$|nodes|labels|tags|actions", 3),
+    (r"units", 8),
 )
 #: Parameters that get the sizes of all layers, and others that a constructor needs.
 ALL_SIZES = re.compile(

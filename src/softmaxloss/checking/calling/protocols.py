@@ -14,6 +14,7 @@ import numpy as np
 
 from .attributes import of_attributes
 from .buffers import of_buffers
+from .contexts import with_context
 from .derived import (
     of_bias_row,
     of_cache,
@@ -58,12 +59,13 @@ from .roles import parameters_of, required_of, role_of
 from .tables import of_embedding, of_lookup
 from .two_layers import of_two_layers
 
-#: Methods that compute the loss or the probabilities, the likeliest first.
+#: Methods that compute the loss or the probabilities, the likeliest first; `computeLoss` is read as
+#: compute_loss.
 FORWARD = (
     "forward", "__call__", "updateOutput", "loss", "compute", "compute_loss", "calculate", "calc",
     "calc_loss", "cost", "compute_cost", "fn", "fprop", "forward_pass", "evaluate", "error",
     "apply", "call", "objective", "value", "get_loss", "output", "activate", "function", "func",
-    "f",
+    "f", "forward_prop", "forward_propagation", "forward_propagate",
 )  # fmt: skip
 #: Those of them that may be passed the labels alone, after the forward of a softmax.
 OF_LABELS = ("loss", "compute_loss", "calc_loss", "cost", "compute_cost", "get_loss")
@@ -72,7 +74,8 @@ BACKWARD = (
     "backward", "updateGradInput", "grad", "gradient", "gradients", "derivative", "delta",
     "backward_pass", "bprop", "backprop", "back", "prime", "compute_gradient", "loss_grad",
     "calc_gradient", "calc_grad", "get_grad", "get_gradient", "loss_prime", "cost_derivative",
-    "grad_loss", "deriv", "df",
+    "grad_loss", "deriv", "df", "back_propagation", "back_propagate", "backward_prop",
+    "backward_propagation",
 )  # fmt: skip
 #: Attributes in which objects keep results that they do not return, by the part that they are.
 KEPT = {
@@ -112,10 +115,12 @@ def ways_to_call(target: Any) -> Iterator[Way]:
     """
     torch: Any = sys.modules.get("torch")
     target = without_padding(target)
-    is_class = isinstance(target, type)
-    if torch is not None and is_class and issubclass(target, torch.autograd.Function):
+    of_torch = torch is not None and isinstance(target, type)
+    if of_torch and issubclass(target, torch.autograd.Function):
         yield Way(target.apply, _unbound(target, "forward").__get__(object()), "apply")
         return
+    target = with_context(target)
+    is_class = isinstance(target, type)
     is_function = inspect.isroutine(target) or not _methods(target, BACKWARD)
     if callable(target) and not is_class and is_function:
         yield from _of_backward(target)
@@ -177,7 +182,7 @@ def _of_backward(method: Any) -> Iterator[Way]:
     """A method that computes the gradient, after the one that computes the loss, whose conventions
     it must have."""
     owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
-    if owner is None or isinstance(owner, type) or name not in BACKWARD:
+    if owner is None or isinstance(owner, type) or name not in _methods(owner, BACKWARD):
         return
     for forward in _methods(owner, FORWARD):
         yield from _ways_with_backward(owner, forward, name)
@@ -246,9 +251,16 @@ def _methods(target: Any, names: Sequence[str]) -> list[str]:
     Where there is a forward, `__call__` only calls it, as in PyTorch.
     """
     owner = target if isinstance(target, type) else type(target)
-    own = {name for base in owner.__mro__ for name in vars(base)}
-    found = [n for n in names if n in own and callable(getattr(owner, n))]
+    own = {name: name for base in owner.__mro__ for name in vars(base)}
+    own = {_without_style(name): name for name in own} | own
+    found = [own[n] for n in (*names, *map(_without_style, names)) if n in own]
+    found = [n for n in dict.fromkeys(found) if callable(getattr(owner, n))]
     return [n for n in found if n != "__call__" or "forward" not in found]
+
+
+def _without_style(name: str) -> str:
+    """A public name in small letters without underscores: computeLoss is compute_loss."""
+    return name if name.startswith("_") else name.replace("_", "").lower()
 
 
 def _unbound(target: Any, name: str) -> Callable[..., Any]:

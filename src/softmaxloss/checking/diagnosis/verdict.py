@@ -26,6 +26,7 @@ from .reporting import report_on
 MOST_FORMS = 4  # that are examined where all are wrong
 
 UNREADABLE = "it returned nothing that can be read"
+ABSENT = "ModuleNotFoundError: it uses "  # what no form can help
 NO_LOSS = "it is passed labels, and returns probabilities only"
 
 IN_HALF = (
@@ -106,7 +107,8 @@ def _not_checked(tried: Sequence[tuple[Form, str]], settings: Settings) -> Repor
     called = [one for one in tried if not one[1].startswith(MORE)]
     lines = tuple(f"{form}: {problem}" for form, problem in called[:MOST_FORMS])
     whole = next((problem for _, problem in tried if problem.startswith(MORE)), None)
-    return Report.not_checked(whole or tried[0][1], settings, lines)
+    absent = next((problem for _, problem in tried if ABSENT in problem), None)
+    return Report.not_checked(whole or absent or tried[0][1], settings, lines)
 
 
 def _with_batches(usable: Sequence[Compared]) -> list[Finding]:

@@ -8,6 +8,8 @@ import __future__
 
 import ast
 import builtins
+import contextlib
+import importlib
 import importlib.util
 import linecache
 import re
@@ -22,7 +24,7 @@ from typing import Any
 from ...text import few, first_line
 from ..calling.places import error_line
 from . import substitutes
-from .absent import Absent, AbsentModule, AbsentModules, unbound_names
+from .absent import Absent, AbsentModule, AbsentModules, AbsentSoftmax, unbound_names
 from .budget import Budget
 from .definitions import Step, bound_by, steps_of
 from .packages import complete_paths, package_of, root_of, search_in
@@ -78,6 +80,8 @@ class UserModules:
         absent = [one for one in self.absent.found if not _within(one, self.absent.found)]
         if absent:
             self.notes.append(f"neither installed nor beside the file: {', '.join(absent)}")
+        if any(isinstance(one, AbsentSoftmax) for one in vars(module).values()):
+            self.notes.append("its softmax is not here: for one example, a right one stands for it")
         self.budget.end()
         self.notes = list(dict.fromkeys(self.notes))[:MOST_NOTES]
         return module
@@ -166,6 +170,7 @@ class UserModules:
             for one in imports
         )
         flags = __future__.annotations.compiler_flag if postponed else 0
+        self._import_usual_names(module, modules)
         steps = steps_of(modules, wanted)
         for step in steps:
             if step.run:
@@ -179,6 +184,22 @@ class UserModules:
                     setattr(module, str(wanted), before)  # softmax = softmax(scores)
         if wanted is not None:
             self.left_out = [one for one in steps if not one.run and not one.is_definition]
+
+    def _import_usual_names(self, module: ModuleType, modules: Sequence[Parsed]) -> None:
+        """Import what a file means by a usual name that nothing in it binds: a part of a longer
+        file, or of a notebook, has lost its imports."""
+        tree = ast.Module([one for parsed in modules for one in parsed.tree.body], [])
+        imports = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+        bound = {name for one in imports for name in bound_by(one)}
+        if "*" in bound:
+            return
+        unbound = unbound_names(tree, {*bound, *vars(module)}) & {*substitutes.USUAL}
+        for name in sorted(unbound):
+            source = substitutes.USUAL[name]
+            with contextlib.suppress(ImportError):
+                setattr(module, name, importlib.import_module(source))
+                if module.__file__ == str(self.main):
+                    self.notes.append(f"added, as the file uses it: import {source} as {name}")
 
     def _run_statement(self, module: ModuleType, statement: ast.stmt, name: str, flags: int) -> str:
         """Run a statement. If it fails, stand-ins take the names that it would have bound, and the

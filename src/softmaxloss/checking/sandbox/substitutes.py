@@ -146,6 +146,12 @@ MODULES: dict[str, Mapping[str, Any] | str] = {
     "urlparse": "urllib.parse",
 }  # fmt: skip
 
+#: The names that modules usually have, for files that use them and import nothing.
+USUAL = {
+    "np": "numpy", "numpy": "numpy", "math": "math", "torch": "torch",
+    "nn": "torch.nn", "F": "torch.nn.functional", "jnp": "jax.numpy", "jax": "jax",
+}  # fmt: skip
+
 #: Names of modules that moved.
 MOVED = {
     "scipy.misc.logsumexp": "scipy.special.logsumexp",
