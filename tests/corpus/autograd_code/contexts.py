@@ -24,11 +24,24 @@ class LogSoftmax(Operation):
         return (upstream - np.exp(result) * upstream.sum(axis=ctx.axis, keepdims=True),)
 
 
-class LogSoftmaxMean(LogSoftmax):
+class Softmax(Operation):
+    @staticmethod
+    def forward(ctx, x):
+        e = np.exp(x - x.max(axis=-1, keepdims=True))
+        ctx.save_for_backward(e / e.sum(axis=-1, keepdims=True))
+        return ctx.saved_tensors[0]
+
     @staticmethod
     def backward(ctx, upstream):
-        (result,) = ctx.saved_tensors
-        return (upstream - np.exp(result) * upstream.mean(axis=ctx.axis, keepdims=True),)
+        (a,) = ctx.saved_tensors
+        return a * (upstream - (a * upstream).sum(axis=-1, keepdims=True))
+
+
+class SoftmaxDiagonal(Softmax):
+    @staticmethod
+    def backward(ctx, upstream):
+        (a,) = ctx.saved_tensors
+        return a * (1 - a) * upstream
 
 
 class CrossEntropy(Operation):

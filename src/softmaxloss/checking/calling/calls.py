@@ -169,6 +169,9 @@ class _Search:
         if form.layout == "one row" and "rows" in batches:
             return False  # it is a batch of one
         labelled = "labels" in form.order
+        vector = ("one", *_kind_of(form))
+        if form.layout == "one column" and not labelled and vector in self._with_result:
+            return False  # one example is a vector
         meant = self._words if labelled else self._words & AXES
         if batches and (meant or self._says_batch or (labelled and self._labels_of_many)):
             self._aside.append((form, way))
@@ -193,7 +196,7 @@ class _Search:
         if form.labels == "index" and trial.read > 1:
             self._readable.add(_but_labels(form))
         has_result = "loss" in trial.form.returns or "labels" not in form.order
-        if trial.score <= FINITE and form.takes_matrix and has_result:
+        if trial.score <= FINITE and (form.takes_matrix or form.layout == "one") and has_result:
             self._with_result.add((form.layout, *_kind_of(form)))
         if trial.score <= FINITE:
             self._methods = max(self._methods, way.methods)
