@@ -285,9 +285,16 @@ def full():
         return explain_set(*many(600, 3000))
 
 
-@pytest.mark.parametrize("most", [None, 150])
-@pytest.mark.parametrize("max_elements", [1, 70 * 3000])
-def test_many_classes_against_the_full_matrix(monkeypatch, full, most, max_elements):
+@pytest.mark.parametrize(
+    ("max_elements", "most"),
+    [
+        (1, None),
+        (70 * 3000, 150),
+        pytest.param(1, 150, marks=pytest.mark.slow),
+        pytest.param(70 * 3000, None, marks=pytest.mark.slow),
+    ],
+)
+def test_many_classes_against_the_full_matrix(monkeypatch, full, max_elements, most):
     z, y = many(600, 3000)
     if most is not None:
         monkeypatch.setattr(set_sums, "MOST_PAIRS", most)

@@ -162,9 +162,20 @@ def test_same_bits_in_every_layout(dtype: Any, target: str, inner: int) -> None:
         check_layouts(call, LAYOUTS, (classes, inner))
 
 
-@pytest.mark.parametrize("target", ["index", "smoothed", RICHEST])
-@pytest.mark.parametrize(("classes", "inner"), [(31, 100), (127, 33), (300, 64), (2049, 16)])
-@pytest.mark.parametrize("dtype", DTYPES)
+def threaded() -> list[Any]:
+    """Every (dtype, classes, inner, target). Not slow: one target for each dtype and size, so that
+    each dtype and each size has all targets."""
+    found = []
+    targets = ["index", "smoothed", RICHEST]
+    for i, dtype in enumerate(DTYPES):
+        for j, size in enumerate([(31, 100), (127, 33), (300, 64), (2049, 16)]):
+            for n, target in enumerate(targets):
+                marks = () if n == (i + j) % len(targets) else pytest.mark.slow
+                found.append(pytest.param(dtype, *size, target, marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("dtype", "classes", "inner", "target"), threaded())
 def test_same_bits_for_any_number_of_threads(
     dtype: Any, classes: int, inner: int, target: str
 ) -> None:
