@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,6 @@ SEED = [2.0, 1.0, 0.1, -1.2]
 NAMES = ["cat", "dog", "fox", "owl"]
 
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 class Pages:
@@ -64,9 +59,34 @@ class Pages:
         self.used.clear()
 
 
+class Kept:
+    """The browser and its open pages, from one file of tests to the next; see conftest.py."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._pages: Pages | None = None
+
+    def pages(self) -> Pages:
+        if self._pages is None:
+            self._pages = Pages(self._stack.enter_context(chromium()))
+        return self._pages
+
+    def close(self) -> None:
+        self._stack.close()
+        self._pages = None
+
+
+KEPT = Kept()
+
+
 @pytest.fixture(scope="module")
-def pages(browser: Any) -> Pages:
-    return Pages(browser)
+def pages() -> Pages:
+    return KEPT.pages()
+
+
+@pytest.fixture(scope="module")
+def browser(pages: Pages) -> Any:
+    return pages.browser
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections import Counter
+from collections.abc import Generator
 
 # With several test processes, PyTorch and BLAS get one thread in each; the library keeps its own
 # default. Set before anything loads NumPy or PyTorch; the processes that tests start inherit it.
@@ -20,7 +21,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     gc.disable()
 
 import pytest
-from tests.browsing import browser, pages, visit
+from tests.browsing import KEPT, browser, pages, visit
 from tests.commands import data, run
 from tests.sharded import shards
 from tests.workers import _idle_workers, _one_seed, kept_workers
@@ -56,13 +57,28 @@ TOGETHER = 20
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups: the tests that open pages, for which one process starts the browser once per file;
-    and those with parameters, but for slow ones. A test alone is a group of its own."""
+    """Groups: the tests that open pages, for which one process starts the browser once; and those
+    with parameters, but for slow ones. A test alone is a group of its own."""
     seen: Counter[str] = Counter()
     for item in items:
         file, marks = item.path.name, {mark.name for mark in item.iter_markers()}
-        if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
+        if _opens_pages(item):
             item.add_marker(pytest.mark.xdist_group("browser"))
         elif "[" in item.name and not {"xdist_group", "slow"} & marks:
             item.add_marker(pytest.mark.xdist_group(f"{file} {seen[file] // TOGETHER}"))
             seen[file] += 1
+
+
+def _opens_pages(item: pytest.Item) -> bool:
+    return bool({"browser", "page"} & set(getattr(item, "fixturenames", ())))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, None, None]:
+    """The browser is closed after a file, unless the next one begins with pages: playwright's event
+    loop, which runs as long, would be in the way of others."""
+    yield
+    if nextitem is None or (nextitem.path != item.path and not _opens_pages(nextitem)):
+        KEPT.close()

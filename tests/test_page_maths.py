@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.chromium import chromium
 
 from softmaxloss.explanation import explain
 from softmaxloss.explanation.page.numerals import amount, short
@@ -43,9 +42,10 @@ PATH = """async ([source, z, y, T, step]) => {
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser.new_page()
+def page(browser: Any) -> Iterator[Any]:
+    page = browser.new_page()
+    yield page
+    page.close()
 
 
 def text(x: float) -> str:
