@@ -22,7 +22,7 @@ from .trials import Callee, results_of
 #: How far the result of the same call may differ, relative to it and in all: sums in another order.
 NEAR = {"rtol": 1e-4, "atol": 1e-6}
 
-MOST_AGAIN = 100  # examples of an input on which a function of one example is called again
+MOST_AGAIN = 1000  # logits of an input on which a function of one example is called again
 
 
 def watch(
@@ -31,14 +31,14 @@ def watch(
     """The ids of mistakes that the calls show; `before` has the results for the inputs.
 
     A slow function is called again on one of the inputs only, and one of one example not on those
-    with many: its calls are as many as the examples.
+    with many examples or classes: its calls are as many as the examples, most are loops in Python.
     """
     named = {input.name: (input, results) for input, results in zip(inputs, before, strict=True)}
     found = [id for name in ("ordinary", "mixed") if name in named
              for id in _of_one_input(form, callee, named[name][0])]  # fmt: skip
     again = [named["ordinary"]] if slow else [*reversed(named.values())]
     if not form.batch:
-        again = [(input, results) for input, results in again if len(input.y) <= MOST_AGAIN]
+        again = [(input, results) for input, results in again if input.z.size <= MOST_AGAIN]
     if any(_is_another(form, callee, *one) for one in again):
         found.append("not-repeatable")
     if _is_same_for_others(form, callee, *named["ordinary"]):
