@@ -206,12 +206,13 @@ def compared_both_ways(
         yield one, "both", [f"{key} differs by Python" for key in differ]
 
 
-#: The file with a function of JAX that is checked in each run.
+#: The files with a function of JAX and of PyTorch that a command checks in each run.
 JAX = "torch_code/jax_batches.py"
+TORCH = "torch_code/from_scratch.py"
 
 #: The functions of PyTorch that are checked in a process that has loaded it.
 TENSORS = {
-    file: [one for one in ours[1:] if "tensor" in one.form]
+    file: [one for one in (ours[1:] if file == TORCH else ours) if "tensor" in one.form]
     for file, ours in OURS.items()
     if ours[0].loads
 }
@@ -219,7 +220,7 @@ TENSORS = {
 
 def _by_file() -> Iterator[Any]:
     """The functions of each file. Those that load a framework take seconds for each, and are slow:
-    but for the first of PyTorch in a file, and one of JAX."""
+    but for one of PyTorch, and one of JAX."""
     for file, ours in OURS.items():
         slow = TENSORS.get(file, []) + [one for one in ours if "JAX" in one.form and file != JAX]
         quick = [one for one in ours if one not in slow]
@@ -256,7 +257,8 @@ def test_in_a_folder(function: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     """Many files at once, as a teacher has them."""
     ours = {}
     for one in EXPECTED:
-        if one.function == function and one.file.endswith(".py") and "package" not in one.file:
+        elsewhere = "package" in one.file or one in TENSORS.get(one.file, [])  # those take seconds
+        if one.function == function and one.file.endswith(".py") and not elsewhere:
             copy = tmp_path / one.file.replace("/", "_")
             shutil.copy(CORPUS / one.file, copy)
             ours[str(copy)] = one

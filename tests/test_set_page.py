@@ -331,8 +331,18 @@ def test_a_row_leads_to_its_explanation(visit: Open, script: bool) -> None:
     page.locator(f"#row-{hard} table").wait_for(state="visible")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["ten", "hostile", "invalid"])
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("ten", "light"),
+        ("hostile", "dark"),
+        ("invalid", "dark"),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in [("ten", "dark"), ("hostile", "light"), ("invalid", "light")]
+        ),
+    ],
+)
 def test_axe_finds_nothing_serious(visit: Open, name: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = visit(SETS[name], color_scheme=scheme)
