@@ -16,7 +16,10 @@ from tests.tensors import close  # noqa: E402
 
 import softmaxloss.torch as ours  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated"),
+    pytest.mark.xdist_group("compile"),  # what loads the compiler: in one process, and not at last
+]
 
 
 class Model(torch.nn.Module):
