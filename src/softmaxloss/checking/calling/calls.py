@@ -80,6 +80,7 @@ class Attempt(NamedTuple):
     told: Told = "nothing"  # what its name and those of its parameters say of this call
     has_words: bool = True  # whether its code has an exponential or a logarithm
     small: bool = False  # whether the large inputs were smaller, because the function is slow
+    not_called: tuple[str, ...] = ()  # the methods for a gradient that were not checked, and why
     aside: bool = False  # whether its code has words of a batch, and this is of one example
 
     @property
@@ -228,7 +229,20 @@ class _Search:
     def _attempt(self, trial: Trial, callee: Callee) -> Attempt:
         """The form of a trial, called on all inputs."""
         attempt = _attempt(trial, callee, self._settings, self._before)
-        return attempt._replace(has_words=has_words_of_loss(self._target))
+        return attempt._replace(
+            has_words=has_words_of_loss(self._target), not_called=self._not_called(callee.way)
+        )
+
+    def _not_called(self, way: Way) -> tuple[str, ...]:
+        """The methods for a gradient that a way leaves out, each with the error that it raised; not
+        those of a base class that have no code."""
+        found = []
+        for name in way.left_out:
+            called = re.compile(rf", {name}(\(|$)")
+            problems = [text for form, text in self._problems if called.search(form.protocol)]
+            if not any(text.startswith("NotImplementedError") for text in problems):
+                found.append(f"{name} ({problems[0]})" if problems else name)
+        return tuple(found)
 
     def sizes_said(self) -> list[int]:
         """The size that errors name the most, where no argument has it: a number of classes that is

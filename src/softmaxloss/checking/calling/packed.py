@@ -61,6 +61,7 @@ class Way(NamedTuple):
     of_rows: bool = False  # whether it takes a batch in rows, whatever the text says
     # The ids of the mistakes that show in this way beside those in its results.
     beside: Callable[[], Sequence[str]] = tuple
+    left_out: tuple[str, ...] = ()  # the methods for the gradient that are not called
 
 
 def signature(*names: str) -> inspect.Signature:

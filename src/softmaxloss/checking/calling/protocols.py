@@ -10,9 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from .attributes import of_attributes
+from .backwards import (
+    backward_arguments,
+    gradient_after,
+    gradient_of,
+    in_training,
+    ones,
+    softmax_backward,
+    without_rates,
+)
 from .buffers import of_buffers
 from .contexts import with_context
 from .derived import (
@@ -25,12 +32,17 @@ from .derived import (
     of_mixture,
     of_product,
 )
-from .frameworks import framework_of
+from .methods import (
+    FORWARD,
+    OF_LABELS,
+    all_kept,
+    gradient_methods_of,
+    methods_of,
+    unbound,
+)
 from .networks import of_network, of_network_step
-from .nodes import numbers_of
-from .objects import copied, made_with, object_of, options_of, split_options, without_padding
+from .objects import made_with, object_of, options_of, split_options, without_padding
 from .packed import (
-    UPSTREAM,
     Way,
     of_blocks,
     of_log_sum_exp,
@@ -55,39 +67,9 @@ from .repacked import (
     of_transposed,
     takes_pair,
 )
-from .roles import parameters_of, required_of, role_of
+from .roles import required_of, role_of
 from .tables import of_embedding, of_lookup
 from .two_layers import of_two_layers
-
-#: Methods that compute the loss or the probabilities, the likeliest first; `computeLoss` is read as
-#: compute_loss.
-FORWARD = (
-    "forward", "__call__", "updateOutput", "loss", "compute", "compute_loss", "calculate", "calc",
-    "calc_loss", "cost", "compute_cost", "fn", "fprop", "forward_pass", "evaluate", "error",
-    "apply", "call", "objective", "value", "get_loss", "output", "activate", "function", "func",
-    "f", "forward_prop", "forward_propagation", "forward_propagate",
-)  # fmt: skip
-#: Those of them that may be passed the labels alone, after the forward of a softmax.
-OF_LABELS = ("loss", "compute_loss", "calc_loss", "cost", "compute_cost", "get_loss")
-#: Methods that compute the gradient.
-BACKWARD = (
-    "backward", "updateGradInput", "grad", "gradient", "gradients", "derivative", "delta",
-    "backward_pass", "bprop", "backprop", "back", "prime", "compute_gradient", "loss_grad",
-    "calc_gradient", "calc_grad", "get_grad", "get_gradient", "loss_prime", "cost_derivative",
-    "grad_loss", "deriv", "df", "back_propagation", "back_propagate", "backward_prop",
-    "backward_propagation",
-)  # fmt: skip
-#: Attributes in which objects keep results that they do not return, by the part that they are.
-KEPT = {
-    "loss": ("loss", "loss_", "loss_value", "cost", "value", "J", "error", "losses"),
-    "softmax": ("output", "out", "probs", "probabilities", "prob", "softmax", "sm", "a", "p", "y",
-                "y_hat", "outputs"),
-    "gradient": ("dinputs", "dx", "dz", "dlogits", "grad", "gradient", "grad_input", "gradInput",
-                 "dscores", "d_x", "grad_", "dout"),
-}  # fmt: skip
-
-#: Names of a learning rate that backward is passed, for layers with weights.
-RATES = {"lr", "learning_rate", "alpha", "rate"}
 
 
 def title_of(target: Any) -> str:
@@ -104,7 +86,7 @@ def can_be_called(target: Any) -> bool:
 
 def has_methods(target: Any) -> bool:
     """Whether an object, or the objects of a class, have a method of `FORWARD`."""
-    return bool(_methods(target, FORWARD))
+    return bool(methods_of(target, FORWARD))
 
 
 def ways_to_call(target: Any) -> Iterator[Way]:
@@ -117,11 +99,11 @@ def ways_to_call(target: Any) -> Iterator[Way]:
     target = without_padding(target)
     of_torch = torch is not None and isinstance(target, type)
     if of_torch and issubclass(target, torch.autograd.Function):
-        yield Way(target.apply, _unbound(target, "forward").__get__(object()), "apply")
+        yield Way(target.apply, unbound(target, "forward").__get__(object()), "apply")
         return
     target = with_context(target)
     is_class = isinstance(target, type)
-    is_function = inspect.isroutine(target) or not _methods(target, BACKWARD)
+    is_function = inspect.isroutine(target) or not gradient_methods_of(target)
     if callable(target) and not is_class and is_function:
         yield from _of_backward(target)
         yield from of_attributes(target)
@@ -153,17 +135,19 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from _of_unusual(target)
         return
     yield from of_inputs(target)
-    if not _methods(target, BACKWARD):  # a classifier, whose loss reads its weights
+    if not gradient_methods_of(target):  # a classifier, whose loss reads its weights
         with suppress(Exception):
             made = object_of(target, [])
-            for forward in _methods(target, FORWARD):
+            for forward in methods_of(target, FORWARD):
                 yield from of_attributes(getattr(made, forward))
-    is_called = bool(_methods(target, ("__call__",)))
-    for forward in _methods(target, FORWARD):
-        for backward in _methods(target, BACKWARD):
+    is_called = bool(methods_of(target, ("__call__",)))
+    gradients = gradient_methods_of(target)
+    for forward in methods_of(target, FORWARD):
+        for backward in gradients:
             yield from _ways_with_backward(target, forward, backward)
-        method = made_with(target, _unbound(target, forward))
-        yield Way(_one(target, forward), method, "" if is_called else forward)
+        method = made_with(target, unbound(target, forward))
+        name = "" if is_called else forward
+        yield Way(_one(target, forward), method, name, left_out=tuple(gradients))
     with suppress(Exception):
         yield from _of_unusual(object_of(target, []))
 
@@ -182,9 +166,9 @@ def _of_backward(method: Any) -> Iterator[Way]:
     """A method that computes the gradient, after the one that computes the loss, whose conventions
     it must have."""
     owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
-    if owner is None or isinstance(owner, type) or name not in _methods(owner, BACKWARD):
+    if owner is None or isinstance(owner, type) or name not in gradient_methods_of(owner):
         return
-    for forward in _methods(owner, FORWARD):
+    for forward in methods_of(owner, FORWARD):
         yield from _ways_with_backward(owner, forward, name)
 
 
@@ -221,62 +205,32 @@ def _of_unusual(target: Any) -> Iterator[Way]:
 
 def _ways_with_backward(target: Any, forward: str, backward: str) -> Iterator[Way]:
     """The ways to call two methods, of which the second computes the gradient."""
-    method, back = _unbound(target, forward), _unbound(target, backward)
-    required = [p for p in required_of(back) if p.name.lower() not in RATES]
+    method, back = unbound(target, forward), unbound(target, backward)
+    required = without_rates(required_of(back))
     if takes_pair(method) and len(required) < 2:
         yield _of_pair_with_backward(target, forward, backward, len(required))
         return
     if len(required_of(method)) == 1:
         # It is passed logits only: a softmax.
-        for loss in _methods(target, OF_LABELS):
-            if loss != forward and len(required_of(_unbound(target, loss))) == 1:
+        for loss in methods_of(target, OF_LABELS):
+            if loss != forward and len(required_of(unbound(target, loss))) == 1:
                 yield _in_three_steps(target, forward, loss, backward)
         if any(role_of(p.name) == "labels" for p in required):
             yield _softmax_then_gradient(target, forward, backward)
             return
-        if len(required) < 2 and parameters_of(back):
-            of_softmax = _softmax_backward(target, forward, backward)
+        of_softmax = softmax_backward(target, forward, backward)
+        if of_softmax is not None:
             name = f"{forward}, {backward}"
             yield Way(_one(target, forward), method, name, backward=of_softmax)
             return
-    for text, pick in _backward_arguments(back, method):
+    for text, pick in backward_arguments(back, method):
         function = _both(target, forward, backward, pick)
         both = made_with(target, method)
         yield Way(function, both, f"{forward}, {backward}({text})", methods=2)
 
 
-def _methods(target: Any, names: Sequence[str]) -> list[str]:
-    """Those of these methods that an object, or the objects of a class, have.
-
-    Where there is a forward, `__call__` only calls it, as in PyTorch.
-    """
-    owner = target if isinstance(target, type) else type(target)
-    own = {name: name for base in owner.__mro__ for name in vars(base)}
-    own = {_without_style(name): name for name in own} | own
-    found = [own[n] for n in (*names, *map(_without_style, names)) if n in own]
-    found = [n for n in dict.fromkeys(found) if callable(getattr(owner, n))]
-    return [n for n in found if n != "__call__" or "forward" not in found]
-
-
-def _without_style(name: str) -> str:
-    """A public name in small letters without underscores: computeLoss is compute_loss."""
-    return name if name.startswith("_") else name.replace("_", "").lower()
-
-
-def _unbound(target: Any, name: str) -> Callable[..., Any]:
-    """A method as a function without self: for its parameters."""
-    owner: Any = target if isinstance(target, type) else type(target)
-    static = inspect.getattr_static(owner, name)
-    method: Any = getattr(owner, name)
-    if isinstance(static, staticmethod | classmethod):
-        function: Callable[..., Any] = method
-        return function
-    bound: Callable[..., Any] = method.__get__(object()) if inspect.isfunction(method) else method
-    return bound
-
-
 def _one(target: Any, forward: str) -> Callable[..., Any]:
-    method = _unbound(target, forward)
+    method = unbound(target, forward)
 
     def call(*arguments: Any, **options: Any) -> Any:
         options, of_object = split_options(target, method, options)
@@ -286,66 +240,17 @@ def _one(target: Any, forward: str) -> Callable[..., Any]:
     return call
 
 
-def _gradient_of(made: Any, backward: str, *arguments: Any) -> Any:
-    """What backward returns, or the gradient that the object then keeps.
-
-    It may return one for each input, None for the labels, and take a learning rate.
-    """
-    method = getattr(made, backward)
-    rates = {p.name: 0.0 for p in required_of(method) if p.name.lower() in RATES}
-    gradient = method(*arguments, **rates)
-    if isinstance(gradient, tuple) and gradient and all(one is None for one in gradient[1:]):
-        gradient = gradient[0]
-    gradient = _kept(made, "gradient") if gradient is None else gradient
-    return gradient if framework_of(gradient) != "numpy" else numbers_of(gradient)
-
-
-def _gradient_after(
-    made: Any, forward: str, arguments: Sequence[Any], backward: str, *passed: Any
-) -> Any:
-    """The gradient that backward returns after forward; where backward needs what the object keeps
-    when it is called itself, after that call, which leaves the object as it was."""
-    before = dict(vars(made))
-    try:
-        return _gradient_of(made, backward, *passed)
-    except AttributeError:
-        if forward != "forward" or not callable(made):
-            raise
-        returned = made(*arguments)
-        gradient = _gradient_of(made, backward, *passed)
-        del returned  # not before: the object may keep a weak reference to it
-        vars(made).clear()
-        vars(made).update(before)
-        return gradient
-
-
-def _softmax_backward(target: Any, forward: str, backward: str) -> Callable[[Any, Any], Any]:
-    """A function of logits and an upstream gradient that returns the gradient of the logits.
-
-    Some objects keep the logits of each call of forward, for one backward for all: so it is a copy
-    of the object as it was.
-    """
-    before = copied(target)
-
-    def call(z: Any, upstream: Any) -> Any:
-        made = object_of(copied(before), [z])
-        getattr(made, forward)(z)
-        return _gradient_after(made, forward, [z], backward, upstream)
-
-    return call
-
-
 def _in_three_steps(target: Any, forward: str, loss: str, backward: str) -> Way:
     """A softmax, then a loss that is passed the labels, then its gradient."""
-    required = required_of(_unbound(target, backward))
+    required = required_of(unbound(target, backward))
     of_labels = [role_of(p.name) == "labels" for p in required]
 
     def call(z: Any, y: Any) -> Any:
         made = object_of(target, [z])
-        getattr(made, forward)(z)
+        getattr(made, forward)(z, **in_training(made, forward))
         value = getattr(made, loss)(y)
         passed = [y if is_y else 1.0 for is_y in of_labels]
-        return {"loss": value, "gradient": _gradient_of(made, backward, *passed)}
+        return {"loss": value, "gradient": gradient_of(made, backward, *passed)}
 
     passed = ", ".join("y" if is_y else "1" for is_y in of_labels)
     return Way(call, call, f"{forward}(z), {loss}(y), {backward}({passed})", methods=3)
@@ -358,7 +263,7 @@ def _of_pair_with_backward(target: Any, forward: str, backward: str, above: int)
     def call(logits: Any, y: Any) -> Any:
         made = object_of(target, [logits, y])
         value = getattr(made, forward)((logits, y))
-        return {"loss": value, "gradient": _gradient_of(made, backward, *[_ones(value)] * above)}
+        return {"loss": value, "gradient": gradient_of(made, backward, *[ones(value)] * above)}
 
     vars(call)["__signature__"] = signature("logits", "y")
     text = f"{forward}((z, y)), {backward}({'1' if above else ''})"
@@ -371,7 +276,7 @@ def _softmax_then_gradient(target: Any, forward: str, backward: str) -> Way:
     def call(z: Any, y: Any) -> Any:
         made = object_of(target, [z])
         value = getattr(made, forward)(z)
-        return {"softmax": value, "gradient": _gradient_of(made, backward, y)}
+        return {"softmax": value, "gradient": gradient_of(made, backward, y)}
 
     return Way(call, call, f"{forward}(z), {backward}(y)", methods=2)
 
@@ -384,21 +289,9 @@ def _returned_or_kept(function: Callable[..., Any], owner: Any = None) -> Callab
 
     def call(*arguments: Any, **options: Any) -> Any:
         value = function(*arguments, **options)
-        return _all_kept(owner) if value is None else value
+        return all_kept(owner) if value is None else value
 
     return call
-
-
-def _kept(owner: Any, part: str) -> Any:
-    """The part of the results that an object keeps in an attribute, or None."""
-    values = (getattr(owner, name, None) for name in KEPT[part])
-    return next((value for value in values if value is not None and not callable(value)), None)
-
-
-def _all_kept(owner: Any) -> dict[str, Any] | None:
-    """The results that an object keeps in attributes, by part; None if there are none."""
-    found = {part: _kept(owner, part) for part in KEPT}
-    return {part: value for part, value in found.items() if value is not None} or None
 
 
 def _both(
@@ -406,52 +299,17 @@ def _both(
 ) -> Callable[..., Any]:
     """A function that returns the loss of one method and the gradient of another."""
 
-    method = _unbound(target, forward)
+    method = unbound(target, forward)
 
     def call(*arguments: Any, **options: Any) -> Any:
         options, of_object = split_options(target, method, options)
         made = object_of(target, arguments, of_object)
-        value = getattr(made, forward)(*arguments, **options)
-        kept = _all_kept(made) if value is None else None
+        value = getattr(made, forward)(*arguments, **in_training(made, forward) | options)
+        kept = all_kept(made) if value is None else None
         passed = pick(arguments, value, made)
-        gradient = _gradient_after(made, forward, arguments, backward, *passed)
+        gradient = gradient_after(made, forward, arguments, backward, *passed)
         if kept is not None:
             return kept | {"gradient": gradient}
         return {"loss": value, "gradient": gradient}
 
     return call
-
-
-def _backward_arguments(
-    backward: Callable[..., Any], forward: Callable[..., Any]
-) -> Iterator[tuple[str, Callable[[Sequence[Any], Any, Any], list[Any]]]]:
-    """What backward may be called with, each as text and as a function of what forward was called
-    with, of what it returned, and of the object."""
-    required = required_of(backward)
-    same = len(parameters_of(forward) or ())
-    if not required:
-        yield "", lambda arguments, value, made: []
-        return
-    if len(required) == 1:
-        if required[0].name.lower() in UPSTREAM or role_of(required[0].name) != "labels":
-            yield "1", lambda arguments, value, made: [_ones(value)]
-        yield "y", lambda arguments, value, made: [arguments[-1]]
-        return
-    if len(required) == same or len(required) == 2:
-        yield "the same", lambda arguments, value, made: list(arguments)
-        yield "a, y", lambda arguments, value, made: [_kept(made, "softmax"), arguments[-1]]
-        yield "1, y", lambda arguments, value, made: [_ones(value), arguments[-1]]
-    if len(required) == 3:
-        yield (
-            "z, a, y",
-            lambda arguments, value, made: [
-                arguments[0],
-                arguments[0] if _kept(made, "softmax") is None else _kept(made, "softmax"),
-                arguments[-1],
-            ],
-        )
-
-
-def _ones(value: Any) -> Any:
-    """The upstream gradient of a loss that is the final result: 1 for each number in it."""
-    return np.ones_like(value) if isinstance(value, np.ndarray) and value.ndim else 1.0

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..bank import BANK
+from ..calling.calls import Attempt
 from ..inputs import Input, option_inputs, sequence_shape
 from ..reference import softmax
 from ..report import Finding, InputCheck, Report
@@ -55,10 +56,13 @@ def report_on(one: Compared, settings: Settings) -> Report:
     findings += _of_calls(one, wrong)
     kept = _without_repeated(findings)
     kept.sort(key=lambda finding: not finding.is_wrong(settings))
+    not_called = None if settings.kind is not None else _not_called(attempt)
+    if not_called is not None and not (kept and kept[0].is_wrong(settings)):
+        return Report.not_checked(not_called, settings)
     return Report(
         "wrong" if kept and kept[0].is_wrong(settings) else "right",
         attempt.form,
-        (*one.observed, *(("gradient",) if "backward" in attempt.with_options else ())),
+        (*one.observed, *(("gradient",) if has_backward(attempt) else ())),
         tuple(kept),
         settings,
         checks=tuple(checks),
@@ -99,9 +103,9 @@ def _beside(
         compared = check_regularisation(inputs["reg"], with_reg, without, parts, epsilon)
         if compared is not None:
             yield compared
-    if "backward" in returned:
-        results, problem = returned["backward"]
-        yield check_backward(parts[0], inputs["backward"], results.gradient, problem, epsilon)
+    if has_backward(one.attempt):
+        gradient = returned["backward"][0].gradient
+        yield check_backward(parts[0], inputs["backward"], gradient, epsilon)
     if "mask of outputs" in returned and not wrong:
         results, problem = returned["mask of outputs"]
         yield check_mask(inputs["mask of outputs"], results.softmax, problem, epsilon)
@@ -110,6 +114,26 @@ def _beside(
         if problem is None:
             layer = one.attempt.form.is_layer
             yield check_temperature(inputs["temperature"], results, parts, layer=layer)
+
+
+def has_backward(attempt: Attempt) -> bool:
+    """Whether the backward of a softmax returned something."""
+    return "backward" in attempt.with_options and attempt.with_options["backward"][1] is None
+
+
+def _not_called(attempt: Attempt) -> str | None:
+    """Why an object that is right otherwise is not called right: a method for its gradient could
+    not be called. The error may be its own, or that of a call that was not meant."""
+    found = list(attempt.not_called)
+    if "backward" in attempt.with_options and not has_backward(attempt):
+        found.append(f"backward ({attempt.with_options['backward'][1]})")
+    if not found:
+        return None
+    rest = "loss" if "labels" in attempt.form.order else "softmax"
+    return (
+        f"its {rest} is right, and its gradient was not checked, because no way to call these "
+        f"worked: {', '.join(found)}. --kind {rest} checks the {rest} alone"
+    )
 
 
 def _of_calls(one: Compared, wrong: bool) -> Iterator[Finding]:

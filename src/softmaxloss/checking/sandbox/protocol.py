@@ -51,6 +51,8 @@ class Ended(NamedTuple):
 
 Message = Loaded | Attempt | Done
 
+MOST_NAMES = 20  # notes, and methods for a gradient that were not checked
+
 
 def encode(message: Message) -> bytes:
     """A message as a line. It may contain NaN and Infinity, which Python's JSON allows."""
@@ -76,7 +78,8 @@ def decode(line: bytes) -> Message:
             return _decode_attempt(data)
         if kind == "Loaded":
             return Loaded(
-                first_line(data["function"]), [first_line(one) for one in data["notes"][:20]]
+                first_line(data["function"]),
+                [first_line(one) for one in data["notes"][:MOST_NAMES]],
             )
         return Done(_text(data["problem"]))
     except Exception:  # a wrong type, a missing field, a number too large, too many brackets
@@ -108,6 +111,7 @@ def _decode_attempt(data: Any) -> Attempt:
         has_words=bool(data["has_words"]),
         small=bool(data["small"]),
         aside=bool(data["aside"]),
+        not_called=tuple(first_line(one) for one in data["not_called"][:MOST_NAMES]),
     )
 
 
