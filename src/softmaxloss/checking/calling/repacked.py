@@ -385,7 +385,7 @@ def of_transposed(function: Callable[..., Any]) -> Iterator[Way]:
 
     vars(call)["__signature__"] = inspect.signature(function)
     shown = ", ".join(p.name for p in required_of(function))
-    yield Way(call, call, f"f({shown}).T")
+    yield Way(call, call, f"f({shown}).T", of_rows=True)
 
 
 def _over(number: float, value: Any) -> Any:

@@ -48,6 +48,11 @@ OF_LOGS = (
     "logits log softmax is missing. --kind loss judges it as a loss of logits"
 )
 
+OF_OTHERS_TOO = (
+    "it computes the predictions less the labels, which is the gradient of a softmax loss and of "
+    "other losses, and its name says of none; if the first is meant, ask with --kind gradient"
+)
+
 #: What a loss for classes is called, and a gradient.
 OF_CLASSES = re.compile(r"class|categ|multi|softmax", re.I)
 OF_GRADIENT = re.compile(
@@ -111,6 +116,21 @@ def doubt(
         or any(_is_partly_right(one) or _increases(one) for one in observed.values())
     )
     return None if is_related else SOMETHING_ELSE
+
+
+def doubt_of_right(
+    attempt: Attempt, observed: Mapping[str, Observed], settings: Settings
+) -> str | None:
+    """Why right results do not show that the gradient of a softmax loss is meant; None: they do.
+
+    Predictions less labels are the gradient of a softmax loss, of a binary cross-entropy and of a
+    squared error alike; so code that has no more than that must be called a gradient.
+    """
+    alone = settings.kind is None and {*observed} == {"gradient"} and not attempt.has_words
+    if not alone or attempt.form.is_layer or attempt.form.scores != "probabilities":
+        return None
+    by_logits = observed["gradient"].numbers.by == "logits"
+    return OF_OTHERS_TOO if by_logits and not OF_GRADIENT.search(attempt.title) else None
 
 
 def _may_be_binary(attempt: Attempt) -> bool:

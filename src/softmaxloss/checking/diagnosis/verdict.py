@@ -16,7 +16,7 @@ from ..calling.whole import MORE
 from ..report import Finding, Report
 from ..settings import Settings
 from .comparison import Compared, compare
-from .evidence import doubt
+from .evidence import doubt, doubt_of_right
 from .findings import Depth
 from .mistakes import diagnose
 from .one_hot import without_missing_classes
@@ -48,7 +48,12 @@ def judge(attempts: Iterable[Attempt], settings: Settings) -> Report:
             nothing = NO_LOSS if one.observed else UNREADABLE
             tried.append((attempt.form, attempt.problem or nothing))
             continue
-        if not one.is_wrong() and not (attempt.aside and _is_of_batches(usable, settings)):
+        if attempt.aside and _is_of_batches(usable, settings):
+            continue
+        if not one.is_wrong():
+            why = doubt_of_right(attempt, one.observed, settings)
+            if why is not None:
+                return Report.not_checked(why, settings)
             if not attempt.form.batch:
                 one.findings.extend(_with_batches(usable))
             return report_on(one, settings)
@@ -84,6 +89,9 @@ def _wrong_in_every_form(usable: list[Compared], settings: Settings) -> Report:
     if report.verdict == "wrong" and why is not None:
         wrong = [(one.attempt.form, report_on(one, settings).reason) for one in results]
         return replace(_not_checked(wrong, settings), problem=why)
+    if report.verdict == "right" and not best.attempt.form.batch:  # at the level of textbooks
+        best.findings.extend(_with_batches(usable))
+        return report_on(best, settings)
     return report
 
 
