@@ -40,6 +40,7 @@ FORM_WORDS = {
     "column": r"\(C, 1\)",
     "columns": r"\((C|D), N\)",
     "flat": r"flat",
+    "heads": r"\(B, H, T, C\)",
     "layer": r"\bW\b|θ",
     "one example": r"\(C,\)|\(C, 1\)",
     "one-hot": r"one-hot",

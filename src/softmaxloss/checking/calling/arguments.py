@@ -121,6 +121,8 @@ def _laid_out(form: Form, array: Array) -> Array:
         return array[None, :].copy()
     if form.layout == "sequences":
         return array.reshape(*sequence_shape(len(array)), -1).copy()
+    if form.layout == "heads":
+        return array.reshape(*image_shape(len(array)), -1).copy()
     if form.layout == "images":
         return np.moveaxis(array.reshape(*image_shape(len(array)), -1), -1, 1).copy()
     return array.copy()

@@ -188,7 +188,7 @@ class _Search:
         trial = try_form(form, callee, settings.seed, settings.dtype)
         if form.framework == "torch" and takes_only_single(trial.problem):
             trial = try_form(replace(form, single=True), callee, settings.seed, settings.dtype)
-        of_batch = likely or form.layout in ("sequences", "images")
+        of_batch = likely or form.layout in ("sequences", "images", "heads")
         self.fits = self.fits or (of_batch and trial.problem is None)
         if trial.score is None:
             if trial.problem is not None:
@@ -329,9 +329,10 @@ def _attempt(trial: Trial, callee: Callee, settings: Settings, before: tuple[Any
 
 
 def _can_ignore(form: Form) -> bool:
-    """Whether a label can be one to ignore."""
+    """Whether a label can be one to ignore: not where an argument says which examples count."""
     indices = form.labels == "index" and "labels" in form.order and not form.first_label
-    return form.batch and form.scores == "logits" and indices and not form.is_layer
+    told = {"mask", "left out", "lengths"} & set(form.order)
+    return form.batch and form.scores == "logits" and indices and not form.is_layer and not told
 
 
 def _applies(input: Input, form: Form, names: Mapping[str, str]) -> bool:

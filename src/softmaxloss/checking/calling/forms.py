@@ -55,19 +55,19 @@ SYMBOLS: dict[Role, str] = {
 #: "one-hot across": in columns where the outputs are in rows, or the other way round.
 Labels = Literal["index", "one-hot", "column", "row", "one-hot across"]
 ONE_HOT: tuple[Labels, ...] = ("one-hot", "one-hot across")
-Layout = Literal["rows", "columns", "one", "one column", "one row", "sequences", "images"]
+Layout = Literal["rows", "columns", "one", "one column", "one row", "sequences", "images", "heads"]
 
 #: The shape of the logits by layout.
 SHAPES: dict[Layout, str] = {
     "rows": "(N, C)", "columns": "(C, N)", "one": "(C,)", "one column": "(C, 1)",
     "one row": "(1, C)", "sequences": "(B, T, C)",
-    "images": "(B, C, H, W)",
+    "images": "(B, C, H, W)", "heads": "(B, H, T, C)",
 }  # fmt: skip
 
 #: The arguments that only a layer has.
 OF_LAYER: set[Role] = WITH_WEIGHTS | {"features"}
 
-BATCHES: tuple[Layout, ...] = ("rows", "columns", "sequences", "images")
+BATCHES: tuple[Layout, ...] = ("rows", "columns", "sequences", "images", "heads")
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,9 @@ class Form:
         if self.is_layer or wording.layout is None:
             return False
         others = {
-            "rows": ("columns",), "columns": ("rows", "sequences", "images"),
-            "sequences": ("rows", "columns", "images"), "images": ("rows", "columns", "sequences"),
+            "rows": ("columns",), "columns": ("rows", "sequences", "images", "heads"),
+            "sequences": ("rows", "columns", "images", "heads"),
+            "images": ("rows", "columns", "sequences", "heads"),
         }  # fmt: skip
         return self.layout in others[wording.layout]
 
@@ -260,7 +261,7 @@ def _form(arguments: Arguments, **fields: Any) -> Form:
 def _layouts(settings: Settings, of: Sequence[Layout]) -> list[Layout]:
     """The layouts to try. One example comes last: a function of a batch may take one, too."""
     asked: dict[str, tuple[Layout, ...]] = {
-        "rows": ("rows", "sequences", "images"),
+        "rows": ("rows", "sequences", "images", "heads"),
         "columns": ("columns",),
         "one": ("one", "one column", "one row"),
     }
@@ -304,8 +305,9 @@ def _of_scores(arguments: Arguments, settings: Settings, title: str) -> Iterator
     )  # fmt: skip
     layouts = _layouts(settings, every)
     if "labels" not in roles:
-        for layout in layouts:
-            if layout != "one row":  # (1, C) is a batch of rows
+        # (1, C) is a batch of rows. Attention has scores of heads.
+        for layout in (*layouts, *_layouts(settings, ("heads",))):
+            if layout != "one row":
                 yield _form(_with_scores(arguments, "logits"), layout=layout)
         return
     kinds: tuple[Labels, ...] = ("index", "one-hot", "column", "row", "one-hot across")

@@ -216,6 +216,17 @@ def read_results(values: Sequence[Value], form: Form, input: Input) -> Results:
     return Results(**parts)
 
 
+def in_one(returned: Any, form: Form, input: Input) -> Any:
+    """A loss of each sequence as the mean of them, with its gradient by automatic differentiation,
+    which is that of their sum."""
+    if not isinstance(returned, Differentiated) or form.layout != "sequences":
+        return returned
+    sequences, steps = sequence_shape(len(input.z))
+    if np.shape(returned.loss) != (sequences,) or steps == 1:
+        return returned
+    return Differentiated(np.mean(returned.loss), returned.gradient / sequences)
+
+
 def read(array: Array, part: str, form: Form, input: Input) -> Any:
     """An array as this part of the results, with examples in rows; None if its shape is not one.
 
@@ -231,6 +242,8 @@ def read(array: Array, part: str, form: Form, input: Input) -> Any:
     if part == "loss":
         if array.size == 1:
             return array.reshape(())[()]
+        if form.layout == "sequences" and array.shape == sequence_shape(len(input.z))[:1]:
+            return array.mean()  # one for each sequence
         square = form.batch and array.shape == (len(input.z),) * 2
         return array[:MOST_SQUARE, :MOST_SQUARE] if square else array.reshape(-1)
     rows, classes = np.atleast_2d(input.z).shape
@@ -279,7 +292,7 @@ def _fitting(array: Array, form: Form, input: Input) -> list[str]:
         losses += [(rows,), (rows, 1), (1, rows)]
         losses += [(rows, rows)] if rows != classes else []
     if form.layout == "sequences":
-        losses += [sequence_shape(rows)]
+        losses += [sequence_shape(rows), sequence_shape(rows)[:1]]
     if form.layout == "images":
         losses += [image_shape(rows)]
     if array.shape in losses:
@@ -293,6 +306,8 @@ def _fitting(array: Array, form: Form, input: Input) -> list[str]:
     elif form.layout == "images":
         images, *pixels = image_shape(rows)
         matrices = [(images, classes, *pixels)]
+    elif form.layout == "heads":
+        matrices = [(*image_shape(rows), classes)]
     elif form.layout == "rows" and "labels" in form.order:
         matrices += [(rows * classes,), (rows * classes, 1)]  # flat, as in gradient boosting
     if array.shape in matrices:

@@ -23,7 +23,7 @@ from .nodes import Engine, engine_of
 from .packed import Way
 from .places import error_line
 from .protocols import title_of
-from .results import ShapeError, Value, is_near, parts_of, read_results, values_of
+from .results import ShapeError, Value, in_one, is_near, parts_of, read_results, values_of
 from .returned import returned_names
 from .roles import Role
 from .wording import Wording, wording_of
@@ -204,7 +204,8 @@ def outcome_of(form: Form, callee: Callee, input: Input) -> Outcome:
 
 
 def _values(form: Form, callee: Callee, input: Input) -> list[Value]:
-    return values_of(call_once(form, callee, input), labelled="labels" in form.order)
+    returned = in_one(call_once(form, callee, input), form, input)
+    return values_of(returned, labelled="labels" in form.order)
 
 
 def call_once(form: Form, callee: Callee, input: Input) -> Any:
