@@ -220,3 +220,34 @@ def test_where_two_readings_are_wrong_the_simpler_mistake_is_named() -> None:
     report = check(without_minus, seed=SEED)
     assert report.mistakes == ["no-minus"], str(report)
     assert "one-hot" in str(report.form)
+
+
+@pytest.mark.parametrize("level", ["textbook", "stable"])
+def test_one_example_is_said_to_be_one_at_each_level(level: Any) -> None:
+    """Also where the right form has a weakness that the level does not ask about."""
+
+    def softmax(z: Any) -> Any:
+        e = np.exp(z if level == "textbook" else z - z.max())
+        return e / e.sum()
+
+    report = check(softmax, seed=3, level=level)
+    assert report.verdict == "right"
+    assert "one-example-only" in report.mistakes
+    assert str(report).startswith("right for one example")
+
+
+def test_the_rest_of_an_object_is_judged_if_asked_for() -> None:
+    """The object is not called right where its gradient could not be called; its softmax is."""
+
+    class Layer:
+        def forward(self, z: Any) -> Any:
+            e = np.exp(z - z.max(axis=1, keepdims=True))
+            return e / e.sum(axis=1, keepdims=True)
+
+        def backward(self, following: Any, optimizer: Any) -> Any:
+            return following.weights.T @ optimizer.delta
+
+    report = check(Layer)
+    assert report.verdict == "not checked"
+    assert "backward" in str(report.problem)
+    assert check(Layer, "softmax").verdict == "right"

@@ -116,6 +116,9 @@ def options_of(target: Any) -> set[str]:
     owner = target if isinstance(target, type) else type(target)
     if inspect.isroutine(target) or owner.__module__ in ("builtins", "functools", "torch.nn"):
         return set()
+    made_by = str(getattr(inspect.getattr_static(owner, "__init__"), "__module__", ""))
+    if made_by.startswith("torch.") and made_by != owner.__module__:
+        return set()  # the options of a class of PyTorch, which another forward need not use
     parameters = parameters_of(owner) or ()
     if owner is not target and not all(hasattr(target, p.name) for p in parameters):
         return set()  # it could not be made again with the same values
