@@ -108,7 +108,10 @@ def _passed_by_softmax(backward: Callable[..., Any]) -> list[str] | None:
         return ["upstream"]
     passed = [_of_softmax(p.name) for p in required]
     if "upstream" not in passed and passed.count("") == 1:
-        passed[passed.index("")] = "upstream"
+        unknown = passed.index("")
+        if role_of(required[unknown].name) == "labels" and required[unknown].name != "y":
+            return None  # y may be the probabilities
+        passed[unknown] = "upstream"
     first = passed.index("upstream") if "upstream" in passed else len(passed)
     rest = ["gradients" if one == "upstream" else one for one in passed[first + 1 :]]
     passed = [*passed[: first + 1], *rest]

@@ -56,6 +56,8 @@ MOST_WRONG = 6  # others
 MOST_LIKELY = 3  # others, before the unlikely forms are tried
 MOST_IF_SLOW = 2
 SHAPE = re.compile(r"\([\d, ]+\)")  # in the errors of NumPy
+# Errors of code that takes a matrix of rows, where it is passed a vector.
+NO_AXIS = re.compile(r"^AxisError|too many indices|^IndexError: tuple index out of range")
 MOST_FIXED = 2  # numbers of classes that may be written in the code
 MOST_PROBLEMS = 6  # forms that could not be called and are reported
 IGNORED = "ignore_index, -100"  # the input with a label to ignore that is no class
@@ -170,14 +172,20 @@ class _Search:
         if form.layout == "one row" and "rows" in batches:
             return False  # it is a batch of one
         labelled = "labels" in form.order
-        vector = ("one", *_kind_of(form))
-        if form.layout == "one column" and not labelled and vector in self._with_result:
-            return False  # one example is a vector
+        if form.layout == "one column" and not labelled and self._takes_vectors_or_batches(form):
+            return False
         meant = self._words if labelled else self._words & AXES
         if batches and (meant or self._says_batch or (labelled and self._labels_of_many)):
             self._aside.append((form, way))
             return False
         return True
+
+    def _takes_vectors_or_batches(self, column: Form) -> bool:
+        """Whether a vector has a result, or lacks the second axis that is summed over."""
+        if ("one", *_kind_of(column)) in self._with_result:
+            return True
+        problems = [text for form, text in self._problems if form.layout == "one"]
+        return any(NO_AXIS.search(text) for text in problems)
 
     def try_form(self, form: Form, way: Way, *, likely: bool = False) -> Iterator[Attempt]:
         """Try a form; the attempt that follows if it looks right."""

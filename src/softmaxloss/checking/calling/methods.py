@@ -33,7 +33,7 @@ KEPT = {
 }  # fmt: skip
 #: Words in the names of others that do: compute_derivative, get_gradients, back_prop, d_loss.
 _OF_GRADIENT = re.compile(
-    r"back_?ward|back_?prop|bprop|back_?pass|grad|deriv|_prime$|delta|"
+    r"back_?ward|bwd|back_?prop|bprop|back_?pass|grad|deriv|_prime$|delta|"
     r"^d_?(loss|cost|z|x|logits|scores|output|softmax|input)$",
     re.I,
 )

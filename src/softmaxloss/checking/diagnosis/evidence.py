@@ -56,7 +56,7 @@ OF_OTHERS_TOO = (
 #: What a loss for classes is called, and a gradient.
 OF_CLASSES = re.compile(r"class|categ|multi|softmax", re.I)
 OF_GRADIENT = re.compile(
-    r"grad|deriv|delta|backward|bprop|prime|jac|(?<![a-z])d[a-z](?![a-z])|slope|diff", re.I
+    r"grad|deriv|delta|backward|bwd|bprop|prime|jac|(?<![a-z])d[a-z](?![a-z])|slope|diff", re.I
 )
 
 #: What functions are called that compute on purpose what would be a mistake in a softmax loss.
