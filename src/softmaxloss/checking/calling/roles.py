@@ -7,6 +7,7 @@ passing.py has the ways to pass arguments whose names can mean several.
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 #: What an argument is. "scores" are logits or probabilities, and "predictions" are likelier to be
@@ -150,10 +151,19 @@ Arguments = tuple[Argument, ...]
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
     """The parameters of a function; None for one of an extension that does not tell them."""
+    # The constructor of a class is looked at for each call of its methods.
+    is_class = type(function) is type
+    return _parameters_of_class(function) if is_class else _parameters_of(function)
+
+
+def _parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
     try:
         return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return None
+
+
+_parameters_of_class = lru_cache(maxsize=32)(_parameters_of)
 
 
 def required_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
