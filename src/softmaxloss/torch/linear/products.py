@@ -45,7 +45,7 @@ ROUNDS, SECONDS = 20, 0.1
 PIECE, WIDE = 1 << 21, 1024
 #: Of libraries that take about as long the first wins: torch.mm, which adds in place, too. Another
 #: one must be so much faster: in a busy moment the slower one may seem a little faster.
-PREFERRED, CLEARLY = ("torch", "numpy", "onednn"), 1.15
+PREFERRED, CLEARLY = ("torch", "numpy", "onednn"), 1.3
 
 
 class Product(NamedTuple):
@@ -212,7 +212,7 @@ def _measured(names: list[str], dtype: torch.dtype, rows: int, classes: int, fea
 def clearly_fastest(seconds: dict[str, float]) -> str:
     """The first name, or a later one if that is clearly faster.
 
-    >>> clearly_fastest({"a": 1.2, "b": 1.0, "c": 0.8})
+    >>> clearly_fastest({"a": 1.2, "b": 1.0, "c": 0.9})
     'c'
     """
     best = next(iter(seconds))
