@@ -189,13 +189,15 @@ def forget() -> None:
 
 
 def worker(name: str, shape: Shape) -> None:
-    """Two calls for each line on standard input; the second one's seconds and peak memory."""
+    """A line when it is ready. Then two calls for each line on standard input; the second one's
+    seconds and peak memory."""
     import torch
 
     from softmaxloss.torch import empty_cache
 
     torch.set_num_threads(softmaxloss.get_num_threads())
     call, gradients = prepare(name, shape)
+    print(flush=True)
     for _ in sys.stdin:
         call()
         gc.collect()
@@ -229,6 +231,9 @@ def measure(shape: Shape, turns: int) -> dict[str, Found]:
     seconds: dict[str, list[float]] = defaultdict(list)
     memory = {}
     try:
+        for process in workers.values():  # imports would disturb the choice of the library
+            assert process.stdout
+            process.stdout.readline()
         for turn in range(turns + 1):
             for name, process in workers.items():
                 assert process.stdin
