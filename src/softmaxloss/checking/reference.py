@@ -39,6 +39,14 @@ class Results(NamedTuple):
     feature_gradient: Array | None = None
     bias_gradient: Array | None = None  # with respect to the bias of a layer, (C,)
 
+    @property
+    def probabilities(self) -> Any:
+        """The probabilities, also of a log softmax alone; None if there are neither."""
+        if self.softmax is not None or self.log_softmax is None:
+            return self.softmax
+        with np.errstate(all="ignore"):
+            return np.exp(self.log_softmax)
+
 
 def softmax(z: Array) -> tuple[Array, Array]:
     """a = exp(z − m) / Σ exp(z − m), and its log, which is not computed from a."""

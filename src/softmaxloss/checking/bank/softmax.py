@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from ..reference import softmax
+from .log import EPSILONS
 from .mistake import Array, wrong_step
 
 Step = tuple[Array, Array]  # what a step returns: the probabilities a, (N, C), and log a
@@ -42,6 +43,16 @@ def other_offset(offset: Callable[[Array], Array]) -> list[Callable[[Array], Ste
         return with_exp(moved - np.log(np.exp(moved).sum(axis=1, keepdims=True)))
 
     return [lambda z: normalised(np.exp(z - offset(z))), of_difference]
+
+
+def unshifted_plus(epsilon: float) -> Callable[[Array], Step]:
+    """exp(z) with nothing subtracted, and ε added to its sum: against 0 / 0, but not inf / inf."""
+
+    def step(z: Array) -> Step:
+        e = np.exp(z)
+        return with_log(e / (e.sum(axis=1, keepdims=True) + z.dtype.type(epsilon)))
+
+    return step
 
 
 def changed(change: Callable[[Array], Array]) -> Callable[[Array], Step]:
@@ -82,6 +93,7 @@ MISTAKES = [
         "the maximum is not subtracted before exp",
         "exp overflows above 709 (float64) or 88 (float32), and inf / inf is NaN.",
         *other_offset(np.zeros_like),
+        *map(unshifted_plus, (1e-5, *EPSILONS)),
     ),
     softmax_mistake(
         "one-max-for-the-batch",

@@ -43,7 +43,7 @@ def with_mask(form: Form, callee: Callee, input: Input) -> Outcome:
         masks += [~mask, np.where(mask, 0.0, -np.inf).astype(input.z.dtype)]
     outcomes = [outcome_of(form, callee, input._replace(options={"mask": one})) for one in masks]
     right = masked_softmax(input.z, mask)
-    return _likeliest(outcomes, [is_near(one.softmax, right, 1) for one, _ in outcomes])
+    return _likeliest(outcomes, [is_near(one.probabilities, right, 1) for one, _ in outcomes])
 
 
 def _likeliest(outcomes: Sequence[Outcome], right: Sequence[bool]) -> Outcome:

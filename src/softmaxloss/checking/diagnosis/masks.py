@@ -1,14 +1,17 @@
-"""A softmax with a mask: the outputs that it leaves out have probability 0, the others sum to 1."""
+"""A softmax with a mask: the outputs that it leaves out have probability 0, the others sum to 1.
+
+Of a log softmax the probabilities are compared. Its masked outputs are −∞, or the log of a small
+number that is added to the mask because log 0 is not wanted.
+"""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ...arrays import Array
 from ..bank import BANK
 from ..inputs import Input
-from ..reference import masked_softmax, near, softmax
+from ..reference import Results, masked_softmax, near, softmax
 from ..report import Finding, InputCheck, array_text
 
 #: What wrong versions compute from the logits and the mask, by the id of the mistake.
@@ -19,18 +22,27 @@ WRONG: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
+MOST_LEFT = 1e-6  # the probability that a number in place of log 0 may leave
+
+
 def check_mask(
-    input: Input, got: Any, problem: str | None, epsilon: float
+    input: Input, part: str, results: Results, problem: str | None, epsilon: float
 ) -> tuple[InputCheck, Finding | None]:
-    """Compare the probabilities that a softmax with a mask returned."""
+    """Compare the probabilities, or their log, that a softmax with a mask returned."""
     z, mask = input.z.astype(np.float64), np.asarray(input.options["mask"])
-    want = masked_softmax(z, mask)
-    # A logit of -1e9 for -inf is as good: its probability is 0 as well.
-    right = near(got, want, epsilon)
-    check = InputCheck(input.name, input.why, {"softmax": right})
+    got, want = results.probabilities, masked_softmax(z, mask)
+
+    def fits(other: Array) -> bool:
+        if part == "log_softmax":
+            return np.shape(got) == other.shape and bool((abs(got - other) <= MOST_LEFT).all())
+        # A logit of -1e9 for -inf is as good: its probability is 0 as well.
+        return near(got, other, epsilon)
+
+    right = fits(want)
+    check = InputCheck(input.name, input.why, {part: right})
     if right:
         return check, None
-    found = [BANK[id] for id, wrong in WRONG.items() if near(got, wrong(z, mask), epsilon)]
+    found = [BANK[id] for id, wrong in WRONG.items() if fits(wrong(z, mask))]
     yours = f"it raised {problem}" if got is None else array_text(got, want)
     example = {
         "z": array_text(z), "mask": array_text(mask), "yours": yours,

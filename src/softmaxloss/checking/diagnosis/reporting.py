@@ -87,6 +87,16 @@ def _added(one: Compared, reductions: Reductions) -> float:
     return float(min(abs(got - loss.wanted(0)) / (1 / share).mean(), MOST_ADDED))
 
 
+def _off(one: Compared) -> float:
+    """How far the probabilities are from the right ones by an ε in their sum, on the first input:
+    the gradient computed of them is as far."""
+    got = one.attempt.results[0].probabilities
+    want = one.numbers.expected(_epsilon(one))[0].values["softmax"]
+    if got is None or np.shape(got) != np.shape(want):
+        return 0.0
+    return float(min(np.nan_to_num(abs(got - want).max()), MOST_ADDED))
+
+
 def _beside(
     one: Compared, inputs: dict[str, Input], wrong: bool
 ) -> Iterator[tuple[InputCheck, Finding | None]]:
@@ -105,10 +115,10 @@ def _beside(
             yield compared
     if has_backward(one.attempt):
         gradient = returned["backward"][0].gradient
-        yield check_backward(parts[0], inputs["backward"], gradient, epsilon)
+        yield check_backward(parts[0], inputs["backward"], gradient, epsilon, _off(one))
     if "mask of outputs" in returned and not wrong:
         results, problem = returned["mask of outputs"]
-        yield check_mask(inputs["mask of outputs"], results.softmax, problem, epsilon)
+        yield check_mask(inputs["mask of outputs"], parts[0], results, problem, epsilon)
     if "temperature" in returned and not wrong:
         results, problem = returned["temperature"]
         if problem is None:
