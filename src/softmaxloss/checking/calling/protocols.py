@@ -59,6 +59,7 @@ from .repacked import (
     of_ders,
     of_inputs,
     of_list_of_columns,
+    of_list_of_one,
     of_pair,
     of_penalised,
     of_records,
@@ -199,6 +200,7 @@ def _of_unusual(target: Any) -> Iterator[Way]:
     yield from of_embedding(target)
     yield from of_shifted(target)
     yield from of_list_of_columns(target)
+    yield from of_list_of_one(target)
     yield from of_records(target)
     yield from of_ders(target, title_of(target))
 
