@@ -171,6 +171,15 @@ NAMES: dict[str, tuple[str | dict[str, str], str]] = {
         "neither installed nor beside the file: utils, cs, helpers",
     ),
     "an optional package": (OPTIONAL, "^$"),
+    "CuPy": (FILE.replace("import numpy as np", "import cupy as np"), "^NumPy stands for: cupy$"),
+    "assertions of an absent package": (
+        "import chex\n" + within("chex.assert_rank(z, 2)"),
+        "^neither installed nor beside the file: chex$",
+    ),
+    "the usual names of an absent helper": (
+        FILE.replace("import numpy as np", "from common.arrays import *"),
+        "added, as the file uses it: import numpy as np",
+    ),
     "progress bars": (BARS, "^$"),
     "numba": (NUMBA, "^$"),
     "a grader's decorator, types of pandas": (GRADED, r"@graded\(points=3\) was left out"),

@@ -80,6 +80,8 @@ class UserModules:
         absent = [one for one in self.absent.found if not _within(one, self.absent.found)]
         if absent:
             self.notes.append(f"neither installed nor beside the file: {', '.join(absent)}")
+        if self.absent.as_numpy:
+            self.notes.append(f"NumPy stands for: {', '.join(self.absent.as_numpy)}")
         if any(isinstance(one, AbsentSoftmax) for one in vars(module).values()):
             self.notes.append("its softmax is not here: for one example, a right one stands for it")
         self.budget.end()
@@ -193,8 +195,11 @@ class UserModules:
         bound = {name for one in imports for name in bound_by(one)}
         if "*" in bound:
             return
-        unbound = unbound_names(tree, {*bound, *vars(module)}) & {*substitutes.USUAL}
-        for name in sorted(unbound):
+        self._import_usual(module, unbound_names(tree, {*bound, *vars(module)}))
+
+    def _import_usual(self, module: ModuleType, names: set[str]) -> None:
+        """Import those of the names that are usual ones."""
+        for name in sorted(names & {*substitutes.USUAL}):
             source = substitutes.USUAL[name]
             with contextlib.suppress(ImportError):
                 setattr(module, name, importlib.import_module(source))
@@ -259,6 +264,8 @@ class UserModules:
             file = str(module.__file__)
             trees = [tree for name, tree in self.trees.items() if name.startswith(file)]
             unbound = {name for tree in trees for name in unbound_names(tree, known)}
+            self._import_usual(module, unbound)
+            unbound -= {*vars(module)}
             self._stand_in(module, unbound, f"which it expects from {source}: {problem}")
 
     def _stand_in(self, module: ModuleType, names: set[str], why: str) -> None:

@@ -113,6 +113,10 @@ MODULES: dict[str, Mapping[str, Any] | str] = {
     "autograd.numpy.random": "numpy.random",
     "cPickle": "pickle",
     "cStringIO": "io",
+    # NumPy's functions, for the arrays of a graphics card.
+    "cupy": {
+        **vars(np), "asnumpy": np.asarray, "get_array_module": lambda *_: np,
+    },
     "future": {},
     "future.builtins": {**_MOVES, "object": object, "str": str, "int": int},
     "future.standard_library": {"install_aliases": lambda: None},
