@@ -22,6 +22,14 @@ def decayed_loss_half(W, X, y):
     return loss, X.T @ p / len(y) + 0.05 * W
 
 
+def cost_of_unused_strength(X, Y, W, lbda):
+    return -np.sum(Y * np.log(_probabilities(X @ W))) + np.sum(W * W)
+
+
+def cost_of_two_strengths(X, Y, W, lbda):
+    return -np.sum(Y * np.log(_probabilities(X @ W))) + (0.01 + lbda) * np.sum(W * W)
+
+
 def bigram_loss(W, xs, ys):
     p = _probabilities(W[xs])
     return -np.log(p[np.arange(len(ys)), ys]).mean() + 0.02 * (W**2).mean()

@@ -26,7 +26,10 @@ PERS: tuple[Per, ...] = ("", "weight", "example")
 
 def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
     """The attempt without c·ΣW², c times its mean or c·ΣW²/N in the loss, and without their slope
-    in the gradient, if one c gives what is too much on all inputs."""
+    in the gradient, if one c gives what is too much on all inputs.
+
+    A parameter for the strength is still compared with none: beside c it may be unused.
+    """
     form = attempt.form
     if not {"loss", "gradient"} & {*form.returns} or not form.batch:
         return attempt
@@ -72,7 +75,7 @@ def without_fixed_penalty(attempt: Attempt, settings: Settings) -> Attempt:
         problems=[attempt.problems[k] for k, _ in known],
         left_out=tuple(input.name for input in inputs if input.name not in kept),
         behaviour=behaviour,
-        with_options={},
+        with_options={k: v for k, v in attempt.with_options.items() if k in ("reg", "reg 0")},
     )
 
 
