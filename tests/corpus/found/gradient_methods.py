@@ -87,3 +87,25 @@ class SoftmaxOfNetwork:
 
     def backward(self, following, optimizer):
         return following.weights.T @ optimizer.delta
+
+
+class SoftmaxToldToKeep:
+    def __init__(self):
+        self.kept = {}
+
+    def forward(self, x, store=False):
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        a = e / e.sum(axis=1, keepdims=True)
+        if store:
+            self.kept["a"] = a
+        return a
+
+    def backward(self, dout):
+        a = self.kept["a"]
+        return a * (dout - (a * dout).sum(axis=1, keepdims=True))
+
+
+class SoftmaxToldToKeepDiagonal(SoftmaxToldToKeep):
+    def backward(self, dout):
+        a = self.kept["a"]
+        return dout * a * (1 - a)

@@ -23,6 +23,9 @@ CACHES = {"cache", "caches", "ctx", "context", "saved", "memory", "tape"}
 #: Words in the names of an upstream gradient that `UPSTREAM` does not have.
 _OF_UPSTREAM = re.compile(r"grad|^d_?(out|loss|y|a|z|l)$|^d[a-z]_?d[a-z]|upstream|delta", re.I)
 
+#: Words in the names of an option to keep what backward needs.
+_TO_KEEP = re.compile(r"cache|save|store|retain|remember", re.I)
+
 Arguments = Sequence[Any]
 Pick = Callable[[Arguments, Any, Any], list[Any]]  # from the arguments, the result, the object
 
@@ -33,9 +36,10 @@ def without_rates(parameters: Sequence[inspect.Parameter]) -> list[inspect.Param
 
 
 def in_training(made: Any, forward: str) -> dict[str, bool]:
-    """What forward is passed so that it keeps what backward needs: some do so in training only."""
+    """What forward is passed so that it keeps what backward needs: some do so in training only, or
+    if they are told to."""
     parameters = parameters_of(getattr(made, forward)) or ()
-    named = [p for p in parameters if role_of(p.name) == "training"]
+    named = [p for p in parameters if role_of(p.name) == "training" or _TO_KEEP.search(p.name)]
     return {p.name: True for p in named if p.default is False}
 
 

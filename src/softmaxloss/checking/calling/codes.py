@@ -7,11 +7,14 @@ import dis
 import inspect
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
+
+from .roles import required_of
 
 
 def globals_of(function: Any) -> dict[str, Any]:
@@ -159,3 +162,25 @@ def package_of(value: Any) -> str:
     """The top-level package in which something is defined."""
     name = getattr(value, "__module__", None) or getattr(value, "__name__", None)
     return str(name).partition(".")[0]
+
+
+def takes_first_alone(function: Callable[..., Any]) -> bool:
+    """Whether all it does with its only argument is to take entry 0 of it."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    required = required_of(function)
+    if len(required) != 1 or not isinstance(code, CodeType):
+        return False
+    name = required[0].name
+    steps = [*dis.get_instructions(code)]
+    uses = [k for k, step in enumerate(steps) if name in (step.argval, *_parts(step.argval))]
+    return bool(uses) and all(
+        steps[k].opname.startswith("LOAD_FAST")
+        and steps[k].argval == name
+        and steps[k + 1].argval == 0
+        and (steps[k + 2].opname == "BINARY_SUBSCR" or steps[k + 2].argrepr == "[]")
+        for k in uses
+    )
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else ()

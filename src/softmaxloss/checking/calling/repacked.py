@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .codes import takes_first_alone
 from .frameworks import framework_of
 from .packed import Way, signature
 from .roles import WITH_WEIGHTS, parameters_of, required_of, role_of
@@ -252,7 +253,7 @@ def of_list_of_one(function: Callable[..., Any]) -> Iterator[Way]:
     >>> [way.protocol for way in of_list_of_one(lambda z: z[0] / len(z))]
     []
     """
-    if not _takes_first_alone(function):
+    if not takes_first_alone(function):
         return
 
     def call(logits: Any) -> Any:
@@ -260,28 +261,6 @@ def of_list_of_one(function: Callable[..., Any]) -> Iterator[Way]:
 
     vars(call)["__signature__"] = signature("logits")
     yield Way(call, call, "f([z])")
-
-
-def _takes_first_alone(function: Callable[..., Any]) -> bool:
-    """Whether all it does with its only argument is to take entry 0 of it."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    required = required_of(function)
-    if len(required) != 1 or not isinstance(code, CodeType):
-        return False
-    name = required[0].name
-    steps = [*dis.get_instructions(code)]
-    uses = [k for k, step in enumerate(steps) if name in (step.argval, *_parts(step.argval))]
-    return bool(uses) and all(
-        steps[k].opname.startswith("LOAD_FAST")
-        and steps[k].argval == name
-        and steps[k + 1].argval == 0
-        and (steps[k + 2].opname == "BINARY_SUBSCR" or steps[k + 2].argrepr == "[]")
-        for k in uses
-    )
-
-
-def _parts(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else ()
 
 
 def of_inputs(target: Any) -> Iterator[Way]:

@@ -43,7 +43,7 @@ class Absent:
     def __init__(self, name: str, why: str) -> None:
         self.__dict__.update(absent_name=name, absent_why=why)
 
-    def __getattr__(self, name: str) -> "Absent":
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return _named(f"{self.absent_name}.{name}", str(self.absent_why), Absent)
