@@ -1,8 +1,8 @@
 """A linear layer on tensors, for the loop of `softmaxloss.linear.blocks`.
 
-Products take a chunk of classes at a time, which stays in cache; `products` says which library
-computes them. With NumPy's the loop runs on the tensors' memory as arrays. float16 is computed in
-float32, a chunk of the weights at a time.
+Products take all classes at once where they need no memory beside their result, and else a chunk of
+classes at a time; `products` says which library computes them. With NumPy's the loop runs on the
+tensors' memory as arrays. float16 is computed in float32, a chunk of the weights at a time.
 """
 
 from collections.abc import Iterable
