@@ -15,7 +15,7 @@ from softmaxloss.checking.calling.packed import Way
 from softmaxloss.checking.calling.trials import callee_for
 from softmaxloss.checking.diagnosis.masks import WRONG, check_mask
 from softmaxloss.checking.inputs import Input, option_inputs
-from softmaxloss.checking.reference import jacobian_product, masked_softmax
+from softmaxloss.checking.reference import Results, jacobian_product, masked_softmax
 
 EPSILON = np.finfo(np.float64).eps
 INPUTS = {input.name: input for input in option_inputs(0, np.float64, 0)}
@@ -62,16 +62,27 @@ def test_right_probabilities_with_a_mask() -> None:
     z, mask = MASKED.z, np.asarray(MASKED.options["mask"])
     for minus_infinity in (-np.inf, -1e9):
         got = softmax_only(np.where(mask, z, minus_infinity))
-        compared, finding = check_mask(MASKED, got, None, EPSILON)
+        compared, finding = check_mask(MASKED, "softmax", Results(softmax=got), None, EPSILON)
         assert compared.right == {"softmax": True}
         assert finding is None
     np.testing.assert_allclose(masked_softmax(z, mask), of_kept(z, mask), rtol=1e-12)
 
 
+def test_the_log_of_probabilities_with_a_mask() -> None:
+    """A small number in place of 0 is as good as −∞; a large one is not."""
+    z, mask = MASKED.z, np.asarray(MASKED.options["mask"])
+    for small, right in ((1e-13, True), (1e-2, False)):
+        a = of_kept(z, mask) + np.where(mask, 0, small)
+        got = Results(log_softmax=np.log(a))
+        compared, _ = check_mask(MASKED, "log_softmax", got, None, EPSILON)
+        assert compared.right == {"log_softmax": right}
+
+
 @pytest.mark.parametrize("id", WRONG)
 def test_a_mistake_with_a_mask_is_named(id: str) -> None:
     z, mask = MASKED.z.astype(np.float64), np.asarray(MASKED.options["mask"])
-    compared, finding = check_mask(MASKED, WRONG[id](z, mask), None, EPSILON)
+    got = WRONG[id](z, mask)
+    compared, finding = check_mask(MASKED, "softmax", Results(softmax=got), None, EPSILON)
     assert compared.right == {"softmax": False}
     assert finding is not None
     assert [mistake.id for mistake in finding.mistakes] == [id]
@@ -79,12 +90,13 @@ def test_a_mistake_with_a_mask_is_named(id: str) -> None:
 
 
 def test_an_error_and_other_numbers_with_a_mask() -> None:
-    _, finding = check_mask(MASKED, None, "ValueError: no", EPSILON)
+    _, finding = check_mask(MASKED, "softmax", Results(), "ValueError: no", EPSILON)
     assert finding is not None
     assert finding.example is not None
     assert finding.example["yours"] == "it raised ValueError: no"
     assert not finding.wrong_values
-    _, finding = check_mask(MASKED, np.full(MASKED.z.shape, 0.1), None, EPSILON)
+    other = Results(softmax=np.full(MASKED.z.shape, 0.1))
+    _, finding = check_mask(MASKED, "softmax", other, None, EPSILON)
     assert finding is not None
     assert finding.mistakes == ()
 
