@@ -104,7 +104,8 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         return
     target = with_context(target)
     is_class = isinstance(target, type)
-    is_function = inspect.isroutine(target) or not gradient_methods_of(target)
+    gradients = gradient_methods_of(target)
+    is_function = inspect.isroutine(target) or not gradients
     if callable(target) and not is_class and is_function:
         yield from _of_backward(target)
         yield from of_attributes(target)
@@ -136,13 +137,12 @@ def ways_to_call(target: Any) -> Iterator[Way]:
         yield from _of_unusual(target)
         return
     yield from of_inputs(target)
-    if not gradient_methods_of(target):  # a classifier, whose loss reads its weights
+    if not gradients:  # a classifier, whose loss reads its weights
         with suppress(Exception):
             made = object_of(target, [])
             for forward in methods_of(target, FORWARD):
                 yield from of_attributes(getattr(made, forward))
     is_called = bool(methods_of(target, ("__call__",)))
-    gradients = gradient_methods_of(target)
     for forward in methods_of(target, FORWARD):
         for backward in gradients:
             yield from _ways_with_backward(target, forward, backward)
